@@ -1,0 +1,42 @@
+"""One error type for everything that a person is told in one plain sentence."""
+
+from __future__ import annotations
+
+
+class PhichatError(Exception):
+    """Something failed that the user can understand and act upon.
+
+    ``str(error)`` is one plain sentence that says what happened and what to do.
+    ``code`` is a stable word for scripts (``ask --json`` prints it).
+    """
+
+    code = "error"
+
+    def __init__(self, message: str, *, code: str | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+
+
+class PictureError(PhichatError):
+    """A picture could not be opened."""
+
+    code = "picture"
+
+
+class ModelError(PhichatError):
+    """A model could not be found, loaded or run."""
+
+    code = "model"
+
+
+class StorageError(PhichatError):
+    """The database could not be read or written."""
+
+    code = "storage"
+
+
+class SessionNotFoundError(StorageError):
+    """No session has this id."""
+
+    code = "session"

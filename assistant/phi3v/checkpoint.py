@@ -1,0 +1,108 @@
+"""Finding a checkpoint folder and reading its small files. Never imports torch."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assistant.errors import ModelError
+
+# What a checkpoint needs; anything else in a repository (code, pickles) is never fetched.
+_WANTED = ["*.safetensors", "*.safetensors.index.json", "*.json", "LICENSE*"]
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A folder in the official layout, its small files read."""
+
+    folder: Path
+    config: dict[str, Any]
+    preprocessor: dict[str, Any]
+
+    @property
+    def num_crops(self) -> int:
+        """The most crops that the model's own preprocessor cuts a picture into."""
+        return int(self.preprocessor.get("num_crops", 16))
+
+    @property
+    def num_img_tokens(self) -> int:
+        """Positions of one crop (144 for the real model)."""
+        return int(self.preprocessor.get("num_img_tokens", 144))
+
+    @property
+    def context(self) -> int:
+        """The longest sequence the model was made for, in positions."""
+        return int(self.config["max_position_embeddings"])
+
+
+def find_folder(name_or_path: str | Path, *, local_files_only: bool = False) -> Path:
+    """The folder of a checkpoint: a local path, or a Hugging Face id.
+
+    ``local_files_only`` never touches the network: an id must be in the
+    Hugging Face cache already. Raises ModelError.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.is_dir():
+        return path
+    name = str(name_or_path)
+    if path.exists():
+        raise ModelError(f"{name} is a file; a model is a folder with config.json and weights.")
+    if not _HUB_ID.fullmatch(name):
+        raise ModelError(
+            f"There is no model {name!r}: give “demo”, a folder, or a Hugging Face id such as "
+            "microsoft/Phi-3-vision-128k-instruct."
+        )
+    # imported here: it takes a third of a second, and a local folder needs none of it
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(
+            snapshot_download(name, allow_patterns=_WANTED, local_files_only=local_files_only)
+        )
+    except LocalEntryNotFoundError:
+        if local_files_only:
+            raise ModelError(
+                f"The model {name} is not on this machine; fetch it with "
+                f"“hf download {name}”, or use --model demo or a folder."
+            ) from None
+        raise ModelError(
+            f"The model {name} is not on this machine and the Hugging Face hub can't be reached; "
+            "check the network, or use --model demo or a folder."
+        ) from None
+    except (HFValidationError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(f"The model {name} could not be fetched: {reason}") from None
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Read config.json and preprocessor_config.json. Raises ModelError when they are unfit."""
+    config = read_json(folder / "config.json")
+    if config.get("model_type") != "phi3_v":
+        raise ModelError(
+            f"The model in {folder} is of type {config.get('model_type')!r}, not Phi-3-vision "
+            "(phi3_v): choose another folder."
+        )
+    for key in ("max_position_embeddings", "vocab_size", "hidden_size", "num_hidden_layers"):
+        if not isinstance(config.get(key), int):
+            raise ModelError(f"{folder / 'config.json'} lacks {key}: the checkpoint is damaged.")
+    return Checkpoint(folder, config, read_json(folder / "preprocessor_config.json"))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """One small JSON object of a checkpoint. Raises ModelError."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(
+            f"{path.parent} has no {path.name}: it is not a complete model folder."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} can't be read ({error}): fetch the model again.") from None
+    if not isinstance(value, dict):
+        raise ModelError(f"{path} is not a JSON object: fetch the model again.")
+    return value

@@ -1,0 +1,72 @@
+"""The configuration of the official checkpoints, read as they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import CLIPVisionConfig, Phi3Config
+
+# OpenAI's CLIP ViT-L/14 at 336 px, which the official config names but does not spell out.
+# Source: the config.json of openai/clip-vit-large-patch14-336.
+CLIP_VIT_L_14_336: dict[str, Any] = {
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "num_channels": 3,
+    "image_size": 336,
+    "patch_size": 14,
+    "hidden_act": "quick_gelu",
+    "layer_norm_eps": 1e-5,
+    "projection_dim": 768,
+}
+
+_NOT_OURS = (  # keys of the official file that would make transformers fetch or run code
+    "auto_map",
+    "_attn_implementation",
+    "attn_implementation",
+)
+
+
+class Phi3VConfig(Phi3Config):  # type: ignore[misc]
+    """Phi-3-vision: transformers' Phi3Config plus the vision tower.
+
+    Differences from Phi3Config: ``rope_scaling.type`` "su" is LongRoPE by its
+    old name; ``sliding_window`` is off (131072 in the official file means "the
+    whole context" and would make transformers build sliding cache layers);
+    ``img_processor.clip_config`` may carry another CLIP geometry.
+    """
+
+    model_type = "phi3_v"
+
+    img_processor: dict[str, Any] | None = None
+    embd_layer: dict[str, Any] | None = None
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        for key in _NOT_OURS:
+            kwargs.pop(key, None)
+        scaling = kwargs.pop("rope_scaling", None)
+        theta = kwargs.pop("rope_theta", 10_000.0)
+        if scaling is not None:
+            self.rope_parameters = {
+                "rope_type": "longrope",
+                "rope_theta": theta,
+                "short_factor": list(scaling["short_factor"]),
+                "long_factor": list(scaling["long_factor"]),
+                "original_max_position_embeddings": self.original_max_position_embeddings,
+                "partial_rotary_factor": 1.0,
+            }
+        self.sliding_window = None
+        super().__post_init__(**kwargs)
+
+    @property
+    def clip_config(self) -> CLIPVisionConfig:
+        """The geometry of the vision tower."""
+        geometry = (self.img_processor or {}).get("clip_config") or CLIP_VIT_L_14_336
+        return CLIPVisionConfig(**geometry)
+
+    @property
+    def num_img_tokens(self) -> int:
+        """Positions of one crop after the 2 x 2 merge (144 for the real model)."""
+        clip = self.clip_config
+        return int((clip.image_size // clip.patch_size // 2) ** 2)

@@ -1,0 +1,133 @@
+"""Pixels for the vision tower, exactly as the reference makes them.
+
+Source: ``image_processing_phi3_v.py``. PIL resizes, numpy normalises; no
+torchvision. Deliberately blind to EXIF, alpha and colour profiles:
+:mod:`assistant.pictures` has dealt with those before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from PIL import Image
+from transformers import BatchFeature
+
+from assistant.phi3v.checkpoint import find_folder, read_json
+from assistant.phi3v.geometry import CROP, crop_grid, plan_hd
+
+# OpenAI's CLIP statistics, used when a preprocessor config has none.
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+class Phi3VImageProcessor:
+    """Cuts pictures into crops. ``num_crops`` is the most crops a picture is cut into."""
+
+    model_input_names = ("pixel_values", "image_sizes")
+
+    def __init__(
+        self,
+        num_crops: int = 16,
+        image_mean: Sequence[float] = CLIP_MEAN,
+        image_std: Sequence[float] = CLIP_STD,
+        num_img_tokens: int = 144,
+        **_: Any,
+    ) -> None:
+        self.num_crops = num_crops
+        self.image_mean = tuple(image_mean)
+        self.image_std = tuple(image_std)
+        self.num_img_tokens = num_img_tokens
+
+    @classmethod
+    def from_pretrained(
+        cls, name_or_path: str | Path, *, local_files_only: bool = False, **overrides: Any
+    ) -> Self:
+        """Read preprocessor_config.json; keyword arguments override its values."""
+        folder = find_folder(name_or_path, local_files_only=local_files_only)
+        return cls(**{**read_json(folder / "preprocessor_config.json"), **overrides})
+
+    def crops(
+        self, image: Image.Image, num_crops: int | None = None
+    ) -> tuple[torch.Tensor, tuple[int, int]]:
+        """One picture -> ([1 + rows * columns, 3, 336, 336] float32, (height, width)).
+
+        The global view comes first; no padding crops. Raises ValueError for a
+        picture so thin that its short side vanishes.
+        """
+        image = image.convert("RGB")
+        plan = plan_hd(*image.size, num_crops or self.num_crops)
+        if plan.transposed:
+            image = image.transpose(Image.Transpose.TRANSPOSE)
+        image = image.resize(plan.resized, Image.Resampling.BILINEAR)
+        if plan.padded_height != plan.resized[1]:
+            canvas = Image.new("RGB", (plan.resized[0], plan.padded_height), (255, 255, 255))
+            canvas.paste(image, (0, plan.top))
+            image = canvas
+        if plan.transposed:
+            image = image.transpose(Image.Transpose.TRANSPOSE)
+
+        pixels = torch.from_numpy(np.asarray(image, dtype=np.float32)).permute(2, 0, 1) / 255
+        mean = torch.tensor(self.image_mean).view(3, 1, 1)
+        std = torch.tensor(self.image_std).view(3, 1, 1)
+        pixels = (pixels - mean) / std
+        overview = torch.nn.functional.interpolate(
+            pixels[None], size=(CROP, CROP), mode="bicubic"
+        )  # no antialiasing: as in the reference
+        rows, columns = plan.grid.rows, plan.grid.columns
+        tiles = pixels.reshape(3, rows, CROP, columns, CROP).permute(1, 3, 0, 2, 4)
+        crops = torch.cat((overview, tiles.reshape(rows * columns, 3, CROP, CROP)))
+        return crops, (plan.grid.height, plan.grid.width)
+
+    def calc_num_image_tokens_from_image_size(self, width: int, height: int) -> int:
+        """Positions that a picture of this size takes; raises ValueError as :meth:`crops`."""
+        return crop_grid(width, height, self.num_crops).tokens(self.num_img_tokens)
+
+    def calc_num_image_tokens(self, images: Image.Image | Sequence[Image.Image]) -> list[int]:
+        """Positions of each picture."""
+        return [
+            self.calc_num_image_tokens_from_image_size(*image.size) for image in _as_list(images)
+        ]
+
+    def __call__(
+        self,
+        images: Image.Image | Sequence[Image.Image],
+        return_tensors: str | None = "pt",
+    ) -> BatchFeature:
+        """Pictures -> ``pixel_values`` [n, num_crops + 1, 3, 336, 336] (zero crops at the
+        end), ``image_sizes`` [n, 2] (height, width), ``num_img_tokens`` (a list).
+
+        Raises IndexError for an empty list, ValueError for anything but PIL pictures.
+        """
+        pictures = _as_list(images)
+        if not pictures:
+            raise IndexError("list index out of range: pass at least one image")
+        pixel_values, sizes, tokens = [], [], []
+        for picture in pictures:
+            crops, (height, width) = self.crops(picture)
+            padding = crops.new_zeros(self.num_crops + 1 - crops.shape[0], 3, CROP, CROP)
+            pixel_values.append(torch.cat((crops, padding)))
+            sizes.append([height, width])
+            tokens.append(self.calc_num_image_tokens_from_image_size(*picture.size))
+        return BatchFeature(
+            data={
+                "pixel_values": torch.stack(pixel_values),
+                "image_sizes": torch.tensor(sizes),
+                "num_img_tokens": tokens,
+            },
+            tensor_type=None,
+        ).convert_to_tensors(return_tensors, skip_tensor_conversion=["num_img_tokens"])
+
+    preprocess = __call__
+
+
+def _as_list(images: Image.Image | Sequence[Image.Image]) -> list[Image.Image]:
+    pictures = [images] if isinstance(images, Image.Image) else images
+    if not isinstance(pictures, (list, tuple)) or not all(
+        isinstance(picture, Image.Image) for picture in pictures
+    ):
+        raise ValueError("Invalid image type: pass a PIL image or a list of PIL images.")
+    return list(pictures)

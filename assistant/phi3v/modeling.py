@@ -1,0 +1,227 @@
+"""Phi-3-vision on transformers' own Phi-3 decoder layers.
+
+What differs from transformers' ``Phi3ForCausalLM``: pictures stand in the
+prompt as runs of negative ids, and the LongRoPE regime is explicit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.attention.bias import causal_lower_right
+from transformers import PreTrainedModel
+from transformers.cache_utils import Cache
+from transformers.modeling_outputs import CausalLMOutputWithPast
+from transformers.models.phi3.modeling_phi3 import Phi3DecoderLayer, Phi3RMSNorm
+
+from assistant.phi3v.config import Phi3VConfig
+from assistant.phi3v.loading import PretrainedLoading
+from assistant.phi3v.rope import LongRope, Regime, regime_of
+from assistant.phi3v.vision import Phi3VImageEmbedding
+
+
+class Phi3VPreTrainedModel(PretrainedLoading, PreTrainedModel):  # type: ignore[misc]
+    """What transformers wants to know of the family."""
+
+    config_class = Phi3VConfig
+    base_model_prefix = "model"
+    _no_split_modules = ["Phi3DecoderLayer", "CLIPEncoderLayer"]  # noqa: RUF012
+    _supports_flash_attn = True
+    _supports_sdpa = True
+    _supports_attention_backend = True
+
+
+class Phi3VModel(Phi3VPreTrainedModel):
+    """Embeddings, vision tower and decoder, without the language head."""
+
+    def __init__(self, config: Phi3VConfig) -> None:
+        super().__init__(config)
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.vision_embed_tokens = Phi3VImageEmbedding(config)
+        self.layers = nn.ModuleList(
+            Phi3DecoderLayer(config, index) for index in range(config.num_hidden_layers)
+        )
+        self.norm = Phi3RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.rope = LongRope(config)
+        self.post_init()
+
+    def embed(
+        self,
+        input_ids: torch.Tensor,
+        pixel_values: torch.Tensor | None = None,
+        image_sizes: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """``input_ids`` [B, S] -> [B, S, hidden]; each run of ``-k`` becomes picture k.
+
+        The caller's ids are left alone (the reference clamps them in place).
+        The number is honoured: ``-2`` is the second picture wherever it stands,
+        and may stand twice. Raises ValueError when ids and pictures do not
+        match, IndexError for an id outside the vocabulary.
+        """
+        slots = input_ids < 0
+        if int(input_ids.max()) >= self.config.vocab_size:
+            raise IndexError(
+                f"token id {int(input_ids.max())} is outside the vocabulary of "
+                f"{self.config.vocab_size}"
+            )
+        embeddings: torch.Tensor = self.embed_tokens(input_ids.clamp(min=0))
+        if not slots.any():
+            return embeddings
+        if pixel_values is None or image_sizes is None:
+            raise ValueError("the prompt has picture slots: pass pixel_values and image_sizes")
+        pictures = self.vision_embed_tokens(pixel_values, image_sizes)
+        for number in sorted(set((-input_ids[slots]).tolist())):
+            if number > len(pictures):
+                raise ValueError(
+                    f"the prompt has a slot for picture {number}, but {len(pictures)} were passed"
+                )
+            features = pictures[number - 1]
+            where = input_ids == -number
+            count = int(where.sum())
+            if count % features.shape[0]:
+                raise ValueError(
+                    f"picture {number} takes {features.shape[0]} positions, its slot has {count}"
+                )
+            repeated = features.repeat(count // features.shape[0], 1)
+            embeddings = embeddings.masked_scatter(
+                where[..., None], repeated.to(embeddings.device, embeddings.dtype)
+            )
+        return embeddings
+
+    def forward(
+        self,
+        inputs_embeds: torch.Tensor,
+        *,
+        past_key_values: Cache | None = None,
+        position_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        regime: Regime | None = None,
+        hidden_states_out: list[torch.Tensor] | None = None,
+    ) -> torch.Tensor:
+        """``inputs_embeds`` [B, S, hidden] -> the last hidden states [B, S, hidden], normed.
+
+        ``regime`` defaults to the cache's own, or to that of the whole length
+        when there is no cache. ``hidden_states_out`` collects the embedding
+        and each layer's output, the last one normed.
+        """
+        S = inputs_embeds.shape[1]
+        past = past_key_values.get_seq_length() if past_key_values is not None else 0
+        if position_ids is None:
+            position_ids = torch.arange(past, past + S, device=inputs_embeds.device)[None]
+        if regime is None:
+            regime = getattr(past_key_values, "regime", None)
+        if regime is None:
+            regime = regime_of(int(position_ids.max()) + 1, self.config)
+        cos_sin = self.rope(position_ids, regime, inputs_embeds.dtype)
+        mask = _causal_mask(S, past + S, attention_mask, inputs_embeds)
+
+        hidden = inputs_embeds
+        if hidden_states_out is not None:
+            hidden_states_out.append(hidden)
+        for layer in self.layers:
+            hidden = layer(
+                hidden,
+                attention_mask=mask,
+                position_ids=position_ids,
+                past_key_values=past_key_values,
+                use_cache=past_key_values is not None,
+                position_embeddings=cos_sin,
+            )
+            if hidden_states_out is not None:
+                hidden_states_out.append(hidden)
+        normed: torch.Tensor = self.norm(hidden)
+        if hidden_states_out is not None:
+            hidden_states_out[-1] = normed
+        return normed
+
+
+class Phi3VForCausalLM(Phi3VPreTrainedModel):
+    """The model of the Python door: official checkpoints in, logits out.
+
+    It has no ``generate``: transformers' loop drops pictures on cache rebuilds.
+    :mod:`assistant.core` decodes.
+    """
+
+    def __init__(self, config: Phi3VConfig) -> None:
+        super().__init__(config)
+        self.model = Phi3VModel(config)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.post_init()
+
+    def get_image_features(
+        self, pixel_values: torch.Tensor, image_sizes: torch.Tensor
+    ) -> list[torch.Tensor]:
+        """Projected embeddings [tokens, hidden] of each picture, in order."""
+        features: list[torch.Tensor] = self.model.vision_embed_tokens(pixel_values, image_sizes)
+        return features
+
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        pixel_values: torch.Tensor | None = None,
+        image_sizes: torch.Tensor | None = None,
+        logits_to_keep: int = 0,
+        regime: Regime | None = None,
+        output_hidden_states: bool = False,
+        **_: Any,
+    ) -> CausalLMOutputWithPast:
+        """Logits [B, S, vocab] in float32 (the last ``logits_to_keep`` positions if > 0).
+
+        ``input_ids`` [B, S] with pictures as negative ids, or ``inputs_embeds``
+        [B, S, hidden]; ``attention_mask`` [B, S] as the tokenizer gives it;
+        ``past_key_values`` any transformers cache.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("pass exactly one of input_ids and inputs_embeds")
+        if inputs_embeds is None:
+            assert input_ids is not None
+            inputs_embeds = self.model.embed(input_ids, pixel_values, image_sizes)
+        collected: list[torch.Tensor] | None = [] if output_hidden_states else None
+        hidden = self.model(
+            inputs_embeds,
+            past_key_values=past_key_values,
+            position_ids=position_ids,
+            attention_mask=attention_mask,
+            regime=regime,
+            hidden_states_out=collected,
+        )
+        logits = self.lm_head(hidden[:, -logits_to_keep:] if logits_to_keep else hidden)
+        return CausalLMOutputWithPast(
+            logits=logits.float(),
+            past_key_values=past_key_values,
+            hidden_states=tuple(collected) if collected is not None else None,
+        )
+
+
+def _causal_mask(
+    queries: int, keys: int, attention_mask: torch.Tensor | None, like: torch.Tensor
+) -> torch.Tensor | None:
+    """The mask that attention needs beyond what it does by itself.
+
+    None for one query and for a whole sequence (SDPA is causal then). For a
+    suffix, the lower-right causal bias: on CUDA it stays a rule that the flash
+    kernel knows, elsewhere it is one boolean [queries, keys] for all layers.
+    Padding adds [B, 1, queries, keys].
+    """
+    padded = attention_mask is not None and not bool(attention_mask.all())
+    if not padded:
+        if queries == 1 or queries == keys:
+            return None
+        if like.device.type == "cuda":
+            bias: torch.Tensor = causal_lower_right(queries, keys)
+            return bias
+    device = like.device
+    row = torch.arange(keys - queries, keys, device=device)[:, None]
+    causal = torch.arange(keys, device=device)[None] <= row
+    if not padded:
+        return causal[None, None]
+    assert attention_mask is not None
+    seen = causal[None, None] & attention_mask.bool()[:, None, None, :]
+    # a query that is padding itself sees only itself: its output is ignored, but must not be NaN
+    return seen | (torch.arange(keys, device=device)[None] == row)[None, None]

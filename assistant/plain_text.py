@@ -1,0 +1,62 @@
+"""Text is text: nothing that anyone says reaches a terminal as a command."""
+
+from __future__ import annotations
+
+import re
+
+# CSI, OSC / DCS / PM / APC strings (ended by BEL or ST), charset designations, two-byte escapes.
+_ESCAPES = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)"
+    r"|\x1b[ -/]+[0-~]"
+    r"|\x1b[0-~]"
+)
+# The controls that survive: newline and tab. The bidirectional overrides would let a file name
+# or a reply show itself in another order than it is stored.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_UNFINISHED = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*\Z"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d\x9e\x9f])[^\x07\x1b\x9c]*\x1b?\Z"
+    r"|\x1b[ -/]*\Z"
+)
+_LONGEST_ESCAPE = 4096
+
+
+def plain(text: str) -> str:
+    """Return ``text`` without escape sequences and control characters; newlines and tabs stay."""
+    if text.isascii() and text.isprintable():
+        return text
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return _CONTROLS.sub("", _ESCAPES.sub("", text))
+
+
+def one_line(text: str, limit: int = 0) -> str:
+    """Return ``text`` made harmless on one line, cut to ``limit`` characters with an ellipsis."""
+    line = " ".join(plain(text).split())
+    if limit and len(line) > limit:
+        return line[: max(1, limit - 1)].rstrip() + "…"
+    return line
+
+
+class PlainStream:
+    """Makes a stream of text harmless, also where an escape sequence is cut between two pieces."""
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def feed(self, piece: str) -> str:
+        """Return what can be shown now; an unfinished escape sequence is held back."""
+        text = self._held + piece
+        self._held = ""
+        if (match := _UNFINISHED.search(text)) and len(match.group()) < _LONGEST_ESCAPE:
+            self._held = match.group()
+            text = text[: match.start()]
+        if text.endswith("\r"):  # it may be the first half of a line break
+            self._held = "\r" + self._held
+            text = text[:-1]
+        return plain(text)
+
+    def finish(self) -> str:
+        """Return what was held back, made harmless: the stream is over."""
+        held, self._held = self._held, ""
+        return plain(held)

@@ -1,0 +1,76 @@
+"""Shared fixtures: goldens, tiny checkpoints, a home of its own for every test."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+GOLDENS = Path(__file__).parent / "data" / "goldens"
+OFFICIAL_TOKENIZER = Path(
+    os.environ.get("PHICHAT_OFFICIAL_TOKENIZER", ROOT.parent / "shared" / "official-phi3v")
+)
+
+
+@pytest.fixture(autouse=True)
+def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that a person set on this machine reaches a test, and nothing leaves it."""
+    for name in [name for name in os.environ if name.startswith("PHICHAT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PHICHAT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def official_tokenizer() -> Path:
+    """A folder with the official tokenizer files, which this project may not ship."""
+    if not (OFFICIAL_TOKENIZER / "tokenizer.json").is_file():
+        pytest.skip(
+            "the official tokenizer.json is not here: set PHICHAT_OFFICIAL_TOKENIZER to a folder "
+            "that has it (any download of microsoft/Phi-3-vision-128k-instruct)"
+        )
+    return OFFICIAL_TOKENIZER
+
+
+@pytest.fixture(scope="session")
+def golden() -> Callable[[str], Any]:
+    """Reads one of the reference's JSON files."""
+
+    def read(name: str) -> Any:
+        return json.loads((GOLDENS / f"{name}.json").read_text(encoding="utf-8"))
+
+    return read
+
+
+@pytest.fixture
+def tiny_folder(tmp_path: Path) -> Path:
+    """A private copy of the tiny checkpoint (no tokenizer) that a test may damage."""
+    return Path(shutil.copytree(GOLDENS / "tiny-phi3v", tmp_path / "tiny"))
+
+
+def expand(ids_rle: list[int | list[int]]) -> list[int]:
+    """Undo the goldens' run-length encoding: [-1, 313] is 313 times -1."""
+    ids: list[int] = []
+    for item in ids_rle:
+        ids.extend([item[0]] * item[1] if isinstance(item, list) else [item])
+    return ids
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> Iterator[Any]:
+    """The goldens' tiny model in float32, on one thread for repeatable sums."""
+    import torch
+
+    from assistant.phi3v import Phi3VForCausalLM
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield Phi3VForCausalLM.from_pretrained(GOLDENS / "tiny-phi3v", dtype=torch.float32)
+    torch.set_num_threads(threads)
