@@ -1,0 +1,109 @@
+"""A conversation -> the Phi-3 prompt: token ids and numbered picture slots.
+
+The ids are exactly those of the reference processor for the same conversation
+(its chat template, tokenized with ``<|image_k|>`` tags), with one difference:
+text is text, so what a user types never becomes a control token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from assistant.conversation import Picture, Role, Turn
+from assistant.phi3v.vocabulary import Vocabulary
+from assistant.prompt import Prompt, Slot
+
+# Unicode White_Space, which the tokenizer strips after <|assistant|> (its rstrip flag). Python's
+# str.lstrip() would take the separators U+001C..U+001F too.
+_WHITESPACE = (
+    "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
+    "\u200a\u2028\u2029\u202f\u205f\u3000"
+)
+
+
+class _Writer:
+    """Collects control ids, text and slots; adjacent text is tokenized as one segment."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._parts: list[tuple[int, ...] | Slot] = []
+        self._run: list[int] = [vocabulary.id("<s>")]
+        self._text = ""
+
+    def control(self, name: str) -> None:
+        self._settle()
+        self._run.append(self._vocabulary.id(name))
+
+    def text(self, text: str) -> None:
+        self._text += text
+
+    def ids(self, ids: Iterable[int]) -> None:
+        self._settle()
+        self._run.extend(ids)
+
+    def slot(self, slot: Slot) -> None:
+        """The reference tokenizes the text after a picture on its own: it begins with BOS."""
+        self._settle()
+        self._parts += [tuple(self._run), slot]
+        self._run = [self._vocabulary.id("<s>")]
+
+    def finish(self) -> Prompt:
+        self._settle()
+        return Prompt((*self._parts, tuple(self._run)))
+
+    def _settle(self) -> None:
+        if self._text:
+            self._run.extend(self._vocabulary.encode(self._text))
+            self._text = ""
+
+
+def render(
+    turns: Iterable[Turn],
+    vocabulary: Vocabulary,
+    slot_of: Callable[[Picture], Slot],
+    *,
+    system: str | None = None,
+    answer: bool = True,
+) -> Prompt:
+    """Lay out ``turns`` (oldest first) for the model.
+
+    Pictures stand before the text of their turn, numbered by position. A
+    reply's stored ids are replayed as they were generated; a reply without ids
+    (written elsewhere) is tokenized from its text. With ``answer`` the prompt
+    ends where the model begins to speak.
+    """
+    writer = _Writer(vocabulary)
+    if system:
+        _message(writer, Role.SYSTEM, system)
+    for turn in turns:
+        if turn.role is Role.ASSISTANT:
+            _reply(writer, turn, vocabulary)
+        else:
+            _message(writer, turn.role, turn.text, [slot_of(p) for p in turn.pictures])
+    if answer:
+        writer.control("<|assistant|>")
+    return writer.finish()
+
+
+def _message(writer: _Writer, role: Role, text: str, slots: Iterable[Slot] = ()) -> None:
+    writer.control(f"<|{role}|>")
+    writer.text("\n")
+    for slot in slots:
+        writer.slot(slot)
+        writer.text("\n")
+    writer.text(text)
+    writer.control("<|end|>")
+    writer.text("\n")
+
+
+def _reply(writer: _Writer, turn: Turn, vocabulary: Vocabulary) -> None:
+    writer.control("<|assistant|>")
+    if turn.token_ids is None:
+        writer.text(turn.text.lstrip(_WHITESPACE))
+    else:
+        ids = list(turn.token_ids)
+        while ids and ids[-1] in vocabulary.stop_ids:
+            ids.pop()
+        writer.ids(ids)
+    writer.control("<|end|>")
+    writer.text("\n")

@@ -1,0 +1,238 @@
+"""The resident model: the reference's uncached ids, warm equal to cold, progress, stop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings, strategies as st
+from PIL import Image
+
+from assistant.conversation import FinishReason
+from assistant.core import (
+    CoreEvent,
+    CoreProgressed,
+    GenerationEnded,
+    Prompt,
+    Sampling,
+    Slot,
+    TokensGenerated,
+)
+from assistant.core import generation
+from assistant.core.generation import ResidentModel
+from assistant.errors import ModelError
+from assistant.events import Stage
+from assistant.phi3v import Phi3VImageProcessor
+from tests.conftest import GOLDENS
+
+CASES = json.loads((GOLDENS / "generate.json").read_text(encoding="utf-8"))["cases"]
+CONTEXT = 16384
+IMAGES = ["sq336.png", "vga_640x480.png", "small_100x80.png"]
+
+
+def crops_of(slot: Slot) -> tuple[torch.Tensor, tuple[int, int]]:
+    processor = Phi3VImageProcessor(num_crops=slot.num_crops)
+    return processor.crops(Image.open(GOLDENS / "images" / slot.pixels_sha256))
+
+
+def never() -> bool:
+    return False
+
+
+def answer(
+    model: ResidentModel,
+    prompt: Prompt,
+    max_new_tokens: int = 48,
+    stop: Callable[[], bool] = never,
+    crops: Callable[[Slot], tuple[torch.Tensor, tuple[int, int]]] = crops_of,
+    **sampling: Any,
+) -> tuple[list[int], GenerationEnded, list[CoreEvent]]:
+    chosen = Sampling(max_new_tokens=max_new_tokens, **sampling)
+    events = list(model.generate(prompt, chosen, crops, stop))
+    ids = [i for event in events if isinstance(event, TokensGenerated) for i in event.ids]
+    assert isinstance(events[-1], GenerationEnded)
+    return ids, events[-1], events
+
+
+def prompt_of(case: dict[str, Any]) -> Prompt:
+    parts: list[tuple[int, ...] | Slot] = []
+    run: list[int] = []
+    for item in case["input_ids_rle"]:
+        if isinstance(item, list):
+            image = case["images"][-item[0] - 1]
+            parts += [tuple(run), Slot(image, case["num_crops"], item[1])]
+            run = []
+        else:
+            run.append(item)
+    return Prompt((*parts, tuple(run)))
+
+
+@pytest.fixture
+def cold(tiny_model: Any) -> ResidentModel:
+    return ResidentModel(tiny_model, frozenset(), CONTEXT)
+
+
+@pytest.mark.parametrize("chunk", [7, 64, 512])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_greedy_ids_are_the_uncached_references(
+    case: dict[str, Any], chunk: int, cold: ResidentModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generation, "PREFILL_CHUNK", chunk)
+    ids, ended, events = answer(cold, prompt_of(case))
+    assert ids == case["uncached"]["new_ids"]
+    assert ended.finish_reason is FinishReason.LENGTH
+    assert ended.usage.prompt_tokens == case["prompt_length"]
+    crossed = case["first_step_computed_with_long_factors"]
+    rebuilt = any(isinstance(e, CoreProgressed) and e.stage is Stage.REGIME for e in events)
+    assert rebuilt == bool(crossed), "the rebuild at the switch is reported"
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> list[Prompt]:
+    """Prompts as a conversation makes them: grown, cut back, edited, with pictures anywhere."""
+    token = st.integers(3, 32063)
+    parts: list[tuple[int, ...] | Slot] = [(1,)]
+    prompts = []
+    for _ in range(draw(st.integers(2, 5))):
+        if draw(st.booleans()) and len(parts) > 1:
+            del parts[draw(st.integers(1, len(parts) - 1)) :]
+        if draw(st.booleans()):
+            parts.append(Slot(draw(st.sampled_from(IMAGES)), 1, 313))
+        parts.append(tuple(draw(st.lists(token, min_size=1, max_size=60))))
+        prompts.append(Prompt(tuple(parts)))
+    return prompts
+
+
+@settings(
+    max_examples=12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+@given(prompts=histories(), chunk=st.sampled_from([7, 64, 512]))
+def test_warm_equals_cold(
+    prompts: list[Prompt], chunk: int, tiny_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generation, "PREFILL_CHUNK", chunk)
+    warm = ResidentModel(tiny_model, frozenset(), CONTEXT)
+    for prompt in prompts:
+        want, _, _ = answer(ResidentModel(tiny_model, frozenset(), CONTEXT), prompt, 4)
+        got, _, _ = answer(warm, prompt, 4)
+        assert got == want
+
+
+def test_a_follow_up_computes_only_what_is_new(cold: ResidentModel) -> None:
+    first = Prompt(((1, 5, 6), Slot("sq336.png", 1, 313), (1, 7, 8)))
+    ids, _, _ = answer(cold, first, 5)
+    encoded: list[Slot] = []
+
+    def crops(slot: Slot) -> tuple[torch.Tensor, tuple[int, int]]:
+        encoded.append(slot)
+        return crops_of(slot)
+
+    second = Prompt((*first.parts[:-1], (1, 7, 8, *ids, 9, 10)))
+    _, ended, _ = answer(cold, second, 2, crops=crops)
+    # the last id of the reply was never fed; everything before it is still there
+    assert ended.usage.cached_tokens == first.tokens + len(ids) - 1
+    assert encoded == [], "a picture is encoded once"
+
+
+def test_another_picture_in_the_same_place_is_not_mistaken(cold: ResidentModel) -> None:
+    def prompt(image: str) -> Prompt:
+        return Prompt(((1, 5), Slot(image, 1, 313), (1, 7)))
+
+    want, _, _ = answer(cold, prompt("sq336.png"), 8)
+    other, ended, _ = answer(cold, prompt("vga_640x480.png"), 8)
+    assert ended.usage.cached_tokens == 2
+    again, _, _ = answer(cold, prompt("sq336.png"), 8)
+    assert again == want
+    assert other != want
+
+
+def test_a_stop_id_ends_the_reply(tiny_model: Any, cold: ResidentModel) -> None:
+    prompt = prompt_of(CASES[0])
+    ids, _, _ = answer(cold, prompt, 10)
+    stopping = ResidentModel(tiny_model, frozenset({ids[3]}), CONTEXT)
+    got, ended, _ = answer(stopping, prompt, 10)
+    assert got == ids[:4]
+    assert ended.finish_reason is FinishReason.STOP
+
+
+def test_stop_within_one_token_and_go_on_after(cold: ResidentModel) -> None:
+    prompt = prompt_of(CASES[0])
+    want, _, _ = answer(cold, prompt, 12)
+    seen = 0
+    events = cold.generate(prompt, Sampling(max_new_tokens=12), crops_of, lambda: seen >= 3)
+    got = []
+    for event in events:
+        if isinstance(event, TokensGenerated):
+            got += event.ids
+            seen += 1
+    assert got == want[:3]
+    assert isinstance(event, GenerationEnded)
+    assert event.finish_reason is FinishReason.STOPPED
+    assert answer(cold, prompt, 12)[0] == want
+
+
+def test_a_stop_during_prefill_leaves_a_cache_that_can_be_trusted(
+    cold: ResidentModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generation, "PREFILL_CHUNK", 64)
+    prompt = prompt_of(next(case for case in CASES if case["name"] == "g_img1_nc1_short"))
+    chunks = 0
+
+    def stop() -> bool:
+        nonlocal chunks
+        chunks += 1
+        return chunks > 4  # in the middle of the picture
+
+    ids, ended, _ = answer(cold, prompt, 8, stop=stop)
+    assert ids == []
+    assert ended.finish_reason is FinishReason.STOPPED
+    case = next(case for case in CASES if case["name"] == "g_img1_nc1_short")
+    assert answer(cold, prompt, 8)[0] == case["uncached"]["new_ids"][:8]
+
+
+def test_a_dropped_iterator_leaves_a_model_that_can_be_trusted(cold: ResidentModel) -> None:
+    prompt = prompt_of(CASES[0])
+    events = cold.generate(prompt, Sampling(max_new_tokens=12), crops_of, never)
+    next(event for event in events if isinstance(event, TokensGenerated))
+    events.close()
+    assert answer(cold, prompt, 12)[0] == CASES[0]["uncached"]["new_ids"][:12]
+
+
+def test_sampling_is_repeatable_and_seeded(cold: ResidentModel) -> None:
+    prompt = prompt_of(CASES[0])
+    hot = {"temperature": 1.5, "top_p": 0.95, "top_k": 200}
+    one = answer(cold, prompt, 12, seed=1, **hot)[0]
+    assert answer(cold, prompt, 12, seed=1, **hot)[0] == one
+    assert answer(cold, prompt, 12, seed=2, **hot)[0] != one
+    greedy = CASES[0]["uncached"]["new_ids"][:12]
+    assert answer(cold, prompt, 12, temperature=1.5, top_k=1)[0] == greedy
+    assert answer(cold, prompt, 12, temperature=1.5, top_p=1e-9)[0] == greedy
+
+
+def test_the_context_is_never_exceeded(tiny_model: Any) -> None:
+    model = ResidentModel(tiny_model, frozenset(), 30)
+    ids, ended, _ = answer(model, Prompt((tuple(range(1, 26)),)), 100)
+    assert len(ids) == 5
+    assert ended.finish_reason is FinishReason.LENGTH
+    with pytest.raises(ModelError, match="takes 30 tokens and the model holds 30"):
+        answer(model, Prompt((tuple(range(1, 31)),)))
+
+
+def test_features_beyond_the_budget_are_forgotten_and_made_again(
+    cold: ResidentModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generation, "FEATURE_BUDGET", 0)
+    asked: list[str] = []
+
+    def crops(slot: Slot) -> tuple[torch.Tensor, tuple[int, int]]:
+        asked.append(slot.pixels_sha256)
+        return crops_of(slot)
+
+    for image in ("sq336.png", "vga_640x480.png", "sq336.png"):
+        answer(cold, Prompt(((1,), Slot(image, 1, 313), (1, 9))), 1, crops=crops)
+    assert asked == ["sq336.png", "vga_640x480.png", "sq336.png"]
