@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from tests.byte_tokenizer import write_tokenizer
+
 ROOT = Path(__file__).resolve().parent.parent
 GOLDENS = Path(__file__).parent / "data" / "goldens"
 OFFICIAL_TOKENIZER = Path(
@@ -53,6 +55,15 @@ def golden() -> Callable[[str], Any]:
 def tiny_folder(tmp_path: Path) -> Path:
     """A private copy of the tiny checkpoint (no tokenizer) that a test may damage."""
     return Path(shutil.copytree(GOLDENS / "tiny-phi3v", tmp_path / "tiny"))
+
+
+@pytest.fixture(scope="session")
+def random_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A complete model folder in the official layout: tiny, random weights, byte tokenizer."""
+    folder = tmp_path_factory.mktemp("models") / "random"
+    shutil.copytree(GOLDENS / "tiny-phi3v", folder)
+    write_tokenizer(folder, size=32064)
+    return folder
 
 
 def expand(ids_rle: list[int | list[int]]) -> list[int]:

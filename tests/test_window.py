@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime
 
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from assistant.conversation import Role, Turn
 from assistant.window import LOW_WATER, plan
@@ -53,7 +55,7 @@ def test_the_start_of_the_window_mostly_stays() -> None:
     for length in range(1, 201):
         turns, prices = history([(5, 5)] * length)
         starts.append(plan(turns, 1000, lambda turn, prices=prices: prices[turn.id]).kept[0].id)
-    moved = sum(one != other for one, other in zip(starts, starts[1:], strict=False))
+    moved = sum(one != other for one, other in itertools.pairwise(starts))
     assert 0 < moved <= len(starts) * (1 - LOW_WATER) / 10
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from assistant.conversation import FinishReason
@@ -20,8 +21,8 @@ from assistant.core import (
     Sampling,
     Slot,
     TokensGenerated,
+    generation,
 )
-from assistant.core import generation
 from assistant.core.generation import ResidentModel
 from assistant.errors import ModelError
 from assistant.events import Stage

@@ -1,0 +1,43 @@
+"""Opens a picture safely, from wherever it comes, and shows the model what a person sees.
+
+``open_source`` takes a path, an http(s) or file address, or bytes, and returns a
+:class:`~assistant.conversation.PictureFile` that was decoded once from end to
+end: what is sent later can't fail to be a picture. ``pixels`` decodes the
+stored bytes again for the model. The bytes themselves are never changed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from assistant.conversation import PictureFile
+from assistant.pictures.decoding import MAX_BYTES, MAX_PIXELS, open_bytes, pixels
+from assistant.pictures.dropped import parse_dropped
+from assistant.pictures.fetching import open_url
+from assistant.pictures.paths import open_path
+
+__all__ = [
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "open_bytes",
+    "open_path",
+    "open_source",
+    "open_url",
+    "parse_dropped",
+    "pixels",
+]
+
+
+def open_source(
+    source: str | Path | bytes, *, name: str | None = None, max_bytes: int = MAX_BYTES
+) -> PictureFile:
+    """Open a picture from a path, an address (``http:``, ``https:``, ``file:``) or its bytes.
+
+    ``name`` replaces the name taken from the source, ``max_bytes`` limits the
+    size of the file. Raises PictureError, one plain sentence that names the source.
+    """
+    if isinstance(source, bytes):
+        return open_bytes(source, name=name, max_bytes=max_bytes)
+    if isinstance(source, str) and source.strip().lower().startswith(("http://", "https://")):
+        return open_url(source.strip(), name=name, max_bytes=max_bytes)
+    return open_path(source, name=name, max_bytes=max_bytes)

@@ -1,0 +1,50 @@
+"""Names and addresses of pictures are untrusted: what of them may be shown."""
+
+from __future__ import annotations
+
+import unicodedata
+from urllib.parse import unquote, urlsplit
+
+_LONGEST = 120
+_JOINERS = "\u200c\u200d"
+"""Invisible, but emoji and several scripts need them, and no terminal obeys them."""
+
+
+def shown(text: str) -> str:
+    """``text`` with everything that a terminal might obey, or that hides or reorders it, replaced.
+
+    That is: control characters (escape sequences begin with one), formatting
+    characters such as bidirectional overrides, line separators, and the lone
+    surrogates that stand for undecodable bytes of a file name.
+    """
+    safe = "".join(
+        "\ufffd" if unicodedata.category(c) in _UNSAFE and c not in _JOINERS else c for c in text
+    )
+    if len(safe) <= _LONGEST:
+        return safe
+    # The end of a path says more than its middle.
+    return safe[: _LONGEST // 2] + "…" + safe[-(_LONGEST // 2 - 1) :]
+
+
+_UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+def from_path(path: str) -> str:
+    """The name of a picture file as shown: the last part of its path."""
+    return shown(path.replace("\\", "/").rstrip("/").rpartition("/")[2]) or "picture"
+
+
+def from_url(url: str) -> str:
+    """The name of a picture at an address: the last part of its path, or the host."""
+    parts = urlsplit(url)
+    last = unquote(parts.path).rstrip("/").rpartition("/")[2]
+    return shown(last or parts.hostname or "") or "picture"
+
+
+def url_shown(url: str) -> str:
+    """An address for a message: without user, password, and query (which may hold secrets)."""
+    try:
+        parts = urlsplit(url)
+        return shown(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
+    except ValueError:
+        return "the address"

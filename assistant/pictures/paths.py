@@ -1,0 +1,85 @@
+"""Pictures in files: every kind of thing a path can name, and none that hangs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from assistant.conversation import PictureFile
+from assistant.errors import PictureError
+from assistant.pictures import names
+from assistant.pictures.decoding import MAX_BYTES, open_bytes, too_large
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def open_path(
+    path: str | Path, *, name: str | None = None, max_bytes: int = MAX_BYTES
+) -> PictureFile:
+    """Open a picture file by its path (``~`` is the home folder) or ``file:`` address.
+
+    Raises PictureError. Never waits: pipes and devices are refused.
+    """
+    if not str(path).strip():
+        raise PictureError("No picture was named; give a path or an address.")
+    found = to_path(path) if isinstance(path, str) else os.path.expanduser(path)
+    data = _read(found, names.shown(str(path)), max_bytes)
+    return open_bytes(data, name=name or names.from_path(found), max_bytes=max_bytes)
+
+
+def to_path(text: str) -> str:
+    """The path meant by a typed path or a ``file:`` address. Raises PictureError for other ones."""
+    if text.lower().startswith("file:"):
+        parts = urlsplit(text)
+        if parts.netloc not in ("", "localhost"):
+            raise PictureError(
+                f"{names.shown(text)} is a file on another machine; copy it to this one first."
+            )
+        # "?" and "#" belong to the name here when they come unescaped.
+        rest = text[len("file:") :]
+        return unquote(rest.removeprefix("//").removeprefix(parts.netloc))
+    if _SCHEME.match(text) and not os.path.exists(text):
+        raise PictureError(
+            f"{names.url_shown(text)} can't be fetched; "
+            "give a file, or an address that begins with http:// or https://."
+        )
+    return os.path.expanduser(text)
+
+
+def _read(path: str, label: str, max_bytes: int) -> bytes:
+    try:
+        # Looked at before it is opened: opening a device can act upon it.
+        _must_be_file(os.stat(path), label)
+        # And opened so that a pipe which took the file's place meanwhile can't block.
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(path, flags)
+        with os.fdopen(descriptor, "rb") as file:
+            found = os.fstat(descriptor)
+            _must_be_file(found, label)
+            if found.st_size > max_bytes:
+                raise too_large(label, max_bytes)
+            # One byte more than allowed tells a file that grows while it is read.
+            return file.read(max_bytes + 1)
+    except FileNotFoundError:
+        raise PictureError(f"There is no file {label}; check the path.") from None
+    except PermissionError:
+        raise PictureError(f"{label} may not be read; check its permissions.") from None
+    except ValueError:
+        raise PictureError(f"{label} is not a path; check it for stray characters.") from None
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP):
+            raise PictureError(f"There is no file {label}; check the path.") from None
+        raise PictureError(
+            f"{label} can't be read ({error.strerror or error}); check the disk it is on."
+        ) from error
+
+
+def _must_be_file(found: os.stat_result, label: str) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise PictureError(f"{label} is a folder; give one picture file in it.")
+    if not stat.S_ISREG(found.st_mode):
+        raise PictureError(f"{label} is a pipe or a device; give a picture file.")

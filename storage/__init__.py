@@ -1,0 +1,7 @@
+"""Sessions on disk: tables, migrations, one :class:`Store`. Knows SQL; no model, no terminal."""
+
+from __future__ import annotations
+
+from storage.store import HEAD, Store
+
+__all__ = ["HEAD", "Store"]

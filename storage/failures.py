@@ -1,0 +1,71 @@
+"""Everything that can go wrong with a database, as one plain sentence that says what to do."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import exc
+
+from assistant.errors import StorageError
+
+_ELSEWHERE = "or choose another folder with PHICHAT_HOME"
+
+_SQLITE = {
+    sqlite3.SQLITE_FULL: "The disk is full, so nothing could be saved in {where}; "
+    "free some space and try again.",
+    sqlite3.SQLITE_READONLY: "The database {where} is read-only; "
+    f"make the file and its folder writable {_ELSEWHERE}.",
+    sqlite3.SQLITE_PERM: "The database {where} may not be used; "
+    f"change its permissions {_ELSEWHERE}.",
+    sqlite3.SQLITE_BUSY: "Another program keeps the database {where} locked; "
+    "close it and try again.",
+    sqlite3.SQLITE_LOCKED: "Another program keeps the database {where} locked; "
+    "close it and try again.",
+    sqlite3.SQLITE_NOTADB: "The file {where} is not a phichat database; "
+    f"move it away {_ELSEWHERE}.",
+    sqlite3.SQLITE_CORRUPT: "The database {where} is damaged; "
+    f"restore a backup, move the file away, {_ELSEWHERE}.",
+    sqlite3.SQLITE_CANTOPEN: "The database {where} can't be opened; "
+    f"check that its folder exists and is writable, {_ELSEWHERE}.",
+    sqlite3.SQLITE_IOERR: "The disk under {where} reported an error; "
+    f"check the disk and its free space, {_ELSEWHERE}.",
+    sqlite3.SQLITE_TOOBIG: "That is more than the database {where} can hold in one piece; "
+    "send less at once.",
+}
+
+
+@contextmanager
+def told_plainly(where: str) -> Iterator[None]:
+    """Turn failures of the database at ``where`` into :class:`StorageError`.
+
+    Mistakes of the program itself (a broken constraint, a wrong statement) pass
+    through: they are not something that the user can act upon.
+    """
+    try:
+        yield
+    except (exc.IntegrityError, exc.ProgrammingError):
+        raise
+    except exc.DBAPIError as error:
+        raise StorageError(sentence(error.orig, where)) from error
+    except sqlite3.Error as error:
+        raise StorageError(sentence(error, where)) from error
+    except exc.TimeoutError as error:
+        raise StorageError(f"The database {where} is too busy; try again in a moment.") from error
+    except OSError as error:
+        raise StorageError(
+            f"The database {where} can't be used ({error.strerror or error}); "
+            f"check its folder {_ELSEWHERE}."
+        ) from error
+
+
+def sentence(error: BaseException | None, where: str) -> str:
+    """What to tell a person about a database driver's error."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if isinstance(code, int) and (known := _SQLITE.get(code & 0xFF)):
+        return known.format(where=where)
+    if isinstance(error, sqlite3.OperationalError | sqlite3.DatabaseError):
+        return f"The database {where} can't be used ({error}); check it {_ELSEWHERE}."
+    detail = " ".join(str(error).split())
+    return f"The database {where} can't be used ({detail}); check its address and that it runs."

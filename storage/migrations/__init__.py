@@ -1,0 +1,45 @@
+"""The history of the tables, and how a database is brought up to date.
+
+Alembic is imported only when there is something to do: a database that is
+already at :data:`NEWEST` is recognised by one query.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+KNOWN = ("0001",)
+"""Every revision there is, oldest first."""
+
+NEWEST = KNOWN[-1]
+
+
+def upgrade(connection: Connection, revision: str = "head") -> None:
+    """Bring the database up to ``revision`` inside the transaction of ``connection``."""
+    from alembic import command
+
+    command.upgrade(config(connection), revision)
+
+
+def downgrade(connection: Connection, revision: str) -> None:
+    """Take the database back to ``revision`` ("base": no tables) in the caller's transaction."""
+    from alembic import command
+
+    command.downgrade(config(connection), revision)
+
+
+def config(connection: Connection | None = None) -> Config:
+    """Alembic's configuration, without an ``alembic.ini`` on disk."""
+    from alembic.config import Config
+
+    made = Config()
+    # "%" would be read as the start of an interpolation.
+    made.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    made.attributes["connection"] = connection
+    return made

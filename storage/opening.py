@@ -1,0 +1,218 @@
+"""From a location to an engine whose database is there, ours and up to date."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from assistant.errors import StorageError
+from storage import migrations
+from storage.failures import told_plainly
+
+BUSY_TIMEOUT_MS = 30_000
+"""How long a writer waits for another one; transactions here take milliseconds."""
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|(sqlite|postgres(ql)?)(\+\w+)?:|://")
+
+IMMEDIATE = {"phichat_begin": "BEGIN IMMEDIATE"}
+"""Execution options of a transaction that will write.
+
+SQLite then takes the write lock at its start: one that reads first and asks for
+the lock later is refused at once, without waiting, when another writer was quicker.
+"""
+
+
+def open_engine(location: str | Path) -> tuple[Engine, str]:
+    """An engine for ``location`` (a path, a database URL or ``":memory:"``), and its plain name.
+
+    A new SQLite file is made with mode 0600, its missing folders with 0700.
+    Raises StorageError when the database can't be used.
+    """
+    url = parse(location)
+    where = url.database or "in memory" if is_sqlite(url) else url.render_as_string()
+    with told_plainly(where):
+        if is_sqlite(url):
+            _make_file(url)
+        engine = _engine(url)
+        try:
+            _bring_up_to_date(engine, where)
+            if is_sqlite(url):
+                _use_wal(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+    return engine, where
+
+
+def parse(location: str | Path) -> URL:
+    """A database URL; paths become SQLite URLs. Raises StorageError for an unusable one."""
+    if isinstance(location, Path) or not _ADDRESS.match(location):
+        path = str(location)
+        name = path if path == ":memory:" else os.path.abspath(os.path.expanduser(path))
+        return URL.create("sqlite", database=name)
+    try:
+        url = make_url(location)
+        url.get_dialect()
+    except (ArgumentError, NoSuchModuleError, ValueError) as error:
+        raise StorageError(
+            "The database address is not one that can be used; "
+            "give a file path, sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME."
+        ) from error
+    return url
+
+
+def is_sqlite(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+def in_memory(url: URL) -> bool:
+    return is_sqlite(url) and url.database in (None, "", ":memory:")
+
+
+def _make_file(url: URL) -> None:
+    if in_memory(url) or url.database is None or url.database.startswith("file:"):
+        return
+    path = Path(url.database)
+    if path.is_dir():
+        raise StorageError(f"{path} is a folder, not a database; give the path of a file in it.")
+    if path.exists():
+        return
+    try:
+        missing = [p for p in (path.parent, *path.parent.parents) if not p.exists()]
+        for folder in reversed(missing):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        # SQLite gives its -wal and -shm files the mode of the database itself.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise StorageError(
+            f"The database {path} can't be made ({error.strerror}); make its folder writable "
+            "or choose another one with PHICHAT_HOME."
+        ) from error
+
+
+def _engine(url: URL) -> Engine:
+    try:
+        if not is_sqlite(url):
+            return create_engine(url, pool_pre_ping=True)
+        engine = create_engine(
+            url,
+            # All threads share the one connection that an in-memory database lives in.
+            poolclass=StaticPool if in_memory(url) else QueuePool,
+            connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
+        )
+    except ModuleNotFoundError as error:
+        raise StorageError(
+            f'The database driver "{error.name}" is not installed; '
+            "install phichat with its extra: pip install 'phichat[postgres]'."
+        ) from error
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
+        # The driver's own transactions begin too late (at the first write) and never
+        # for changes of tables; ours begin where SQLAlchemy says so.
+        connection.isolation_level = None
+        connection.execute("PRAGMA foreign_keys = ON")
+        # Every commit reaches the disk: a turn that was sent survives a power cut too.
+        connection.execute("PRAGMA synchronous = FULL")
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get("phichat_begin", "BEGIN"))
+
+    return engine
+
+
+def _bring_up_to_date(engine: Engine, where: str) -> None:
+    with engine.connect() as connection:
+        version = _version(connection, where)
+    if version == migrations.NEWEST:
+        return
+    try:
+        with migration(engine, where) as connection:
+            migrations.upgrade(connection)
+    except (StorageError, DBAPIError):
+        raise
+    except Exception as error:
+        raise StorageError(
+            f"The database {where} could not be brought up to date and was left as it was "
+            f"({error}); go back to the phichat you had, and report this."
+        ) from error
+
+
+@contextmanager
+def migration(engine: Engine, where: str) -> Iterator[Connection]:
+    """One write transaction for changes of the tables: all of them happen, or none.
+
+    Raises StorageError when rows would refer to missing ones afterwards.
+    """
+    sqlite = engine.dialect.name == "sqlite"
+    with engine.connect().execution_options(**IMMEDIATE) as connection:
+        if sqlite:
+            # Rebuilding a table drops the old one, which must not cascade into others.
+            # SQLite ignores this inside a transaction, so it is set on the driver's connection.
+            _pragma(connection, "PRAGMA foreign_keys = OFF")
+        try:
+            with connection.begin():
+                yield connection
+                if sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+                    raise StorageError(
+                        f"The database {where} holds rows that refer to missing ones, so it was "
+                        "left as it was; restore a backup or move the file away."
+                    )
+        finally:
+            if sqlite:
+                _pragma(connection, "PRAGMA foreign_keys = ON")
+
+
+def _version(connection: Connection, where: str) -> str | None:
+    """The revision of the database, or None for an empty one.
+
+    Raises StorageError for a newer one, and for another program's.
+    """
+    if not connection.dialect.has_table(connection, "alembic_version"):
+        if connection.dialect.get_table_names(connection):
+            raise StorageError(
+                f"The database {where} belongs to another program; choose another file."
+            )
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalars().all()
+    if not found:
+        return None
+    unknown = [version for version in found if version not in migrations.KNOWN]
+    if unknown:
+        raise StorageError(
+            f"The database {where} was written by a newer phichat; "
+            "update with: pip install --upgrade phichat."
+        )
+    return str(found[0])
+
+
+def _use_wal(engine: Engine) -> None:
+    """Readers never wait for a writer then. The mode stays in the file once it is set."""
+    with engine.connect() as connection:
+        for attempt in range(50):
+            try:
+                _pragma(connection, "PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                # Changing the mode doesn't wait for a lock as statements do.
+                busy = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                if not busy or attempt == 49:
+                    raise
+                time.sleep(0.1)
+
+
+def _pragma(connection: Connection, statement: str) -> None:
+    driver = connection.connection.driver_connection
+    assert driver is not None
+    driver.execute(statement).fetchall()

@@ -1,0 +1,168 @@
+"""The tables, as typed mappings. The migrations build exactly these (a test compares them).
+
+Rows have integer keys of their own (full-text search needs stable ones) beside
+the short ids that people and scripts see. Foreign keys carry the session along,
+so that the database itself refuses a parent, a head or a picture number of
+another session.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from storage.types import TokenIds, UtcDateTime
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    """Base of all tables; every constraint has a name, so that a migration can change it."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map: ClassVar = {datetime: UtcDateTime, str: Text, bytes: LargeBinary}
+
+
+class SessionRow(Base):
+    """A session and the turn that its current branch ends with."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["key", "head_key"],
+            ["turns.session_key", "turns.key"],
+            name="fk_sessions_head",
+            use_alter=True,
+        ),
+    )
+
+    # Said explicitly because the key is part of a foreign key, too.
+    key: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    id: Mapped[str] = mapped_column(String(32), unique=True)
+    title: Mapped[str]
+    created: Mapped[datetime]
+    updated: Mapped[datetime] = mapped_column(index=True)
+    model: Mapped[str | None]
+    system: Mapped[str | None]
+    pinned: Mapped[bool]
+    head_key: Mapped[int | None]
+
+
+class TurnRow(Base):
+    """A turn of the tree. Regenerating and editing add siblings; nothing is overwritten.
+
+    ``depth`` counts from 1 at the first turn, so a branch knows its length
+    without being walked. ``writer`` names the process that is still working on
+    the turn (see :mod:`storage.writers`) and is NULL once it is finished.
+    """
+
+    __tablename__ = "turns"
+    __table_args__ = (
+        UniqueConstraint("session_key", "key"),
+        # No ON DELETE CASCADE here: SQLite follows cascades only 1,000 levels deep,
+        # and a session deletes all its turns in one statement anyway.
+        ForeignKeyConstraint(
+            ["session_key", "parent_key"],
+            ["turns.session_key", "turns.key"],
+            name="fk_turns_parent",
+        ),
+        Index("ix_turns_session_key_parent_key", "session_key", "parent_key"),
+        Index(
+            "ix_turns_writer",
+            "writer",
+            sqlite_where=text("writer IS NOT NULL"),
+            postgresql_where=text("writer IS NOT NULL"),
+        ),
+        CheckConstraint("role IN ('system', 'user', 'assistant')", name="role"),
+    )
+
+    key: Mapped[int] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(String(32), unique=True)
+    session_key: Mapped[int] = mapped_column(ForeignKey("sessions.key", ondelete="CASCADE"))
+    parent_key: Mapped[int | None]
+    depth: Mapped[int]
+    role: Mapped[str] = mapped_column(String(16))
+    text: Mapped[str]
+    created: Mapped[datetime]
+    token_ids: Mapped[tuple[int, ...] | None] = mapped_column(TokenIds)
+    finish_reason: Mapped[str | None] = mapped_column(String(16))
+    model: Mapped[str | None]
+    usage: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    timings: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    writer: Mapped[str | None]
+
+
+class PictureRow(Base):
+    """The bytes of a picture, stored once however often it is used."""
+
+    __tablename__ = "pictures"
+
+    key: Mapped[int] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    pixels_sha256: Mapped[str] = mapped_column(String(64))
+    media_type: Mapped[str]
+    width: Mapped[int]
+    height: Mapped[int]
+    # Last, so that SQLite reads the other columns without touching the bytes.
+    data: Mapped[bytes] = mapped_column(deferred=True)
+
+
+class SessionPictureRow(Base):
+    """A picture's number in its session: given once, in the order of attachment, for ever."""
+
+    __tablename__ = "session_pictures"
+
+    session_key: Mapped[int] = mapped_column(
+        ForeignKey("sessions.key", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(primary_key=True)
+    picture_key: Mapped[int] = mapped_column(ForeignKey("pictures.key"), index=True)
+    name: Mapped[str]
+
+
+class TurnPictureRow(Base):
+    """Which pictures a turn shows, in which order."""
+
+    __tablename__ = "turn_pictures"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["session_key", "turn_key"],
+            ["turns.session_key", "turns.key"],
+            name="fk_turn_pictures_turn",
+            ondelete="CASCADE",
+        ),
+        ForeignKeyConstraint(
+            ["session_key", "number"],
+            ["session_pictures.session_key", "session_pictures.number"],
+            name="fk_turn_pictures_number",
+            ondelete="CASCADE",
+        ),
+        Index("ix_turn_pictures_session_key_number", "session_key", "number"),
+        Index("ix_turn_pictures_session_key_turn_key", "session_key", "turn_key"),
+    )
+
+    turn_key: Mapped[int] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    session_key: Mapped[int]
+    number: Mapped[int]

@@ -1,0 +1,139 @@
+"""Bad input: one plain sentence, exit code 1, nothing stored, no traceback."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from tests.cli.conftest import Phichat
+from tests.conftest import GOLDENS
+
+
+def bomb(path: Path) -> Path:
+    """A PNG of 60,000 x 60,000 pixels in a few bytes: 10.8 GB when decoded."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    body = (
+        chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+    )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    return path
+
+
+def wrong_picture(kind: str, folder: Path) -> Path:
+    good = (GOLDENS / "images" / "vga_640x480.png").read_bytes()
+    match kind:
+        case "missing":
+            return folder / "nothing.png"
+        case "directory":
+            return folder
+        case "text":
+            (folder / "text.png").write_text("I am not a picture.\n")
+            return folder / "text.png"
+        case "truncated":
+            (folder / "half.png").write_bytes(good[: len(good) // 2])
+            return folder / "half.png"
+        case "empty":
+            (folder / "empty.png").write_bytes(b"")
+            return folder / "empty.png"
+        case _:
+            return bomb(folder / "bomb.png")
+
+
+def assert_one_sentence(text: str) -> None:
+    assert "Traceback" not in text
+    assert text.count("\n") == 1, text
+    assert len(text.strip()) > 20
+
+
+@pytest.mark.parametrize("kind", ["missing", "directory", "text", "truncated", "empty", "bomb"])
+def test_pictures_that_are_none(kind: str, phichat: Phichat, tmp_path: Path) -> None:
+    done = phichat("ask", "--json", "-i", wrong_picture(kind, tmp_path), "What is this?")
+    assert done.returncode == 1
+    assert_one_sentence(done.stderr)
+    error = json.loads(done.stdout)["error"]
+    assert error["code"] == "picture"
+    assert error["message"] == done.stderr.strip()
+    assert json.loads(phichat("sessions", "list", "--json").stdout) == []
+
+
+@pytest.mark.parametrize("name", ["microsoft/Phi-3-vision-128k-instruct", "what", "/nowhere"])
+def test_unknown_models(name: str, phichat: Phichat) -> None:
+    done = phichat("ask", "--model", name, "Hello?")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert_one_sentence(done.stderr)
+    assert name in done.stderr
+
+
+def test_a_checkpoint_with_a_missing_weight(
+    random_folder: Path, phichat: Phichat, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(random_folder, tmp_path / "model"))
+    tensors = load_file(folder / "model.safetensors")
+    del tensors["model.layers.0.mlp.down_proj.weight"]
+    save_file(tensors, folder / "model.safetensors")
+    done = phichat("ask", "--json", "--model", folder, "Hello?")
+    assert done.returncode == 1
+    assert_one_sentence(done.stderr)
+    assert "model.layers.0.mlp.down_proj.weight" in done.stderr
+    assert json.loads(done.stdout)["error"]["code"] == "model"
+    # what was asked is not lost: the turn is there, and its reply says that it failed
+    (session,) = json.loads(phichat("sessions", "list", "--json").stdout)
+    turns = json.loads(phichat("sessions", "show", "--json", session["id"]).stdout)["turns"]
+    assert [turn["text"] for turn in turns] == ["Hello?", ""]
+    assert turns[1]["finish_reason"] == "error"
+
+
+def test_other_requests_that_fail(phichat: Phichat) -> None:
+    for arguments in (
+        ["ask", "--session", "nope", "x"],
+        ["ask", "--continue", "x"],
+        ["sessions", "show", "nope"],
+        ["sessions", "rename", "nope", "title"],
+        ["sessions", "delete", "nope", "--yes"],
+    ):
+        done = phichat(*arguments)
+        assert done.returncode == 1, arguments
+        assert_one_sentence(done.stderr)
+
+
+def test_a_database_that_is_none(phichat: Phichat, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path(__file__)
+    monkeypatch.setenv("PHICHAT_DATABASE", str(path))
+    done = phichat("sessions", "list")
+    assert done.returncode == 1
+    assert_one_sentence(done.stderr)
+
+
+def test_rename_and_delete(phichat: Phichat) -> None:
+    session = json.loads(phichat("ask", "--json", "Hello there").stdout)["session"]
+    assert phichat("sessions", "rename", session[:5], "Greetings").returncode == 0
+    (listed,) = json.loads(phichat("sessions", "list", "--json").stdout)
+    assert listed["title"] == "Greetings"
+    refused = phichat("sessions", "delete", session, stdin="n\n")
+    assert refused.returncode == 1
+    assert phichat("sessions", "delete", session, "--yes").returncode == 0
+    assert json.loads(phichat("sessions", "list", "--json").stdout) == []
+
+
+def test_escape_sequences_never_reach_the_terminal(phichat: Phichat, tmp_path: Path) -> None:
+    hostile = tmp_path / "a\x1b]0;owned\x07b.png"
+    hostile.write_bytes((GOLDENS / "images" / "sq336.png").read_bytes())
+    session = json.loads(phichat("ask", "--json", "-i", hostile, "x\x1b[31m").stdout)["session"]
+    for command in (["sessions", "show", session], ["sessions", "list"]):
+        done = phichat(*command)
+        assert done.returncode == 0
+        assert "\x1b" not in done.stdout
+        assert "\x07" not in done.stdout

@@ -1,0 +1,212 @@
+"""The worker process, for real: loading, streaming, stop, crash and restart."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from assistant.conversation import FinishReason
+from assistant.core import (
+    CoreEvent,
+    CoreProgressed,
+    GenerationEnded,
+    Pixels,
+    Prompt,
+    Sampling,
+    Slot,
+    TokensGenerated,
+)
+from assistant.core.client import LocalCore
+from assistant.errors import ModelError, PictureError
+from assistant.events import Phase, Stage
+from tests.conftest import GOLDENS
+
+PROMPT = Prompt(((1, 5, 6, 7),))
+PICTURE = Prompt(((1, 5), Slot("sq336", 1, 313), (1, 6)))
+
+
+@pytest.fixture(scope="module")
+def core(random_folder: Path) -> Iterator[LocalCore]:
+    core = LocalCore(str(random_folder), dtype="float32", context=2048, threads=1)
+    yield core
+    core.close()
+
+
+def pixels(sha256: str) -> Pixels:
+    image = Image.open(GOLDENS / "images" / f"{sha256}.png").convert("RGB")
+    return Pixels(image.width, image.height, image.tobytes())
+
+
+def ids(events: list[CoreEvent]) -> list[int]:
+    return [i for event in events if isinstance(event, TokensGenerated) for i in event.ids]
+
+
+def answer(core: LocalCore, prompt: Prompt = PROMPT, tokens: int = 8) -> list[CoreEvent]:
+    return list(core.generate(prompt, Sampling(max_new_tokens=tokens), pixels))
+
+
+def worker_pid(core: LocalCore) -> int:
+    assert core._worker is not None
+    return core._worker._process.pid
+
+
+def test_loads_behind_the_caller_and_streams(core: LocalCore) -> None:
+    core.preload()
+    assert core.status().phase in (Phase.LOADING, Phase.READY)
+    events = answer(core)
+    assert core.status().phase is Phase.READY
+    assert len(ids(events)) == 8
+    ended = events[-1]
+    assert isinstance(ended, GenerationEnded)
+    assert ended.usage.prompt_tokens == 4
+    assert ended.load_s > 0, "the first reply waited for the model"
+    again = answer(core)
+    assert ids(again) == ids(events)
+    assert isinstance(again[-1], GenerationEnded)
+    assert again[-1].load_s == 0
+    assert again[-1].usage.cached_tokens == 3
+
+
+def test_pixels_are_asked_for_once(core: LocalCore) -> None:
+    asked: list[str] = []
+
+    def counting(sha256: str) -> Pixels:
+        asked.append(sha256)
+        return pixels(sha256)
+
+    one = list(core.generate(PICTURE, Sampling(max_new_tokens=4), counting))
+    two = list(core.generate(PICTURE, Sampling(max_new_tokens=4), counting))
+    assert asked == ["sq336"]
+    assert ids(one) == ids(two)
+    assert CoreProgressed(Stage.PICTURES, 0, 1) in one
+
+
+def test_a_picture_that_is_gone_fails_that_turn_only(core: LocalCore) -> None:
+    def gone(sha256: str) -> Pixels:
+        raise PictureError("The picture is not in the database any more.")
+
+    lost = Prompt(((1, 5), Slot("lost", 1, 313), (1, 6)))
+    with pytest.raises(ModelError, match="not in the database"):
+        list(core.generate(lost, Sampling(), gone))
+    assert len(ids(answer(core))) == 8
+
+
+def test_stop_from_another_place(core: LocalCore) -> None:
+    events = core.generate(PROMPT, Sampling(max_new_tokens=1500), pixels)
+    got: list[CoreEvent] = []
+    for event in events:
+        got.append(event)
+        if len(ids(got)) == 3:
+            core.stop()
+    assert isinstance(got[-1], GenerationEnded)
+    assert got[-1].finish_reason is FinishReason.STOPPED
+    # in process time a token is a millisecond; the stop crosses two sockets
+    assert len(ids(got)) < 1500
+
+
+def test_a_dropped_generation_does_not_disturb_the_next(core: LocalCore) -> None:
+    events = core.generate(PROMPT, Sampling(max_new_tokens=1500), pixels)
+    next(event for event in events if isinstance(event, TokensGenerated))
+    events.close()  # type: ignore[attr-defined]
+    assert len(ids(answer(core))) == 8
+
+
+def test_a_prompt_beyond_the_context_is_refused_and_the_worker_lives(core: LocalCore) -> None:
+    pid = worker_pid(core)
+    with pytest.raises(ModelError, match="the model holds 2048"):
+        answer(core, Prompt((tuple([5] * 3000),)))
+    answer(core)
+    assert worker_pid(core) == pid
+
+
+def test_a_killed_worker_is_an_event_and_starts_anew(core: LocalCore) -> None:
+    want = ids(answer(core))
+    pid = worker_pid(core)
+    events = core.generate(PROMPT, Sampling(max_new_tokens=1500), pixels)
+    next(event for event in events if isinstance(event, TokensGenerated))
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(ModelError, match="ended unexpectedly"):
+        list(events)
+    assert core.status().phase is Phase.FAILED
+    assert ids(answer(core)) == want
+    assert worker_pid(core) != pid
+
+
+def test_close_ends_the_worker(random_folder: Path) -> None:
+    core = LocalCore(str(random_folder), threads=1)
+    core.preload()
+    pid = worker_pid(core)
+    core.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_the_worker_ends_with_the_app(random_folder: Path) -> None:
+    """kill -9 of the app: no orphan keeps gigabytes of weights."""
+    code = (
+        "import time\n"
+        "from assistant.core.client import LocalCore\n"
+        f"core = LocalCore({str(random_folder)!r}, threads=1)\n"
+        "core.preload()\n"
+        "print(core._worker._process.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as app:
+        assert app.stdout is not None
+        pid = int(app.stdout.readline())
+        app.kill()
+        app.wait()
+        while _alive(pid):
+            time.sleep(0.05)
+
+
+def _alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and waits for its new parent does not."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_a_damaged_model_is_told_in_one_sentence(random_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(random_folder, tmp_path / "damaged"))
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    core = LocalCore(str(folder), threads=1)
+    try:
+        with pytest.raises(ModelError, match=r"model\.safetensors is damaged"):
+            answer(core)
+        assert core.status().phase is Phase.FAILED
+    finally:
+        core.close()
+
+
+@pytest.mark.parametrize("name", ["nobody/nothing", "nothing", "https://example.com/v1"])
+def test_an_unknown_model_is_told_without_a_worker(name: str) -> None:
+    core = LocalCore(name)
+    core.preload()
+    assert core.status().phase is Phase.FAILED
+    assert core.status().detail
+    with pytest.raises(ModelError):
+        answer(core)
+    assert core._worker is None
+
+
+def test_the_app_side_never_imports_torch() -> None:
+    code = (
+        "import sys, assistant.core.client, assistant.engine, assistant.cli\n"
+        "heavy = {'torch', 'transformers', 'numpy', 'huggingface_hub', 'textual'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

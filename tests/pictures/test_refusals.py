@@ -1,0 +1,202 @@
+"""What can't be opened is one plain sentence that names it, quickly and without harm."""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+import time
+import zlib
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from assistant import pictures
+from assistant.conversation import PictureFile
+from assistant.errors import PictureError
+from tests.pictures.picture_files import FORMATS, encoded, flag, png
+
+
+def refused(source: str | Path | bytes, **options: object) -> str:
+    with pytest.raises(PictureError) as caught:
+        pictures.open_source(source, **options)  # type: ignore[arg-type]
+    sentence = str(caught.value)
+    assert sentence.replace("\u200d", "").isprintable()
+    assert sentence.endswith(".")
+    assert "PIL" not in sentence
+    assert caught.value.code == "picture"
+    return sentence
+
+
+def test_a_file_opens_by_path_by_tilde_and_by_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "my cät #1?%20.png"
+    path.write_bytes(encoded(flag()))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    spellings = [path, str(path), f"~/{path.name}", path.name, path.as_uri()]
+    spellings += [f"file://localhost{path.as_uri().removeprefix('file://')}"]
+    opened = [pictures.open_source(spelling) for spelling in spellings]
+    assert {(f.name, f.sha256) for f in opened} == {(path.name, opened[0].sha256)}
+
+
+def test_each_thing_that_is_no_picture_file_is_told_apart(tmp_path: Path) -> None:
+    def there(name: str, data: bytes) -> Path:
+        path = tmp_path / name
+        path.write_bytes(data)
+        return path
+
+    assert "There is no file" in refused(tmp_path / "nothing.png")
+    assert "nothing.png" in refused(str(tmp_path / "nothing.png"))
+    assert "There is no file" in refused(str(there("a.png", b"") / "below a file"))
+    assert "There is no file" in refused("x" * 5000)
+    assert "is a folder" in refused(tmp_path)
+    assert "not a path" in refused("a\0b.png")
+    assert "No picture was named" in refused("  ")
+    assert "empty.png is empty" in refused(there("empty.png", b""))
+    assert "(it is text)" in refused(there("text.png", "ein Wort ä".encode()))
+    assert "(it is a PDF)" in refused(there("paper.png", b"%PDF-1.7\n\0"))
+    assert "(it is an SVG drawing)" in refused(there("a.svg", b"<?xml?>\n<svg></svg>"))
+    assert "(it is HEIC)" in refused(there("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"))
+    assert "can't be fetched" in refused("ftp://example.org/cat.png")
+    assert "another machine" in refused("file://elsewhere/cat.png")
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission(tmp_path: Path) -> None:
+    path = tmp_path / "mine.png"
+    path.write_bytes(encoded(flag()))
+    path.chmod(0)
+    assert "may not be read" in refused(path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX files")
+@pytest.mark.timeout(20)
+def test_pipes_devices_and_sockets_never_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")
+    began = time.monotonic()
+    for path in (tmp_path / "pipe.png", "/dev/zero", "/dev/tty", "/dev/null"):
+        assert "pipe or a device" in refused(path)
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    assert "There is no file" in refused(tmp_path / "circle")
+    assert time.monotonic() - began < 5
+
+
+def test_large_files_are_refused_by_their_size_and_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "large.png"
+    with path.open("wb") as file:
+        file.truncate(200 << 30)  # sparse: no disk is used
+    began = time.monotonic()
+    assert "large.png is larger than 64 MiB" in refused(path)
+    assert time.monotonic() - began < 1
+    assert "larger than 10 bytes" in refused(encoded(flag()), max_bytes=10)
+
+
+def _bomb(width: int, height: int, format: str) -> bytes:
+    """A header that claims a size, and hardly any pixels."""
+    if format == "PNG":
+        return png(width, height, 8, 2, b"\0" * 1000)
+    if format == "BMP":
+        data = bytearray(encoded(flag(), "BMP"))
+        data[18:26] = struct.pack("<ii", width, height)
+        return bytes(data)
+    if format == "GIF":
+        data = bytearray(encoded(flag(), "GIF"))
+        data[6:10] = struct.pack("<HH", width, height)
+        return bytes(data)
+    data = bytearray(encoded(flag(), "JPEG"))
+    at = data.index(b"\xff\xc0") + 5
+    data[at : at + 4] = struct.pack(">HH", height, width)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("format", ["PNG", "BMP", "GIF", "JPEG"])
+@pytest.mark.parametrize("size", [(60_000, 60_000), (12_000, 8_000), (8_001, 8_000)])
+def test_bombs_are_refused_before_they_are_decoded(size: tuple[int, int], format: str) -> None:
+    data = _bomb(*size, format)
+    began, before = time.process_time(), _peak_bytes()
+    assert "64 million pixels" in refused(data, name="bomb.png")
+    assert time.process_time() - began < 1
+    assert _peak_bytes() - before < 30 << 20
+
+
+def _peak_bytes() -> int:
+    resource = pytest.importorskip("resource")
+    scale = 1 if sys.platform == "darwin" else 1024
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * scale
+
+
+def test_a_bomb_of_metadata_is_refused() -> None:
+    text = b"Comment\0\0" + zlib.compress(b"x" * (200 << 20))
+    assert "damaged" in refused(png(1, 1, 8, 0, b"\0\0", zTXt=text))
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_incomplete_pictures_are_refused(format: str) -> None:
+    noise = Image.effect_noise((64, 64), 80).convert("RGB")
+    data = encoded(noise, format)
+    for share in (0.3, 0.6, 0.9):
+        assert "cat is damaged" in refused(data[: int(len(data) * share)], name="cat")
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_damage_anywhere_opens_or_is_refused_and_never_anything_else(data: st.DataObject) -> None:
+    format = data.draw(st.sampled_from(FORMATS))
+    broken = bytearray(_WHOLE[format])
+    for _ in range(data.draw(st.integers(1, 8))):
+        broken[data.draw(st.integers(0, len(broken) - 1))] = data.draw(st.integers(0, 255))
+    with suppress(PictureError):
+        file = pictures.open_bytes(bytes(broken), name="broken")
+        assert pictures.pixels(file.data).size == (file.width, file.height)
+
+
+_WHOLE = {format: encoded(flag(), format) for format in FORMATS}
+
+
+@given(st.binary(max_size=200))
+@settings(max_examples=60, deadline=None)
+def test_any_bytes_at_all_are_refused_in_one_sentence(data: bytes) -> None:
+    with pytest.raises(PictureError) as caught:
+        pictures.open_bytes(data, name="bytes")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("\x1b[31mred\x1b[0m.png", "\ufffd[31mred\ufffd[0m.png"),
+        ("a\nb\u2028.png", "a\ufffdb\ufffd.png"),
+        ("gpj.\u202egnp", "gpj.\ufffdgnp"),
+        ("\udcff.png", "\ufffd.png"),
+        ("👩\u200d🔬.png", "👩\u200d🔬.png"),
+        ("katze [bold].png", "katze [bold].png"),
+        ("x" * 300 + ".png", "x" * 60 + "…" + "x" * 55 + ".png"),
+    ],
+)
+def test_names_are_shown_without_what_a_terminal_would_obey(name: str, shown: str) -> None:
+    assert pictures.open_bytes(encoded(flag()), name=name).name == shown
+    assert shown in refused(b"text", name=name)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX file names")
+def test_the_same_goes_for_names_of_files(tmp_path: Path) -> None:
+    for name in (b"\xff\xfe.png", b"\x1b]0;x\x07.png"):
+        path = os.path.join(os.fsencode(tmp_path), name)
+        with open(path, "wb") as file:
+            file.write(encoded(flag()))
+        assert pictures.open_source(os.fsdecode(path)).name.isprintable()
+        with open(path, "wb") as file:
+            file.write(b"text")
+        refused(os.fsdecode(path))
+
+
+def test_pasted_bytes_are_named_after_their_format() -> None:
+    opened: PictureFile = pictures.open_source(encoded(flag(), "JPEG"))
+    assert opened.name == "pasted.jpeg"
+    assert "The pasted picture is empty" in refused(b"")

@@ -1,0 +1,107 @@
+"""A core that says what a test tells it to, at the seam where servers will stand too."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from assistant.conversation import FinishReason, Usage
+from assistant.core import (
+    CoreEvent,
+    CoreProgressed,
+    GenerationEnded,
+    ModelFacts,
+    Pixels,
+    Prompt,
+    Sampling,
+    TokensGenerated,
+)
+from assistant.errors import ModelError
+from assistant.events import ModelStatus, Phase, Stage
+from assistant.phi3v.vocabulary import Vocabulary
+
+
+class ScriptedCore:
+    """Streams prepared replies, token by token, through the folder's own tokenizer.
+
+    ``replies`` are used in turn; ``(text, error)`` streams ``text``, then
+    raises ``error``. ``gate``, when given, is waited for before each token, so
+    that a test decides how far a reply gets.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        replies: Sequence[str | tuple[str, Exception]] = ("Hello.",),
+        *,
+        context: int = 131072,
+        gate: threading.Semaphore | None = None,
+        is_demo: bool = False,
+    ) -> None:
+        self._folder = folder
+        self._replies = list(replies)
+        self._context = context
+        self._gate = gate
+        self._is_demo = is_demo
+        self._vocabulary = Vocabulary.from_folder(folder)
+        self._stop = threading.Event()
+        self.prompts: list[Prompt] = []
+        self.samplings: list[Sampling] = []
+        self.pixels: list[Pixels] = []
+        self.closed = False
+
+    def facts(self) -> ModelFacts:
+        return ModelFacts("scripted", str(self._folder), self._is_demo, 1, 144, self._context)
+
+    def status(self) -> ModelStatus:
+        return ModelStatus(Phase.READY, "scripted", self._is_demo)
+
+    def preload(self) -> None:
+        pass
+
+    def generate(
+        self, prompt: Prompt, sampling: Sampling, pixels: Callable[[str], Pixels]
+    ) -> Iterator[CoreEvent]:
+        self.prompts.append(prompt)
+        self.samplings.append(sampling)
+        self._stop.clear()
+        self.pixels += [pixels(slot.pixels_sha256) for slot in prompt.slots]
+        yield CoreProgressed(Stage.PREFILL, prompt.tokens, prompt.tokens)
+        script = self._replies[(len(self.prompts) - 1) % len(self._replies)]
+        text, error = script if isinstance(script, tuple) else (script, None)
+        ids = [*self._vocabulary.encode(text)]
+        if error is None:
+            ids.append(self._vocabulary.id("<|end|>"))
+        reason = FinishReason.STOP
+        count = 0
+        for token in ids:
+            if self._gate is not None:
+                self._gate.acquire()
+            if self._stop.is_set():
+                reason = FinishReason.STOPPED
+                break
+            count += 1
+            yield TokensGenerated((token,))
+            if count >= sampling.max_new_tokens:
+                reason = FinishReason.LENGTH
+                break
+        if error is not None and reason is FinishReason.STOP:
+            raise error
+        usage = Usage(prompt.tokens, prompt.picture_tokens, 0, count)
+        yield GenerationEnded(reason, usage, 0.1, 20.0)
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._gate is not None:
+            self._gate.release()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class MissingCore(ScriptedCore):
+    """A core whose model is not there."""
+
+    def facts(self) -> ModelFacts:
+        raise ModelError("The model is not on this machine.")

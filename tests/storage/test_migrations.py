@@ -1,0 +1,162 @@
+"""The history of the tables: up, down, up again on data, and half-way."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import CheckConstraint, Engine, inspect
+
+from assistant.conversation import Draft
+from assistant.errors import StorageError
+from storage import Store, migrations, opening
+from storage.tables import Base
+from tests.storage.stored_pictures import make_picture
+
+
+def dump(location: Path) -> list[str]:
+    with closing(sqlite3.connect(location)) as connection:
+        return list(connection.iterdump())
+
+
+def checked(location: Path) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+    """What SQLite finds wrong with a database."""
+    with closing(sqlite3.connect(location)) as connection:
+        return (
+            connection.execute("PRAGMA integrity_check").fetchall(),
+            connection.execute("PRAGMA foreign_key_check").fetchall(),
+        )
+
+
+def migrate(engine: Engine, revision: str) -> None:
+    with opening.migration(engine, "here") as connection:
+        if revision == "head":
+            migrations.upgrade(connection)
+        else:
+            migrations.downgrade(connection, revision)
+
+
+def test_the_known_revisions_are_the_ones_there_are() -> None:
+    history = ScriptDirectory.from_config(migrations.config())
+    newest_first = [script.revision for script in history.walk_revisions()]
+    assert tuple(newest_first[::-1]) == migrations.KNOWN
+    assert history.get_heads() == [migrations.NEWEST]
+
+
+def test_migrations_build_exactly_the_mapped_tables(location: Path) -> None:
+    engine, _ = opening.open_engine(location)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+        # Autogenerate compares neither names nor checks of these.
+        migrated = inspect(connection)
+        for table in Base.metadata.sorted_tables:
+            checks = {str(c["name"]) for c in migrated.get_check_constraints(table.name)}
+            mapped = {str(c.name) for c in table.constraints if isinstance(c, CheckConstraint)}
+            assert checks == mapped, table.name
+            foreign = {
+                (c["name"], c["options"].get("ondelete"))
+                for c in migrated.get_foreign_keys(table.name)
+            }
+            assert foreign == {(c.name, c.ondelete) for c in table.foreign_key_constraints}
+    engine.dispose()
+
+
+def test_down_to_nothing_and_up_again_on_data(location: Path) -> None:
+    store = Store.open(location)
+    empty = dump(location)
+    session, turn = store.add_user_turn(None, Draft("hello", (make_picture("cat"),)))
+    store.start_reply(session, turn.id, model="demo")
+    store.close()
+    engine = opening._engine(opening.parse(location))
+    migrate(engine, "base")
+    assert inspect(engine).get_table_names() == ["alembic_version"]
+    engine.dispose()
+
+    again = Store.open(location)
+    assert again.sessions() == []
+    assert dump(location) == empty
+    again.add_user_turn(None, Draft("hello", (make_picture("cat"),)))
+    again.close()
+    assert checked(location) == ([("ok",)], [])
+
+
+_FAILING = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("sessions", sa.Column("colour", sa.Text()))
+    op.execute("UPDATE sessions SET colour = 'red', title = 'gone'")
+    op.execute("DELETE FROM turn_pictures")
+    with op.batch_alter_table("turns") as batch:
+        batch.drop_column("usage")
+    {last}
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "says"),
+    [
+        ("raise RuntimeError('power cut')", "left as it was.*power cut"),
+        ("op.execute('INSERT INTO nowhere VALUES (1)')", "nowhere"),
+        ("op.execute('DELETE FROM pictures')", "missing ones"),
+    ],
+)
+def test_a_migration_that_fails_half_way_leaves_the_database_as_it_was(
+    location: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: str, says: str
+) -> None:
+    store = Store.open(location)
+    session, turn = store.add_user_turn(None, Draft("hello", (make_picture("cat"),)))
+    reply = store.start_reply(session, turn.id, model="demo")
+    store.checkpoint_reply(reply.id, "half", (1,))
+    read = store.conversation(session)
+    store.close()
+    before = dump(location)
+
+    history = tmp_path / "migrations"
+    shutil.copytree(Path(migrations.__file__).parent, history)
+    (history / "versions" / "m0002_failing.py").write_text(_FAILING.format(last=last))
+    with monkeypatch.context() as later:
+        later.setattr(migrations, "__file__", str(history / "__init__.py"))
+        later.setattr(migrations, "KNOWN", ("0001", "0002"))
+        later.setattr(migrations, "NEWEST", "0002")
+        with pytest.raises(StorageError, match=says) as caught:
+            Store.open(location)
+        assert "\n" not in str(caught.value)
+
+    assert dump(location) == before
+    assert checked(location) == ([("ok",)], [])
+    again = Store.open(location)
+    assert again.conversation(session) == read
+    again.close()
+
+
+def test_a_current_database_opens_without_alembic(location: Path) -> None:
+    Store.open(location).close()
+    program = (
+        "import sys; from storage import Store; Store.open(sys.argv[1]).close(); "
+        "print([m for m in ('alembic', 'mako', 'torch', 'PIL', 'requests') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, location],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == "[]\n"

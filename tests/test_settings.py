@@ -1,0 +1,178 @@
+"""defaults < configuration file < environment < flags, and one sentence for what can't be used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from assistant.errors import PhichatError
+from assistant.settings import Settings, SettingsError, load
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> dict[str, str]:
+    """An environment in which everything of ours is in one empty folder."""
+    return {"PHICHAT_HOME": str(tmp_path)}
+
+
+def configure(home: dict[str, str], text: str) -> Path:
+    path = Path(home["PHICHAT_HOME"]) / "config.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_each_layer_overrides_the_one_below(home: dict[str, str]) -> None:
+    assert load(environ=home).max_new_tokens == 1024
+    configure(home, 'max_new_tokens = 1\nmodel = "from the file"\ntemperature = 1\nseed = 7\n')
+    chosen = load(environ=home)
+    assert (chosen.max_new_tokens, chosen.model, chosen.seed) == (1, "from the file", 7)
+    assert isinstance(chosen.temperature, float)
+    environment = home | {"PHICHAT_MAX_NEW_TOKENS": "2", "PHICHAT_SEED": "none"}
+    chosen = load(environ=environment)
+    assert (chosen.max_new_tokens, chosen.model, chosen.seed) == (2, "from the file", None)
+    chosen = load({"max_new_tokens": 3, "model": None, "seed": 0}, environ=environment)
+    assert (chosen.max_new_tokens, chosen.model, chosen.seed) == (3, "from the file", 0)
+
+
+def test_the_defaults_are_those_of_the_manual(home: dict[str, str], tmp_path: Path) -> None:
+    assert load(environ=home) == Settings(
+        data_dir=tmp_path,
+        config_file=tmp_path / "config.toml",
+        cache_dir=tmp_path / "cache",
+        runtime_dir=tmp_path / "run",
+        model="demo",
+        database=None,
+        device="auto",
+        dtype="auto",
+        max_new_tokens=1024,
+        temperature=0.0,
+        top_p=1.0,
+        seed=None,
+        num_crops=None,
+        context=None,
+        system=None,
+    )
+
+
+def test_the_database_is_in_the_data_folder_unless_it_is_named(home: dict[str, str]) -> None:
+    assert load(environ=home).store_location == str(Path(home["PHICHAT_HOME"]) / "phichat.db")
+    named = load(environ=home | {"PHICHAT_DATABASE": "postgresql://host/chat"})
+    assert named.store_location == "postgresql://host/chat"
+
+
+def test_without_a_home_the_folders_are_the_platforms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for kind in ("DATA", "CONFIG", "CACHE"):
+        monkeypatch.setenv(f"XDG_{kind}_HOME", str(tmp_path / kind.lower()))
+    if sys.platform.startswith("linux"):
+        chosen = load(environ={})
+        assert chosen.data_dir == tmp_path / "data" / "phichat"
+        assert chosen.config_file == tmp_path / "config" / "phichat" / "config.toml"
+        assert chosen.cache_dir == tmp_path / "cache" / "phichat"
+        assert chosen.runtime_dir == tmp_path / "cache" / "phichat" / "run"
+    chosen = load(environ={"XDG_RUNTIME_DIR": str(tmp_path / "run")})
+    assert chosen.runtime_dir == tmp_path / "run" / "phichat"
+
+
+def test_home_may_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert load(environ={"PHICHAT_HOME": "~/chat"}).data_dir == tmp_path / "chat"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('colour = "red"', ['"colour"', "model"]),
+        ("data_dir = '/x'", ['"data_dir"']),
+        ("[model]\nname = 'x'", ["model must be text"]),
+        ("temperature = 'hot'", ["temperature must be a number from 0 to 10", '"hot"']),
+        ("temperature = nan", ["temperature must be"]),
+        ("temperature = true", ["temperature must be"]),
+        ("top_p = 0", ["top_p must be a number above 0, up to 1"]),
+        ("seed = -1", ["seed must be a whole number"]),
+        ("seed = true", ["seed must be a whole number"]),
+        ("max_new_tokens = 0", ["max_new_tokens must be a whole number from 1"]),
+        ("max_new_tokens = 1.5", ["max_new_tokens must be"]),
+        ("device = 'gpu'", ['device must be "auto", "cpu"', '"gpu"']),
+        ("dtype = 'int8'", ["dtype must be"]),
+        ("model = ' '", ["model must be text"]),
+        ("model = 'a\x0b'", ["not valid TOML"]),
+        ('"\\u001b[2J" = 1', ["unknown key", "\ufffd[2J"]),
+        ("seed = ?\n", ["not valid TOML", "line 1"]),
+    ],
+)
+def test_a_bad_file_is_named_with_what_is_wrong_in_it(
+    home: dict[str, str], text: str, words: list[str]
+) -> None:
+    path = configure(home, text)
+    with pytest.raises(SettingsError) as caught:
+        load(environ=home)
+    sentence = str(caught.value)
+    for word in [*words, str(path)]:
+        assert word in sentence
+    assert sentence.isprintable()
+    assert isinstance(caught.value, PhichatError)
+    assert caught.value.code == "settings"
+
+
+def test_a_file_that_is_no_text_and_a_folder_are_refused(home: dict[str, str]) -> None:
+    path = configure(home, "")
+    path.write_bytes(b"model = '\xff'")
+    with pytest.raises(SettingsError, match="UTF-8"):
+        load(environ=home)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(SettingsError, match="can't be read"):
+        load(environ=home)
+
+
+def test_a_named_configuration_file_must_exist(home: dict[str, str], tmp_path: Path) -> None:
+    other = tmp_path / "other.toml"
+    environment = home | {"PHICHAT_CONFIG": str(other)}
+    with pytest.raises(SettingsError, match="no configuration file"):
+        load(environ=environment)
+    other.write_text("seed = 5")
+    assert load(environ=environment).seed == 5
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PHICHAT_MAX_NEW_TOKENS", "many"),
+        ("PHICHAT_MAX_NEW_TOKENS", "1e3"),
+        ("PHICHAT_SEED", "٣"),
+        ("PHICHAT_CONTEXT", "131073"),
+        ("PHICHAT_TOP_P", "inf"),
+        ("PHICHAT_NUM_CROPS", "0"),
+    ],
+)
+def test_a_bad_variable_is_named(home: dict[str, str], variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=variable):
+        load(environ=home | {variable: value})
+
+
+def test_empty_variables_count_as_not_set(home: dict[str, str]) -> None:
+    environment = home | {"PHICHAT_MODEL": "", "PHICHAT_SEED": "", "PHICHAT_CONFIG": ""}
+    assert load(environ=environment) == load(environ=home)
+
+
+def test_bad_flags_are_named_as_they_are_typed(home: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match="--max-new-tokens"):
+        load({"max_new_tokens": "x"}, environ=home)
+    with pytest.raises(SettingsError, match="no setting"):
+        load({"colour": "red"}, environ=home)
+
+
+def test_loading_settings_imports_nothing_slow() -> None:
+    program = (
+        "import sys; from assistant.settings import load; load(environ={}); "
+        "print([m for m in ('pydantic', 'torch', 'sqlalchemy', 'PIL') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "[]\n"
