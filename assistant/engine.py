@@ -6,11 +6,13 @@ events of a turn in a thread of its own and stays responsive.
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assistant import window
 from assistant.conversation import (
@@ -50,7 +52,9 @@ from assistant.phi3v.geometry import crop_grid
 from assistant.phi3v.vocabulary import Vocabulary
 from assistant.settings import Settings
 from assistant.template import render
-from storage import Store
+
+if TYPE_CHECKING:
+    from storage import Store
 
 CHECKPOINT_S = 0.5
 """Seconds of reply that a kill -9 may lose; a checkpoint is one small transaction."""
@@ -72,12 +76,26 @@ class PromptPreview:
 
 
 class Engine:
-    """Conversations on top of a store and an inference core."""
+    """Conversations on top of a store and an inference core.
 
-    def __init__(self, settings: Settings, store: Store, core: Core) -> None:
+    ``store`` may be a way to open one, which happens on first use: the screen
+    is painted before the database library is even imported. Every method
+    raises StorageError when the database can't be opened, read or written.
+    """
+
+    def __init__(self, settings: Settings, store: Store | Callable[[], Store], core: Core) -> None:
         self._settings = settings
-        self._store = store
+        self._opened: Store | None = None
+        self._open: Callable[[], Store] = store if callable(store) else lambda: store
+        self._opening = threading.Lock()
         self._core = core
+
+    @property
+    def _store(self) -> Store:
+        with self._opening:
+            if self._opened is None:
+                self._opened = self._open()
+            return self._opened
 
     # Sessions
 
@@ -220,7 +238,8 @@ class Engine:
     def close(self) -> None:
         """End the worker and release the database."""
         self._core.close()
-        self._store.close()
+        if self._opened is not None:
+            self._opened.close()
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:
@@ -315,10 +334,14 @@ class Engine:
 def open_engine(settings: Settings) -> Engine:
     """The engine on the database and the local model that ``settings`` name.
 
-    Opens the database; the model is not looked for until it is needed. Raises
-    StorageError.
+    Neither is touched before it is needed.
     """
     from assistant.core.client import LocalCore
+
+    def open_store() -> Store:
+        from storage import Store  # SQLAlchemy takes a third of a second to import
+
+        return Store.open(settings.store_location)
 
     core = LocalCore(
         settings.model,
@@ -328,7 +351,7 @@ def open_engine(settings: Settings) -> Engine:
         context=settings.context,
         log=settings.cache_dir / "worker.log",
     )
-    return Engine(settings, Store.open(settings.store_location), core)
+    return Engine(settings, open_store, core)
 
 
 class _GrowingReply:

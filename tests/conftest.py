@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ GOLDENS = Path(__file__).parent / "data" / "goldens"
 OFFICIAL_TOKENIZER = Path(
     os.environ.get("PHICHAT_OFFICIAL_TOKENIZER", ROOT.parent / "shared" / "official-phi3v")
 )
+
+Phichat = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +68,29 @@ def random_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(GOLDENS / "tiny-phi3v", folder)
     write_tokenizer(folder, size=32064)
     return folder
+
+
+@pytest.fixture
+def phichat(random_folder: Path) -> Phichat:
+    """Runs ``phichat …`` on the tiny random model unless told otherwise."""
+
+    def run(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        environment = {
+            "PHICHAT_MODEL": str(random_folder),
+            "PHICHAT_NUM_CROPS": "1",
+            "PHICHAT_MAX_NEW_TOKENS": "6",
+            **os.environ,
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "assistant.cli", *map(str, arguments)],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env=environment,
+            cwd=ROOT,
+        )
+
+    return run
 
 
 def expand(ids_rle: list[int | list[int]]) -> list[int]:

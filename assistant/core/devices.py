@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -42,6 +43,14 @@ def choose_dtype(wanted: str, device: torch.device, folder: Path) -> torch.dtype
         return "auto"
     stored = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     return torch.float32 if 2 * stored <= _free_memory() // 2 else "auto"
+
+
+def choose_attention(device: torch.device, dtype: torch.dtype | str) -> str:
+    """flash-attn 2 on CUDA where it is installed and the format suits it, SDPA otherwise."""
+    installed = importlib.util.find_spec("flash_attn") is not None
+    if device.type == "cuda" and dtype != torch.float32 and installed:
+        return "flash_attention_2"
+    return "sdpa"
 
 
 def _free_memory() -> int:

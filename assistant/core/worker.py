@@ -92,7 +92,7 @@ class Worker:
         import torch
         import transformers
 
-        from assistant.core.devices import choose_device, choose_dtype
+        from assistant.core.devices import choose_attention, choose_device, choose_dtype
         from assistant.core.generation import ResidentModel
         from assistant.phi3v.image_processing import Phi3VImageProcessor
         from assistant.phi3v.modeling import Phi3VForCausalLM
@@ -114,7 +114,12 @@ class Worker:
                 self._status(Phase.LOADING, f"Reading weights, {percent} %")
 
         model = Phi3VForCausalLM.from_pretrained(
-            folder, dtype=dtype, device=device, local_files_only=True, progress=report
+            folder,
+            dtype=dtype,
+            device=device,
+            attn_implementation=choose_attention(device, dtype),
+            local_files_only=True,
+            progress=report,
         )
         self._images = Phi3VImageProcessor.from_pretrained(folder)
         stop_ids = Vocabulary.from_folder(folder).stop_ids

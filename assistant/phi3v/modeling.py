@@ -115,7 +115,11 @@ class Phi3VModel(Phi3VPreTrainedModel):
         if regime is None:
             regime = regime_of(int(position_ids.max()) + 1, self.config)
         cos_sin = self.rope(position_ids, regime, inputs_embeds.dtype)
-        mask = _causal_mask(S, past + S, attention_mask, inputs_embeds)
+        if self.config._attn_implementation == "flash_attention_2":
+            # flash-attn is causal by itself, aligned to the lower right; padding stays [B, keys]
+            mask = attention_mask if _has_padding(attention_mask) else None
+        else:
+            mask = _causal_mask(S, past + S, attention_mask, inputs_embeds)
 
         hidden = inputs_embeds
         if hidden_states_out is not None:
@@ -199,6 +203,10 @@ class Phi3VForCausalLM(Phi3VPreTrainedModel):
         )
 
 
+def _has_padding(attention_mask: torch.Tensor | None) -> bool:
+    return attention_mask is not None and not bool(attention_mask.all())
+
+
 def _causal_mask(
     queries: int, keys: int, attention_mask: torch.Tensor | None, like: torch.Tensor
 ) -> torch.Tensor | None:
@@ -209,7 +217,7 @@ def _causal_mask(
     kernel knows, elsewhere it is one boolean [queries, keys] for all layers.
     Padding adds [B, 1, queries, keys].
     """
-    padded = attention_mask is not None and not bool(attention_mask.all())
+    padded = _has_padding(attention_mask)
     if not padded:
         if queries == 1 or queries == keys:
             return None

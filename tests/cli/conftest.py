@@ -1,44 +1,15 @@
-"""The command line as a person runs it: a process of its own, and its three results."""
+"""A picture that has an address."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 
 import pytest
 
-from tests.conftest import GOLDENS, ROOT
-
-Phichat = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def phichat(random_folder: Path) -> Phichat:
-    """Runs ``phichat …`` on the tiny random model unless told otherwise."""
-
-    def run(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        environment = {
-            "PHICHAT_MODEL": str(random_folder),
-            "PHICHAT_NUM_CROPS": "1",
-            "PHICHAT_MAX_NEW_TOKENS": "6",
-            **os.environ,
-        }
-        return subprocess.run(
-            [sys.executable, "-m", "assistant.cli", *map(str, arguments)],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            env=environment,
-            cwd=ROOT,
-        )
-
-    return run
+from tests.conftest import GOLDENS
 
 
 class _Quiet(SimpleHTTPRequestHandler):

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import Phichat
-from tests.conftest import GOLDENS, ROOT
+from tests.conftest import GOLDENS, ROOT, Phichat
 
 IMAGES = GOLDENS / "images"
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file, save_file
 
-from tests.cli.conftest import Phichat
-from tests.conftest import GOLDENS
+from tests.conftest import GOLDENS, Phichat
 
 
 def bomb(path: Path) -> Path:
