@@ -81,6 +81,11 @@ def find_folder(name_or_path: str | Path, *, local_files_only: bool = False) -> 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
     """Read config.json and preprocessor_config.json. Raises ModelError when they are unfit."""
+    return Checkpoint(folder, read_config(folder), read_json(folder / "preprocessor_config.json"))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read config.json. Raises ModelError when it is not that of a Phi-3-vision model."""
     config = read_json(folder / "config.json")
     if config.get("model_type") != "phi3_v":
         raise ModelError(
@@ -90,7 +95,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     for key in ("max_position_embeddings", "vocab_size", "hidden_size", "num_hidden_layers"):
         if not isinstance(config.get(key), int):
             raise ModelError(f"{folder / 'config.json'} lacks {key}: the checkpoint is damaged.")
-    return Checkpoint(folder, config, read_json(folder / "preprocessor_config.json"))
+    return config
 
 
 def read_json(path: Path) -> dict[str, Any]:

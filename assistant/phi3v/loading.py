@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from assistant.errors import ModelError
-from assistant.phi3v.checkpoint import find_folder, read_checkpoint, read_json
+from assistant.phi3v.checkpoint import find_folder, read_config, read_json
 from assistant.phi3v.config import Phi3VConfig
 
 _log = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ class PretrainedLoading:
         *,
         config: Phi3VConfig | None = None,
         dtype: torch.dtype | str | None = "auto",
+        torch_dtype: torch.dtype | str | None = None,
         device: torch.device | str = "cpu",
         attn_implementation: str = "sdpa",
         local_files_only: bool = False,
@@ -44,16 +45,17 @@ class PretrainedLoading:
         """Load a folder or hub id; the model comes back in ``eval()`` mode.
 
         ``dtype`` "auto" is the checkpoint's own (bfloat16 for the official
-        ones). Peak memory is the weights in ``dtype`` plus one tensor. Raises
-        ModelError when something is missing, damaged or of the wrong shape.
+        ones); ``torch_dtype`` is its older name. Peak memory is the weights in
+        ``dtype`` plus one tensor. Raises ModelError when something is missing,
+        damaged or of the wrong shape.
         """
         folder = find_folder(pretrained_model_name_or_path, local_files_only=local_files_only)
-        checkpoint = read_checkpoint(folder)
+        values = read_config(folder)
         if config is None:
-            config = load_config(checkpoint.config, folder)
+            config = load_config(values, folder)
         config._attn_implementation = attn_implementation
         files = weight_files(folder)
-        target = _dtype(dtype, checkpoint.config)
+        target = _dtype(torch_dtype or dtype, values)
         with torch.device("meta"):
             model: Any = cls(config)  # type: ignore[call-arg]
         _fill(model, files, target, torch.device(device), folder, progress)

@@ -115,11 +115,9 @@ class Phi3VModel(Phi3VPreTrainedModel):
         if regime is None:
             regime = regime_of(int(position_ids.max()) + 1, self.config)
         cos_sin = self.rope(position_ids, regime, inputs_embeds.dtype)
-        if self.config._attn_implementation == "flash_attention_2":
-            # flash-attn is causal by itself, aligned to the lower right; padding stays [B, keys]
-            mask = attention_mask if _has_padding(attention_mask) else None
-        else:
-            mask = _causal_mask(S, past + S, attention_mask, inputs_embeds)
+        mask = _causal_mask(
+            self.config._attn_implementation, S, past + S, attention_mask, inputs_embeds
+        )
 
         hidden = inputs_embeds
         if hidden_states_out is not None:
@@ -208,17 +206,24 @@ def _has_padding(attention_mask: torch.Tensor | None) -> bool:
 
 
 def _causal_mask(
-    queries: int, keys: int, attention_mask: torch.Tensor | None, like: torch.Tensor
+    attention: str,
+    queries: int,
+    keys: int,
+    attention_mask: torch.Tensor | None,
+    like: torch.Tensor,
 ) -> torch.Tensor | None:
-    """The mask that attention needs beyond what it does by itself.
+    """The mask that an attention implementation needs beyond what it does by itself.
 
-    None for one query and for a whole sequence (SDPA is causal then). For a
-    suffix, the lower-right causal bias: on CUDA it stays a rule that the flash
-    kernel knows, elsewhere it is one boolean [queries, keys] for all layers.
-    Padding adds [B, 1, queries, keys].
+    flash-attn is causal by itself, aligned to the lower right, and takes padding
+    as [B, keys]. SDPA is causal for a whole sequence and needs nothing for one
+    query; for a suffix it gets the lower-right causal bias, which on CUDA stays a
+    rule that the flash kernel knows, elsewhere is one boolean [queries, keys] for
+    all layers. Padding adds [B, 1, queries, keys]. Eager attention adds its mask.
     """
     padded = _has_padding(attention_mask)
-    if not padded:
+    if attention == "flash_attention_2":
+        return attention_mask if padded else None
+    if attention == "sdpa" and not padded:
         if queries == 1 or queries == keys:
             return None
         if like.device.type == "cuda":
@@ -226,10 +231,13 @@ def _causal_mask(
             return bias
     device = like.device
     row = torch.arange(keys - queries, keys, device=device)[:, None]
-    causal = torch.arange(keys, device=device)[None] <= row
-    if not padded:
-        return causal[None, None]
-    assert attention_mask is not None
-    seen = causal[None, None] & attention_mask.bool()[:, None, None, :]
-    # a query that is padding itself sees only itself: its output is ignored, but must not be NaN
-    return seen | (torch.arange(keys, device=device)[None] == row)[None, None]
+    seen = (torch.arange(keys, device=device)[None] <= row)[None, None]
+    if padded:
+        assert attention_mask is not None
+        # a query that is padding itself sees only itself: nobody reads its output, but it must
+        # not be NaN
+        alone = torch.arange(keys, device=device)[None] == row
+        seen = (seen & attention_mask.bool()[:, None, None, :]) | alone
+    if attention == "sdpa":
+        return seen
+    return torch.zeros_like(seen, dtype=like.dtype).masked_fill(~seen, torch.finfo(like.dtype).min)

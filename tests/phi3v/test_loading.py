@@ -151,6 +151,17 @@ def test_a_folder_is_found_without_the_hub(tiny_folder: Path) -> None:
     assert find_folder(tiny_folder, local_files_only=True) == tiny_folder
 
 
+def test_saving_writes_the_official_names(tiny_folder: Path, tmp_path: Path) -> None:
+    model = Phi3VForCausalLM.from_pretrained(tiny_folder)
+    model.save_pretrained(tmp_path / "saved")
+    assert set(weight_files(tmp_path / "saved")) == set(model.state_dict())
+    again = Phi3VForCausalLM.from_pretrained(tmp_path / "saved")
+    for (name, one), other in zip(
+        model.state_dict().items(), again.state_dict().values(), strict=True
+    ):
+        assert torch.equal(one, other), name
+
+
 def test_config_survives_saving(tmp_path: Path) -> None:
     values = json.loads((GOLDENS / "tiny-phi3v" / "config.json").read_text())
     config = load_config(values, GOLDENS)

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from assistant.phi3v import Phi3VImageProcessor, Regime
+from assistant.phi3v import Phi3VForCausalLM, Phi3VImageProcessor, Regime
 from tests.conftest import GOLDENS, expand
 
 CASES = json.loads((GOLDENS / "logits.json").read_text(encoding="utf-8"))["cases"]
@@ -88,6 +88,16 @@ def test_the_number_of_a_picture_is_honoured(case: dict[str, Any], tiny_model: A
     swapped["image_sizes"] = inputs["image_sizes"].flip(0)
     got, want = tiny_model(**inputs).logits, tiny_model(**swapped).logits
     assert float((got - want).abs().max()) <= LOGITS
+
+
+@pytest.mark.parametrize("name", ["text_short", "img1_nc1", "text_len700"])
+@torch.inference_mode()
+def test_eager_attention_agrees(name: str, tiny_model: Any) -> None:
+    eager = Phi3VForCausalLM.from_pretrained(
+        GOLDENS / "tiny-phi3v", torch_dtype="float32", attn_implementation="eager"
+    )
+    inputs = inputs_of(next(case for case in CASES if case["name"] == name))
+    assert float((eager(**inputs).logits - tiny_model(**inputs).logits).abs().max()) <= LOGITS
 
 
 @pytest.mark.parametrize("regime", list(Regime))
