@@ -15,8 +15,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
-from assistant import __version__
-from assistant import settings as settings_room
+from assistant import __version__, settings as settings_room
 from assistant.conversation import Conversation, Draft, Turn
 from assistant.core import Prompt, Slot
 from assistant.engine import Engine, open_engine

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from assistant import pictures
-from assistant import settings as settings_room
+from assistant import pictures, settings as settings_room
 from assistant.conversation import Draft, FinishReason, PictureFile, Role
 from assistant.core import Slot
 from assistant.engine import Engine

@@ -1,0 +1,71 @@
+"""The desk, frozen clocks, no blinking, half cells."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from assistant import settings as settings_room
+from assistant.engine import Engine
+from storage import Store, writing
+from tests.byte_tokenizer import write_tokenizer
+from tests.tui.desk import Clock, Desk, StagedCore
+from tui.widgets.prompt_area import PromptArea
+
+SMALLEST = 300
+"""Tokens: the bytes, the word mark and the control tokens fit."""
+
+MakeDesk = Callable[..., Desk]
+
+
+@pytest.fixture(autouse=True)
+def _calm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing blinks or fades, whatever the machine's environment says."""
+    monkeypatch.setattr(PromptArea, "_toggle_cursor_blink_visible", lambda self: None)
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database at the present schema: copying it is quicker than migrating anew."""
+    path = tmp_path_factory.mktemp("store") / "phichat.db"
+    Store.open(path).close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def byte_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tokenizer of single bytes: all that a scripted core needs of a model."""
+    folder = tmp_path_factory.mktemp("bytes")
+    write_tokenizer(folder, SMALLEST)
+    return folder
+
+
+@pytest.fixture
+def make_desk(
+    byte_folder: Path, empty_database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[MakeDesk]:
+    desks: list[Desk] = []
+    clock = Clock()
+    monkeypatch.setattr(writing, "_now", clock)
+
+    def make(**options: object) -> Desk:
+        core = StagedCore(byte_folder, **options)  # type: ignore[arg-type]
+        store = Store.open(shutil.copy(empty_database, tmp_path / f"{len(desks)}.db"))
+        engine = Engine(settings_room.load({}), store, core)
+        folder = tmp_path / "pictures"
+        folder.mkdir(exist_ok=True)
+        desks.append(Desk(engine, store, core, clock, folder))
+        return desks[-1]
+
+    yield make
+    for desk in desks:
+        desk.engine.stop()
+        desk.engine.close()
+
+
+@pytest.fixture
+def desk(make_desk: MakeDesk) -> Desk:
+    return make_desk()

@@ -1,0 +1,269 @@
+"""A test's desk: the real engine and the real store, a core that says what the test tells it to."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from PIL import Image, ImageDraw
+from textual.pilot import Pilot
+
+from assistant import pictures, settings as settings_room
+from assistant.conversation import Draft, FinishReason, PictureFile, Turn, Usage
+from assistant.core import (
+    CoreEvent,
+    CoreProgressed,
+    GenerationEnded,
+    Pixels,
+    Prompt,
+    Sampling,
+    TokensGenerated,
+)
+from assistant.engine import Engine
+from assistant.events import ModelStatus, Phase
+from storage import Store
+from tests.scripted_core import ScriptedCore
+from tui.app import PhichatApp
+from tui.screens.chat import ChatScreen
+from tui.widgets.chat_pane import ChatPane
+from tui.widgets.chat_view import ChatView
+from tui.widgets.composer import Composer
+from tui.widgets.prompt_area import PromptArea
+from tui.widgets.status_line import StatusLine
+
+NOON = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
+WIDE = (140, 45)
+NARROW = (80, 24)
+
+
+class Gate:
+    """A step at which the reply waits until the test opens it, or it is stopped."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self.opened = threading.Event()
+
+    def open(self) -> None:
+        self.opened.set()
+
+
+Step = str | CoreProgressed | Gate | Exception | FinishReason
+
+
+class StagedCore(ScriptedCore):
+    """Plays a list of steps for each reply: text, progress, gates, errors, how it ends."""
+
+    def __init__(self, folder: Path, *, is_demo: bool = False, context: int = 131072) -> None:
+        super().__init__(folder, is_demo=is_demo, context=context)
+        self.scripts: list[list[Step]] = []
+        self.phase = Phase.READY
+        self.detail = ""
+        self.preloaded = 0
+
+    def status(self) -> ModelStatus:
+        return ModelStatus(self.phase, self.facts().name, self._is_demo, self.detail)
+
+    def preload(self) -> None:
+        self.preloaded += 1
+
+    def generate(
+        self, prompt: Prompt, sampling: Sampling, pixels: Callable[[str], Pixels]
+    ) -> Iterator[CoreEvent]:
+        self._stop.clear()
+        self.prompts.append(prompt)
+        steps = self.scripts.pop(0) if self.scripts else ["Yes."]
+        reason, count = FinishReason.STOP, 0
+        for step in steps:
+            if self._stop.is_set():
+                break
+            if isinstance(step, str):
+                ids = self._vocabulary.encode(step)
+                # every text is encoded with a blank in front, which decoding takes off only once
+                ids = ids[1:] if count else ids
+                count += len(ids)
+                yield TokensGenerated(ids)
+            elif isinstance(step, CoreProgressed):
+                yield step
+            elif isinstance(step, FinishReason):
+                reason = step
+            elif isinstance(step, Gate):
+                step.reached.set()
+                while not step.opened.wait(0.005) and not self._stop.is_set():
+                    pass
+            else:
+                raise step
+        if self._stop.is_set():
+            reason = FinishReason.STOPPED
+        usage = Usage(prompt.tokens, prompt.picture_tokens, 0, count)
+        yield GenerationEnded(reason, usage, 0.4, 21.5)
+
+
+def png(color: str = "teal", size: tuple[int, int] = (64, 48), shape: str = "") -> bytes:
+    """A picture: one colour, or one filled shape on white."""
+    picture = Image.new("RGB", size, "white" if shape else color)
+    if shape:
+        side = min(size) * 0.6
+        left, top = (size[0] - side) / 2, (size[1] - side) / 2
+        getattr(ImageDraw.Draw(picture), shape)((left, top, left + side, top + side), fill=color)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def picture_file(name: str, data: bytes | None = None) -> PictureFile:
+    return pictures.open_bytes(data or png(), name=name)
+
+
+class Clock:
+    """The store's clock: a second passes whenever it is looked at."""
+
+    def __init__(self) -> None:
+        self.now = NOON - timedelta(days=2)
+
+    def __call__(self) -> datetime:
+        self.now += timedelta(seconds=1)
+        return self.now
+
+
+@dataclass
+class Desk:
+    """Everything a test needs; ``clock`` is the store's, the app's stands at ``NOON``."""
+
+    engine: Engine
+    store: Store
+    core: StagedCore
+    clock: Clock
+    folder: Path
+
+    def app(self, session_id: str | None = None, pictures: Sequence[str] = ()) -> PhichatApp:
+        app = PhichatApp(
+            self.engine,
+            settings_room.load({}),
+            session_id=session_id,
+            pictures=pictures,
+            clock=lambda: NOON,
+        )
+        app.animation_level = "none"
+        return app
+
+    def say(self, *steps: Step) -> None:
+        """Script the next reply."""
+        self.core.scripts.append(list(steps))
+
+    def chat(
+        self,
+        *lines: str,
+        files: Sequence[PictureFile] = (),
+        title: str = "",
+        age: timedelta = timedelta(hours=1),
+    ) -> str:
+        """Store a chat of alternating lines; the first turn carries ``files``."""
+        self.clock.now = NOON - age
+        session_id: str | None = None
+        turn: Turn | None = None
+        for index, line in enumerate(lines):
+            if index % 2 == 0:
+                draft = Draft(line, tuple(files) if index == 0 else ())
+                session_id, turn = self.store.add_user_turn(session_id, draft, model="scripted")
+                continue
+            assert session_id is not None
+            assert turn is not None
+            self.reply(session_id, turn, line)
+        assert session_id is not None
+        if title:
+            self.engine.rename(session_id, title)
+        return session_id
+
+    def reply(
+        self, session_id: str, turn: Turn, text: str, reason: FinishReason = FinishReason.STOP
+    ) -> None:
+        """Store a reply to ``turn``."""
+        reply = self.store.start_reply(session_id, turn.id, model="scripted")
+        self.store.finish_reply(
+            reply.id, text=text, token_ids=(), finish_reason=reason, usage=None, timings=None
+        )
+
+    def file(self, name: str, data: bytes | None = None) -> Path:
+        """Write a picture file."""
+        path = self.folder / name
+        path.write_bytes(data if data is not None else png())
+        return path
+
+
+# Looking at the screen
+
+
+def screen(pilot: Pilot[None]) -> ChatScreen:
+    found = pilot.app.screen_stack[1]
+    assert isinstance(found, ChatScreen)
+    return found
+
+
+def composer(pilot: Pilot[None]) -> Composer:
+    return screen(pilot).query_one(Composer)
+
+
+def area(pilot: Pilot[None]) -> PromptArea:
+    return screen(pilot).query_one(PromptArea)
+
+
+def pane(pilot: Pilot[None]) -> ChatPane:
+    return screen(pilot).query_one(ChatPane)
+
+
+def chat(pilot: Pilot[None]) -> ChatView:
+    return screen(pilot).query_one(ChatView)
+
+
+def status(pilot: Pilot[None]) -> StatusLine:
+    return screen(pilot).query_one(StatusLine)
+
+
+def notices(pilot: Pilot[None]) -> list[str]:
+    """The notifications that were shown."""
+    return [notice.message for notice in pilot.app._notifications]
+
+
+def shown(pilot: Pilot[None]) -> str:
+    """Everything on the screen, line by line, as a person reads it."""
+    strips = pilot.app.screen._compositor.render_strips()
+    return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
+
+
+async def until(
+    pilot: Pilot[None], condition: Callable[[], object], what: str = "", tries: int = 500
+) -> None:
+    """Wait until something is so."""
+    for _ in range(tries):
+        if condition():
+            await pilot.pause()
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"it never happened: {what}\n{shown(pilot)}")
+
+
+async def sees(pilot: Pilot[None], words: str) -> None:
+    """Wait until ``words`` are on the screen."""
+    await until(pilot, lambda: words in shown(pilot), words)
+
+
+async def type_text(pilot: Pilot[None], text: str) -> None:
+    """Type into the composer (one paste of ordinary text: quicker than key by key)."""
+    area(pilot).insert(text)
+    await pilot.pause()
+
+
+async def send(pilot: Pilot[None], text: str) -> None:
+    """Type and press enter."""
+    await type_text(pilot, text)
+    await pilot.press("enter")
+
+
+async def idle(pilot: Pilot[None]) -> None:
+    """Wait until no turn runs."""
+    await until(pilot, lambda: screen(pilot)._turns.running is None, "the turn's end")

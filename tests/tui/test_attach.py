@@ -1,0 +1,273 @@
+"""Every way for a picture to get into the composer, and out of it again."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from textual import events
+from textual.pilot import Pilot
+from textual.widgets import DirectoryTree
+
+from tests.tui.desk import (
+    NARROW,
+    WIDE,
+    Desk,
+    area,
+    composer,
+    idle,
+    notices,
+    picture_file,
+    png,
+    screen,
+    sees,
+    send,
+    shown,
+    until,
+)
+from tui.screens.attach import AttachScreen, PathInput, PictureTree
+from tui.widgets.chip import Chip
+
+
+def names(pilot: Pilot[None]) -> list[str]:
+    return [file.name for file in composer(pilot).chips.files]
+
+
+async def attached(pilot: Pilot[None], *expected: str) -> None:
+    await until(pilot, lambda: names(pilot) == list(expected), f"chips {expected}")
+
+
+async def test_attach_ask_and_see_it_in_the_turn(desk: Desk) -> None:
+    path = desk.file("red circle.PNG", png("red", (64, 64), "ellipse"))
+    async with desk.app().run_test(size=(100, 40)) as pilot:
+        await send(pilot, f"/attach '{path}'")
+        await attached(pilot, "red circle.PNG")
+        await sees(pilot, "red circle.PNG 64×64")
+        await send(pilot, "What is it?")
+        await sees(pilot, "Picture 1 · red circle.PNG · 64×64")
+        await idle(pilot)
+        assert names(pilot) == []
+    assert len(desk.core.prompts[0].slots) == 1
+
+
+@pytest.mark.parametrize("form", ["'{a}' '{b}'", "{a_escaped} {b_escaped}", "{a}\n{b}\n"])
+async def test_dropped_files_become_chips(desk: Desk, form: str) -> None:
+    a, b = desk.file("a one.png"), desk.file("b.JPG")
+    text = form.format(
+        a=a, b=b, a_escaped=str(a).replace(" ", "\\ "), b_escaped=str(b).replace(" ", "\\ ")
+    )
+    async with desk.app().run_test(size=WIDE) as pilot:
+        area(pilot).insert("typed before")
+        area(pilot).post_message(events.Paste(text))
+        await attached(pilot, "a one.png", "b.JPG")
+        assert area(pilot).text == "typed before"
+
+
+async def test_a_path_typed_alone_attaches_instead_of_sending(desk: Desk) -> None:
+    path = desk.file("a.png")
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await send(pilot, str(path))
+        await attached(pilot, "a.png")
+        assert area(pilot).text == ""
+    assert desk.engine.sessions() == []
+
+
+async def test_several_arguments_of_attach(desk: Desk) -> None:
+    a, b = desk.file("a one.png"), desk.file("b.png")
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await send(pilot, f'/attach "{a}" {b}')
+        await attached(pilot, "a one.png", "b.png")
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            data = png()
+            self.send_response(200)
+            self.send_header("Content-Type", "image/png")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/sign"
+    server.shutdown()
+    server.server_close()
+
+
+async def test_attach_from_an_address(desk: Desk, address: str) -> None:
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await send(pilot, f"/attach {address}")
+        await until(pilot, lambda: len(names(pilot)) == 1, "the chip")
+        assert names(pilot)[0].startswith("sign")
+
+
+async def test_pictures_of_the_command_line_are_attached_at_the_start(desk: Desk) -> None:
+    path = desk.file("a.png")
+    async with desk.app(pictures=[str(path)]).run_test(size=NARROW) as pilot:
+        await attached(pilot, "a.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("[/missing].png", None),
+        ("text.png", b"just text"),
+        ("cut.png", png(size=(300, 300))[:200]),
+        ("folder", b""),
+    ],
+)
+async def test_a_bad_picture_is_one_sentence_and_nothing_is_lost(
+    desk: Desk, name: str, data: bytes | None
+) -> None:
+    path = desk.folder / name
+    if name == "folder":
+        path.mkdir()
+    elif data is not None:
+        path.write_bytes(data)
+    async with desk.app().run_test(size=NARROW, notifications=True) as pilot:
+        await composer(pilot).chips.add(picture_file("kept.png"))
+        area(pilot).insert("kept text")
+        screen(pilot).action_attach(str(path))
+        await until(pilot, lambda: notices(pilot), "a notice")
+        (notice,) = notices(pilot)
+        assert path.name in notice
+        assert "\n" not in notice
+        assert names(pilot) == ["kept.png"]
+        assert area(pilot).text == "kept text"
+        area(pilot).set_text("go on")
+        await pilot.press("enter")
+        await sees(pilot, "Yes.")
+        await idle(pilot)
+
+
+async def test_one_bad_picture_does_not_keep_the_good_ones_out(desk: Desk) -> None:
+    good = desk.file("good.png")
+    async with desk.app().run_test(size=NARROW) as pilot:
+        screen(pilot)._attach_pictures((str(desk.folder / "missing.png"), str(good)))
+        await attached(pilot, "good.png")
+        await until(pilot, lambda: notices(pilot), "a notice")
+
+
+async def test_backspace_in_the_empty_composer_takes_the_last_picture(desk: Desk) -> None:
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await composer(pilot).chips.add(picture_file("a.png"), picture_file("b.png"))
+        await pilot.press("x", "backspace")
+        assert names(pilot) == ["a.png", "b.png"]
+        await pilot.press("backspace")
+        await attached(pilot, "a.png")
+        await pilot.press("backspace", "backspace")
+        await attached(pilot)
+        assert not composer(pilot).chips.display
+
+
+async def test_a_click_on_the_cross_takes_that_picture(desk: Desk) -> None:
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await composer(pilot).chips.add(picture_file("a.png"), picture_file("b.png"))
+        await pilot.pause()
+        chip = screen(pilot).query(Chip).first()
+        await pilot.click(chip, offset=(3, 0))
+        assert names(pilot) == ["a.png", "b.png"]
+        column = str(chip.render()).index("✕") + 1
+        await pilot.click(chip, offset=(column, 0))
+        await attached(pilot, "b.png")
+
+
+async def test_pictures_without_words_are_kept_until_there_is_a_question(desk: Desk) -> None:
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await composer(pilot).chips.add(picture_file("a.png"))
+        await pilot.press("enter")
+        await until(pilot, lambda: notices(pilot), "a word about it")
+        assert names(pilot) == ["a.png"]
+    assert desk.engine.sessions() == []
+
+
+async def test_while_a_picture_opens_nothing_is_sent_without_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = threading.Event()
+    really_open = desk.engine.open_picture
+
+    def slow(source: str) -> object:
+        opened.wait()
+        return really_open(source)
+
+    monkeypatch.setattr(desk.engine, "open_picture", slow)
+    path = desk.file("a.png")
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await send(pilot, str(path))
+        await sees(pilot, "opening 1 picture")
+        await send(pilot, "What is it?")
+        await until(pilot, lambda: notices(pilot), "a word about it")
+        assert area(pilot).text == "What is it?"
+        opened.set()
+        await attached(pilot, "a.png")
+        assert "opening" not in shown(pilot)
+        await pilot.press("enter")
+        await sees(pilot, "Yes.")
+        await idle(pilot)
+        assert "1 picture" in shown(pilot)
+
+
+async def test_the_prompt_takes_a_typed_path_completed_by_tab(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.file("My cat.PNG")
+    monkeypatch.chdir(desk.folder)
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await pilot.press("ctrl+o")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AttachScreen), "the prompt")
+        await pilot.press("m", "y", "tab")
+        typed = pilot.app.screen.query_one(PathInput)
+        assert typed.value == "My cat.PNG"
+        await pilot.press("enter")
+        await attached(pilot, "My cat.PNG")
+
+
+async def test_the_picker_shows_folders_and_pictures_in_either_case(desk: Desk) -> None:
+    for name in ("A.JPG", "b.png", "notes.txt", ".hidden.png", "[red]c[.webp"):
+        desk.file(name)
+    (desk.folder / "more").mkdir()
+    tree = PictureTree(desk.folder)
+    kept = [path.name for path in tree.filter_paths(sorted(desk.folder.iterdir()))]
+    assert kept == ["A.JPG", "[red]c[.webp", "b.png", "more"]
+
+
+async def test_a_file_chosen_in_the_picker_is_attached(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.file("[red]c[.png")
+    monkeypatch.chdir(desk.folder)
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await pilot.press("ctrl+o")
+        await sees(pilot, "[red]c[.png")
+        pilot.app.screen.query_one(DirectoryTree).focus()
+        await pilot.press("down", "enter")
+        await attached(pilot, "[red]c[.png")
+
+
+async def test_escape_leaves_the_prompt_without_a_picture(desk: Desk) -> None:
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await pilot.press("ctrl+o")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AttachScreen), "the prompt")
+        await pilot.press("escape")
+        await until(pilot, lambda: pilot.app.screen is screen(pilot), "the chat")
+        assert names(pilot) == []
+
+
+async def test_a_path_of_the_home_folder(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "p.png").write_bytes(png())
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await send(pilot, "/attach ~/p.png")
+        await attached(pilot, "p.png")

@@ -1,0 +1,341 @@
+"""A turn on the screen: sent, streamed, stopped, failed, asked again."""
+
+from __future__ import annotations
+
+import pytest
+from textual.widgets import Markdown
+
+from assistant.conversation import Draft, FinishReason, Role
+from assistant.core import CoreProgressed
+from assistant.errors import ModelError, StorageError
+from assistant.events import Phase, Stage
+from tests.tui.conftest import MakeDesk
+from tests.tui.desk import (
+    NARROW,
+    WIDE,
+    Desk,
+    Gate,
+    area,
+    chat,
+    composer,
+    idle,
+    notices,
+    picture_file,
+    screen,
+    sees,
+    send,
+    shown,
+    status,
+    until,
+)
+from tui.widgets.picture_view import Drawing, PictureView
+from tui.widgets.reply_text import ReplyText
+from tui.widgets.reply_turn import ReplyTurn
+from tui.widgets.user_turn import UserTurn
+
+
+async def test_a_question_and_its_streamed_answer(desk: Desk) -> None:
+    gate = Gate()
+    desk.say("It is a **red** circle.\n\nIts col", gate, "our is red.")
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await sees(pilot, "Talk about pictures.")
+        await send(pilot, "What is it?")
+        await sees(pilot, "It is a red circle.")  # the closed block is Markdown
+        await sees(pilot, "Its col")  # the open one is there as text
+        assert "Its colour" not in shown(pilot)
+        assert area(pilot).text == ""
+        gate.open()
+        await sees(pilot, "Its colour is red.")
+        await idle(pilot)
+        assert "21.5 tokens/s" in shown(pilot)
+        assert "writing" not in shown(pilot)
+    stored = desk.engine.conversation(desk.engine.sessions()[0].id)
+    assert [turn.role for turn in stored.turns] == [Role.USER, Role.ASSISTANT]
+    assert stored.turns[1].text == "It is a **red** circle.\n\nIts colour is red."
+
+
+async def test_who_speaks_is_said_in_words(desk: Desk) -> None:
+    session = desk.chat("Hello", "Hello you")
+    async with desk.app(session).run_test(size=NARROW) as pilot:
+        await sees(pilot, "Hello you")
+        lines = [line.strip(" ▌") for line in shown(pilot).splitlines()]
+        assert lines.index("You") == lines.index("Hello") - 1
+        assert lines.index("scripted") == lines.index("Hello you") - 1
+
+
+async def test_pictures_stand_in_their_turn_with_number_name_and_size(desk: Desk) -> None:
+    session = desk.chat(
+        "Compare", "Done", files=(picture_file("a.png"), picture_file("b [red].png"))
+    )
+    async with desk.app(session).run_test(size=(100, 60)) as pilot:
+        await sees(pilot, "Picture 1 · a.png · 64×48")
+        await sees(pilot, "Picture 2 · b [red].png · 64×48")
+        drawings = list(screen(pilot).query(Drawing))
+        await until(pilot, lambda: all(d.strips for d in drawings), "both are drawn")
+        assert (drawings[0].size.width, drawings[0].size.height) == (37, 14)
+        assert "▀" * 37 in shown(pilot)
+
+
+async def test_a_picture_keeps_its_number_in_a_later_turn(desk: Desk) -> None:
+    session = desk.chat("First", "Yes", files=(picture_file("a.png"),))
+    async with desk.app(session).run_test(size=(100, 60)) as pilot:
+        await sees(pilot, "Picture 1")
+        await composer(pilot).chips.add(picture_file("later.png"))
+        await send(pilot, "And this?")
+        await sees(pilot, "Picture 2 · later.png")
+        await idle(pilot)
+    assert desk.engine.conversation(session).pictures[1].number == 2
+
+
+async def test_a_picture_that_cannot_be_drawn_is_a_sentence(desk: Desk) -> None:
+    session = desk.chat("Look", "Yes", files=(picture_file("a.png"),))
+
+    def lost(sha256: str) -> bytes:
+        raise StorageError("The picture is not in the database any more.")
+
+    desk.engine.picture_data = lost  # type: ignore[method-assign]
+    async with desk.app(session).run_test(size=NARROW) as pilot:
+        view = screen(pilot)
+        await until(pilot, lambda: view.query(PictureView), "the turn")
+        view.query_one(PictureView)._draw()
+        await sees(pilot, "Picture 1 · a.png")
+
+
+async def test_text_and_names_are_never_markup(desk: Desk) -> None:
+    text = "[bold]what[/] is [/x.png] and **this** \\[red]?"
+    session = desk.chat(text, "ok", files=(picture_file("[@click=app.quit]x[/].png"),))
+    desk.engine.rename(session, "[/nope] [red]title")
+    async with desk.app(session).run_test(size=(140, 50)) as pilot:
+        await sees(pilot, text)
+        assert "[@click=app.quit]x[/].png" in shown(pilot)
+        assert "[/nope] [red]title" in shown(pilot)
+
+
+async def test_escape_sequences_never_reach_the_screen(desk: Desk) -> None:
+    desk.say("one \x1b[31mred\x1b[0m \x1b]0;ti", "tle\x07two \x1b", "[2Jthree\x9b1m four\x00")
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await send(pilot, "say \x1b[2J it")
+        await sees(pilot, "one red two three four")
+        await idle(pilot)
+        assert "say it" in " ".join(shown(pilot).split())
+        assert "title" not in shown(pilot)
+        assert "\x1b" not in shown(pilot)
+        await sees(pilot, "one red two three four")
+
+
+async def test_html_in_a_reply_is_shown_not_swallowed(desk: Desk) -> None:
+    desk.say("<div>kept</div>\n\nand <b>this</b>\n")
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await send(pilot, "html?")
+        await idle(pilot)
+        await sees(pilot, "<div>kept</div>")
+        await sees(pilot, "and <b>this</b>")
+
+
+async def test_escape_stops_the_reply_and_keeps_the_half(desk: Desk) -> None:
+    gate = Gate()
+    desk.say("Half of ", gate, "the answer")
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await send(pilot, "Tell me")
+        await sees(pilot, "Half of")
+        assert "esc stops the reply" in shown(pilot)
+        await pilot.press("escape")
+        await sees(pilot, "stopped")
+        await idle(pilot)
+        assert "Half of" in shown(pilot)
+        assert "the answer" not in shown(pilot)
+    reply = desk.engine.conversation(desk.engine.sessions()[0].id).turns[1]
+    assert (reply.text.strip(), reply.finish_reason) == ("Half of", FinishReason.STOPPED)
+
+
+async def test_progress_is_shown_in_percent(desk: Desk) -> None:
+    gate = Gate()
+    desk.say(CoreProgressed(Stage.PREFILL, 410, 1000), gate, "Ready.")
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await send(pilot, "Go")
+        await sees(pilot, "reading the conversation 41 %")
+        gate.open()
+        await sees(pilot, "Ready.")
+        await idle(pilot)
+        assert "41 %" not in shown(pilot)
+
+
+async def test_a_failed_reply_is_one_sentence_and_can_be_tried_again(desk: Desk) -> None:
+    desk.say("Half", ModelError("The model ran out of memory [/x]; attach fewer pictures."))
+    desk.say("Whole.")
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await send(pilot, "Look")
+        await sees(pilot, "The model ran out of memory [/x]; attach fewer pictures.")
+        assert "ctrl+r tries again" in shown(pilot)
+        assert "Half" in shown(pilot)
+        await idle(pilot)
+        await pilot.press("ctrl+r")
+        await sees(pilot, "Whole.")
+        await idle(pilot)
+        assert "Half" not in shown(pilot)
+
+
+async def test_an_unforeseen_error_is_a_sentence_too(desk: Desk) -> None:
+    desk.say("Half", RuntimeError("[/boom]"))
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await send(pilot, "Look")
+        await sees(pilot, "Something unexpected failed")
+        await idle(pilot)
+        await send(pilot, "Still there?")
+        await sees(pilot, "Yes.")
+        await idle(pilot)
+
+
+async def test_a_refused_message_goes_back_into_the_composer(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise StorageError("The disk is full: nothing was stored.")
+
+    monkeypatch.setattr(desk.store, "add_user_turn", full)
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await composer(pilot).chips.add(picture_file("a.png"))
+        await send(pilot, "Keep me")
+        await until(pilot, lambda: area(pilot).text == "Keep me", "the text comes back")
+        await idle(pilot)
+        assert [file.name for file in composer(pilot).chips.files] == ["a.png"]
+        assert "The disk is full: nothing was stored." in notices(pilot)
+        assert "Talk about pictures." in shown(pilot)
+
+
+async def test_what_was_typed_meanwhile_stays_behind_what_comes_back(desk: Desk) -> None:
+    async with desk.app().run_test(size=NARROW) as pilot:
+        area(pilot).insert("second")
+        await composer(pilot).put(Draft("first"))
+        assert area(pilot).text == "first\nsecond"
+
+
+async def test_regenerate_replaces_the_reply_on_the_screen(desk: Desk) -> None:
+    session = desk.chat("Look", "The old answer")
+    desk.say("The new answer")
+    async with desk.app(session).run_test(size=NARROW) as pilot:
+        await sees(pilot, "The old answer")
+        await pilot.press("ctrl+r")
+        await sees(pilot, "The new answer")
+        await idle(pilot)
+        assert "The old answer" not in shown(pilot)
+        assert len(chat(pilot).query(ReplyTurn)) == 1
+
+
+@pytest.mark.parametrize("reason", [None, FinishReason.INTERRUPTED])
+async def test_an_unanswered_last_turn_is_marked_and_can_be_answered(
+    desk: Desk, reason: FinishReason | None
+) -> None:
+    session, turn = desk.store.add_user_turn(None, Draft("Anyone?"), model="scripted")
+    if reason is not None:
+        desk.reply(session, turn, "I was just", reason)
+    desk.say("Here I am.")
+    mark = "interrupted" if reason else "no reply yet"
+    async with desk.app(session).run_test(size=NARROW) as pilot:
+        await sees(pilot, mark)
+        assert "ctrl+r" in shown(pilot)
+        await pilot.press("ctrl+r")
+        await sees(pilot, "Here I am.")
+        await idle(pilot)
+        assert mark not in shown(pilot)
+
+
+async def test_one_reply_at_a_time_and_the_text_stays(desk: Desk) -> None:
+    gate = Gate()
+    desk.say("Writing", gate)
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await send(pilot, "First")
+        await sees(pilot, "Writing")
+        await send(pilot, "Second")
+        await until(pilot, lambda: notices(pilot), "a word about it")
+        assert area(pilot).text == "Second"
+        gate.open()
+        await idle(pilot)
+
+
+async def test_the_app_paints_before_the_model_loads_and_shows_its_state(desk: Desk) -> None:
+    desk.core.phase, desk.core.detail = Phase.LOADING, "Reading weights, 40 %"
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await sees(pilot, "Talk about pictures.")
+        await sees(pilot, "Reading weights, 40 %")
+        assert desk.core.preloaded == 1
+        desk.core.phase, desk.core.detail = Phase.FAILED, "no such model [/x]"
+        await sees(pilot, "✗ no such model [/x]")
+        desk.core.phase, desk.core.detail = Phase.READY, ""
+        await sees(pilot, "● scripted")
+
+
+async def test_the_demo_model_is_named_in_chat_and_status_line(make_desk: MakeDesk) -> None:
+    desk = make_desk(is_demo=True)
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await sees(pilot, "Demo model: it knows only coloured shapes.")
+        assert "README" in shown(pilot)
+        assert "demo model: knows only coloured shapes" in shown(pilot)
+        await send(pilot, "Hello")
+        await sees(pilot, "Yes.")
+        await idle(pilot)
+        assert "demo model: knows only coloured shapes" in shown(pilot)
+
+
+async def test_no_demo_words_with_the_real_model(desk: Desk) -> None:
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await sees(pilot, "● scripted")
+        assert "emo model" not in shown(pilot)
+
+
+async def test_tokens_and_context_stand_in_the_status_line(make_desk: MakeDesk) -> None:
+    desk = make_desk(context=8000)
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await send(pilot, "Hello")
+        await sees(pilot, "Yes.")
+        await idle(pilot)
+        used = desk.core.prompts[0].tokens + len(" Yes.")
+        assert f"21.5 tokens/s · {used}/8.0k" in shown(pilot)
+        assert status(pilot).usage is not None
+
+
+async def test_only_closed_blocks_become_markdown_and_none_is_lost(desk: Desk) -> None:
+    text = (
+        "# Title\n\nSome *words*.\n\n- one\n- two\n\n  more of two\n- three\n\n"
+        "```python\nx = 1\n\n- no list\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\nThe end."
+    )
+    gates = [Gate() for _ in text]
+    desk.say(*[step for pair in zip(text, gates, strict=True) for step in pair])
+    async with desk.app().run_test(size=(100, 50)) as pilot:
+        await send(pilot, "All kinds")
+        for gate in gates:
+            gate.open()
+        await idle(pilot)
+        sources = [m.source for m in screen(pilot).query_one(ReplyText).query(Markdown)]
+        assert "".join(sources) == text
+        streamed = shown(pilot)
+        whole = Markdown(text)
+        await chat(pilot).query_one(ReplyText).mount(whole)
+        for words in ("Title", "• one", "• three", "- no list", "The end."):
+            assert words in streamed
+
+
+async def test_scrolling_up_releases_the_end_and_ctrl_end_goes_back(desk: Desk) -> None:
+    session = desk.chat(*[f"line {i}\nmore\nmore" for i in range(12)])
+    gate = Gate()
+    desk.say("start\n\n", gate, "and\n\nmore\n\n" * 10)
+    async with desk.app(session).run_test(size=NARROW) as pilot:
+        await sees(pilot, "line 11")
+        await send(pilot, "Go on")
+        await sees(pilot, "start")
+        await pilot.press("pageup")
+        place = chat(pilot).scroll_y
+        assert place < chat(pilot).max_scroll_y
+        gate.open()
+        await idle(pilot)
+        assert chat(pilot).scroll_y == place
+        await pilot.press("ctrl+end")
+        await until(pilot, lambda: chat(pilot).scroll_y == chat(pilot).max_scroll_y, "the end")
+
+
+async def test_turns_alternate_in_order(desk: Desk) -> None:
+    session = desk.chat("q1", "a1", "q2", "a2")
+    async with desk.app(session).run_test(size=NARROW) as pilot:
+        await sees(pilot, "a2")
+        kinds = [type(child) for child in chat(pilot).children]
+        assert kinds == [UserTurn, ReplyTurn, UserTurn, ReplyTurn]

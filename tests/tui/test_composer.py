@@ -1,0 +1,201 @@
+"""Typing, sending, history, slash commands and completion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual import events
+
+from tests.tui.desk import (
+    NARROW,
+    WIDE,
+    Desk,
+    area,
+    composer,
+    idle,
+    notices,
+    png,
+    screen,
+    sees,
+    send,
+    shown,
+    until,
+)
+from tui.commands import CHAT_KEYS, COMPOSER_KEYS, LIST_KEYS, SLASHES
+from tui.screens.help import HelpScreen
+
+
+@pytest.mark.parametrize("key", ["ctrl+j", "shift+enter", "alt+enter"])
+async def test_these_keys_break_the_line_and_enter_sends(desk: Desk, key: str) -> None:
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await pilot.press("a", key, "b")
+        assert area(pilot).text == "a\nb"
+        await pilot.press("enter")
+        await sees(pilot, "Yes.")
+        await idle(pilot)
+    assert desk.engine.conversation(desk.engine.sessions()[0].id).turns[0].text == "a\nb"
+
+
+async def test_the_composer_grows_to_eight_rows(desk: Desk) -> None:
+    async with desk.app().run_test(size=NARROW) as pilot:
+        heights = []
+        for _ in range(12):
+            heights.append(area(pilot).size.height)
+            await pilot.press("ctrl+j")
+        assert heights[0] == 1
+        assert heights[4] == 5
+        assert area(pilot).size.height == 8
+
+
+async def test_blank_text_is_not_sent(desk: Desk) -> None:
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await pilot.press("space", "ctrl+j", "enter")
+        await pilot.pause()
+    assert desk.engine.sessions() == []
+
+
+async def test_up_and_down_walk_the_prompts_and_keep_what_was_begun(desk: Desk) -> None:
+    session = desk.chat("one\ntwo", "yes", "three", "yes")
+    async with desk.app(session).run_test(size=NARROW) as pilot:
+        await sees(pilot, "three")
+        await pilot.press(*"new")
+        await pilot.press("up")
+        assert area(pilot).text == "three"
+        await pilot.press("up")
+        assert area(pilot).text == "one\ntwo"
+        await pilot.press("up")  # inside the text first
+        assert area(pilot).cursor_location[0] == 0
+        await pilot.press("down", "down")
+        assert area(pilot).text == "three"
+        await pilot.press("down")
+        assert area(pilot).text == "new"
+
+
+async def test_slash_commands_run(desk: Desk) -> None:
+    session = desk.chat("Hello", "Hello you")
+    async with desk.app(session).run_test(size=NARROW) as pilot:
+        await sees(pilot, "Hello you")
+        await send(pilot, "/rename  Greetings [/b]")
+        await until(
+            pilot,
+            lambda: desk.engine.conversation(session).title == "Greetings [/b]",
+            "the chat is renamed",
+        )
+        await sees(pilot, "Greetings [/b]")
+        await send(pilot, "/new")
+        await sees(pilot, "Talk about pictures.")
+        assert area(pilot).text == ""
+        await send(pilot, "/help")
+        await until(pilot, lambda: isinstance(pilot.app.screen, HelpScreen), "help")
+        await pilot.press("escape")
+        await send(pilot, "/quit")
+        await until(pilot, lambda: not pilot.app.is_running or pilot.app._exit, "the end")
+
+
+async def test_an_unknown_command_is_told_and_its_text_stays(desk: Desk) -> None:
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await send(pilot, "/atach cat.png")
+        await until(pilot, lambda: notices(pilot), "a word about it")
+        assert notices(pilot) == ["There is no command /atach; F1 lists them all."]
+        assert area(pilot).text == "/atach cat.png"
+
+
+async def test_a_path_at_the_start_of_a_question_is_no_command(desk: Desk) -> None:
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await send(pilot, "/tmp/nothing.png what is this?")
+        await sees(pilot, "Yes.")
+        await idle(pilot)
+
+
+async def test_tab_completes_commands(desk: Desk) -> None:
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await pilot.press("/", "a", "tab")
+        assert area(pilot).text == "/attach "
+        area(pilot).set_text("/re")
+        await pilot.press("tab")
+        await sees(pilot, "/rename   /retry")
+        await pilot.press("n")
+        assert "/rename   /retry" not in shown(pilot)
+
+
+async def test_tab_completes_paths_to_pictures_and_folders(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "My Pictures").mkdir()
+    (tmp_path / "My Pictures" / "Cat one.PNG").write_bytes(png())
+    (tmp_path / "My Pictures" / "notes.txt").write_text("no picture")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    async with desk.app().run_test(size=NARROW) as pilot:
+        area(pilot).set_text("/attach ~/My")
+        await pilot.press("tab")
+        assert area(pilot).text == "/attach ~/My\\ Pictures/"
+        await pilot.press("tab")
+        assert area(pilot).text == "/attach ~/My\\ Pictures/Cat\\ one.PNG "
+        await pilot.press("enter")
+        await sees(pilot, "Cat one.PNG")
+        assert area(pilot).text == ""
+        area(pilot).set_text(f"/attach '{tmp_path}/My Pictures/c")
+        await pilot.press("tab")
+        assert area(pilot).text == f"/attach '{tmp_path}/My Pictures/Cat one.PNG' "
+
+
+async def test_tab_leaves_the_composer_when_there_is_nothing_to_complete(desk: Desk) -> None:
+    desk.chat("Hello", "Hello you")
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await sees(pilot, "Hello")
+        await pilot.press(*"word", "tab")
+        assert screen(pilot).focused is not area(pilot)
+
+
+async def test_a_paste_of_text_is_text_without_escapes(desk: Desk) -> None:
+    async with desk.app().run_test(size=NARROW) as pilot:
+        area(pilot).post_message(events.Paste("just [b]text[/]\x1b[31m here\r\nand there"))
+        await until(pilot, lambda: area(pilot).text, "the paste")
+        assert area(pilot).text == "just [b]text[/] here\nand there"
+
+
+async def test_typing_finds_the_composer_after_a_click_elsewhere(desk: Desk) -> None:
+    async with desk.app().run_test(size=NARROW) as pilot:
+        screen(pilot).set_focus(None)
+        await pilot.press("h", "i")
+        assert area(pilot).text == "hi"
+        assert screen(pilot).focused is area(pilot)
+
+
+async def test_help_lists_every_key_and_command(desk: Desk) -> None:
+    async with desk.app().run_test(size=(120, 60)) as pilot:
+        await pilot.press("f1")
+        await sees(pilot, "Keys and commands")
+        words = shown(pilot)
+        for key in (*CHAT_KEYS, *COMPOSER_KEYS, *LIST_KEYS):
+            assert key.shown in words
+            assert key.does in words
+        for slash in SLASHES:
+            assert slash.name in words
+            assert slash.does in words
+        await pilot.press("f1")
+        assert not isinstance(pilot.app.screen, HelpScreen)
+
+
+def test_no_key_is_one_that_terminals_confuse() -> None:
+    keys = {k for key in (*CHAT_KEYS, *COMPOSER_KEYS, *LIST_KEYS) for k in key.keys.split(",")}
+    assert not keys & {"ctrl+i", "ctrl+m", "ctrl+h", "ctrl+["}
+
+
+async def test_every_key_of_the_table_is_bound_to_something_that_exists(desk: Desk) -> None:
+    async with desk.app().run_test(size=NARROW) as pilot:
+        for key in CHAT_KEYS:
+            assert hasattr(screen(pilot), f"action_{key.action.partition('(')[0]}")
+        for key in COMPOSER_KEYS:
+            assert hasattr(area(pilot), f"action_{key.action}")
+        for slash in SLASHES:
+            owner = pilot.app if slash.action == "quit" else screen(pilot)
+            assert hasattr(owner, f"action_{slash.action}")
+
+
+async def test_the_hint_says_what_enter_and_escape_do(desk: Desk) -> None:
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await sees(pilot, "enter sends")
+        composer(pilot).busy = True
+        await sees(pilot, "esc stops the reply")

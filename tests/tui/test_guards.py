@@ -1,0 +1,204 @@
+"""The known ways for Textual to fall over, and that they are shut."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from textual import events
+from textual.app import App, ComposeResult
+from textual.widgets import Markdown
+
+from tests.tui.desk import (
+    NARROW,
+    WIDE,
+    Desk,
+    Gate,
+    chat,
+    idle,
+    screen,
+    sees,
+    send,
+    shown,
+    until,
+)
+from tui.app import PhichatApp
+from tui.screens.guarded import GuardedScreen
+from tui.themes import THEMES
+from tui.widgets.reply_text import ReplyText
+
+MIXED = """# Title
+
+Some *words* and `code`, with [a link](https://example.org).
+
+- one
+- two
+
+  more of two
+- three
+
+1. first
+
+2. second
+
+```python
+x = 1
+
+- no list
+```
+
+| a | b |
+|---|---|
+| 1 | 2 |
+| 3 | 4 |
+
+> quoted
+> twice
+
+---
+
+Setext
+======
+
+The end.
+"""
+
+
+def mouse_down(x: int, y: int) -> events.MouseDown:
+    return events.MouseDown(None, x, y, 0, 0, 1, False, False, False, screen_x=x, screen_y=y)
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+async def test_a_click_on_a_block_that_just_went_is_harmless(
+    desk: Desk, guarded: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Textual issue 6643; the unguarded half shows that the guard is what helps."""
+    session = desk.chat("Hello", "An answer\n\nof two blocks")
+    if not guarded:
+        monkeypatch.delattr(GuardedScreen, "get_widget_and_offset_at")
+    async with desk.app(session).run_test(size=NARROW) as pilot:
+        await sees(pilot, "of two blocks")
+        block = chat(pilot).query_one(Markdown).children[-1]
+        x, y = block.region.offset
+        with pilot.app.batch_update():  # the compositor keeps the old map for one frame
+            await block.remove()
+            assert screen(pilot)._compositor.get_widget_and_offset_at(x, y)[0] is block
+            if guarded:
+                screen(pilot)._forward_event(mouse_down(x, y))
+            else:
+                with pytest.raises(AttributeError, match="region"):
+                    screen(pilot)._forward_event(mouse_down(x, y))
+
+
+async def test_clicks_and_drags_while_a_reply_streams(desk: Desk) -> None:
+    pieces = [f"- item {i}\n" if i % 4 else f"\n\nparagraph {i}\n\n" for i in range(8)]
+    gates = [Gate() for _ in pieces]
+    desk.say(*[step for pair in zip(gates, pieces, strict=True) for step in pair])
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await send(pilot, "Go")
+        rng = random.Random(5)
+        for gate in gates:
+            gate.open()
+            spot = (rng.randrange(80), rng.randrange(24))
+            await pilot.mouse_down(offset=spot)
+            await pilot.hover(offset=(rng.randrange(80), rng.randrange(24)))
+            await pilot.mouse_up(offset=spot)
+        await idle(pilot)
+        await sees(pilot, "item 6")
+
+
+async def test_notices_are_not_markup(desk: Desk) -> None:
+    async with desk.app().run_test(size=WIDE, notifications=True) as pilot:
+        screen(pilot).tell("There is no file [/x.png] \x1b[31mhere[/]")
+        await sees(pilot, "There is no file [/x.png] here[/]")
+
+
+class Sheet(App[None]):
+    """One reply and nothing else."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__()
+        self.text = text
+
+    def compose(self) -> ComposeResult:
+        yield ReplyText(self.text)
+
+
+async def drawn(text: str, *pieces: str) -> tuple[list[str], list[str]]:
+    async with Sheet(text).run_test(size=(60, 80)) as pilot:
+        reply = pilot.app.query_one(ReplyText)
+        for piece in pieces:
+            await reply.grow(piece)
+        if pieces:
+            await reply.finish()
+        await until(pilot, lambda: True)
+        sources = [markdown.source for markdown in reply.query(Markdown)]
+        # how many blank lines lie between two blocks is a matter of the style sheet
+        return [line for line in shown(pilot).splitlines() if line.strip()], sources
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_a_stream_cut_anywhere_draws_what_the_whole_text_draws(seed: int) -> None:
+    rng = random.Random(seed)
+    pieces = []
+    rest = MIXED
+    while rest:
+        size = rng.choice((1, 2, 3, 8, 40))
+        pieces.append(rest[:size])
+        rest = rest[size:]
+    whole, _ = await drawn(MIXED)
+    streamed, sources = await drawn("", *pieces)
+    assert streamed == whole
+    assert "".join(sources).split() == MIXED.split()
+
+
+async def test_no_markdown_starts_from_a_partial_text_and_grows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun_with: list[str] = []
+    append: Any = Markdown.append
+
+    def spy(self: Markdown, fragment: str) -> object:
+        if not self.source:
+            begun_with.append(self.source)
+        return append(self, fragment)
+
+    monkeypatch.setattr(Markdown, "append", spy)
+    monkeypatch.setattr(Markdown, "update", _only_whole(Markdown.update))
+    await drawn("", *MIXED)
+    assert begun_with
+    assert set(begun_with) == {""}
+
+
+def _only_whole(update: Any) -> Any:
+    def checked(self: Markdown, text: str) -> object:
+        assert text in ("", MIXED), "a Markdown was given a partial text"
+        return update(self, text)
+
+    return checked
+
+
+@pytest.mark.parametrize("name", ["phichat-paper", "nord", "textual-light", "ansi-dark"])
+async def test_every_theme_can_be_chosen(desk: Desk, name: str) -> None:
+    session = desk.chat("Hello", "```python\nx = 1\n```")
+    async with desk.app(session).run_test(size=NARROW) as pilot:
+        await sees(pilot, "x = 1")
+        pilot.app.theme = name
+        await pilot.pause()
+        assert "x = 1" in shown(pilot)
+
+
+def test_our_themes_have_the_same_variables() -> None:
+    first, *others = THEMES
+    for other in others:
+        assert set(other.variables) == set(first.variables)
+
+
+async def test_the_palette_offers_what_the_keys_do(desk: Desk) -> None:
+    async with desk.app().run_test(size=NARROW) as pilot:
+        app = pilot.app
+        assert isinstance(app, PhichatApp)
+        offered = {command.title: command for command in app.get_system_commands(app.screen)}
+        offered["Show or hide the list of chats"].callback()
+        await until(pilot, lambda: screen(pilot).has_class("-list-open"), "the list")

@@ -1,0 +1,237 @@
+"""The parts without a screen: cutting, pacing, words, completion, drawing."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings, strategies as st
+from PIL import Image
+
+from assistant.events import Progressed, ReplyGrew, Stage
+from tests.tui.desk import NOON, png
+from tui import halfcell
+from tui.blocks import closed_length, new_parser
+from tui.commands import split_slash
+from tui.completion import complete_name, complete_path
+from tui.feed import BASE_INTERVAL, LONGEST_INTERVAL, Feed, TurnOver, next_interval
+from tui.prompt_history import PromptHistory
+from tui.running import progress_words
+from tui.text import ago, counted, file_size, model_name, short_count
+
+
+@pytest.mark.parametrize(
+    ("text", "closed"),
+    [
+        ("", ""),
+        ("half a line", ""),
+        ("a paragraph\n", ""),
+        ("a paragraph\n\n", "a paragraph\n\n"),
+        ("a paragraph\n\n- item\n\n", "a paragraph\n\n"),
+        ("1. one\n\n2", ""),
+        ("1. one\n\n2. two\n\nthen\n", "1. one\n\n2. two\n\n"),
+        ("```\ncode\n\n", ""),
+        ("```\ncode\n```\n", "```\ncode\n```\n"),
+        ("````\n```\n", ""),
+        ("```\n", ""),
+        ("| a |\n|---|\n| 1 |\n", ""),
+        ("| a |\n|---|\n| 1 |\n\n", "| a |\n|---|\n| 1 |\n\n"),
+        ("title\n===\nmore\n", "title\n===\n"),
+        ("\n\n", "\n\n"),
+    ],
+)
+def test_closed_blocks(text: str, closed: str) -> None:
+    assert text[: closed_length(text)] == closed
+
+
+LINE = st.sampled_from(
+    ["- a", "  b", "1. c", "2. d", "", "", "```", "text", "# h", "> q", "| a |", "|---|", "===",
+     "    code", "***", "<div>", "~~~", "* x", "\tz"]
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(LINE, max_size=12), st.lists(LINE, max_size=6))
+def test_what_is_closed_never_changes(before: list[str], after: list[str]) -> None:
+    text = "\n".join(before) + "\n"
+    cut = closed_length(text)
+    whole = text + "\n".join(after)
+    parse = new_parser().parse
+    apart = [t.type for t in parse(whole[:cut])] + [t.type for t in parse(whole[cut:])]
+    assert apart == [t.type for t in parse(whole)]
+
+
+def test_the_feed_joins_text_and_keeps_the_last_progress() -> None:
+    feed = Feed()
+    for done in (1, 2, 3):
+        feed.put(Progressed(Stage.PREFILL, done, 3))
+    for piece in "abc":
+        feed.put(ReplyGrew(piece))
+    feed.put(TurnOver())
+    expected = [Progressed(Stage.PREFILL, 3, 3), ReplyGrew("abc"), TurnOver()]
+    assert feed.drain() == expected
+    assert feed.drain() == []
+
+
+def test_the_interval_grows_with_what_a_flush_costs() -> None:
+    assert next_interval(0.0) == BASE_INTERVAL
+    assert BASE_INTERVAL < next_interval(0.1) < LONGEST_INTERVAL
+    assert next_interval(10.0) == LONGEST_INTERVAL
+
+
+@pytest.mark.parametrize(
+    ("past", "words"),
+    [
+        (timedelta(seconds=5), "now"),
+        (timedelta(minutes=5), "5 min"),
+        (timedelta(hours=3, minutes=50), "3 h"),
+        (timedelta(days=1, hours=3), "yesterday"),
+        (timedelta(days=4), "4 days"),
+        (timedelta(days=40), "2 Feb"),
+        (timedelta(days=400), "Feb 2025"),
+        (timedelta(seconds=-30), "now"),
+    ],
+)
+def test_how_long_ago(past: timedelta, words: str) -> None:
+    assert ago(NOON - past, NOON) == words
+
+
+def test_numbers_in_words() -> None:
+    assert [counted(n, "picture") for n in (0, 1, 2)] == ["0 pictures", "1 picture", "2 pictures"]
+    sizes = [file_size(n) for n in (999, 1500, 999_499, 999_500, 12_345_678)]
+    assert sizes == ["999 B", "2 kB", "999 kB", "1.0 MB", "12.3 MB"]
+    assert [short_count(n) for n in (812, 3140, 131072)] == ["812", "3.1k", "131k"]
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("microsoft/Phi-3-vision-128k-instruct", "Phi-3-vision-128k-instruct"),
+        ("/models/phi \x1b[31m3/", "phi 3"),
+        ("demo", "demo"),
+        ("/", "model"),
+    ],
+)
+def test_a_model_by_its_short_name(model: str, name: str) -> None:
+    assert model_name(model) == name
+
+
+def test_progress_in_words() -> None:
+    assert progress_words(Progressed(Stage.PREFILL, 1, 3)) == "reading the conversation 33 %"
+    assert progress_words(Progressed(Stage.QUEUED)) == "waiting for another chat …"
+    assert progress_words(Progressed(Stage.LOADING, 9, 8, "Weights")) == "Weights 100 %"
+
+
+@pytest.mark.parametrize("stage", Stage)
+def test_every_stage_has_words(stage: Stage) -> None:
+    assert progress_words(Progressed(stage))
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("/new", ("/new", "")),
+        ("  /attach a b.png ", ("/attach", "a b.png")),
+        ("/home/me/a.png what?", None),
+        ("/2 cats", None),
+        ("no /new", None),
+        ("/", None),
+        ("/new\nline", None),
+    ],
+)
+def test_what_is_a_command(text: str, command: tuple[str, str] | None) -> None:
+    assert split_slash(text) == command
+
+
+def test_names_complete_as_far_as_they_agree() -> None:
+    names = ("/rename", "/retry", "/new")
+    found = complete_name("/r", names)
+    assert found is not None
+    assert (found.text, found.candidates) == ("/re", ("/rename", "/retry"))
+    assert complete_name("/x", names) is None
+
+
+def test_paths_complete_with_blanks_and_quotes(tmp_path: Path) -> None:
+    (tmp_path / "A b.PNG").write_bytes(b"")
+    (tmp_path / "a.txt").write_bytes(b"")
+    (tmp_path / "sub").mkdir()
+    for fragment, completed in (
+        (f"{tmp_path}/a", f"{tmp_path}/A\\ b.PNG "),
+        (f'"{tmp_path}/A', f'"{tmp_path}/A b.PNG" '),
+        (f"{tmp_path}/s", f"{tmp_path}/sub/"),
+    ):
+        found = complete_path(fragment)
+        assert found is not None
+        assert found.text == completed
+    assert complete_path(f"{tmp_path}/zzz") is None
+    assert complete_path(f"{tmp_path}/no/such/folder") is None
+
+
+def test_prompt_history() -> None:
+    history = PromptHistory()
+    history.load(["one", "two", "two", " "])
+    assert [history.older("now"), history.older("two"), history.older("one")] == [
+        "two",
+        "one",
+        None,
+    ]
+    assert [history.newer(), history.newer(), history.newer()] == ["two", "now", None]
+
+
+@pytest.mark.parametrize(
+    ("size", "cells"),
+    [
+        ((640, 480), (37, 14)),
+        ((4000, 100), (40, 1)),
+        ((100, 4000), (1, 14)),
+        ((16, 16), (16, 8)),
+        ((1, 1), (1, 1)),
+    ],
+)
+def test_reading_size_keeps_the_aspect_ratio(size: tuple[int, int], cells: tuple[int, int]) -> None:
+    assert halfcell.fit(*size, halfcell.MOST_COLUMNS, halfcell.MOST_ROWS) == cells
+
+
+def colours(data: bytes, columns: int, rows: int) -> list[tuple[int, int, int]]:
+    found = []
+    for strip in halfcell.draw(data, columns, rows):
+        for segment in strip:
+            assert segment.style is not None
+            assert segment.style.color is not None
+            assert segment.style.color.triplet is not None
+            found.append(tuple(segment.style.color.triplet))
+    return found  # type: ignore[return-value]
+
+
+def test_a_drawing_has_the_picture_s_colours() -> None:
+    assert set(colours(png("teal"), 4, 2)) == {(0, 128, 128)}
+
+
+def test_a_drawing_shows_what_a_person_sees() -> None:
+    transparent = Image.new("RGBA", (8, 8), (255, 0, 0, 0))
+    deep = Image.new("I;16", (8, 8), 32768)
+    turned = Image.new("RGB", (8, 4), "red")
+    turned.paste("blue", (4, 0, 8, 4))
+    exif = turned.getexif()
+    exif[0x0112] = 6  # shown turned by 90 degrees: red above, blue below
+    for picture, options, expected in (
+        (transparent, {}, [(255, 255, 255)] * 2),
+        (deep, {}, [(128, 128, 128)] * 2),
+        (turned, {"exif": exif}, [(255, 0, 0), (0, 0, 255)]),
+    ):
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG", **options)
+        seen = colours(buffer.getvalue(), 1, 2)
+        assert seen == expected
+
+
+def test_importing_the_app_imports_neither_torch_nor_transformers_nor_pillow() -> None:
+    command = [sys.executable, "-X", "importtime", "-c", "import tui.app"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    modules = {line.rpartition("|")[2].strip().partition(".")[0] for line in told.splitlines()}
+    assert "textual" in modules
+    assert not modules & {"torch", "transformers", "PIL", "textual_image", "sqlalchemy", "numpy"}
