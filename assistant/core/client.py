@@ -61,7 +61,7 @@ class LocalCore:
         self._facts: ModelFacts | None = None
         self._worker: _WorkerProcess | None = None
         self._status = ModelStatus(Phase.IDLE, model, model == DEMO)
-        self._state = threading.Condition()
+        self._state = threading.Condition(threading.RLock())
         self._one_at_a_time = threading.Lock()
         self._numbers = itertools.count(1)
         self._running: int | None = None
@@ -95,6 +95,7 @@ class LocalCore:
             yield from self._until_ready(worker)
             number = next(self._numbers)
             self._running = number
+            ended = False
             try:
                 request = {
                     "op": "generate",
@@ -104,10 +105,12 @@ class LocalCore:
                 }
                 worker.send(request)
                 yield from self._events(worker, number, pixels)
+                ended = True
             finally:
                 self._running = None
-                # an iterator that is dropped half-way must not leave the worker at work
-                worker.send({"op": "stop", "id": number}, missing_ok=True)
+                if not ended:
+                    # an iterator that is dropped half-way must not leave the worker at work
+                    worker.send({"op": "stop", "id": number}, missing_ok=True)
 
     def stop(self) -> None:
         """End the running generation within one token; harmless when nothing runs."""
@@ -127,9 +130,10 @@ class LocalCore:
             worker = self._worker
             if worker is not None and worker.alive and self._status.phase is not Phase.FAILED:
                 return worker
+            facts = self.facts()
+            self._worker = None  # what the old one still says is not heard any more
             if worker is not None:
                 worker.close()
-            facts = self.facts()
             self._status = ModelStatus(
                 Phase.LOADING, self._model, facts.is_demo, "Starting the engine"
             )
@@ -148,12 +152,13 @@ class LocalCore:
 
     def _hear(self, worker: _WorkerProcess, header: Header | None) -> None:
         """A status frame came, or the worker is gone (None)."""
-        if worker is not self._worker:
-            return  # an old worker's last words
-        if header is None:
-            self._set_status(Phase.FAILED, _CRASHED)
-        else:
-            self._set_status(Phase(header["phase"]), str(header["detail"]))
+        with self._state:
+            if worker is not self._worker:
+                return  # an old worker's last words
+            if header is None:
+                self._set_status(Phase.FAILED, _CRASHED)
+            else:
+                self._set_status(Phase(header["phase"]), str(header["detail"]))
 
     def _set_status(self, phase: Phase, detail: str) -> None:
         with self._state:
@@ -192,7 +197,7 @@ class LocalCore:
             elif kind == "progress":
                 yield CoreProgressed(Stage(header["stage"]), header["done"], header["total"])
             elif kind == "pixels_wanted":
-                worker.send_pixels(header["pixels"], pixels)
+                worker.send_pixels(number, header["pixels"], pixels)
             elif kind == "failed":
                 raise ModelError(header["message"], code=header["code"])
             else:
@@ -257,15 +262,15 @@ class _WorkerProcess:
             if not missing_ok:
                 raise ModelError(_CRASHED, code="crashed") from None
 
-    def send_pixels(self, sha256: str, pixels: Callable[[str], Pixels]) -> None:
+    def send_pixels(self, number: int, sha256: str, pixels: Callable[[str], Pixels]) -> None:
         """Answer the worker's question; a picture that can't be read ends that generation."""
         try:
             picture = pixels(sha256)
         except PhichatError as error:
-            self.send({"op": "pixels", "error": str(error)})
+            self.send({"op": "pixels", "id": number, "error": str(error)})
             return
-        header = {"op": "pixels", "width": picture.width, "height": picture.height}
-        self.send(header, picture.rgb)
+        size = {"width": picture.width, "height": picture.height}
+        self.send({"op": "pixels", "id": number, **size}, picture.rgb)
 
     def close(self) -> None:
         """The worker ends by itself when its socket closes; one that hangs is killed."""

@@ -63,6 +63,7 @@ class Worker:
             header, payload = frame
             if header["op"] == "stop":
                 self._stopped.add(header["id"])
+                self._pixels.put((header, b""))  # it may be waiting for a picture
             elif header["op"] == "pixels":
                 self._pixels.put((header, payload))
             else:
@@ -163,9 +164,15 @@ class Worker:
         """Ask the app for a picture's pixels and cut them into crops."""
         from PIL import Image
 
+        from assistant.core.generation import Stopped
+
         assert self._images is not None
         self._channel.send({"id": number, "ev": "pixels_wanted", "pixels": slot.pixels_sha256})
         header, rgb = self._pixels.get()
+        while header["id"] != number:
+            header, rgb = self._pixels.get()  # meant for a generation that was dropped
+        if header["op"] == "stop":
+            raise Stopped
         if header.get("error"):
             raise ModelError(str(header["error"]))
         image = Image.frombytes("RGB", (header["width"], header["height"]), rgb)

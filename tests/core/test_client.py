@@ -120,6 +120,16 @@ def test_a_dropped_generation_does_not_disturb_the_next(core: LocalCore) -> None
     assert len(ids(answer(core))) == 8
 
 
+def test_dropped_while_a_picture_is_wanted(core: LocalCore) -> None:
+    """The worker waits for pixels that nobody will send any more."""
+    other = Prompt(((1, 5), Slot("small_100x80", 1, 313), (1, 6)))
+    events = core.generate(other, Sampling(), pixels)
+    assert next(events) == CoreProgressed(Stage.PICTURES, 0, 1)
+    events.close()  # type: ignore[attr-defined]
+    assert len(ids(answer(core))) == 8
+    assert len(ids(answer(core, other))) == 8
+
+
 def test_a_prompt_beyond_the_context_is_refused_and_the_worker_lives(core: LocalCore) -> None:
     pid = worker_pid(core)
     with pytest.raises(ModelError, match="the model holds 2048"):
