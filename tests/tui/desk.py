@@ -66,7 +66,7 @@ class StagedCore(ScriptedCore):
         self.preloaded = 0
 
     def status(self) -> ModelStatus:
-        return ModelStatus(self.phase, self.facts().name, self._is_demo, self.detail)
+        return ModelStatus(self.phase, "scripted", self._is_demo, self.detail)
 
     def preload(self) -> None:
         self.preloaded += 1
@@ -236,14 +236,14 @@ def shown(pilot: Pilot[None]) -> str:
 
 
 async def until(
-    pilot: Pilot[None], condition: Callable[[], object], what: str = "", tries: int = 500
+    pilot: Pilot[None], condition: Callable[[], object], what: str = "", tries: int = 300
 ) -> None:
     """Wait until something is so."""
     for _ in range(tries):
         if condition():
             await pilot.pause()
             return
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0.04)
     raise AssertionError(f"it never happened: {what}\n{shown(pilot)}")
 
 
@@ -266,4 +266,4 @@ async def send(pilot: Pilot[None], text: str) -> None:
 
 async def idle(pilot: Pilot[None]) -> None:
     """Wait until no turn runs."""
-    await until(pilot, lambda: screen(pilot)._turns.running is None, "the turn's end")
+    await until(pilot, lambda: screen(pilot).turns.running is None, "the turn's end")

@@ -339,3 +339,32 @@ async def test_turns_alternate_in_order(desk: Desk) -> None:
         await sees(pilot, "a2")
         kinds = [type(child) for child in chat(pilot).children]
         assert kinds == [UserTurn, ReplyTurn, UserTurn, ReplyTurn]
+
+
+async def test_a_missing_model_is_a_sentence_and_nothing_typed_is_lost(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> None:
+        raise ModelError("There is no model [/x] on this machine; phichat models pull gets one.")
+
+    monkeypatch.setattr(desk.core, "facts", missing)
+    async with desk.app().run_test(size=WIDE, notifications=True) as pilot:
+        await sees(pilot, "There is no model [/x] on this machine")
+        await send(pilot, "Keep me")
+        await idle(pilot)
+        await until(pilot, lambda: area(pilot).text == "Keep me", "the text comes back")
+    assert desk.engine.sessions() == []
+
+
+async def test_a_link_in_a_reply_shows_where_it_leads_and_opens_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = desk.chat("Where?", "[here](https://example.org/a%20[/b])")
+    async with desk.app(session).run_test(size=WIDE, notifications=True) as pilot:
+        opened: list[str] = []
+        monkeypatch.setattr(pilot.app, "open_url", opened.append)
+        await sees(pilot, "here")
+        markdown = chat(pilot).query_one(Markdown)
+        markdown.post_message(Markdown.LinkClicked(markdown, "https://example.org/a[/b]"))
+        await sees(pilot, "https://example.org/a[/b]")
+        assert opened == []

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
+import pkgutil
 import random
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +14,7 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.widgets import Markdown
 
+import tui
 from tests.tui.desk import (
     NARROW,
     WIDE,
@@ -202,3 +207,27 @@ async def test_the_palette_offers_what_the_keys_do(desk: Desk) -> None:
         offered = {command.title: command for command in app.get_system_commands(app.screen)}
         offered["Show or hide the list of chats"].callback()
         await until(pilot, lambda: screen(pilot).has_class("-list-open"), "the list")
+
+
+def our_classes() -> list[type]:
+    """Every class of ours that inherits from Textual."""
+    found = []
+    for module in pkgutil.walk_packages(tui.__path__, "tui."):
+        for thing in vars(importlib.import_module(module.name)).values():
+            ours = isinstance(thing, type) and thing.__module__ == module.name
+            if ours and any(base.__module__.startswith("textual") for base in thing.__mro__):
+                found.append(thing)
+    return found
+
+
+@pytest.mark.parametrize("ours", our_classes(), ids=lambda c: c.__name__)
+def test_no_private_name_of_textual_is_taken_by_chance(ours: type) -> None:
+    """An attribute called ``_running`` or ``_attach`` breaks Textual without a word."""
+    source = inspect.getsource(ours)
+    mine = set(re.findall(r"def (_[a-z]\w*)\(|self\.(_[a-z]\w*)\b(?:: [^=]+)? = ", source))
+    names = {name for pair in mine for name in pair if name} - {"_on_paste"}
+    taken: set[str] = set()
+    for base in ours.__mro__:
+        if base.__module__.startswith("textual"):
+            taken |= set(vars(base)) | set(re.findall(r"self\.(_\w+)", inspect.getsource(base)))
+    assert not names & taken

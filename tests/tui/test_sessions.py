@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import timedelta
 
+import pytest
+
+from assistant.conversation import Conversation
 from tests.tui.desk import (
     NARROW,
     WIDE,
@@ -108,7 +112,7 @@ async def test_new_chat_and_back_keeps_each_draft(desk: Desk) -> None:
         assert area(pilot).text == ""
         assert composer(pilot).chips.files == ()
         await type_text(pilot, "another")
-        screen(pilot)._open_session(session)
+        screen(pilot).open_session(session)
         await until(pilot, lambda: area(pilot).text == "half a question", "the draft")
         assert [file.name for file in composer(pilot).chips.files] == ["a.png"]
         await pilot.press("ctrl+n")
@@ -168,14 +172,14 @@ async def test_a_reply_goes_on_while_another_chat_is_looked_at(desk: Desk) -> No
     async with desk.app().run_test(size=WIDE) as pilot:
         await send(pilot, "Long answer please")
         await sees(pilot, "Begun,")
-        running = screen(pilot)._session_id
+        running = screen(pilot).session_id
         assert running is not None
-        screen(pilot)._open_session(other)
+        screen(pilot).open_session(other)
         await sees(pilot, "other answer")
         gates[0].open()
         await until(pilot, lambda: gates[1].reached.is_set(), "the second gate")
         assert "Begun" not in shown(pilot)
-        screen(pilot)._open_session(running)
+        screen(pilot).open_session(running)
         await sees(pilot, "Begun, gone on,")
         gates[1].open()
         await sees(pilot, "Begun, gone on, done.")
@@ -208,3 +212,54 @@ async def test_quitting_keeps_the_half_reply(desk: Desk) -> None:
             break
         await asyncio.sleep(0.01)
     assert desk.engine.conversation(session).turns[1].text == "Half"
+
+
+async def test_going_back_before_the_first_word_shows_no_mark(desk: Desk) -> None:
+    other = desk.chat("Other chat", "other answer")
+    gate = Gate()
+    desk.say(gate, "At last.")
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await send(pilot, "Slow one")
+        await until(pilot, lambda: gate.reached.is_set(), "the gate")
+        await until(pilot, lambda: screen(pilot).session_id, "the session")
+        running = screen(pilot).session_id
+        assert running is not None
+        screen(pilot).open_session(other)
+        await sees(pilot, "other answer")
+        screen(pilot).open_session(running)
+        await sees(pilot, "Slow one")
+        assert "no reply yet" not in shown(pilot)
+        gate.open()
+        await sees(pilot, "At last.")
+        await idle(pilot)
+
+
+async def test_a_chat_that_was_read_before_its_reply_was_complete_is_read_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = desk.chat("Other chat", "other answer")
+    gate, read, shown_late = Gate(), threading.Event(), threading.Event()
+    desk.say("Begun", gate, " and done.")
+    really_read = desk.engine.conversation
+
+    def slow(session_id: str) -> Conversation:
+        conversation = really_read(session_id)
+        read.set()
+        shown_late.wait()
+        return conversation
+
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await send(pilot, "Hello")
+        await sees(pilot, "Begun")
+        running = screen(pilot).session_id
+        assert running is not None
+        screen(pilot).open_session(other)
+        await sees(pilot, "other answer")
+        monkeypatch.setattr(desk.engine, "conversation", slow)
+        screen(pilot).open_session(running)
+        await until(pilot, read.is_set, "it is read")
+        gate.open()
+        await idle(pilot)
+        shown_late.set()
+        await sees(pilot, "Begun and done.")
+        assert "interrupted" not in shown(pilot)

@@ -1,0 +1,81 @@
+"""The app: themes, one screen, and the engine behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from tui.commands import CHAT_KEYS
+from tui.screens.chat import ChatScreen
+from tui.themes import INK, THEMES, fallback_variables
+
+if TYPE_CHECKING:
+    from assistant.engine import Engine
+    from assistant.settings import Settings
+
+
+def local_now() -> datetime:
+    """The present, with the machine's time zone."""
+    return datetime.now().astimezone()
+
+
+class PhichatApp(App[None]):
+    """phichat in the terminal."""
+
+    TITLE = "phichat"
+    CSS_PATH = "phichat.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "quit", "Quit", priority=True)]
+
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        *,
+        session_id: str | None = None,
+        pictures: Sequence[str] = (),
+        clock: Callable[[], datetime] = local_now,
+    ) -> None:
+        """Show ``session_id`` or a new chat, with ``pictures`` (paths, URLs) already attached."""
+        super().__init__()
+        self.engine = engine
+        self.settings = settings
+        self._chat = ChatScreen(engine, clock, session_id, tuple(pictures))
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = INK.name
+
+    def on_mount(self) -> None:
+        """Show the chat."""
+        self.push_screen(self._chat)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        """Our own colours for themes that don't know them."""
+        return fallback_variables(self.current_theme.dark)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Everything the keys do, by name, in the command palette."""
+        yield from super().get_system_commands(screen)
+        if screen is self._chat:
+            for key in CHAT_KEYS:
+                action = key.action
+                if "(" not in action:
+                    yield SystemCommand(key.does, f"Key: {key.shown}", lambda a=action: self._do(a))
+
+    def _do(self, action: str) -> None:
+        self.run_worker(self._chat.run_action(action))
+
+
+def make_app(
+    engine: Engine,
+    settings: Settings,
+    *,
+    session_id: str | None = None,
+    pictures: Sequence[str] = (),
+) -> PhichatApp:
+    """Build the app as the command line does; nothing is drawn or loaded yet."""
+    return PhichatApp(engine, settings, session_id=session_id, pictures=pictures)

@@ -1,0 +1,84 @@
+"""Completion of what is typed after ``/``: commands and picture paths."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PICTURE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".ppm", ".pgm"}
+)
+"""Suffixes offered by completion and the picker, compared in lower case; any file may be typed."""
+
+MOST_OFFERED = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """``text`` replaces the fragment; ``candidates`` are the names that were possible."""
+
+    text: str
+    candidates: tuple[str, ...] = ()
+
+
+def looks_like_picture(path: Path | str) -> bool:
+    """Say whether a file name ends like a picture's."""
+    return Path(path).suffix.lower() in PICTURE_SUFFIXES
+
+
+def _common(names: Sequence[str]) -> str:
+    """Return the longest beginning that all names share."""
+    first, last = min(names), max(names)
+    length = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), None)
+    return first[:length] if length is not None else min(first, last, key=len)
+
+
+def complete_name(fragment: str, names: tuple[str, ...]) -> Completion | None:
+    """Complete one word out of ``names``; None when nothing begins like that."""
+    matches = tuple(name for name in names if name.startswith(fragment))
+    if not matches:
+        return None
+    if len(matches) == 1:
+        return Completion(matches[0] + " ", matches)
+    return Completion(_common(matches), matches)
+
+
+def complete_path(fragment: str) -> Completion | None:
+    """Complete a path to a folder or a picture; None when nothing fits.
+
+    ``fragment`` may begin with ``~`` or a quote and may hold escaped blanks;
+    the answer is quoted in the same manner (blanks are escaped where no quote
+    was opened).
+    """
+    quote = fragment[:1] if fragment[:1] in {"'", '"'} else ""
+    typed = fragment[1:] if quote else fragment.replace("\\ ", " ")
+    folder_text, _, beginning = typed.rpartition("/")
+    folder = Path(os.path.expanduser(folder_text + "/" if "/" in typed else "."))
+    if typed == "~":
+        return Completion("~/", ("~/",))
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(
+                entry.name + ("/" if entry.is_dir() else "")
+                for entry in entries
+                if entry.name.lower().startswith(beginning.lower())
+                and (not entry.name.startswith(".") or beginning.startswith("."))
+                and (entry.is_dir() or looks_like_picture(entry.name))
+            )[:MOST_OFFERED]
+    except OSError:
+        return None
+    if not names:
+        return None
+    common = _common(names)
+    if len(common) < len(beginning):  # names that differ only in case from what was typed
+        common = beginning
+    done = len(names) == 1 and not common.endswith("/")
+    prefix = folder_text + "/" if "/" in typed else ""
+    completed = prefix + common
+    if quote:
+        completed = quote + completed + (quote if done else "")
+    else:
+        completed = completed.replace(" ", "\\ ")
+    return Completion(completed + (" " if done else ""), tuple(names))

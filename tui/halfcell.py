@@ -1,0 +1,70 @@
+"""Pictures drawn with half cells: two pixels above each other in every character."""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+
+from rich.color import Color
+from rich.color_triplet import ColorTriplet
+from rich.segment import Segment
+from rich.style import Style
+from textual.strip import Strip
+
+MOST_COLUMNS = 40
+MOST_ROWS = 14
+
+
+def fit(width: int, height: int, columns: int, rows: int) -> tuple[int, int]:
+    """Return the columns and rows that a picture of ``width`` x ``height`` pixels takes.
+
+    The aspect ratio is kept (a cell is taken to be twice as high as wide) and
+    small pictures are not blown up.
+    """
+    scale = min(columns / width, 2 * rows / height, 1.0)
+    return max(1, round(width * scale)), max(1, round(height * scale / 2))
+
+
+def draw(data: bytes, columns: int, rows: int) -> list[Strip]:
+    """Decode the original bytes of a picture and draw it in ``columns`` x ``rows`` cells.
+
+    The picture is turned upright and its transparent parts lie on white, as the
+    model sees them. Raises OSError or ValueError where Pillow can't read it.
+    """
+    from PIL import Image, ImageOps
+
+    with Image.open(io.BytesIO(data)) as opened:
+        opened.draft("RGB", (columns * 4, rows * 8))  # JPEG: decode small at once
+        picture = ImageOps.exif_transpose(opened)
+        if picture.mode.startswith("I;16") or picture.mode in {"I", "F"}:
+            # 16 bits a sample: Pillow would clip instead of scaling
+            picture = picture.convert("F").point(lambda value: value / 256).convert("L")
+        if picture.mode in {"RGBA", "LA", "PA"} or "transparency" in picture.info:
+            picture = picture.convert("RGBA")
+            ground = Image.new("RGBA", picture.size, "white")
+            picture = Image.alpha_composite(ground, picture)
+        small = picture.convert("RGB").resize((columns, rows * 2), Image.Resampling.BOX)
+    pixels = small.tobytes()
+    stride = columns * 3
+    strips = []
+    for row in range(rows):
+        upper = pixels[2 * row * stride : (2 * row + 1) * stride]
+        lower = pixels[(2 * row + 1) * stride : (2 * row + 2) * stride]
+        strips.append(
+            Strip(
+                [
+                    Segment("▀", _style(upper[i : i + 3], lower[i : i + 3]))
+                    for i in range(0, stride, 3)
+                ],
+                columns,
+            )
+        )
+    return strips
+
+
+@lru_cache(maxsize=4096)
+def _style(upper: bytes, lower: bytes) -> Style:
+    return Style(
+        color=Color.from_triplet(ColorTriplet(*upper)),
+        bgcolor=Color.from_triplet(ColorTriplet(*lower)),
+    )

@@ -1,0 +1,80 @@
+"""The one turn that is being answered: what is known of it, whatever the screen shows meanwhile."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from assistant.conversation import Draft, Turn
+from assistant.errors import PhichatError
+from assistant.events import Event, Progressed, ReplyGrew, ReplyStarted, Stage, UserTurnStored
+from tui.feed import Feed, TurnOver
+
+log = logging.getLogger(__name__)
+
+STAGE_WORDS = {
+    Stage.LOADING: "loading the model",
+    Stage.QUEUED: "waiting for another chat",
+    Stage.PICTURES: "looking at the pictures",
+    Stage.PREFILL: "reading the conversation",
+    Stage.REGIME: "reading again for a long conversation",
+}
+
+
+@dataclass
+class RunningTurn:
+    """Filled by the screen from the feed; the thread only writes into ``feed``."""
+
+    session_id: str | None
+    view: int
+    """Which view of the screen it was started from."""
+    draft: Draft | None = None
+    """What was sent; None when an old question is answered again."""
+    replaces: bool = False
+    """The last reply is being written anew."""
+    stored: bool = False
+    """The person's turn is safe on disk."""
+    asked: Turn | None = None
+    """The person's turn as it was stored by this very turn."""
+    reply: Turn | None = None
+    text: list[str] = field(default_factory=list)
+    feed: Feed = field(default_factory=Feed)
+
+    def apply(self, event: Event) -> None:
+        """Remember what happened."""
+        match event:
+            case UserTurnStored(session_id=session_id, turn=turn):
+                self.session_id, self.asked, self.stored = session_id, turn, True
+            case ReplyStarted(turn=turn):
+                self.reply = turn
+            case ReplyGrew(text=text):
+                self.text.append(text)
+
+    def run(self, start: Callable[[], Iterator[Event]]) -> None:
+        """Iterate over the engine's events (in a thread); the feed always ends with TurnOver."""
+        error = ""
+        try:
+            for event in start():
+                self.feed.put(event)
+        except PhichatError as refused:
+            error = str(refused)
+        except Exception as unexpected:  # whatever it is, the app goes on
+            log.exception("the turn failed")
+            error = unexpected_words(unexpected)
+        finally:
+            self.feed.put(TurnOver(error))
+
+
+def unexpected_words(error: Exception) -> str:
+    """One sentence for an error that nobody foresaw."""
+    return f"Something unexpected failed ({type(error).__name__}: {error})."
+
+
+def progress_words(progress: Progressed) -> str:
+    """``reading the conversation 40 %``."""
+    words = progress.detail or STAGE_WORDS[progress.stage]
+    if progress.total > 0:
+        percent = min(100, 100 * progress.done // progress.total)
+        return f"{words} {percent} %"
+    return f"{words} …"

@@ -1,0 +1,1 @@
+"""The screens of the app: the chat and the few dialogs above it."""

@@ -1,0 +1,76 @@
+"""A screen that asks the engine in threads and gets its answers as messages."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from textual import on, work
+from textual.message import Message
+
+from assistant.errors import PhichatError
+from assistant.plain_text import plain
+from tui import messages
+from tui.running import unexpected_words
+from tui.screens.guarded import GuardedScreen
+
+if TYPE_CHECKING:
+    from assistant.engine import Engine
+
+log = logging.getLogger(__name__)
+
+NOTICE_S = 4.0
+ERROR_S = 8.0
+
+
+class EngineScreen(GuardedScreen[None]):
+    """Nothing here waits for the store or the model."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self._engine = engine
+
+    @work(thread=True, group="engine")
+    def in_thread(self, job: Callable[[], Message | None]) -> None:
+        """Run ``job`` in a thread; its message, or the engine's refusal, comes to this screen."""
+        message: Message | None
+        try:
+            message = job()
+        except PhichatError as refused:
+            message = messages.RequestRefused(str(refused))
+        except Exception as unexpected:  # whatever it is, the app goes on
+            log.exception("a request to the engine failed")
+            message = messages.RequestRefused(unexpected_words(unexpected))
+        if message is not None:
+            self.post_message(message)
+
+    def open_in_thread(self, sources: tuple[str, ...]) -> None:
+        """Open pictures one after the other; PicturesOpened tells what became of them."""
+
+        def open_all() -> Message:
+            files, refused = [], []
+            for source in sources:
+                try:
+                    files.append(self._engine.open_picture(source))
+                except PhichatError as error:
+                    refused.append(str(error))
+                except Exception as unexpected:  # a decoder's surprise is one refused picture
+                    log.exception("a picture could not be opened")
+                    refused.append(unexpected_words(unexpected))
+            return messages.PicturesOpened(tuple(files), tuple(refused), len(sources))
+
+        self.in_thread(open_all)
+
+    def tell(self, words: str, *, error: bool = False) -> None:
+        """Show a notification; ``words`` are never read as markup."""
+        self.notify(
+            plain(words),
+            severity="error" if error else "information",
+            markup=False,
+            timeout=ERROR_S if error else NOTICE_S,
+        )
+
+    @on(messages.RequestRefused)
+    def _tell_refusal(self, event: messages.RequestRefused) -> None:
+        self.tell(event.reason, error=True)

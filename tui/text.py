@@ -1,0 +1,51 @@
+"""Words for the screen: times, sizes and counts made short."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from assistant.plain_text import one_line
+
+
+def ago(then: datetime, now: datetime) -> str:
+    """Return how long ago ``then`` was: ``now``, ``5 min``, ``3 h``, ``yesterday``, ``12 Mar``."""
+    then = then if then.tzinfo else then.replace(tzinfo=UTC)
+    seconds = (now - then).total_seconds()
+    if seconds < 60:
+        return "now"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min"
+    if seconds < 86400:
+        return f"{int(seconds // 3600)} h"
+    if seconds < 7 * 86400:
+        days = int(seconds // 86400)
+        return "yesterday" if days == 1 else f"{days} days"
+    local = then.astimezone(now.tzinfo)
+    return f"{local.day} {local:%b}" if local.year == now.year else f"{local:%b %Y}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return ``1 picture`` or ``3 pictures``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def file_size(size: int) -> str:
+    """Return a number of bytes as a person says it."""
+    if size < 1000:
+        return f"{size} B"
+    if size < 999_500:
+        return f"{size / 1000:.0f} kB"
+    return f"{size / 1_000_000:.1f} MB"
+
+
+def short_count(number: int) -> str:
+    """Return a token count in at most four characters or so: ``812``, ``3.1k``, ``128k``."""
+    if number < 1000:
+        return str(number)
+    thousands = number / 1000
+    return f"{thousands:.1f}k" if thousands < 10 else f"{thousands:.0f}k"
+
+
+def model_name(model: str) -> str:
+    """Return the short name of a hub id or a folder: its last part."""
+    return one_line(model.rstrip("/").rsplit("/", 1)[-1], 40) or "model"

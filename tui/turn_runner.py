@@ -1,0 +1,63 @@
+"""Runs one turn at a time: asked in a thread, shown at the pace that the screen can paint."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from time import perf_counter
+
+from textual.screen import Screen
+
+from assistant.events import Event
+from tui.feed import TurnOver, next_interval
+from tui.running import RunningTurn
+
+Happened = Callable[[RunningTurn, Event], Awaitable[None]]
+Ended = Callable[[RunningTurn, str], Awaitable[None]]
+
+
+class TurnRunner:
+    """Empties the feed of the running turn on the screen's own thread.
+
+    ``happened`` is awaited for every event, ``ended`` once, with one sentence
+    where the engine refused and "" otherwise.
+    """
+
+    def __init__(self, screen: Screen[None], happened: Happened, ended: Ended) -> None:
+        self._screen = screen
+        self._happened = happened
+        self._ended = ended
+        self.running: RunningTurn | None = None
+        self.ended = 0
+        """How many turns are over: what was read from the store before that may be stale."""
+
+    def answers(self, session_id: str) -> bool:
+        """Say whether a reply of this session is being written."""
+        return self.running is not None and self.running.session_id == session_id
+
+    def start(self, running: RunningTurn, ask: Callable[[], Iterator[Event]]) -> None:
+        """Begin a turn; none may be running."""
+        assert self.running is None, "one turn at a time"
+        self.running = running
+        self._screen.run_worker(
+            lambda: running.run(ask), thread=True, exclusive=True, group="turn", name="turn"
+        )
+        self._look_again(perf_counter())
+
+    def _look_again(self, started: float) -> None:
+        self._screen.set_timer(next_interval(perf_counter() - started), self._drain)
+
+    async def _drain(self) -> None:
+        running = self.running
+        if running is None:
+            return
+        started = perf_counter()
+        for item in running.feed.drain():
+            if isinstance(item, TurnOver):
+                self.running = None
+                self.ended += 1
+                await self._ended(running, item.error)
+                return
+            running.apply(item)
+            await self._happened(running, item)
+        # After the repaint: what a flush costs is mostly layout and painting.
+        self._screen.call_after_refresh(self._look_again, started)

@@ -1,0 +1,27 @@
+"""The line above the chat: its title and how many pictures it holds."""
+
+from __future__ import annotations
+
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from assistant.plain_text import one_line
+from tui.text import counted
+
+
+class ChatHeader(Widget):
+    """Title on the left, counts and the way to help on the right."""
+
+    chat_title: reactive[str] = reactive("New chat")
+    """The title of the open chat."""
+    pictures: reactive[int] = reactive(0)
+    """How many pictures it holds."""
+
+    def render(self) -> Content:
+        """The title gives way to the facts."""
+        facts = f"{counted(self.pictures, 'picture')} · F1 help" if self.pictures else "F1 help"
+        room = max(0, self.size.width - len(facts) - 2)
+        title = Content.styled(one_line(self.chat_title), "bold").truncate(room, ellipsis=True)
+        gap = " " * max(2, self.size.width - title.cell_length - len(facts))
+        return Content.assemble(title, gap, (facts, "$phi-quiet"))

@@ -1,0 +1,123 @@
+"""The room for the chat: the welcome while it is empty, else the turns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.reactive import reactive
+
+from assistant.conversation import Role, Turn
+from assistant.events import (
+    Event,
+    Progressed,
+    ReplyEnded,
+    ReplyFailed,
+    ReplyGrew,
+    ReplyStarted,
+    UserTurnStored,
+)
+from tui.running import RunningTurn, progress_words
+from tui.widgets.chat_view import ChatView
+from tui.widgets.picture_view import LoadPicture
+from tui.widgets.reply_turn import ReplyTurn
+from tui.widgets.welcome import Welcome
+
+
+class ChatPane(Container):
+    """Knows the turns of the open chat and shows what happens to the last one."""
+
+    is_demo: reactive[bool] = reactive(False)
+    """Whether the bundled demo model answers."""
+
+    def __init__(self, load_picture: LoadPicture) -> None:
+        super().__init__()
+        self._load_picture = load_picture
+        self._turns: list[Turn] = []
+        self._live: ReplyTurn | None = None
+
+    def compose(self) -> ComposeResult:
+        """Both faces; only one shows."""
+        yield Welcome().data_bind(ChatPane.is_demo)
+        chat = ChatView(self._load_picture)
+        chat.display = False
+        yield chat
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures the open chat holds."""
+        return sum(len(turn.pictures) for turn in self._turns)
+
+    @property
+    def last_role(self) -> Role | None:
+        """Who spoke last."""
+        return self._turns[-1].role if self._turns else None
+
+    @property
+    def chat(self) -> ChatView:
+        """The turns on the screen."""
+        return self.query_one(ChatView)
+
+    async def show(self, turns: Sequence[Turn], running: RunningTurn | None) -> None:
+        """Show another chat; ``running`` is its reply that is being written right now."""
+        self._live = None
+        self._turns = list(turns)
+        reply = running.reply if running is not None else None
+        asked = running.asked if running is not None else None
+        if asked is not None and all(turn.id != asked.id for turn in turns):
+            self._turns.append(asked)  # it was stored after the chat was read
+        if reply is not None:
+            self._turns = [turn for turn in self._turns if turn.id != reply.id]
+        self._face()
+        await self.chat.show(self._turns, answering=running is not None)
+        if running is not None and reply is not None:
+            self._live = await self.chat.add_live_reply(reply)
+            await self._live.grow("".join(running.text))
+
+    async def apply(self, event: Event, running: RunningTurn) -> None:
+        """Show what happened."""
+        match event:
+            case UserTurnStored(turn=turn):
+                self._turns.append(turn)
+                self._face()
+                await self.chat.add_user_turn(turn)
+            case ReplyStarted(turn=turn):
+                if running.replaces:
+                    await self._drop_last_reply()
+                self._live = await self.chat.add_live_reply(turn)
+            case Progressed():
+                if self._live is not None and not running.text:
+                    self._live.show_progress(progress_words(event))
+            case ReplyGrew(text=text):
+                if self._live is not None:
+                    await self._live.grow(text)
+            case ReplyEnded(turn=turn):
+                self._turns.append(turn)
+                if self._live is not None:
+                    await self._live.end(turn)
+                self._live = None
+            case ReplyFailed(message=message, turn=partial):
+                await self.fail(message, partial)
+
+    async def fail(self, message: str, partial: Turn | None = None) -> None:
+        """Show one plain sentence where the reply would be; what was written of it stays."""
+        live, self._live = self._live, None
+        if live is not None:
+            self._turns.append(partial or live.turn)
+            await live.fail(partial, message)
+        else:
+            await self.chat.add_failure(message)
+
+    async def _drop_last_reply(self) -> None:
+        if self.last_role is Role.ASSISTANT:
+            self._turns.pop()
+            await self.chat.drop_last_reply()
+
+    def scroll_by(self, where: str) -> None:
+        """Scroll by a page (``page_up``, ``page_down``) or to the ``end``."""
+        self.chat.go(where)
+
+    def _face(self) -> None:
+        self.query_one(Welcome).display = not self._turns
+        self.chat.display = bool(self._turns)

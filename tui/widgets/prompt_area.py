@@ -1,0 +1,161 @@
+"""Where a person types: enter sends, ctrl+j breaks the line, up and down walk the history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.widgets import TextArea
+
+from assistant.plain_text import plain
+from tui.commands import CHAT_KEYS, COMPOSER_KEYS, SLASH_NAMES
+from tui.completion import Completion, complete_name, complete_path
+from tui.prompt_history import PromptHistory
+
+ParseDropped = Callable[[str], list[str]]
+"""Returns the paths and URLs that a pasted text consists of; nothing when it is just text."""
+
+
+class PromptArea(TextArea):
+    """A TextArea with the keys of a chat; what is pasted may be dropped files."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        # Priority, because TextArea would take enter and tab for itself.
+        *(
+            key.binding(priority=key.action in {"send", "break_line", "complete"})
+            for key in COMPOSER_KEYS
+        ),
+        # TextArea's own page keys move the cursor; here they scroll the chat.
+        *(
+            Binding(key.keys, f"screen.{key.action}", key.does, show=False)
+            for key in CHAT_KEYS
+            if key.action.startswith("scroll_chat")
+        ),
+    ]
+
+    @dataclass
+    class Submitted(Message):
+        """Enter was pressed."""
+
+        text: str
+
+    @dataclass
+    class FilesDropped(Message):
+        """Files were dropped on the terminal, or their paths were pasted."""
+
+        sources: tuple[str, ...]
+
+    @dataclass
+    class BackspacedAtStart(Message):
+        """Backspace was pressed where there is nothing to take away but a picture."""
+
+    @dataclass
+    class Completed(Message):
+        """Tab was pressed; several ``candidates`` were possible."""
+
+        candidates: tuple[str, ...]
+
+    def __init__(self, parse_dropped: ParseDropped, placeholder: str) -> None:
+        super().__init__(
+            soft_wrap=True,
+            show_line_numbers=False,
+            highlight_cursor_line=False,
+            compact=True,
+            tab_behavior="focus",
+            placeholder=placeholder,
+        )
+        self.prompts = PromptHistory()
+        self._parse_dropped = parse_dropped
+
+    def set_text(self, text: str) -> None:
+        """Replace the text and put the cursor at its end."""
+        self.load_text(text)
+        self.move_cursor(self.document.end)
+
+    def action_send(self) -> None:
+        """Tell that the text shall be sent; the text stays until it was taken."""
+        self.post_message(self.Submitted(self.text))
+
+    def action_break_line(self) -> None:
+        """Start a new line."""
+        self._replace_via_keyboard("\n", *self.selection)
+
+    def action_complete(self) -> None:
+        """Complete the slash command or path before the cursor, else move the focus on."""
+        row, column = self.cursor_location
+        before = self.document.get_line(row)[:column]
+        fragment, completion = _completion(before, first_line=row == 0)
+        if completion is None:
+            if not before.startswith("/"):
+                self.screen.focus_next()
+            return
+        if completion.text != fragment:
+            self.replace(completion.text, (row, column - len(fragment)), (row, column))
+        several = completion.candidates if len(completion.candidates) > 1 else ()
+        self.post_message(self.Completed(several))
+
+    def action_cursor_up(self, select: bool = False) -> None:
+        """Move up, or to the prompt before when the cursor is in the first line."""
+        if select or not self.cursor_at_first_line:
+            super().action_cursor_up(select)
+        elif (older := self.prompts.older(self.text)) is not None:
+            self.set_text(older)
+
+    def action_cursor_down(self, select: bool = False) -> None:
+        """Move down, or to the prompt after when the cursor is in the last line."""
+        if select or not self.cursor_at_last_line:
+            super().action_cursor_down(select)
+        elif (newer := self.prompts.newer()) is not None:
+            self.set_text(newer)
+
+    def action_delete_left(self) -> None:
+        """Delete to the left; in the empty composer that is the last picture."""
+        if not self.text:
+            self.post_message(self.BackspacedAtStart())
+        else:
+            super().action_delete_left()
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        event.stop()
+        event.prevent_default()
+        if sources := self._parse_dropped(event.text):
+            self.post_message(self.FilesDropped(tuple(sources)))
+            return
+        if result := self._replace_via_keyboard(plain(event.text), *self.selection):
+            self.move_cursor(result.end_location)
+            self.focus()
+
+
+def _completion(before: str, *, first_line: bool) -> tuple[str, Completion | None]:
+    """Return the fragment that ends ``before`` and what it can become."""
+    if first_line and before.startswith("/attach "):
+        fragment = _last_argument(before.removeprefix("/attach "))
+        return fragment, complete_path(fragment)
+    if first_line and before.startswith("/") and " " not in before:
+        name = complete_name(before, SLASH_NAMES)
+        return before, name or complete_path(before)
+    fragment = _last_argument(before)
+    if fragment.startswith(("/", "~", "./", "../", "'", '"')):
+        return fragment, complete_path(fragment)
+    return fragment, None
+
+
+def _last_argument(text: str) -> str:
+    """Return the last shell-like word of ``text`` as typed, with its quotes and escapes."""
+    start, quote, index = 0, "", 0
+    while index < len(text):
+        character = text[index]
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"" and index == start:
+            quote = character
+        elif character == "\\":
+            index += 1
+        elif character == " ":
+            start = index + 1
+        index += 1
+    return text[start:]

@@ -1,0 +1,95 @@
+"""What the model said, how far it is, and how it ended."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from assistant.conversation import FinishReason, Turn
+from assistant.plain_text import one_line
+from tui.text import model_name
+from tui.widgets.reply_text import ReplyText
+
+ENDINGS = {
+    FinishReason.STOPPED: "stopped · ctrl+r asks again",
+    FinishReason.LENGTH: "cut off: the longest reply was reached",
+    FinishReason.INTERRUPTED: "interrupted while it was written · ctrl+r asks again",
+    FinishReason.ERROR: "the model failed here · ctrl+r tries again",
+}
+"""What stands under a reply that didn't end by itself."""
+
+
+def failure_words(message: str) -> Content:
+    """One plain sentence, and what can be done."""
+    return Content.assemble(
+        (f"✗ {one_line(message)}", "$error"), ("  ctrl+r tries again", "$phi-quiet")
+    )
+
+
+class ReplyTurn(Vertical):
+    """One reply, complete or still growing."""
+
+    def __init__(self, turn: Turn, *, live: bool = False) -> None:
+        """Show ``turn``; with ``live`` its text arrives through :meth:`grow` and nowhere else."""
+        super().__init__(classes="live" if live else None)
+        self.turn = turn
+        self.live = live
+
+    def compose(self) -> ComposeResult:
+        """Who speaks, the text, what there is to say about it."""
+        yield Static(self._speaker(), classes="speaker")
+        yield ReplyText("" if self.live else self.turn.text)
+        note = self._note()
+        if self.live or note.plain:  # one widget less for most turns of a long chat
+            line = Static(note, classes="note")
+            line.display = bool(note.plain)
+            yield line
+
+    async def grow(self, text: str) -> None:
+        """Add text to the growing reply."""
+        self._show_note(Content(""))
+        await self.query_one(ReplyText).grow(text)
+
+    def show_progress(self, words: str) -> None:
+        """Say what the model is doing before it writes."""
+        if self.live:
+            self._show_note(Content.styled(one_line(words), "italic $phi-quiet"))
+
+    async def end(self, turn: Turn) -> None:
+        """The reply is over and stored as ``turn``."""
+        await self.query_one(ReplyText).finish()
+        self.turn = turn
+        self.live = False
+        self.remove_class("live")
+        self.query_one(".speaker", Static).update(self._speaker())
+        self._show_note(self._note())
+
+    async def fail(self, turn: Turn | None, message: str) -> None:
+        """The reply ended in an error; what was written stays."""
+        await self.end(turn or self.turn)
+        self.show_failure(message)
+
+    def show_failure(self, message: str) -> None:
+        """Show one plain sentence under the reply, and what can be done."""
+        self._show_note(failure_words(message))
+
+    def _speaker(self) -> Content:
+        return Content.styled(model_name(self.turn.model or "phi-3 vision"), "bold $secondary")
+
+    def _note(self) -> Content:
+        if self.live:
+            return Content("")
+        turn = self.turn
+        if turn.finish_reason in ENDINGS:
+            style = "$error" if turn.finish_reason is FinishReason.ERROR else "$warning"
+            return Content.styled(f"■ {ENDINGS[turn.finish_reason]}", style)
+        if turn.finish_reason is None:
+            return Content.styled(f"■ {ENDINGS[FinishReason.INTERRUPTED]}", "$warning")
+        return Content("")
+
+    def _show_note(self, words: Content) -> None:
+        note = self.query_one(".note", Static)
+        note.update(words)
+        note.display = bool(words.plain)
