@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
-from markdown_it import MarkdownIt
-from markdown_it.token import Token
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
 
 def new_parser() -> MarkdownIt:
     """The dialect of replies: GitHub's, except that HTML is shown as text and not swallowed."""
+    from markdown_it import MarkdownIt  # late: see ReplyText
+
     return MarkdownIt("gfm-like", {"html": False})
 
 

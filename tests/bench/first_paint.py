@@ -21,7 +21,7 @@ import termios
 import time
 from pathlib import Path
 
-SHOWN = b"Ask about a picture"
+SHOWN = b"sk about a picture"  # the cursor stands on the first letter
 
 
 def cpu_seconds(pid: int) -> float:

@@ -199,3 +199,28 @@ async def test_the_hint_says_what_enter_and_escape_do(desk: Desk) -> None:
         await sees(pilot, "enter sends")
         composer(pilot).busy = True
         await sees(pilot, "esc stops the reply")
+
+
+async def test_what_is_typed_ahead_stays(desk: Desk) -> None:
+    """On a busy machine the next words may be typed before the last ones were taken."""
+    picture = desk.file("ahead.png")
+    async with desk.app().run_test(size=NARROW) as pilot:
+        field = area(pilot)
+        field.insert(str(picture))
+        field.action_send()
+        field.insert("What is it?")
+        await until(pilot, lambda: composer(pilot).chips.files, "the chip")
+        assert field.text == "What is it?"
+        field.action_send()
+        field.insert("And then?")
+        await sees(pilot, "Yes.")
+        await idle(pilot)
+        assert field.text == "And then?"
+        field.set_text("/rename Holidays")
+        field.action_send()
+        field.insert("one more")
+        await sees(pilot, "Holidays")
+        assert field.text == "one more"
+    turns = desk.engine.conversation(desk.engine.sessions()[0].id).turns
+    assert turns[0].text == "What is it?"
+    assert [p.name for p in turns[0].pictures] == ["ahead.png"]

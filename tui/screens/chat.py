@@ -148,7 +148,7 @@ class ChatScreen(SessionScreen):
             return
         draft = event.draft
         composer = self.query_one(Composer)
-        await composer.clear()
+        await composer.take(draft)
         composer.area.prompts.add(draft.text)
         session_id = self.session_id
         running = RunningTurn(session_id, self.views, draft)
@@ -213,8 +213,6 @@ class ChatScreen(SessionScreen):
 
     @on(Composer.CommandEntered)
     async def _run_command(self, event: Composer.CommandEntered) -> None:
-        composer = self.query_one(Composer)
-        composer.area.set_text("")
         if event.command.action == "quit":
             self.app.exit()
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from textual import on
 from textual.containers import ItemGrid
 from textual.content import Content
@@ -47,9 +49,12 @@ class ChipBar(ItemGrid):
             await chips.last().remove()
             self._show()
 
-    async def take_all(self) -> None:
-        """Take every picture off: they were sent or put aside."""
-        await self.query(Chip).remove()
+    async def take(self, files: Sequence[PictureFile]) -> None:
+        """Take these pictures off: they were sent or put aside."""
+        gone = {id(file) for file in files}
+        for chip in self.query(Chip):
+            if id(chip.file) in gone:
+                await chip.remove()
         self._show()
 
     async def set_opening(self, count: int) -> None:

@@ -83,14 +83,18 @@ class Composer(Vertical):
         return Draft(self.area.text, self.chips.files)
 
     async def clear(self) -> None:
-        """Empty the composer: its draft was taken."""
-        self.area.set_text("")
-        await self.chips.take_all()
+        """Empty the composer: its draft is kept elsewhere."""
+        await self.take(self.draft)
+
+    async def take(self, draft: Draft) -> None:
+        """Remove a draft that was sent; what was typed since then stays."""
+        self.area.take(draft.text)
+        await self.chips.take(draft.pictures)
 
     async def put(self, draft: Draft) -> None:
         """Put a draft back in front of whatever was typed since."""
         typed = self.draft
-        await self.chips.take_all()
+        await self.chips.take(typed.pictures)
         await self.chips.add(*draft.pictures, *typed.pictures)
         texts = [text for text in (draft.text, typed.text) if text.strip()]
         self.area.set_text("\n".join(texts))
@@ -104,23 +108,24 @@ class Composer(Vertical):
     def _read_text(self, event: PromptArea.Submitted) -> None:
         event.stop()
         if command := split_slash(event.text):
-            self._run(*command)
+            self._run(event.text, *command)
         elif sources := self._parse_dropped(event.text):
-            self.area.set_text("")
+            self.area.take(event.text)
             self.post_message(self.AttachRequested(tuple(sources)))
         elif self.chips.opening:
             self.post_message(self.Declined("A picture is still being opened; send again then."))
         elif event.text.strip():
-            self.post_message(self.Sent(self.draft))
+            self.post_message(self.Sent(Draft(event.text, self.chips.files)))
         elif self.chips.files:
             self.post_message(self.Declined("Ask something about the picture, then press enter."))
 
-    def _run(self, name: str, argument: str) -> None:
+    def _run(self, text: str, name: str, argument: str) -> None:
         command = find_slash(name)
         if command is None:
             reason = f"There is no command {one_line(name, 30)}; F1 lists them all."
             self.post_message(self.Declined(reason))
         else:
+            self.area.take(text)
             self.post_message(self.CommandEntered(command, argument))
 
     @on(PromptArea.FilesDropped)

@@ -76,6 +76,11 @@ class PromptArea(TextArea):
         self.load_text(text)
         self.move_cursor(self.document.end)
 
+    def take(self, text: str) -> None:
+        """Remove the ``text`` that was submitted; what was typed after it stays."""
+        if self.text.startswith(text):
+            self.set_text(self.text[len(text) :])
+
     def action_send(self) -> None:
         """Tell that the text shall be sent; the text stays until it was taken."""
         self.post_message(self.Submitted(self.text))

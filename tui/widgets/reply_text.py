@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Markdown, Static
+from textual.widgets import Static
 
 from assistant.plain_text import PlainStream, plain
 from tui.blocks import closed_length, new_parser
+
+if TYPE_CHECKING:
+    from textual.widgets import Markdown
 
 HEAVY_BLOCK = 1500
 """Appending to a Markdown rebuilds its last block; after a longer one a new widget starts."""
@@ -80,4 +85,7 @@ class ReplyText(Vertical):
         tail.update(Content(shown))
 
     def _markdown(self, text: str) -> Markdown:
+        # late: the Markdown parser costs a tenth of what the first screen may take
+        from textual.widgets import Markdown
+
         return Markdown(text, parser_factory=new_parser, open_links=False)
