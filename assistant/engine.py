@@ -7,7 +7,6 @@ events of a turn in a thread of its own and stays responsive.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -23,13 +22,11 @@ from assistant.conversation import (
     PictureFile,
     Role,
     SessionSummary,
-    Timings,
     Turn,
 )
 from assistant.core import (
     Core,
     CoreProgressed,
-    GenerationEnded,
     ModelFacts,
     Pixels,
     Prompt,
@@ -48,6 +45,7 @@ from assistant.events import (
     ReplyStarted,
     UserTurnStored,
 )
+from assistant.growing_reply import GrowingReply
 from assistant.phi3v.geometry import crop_grid
 from assistant.phi3v.vocabulary import Vocabulary
 from assistant.settings import Settings
@@ -55,9 +53,6 @@ from assistant.template import render
 
 if TYPE_CHECKING:
     from storage import Store
-
-CHECKPOINT_S = 0.5
-"""Seconds of reply that a kill -9 may lose; a checkpoint is one small transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +289,7 @@ class Engine:
     ) -> Iterator[Event]:
         """Stream the reply to a stored user turn; every way out leaves a finished reply."""
         reply = self._store.start_reply(session_id, user_turn.id, model=self._core.facts().name)
-        growing = _GrowingReply(self._store, reply, self._vocabulary)
+        growing = GrowingReply(self._store, reply, self._vocabulary)
         try:
             yield ReplyStarted(session_id, reply)
             conversation = self._store.conversation(session_id, head=user_turn.id)
@@ -352,59 +347,6 @@ def open_engine(settings: Settings) -> Engine:
         log=settings.cache_dir / "worker.log",
     )
     return Engine(settings, open_store, core)
-
-
-class _GrowingReply:
-    """A reply on its way to the database: text and ids, checkpointed as they come."""
-
-    def __init__(self, store: Store, turn: Turn, vocabulary: Vocabulary) -> None:
-        self._store = store
-        self._turn = turn
-        self._stream = vocabulary.stream()
-        self._ids: list[int] = []
-        self._text = ""
-        self._saved_at = time.monotonic()
-        self._finished: Turn | None = None
-
-    def add(self, ids: tuple[int, ...]) -> str:
-        """Take ids; returns the text that they complete."""
-        self._ids.extend(ids)
-        text = self._stream.feed(ids)
-        self._text += text
-        if time.monotonic() - self._saved_at >= CHECKPOINT_S:
-            self._store.checkpoint_reply(self._turn.id, self._text, self._ids)
-            self._saved_at = time.monotonic()
-        return text
-
-    def flush(self) -> str:
-        """What an unfinished character leaves at the end."""
-        text = self._stream.flush()
-        self._text += text
-        return text
-
-    def finish(self, reason: FinishReason, ended: GenerationEnded | None = None) -> Turn:
-        """Store the reply as final, once. Raises StorageError."""
-        if self._finished is None:
-            self._finished = self._store.finish_reply(
-                self._turn.id,
-                text=self._text,
-                token_ids=tuple(self._ids),
-                finish_reason=reason,
-                usage=ended.usage if ended else None,
-                timings=(
-                    Timings(ended.load_s, ended.ttft_s, ended.decode_tokens_per_s)
-                    if ended
-                    else None
-                ),
-            )
-        return self._finished
-
-    def try_to_finish(self, reason: FinishReason) -> Turn | None:
-        """As :meth:`finish`, for when something has failed already: None if the store fails too."""
-        try:
-            return self.finish(reason)
-        except PhichatError:
-            return None
 
 
 def _as_turn(draft: Draft) -> Turn:

@@ -1,0 +1,5 @@
+"""``python -m assistant.cli``, where the ``phichat`` script is not installed."""
+
+from assistant.cli import main
+
+main()

@@ -1,0 +1,79 @@
+"""What every command shares: errors told plainly, the engine, options, JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import NoReturn, ParamSpec, TypeVar
+
+import click
+
+from assistant import settings as settings_room
+from assistant.conversation import PictureFile
+from assistant.engine import Engine, open_engine
+from assistant.errors import PhichatError
+from assistant.plain_text import plain
+from assistant.settings import Settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def told_plainly(command: Callable[P, R]) -> Callable[P, R]:
+    """Errors as one sentence on stderr (and as JSON on stdout where asked for), exit code 1."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except PhichatError as error:
+            fail(error.code, str(error), as_json=bool(kwargs.get("as_json")))
+        except KeyboardInterrupt:
+            click.echo(err=True)
+            sys.exit(130)
+        except BrokenPipeError:
+            # the reader of our output has what it wanted (`phichat ask … | head -1`)
+            sys.stderr.close()
+            sys.exit(1)
+
+    return run
+
+
+def fail(code: str, message: str, *, as_json: bool) -> NoReturn:
+    if as_json:
+        click.echo(json.dumps({"error": {"code": code, "message": message}}, ensure_ascii=False))
+    click.echo(plain(message), err=True)
+    sys.exit(1)
+
+
+@contextmanager
+def opened_engine(**overrides: object) -> Iterator[tuple[Engine, Settings]]:
+    chosen = settings_room.load(overrides)
+    engine = open_engine(chosen)
+    try:
+        yield engine, chosen
+    finally:
+        engine.close()
+
+
+model_option = click.option(
+    "--model", metavar="MODEL", help="“demo”, a model folder, or a Hugging Face id."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+pictures_option = click.option(
+    "-i", "--image", "images", metavar="PICTURE", multiple=True,
+    help="A picture file, an http(s) URL, or - for standard input; may be repeated.",
+)  # fmt: skip
+
+
+def open_picture(engine: Engine, source: str) -> PictureFile:
+    if source == "-":
+        return engine.open_picture_bytes(sys.stdin.buffer.read(), "standard input")
+    return engine.open_picture(source)
+
+
+def print_json(value: object) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False))
