@@ -41,14 +41,18 @@ class PretrainedLoading:
         attn_implementation: str = "sdpa",
         local_files_only: bool = False,
         progress: Progress | None = None,
+        **without_effect: Any,
     ) -> Self:
         """Load a folder or hub id; the model comes back in ``eval()`` mode.
 
         ``dtype`` "auto" is the checkpoint's own (bfloat16 for the official
         ones); ``torch_dtype`` is its older name. Peak memory is the weights in
         ``dtype`` plus one tensor. Raises ModelError when something is missing,
-        damaged or of the wrong shape.
+        damaged or of the wrong shape. ``trust_remote_code`` and
+        ``low_cpu_mem_usage``, which scripts pass out of habit, change nothing.
         """
+        if unknown := sorted(set(without_effect) - {"trust_remote_code", "low_cpu_mem_usage"}):
+            raise TypeError(f"from_pretrained() got an unexpected argument {unknown[0]!r}")
         folder = find_folder(pretrained_model_name_or_path, local_files_only=local_files_only)
         values = read_config(folder)
         if config is None:

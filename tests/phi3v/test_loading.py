@@ -143,8 +143,10 @@ def test_remote_code_is_never_run(tiny_folder: Path) -> None:
     ran = tiny_folder / "ran"
     (tiny_folder / "configuration_phi3_v.py").write_text(f"open({str(ran)!r}, 'w')")
     (tiny_folder / "modeling_phi3_v.py").write_text(f"open({str(ran)!r}, 'w')")
-    Phi3VForCausalLM.from_pretrained(tiny_folder)
+    Phi3VForCausalLM.from_pretrained(tiny_folder, trust_remote_code=True)
     assert not ran.exists()
+    with pytest.raises(TypeError, match="device_mop"):
+        Phi3VForCausalLM.from_pretrained(tiny_folder, device_mop="auto")
 
 
 def test_a_folder_is_found_without_the_hub(tiny_folder: Path) -> None:
