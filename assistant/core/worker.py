@@ -93,7 +93,12 @@ class Worker:
         import torch
         import transformers
 
-        from assistant.core.devices import choose_attention, choose_device, choose_dtype
+        from assistant.core.devices import (
+            choose_attention,
+            choose_device,
+            choose_dtype,
+            choose_threads,
+        )
         from assistant.core.generation import ResidentModel
         from assistant.phi3v.image_processing import Phi3VImageProcessor
         from assistant.phi3v.modeling import Phi3VForCausalLM
@@ -103,8 +108,6 @@ class Worker:
         folder = Path(request["folder"])
         device = choose_device(request["device"])
         dtype = choose_dtype(request["dtype"], device, folder)
-        if request.get("threads"):
-            torch.set_num_threads(request["threads"])
         shown = -1
 
         def report(done: int, total: int) -> None:
@@ -122,6 +125,9 @@ class Worker:
             local_files_only=True,
             progress=report,
         )
+        parameters = sum(parameter.numel() for parameter in model.parameters())
+        if threads := request["threads"] or choose_threads(parameters):
+            torch.set_num_threads(threads)
         self._images = Phi3VImageProcessor.from_pretrained(folder)
         stop_ids = Vocabulary.from_folder(folder).stop_ids
         self._model = ResidentModel(model, stop_ids, int(request["context"]))

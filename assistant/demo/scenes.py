@@ -1,0 +1,321 @@
+"""Synthetic pictures: one or two filled shapes on a plain light or dark ground.
+
+A scene is sampled (`sample`) as plain data and then drawn (`drawing.draw`): a
+function of a seeded `random.Random`, so a seed names a picture for ever.
+Everything that the shipped model must not depend on is varied widely: the exact
+colour behind a colour's name, the geometry of a triangle or a star, size,
+angle, place, outline, antialiasing, JPEG artefacts, size and aspect of the
+picture.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import math
+from dataclasses import dataclass
+from random import Random
+
+RGB = tuple[int, int, int]
+Points = tuple[tuple[float, float], ...]
+
+KINDS = ("circle", "square", "triangle", "star")
+COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "black", "white")
+GROUNDS = ("light", "dark")
+
+# fmt: off
+_NAMED: dict[str, tuple[RGB, ...]] = {
+    "red": (
+        (255, 0, 0), (220, 20, 60), (200, 30, 30), (178, 34, 34), (231, 76, 60),
+        (139, 0, 0), (205, 60, 60),
+    ),
+    "orange": (
+        (255, 165, 0), (255, 140, 0), (230, 126, 34), (243, 156, 18), (255, 128, 0),
+        (245, 130, 48),
+    ),
+    "yellow": (
+        (255, 255, 0), (241, 196, 15), (255, 215, 0), (255, 225, 25), (240, 220, 60),
+        (250, 240, 80),
+    ),
+    "green": (
+        (0, 128, 0), (0, 255, 0), (46, 204, 113), (34, 139, 34), (50, 205, 50),
+        (60, 180, 75), (0, 100, 0),
+    ),
+    "blue": (
+        (0, 0, 255), (52, 152, 219), (30, 144, 255), (65, 105, 225), (0, 0, 139),
+        (0, 130, 200), (70, 130, 180),
+    ),
+    "purple": (
+        (128, 0, 128), (155, 89, 182), (148, 0, 211), (75, 0, 130), (145, 30, 180),
+        (138, 43, 226),
+    ),
+    "black": ((0, 0, 0), (20, 20, 20), (34, 34, 34)),
+    "white": ((255, 255, 255), (245, 245, 245), (250, 250, 250)),
+}
+# fmt: on
+"""Colours that other programs mean by these names: CSS, common palettes."""
+
+_HSV: dict[str, tuple[float, float, float, float, float, float]] = {
+    # hue range in degrees, saturation range, value range
+    "red": (-10, 8, 0.58, 1.0, 0.52, 1.0),
+    "orange": (20, 40, 0.62, 1.0, 0.78, 1.0),
+    "yellow": (47, 63, 0.48, 1.0, 0.72, 1.0),
+    "green": (84, 160, 0.38, 1.0, 0.30, 1.0),
+    "blue": (196, 244, 0.45, 1.0, 0.42, 1.0),
+    "purple": (264, 303, 0.40, 1.0, 0.38, 0.85),
+    "black": (0, 360, 0.0, 0.5, 0.0, 0.13),
+    "white": (0, 360, 0.0, 0.04, 0.93, 1.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """One filled shape; ``points`` are picture pixels (a circle has centre and rim)."""
+
+    kind: str
+    colour: str
+    rgb: RGB
+    points: Points
+    outline: RGB | None = None
+    outline_width: int = 0
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right, bottom in pixels."""
+        if self.kind == "circle":
+            (cx, cy), (rx, _) = self.points
+            radius = rx - cx
+            return cx - radius, cy - radius, cx + radius, cy + radius
+        xs, ys = zip(*self.points, strict=True)
+        return min(xs), min(ys), max(xs), max(ys)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """A picture as data. ``shapes`` are in naming order: by colour, then by kind."""
+
+    width: int
+    height: int
+    ground: str
+    ground_rgb: RGB
+    shapes: tuple[Shape, ...]
+    smooth: bool = True
+    jpeg_quality: int | None = None
+    clutter_seed: int | None = None
+
+    @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """(colour, kind) of each shape, in naming order."""
+        return tuple((shape.colour, shape.kind) for shape in self.shapes)
+
+
+def naming_order(shape: Shape) -> tuple[int, int]:
+    """The order in which a reply names shapes: the order of `COLOURS`, then of `KINDS`."""
+    return COLOURS.index(shape.colour), KINDS.index(shape.kind)
+
+
+def sample_colour(rng: Random, name: str) -> RGB:
+    """An RGB that people would call ``name``: a listed one (slightly jittered) or any in its
+    HSV range."""
+    if rng.random() < 0.5:
+        r, g, b = rng.choice(_NAMED[name])
+        if rng.random() < 0.5:
+            r, g, b = (min(255, max(0, v + rng.randint(-8, 8))) for v in (r, g, b))
+        return r, g, b
+    h0, h1, s0, s1, v0, v1 = _HSV[name]
+    rgb = colorsys.hsv_to_rgb(
+        (rng.uniform(h0, h1) / 360) % 1, rng.uniform(s0, s1), rng.uniform(v0, v1)
+    )
+    return round(rgb[0] * 255), round(rgb[1] * 255), round(rgb[2] * 255)
+
+
+def sample_ground(rng: Random) -> tuple[str, RGB]:
+    """("light" or "dark", its RGB): pure, grey or mildly tinted."""
+    name = rng.choice(GROUNDS)
+    style = rng.random()
+    if style < 0.3:
+        return name, (255, 255, 255) if name == "light" else (0, 0, 0)
+    if name == "light":
+        base, spread = rng.randint(205, 250), 28
+    else:
+        base, spread = rng.randint(5, 58), 22
+    if style < 0.55:
+        return name, (base, base, base)
+    r, g, b = (min(255, max(0, base + rng.randint(-spread, spread))) for _ in range(3))
+    return name, (r, g, b)
+
+
+def _distance(a: RGB, b: RGB) -> float:
+    return math.dist(a, b)
+
+
+def _fits(colour: str, rgb: RGB, ground: str, ground_rgb: RGB) -> bool:
+    if (colour, ground) in (("white", "light"), ("black", "dark")):
+        return False
+    return _distance(rgb, ground_rgb) >= 85
+
+
+def _unit_points(rng: Random, kind: str) -> Points:
+    """Corners of a shape within the unit circle around the origin, not rotated."""
+    if kind == "square":
+        return tuple(
+            (math.cos(math.pi / 4 + i * math.pi / 2), math.sin(math.pi / 4 + i * math.pi / 2))
+            for i in range(4)
+        )
+    if kind == "star":
+        tips = 5 if rng.random() < 0.92 else rng.choice((4, 6))
+        inner = (
+            rng.choice((0.382, 0.4, 0.45, 0.5)) if rng.random() < 0.5 else rng.uniform(0.3, 0.58)
+        )
+        if tips == 4:
+            inner = min(inner, 0.45)
+        return tuple(
+            (
+                (inner if i % 2 else 1.0) * math.sin(i * math.pi / tips),
+                -(inner if i % 2 else 1.0) * math.cos(i * math.pi / tips),
+            )
+            for i in range(2 * tips)
+        )
+    form = rng.random()
+    if form < 0.4:  # equilateral
+        return tuple(
+            (math.sin(i * 2 * math.pi / 3), -math.cos(i * 2 * math.pi / 3)) for i in range(3)
+        )
+    if form < 0.7:  # isosceles in a box
+        width, height = rng.uniform(0.7, 1.0), rng.uniform(0.6, 1.0)
+        return (0.0, -height), (width, height), (-width, height)
+    if form < 0.9:  # right-angled
+        width, height = rng.uniform(0.55, 0.9), rng.uniform(0.55, 0.9)
+        corners = ((-width, -height), (-width, height), (width, height))
+        flip = rng.choice((-1, 1))
+        return tuple((flip * x, y) for x, y in corners)
+    a = rng.uniform(0, 2 * math.pi)  # any, with no angle below 30 degrees
+    first, second = rng.uniform(1.2, 2.4), rng.uniform(1.2, 2.4)
+    return tuple((math.cos(t), math.sin(t)) for t in (a, a + first, a + first + second))
+
+
+def _place(
+    rng: Random,
+    kind: str,
+    colour: str,
+    ground: str,
+    ground_rgb: RGB,
+    width: int,
+    height: int,
+    size: float,
+) -> Shape | None:
+    """A shape whose larger side is ``size`` pixels, wholly inside the picture; None if its
+    colour can't be seen."""
+    for _ in range(6):
+        rgb = sample_colour(rng, colour)
+        if _fits(colour, rgb, ground, ground_rgb):
+            break
+    else:
+        return None
+    outline, outline_width = None, 0
+    if rng.random() < 0.15:
+        outline = rng.choice(((0, 0, 0), (60, 60, 60), (255, 255, 255), (128, 128, 128)))
+        outline_width = max(1, round(size * rng.uniform(0.01, 0.04)))
+    if kind == "circle":
+        radius = size / 2
+        cx, cy = rng.uniform(radius, width - radius), rng.uniform(radius, height - radius)
+        return Shape(kind, colour, rgb, ((cx, cy), (cx + radius, cy)), outline, outline_width)
+    points = _unit_points(rng, kind)
+    turn = rng.random()
+    if turn < 0.35:
+        angle = 0.0
+    elif turn < 0.6:
+        angle = rng.uniform(-0.35, 0.35)
+    else:
+        angle = rng.uniform(0, 2 * math.pi)
+    cos, sin = math.cos(angle), math.sin(angle)
+    turned = [(x * cos - y * sin, x * sin + y * cos) for x, y in points]
+    xs, ys = [p[0] for p in turned], [p[1] for p in turned]
+    scale = size / max(max(xs) - min(xs), max(ys) - min(ys))
+    w, h = (max(xs) - min(xs)) * scale, (max(ys) - min(ys)) * scale
+    left, top = rng.uniform(0, max(0.0, width - w)), rng.uniform(0, max(0.0, height - h))
+    placed = tuple(((x - min(xs)) * scale + left, (y - min(ys)) * scale + top) for x, y in turned)
+    return Shape(kind, colour, rgb, placed, outline, outline_width)
+
+
+def sample_size(rng: Random) -> tuple[int, int]:
+    """Width and height of a picture, 200 to 1000 pixels; about half of them nearly square."""
+    style = rng.random()
+    side = rng.randint(200, 1000) if rng.random() < 0.25 else rng.randint(200, 560)
+    if style < 0.3:
+        return side, side
+    ratio = rng.uniform(1.0, 1.6) if style < 0.8 else rng.uniform(1.6, 5.0)
+    long = min(1000, max(200, round(side * ratio)))
+    short = max(200, round(long / ratio))
+    return (long, short) if rng.random() < 0.5 else (short, long)
+
+
+def _apart(a: Shape, b: Shape, gap: float) -> bool:
+    al, at, ar, ab = a.box
+    bl, bt, br, bb = b.box
+    return ar + gap < bl or br + gap < al or ab + gap < bt or bb + gap < at
+
+
+def sample(rng: Random, count: int = 1, *, small: bool = False) -> Scene:
+    """A scene with ``count`` shapes (0, 1 or 2; no two alike in colour and kind).
+
+    ``small`` prefers the lower end of the sizes: 15 % to 80 % of the short
+    side, and at least 4 % of the long one.
+    """
+    width, height = sample_size(rng)
+    ground, ground_rgb = sample_ground(rng)
+    short, long = min(width, height), max(width, height)
+    quality = rng.randint(60, 95) if rng.random() < 0.35 else None
+    smooth = rng.random() < 0.7
+    clutter = rng.randrange(1 << 30) if count == 0 and rng.random() < 0.7 else None
+    shapes: list[Shape] = []
+    for _ in range(400):
+        if len(shapes) == count:
+            break
+        top = 0.85 if count == 1 else 0.55
+        fraction = (
+            rng.uniform(0.15, 0.3) if small and rng.random() < 0.7 else rng.uniform(0.15, top)
+        )
+        if count == 2 and long / short > 1.6 and rng.random() < 0.6:
+            fraction = rng.uniform(0.3, 0.85)
+        size = max(fraction * short, 0.04 * long, 24)
+        shape = _place(
+            rng, rng.choice(KINDS), rng.choice(COLOURS), ground, ground_rgb, width, height, size
+        )
+        if shape is None or any((shape.colour, shape.kind) == (s.colour, s.kind) for s in shapes):
+            continue
+        if all(_apart(shape, other, 0.03 * short) for other in shapes):
+            shapes.append(shape)
+    return Scene(
+        width,
+        height,
+        ground,
+        ground_rgb,
+        tuple(sorted(shapes, key=naming_order)),
+        smooth,
+        quality,
+        clutter,
+    )
+
+
+def sample_page(rng: Random) -> Scene:
+    """A dense page of up to 25 shapes: many examples of seeing in one picture (for the tower's
+    own training)."""
+    side = 336
+    ground, ground_rgb = sample_ground(rng)
+    shapes: list[Shape] = []
+    biggest = rng.choice((60, 80, 110, 150))
+    for _ in range(70):
+        shape = _place(
+            rng,
+            rng.choice(KINDS),
+            rng.choice(COLOURS),
+            ground,
+            ground_rgb,
+            side,
+            side,
+            rng.uniform(24, biggest),
+        )
+        if shape is not None and all(_apart(shape, other, 3) for other in shapes):
+            shapes.append(shape)
+    quality = rng.randint(60, 95) if rng.random() < 0.3 else None
+    return Scene(side, side, ground, ground_rgb, tuple(shapes), rng.random() < 0.7, quality)
