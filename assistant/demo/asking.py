@@ -9,7 +9,7 @@ from assistant.demo.replies import NOTHING, NUMBERS, ORDINALS, Facts, Seen, a_, 
 from assistant.demo.scenes import COLOURS, KINDS
 
 _FAMILIES = {
-    "colour of": 22, "kind of": 18, "colour": 16, "kind": 16, "describe": 16, "count": 4,
+    "colour of": 22, "kind of": 18, "colour": 16, "kind": 24, "describe": 16, "count": 4,
     "is there": 12, "is it kind": 5, "is it colour": 6, "or": 5, "ground": 3, "false": 6,
 }  # fmt: skip
 """How often each kind of question about one picture is asked."""

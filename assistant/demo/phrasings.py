@@ -113,6 +113,9 @@ KIND_ASKED = (
     "which of the shapes is it{at}",
     "name (the|this) (shape|figure){at}",
     f"{WHAT} {KIND} is in (the|this) (picture|image)",
+    f"{WHAT} {KIND} (is|is there|was){{at}}",
+    "(please |can you |could you |)(identify|name|recognise|recognize|classify) the (shape|figure|form|object){at}",
+    "(please |can you |could you |)identify the (shape|figure){at}",
     f"what kind of {THING} is (it|this|that){{at}}",
 )
 
