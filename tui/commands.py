@@ -78,7 +78,7 @@ APP_KEYS = (
 """Keys that Textual itself answers."""
 
 SLASHES = (
-    Slash("/attach", "PATH or URL", "attach", "Attach pictures, several too; quote paths with blanks"),
+    Slash("/attach", "PATH or URL", "attach", "Attach pictures; quote paths with blanks"),
     Slash("/new", "", "new_session", "New chat"),
     Slash("/rename", "TITLE", "rename_session", "Rename this chat"),
     Slash("/delete", "", "delete_session", "Delete this chat, after a question"),
