@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--stage", choices=("seeing", "talking", "all"), default="all")
     parser.add_argument("--seeing-minutes", type=float, default=18)
-    parser.add_argument("--talking-minutes", type=float, default=65)
+    parser.add_argument("--talking-minutes", type=float, default=84)
     parser.add_argument(
         "--frozen-from",
         type=float,
