@@ -84,6 +84,7 @@ class Engine:
         self._open: Callable[[], Store] = store if callable(store) else lambda: store
         self._opening = threading.Lock()
         self._core = core
+        self._costs: dict[Turn, int] = {}
 
     @property
     def _store(self) -> Store:
@@ -269,8 +270,14 @@ class Engine:
         return PromptPreview(prompt, plan.kept, plan.left_out, context - max_new, max_new)
 
     def _cost(self, turn: Turn) -> int:
-        """Positions that a turn adds: costs are additive, but for the BOS that render() sets."""
-        return render((turn,), self._vocabulary, self._slot, answer=False).tokens - 1
+        """Positions that a turn adds: costs are additive, but for the BOS that render() sets.
+
+        Turns are values, so each is tokenized for its cost once, not on every send.
+        """
+        if turn not in self._costs:
+            alone = render((turn,), self._vocabulary, self._slot, answer=False)
+            self._costs[turn] = alone.tokens - 1
+        return self._costs[turn]
 
     def _check_fits(self, session_id: str | None, draft: Draft) -> None:
         """Refuse what can't fit even alone, before anything is stored."""

@@ -39,7 +39,7 @@ class Worker:
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
-        self._requests: queue.SimpleQueue[Header | None] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[Header] = queue.SimpleQueue()
         self._pixels: queue.SimpleQueue[tuple[Header, bytes]] = queue.SimpleQueue()
         self._stopped: set[int] = set()
         self._model: ResidentModel | None = None
@@ -49,7 +49,8 @@ class Worker:
     def run(self) -> None:
         """Serve until the app goes away."""
         threading.Thread(target=self._receive, daemon=True).start()
-        while (request := self._requests.get()) is not None:
+        while True:
+            request = self._requests.get()
             try:
                 if request["op"] == "load":
                     self._load(request)
