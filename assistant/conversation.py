@@ -34,6 +34,14 @@ class FinishReason(StrEnum):
     """The model failed in the middle of the reply."""
 
 
+class TurnKind(StrEnum):
+    """What a user turn is."""
+
+    MESSAGE = "message"
+    RECALL = "recall"
+    """Earlier turns that the person asked to have quoted (``/recall``); it awaits no reply."""
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """One picture of a session.
@@ -42,7 +50,8 @@ class Picture:
     ``width`` and ``height`` are pixels as a person sees the picture (EXIF
     orientation applied). ``sha256`` names the original bytes, ``pixels_sha256``
     the RGB pixels that the model is shown: two files with the same pixels are
-    encoded once.
+    encoded once. ``num_crops`` is how many crops the person lets it take at
+    most (None: chosen automatically); a ``pinned`` one is never left out.
     """
 
     number: int
@@ -52,6 +61,8 @@ class Picture:
     media_type: str
     width: int
     height: int
+    num_crops: int | None = None
+    pinned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +91,8 @@ class Turn:
     ``token_ids`` are the ids of a reply exactly as the model generated them:
     the truth that is replayed, never re-tokenised text. They are ``None`` for
     turns that no local model wrote. ``finish_reason`` is ``None`` for user
-    turns.
+    turns. A ``pinned`` turn is never left out of what the model sees; an
+    ``excluded`` one always is: the person took it out of the context.
     """
 
     id: str
@@ -94,6 +106,36 @@ class Turn:
     model: str | None = None
     usage: Usage | None = None
     timings: Timings | None = None
+    kind: TurnKind = TurnKind.MESSAGE
+    pinned: bool = False
+    excluded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """What one session generates with; None leaves a value to the settings."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    seed: int | None = None
+    max_new_tokens: int | None = None
+    stop: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What was said up to the turn with the id ``upto``, in the model's or a person's words.
+
+    The model is shown it in place of the turns that no longer fit. ``edited``
+    means that a person changed it: it is not written over without being asked.
+    """
+
+    text: str
+    upto: str
+    edited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +150,8 @@ class Conversation:
     system: str | None = None
     model: str | None = None
     pinned: bool = False
+    parameters: Parameters = Parameters()
+    summary: Summary | None = None
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
@@ -130,10 +174,45 @@ class SessionSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Snippet:
+    """A piece of text around what was found; ``marks`` are its [start, end) in ``text``."""
+
+    text: str
+    marks: tuple[tuple[int, int], ...] = ()
+
+
+class FoundIn(StrEnum):
+    """What a search found its words in."""
+
+    TURN = "turn"
+    TITLE = "title"
+    PICTURE = "picture"
+    """The name of a picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """One place where a search found its words; a larger ``score`` is a better match.
+
+    ``turn_id`` is None for a title.
+    """
+
+    session_id: str
+    session_title: str
+    turn_id: str | None
+    found_in: FoundIn
+    snippet: Snippet
+    score: float
+    created: datetime
+    role: Role | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PictureFile:
     """A picture that was opened and checked, and is not yet part of a session.
 
     ``data`` are the original bytes. :mod:`assistant.pictures` makes these.
+    ``num_crops`` is the person's choice for it, None leaves it to the engine.
     """
 
     name: str
@@ -143,6 +222,7 @@ class PictureFile:
     media_type: str
     width: int
     height: int
+    num_crops: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
