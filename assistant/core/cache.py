@@ -88,3 +88,25 @@ class KVCache(Cache):  # type: ignore[misc]
             raise ValueError(f"can't crop a cache of {self.length} positions to {length}")
         for layer in self.layers:
             layer.length = length
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are allocated, used or not."""
+        return sum(
+            layer.keys.nbytes + layer.values.nbytes for layer in self.layers if layer.is_initialized
+        )
+
+    def to(self, device: torch.device) -> KVCache:
+        """Move to ``device``, in place; returns itself."""
+        for layer in self.layers:
+            if layer.is_initialized:
+                layer.keys, layer.values = layer.keys.to(device), layer.values.to(device)
+        return self
+
+    def copy(self, length: int) -> KVCache:
+        """A cache of its own that holds the first ``length`` positions of this one."""
+        other = KVCache(len(self.layers), self.regime)
+        for mine, theirs in zip(self.layers, other.layers, strict=True):
+            if mine.is_initialized:
+                theirs.update(mine.keys[:, :, :length], mine.values[:, :, :length])
+        return other
