@@ -139,10 +139,10 @@ def memory(root: Path = Path("/"), problems: list[Problem] | None = None) -> Mem
 
 def _system_memory(root: Path) -> Memory | None:
     if (meminfo := _text(root / "proc/meminfo")) is not None:
-        values = dict(re.findall(r"^(\w+):\s+(\d+) kB", meminfo, re.MULTILINE))
-        total = int(values.get("MemTotal", 0)) * 1024
-        # kernels before 3.14 have no MemAvailable
-        free = int(values.get("MemAvailable", values.get("MemFree", 0))) * 1024
+        found = re.findall(r"^(\w+):\s+(\d+) kB", meminfo, re.MULTILINE)
+        values = {str(name): int(kib) * 1024 for name, kib in found}
+        total = values.get("MemTotal", 0)
+        free = values.get("MemAvailable", values.get("MemFree", 0))  # none before kernel 3.14
         return Memory(total, free) if total else None
     if sys.platform == "darwin":
         return _mac_memory()
