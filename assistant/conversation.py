@@ -91,8 +91,9 @@ class Turn:
     ``token_ids`` are the ids of a reply exactly as the model generated them:
     the truth that is replayed, never re-tokenised text. They are ``None`` for
     turns that no local model wrote. ``finish_reason`` is ``None`` for user
-    turns. A ``pinned`` turn is never left out of what the model sees; an
-    ``excluded`` one always is: the person took it out of the context.
+    turns, ``parameters`` are what a reply was generated with. A ``pinned`` turn
+    is never left out of what the model sees; an ``excluded`` one always is: the
+    person took it out of the context.
     """
 
     id: str
@@ -109,6 +110,7 @@ class Turn:
     kind: TurnKind = TurnKind.MESSAGE
     pinned: bool = False
     excluded: bool = False
+    parameters: Parameters | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,7 @@ class PictureFile:
 
     ``data`` are the original bytes. :mod:`assistant.pictures` makes these.
     ``num_crops`` is the person's choice for it, None leaves it to the engine.
+    ``thumbnail`` is a small JPEG of what a person sees.
     """
 
     name: str
@@ -223,6 +226,7 @@ class PictureFile:
     width: int
     height: int
     num_crops: int | None = None
+    thumbnail: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,7 +121,7 @@ class Engine:
 
     def delete(self, session_id: str) -> None:
         """Delete a session and the pictures that no other session shows."""
-        self._store.delete(session_id)
+        self._store.delete(session_id, for_good=True)
 
     # Pictures
 
@@ -311,7 +311,7 @@ class Engine:
 
             for event in self._core.generate(preview.prompt, chosen, pixels):
                 if isinstance(event, CoreProgressed):
-                    yield Progressed(event.stage, event.done, event.total)
+                    yield event
                 elif isinstance(event, TokensGenerated):
                     if text := growing.add(event.ids):
                         yield ReplyGrew(text)
@@ -351,6 +351,8 @@ def open_engine(settings: Settings) -> Engine:
         dtype=settings.dtype,
         num_crops=settings.num_crops,
         context=settings.context,
+        runtime=settings.runtime_dir if settings.shared_worker else None,
+        keep_alive=settings.keep_alive,
         log=settings.cache_dir / "worker.log",
     )
     return Engine(settings, open_store, core)

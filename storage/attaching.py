@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
 from assistant.conversation import PictureFile, Role
 from storage.ids import storable
-from storage.tables import PictureRow, SessionPictureRow, SessionRow, TurnPictureRow, TurnRow
+from storage.tables import (
+    DraftPictureRow,
+    PictureRow,
+    SessionPictureRow,
+    SessionRow,
+    ThumbnailRow,
+    TurnPictureRow,
+    TurnRow,
+)
 
 
 def attach(
@@ -28,7 +36,13 @@ def attach(
     kept = _numbers_of_siblings(db, session, above) if pictures else {}
     for position, picture in enumerate(pictures):
         numbers = kept.get(picture.sha256)
-        number = numbers.popleft() if numbers else _new_number(db, session, picture)
+        if numbers:
+            number = numbers.popleft()
+            if picture.num_crops is not None:
+                kept_row = db.get_one(SessionPictureRow, (session.key, number))
+                kept_row.num_crops = picture.num_crops
+        else:
+            number = _new_number(db, session, picture)
         db.add(
             TurnPictureRow(
                 turn_key=row.key, position=position, session_key=session.key, number=number
@@ -66,9 +80,27 @@ def _numbers_of_siblings(
 
 
 def _new_number(db: Session, session: SessionRow, picture: PictureFile) -> int:
+    of_session = SessionPictureRow.session_key == session.key
+    highest = db.scalar(select(func.max(SessionPictureRow.number)).where(of_session))
+    number = (highest or 0) + 1
+    db.add(
+        SessionPictureRow(
+            session_key=session.key,
+            number=number,
+            picture_key=stored(db, picture),
+            name=storable(picture.name),
+            num_crops=picture.num_crops,
+        )
+    )
+    db.flush()
+    return number
+
+
+def stored(db: Session, picture: PictureFile) -> int:
+    """The key of a picture's bytes, which are stored now unless they are there already."""
     key = db.scalar(select(PictureRow.key).where(PictureRow.sha256 == picture.sha256))
     if key is None:
-        stored = PictureRow(
+        row = PictureRow(
             sha256=picture.sha256,
             pixels_sha256=picture.pixels_sha256,
             media_type=picture.media_type,
@@ -76,13 +108,21 @@ def _new_number(db: Session, session: SessionRow, picture: PictureFile) -> int:
             height=picture.height,
             data=picture.data,
         )
-        db.add(stored)
+        db.add(row)
         db.flush()
-        key = stored.key
-    of_session = SessionPictureRow.session_key == session.key
-    highest = db.scalar(select(func.max(SessionPictureRow.number)).where(of_session))
-    number = (highest or 0) + 1
-    name = storable(picture.name)
-    db.add(SessionPictureRow(session_key=session.key, number=number, picture_key=key, name=name))
-    db.flush()
-    return number
+        key = row.key
+    if picture.thumbnail is not None and db.get(ThumbnailRow, key) is None:
+        db.add(ThumbnailRow(picture_key=key, data=picture.thumbnail))
+    return key
+
+
+def delete_unshown(db: Session, keys: Collection[int]) -> None:
+    """Delete those of the pictures that no session and no draft shows any more."""
+    for key in keys:
+        db.execute(
+            delete(PictureRow).where(
+                PictureRow.key == key,
+                ~exists().where(SessionPictureRow.picture_key == key),
+                ~exists().where(DraftPictureRow.picture_key == key),
+            )
+        )

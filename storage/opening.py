@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
@@ -24,12 +25,32 @@ BUSY_TIMEOUT_MS = 30_000
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|(sqlite|postgres(ql)?)(\+\w+)?:|://")
 
-IMMEDIATE = {"phichat_begin": "BEGIN IMMEDIATE"}
-"""Execution options of a transaction that will write.
+IMMEDIATE = {"phichat_writes": True}
+"""Execution options of a transaction that will write: it takes the write lock at its start.
 
-SQLite then takes the write lock at its start: one that reads first and asks for
-the lock later is refused at once, without waiting, when another writer was quicker.
+In SQLite, one that reads first and asks for the lock later is refused at once,
+without waiting, when another writer was quicker. In PostgreSQL an advisory lock
+does the same: numbers and keys are then given in the order of the commits.
 """
+
+_WRITE_LOCK = 0x706869  # "phi"
+
+
+def reading_options(engine: Engine) -> dict[str, Any]:
+    """Execution options of a transaction that only reads: it sees one moment throughout."""
+    if engine.dialect.name == "sqlite":
+        return {}  # so it is anyway
+    return {"isolation_level": "REPEATABLE READ"}
+
+
+def data_version(connection: Connection) -> str:
+    """A number of SQLite's that grows when another connection commits."""
+    return str(_pragma(connection, "PRAGMA data_version")[0][0])
+
+
+def snapshot(connection: Connection) -> str:
+    """PostgreSQL's name for what is committed now."""
+    return str(connection.execute(text("SELECT pg_current_snapshot()")).scalar_one())
 
 
 def open_engine(location: str | Path) -> tuple[Engine, str]:
@@ -103,7 +124,7 @@ def _make_file(url: URL) -> None:
 def _engine(url: URL) -> Engine:
     try:
         if not is_sqlite(url):
-            return create_engine(url, pool_pre_ping=True)
+            return _server_engine(url)
         engine = create_engine(
             url,
             # All threads share the one connection that an in-memory database lives in.
@@ -127,7 +148,20 @@ def _engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
-        connection.exec_driver_sql(connection.get_execution_options().get("phichat_begin", "BEGIN"))
+        writes = "phichat_writes" in connection.get_execution_options()
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _server_engine(url: URL) -> Engine:
+    engine = create_engine(url, pool_pre_ping=True)
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        if "phichat_writes" in connection.get_execution_options():
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {BUSY_TIMEOUT_MS}")
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})")
 
     return engine
 
@@ -212,7 +246,9 @@ def _use_wal(engine: Engine) -> None:
                 time.sleep(0.1)
 
 
-def _pragma(connection: Connection, statement: str) -> None:
+def _pragma(connection: Connection, statement: str) -> list[tuple[Any, ...]]:
+    """Run a PRAGMA on the driver's connection, outside any transaction."""
     driver = connection.connection.driver_connection
     assert driver is not None
-    driver.execute(statement).fetchall()
+    rows: list[tuple[Any, ...]] = driver.execute(statement).fetchall()
+    return rows

@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, literal, select
 from sqlalchemy.orm import Session, aliased
 
 from assistant.conversation import (
     Conversation,
     FinishReason,
+    Parameters,
     Picture,
     Role,
     SessionSummary,
+    Summary,
     Timings,
     Turn,
+    TurnKind,
     Usage,
 )
 from assistant.errors import SessionNotFoundError, StorageError
 from storage.ids import as_typed
-from storage.tables import PictureRow, SessionPictureRow, SessionRow, TurnPictureRow, TurnRow
+from storage.tables import (
+    PictureRow,
+    SessionPictureRow,
+    SessionRow,
+    ThumbnailRow,
+    TurnPictureRow,
+    TurnRow,
+)
 
 _SHOWN_MATCHES = 5
 
-_V = TypeVar("_V", Usage, Timings)
+_V = TypeVar("_V", Usage, Timings, Parameters, Summary)
 
 
 def summaries(db: Session, limit: int, offset: int) -> list[SessionSummary]:
-    """Sessions, the most recently used first, without touching their texts or pictures."""
+    """Pinned sessions, then the others, the most recently used first; reads no texts."""
     head = aliased(TurnRow)
     pictures = (
         select(func.count())
@@ -50,7 +59,8 @@ def summaries(db: Session, limit: int, offset: int) -> list[SessionSummary]:
             SessionRow.pinned,
         )
         .outerjoin(head, head.key == SessionRow.head_key)
-        .order_by(SessionRow.updated.desc(), SessionRow.key.desc())
+        .where(SessionRow.deleted.is_(None))
+        .order_by(SessionRow.pinned.desc(), SessionRow.updated.desc(), SessionRow.key.desc())
         .limit(limit)
         .offset(offset)
     )
@@ -59,14 +69,16 @@ def summaries(db: Session, limit: int, offset: int) -> list[SessionSummary]:
 
 def latest(db: Session) -> str | None:
     """The id of the session used last."""
-    newest = select(SessionRow.id).order_by(SessionRow.updated.desc(), SessionRow.key.desc())
-    return db.scalar(newest.limit(1))
+    kept = select(SessionRow.id).where(SessionRow.deleted.is_(None))
+    return db.scalar(kept.order_by(SessionRow.updated.desc(), SessionRow.key.desc()).limit(1))
 
 
 def find(db: Session, typed: str) -> str:
     """The id of the one session that ``typed`` is the id of, or the beginning of."""
     wanted = as_typed(typed)
-    matches = select(SessionRow.id).where(SessionRow.id.startswith(wanted, autoescape=True))
+    matches = select(SessionRow.id).where(
+        SessionRow.id.startswith(wanted, autoescape=True), SessionRow.deleted.is_(None)
+    )
     found = list(db.scalars(matches.order_by(SessionRow.id).limit(_SHOWN_MATCHES + 1)))
     if wanted in found:
         return wanted
@@ -80,10 +92,10 @@ def find(db: Session, typed: str) -> str:
     return found[0]
 
 
-def session_row(db: Session, session_id: str) -> SessionRow:
-    """The row of a session. Raises SessionNotFoundError."""
+def session_row(db: Session, session_id: str, *, or_deleted: bool = False) -> SessionRow:
+    """The row of a session that is not deleted. Raises SessionNotFoundError."""
     row = db.scalar(select(SessionRow).where(SessionRow.id == session_id))
-    if row is None:
+    if row is None or (row.deleted is not None and not or_deleted):
         raise _no_session(session_id)
     return row
 
@@ -108,23 +120,25 @@ def conversation(db: Session, session_id: str, head: str | None) -> Conversation
         title=row.title,
         created=row.created,
         updated=row.updated,
-        turns=() if last is None else _turns(db, row, _branch(last)),
+        turns=() if last is None else turns(db, row, branch(last)),
         system=row.system,
         model=row.model,
         pinned=row.pinned,
+        parameters=_value(Parameters, row.parameters) or Parameters(),
+        summary=_value(Summary, row.summary),
     )
 
 
 def all_turns(db: Session, session_id: str) -> tuple[Turn, ...]:
     """Every turn of every branch, in the order they were stored."""
     row = session_row(db, session_id)
-    return _turns(db, row, select(TurnRow.key).where(TurnRow.session_key == row.key))
+    return turns(db, row, select(TurnRow.key).where(TurnRow.session_key == row.key))
 
 
 def turn(db: Session, row: TurnRow) -> Turn:
     """The value of one row."""
     session = db.get_one(SessionRow, row.session_key)
-    return _turns(db, session, select(TurnRow.key).where(TurnRow.key == row.key))[0]
+    return turns(db, session, select(TurnRow.key).where(TurnRow.key == row.key))[0]
 
 
 def picture_data(db: Session, sha256: str) -> bytes:
@@ -135,17 +149,31 @@ def picture_data(db: Session, sha256: str) -> bytes:
     return data
 
 
-def _branch(last: int) -> Select[int]:
-    """The keys of a turn and all its ancestors."""
-    branch = select(TurnRow.key, TurnRow.parent_key).where(TurnRow.key == last).cte(recursive=True)
-    parent = aliased(TurnRow)
-    branch = branch.union_all(
-        select(parent.key, parent.parent_key).join(branch, parent.key == branch.c.parent_key)
+def thumbnail(db: Session, sha256: str) -> bytes | None:
+    """A small version of a picture, if one was stored with it."""
+    of_picture = PictureRow.key == ThumbnailRow.picture_key
+    return db.scalar(
+        select(ThumbnailRow.data).join(PictureRow, of_picture).where(PictureRow.sha256 == sha256)
     )
-    return select(branch.c.key)
 
 
-def _turns(db: Session, session: SessionRow, keys: Select[int]) -> tuple[Turn, ...]:
+def branch(last: int, count: int | None = None) -> Select[int]:
+    """The keys of a turn and its ancestors, ``count`` of them at most."""
+    walked = (
+        select(TurnRow.key, TurnRow.parent_key, literal(1).label("n"))
+        .where(TurnRow.key == last)
+        .cte(recursive=True)
+    )
+    parent = aliased(TurnRow)
+    step = select(parent.key, parent.parent_key, walked.c.n + 1)
+    step = step.join(walked, parent.key == walked.c.parent_key)
+    if count is not None:
+        step = step.where(walked.c.n < count)
+    walked = walked.union_all(step)
+    return select(walked.c.key)
+
+
+def turns(db: Session, session: SessionRow, keys: Select[int]) -> tuple[Turn, ...]:
     """The turns with these keys, oldest first: a parent is always stored before its children."""
     pictures = _pictures(db, session, keys)
     parent = aliased(TurnRow)
@@ -170,6 +198,10 @@ def _turns(db: Session, session: SessionRow, keys: Select[int]) -> tuple[Turn, .
             model=row.model,
             usage=_value(Usage, row.usage),
             timings=_value(Timings, row.timings),
+            kind=TurnKind(row.kind),
+            pinned=row.pinned,
+            excluded=row.excluded,
+            parameters=_value(Parameters, row.parameters),
         )
         for row, parent_id in found
     )
@@ -183,6 +215,8 @@ def _pictures(
             TurnPictureRow.turn_key,
             SessionPictureRow.number,
             SessionPictureRow.name,
+            SessionPictureRow.num_crops,
+            SessionPictureRow.pinned,
             PictureRow.sha256,
             PictureRow.pixels_sha256,
             PictureRow.media_type,
@@ -209,6 +243,8 @@ def _pictures(
                 media_type=row.media_type,
                 width=row.width,
                 height=row.height,
+                num_crops=row.num_crops,
+                pinned=row.pinned,
             )
         )
     return by_turn
@@ -218,8 +254,12 @@ def _value(kind: type[_V], stored: dict[str, Any] | None) -> _V | None:
     if stored is None:
         return None
     # What a later version adds is not an error for this one.
-    known: Iterable[str] = (field.name for field in fields(kind))
-    return kind(**{name: stored[name] for name in known if name in stored})
+    known = (field.name for field in fields(kind) if field.name in stored)
+    return kind(**{name: _from_json(stored[name]) for name in known})
+
+
+def _from_json(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _no_session(typed: str) -> SessionNotFoundError:

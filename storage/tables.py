@@ -22,6 +22,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -45,7 +46,11 @@ class Base(DeclarativeBase):
 
 
 class SessionRow(Base):
-    """A session and the turn that its current branch ends with."""
+    """A session and the turn that its current branch ends with.
+
+    ``deleted`` is the moment at which a person deleted it: until it is purged,
+    it is only hidden, so that it can be restored.
+    """
 
     __tablename__ = "sessions"
     __table_args__ = (
@@ -54,6 +59,21 @@ class SessionRow(Base):
             ["turns.session_key", "turns.key"],
             name="fk_sessions_head",
             use_alter=True,
+        ),
+        # The order of the list; what is deleted is in neither list nor index.
+        Index(
+            "ix_sessions_pinned_updated_key",
+            "pinned",
+            "updated",
+            "key",
+            sqlite_where=text("deleted IS NULL"),
+            postgresql_where=text("deleted IS NULL"),
+        ),
+        Index(
+            "ix_sessions_deleted",
+            "deleted",
+            sqlite_where=text("deleted IS NOT NULL"),
+            postgresql_where=text("deleted IS NOT NULL"),
         ),
     )
 
@@ -67,6 +87,9 @@ class SessionRow(Base):
     system: Mapped[str | None]
     pinned: Mapped[bool]
     head_key: Mapped[int | None]
+    parameters: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    summary: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    deleted: Mapped[datetime | None]
 
 
 class TurnRow(Base):
@@ -111,6 +134,10 @@ class TurnRow(Base):
     usage: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     timings: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     writer: Mapped[str | None]
+    kind: Mapped[str] = mapped_column(String(16), default="message", server_default="message")
+    pinned: Mapped[bool] = mapped_column(default=False, server_default=false())
+    excluded: Mapped[bool] = mapped_column(default=False, server_default=false())
+    parameters: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class PictureRow(Base):
@@ -128,6 +155,17 @@ class PictureRow(Base):
     data: Mapped[bytes] = mapped_column(deferred=True)
 
 
+class ThumbnailRow(Base):
+    """A small version of a picture, for lists; in a table of its own, away from the large bytes."""
+
+    __tablename__ = "thumbnails"
+
+    picture_key: Mapped[int] = mapped_column(
+        ForeignKey("pictures.key", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    data: Mapped[bytes]
+
+
 class SessionPictureRow(Base):
     """A picture's number in its session: given once, in the order of attachment, for ever."""
 
@@ -139,6 +177,8 @@ class SessionPictureRow(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     picture_key: Mapped[int] = mapped_column(ForeignKey("pictures.key"), index=True)
     name: Mapped[str]
+    num_crops: Mapped[int | None]
+    pinned: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class TurnPictureRow(Base):
@@ -166,3 +206,30 @@ class TurnPictureRow(Base):
     position: Mapped[int] = mapped_column(primary_key=True)
     session_key: Mapped[int]
     number: Mapped[int]
+
+
+class DraftRow(Base):
+    """What was typed into a session and not sent; without a session, for a new one."""
+
+    __tablename__ = "drafts"
+
+    key: Mapped[int] = mapped_column(primary_key=True)
+    session_key: Mapped[int | None] = mapped_column(
+        ForeignKey("sessions.key", ondelete="CASCADE"), unique=True
+    )
+    text: Mapped[str]
+    updated: Mapped[datetime]
+
+
+class DraftPictureRow(Base):
+    """Which pictures a draft shows, in which order."""
+
+    __tablename__ = "draft_pictures"
+
+    draft_key: Mapped[int] = mapped_column(
+        ForeignKey("drafts.key", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True)
+    picture_key: Mapped[int] = mapped_column(ForeignKey("pictures.key"), index=True)
+    name: Mapped[str]
+    num_crops: Mapped[int | None]

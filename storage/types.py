@@ -9,6 +9,11 @@ from sqlalchemy import DateTime, Dialect, LargeBinary
 from sqlalchemy.types import TypeDecorator
 
 
+def utc_now() -> datetime:
+    """This moment, as it is stored."""
+    return datetime.now(UTC)
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """A moment, timezone-aware and in UTC on the Python side.
 

@@ -1,28 +1,30 @@
-"""What changes a session. Every function runs inside one write transaction of the caller."""
+"""Turns on their way into a session. Every function runs inside a write transaction."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 
-from sqlalchemy import CursorResult, delete, select, update
+from sqlalchemy import CursorResult, select, update
 from sqlalchemy.orm import Session
 
 from assistant.conversation import (
     Draft,
     FinishReason,
+    Parameters,
     Role,
     Timings,
     Turn,
+    TurnKind,
     Usage,
 )
-from assistant.errors import StorageError
-from storage import reading, writers
+from storage import drafting, reading, writers
 from storage.attaching import attach
 from storage.ids import SESSION_LENGTH, TURN_LENGTH, new_id, one_line, storable
-from storage.tables import PictureRow, SessionPictureRow, SessionRow, TurnRow
+from storage.tables import SessionRow, TurnRow
+from storage.types import utc_now
 
 
 class Head(Enum):
@@ -41,6 +43,7 @@ def add_user_turn(
     parent: str | Head | None,
     model: str | None,
     system: str | None,
+    drop_draft: bool,
 ) -> tuple[str, Turn]:
     """Store what a person sends, with its pictures; see :meth:`storage.Store.add_user_turn`."""
     session = _new_session(db, draft) if session_id is None else reading.session_row(db, session_id)
@@ -48,19 +51,31 @@ def add_user_turn(
         session.model = storable(model)
     if system is not None:
         session.system = storable(system)
-    match parent:
-        case Head.HEAD:
-            above = _end_of_branch(db, session)
-        case None:
-            above = None
-        case str():
-            above = reading.turn_row(db, parent, session)
+    above = _above_new(db, session, parent)
     row = _add_turn(db, session, above, Role.USER, storable(draft.text))
     attach(db, session, row, above, draft.pictures)
+    if drop_draft:
+        drafting.drop(db, session_id)
     return session.id, reading.turn(db, row)
 
 
-def start_reply(db: Session, session_id: str, parent_turn_id: str, model: str) -> Turn:
+def add_recall_turn(db: Session, session_id: str, text: str, parent: str | Head | None) -> Turn:
+    """Store a quotation of earlier turns, to which no reply is expected."""
+    session = reading.session_row(db, session_id)
+    row = _add_turn(db, session, _above_new(db, session, parent), Role.USER, storable(text))
+    row.kind = TurnKind.RECALL.value
+    row.writer = None
+    db.flush()
+    return reading.turn(db, row)
+
+
+def start_reply(
+    db: Session,
+    session_id: str,
+    parent_turn_id: str,
+    model: str,
+    parameters: Parameters | None,
+) -> Turn:
     """Store an empty reply that this process is going to write."""
     session = reading.session_row(db, session_id)
     question = reading.turn_row(db, parent_turn_id, session)
@@ -68,6 +83,7 @@ def start_reply(db: Session, session_id: str, parent_turn_id: str, model: str) -
     session.model = storable(model)
     row = _add_turn(db, session, question, Role.ASSISTANT, "")
     row.model = session.model
+    row.parameters = None if parameters is None else asdict(parameters)
     db.flush()
     return reading.turn(db, row)
 
@@ -100,7 +116,7 @@ def finish_reply(
         row.usage = None if usage is None else asdict(usage)
         row.timings = None if timings is None else asdict(timings)
         row.writer = None
-        db.get_one(SessionRow, row.session_key).updated = _now()
+        db.get_one(SessionRow, row.session_key).updated = utc_now()
         db.flush()
     return reading.turn(db, row)
 
@@ -127,44 +143,6 @@ def interrupt(db: Session, writer: str, before: datetime | None = None) -> int:
     return replies.rowcount
 
 
-def rename(db: Session, session_id: str, title: str) -> None:
-    """Give a session another title."""
-    new = one_line(title, length=200)
-    if not new:
-        raise StorageError("A title needs at least one visible character; type one.")
-    reading.session_row(db, session_id).title = new
-
-
-def set_pinned(db: Session, session_id: str, pinned: bool) -> None:
-    """Pin a session, or let it go."""
-    reading.session_row(db, session_id).pinned = pinned
-
-
-def set_head(db: Session, session_id: str, turn_id: str) -> None:
-    """Make the branch that ends with a turn the current one."""
-    session = reading.session_row(db, session_id)
-    session.head_key = reading.turn_row(db, turn_id, session).key
-
-
-def delete_session(db: Session, session_id: str) -> None:
-    """Delete a session, its turns, and the pictures that no other session shows."""
-    session = reading.session_row(db, session_id)
-    shown = select(SessionPictureRow.picture_key).where(
-        SessionPictureRow.session_key == session.key
-    )
-    candidates = list(db.scalars(shown.distinct()))
-    db.execute(delete(SessionRow).where(SessionRow.key == session.key))
-    still_shown = select(SessionPictureRow.picture_key)
-    for key in candidates:
-        db.execute(
-            delete(PictureRow).where(PictureRow.key == key, PictureRow.key.not_in(still_shown))
-        )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
 def _is_open(row: TurnRow) -> bool:
     """Whether a reply may still grow.
 
@@ -177,9 +155,9 @@ def _is_open(row: TurnRow) -> bool:
 def _new_session(db: Session, draft: Draft) -> SessionRow:
     names = (one_line(picture.name) for picture in draft.pictures)
     title = one_line(draft.text) or next(filter(None, names), "") or "New conversation"
-    now = _now()
+    now = utc_now()
     session = SessionRow(
-        id=_unused_id(db, SessionRow, SESSION_LENGTH),
+        id=unused_id(db, SessionRow, SESSION_LENGTH),
         title=title,
         created=now,
         updated=now,
@@ -190,7 +168,8 @@ def _new_session(db: Session, draft: Draft) -> SessionRow:
     return session
 
 
-def _unused_id(db: Session, table: type[SessionRow] | type[TurnRow], length: int) -> str:
+def unused_id(db: Session, table: type[SessionRow] | type[TurnRow], length: int) -> str:
+    """A new id that no row of the table has."""
     while db.scalar(select(table.key).where(table.id == (new := new_id(length)))) is not None:
         pass
     return new
@@ -200,9 +179,9 @@ def _add_turn(
     db: Session, session: SessionRow, above: TurnRow | None, role: Role, text: str
 ) -> TurnRow:
     """Add a turn that this process has in hand, and make it the head."""
-    now = _now()
+    now = utc_now()
     row = TurnRow(
-        id=_unused_id(db, TurnRow, TURN_LENGTH),
+        id=unused_id(db, TurnRow, TURN_LENGTH),
         session_key=session.key,
         parent_key=None if above is None else above.key,
         depth=1 if above is None else above.depth + 1,
@@ -230,6 +209,17 @@ def _end_of_branch(db: Session, session: SessionRow) -> TurnRow | None:
         message = _above(db, row) if row.role == Role.ASSISTANT.value else row
         row = None if message is None else _above(db, message)
     return row
+
+
+def _above_new(db: Session, session: SessionRow, parent: str | Head | None) -> TurnRow | None:
+    """The turn that a new one follows."""
+    match parent:
+        case Head.HEAD:
+            return _end_of_branch(db, session)
+        case None:
+            return None
+        case str():
+            return reading.turn_row(db, parent, session)
 
 
 def _above(db: Session, row: TurnRow) -> TurnRow | None:

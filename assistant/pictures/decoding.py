@@ -32,6 +32,9 @@ MEDIA_TYPES = {
 }
 """The formats that are opened; no other decoder ever sees the bytes."""
 
+THUMBNAIL_SIDE = 256
+"""Longest side of a thumbnail, in pixels."""
+
 # A JPEG that carries a second picture (depth, a thumbnail) behind the one that is shown.
 _ALSO = {"MPO": "image/jpeg"}
 
@@ -65,6 +68,7 @@ def open_bytes(data: bytes, *, name: str | None = None, max_bytes: int = MAX_BYT
         media_type=media_type,
         width=seen.width,
         height=seen.height,
+        thumbnail=_thumbnail(seen),
     )
 
 
@@ -88,6 +92,15 @@ def too_large(label: str, max_bytes: int) -> PictureError:
     """The error for a file of more than ``max_bytes`` bytes."""
     size = f"{max_bytes / (1 << 20):.3g} MiB" if max_bytes >= 1 << 20 else f"{max_bytes} bytes"
     return PictureError(f"{label} is larger than {size}; scale it down first.")
+
+
+def _thumbnail(seen: Image.Image) -> bytes:
+    """A JPEG of the picture as a person sees it, at most THUMBNAIL_SIDE pixels wide and high."""
+    scale = min(1, THUMBNAIL_SIDE / max(seen.size))
+    width, height = (max(1, round(side * scale)) for side in seen.size)
+    out = io.BytesIO()
+    seen.resize((width, height), reducing_gap=2.0).save(out, "JPEG", quality=85)
+    return out.getvalue()
 
 
 def _header(data: bytes, label: str) -> Image.Image:

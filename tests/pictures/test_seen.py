@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import struct
 
 import numpy as np
@@ -241,3 +242,20 @@ def test_a_jpeg_with_a_second_picture_behind_it_is_a_jpeg() -> None:
     data = encoded(flag(), "MPO", save_all=True, append_images=[Image.new("RGB", (4, 4))])
     file = pictures.open_bytes(data)
     assert (file.media_type, file.width) == ("image/jpeg", 30)
+
+
+@pytest.mark.parametrize(
+    ("size", "small"), [((30, 20), (30, 20)), ((1000, 500), (256, 128)), ((9, 3000), (1, 256))]
+)
+def test_a_thumbnail_is_a_small_jpeg_of_what_is_seen(
+    size: tuple[int, int], small: tuple[int, int]
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    image = Image.new("RGB", size[::-1], RED)
+    file = pictures.open_bytes(encoded(image, "PNG", exif=exif))
+    assert (file.width, file.height) == size
+    assert file.thumbnail is not None
+    thumbnail = Image.open(io.BytesIO(file.thumbnail))
+    assert (thumbnail.format, thumbnail.mode, thumbnail.size) == ("JPEG", "RGB", small)
+    assert np.abs(np.asarray(thumbnail, int) - RED).max() <= 6

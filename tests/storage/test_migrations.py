@@ -93,8 +93,8 @@ _FAILING = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0999"
+down_revision = "{newest}"
 branch_labels = None
 depends_on = None
 
@@ -130,11 +130,13 @@ def test_a_migration_that_fails_half_way_leaves_the_database_as_it_was(
 
     history = tmp_path / "migrations"
     shutil.copytree(Path(migrations.__file__).parent, history)
-    (history / "versions" / "m0002_failing.py").write_text(_FAILING.format(last=last))
+    (history / "versions" / "m0999_failing.py").write_text(
+        _FAILING.format(last=last, newest=migrations.NEWEST)
+    )
     with monkeypatch.context() as later:
         later.setattr(migrations, "__file__", str(history / "__init__.py"))
-        later.setattr(migrations, "KNOWN", ("0001", "0002"))
-        later.setattr(migrations, "NEWEST", "0002")
+        later.setattr(migrations, "KNOWN", (*migrations.KNOWN, "0999"))
+        later.setattr(migrations, "NEWEST", "0999")
         with pytest.raises(StorageError, match=says) as caught:
             Store.open(location)
         assert "\n" not in str(caught.value)

@@ -227,3 +227,31 @@ def test_a_writer_that_cannot_be_looked_up_is_given_up_after_a_day(
     reasons = {t.id: t.finish_reason for s in store.sessions() for t in store.all_turns(s.id)}
     assert reasons[replies[0].id] is FinishReason.INTERRUPTED
     assert reasons[replies[1].id] is None
+
+
+def test_a_change_of_another_process_is_noticed_and_quiet_is_quiet(
+    store: Store, terminal: Callable[[str], Terminal]
+) -> None:
+    session, _ = store.add_user_turn(None, Draft("x"))
+    other = terminal(
+        "session = sys.stdin.readline().strip()\n"
+        "store.rename(session, 'theirs')\n"
+        "say('renamed')\n"
+        "wait()\n"
+        "store.conversation(session)\n"
+        "say('read')\n"
+    )
+    before = store.changes()
+    store.conversation(session)
+    assert store.changes() == before
+    assert other.stdin is not None
+    other.stdin.write(session)
+    go_on(other)
+    assert heard(other) == ["renamed"]
+    after = store.changes()
+    assert after != before
+    go_on(other)
+    assert heard(other) == ["read"]
+    assert store.changes() == after
+    store.rename(session, "mine")
+    assert store.changes() != after

@@ -114,12 +114,12 @@ def test_a_picture_is_stored_once_and_goes_with_its_last_session(
     two, turn = store.add_user_turn(None, Draft("", (make_picture("shared", "b.png"),)))
     assert (turn.pictures[0].name, turn.pictures[0].number) == ("b.png", 1)
     answer(two, turn)
-    store.delete(one)
+    store.delete(one, for_good=True)
     assert store.picture_data(shared.sha256) == shared.data
     with pytest.raises(StorageError, match="no longer stored"):
         store.picture_data(own.sha256)
     assert len(store.conversation(two).turns) == 2
-    store.delete(two)
+    store.delete(two, for_good=True)
     with pytest.raises(StorageError, match="no longer stored"):
         store.picture_data(shared.sha256)
     assert store.sessions() == []
@@ -141,12 +141,14 @@ def test_a_session_of_more_turns_than_sqlite_nests_triggers_can_be_deleted(
     turns = store.conversation(session).turns
     assert [int(t.text) for t in turns] == list(range(2000))
     assert turns[0] == turn
-    store.delete(session)
+    store.delete(session, for_good=True)
     with closing(sqlite3.connect(location)) as beside:
         assert beside.execute("SELECT count(*) FROM turns").fetchone() == (0,)
 
 
-def test_the_session_used_last_comes_first(store: Store, answer: Answer) -> None:
+def test_pinned_sessions_come_first_and_the_session_used_last_after_them(
+    store: Store, answer: Answer
+) -> None:
     ids = [store.add_user_turn(None, Draft(f"session {n}"))[0] for n in range(3)]
     assert [s.id for s in store.sessions()] == ids[::-1]
     first = store.conversation(ids[0]).turns[0]
@@ -155,13 +157,12 @@ def test_the_session_used_last_comes_first(store: Store, answer: Answer) -> None
     store.rename(ids[1], "renamed")
     store.set_pinned(ids[1], True)
     listed = store.sessions()
-    assert [s.id for s in listed] == [ids[0], ids[2], ids[1]]
-    assert [(s.turns, s.title, s.pinned) for s in listed] == [
-        (2, "session 0", False),
-        (1, "session 2", False),
-        (1, "renamed", True),
+    assert [(s.id, s.turns, s.title, s.pinned) for s in listed] == [
+        (ids[1], 1, "renamed", True),
+        (ids[0], 2, "session 0", False),
+        (ids[2], 1, "session 2", False),
     ]
-    assert [s.id for s in store.sessions(limit=1, offset=1)] == [ids[2]]
+    assert [s.id for s in store.sessions(limit=1, offset=2)] == [ids[2]]
 
 
 def test_a_typed_beginning_finds_its_session_and_only_when_it_is_the_only_one(
