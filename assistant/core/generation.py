@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import torch
 
@@ -20,68 +21,83 @@ from assistant.core import (
     TokensGenerated,
 )
 from assistant.core.cache import KVCache
+from assistant.core.embedding import embedded_chunks
+from assistant.core.feature_files import FeatureFiles
+from assistant.core.features import CropsOf, PictureFeatures
+from assistant.core.out_of_memory import SENTENCE, is_out_of_memory, release, with_room
+from assistant.core.plan import FEATURE_BUDGET
+from assistant.core.residency import Residency, Resident
 from assistant.core.sampling import Sampler
+from assistant.core.sequence import Sequence, Unit
+from assistant.core.sizes import PREFILL_CHUNK
+from assistant.core.speculation import Speculation
+from assistant.core.stopping import Stopped
 from assistant.errors import ModelError
 from assistant.events import Stage
 from assistant.phi3v.modeling import Phi3VForCausalLM
-from assistant.phi3v.rope import regime_of
+from assistant.phi3v.rope import Regime, regime_of
 
-PREFILL_CHUNK = 512
-"""Positions per forward pass of a prefill: bounds activation memory and the wait for a stop."""
+KV_BUDGET = 2**30
+"""Bytes of KV of all resident conversations together, where no plan says more."""
 
-CROP_BATCH = 4
-"""Crops per pass of the vision tower, for the same reason."""
-
-FEATURE_BUDGET = 256 * 2**20
-"""Bytes of picture features kept in memory; 17 crops of the real model take 15 MB in bf16."""
-
-Unit = int | Slot
-"""One token, or one whole picture: a cached prefix never ends inside a picture."""
-
-CropsOf = Callable[[Slot], tuple[torch.Tensor, tuple[int, int]]]
-"""Fetches a picture's crops [n, 3, 336, 336] and its (height, width) after the HD transform."""
+T = TypeVar("T")
 
 
-class Stopped(Exception):  # noqa: N818 (not an error: the user asked for it)
-    """The user stopped the generation."""
+@dataclass(slots=True)
+class _Turn:
+    """One reply on its way: what it reads and where that is cached."""
 
-
-class Sequence:
-    """Units and where each ends, in positions."""
-
-    def __init__(self, prompt: Prompt) -> None:
-        self.units: list[Unit] = []
-        self._ends: list[int] = []
-        self.length = 0
-        for part in prompt.parts:
-            for unit in (part,) if isinstance(part, Slot) else part:
-                self.append(unit)
-
-    def append(self, unit: Unit) -> None:
-        """Add a token or a picture at the end."""
-        self.length += unit.tokens if isinstance(unit, Slot) else 1
-        self.units.append(unit)
-        self._ends.append(self.length)
-
-    def end_of(self, units: int) -> int:
-        """Positions taken by the first ``units`` units."""
-        return self._ends[units - 1] if units else 0
-
-    def units_within(self, positions: int) -> int:
-        """How many whole units the first ``positions`` positions hold."""
-        return bisect_right(self._ends, positions)
+    sequence: Sequence
+    crops_of: CropsOf
+    stop_requested: Callable[[], bool]
+    sampler: Sampler
+    speculation: Speculation | None
+    entry: Resident | None = None
 
 
 class ResidentModel:
-    """One resident model with the KV cache of the last sequence and the features it has seen."""
+    """One loaded model, the conversations whose KV it holds and the pictures it has seen.
 
-    def __init__(self, model: Phi3VForCausalLM, stop_ids: frozenset[int], context: int) -> None:
+    The budgets are bytes and come from the memory plan, as does
+    ``position_bytes``, the KV of one position.
+    """
+
+    def __init__(
+        self,
+        model: Phi3VForCausalLM,
+        stop_ids: frozenset[int],
+        context: int,
+        *,
+        new_cache: Callable[[Regime], KVCache] | None = None,
+        position_bytes: int | None = None,
+        kv_budget: int = KV_BUDGET,
+        host_budget: int = 0,
+        feature_budget: int = FEATURE_BUDGET,
+        feature_files: FeatureFiles | None = None,
+        prefill_chunk: int = PREFILL_CHUNK,
+        speculate: bool = True,
+    ) -> None:
+        config = model.config
         self._model = model
         self._stop_ids = stop_ids
         self._context = context
-        self._cache: KVCache | None = None
-        self._cached = Sequence(Prompt(()))
-        self._features: OrderedDict[tuple[str, int], torch.Tensor] = OrderedDict()
+        self._chunk = prefill_chunk
+        self._speculate = speculate
+        self._embed = model.model.embed_tokens
+        weight = self._embed.weight
+        if position_bytes is None:
+            width = config.hidden_size // config.num_attention_heads * config.num_key_value_heads
+            position_bytes = 2 * config.num_hidden_layers * width * weight.element_size()
+        self._residency = Residency(
+            new_cache or partial(KVCache, config.num_hidden_layers),
+            weight.device,
+            position_bytes,
+            kv_budget,
+            host_budget,
+        )
+        self._features = PictureFeatures(
+            model.model.vision_embed_tokens, feature_budget, feature_files
+        )
 
     @torch.inference_mode()
     def generate(
@@ -91,22 +107,28 @@ class ResidentModel:
         crops_of: CropsOf,
         stop_requested: Callable[[], bool],
     ) -> Iterator[CoreEvent]:
-        """Answer ``prompt``, reusing the longest prefix that is still cached.
+        """Answer ``prompt``, reusing the longest prefix that is still resident.
 
         Yields progress, then ids as they are chosen (the stop id included),
-        then :class:`GenerationEnded`. Raises ModelError when the prompt leaves
-        no room in the context.
+        then :class:`GenerationEnded`. Raises ModelError: "context" when the
+        prompt leaves no room in the context, "memory" when memory ran out
+        twice.
         """
         started = time.perf_counter()
         room = self._context - prompt.tokens
         if room < 1:
             raise ModelError(
                 f"The conversation takes {prompt.tokens} tokens and the model holds "
-                f"{self._context}: start a new session or attach fewer pictures."
+                f"{self._context}: start a new session or attach fewer pictures.",
+                code="context",
             )
         budget = min(sampling.max_new_tokens, room)
         sequence = Sequence(prompt)
-        sampler = Sampler(sampling)
+        sampler = Sampler(sampling, (unit for unit in sequence.units if isinstance(unit, int)))
+        speculation = None
+        if self._speculate and sampler.is_plain_greedy:
+            speculation = Speculation(sequence.units)
+        turn = _Turn(sequence, crops_of, stop_requested, sampler, speculation)
         generated = reused = 0
         first_token_s = decode_started = 0.0
 
@@ -116,172 +138,139 @@ class ResidentModel:
             usage = Usage(prompt.tokens, prompt.picture_tokens, reused, generated)
             return GenerationEnded(reason, usage, first_token_s, rate)
 
+        out_of_memory = False
         try:
-            reused = self._reuse(sequence)
-            yield from self._see(prompt.slots, crops_of, stop_requested)
-            logits = yield from self._prefill(sequence, Stage.PREFILL, stop_requested)
+            reused = self._claim(turn)
+            chosen = [sampler((yield from self._read(turn, Stage.PREFILL)))]
+            decode_started = time.perf_counter()
+            first_token_s = decode_started - started
             while True:
-                token = sampler(logits)
-                if not generated:
-                    decode_started = time.perf_counter()
-                    first_token_s = decode_started - started
-                generated += 1
-                yield TokensGenerated((token,))
-                if token in self._stop_ids:
-                    yield ended(FinishReason.STOP)
-                    return
-                if generated >= budget:
-                    yield ended(FinishReason.LENGTH)
-                    return
-                if stop_requested():
-                    raise Stopped
-                sequence.append(token)
-                logits = yield from self._next(sequence, stop_requested)
+                for token in chosen:
+                    generated += 1
+                    yield TokensGenerated((token,))
+                    if token in self._stop_ids:
+                        yield ended(FinishReason.STOP)
+                        return
+                    if generated >= budget:
+                        yield ended(FinishReason.LENGTH)
+                        return
+                    if stop_requested():
+                        raise Stopped
+                sequence.append(chosen[-1])
+                chosen = yield from self._next(turn, budget - generated)
         except Stopped:
             yield ended(FinishReason.STOPPED)
-        except BaseException:
+        except GeneratorExit:
+            raise  # between two forward passes: what is resident is whole
+        except BaseException as error:
             # the layers may disagree about how far they got: nothing of it can be trusted
-            self._cache = None
-            raise
+            if turn.entry is not None:
+                self._residency.forget(turn.entry)
+            out_of_memory = is_out_of_memory(error)
+            if not out_of_memory:
+                raise
+        if out_of_memory:
+            release()
+            raise ModelError(SENTENCE, code="memory")
 
-    def _reuse(self, sequence: Sequence) -> int:
-        """Crop the cache to what it shares with ``sequence``; returns the positions kept.
+    def _claim(self, turn: _Turn) -> int:
+        """Find the best place for the sequence of ``turn``; returns the positions it holds."""
+        regime = regime_of(turn.sequence.length, self._model.config)
+        turn.entry = None
+        turn.entry = self._with_room(turn, lambda: self._residency.claim(turn.sequence, regime))
+        return turn.entry.cache.length
 
-        The last unit is always computed again: its logits are what is wanted.
+    def _read(self, turn: _Turn, stage: Stage) -> Generator[CoreEvent, None, torch.Tensor]:
+        """Prefill what is not cached yet, in chunks of one regime, and see its pictures before.
+
+        Returns the logits [vocab] of the last position. Obeys a stop between
+        chunks and between batches of crops.
         """
-        regime = regime_of(sequence.length, self._model.config)
-        if self._cache is None or self._cache.regime is not regime:
-            self._cache = KVCache(self._model.config.num_hidden_layers, regime)
-            self._cached = sequence
-            return 0
-        # a prefill that was stopped half-way left fewer positions than its sequence has
-        whole = self._cached.units_within(self._cache.length)
-        shared = 0
-        for held, wanted in zip(self._cached.units[:whole], sequence.units[:-1], strict=False):
-            if held != wanted:
-                break
-            shared += 1
-        kept = sequence.end_of(shared)
-        self._cache.crop(kept)
-        self._cached = sequence
-        return kept
-
-    def _next(
-        self, sequence: Sequence, stop_requested: Callable[[], bool]
-    ) -> Generator[CoreEvent, None, torch.Tensor]:
-        """Feed the newest token, the last of ``sequence``; returns the next logits.
-
-        At the LongRoPE switch every cached position was rotated with factors
-        that no longer hold, in every layer: the cache is rebuilt from the ids
-        and picture features, so that the next token is the one that an
-        uncached run would give.
-        """
-        assert self._cache is not None
-        if regime_of(sequence.length, self._model.config) is self._cache.regime:
-            return (yield from self._prefill(sequence, None, stop_requested))
-        self._reuse(sequence)
-        return (yield from self._prefill(sequence, Stage.REGIME, stop_requested))
-
-    def _prefill(
-        self, sequence: Sequence, stage: Stage | None, stop_requested: Callable[[], bool]
-    ) -> Generator[CoreEvent, None, torch.Tensor]:
-        """Run what is not cached yet through the decoder, in chunks of one regime.
-
-        Returns the logits [vocab] of the last position. A ``stage`` makes it
-        report progress and obey a stop between chunks.
-        """
-        assert self._cache is not None
-        start, total = self._cache.length, sequence.length - self._cache.length
+        entry = turn.entry
+        assert entry is not None
+        units = turn.sequence.units[entry.whole_units() :]
+        yield from self._features.see(
+            _slots(units), turn.crops_of, turn.stop_requested, partial(self._with_room, turn)
+        )
+        cached = entry.cache.length
+        total = turn.sequence.length - cached
         hidden: torch.Tensor | None = None
-        for chunk in self._chunks(sequence):
-            if stage is not None:
-                if stop_requested():
-                    raise Stopped
-                yield CoreProgressed(stage, self._cache.length - start, total)
-            hidden = self._model.model(chunk[None], past_key_values=self._cache)
+        for chunk in embedded_chunks(units, self._embed, self._features, self._chunk):
+            if turn.stop_requested():
+                raise Stopped
+            yield CoreProgressed(stage, entry.cache.length - cached, total)
+            hidden = self._forward(turn, chunk)
         assert hidden is not None
-        logits: torch.Tensor = self._model.lm_head(hidden[0, -1:]).float()[0]
-        return logits
+        return self._logits(hidden[-1:])[0]
 
-    def _chunks(self, sequence: Sequence) -> Iterator[torch.Tensor]:
-        """Embeddings [<= PREFILL_CHUNK, hidden] of the units that are not cached, in order."""
-        assert self._cache is not None
-        embed = self._model.model.embed_tokens
-        pending: list[torch.Tensor] = []
-        tokens: list[int] = []
-        size = 0
+    def _next(self, turn: _Turn, room: int) -> Generator[CoreEvent, None, list[int]]:
+        """Feed the newest token, the last of the sequence; returns the ids that follow it.
 
-        def settle() -> None:
-            if tokens:
-                pending.append(embed(torch.tensor(tokens, device=embed.weight.device)))
-                tokens.clear()
+        More than one when a proposal was right, never more than ``room``. At
+        the LongRoPE switch every cached position was rotated with factors that
+        no longer hold, in every layer: the sequence is read again in the other
+        regime, from ids and picture features, so that the next token is the
+        one that an uncached run would give.
+        """
+        entry, sequence = turn.entry, turn.sequence
+        assert entry is not None
+        config = self._model.config
+        if regime_of(sequence.length, config) is not entry.cache.regime:
+            self._claim(turn)
+            return [turn.sampler((yield from self._read(turn, Stage.REGIME)))]
+        started = time.perf_counter()
+        proposal: list[int] = []
+        if turn.speculation is not None:
+            if entry.cache.regime is Regime.SHORT:
+                room = min(room, config.original_max_position_embeddings - sequence.length + 1)
+            proposal = turn.speculation.propose(room - 1)
+        newest = torch.tensor([sequence.units[-1], *proposal], device=self._embed.weight.device)
+        hidden = self._forward(turn, self._embed(newest))
+        if not proposal:
+            chosen = [turn.sampler(self._logits(hidden)[0])]
+        else:
+            choices: list[int] = self._logits(hidden).argmax(-1).tolist()
+            accepted = 0
+            while accepted < len(proposal) and proposal[accepted] == choices[accepted]:
+                accepted += 1
+            chosen = choices[: accepted + 1]
+            entry.cache.crop(sequence.length + accepted)
+            for token in chosen[:-1]:
+                sequence.append(token)
+        if turn.speculation is not None:
+            turn.speculation.took(len(proposal), len(chosen), time.perf_counter() - started)
+        return chosen
 
-        for unit in sequence.units[sequence.units_within(self._cache.length) :]:
-            if isinstance(unit, Slot):
-                settle()
-                features = self._features[_key(unit)]
-                at = 0
-                while at < unit.tokens:
-                    piece = features[at : at + PREFILL_CHUNK - size]
-                    pending.append(piece)
-                    at += piece.shape[0]
-                    size += piece.shape[0]
-                    if size == PREFILL_CHUNK:
-                        yield torch.cat(pending)
-                        pending.clear()
-                        size = 0
-            else:
-                tokens.append(unit)
-                size += 1
-                if size == PREFILL_CHUNK:
-                    settle()
-                    yield torch.cat(pending)
-                    pending.clear()
-                    size = 0
-        settle()
-        if pending:
-            yield torch.cat(pending)
+    def _forward(self, turn: _Turn, embeddings: torch.Tensor) -> torch.Tensor:
+        """Run [S, hidden] through the decoder and into the cache; returns [S, hidden], normed."""
+        entry = turn.entry
+        assert entry is not None
+        cache, length, size = entry.cache, entry.cache.length, entry.cache.nbytes
 
-    def _see(
-        self,
-        slots: tuple[Slot, ...],
-        crops_of: CropsOf,
-        stop_requested: Callable[[], bool],
-    ) -> Iterator[CoreEvent]:
-        """Have the features of every picture of the prompt resident; each is encoded once."""
-        wanted = {_key(slot): slot for slot in slots}
-        missing = [slot for key, slot in wanted.items() if key not in self._features]
-        for key in wanted:
-            if key in self._features:
-                self._features.move_to_end(key)
-        vision = self._model.model.vision_embed_tokens
-        for number, slot in enumerate(missing):
-            yield CoreProgressed(Stage.PICTURES, number, len(missing))
-            crops, (height, width) = crops_of(slot)
-            merged = []
-            for first in range(0, crops.shape[0], CROP_BATCH):
-                if stop_requested():
-                    raise Stopped
-                merged.append(vision.encode_crops(crops[first : first + CROP_BATCH]))
-            side = crops.shape[-1]
-            features = vision.arrange(torch.cat(merged), height // side, width // side)
-            if features.shape[0] != slot.tokens:
-                raise ModelError(
-                    f"A picture takes {features.shape[0]} positions where {slot.tokens} were "
-                    "planned: the model folder's preprocessor_config.json and config.json disagree."
-                )
-            self._features[_key(slot)] = features
-        self._trim_features(keep=set(wanted))
+        def run() -> torch.Tensor:
+            cache.crop(length)  # a pass that failed got further in some layers
+            hidden: torch.Tensor = self._model.model(embeddings[None], past_key_values=cache)
+            return hidden[0]
 
-    def _trim_features(self, keep: set[tuple[str, int]]) -> None:
-        """Forget the pictures that were used longest ago, never one of this prompt."""
-        size = sum(f.numel() * f.element_size() for f in self._features.values())
-        for key in [key for key in self._features if key not in keep]:
-            if size <= FEATURE_BUDGET:
-                break
-            gone = self._features.pop(key)
-            size -= gone.numel() * gone.element_size()
+        hidden = self._with_room(turn, run)
+        if cache.nbytes != size:
+            self._residency.grew(entry)
+        return hidden
+
+    def _with_room(self, turn: _Turn, compute: Callable[[], T]) -> T:
+        """``compute()``; when memory runs out, once more with only this turn resident."""
+
+        def make_room() -> None:
+            self._residency.forget_all_but(turn.entry)
+            self._features.forget_all_but(_slots(turn.sequence.units))
+
+        return with_room(compute, make_room)
+
+    def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """[S, hidden] -> [S, vocab], float32."""
+        logits: torch.Tensor = self._model.lm_head(hidden)
+        return logits.float()
 
 
-def _key(slot: Slot) -> tuple[str, int]:
-    return slot.pixels_sha256, slot.num_crops
+def _slots(units: list[Unit]) -> list[Slot]:
+    return [unit for unit in units if isinstance(unit, Slot)]

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings, strategies as st
 from PIL import Image
 
 from assistant.conversation import FinishReason
@@ -20,7 +19,6 @@ from assistant.core import (
     Sampling,
     Slot,
     TokensGenerated,
-    generation,
 )
 from assistant.core.generation import ResidentModel
 from assistant.errors import ModelError
@@ -30,7 +28,6 @@ from tests.conftest import GOLDENS
 
 CASES = json.loads((GOLDENS / "generate.json").read_text(encoding="utf-8"))["cases"]
 CONTEXT = 16384
-IMAGES = ["sq336.png", "vga_640x480.png", "small_100x80.png"]
 
 
 def crops_of(slot: Slot) -> tuple[torch.Tensor, tuple[int, int]]:
@@ -75,12 +72,12 @@ def cold(tiny_model: Any) -> ResidentModel:
     return ResidentModel(tiny_model, frozenset(), CONTEXT)
 
 
-@pytest.mark.parametrize("chunk", [7, 64, 512])
+@pytest.mark.parametrize("chunk", [7, 64, CONTEXT])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_greedy_ids_are_the_uncached_references(
-    case: dict[str, Any], chunk: int, cold: ResidentModel, monkeypatch: pytest.MonkeyPatch
+    case: dict[str, Any], chunk: int, tiny_model: Any
 ) -> None:
-    monkeypatch.setattr(generation, "PREFILL_CHUNK", chunk)
+    cold = ResidentModel(tiny_model, frozenset(), CONTEXT, prefill_chunk=chunk)
     ids, ended, events = answer(cold, prompt_of(case))
     assert ids == case["uncached"]["new_ids"]
     assert ended.finish_reason is FinishReason.LENGTH
@@ -88,39 +85,6 @@ def test_greedy_ids_are_the_uncached_references(
     crossed = case["first_step_computed_with_long_factors"]
     rebuilt = any(isinstance(e, CoreProgressed) and e.stage is Stage.REGIME for e in events)
     assert rebuilt == bool(crossed), "the rebuild at the switch is reported"
-
-
-@st.composite
-def histories(draw: st.DrawFn) -> list[Prompt]:
-    """Prompts as a conversation makes them: grown, cut back, edited, with pictures anywhere."""
-    token = st.integers(3, 32063)
-    parts: list[tuple[int, ...] | Slot] = [(1,)]
-    prompts = []
-    for _ in range(draw(st.integers(2, 5))):
-        if draw(st.booleans()) and len(parts) > 1:
-            del parts[draw(st.integers(1, len(parts) - 1)) :]
-        if draw(st.booleans()):
-            parts.append(Slot(draw(st.sampled_from(IMAGES)), 1, 313))
-        parts.append(tuple(draw(st.lists(token, min_size=1, max_size=60))))
-        prompts.append(Prompt(tuple(parts)))
-    return prompts
-
-
-@settings(
-    max_examples=12,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
-@given(prompts=histories(), chunk=st.sampled_from([7, 64, 512]))
-def test_warm_equals_cold(
-    prompts: list[Prompt], chunk: int, tiny_model: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(generation, "PREFILL_CHUNK", chunk)
-    warm = ResidentModel(tiny_model, frozenset(), CONTEXT)
-    for prompt in prompts:
-        want, _, _ = answer(ResidentModel(tiny_model, frozenset(), CONTEXT), prompt, 4)
-        got, _, _ = answer(warm, prompt, 4)
-        assert got == want
 
 
 def test_a_follow_up_computes_only_what_is_new(cold: ResidentModel) -> None:
@@ -176,10 +140,8 @@ def test_stop_within_one_token_and_go_on_after(cold: ResidentModel) -> None:
     assert answer(cold, prompt, 12)[0] == want
 
 
-def test_a_stop_during_prefill_leaves_a_cache_that_can_be_trusted(
-    cold: ResidentModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(generation, "PREFILL_CHUNK", 64)
+def test_a_stop_during_prefill_leaves_a_cache_that_can_be_trusted(tiny_model: Any) -> None:
+    cold = ResidentModel(tiny_model, frozenset(), CONTEXT, prefill_chunk=64)
     prompt = prompt_of(next(case for case in CASES if case["name"] == "g_img1_nc1_short"))
     chunks = 0
 
@@ -223,10 +185,8 @@ def test_the_context_is_never_exceeded(tiny_model: Any) -> None:
         answer(model, Prompt((tuple(range(1, 31)),)))
 
 
-def test_features_beyond_the_budget_are_forgotten_and_made_again(
-    cold: ResidentModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(generation, "FEATURE_BUDGET", 0)
+def test_features_beyond_the_budget_are_forgotten_and_made_again(tiny_model: Any) -> None:
+    cold = ResidentModel(tiny_model, frozenset(), CONTEXT, feature_budget=0, kv_budget=0)
     asked: list[str] = []
 
     def crops(slot: Slot) -> tuple[torch.Tensor, tuple[int, int]]:

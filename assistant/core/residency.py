@@ -1,0 +1,155 @@
+"""Which conversations stay resident: an index over KV caches within a memory budget.
+
+One index belongs to one loaded model and one kind of KV cache; the regime is
+part of every entry. What leaves an accelerator goes to host RAM, and from
+there it is gone: it is prefilled again when it is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from assistant.core.cache import KVCache
+from assistant.core.sequence import Sequence
+from assistant.phi3v.rope import Regime
+
+WORTH_KEEPING = 64
+"""Positions below which the end that a new branch would cut off is not worth a copy: a part of
+one prefill chunk brings it back."""
+
+COPIES_PER_RETURN = 10
+"""Positions that may be copied to keep one that would be cut off. Prefilling a position costs
+about 100 times what copying it does (docs/core.md), and one return in ten is assumed."""
+
+
+@dataclass(eq=False, slots=True)
+class Resident:
+    """A sequence and the cache that holds its first ``cache.length`` positions."""
+
+    sequence: Sequence
+    cache: KVCache
+    on_host: bool = False
+    """Whether it waits in host RAM, away from the device that computes."""
+
+    def whole_units(self) -> int:
+        """Units that are wholly cached: a prefill that was stopped may end inside a picture."""
+        return self.sequence.units_within(self.cache.length)
+
+
+class Residency:
+    """The resident sequences of one model.
+
+    ``kv_budget`` bytes on the device and ``host_budget`` bytes of host RAM are
+    for all of them together; on a CPU there is only the first. The one that
+    was used longest ago goes first, the one in use never: how far that may
+    grow is for the plan's context to say. ``position_bytes`` is what the KV of
+    one position takes.
+    """
+
+    def __init__(
+        self,
+        new_cache: Callable[[Regime], KVCache],
+        device: torch.device,
+        position_bytes: int,
+        kv_budget: int,
+        host_budget: int,
+    ) -> None:
+        self._new_cache = new_cache
+        self._device = device
+        self._position_bytes = position_bytes
+        self._kv_budget = kv_budget
+        self._host_budget = host_budget if device.type != "cpu" else 0
+        self._entries: list[Resident] = []  # the one used longest ago first
+
+    def claim(self, sequence: Sequence, regime: Regime) -> Resident:
+        """The entry to prefill ``sequence`` into, holding what it shares with any of this regime.
+
+        That is the longest common prefix in whole units. The last unit is never
+        part of it: its logits are what is wanted. An entry that goes on
+        differently for long is copied rather than cut.
+        """
+        needed = sequence.length * self._position_bytes
+        found, kept = self._longest_prefix(sequence, regime)
+        if found is None:
+            self._make_room(needed)
+            entry = Resident(sequence, self._new_cache(regime))
+        elif self._worth_copying(found, kept, needed):
+            self._make_room(needed, keep=found)
+            entry = Resident(sequence, found.cache.copy(kept).to(self._device))
+        else:
+            self._entries.remove(found)
+            self._make_room(needed)
+            entry = found
+            entry.sequence = sequence
+            if entry.cache.nbytes > 2 * needed:
+                entry.cache = entry.cache.copy(kept)  # gives back what it no longer needs
+            entry.cache.crop(kept)
+            if entry.on_host:
+                entry.cache = entry.cache.to(self._device)
+                entry.on_host = False
+        self._entries.append(entry)
+        return entry
+
+    def grew(self, entry: Resident) -> None:
+        """Make others give way after ``entry``, the one in use, took more memory."""
+        self._make_room(0, keep=entry)
+
+    def forget(self, entry: Resident) -> None:
+        """Drop an entry that can't be trusted; harmless when it is gone already."""
+        if entry in self._entries:
+            self._entries.remove(entry)
+
+    def forget_all_but(self, entry: Resident | None) -> None:
+        """Give back all memory but that of the sequence in use."""
+        self._entries = [one for one in self._entries if one is entry]
+
+    def _longest_prefix(self, sequence: Sequence, regime: Regime) -> tuple[Resident | None, int]:
+        """The entry that shares most with ``sequence``, and how many positions that is."""
+        best: Resident | None = None
+        most = 0
+        for entry in self._entries:
+            if entry.cache.regime is not regime:
+                continue
+            limit = min(entry.whole_units(), len(sequence.units) - 1)
+            shared = entry.sequence.shared_with(sequence, limit)
+            if shared and shared >= most:  # of equals the one used last
+                best, most = entry, shared
+        return best, sequence.end_of(most)
+
+    def _worth_copying(self, found: Resident, kept: int, needed: int) -> bool:
+        lost = found.cache.length - kept
+        both = found.cache.nbytes + needed
+        return (
+            lost >= WORTH_KEEPING
+            and lost * COPIES_PER_RETURN >= kept
+            and both <= self._kv_budget + self._host_budget
+        )
+
+    def _make_room(self, needed: int, keep: Resident | None = None) -> None:
+        """Move out what was used longest ago until the device has ``needed`` bytes to spare."""
+        others = [one for one in self._entries if not one.on_host]
+        used = sum(one.cache.nbytes for one in others)
+        for entry in others:
+            if used + needed <= self._kv_budget:
+                return
+            if entry is not keep:
+                used -= entry.cache.nbytes
+                self._move_out(entry)
+
+    def _move_out(self, entry: Resident) -> None:
+        """From the device to host RAM, where what was used longest ago is dropped for it."""
+        waiting = [one for one in self._entries if one.on_host]
+        used = sum(one.cache.nbytes for one in waiting) + entry.cache.nbytes
+        for oldest in waiting:
+            if used <= self._host_budget:
+                break
+            used -= oldest.cache.nbytes
+            self._entries.remove(oldest)
+        if used <= self._host_budget:
+            entry.cache = entry.cache.to(torch.device("cpu"))
+            entry.on_host = True
+        else:
+            self._entries.remove(entry)

@@ -1,0 +1,59 @@
+"""What the model reads: a row of units, each a token or a whole picture."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from itertools import accumulate
+
+from assistant.core import Prompt, Slot
+
+Unit = int | Slot
+"""One token, or one whole picture: a cached prefix never ends inside a picture."""
+
+
+class Sequence:
+    """Units and where each ends, in positions."""
+
+    def __init__(self, prompt: Prompt) -> None:
+        self.units: list[Unit] = []
+        for part in prompt.parts:
+            if isinstance(part, Slot):
+                self.units.append(part)
+            else:
+                self.units.extend(part)
+        self._ends = list(accumulate(map(_positions, self.units)))
+
+    @property
+    def length(self) -> int:
+        """Positions in all."""
+        return self._ends[-1] if self._ends else 0
+
+    def append(self, token: int) -> None:
+        """Add a token at the end."""
+        self._ends.append(self.length + 1)
+        self.units.append(token)
+
+    def end_of(self, units: int) -> int:
+        """Positions taken by the first ``units`` units."""
+        return self._ends[units - 1] if units else 0
+
+    def units_within(self, positions: int) -> int:
+        """How many whole units the first ``positions`` positions hold."""
+        return bisect_right(self._ends, positions)
+
+    def shared_with(self, other: Sequence, most: int) -> int:
+        """How many units from the start are the same in both, at most ``most``."""
+        mine, theirs = self.units, other.units
+        most = min(most, len(mine), len(theirs))
+        low, high = 0, most  # the first ``low`` are the same; slices compare quickly
+        while low < high:
+            middle = (low + high + 1) // 2
+            if mine[low:middle] == theirs[low:middle]:
+                low = middle
+            else:
+                high = middle - 1
+        return low
+
+
+def _positions(unit: Unit) -> int:
+    return unit.tokens if isinstance(unit, Slot) else 1
