@@ -5,10 +5,13 @@ The engine yields these to every front end; nothing calls back into a screen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
-from assistant.conversation import Turn
+from assistant.context import ContextReport
+from assistant.conversation import Summary, Turn
 
 
 class Stage(StrEnum):
@@ -16,6 +19,7 @@ class Stage(StrEnum):
 
     LOADING = "loading"
     QUEUED = "queued"
+    """Another terminal's request comes first; ``done`` is how many do."""
     PICTURES = "pictures"
     PREFILL = "prefill"
     REGIME = "regime"
@@ -36,6 +40,17 @@ class ReplyStarted:
 
     session_id: str
     turn: Turn
+
+
+@dataclass(frozen=True, slots=True)
+class ContextPlanned:
+    """It is settled what the model sees, what was left out, and in how many crops pictures go.
+
+    May come twice in a turn, when the core turns out to hold less than it said.
+    """
+
+    session_id: str
+    context: ContextReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +88,24 @@ class ReplyFailed:
     turn: Turn | None = None
 
 
-Event = UserTurnStored | ReplyStarted | Progressed | ReplyGrew | ReplyEnded | ReplyFailed
+@dataclass(frozen=True, slots=True)
+class SummaryStored:
+    """The turns that no longer fit have a new summary."""
+
+    session_id: str
+    summary: Summary
+
+
+Event = (
+    UserTurnStored
+    | ReplyStarted
+    | ContextPlanned
+    | Progressed
+    | ReplyGrew
+    | ReplyEnded
+    | ReplyFailed
+    | SummaryStored
+)
 
 
 class Phase(StrEnum):
@@ -89,10 +121,15 @@ class Phase(StrEnum):
 class ModelStatus:
     """The state of the resident model, for the status line.
 
-    ``detail`` is one short plain sentence ("Reading weights, 40 %", or why it failed).
+    ``detail`` is one short plain sentence ("Reading weights, 40 %", or why it failed);
+    ``done`` of ``total`` bytes of weights are read (``total`` 0: not known yet).
+    ``plan`` is the memory plan of the worker that serves this terminal, once it is made.
     """
 
     phase: Phase
     model: str
     is_demo: bool
     detail: str = ""
+    done: int = 0
+    total: int = 0
+    plan: Mapping[str, Any] | None = field(default=None, hash=False)

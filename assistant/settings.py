@@ -74,6 +74,15 @@ def _number(low: float, high: float, *, above: bool = False) -> Check:
     return check
 
 
+def _truth(value: object) -> bool:
+    words = {"1": True, "true": True, "0": False, "false": False}
+    if isinstance(value, str) and value.strip().lower() in words:
+        return words[value.strip().lower()]
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
+
+
 _INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
 _DEVICE = _one_of(r"auto|cpu|mps|(cuda|xpu)(:[0-9]+)?", '"auto", "cpu", "cuda", "cuda:0" or "mps"')
 _DTYPE = _one_of("auto|float32|bfloat16|float16", '"auto", "float32", "bfloat16" or "float16"')
@@ -115,6 +124,10 @@ class Settings:
     """Crops that a picture may be cut into; None is the model's own number."""
     context: int | None = _setting(None, _whole(1, 131_072))
     """Most tokens of prompt and reply together; None is what memory holds."""
+    shared_worker: bool = _setting(True, _truth)
+    """Terminals with the same model and settings share one worker process."""
+    keep_alive: int = _setting(300, _whole(0, 86_400))
+    """Seconds for which a shared worker waits for another terminal after the last has left."""
     system: str | None = _setting(None, _text)
     """What the model is told before every new conversation."""
 

@@ -30,6 +30,7 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("PHICHAT_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PHICHAT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PHICHAT_KEEP_ALIVE", "0")  # no worker outlives its test
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from assistant.conversation import FinishReason, Usage
-from assistant.events import ModelStatus, Stage
+from assistant.events import ModelStatus, Progressed as CoreProgressed
 from assistant.prompt import Prompt, Slot
 
 __all__ = [
@@ -56,15 +56,6 @@ class Pixels:
     width: int
     height: int
     rgb: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class CoreProgressed:
-    """See :class:`assistant.events.Progressed`."""
-
-    stage: Stage
-    done: int = 0
-    total: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
-"""Frames between the app and its worker: a JSON header and raw bytes, over a socket pair.
+"""Frames between terminals and the worker: a JSON header and raw bytes, over a socket.
 
 No pickle: a frame can carry numbers, text and bytes, and nothing that runs.
+Whatever a client sends is checked here before the worker believes it.
 """
 
 from __future__ import annotations
@@ -10,16 +11,29 @@ import socket
 import struct
 import threading
 from contextlib import suppress
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
+from assistant.core import Sampling
 from assistant.prompt import Prompt, Slot
 
-_SIZES = struct.Struct("<IQ")
+SIZES = struct.Struct("<IQ")
+"""Before each frame: bytes of the header, bytes of the payload."""
+
+MAX_HEADER = 4 << 20
+"""Bytes; 131,072 ids take 0.9 MB as JSON."""
+
+MAX_CROPS = 64
+"""As in the settings."""
+
 Header = dict[str, Any]
 
 
+class FrameError(Exception):
+    """A frame that no client of ours would send; the connection is not worth keeping."""
+
+
 class Channel:
-    """One end of the connection; sending is thread-safe, receiving is for one thread."""
+    """A terminal's end of the connection; sending is thread-safe, receiving is for one thread."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -27,23 +41,23 @@ class Channel:
 
     def send(self, header: Header, payload: bytes = b"") -> None:
         """Send one frame. Raises OSError when the other end is gone."""
-        text = json.dumps(header).encode()
         with self._sending:
-            self._connection.sendall(_SIZES.pack(len(text), len(payload)) + text)
+            self._connection.sendall(pack(header, len(payload)))
             if payload:
                 self._connection.sendall(payload)
 
-    def receive(self) -> tuple[Header, bytes] | None:
-        """The next frame, or None when the other end has closed."""
-        sizes = self._read(_SIZES.size)
+    def receive(self) -> Header | None:
+        """The next frame (none that a terminal gets has a payload); None at the end."""
+        sizes = self._read(SIZES.size)
         if sizes is None:
             return None
-        text_size, payload_size = _SIZES.unpack(sizes)
-        text, payload = self._read(text_size), self._read(payload_size)
-        if text is None or payload is None:
-            return None
-        header: Header = json.loads(text)
-        return header, bytes(payload)
+        text = self._read(SIZES.unpack(sizes)[0])
+        return None if text is None else parse_header(text)
+
+    def limit_wait(self, seconds: float | None) -> None:
+        """From now on the end has come when nothing comes for ``seconds``."""
+        with suppress(OSError):
+            self._connection.settimeout(seconds)
 
     def _read(self, size: int) -> bytearray | None:
         buffer = bytearray(size)
@@ -65,6 +79,37 @@ class Channel:
         self._connection.close()
 
 
+def pack(header: Header, payload_size: int = 0) -> bytes:
+    """A frame up to its payload."""
+    text = json.dumps(header).encode()
+    return SIZES.pack(len(text), payload_size) + text
+
+
+def parse_header(text: bytes | bytearray) -> Header:
+    """A JSON object. Raises FrameError for anything else."""
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError):
+        raise FrameError("a header is not JSON") from None
+    if not isinstance(header, dict):
+        raise FrameError("a header is not an object")
+    return header
+
+
+def whole(value: object, low: int = 0, high: int = 2**53) -> int:
+    """A whole number between ``low`` and ``high``, both included. Raises FrameError."""
+    if type(value) is not int or not low <= value <= high:
+        raise FrameError("a number is missing, no whole number, or out of range")
+    return value
+
+
+def text(value: object) -> str:
+    """A text. Raises FrameError."""
+    if not isinstance(value, str):
+        raise FrameError("a text is missing")
+    return value
+
+
 def prompt_to_json(prompt: Prompt) -> list[Any]:
     """Runs of ids as lists, slots as objects."""
     return [
@@ -75,11 +120,45 @@ def prompt_to_json(prompt: Prompt) -> list[Any]:
     ]
 
 
-def prompt_from_json(parts: list[Any]) -> Prompt:
-    """The inverse of :func:`prompt_to_json`."""
-    return Prompt(
-        tuple(
-            Slot(p["pixels"], p["num_crops"], p["tokens"]) if isinstance(p, dict) else tuple(p)
-            for p in parts
+def prompt_from_json(parts: object) -> Prompt:
+    """The inverse of :func:`prompt_to_json`. Raises FrameError."""
+    if not isinstance(parts, list):
+        raise FrameError("a prompt is not a list")
+    return Prompt(tuple(_part(part) for part in parts))
+
+
+def _part(part: object) -> tuple[int, ...] | Slot:
+    if isinstance(part, dict):
+        return Slot(
+            text(part.get("pixels")),
+            whole(part.get("num_crops"), 1, MAX_CROPS),
+            whole(part.get("tokens"), 1),
         )
-    )
+    if not isinstance(part, list) or any(type(i) is not int or not 0 <= i < 2**31 for i in part):
+        raise FrameError("a part of a prompt is neither ids nor a picture")
+    return tuple(part)
+
+
+def sampling_from_json(value: object) -> Sampling:
+    """The inverse of ``dataclasses.asdict``. Raises FrameError for wrong names and types."""
+    kinds = get_type_hints(Sampling)
+    if not isinstance(value, dict) or not value.keys() <= kinds.keys():
+        raise FrameError("the sampling is not one of ours")
+    return Sampling(**{name: _typed(given, kinds[name]) for name, given in value.items()})
+
+
+def _typed(value: object, kind: Any) -> Any:
+    """``value`` if it is of the annotated type; JSON's lists become tuples."""
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list):
+            raise FrameError("a list is missing")
+        return tuple(_typed(item, get_args(kind)[0]) for item in value)
+    kinds = get_args(kind) or (kind,)
+    if float in kinds and type(value) in (int, float):
+        # the comparison is exact for whole numbers too long for a float
+        if not abs(value) <= 1e300:  # type: ignore[arg-type]
+            raise FrameError("a number is not finite")
+        return float(value)  # type: ignore[arg-type]
+    if type(value) not in kinds or (type(value) is int and not abs(value) < 2**64):
+        raise FrameError("a value has the wrong type")
+    return value

@@ -1,7 +1,8 @@
 """The worker process: loads one model, answers one prompt after another, obeys a stop at once.
 
-Started by :mod:`assistant.core.client` as ``python -m assistant.core.worker FD``,
-FD being its end of a socket pair. It ends when the other end closes.
+Started by :mod:`assistant.core.launching` as ``python -m assistant.core.worker FD [LISTENER]``:
+its end of a socket pair with the terminal that starts it, and a socket where others will ask
+to share it. :mod:`assistant.core.serving` says when it ends.
 """
 
 from __future__ import annotations
@@ -10,20 +11,23 @@ import os
 import queue
 import socket
 import sys
-import threading
 import time
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from assistant.core import (
+    CoreEvent,
     CoreProgressed,
     GenerationEnded,
-    Sampling,
+    Pixels,
     Slot,
     TokensGenerated,
 )
-from assistant.core.wire import Channel, Header, prompt_from_json
+from assistant.core.queueing import Request
+from assistant.core.serving import Server, ended_to_json
+from assistant.core.wire import Channel, Header
 from assistant.errors import ModelError
 from assistant.events import Phase
 
@@ -33,64 +37,50 @@ if TYPE_CHECKING:
     from assistant.core.generation import ResidentModel
     from assistant.phi3v.image_processing import Phi3VImageProcessor
 
+_PIXELS_WAIT_S = 60.0
+"""A terminal that is asked for a picture and is suspended keeps the others waiting this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Resident:
+    model: ResidentModel
+    images: Phi3VImageProcessor
+    vocab_size: int
+
 
 class Worker:
-    """Two threads: one receives (so that a stop is heard during a forward pass), one computes."""
+    """What computes: it loads what ``spec`` names, then answers the server's requests."""
 
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-        self._requests: queue.SimpleQueue[Header] = queue.SimpleQueue()
-        self._pixels: queue.SimpleQueue[tuple[Header, bytes]] = queue.SimpleQueue()
-        self._stopped: set[int] = set()
-        self._model: ResidentModel | None = None
-        self._images: Phi3VImageProcessor | None = None
-        self._load_s = 0.0
+    def __init__(self, spec: Mapping[str, Any], server: Server) -> None:
+        self._spec, self._server = spec, server
 
     def run(self) -> None:
-        """Serve until the app goes away."""
-        threading.Thread(target=self._receive, daemon=True).start()
+        """Compute until the process ends."""
+        resident = self._load()
         while True:
-            request = self._requests.get()
-            try:
-                if request["op"] == "load":
-                    self._load(request)
-                else:
-                    self._generate(request)
-            except OSError:
-                return  # the app is gone
+            self._answer(resident, self._server.next_request())
 
-    def _receive(self) -> None:
-        while (frame := self._channel.receive()) is not None:
-            header, payload = frame
-            if header["op"] == "stop":
-                self._stopped.add(header["id"])
-                self._pixels.put((header, b""))  # it may be waiting for a picture
-            elif header["op"] == "pixels":
-                self._pixels.put((header, payload))
-            else:
-                self._requests.put(header)
-        # The app is gone and nothing here is worth saving: do not finish a long forward pass.
-        os._exit(0)
-
-    def _status(self, phase: Phase, detail: str = "") -> None:
-        self._channel.send({"ev": "status", "phase": phase, "detail": detail})
-
-    def _load(self, request: Header) -> None:
+    def _load(self) -> _Resident:
         started = time.perf_counter()
-        self._status(Phase.LOADING, "Starting the engine")
         try:
-            self._resident(request)
+            resident = self._resident(self._spec)
         except ModelError as error:
-            self._status(Phase.FAILED, str(error))
+            reason = str(error)
         except Exception as error:  # whatever a library raises, the app must hear of it
-            reason = _plain(error)
-            self._status(Phase.FAILED, f"The model could not be loaded: {reason}.")
+            reason = f"The model could not be loaded: {_plain(error)}."
         else:
-            self._load_s = time.perf_counter() - started
-            self._status(Phase.READY)
+            self._server.ready(time.perf_counter() - started)
+            return resident
+        self._server.tell_status(Phase.FAILED, reason)
+        self._server.end(reason, code=1)
+        raise AssertionError("the process has ended")
 
-    def _resident(self, request: Header) -> None:
-        # torch and transformers take seconds to import: the status above is sent first
+    def _resident(self, spec: Mapping[str, Any]) -> _Resident:
+        """Read the model into memory.
+
+        A memory plan that is made here goes to every terminal with ``self._server.tell_plan``.
+        """
+        # torch and transformers take seconds to import: the door is open meanwhile
         import torch
         import transformers
 
@@ -106,9 +96,9 @@ class Worker:
         from assistant.phi3v.vocabulary import Vocabulary
 
         transformers.logging.set_verbosity_error()
-        folder = Path(request["folder"])
-        device = choose_device(request["device"])
-        dtype = choose_dtype(request["dtype"], device, folder)
+        folder = Path(spec["folder"])
+        device = choose_device(spec["device"])
+        dtype = choose_dtype(spec["dtype"], device, folder)
         shown = -1
 
         def report(done: int, total: int) -> None:
@@ -116,7 +106,8 @@ class Worker:
             percent = 100 * done // max(total, 1)
             if percent != shown:
                 shown = percent
-                self._status(Phase.LOADING, f"Reading weights, {percent} %")
+                detail = f"Reading weights, {percent} %"
+                self._server.tell_status(Phase.LOADING, detail, done, total)
 
         model = Phi3VForCausalLM.from_pretrained(
             folder,
@@ -127,85 +118,72 @@ class Worker:
             progress=report,
         )
         parameters = sum(parameter.numel() for parameter in model.parameters())
-        if threads := request["threads"] or choose_threads(parameters):
+        if threads := spec["threads"] or choose_threads(parameters):
             torch.set_num_threads(threads)
-        self._images = Phi3VImageProcessor.from_pretrained(folder)
-        stop_ids = Vocabulary.from_folder(folder).stop_ids
-        self._model = ResidentModel(model, stop_ids, int(request["context"]))
+        return _Resident(
+            ResidentModel(model, Vocabulary.from_folder(folder).stop_ids, int(spec["context"])),
+            Phi3VImageProcessor.from_pretrained(folder),
+            model.config.vocab_size,
+        )
 
-    def _generate(self, request: Header) -> None:
-        number = int(request["id"])
+    def _answer(self, resident: _Resident, request: Request) -> None:
+        from assistant.core.out_of_memory import SENTENCE, is_out_of_memory
+
         try:
-            if self._model is None:
-                raise ModelError("The model is not loaded.")
-            for event in self._model.generate(
-                prompt_from_json(request["parts"]),
-                Sampling(**request["sampling"]),
-                lambda slot: self._crops_of(number, slot),
-                lambda: number in self._stopped,
+            for part in request.prompt.parts:
+                # on a GPU an id beyond the table would take the whole process down
+                if not isinstance(part, Slot) and part and max(part) >= resident.vocab_size:
+                    raise ModelError("The prompt has a token that the model does not know.")
+            for event in resident.model.generate(
+                request.prompt,
+                request.sampling,
+                lambda slot: self._crops_of(resident.images, request, slot),
+                request.stopped.is_set,
             ):
-                self._channel.send({"id": number, **_event_to_json(event, self._load_s)})
-                if isinstance(event, GenerationEnded):
-                    self._load_s = 0.0
+                self._server.send(request, self._event_to_json(request, event))
         except ModelError as error:
-            self._fail(number, error.code, str(error))
-        except MemoryError:
-            self._fail(number, "memory", _OUT_OF_MEMORY)
-        except OSError:
-            raise
+            self._fail(request, error.code, str(error))
         except Exception as error:
-            code = "memory" if "out of memory" in str(error) else "model"
-            message = (
-                _OUT_OF_MEMORY
-                if code == "memory"
-                else f"The model failed ({_plain(error)}): try again, or start a new session."
-            )
-            self._fail(number, code, message)
-        finally:
-            self._stopped.discard(number)
+            if is_out_of_memory(error):
+                self._fail(request, "memory", SENTENCE)
+            else:
+                words = f"The model failed ({_plain(error)}): try again, or start a new session."
+                self._fail(request, "model", words)
 
-    def _fail(self, number: int, code: str, message: str) -> None:
-        self._channel.send({"id": number, "ev": "failed", "code": code, "message": message})
+    def _fail(self, request: Request, code: str, message: str) -> None:
+        self._server.send(request, {"ev": "failed", "code": code, "message": message})
 
-    def _crops_of(self, number: int, slot: Slot) -> tuple[torch.Tensor, tuple[int, int]]:
-        """Ask the app for a picture's pixels and cut them into crops."""
+    def _crops_of(
+        self, images: Phi3VImageProcessor, request: Request, slot: Slot
+    ) -> tuple[torch.Tensor, tuple[int, int]]:
+        """Ask the terminal for a picture's pixels and cut them into crops."""
         from PIL import Image
 
-        from assistant.core.generation import Stopped
+        from assistant.core.stopping import Stopped
 
-        assert self._images is not None
-        self._channel.send({"id": number, "ev": "pixels_wanted", "pixels": slot.pixels_sha256})
-        header, rgb = self._pixels.get()
-        while header["id"] != number:
-            header, rgb = self._pixels.get()  # meant for a generation that was dropped
-        if header["op"] == "stop":
+        request.pixels_wanted = True
+        self._server.send(request, {"ev": "pixels_wanted", "pixels": slot.pixels_sha256})
+        try:
+            answer = request.pixels.get(timeout=_PIXELS_WAIT_S)
+        except queue.Empty:
+            raise ModelError("A picture did not arrive in time: try again.") from None
+        finally:
+            request.pixels_wanted = False
+        if answer is None:
             raise Stopped
-        if header.get("error"):
-            raise ModelError(str(header["error"]))
-        image = Image.frombytes("RGB", (header["width"], header["height"]), rgb)
-        return self._images.crops(image, slot.num_crops)
+        if not isinstance(answer, Pixels):
+            raise ModelError(answer)
+        image = Image.frombytes("RGB", (answer.width, answer.height), answer.rgb)
+        return images.crops(image, slot.num_crops)
 
-
-_OUT_OF_MEMORY = (
-    "The device ran out of memory: start a new session, attach fewer pictures, or close other "
-    "programs that use it."
-)
-
-
-def _event_to_json(event: object, load_s: float) -> dict[str, Any]:
-    if isinstance(event, CoreProgressed):
-        return {"ev": "progress", "stage": event.stage, "done": event.done, "total": event.total}
-    if isinstance(event, TokensGenerated):
-        return {"ev": "tokens", "ids": event.ids}
-    assert isinstance(event, GenerationEnded)
-    return {
-        "ev": "ended",
-        "finish_reason": event.finish_reason,
-        "usage": asdict(event.usage),
-        "ttft_s": event.ttft_s,
-        "decode_tokens_per_s": event.decode_tokens_per_s,
-        "load_s": load_s,
-    }
+    def _event_to_json(self, request: Request, event: CoreEvent) -> Header:
+        if isinstance(event, CoreProgressed):
+            stage, done, total = event.stage, event.done, event.total
+            return {"ev": "progress", "stage": stage, "done": done, "total": total}
+        if isinstance(event, TokensGenerated):
+            return {"ev": "tokens", "ids": event.ids}
+        assert isinstance(event, GenerationEnded)
+        return {**ended_to_json(event), "load_s": self._server.waited_s(request)}
 
 
 def _plain(error: Exception) -> str:
@@ -215,9 +193,24 @@ def _plain(error: Exception) -> str:
 
 
 def main() -> None:
-    """Serve on the inherited socket whose number is the first argument."""
-    connection = socket.socket(fileno=int(sys.argv[1]))
-    Worker(Channel(connection)).run()
+    """Serve on the inherited sockets whose numbers are the arguments."""
+    first, *others = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
+    for inherited in (first, *others):
+        # a process that a library starts must not hold the door open after us
+        os.set_inheritable(inherited.fileno(), False)
+    order = Channel(first).receive()
+    if order is None:
+        return  # the terminal is gone already
+    place = None
+    if order["socket"] is not None:
+        from assistant.core.rendezvous import Rendezvous
+
+        folder, name, device, inode = order["socket"]
+        place = Rendezvous(Path(folder), name), (device, inode)
+    listener = others[0] if others else None
+    server = Server(order["spec"], order["token"], first, listener, place)
+    server.start()
+    Worker(order["spec"], server).run()
 
 
 if __name__ == "__main__":

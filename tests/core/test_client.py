@@ -55,8 +55,13 @@ def answer(core: LocalCore, prompt: Prompt = PROMPT, tokens: int = 8) -> list[Co
 
 
 def worker_pid(core: LocalCore) -> int:
-    assert core._worker is not None
-    return core._worker._process.pid
+    """The worker's process, as soon as it has said who it is."""
+    link = core._link
+    assert link is not None
+    while link.pid is None:
+        assert link.alive
+        time.sleep(0.02)
+    return link.pid
 
 
 def test_loads_behind_the_caller_and_streams(core: LocalCore) -> None:
@@ -167,7 +172,8 @@ def test_the_worker_ends_with_the_app(random_folder: Path) -> None:
         "from assistant.core.client import LocalCore\n"
         f"core = LocalCore({str(random_folder)!r}, threads=1)\n"
         "core.preload()\n"
-        "print(core._worker._process.pid, flush=True)\n"
+        "while core._link.pid is None: time.sleep(0.02)\n"
+        "print(core._link.pid, flush=True)\n"
         "time.sleep(600)\n"
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as app:
@@ -209,7 +215,7 @@ def test_an_unknown_model_is_told_without_a_worker(name: str) -> None:
     assert core.status().detail
     with pytest.raises(ModelError):
         answer(core)
-    assert core._worker is None
+    assert core._link is None
 
 
 def test_the_app_side_never_imports_torch() -> None:
