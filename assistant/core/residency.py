@@ -42,9 +42,9 @@ class Resident:
 class Residency:
     """The resident sequences of one model.
 
-    ``kv_budget`` bytes on the device and ``host_budget`` bytes of host RAM are
-    for all of them together; on a CPU there is only the first. The one that
-    was used longest ago goes first, the one in use never: how far that may
+    ``kv_budget`` bytes on the device and ``host_budget`` bytes of host RAM (0 on
+    a CPU, where there is only one memory) are for all of them together. The one
+    that was used longest ago goes first, the one in use never: how far that may
     grow is for the plan's context to say. ``position_bytes`` is what the KV of
     one position takes.
     """
@@ -61,7 +61,7 @@ class Residency:
         self._device = device
         self._position_bytes = position_bytes
         self._kv_budget = kv_budget
-        self._host_budget = host_budget if device.type != "cpu" else 0
+        self._host_budget = host_budget
         self._entries: list[Resident] = []  # the one used longest ago first
 
     def claim(self, sequence: Sequence, regime: Regime) -> Resident:

@@ -1,0 +1,108 @@
+"""A Phi-3-vision so small that thousands of conversations take minutes, with a low switch."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+
+from assistant.core import Prompt, Slot
+from assistant.core.sequence import Unit
+from assistant.phi3v import Phi3VForCausalLM
+from assistant.phi3v.config import Phi3VConfig
+
+SWITCH = 96
+CONTEXT = 512
+VOCAB = 40
+PICTURE_TOKENS = {1: 13, 2: 17}
+"""Positions of a picture cut into one crop, and into a row of two."""
+
+HEAD_DIM, LAYERS, HEADS = 16, 2, 2
+
+
+@cache
+def tiny_phi3v(dtype: torch.dtype = torch.float32) -> Phi3VForCausalLM:
+    """Random weights, scaled so that every position and every layer matters for the next id."""
+    half = HEAD_DIM // 2
+    config = Phi3VConfig(
+        hidden_size=HEADS * HEAD_DIM,
+        intermediate_size=48,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        num_key_value_heads=HEADS,
+        vocab_size=VOCAB,
+        pad_token_id=None,
+        original_max_position_embeddings=SWITCH,
+        max_position_embeddings=CONTEXT,
+        rope_scaling={
+            "type": "su",
+            "short_factor": [1.0 + 0.1 * i for i in range(half)],
+            "long_factor": [1.5 + 0.7 * i for i in range(half)],
+        },
+        img_processor={
+            "num_img_tokens": 4,
+            "clip_config": {
+                "hidden_size": 16,
+                "intermediate_size": 16,
+                "num_hidden_layers": 2,
+                "num_attention_heads": 2,
+                "image_size": 336,
+                "patch_size": 84,
+                "hidden_act": "quick_gelu",
+            },
+        },
+    )
+    config._attn_implementation = "sdpa"
+    generator = torch.Generator().manual_seed(5)
+    model = Phi3VForCausalLM(config).to(dtype).eval()
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "norm" in name:
+                continue
+            wide = name == "model.embed_tokens.weight" or weight.dim() != 2
+            scale = 1.0 if wide else 1.6 * weight.shape[1] ** -0.5
+            weight.normal_(0, scale, generator=generator)
+    return model.requires_grad_(False)
+
+
+@cache
+def crops_of(slot: Slot) -> tuple[torch.Tensor, tuple[int, int]]:
+    """Made-up pixels of the picture that has this name."""
+    generator = torch.Generator().manual_seed(sum(slot.pixels_sha256.encode()))
+    columns = slot.num_crops
+    crops = torch.randn(1 + columns, 3, 1, 1, generator=generator).expand(-1, -1, 336, 336)
+    return crops, (336, 336 * columns)
+
+
+@cache
+def features_of(slot: Slot) -> torch.Tensor:
+    """[tokens, hidden] of a picture, all crops at once and nothing kept."""
+    crops, (height, width) = crops_of(slot)
+    with torch.inference_mode():
+        vision = tiny_phi3v().model.vision_embed_tokens
+        return vision.arrange(vision.encode_crops(crops), height // 336, width // 336)
+
+
+_known: dict[tuple[Unit, ...], int] = {}
+
+
+@torch.inference_mode()
+def uncached(prompt: Prompt, tokens: int, stop_ids: frozenset[int]) -> list[int]:
+    """The greedy reply, every id from a forward pass over everything before it, without a cache."""
+    model = tiny_phi3v()
+    units: list[Unit] = []
+    for part in prompt.parts:
+        units.extend([part] if isinstance(part, Slot) else part)
+    reply: list[int] = []
+    while len(reply) < tokens and not (reply and reply[-1] in stop_ids):
+        key = tuple(units)
+        if key not in _known:
+            embed = model.model.embed_tokens
+            rows = [
+                features_of(u) if isinstance(u, Slot) else embed(torch.tensor([u])) for u in units
+            ]
+            logits = model(inputs_embeds=torch.cat(rows)[None], logits_to_keep=1).logits
+            _known[key] = int(logits[0, -1].argmax())
+        reply.append(_known[key])
+        units.append(reply[-1])
+    return reply
