@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session, aliased
 
 from assistant.conversation import FinishReason, Role, Turn
@@ -86,13 +86,9 @@ def _copy_branch(db: Session, source: SessionRow, session: SessionRow, last: int
     copies = [_copied(db, row, session) for row in originals]
     inserted = insert(TurnRow).returning(TurnRow.key, sort_by_parameter_order=True)
     keys = list(db.scalars(inserted, copies))
-    if len(keys) > 1:
-        db.connection().execute(
-            update(TurnRow.__table__)  # type: ignore[arg-type]
-            .where(TurnRow.__table__.c.key == bindparam("of"))
-            .values(parent_key=bindparam("parent")),
-            [{"of": key, "parent": parent} for parent, key in pairwise(keys)],
-        )
+    follows = [{"key": key, "parent_key": above} for above, key in pairwise(keys)]
+    if follows:
+        db.execute(update(TurnRow), follows)
     session.head_key = keys[-1]
     new_keys = {old.key: key for old, key in zip(originals, keys, strict=True)}
     shown = db.scalars(
@@ -133,7 +129,8 @@ def _copy_branch(db: Session, source: SessionRow, session: SessionRow, last: int
 
 
 def _copied(db: Session, row: TurnRow, session: SessionRow) -> dict[str, Any]:
-    columns = (c.key for c in TurnRow.__table__.columns if c.key not in ("key", "parent_key"))
+    own = ("key", "parent_key", "words")  # given to the copy when it is inserted
+    columns = (c.key for c in TurnRow.__table__.columns if c.key not in own)
     copy = {name: getattr(row, name) for name in columns}
     copy |= {
         # Not looked up first, as there may be thousands: 60 random bits don't meet again.

@@ -25,9 +25,10 @@ from sqlalchemy import (
     false,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, validates
 
 from storage.types import TokenIds, UtcDateTime
+from storage.words import indexed
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -43,6 +44,15 @@ class Base(DeclarativeBase):
 
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map: ClassVar = {datetime: UtcDateTime, str: Text, bytes: LargeBinary}
+
+
+def _words(column: str) -> Mapped[str | None]:
+    """The words of the text in another column of the same row."""
+
+    def default(context: Any) -> str | None:  # SQLAlchemy types it too loosely
+        return indexed(context.get_current_parameters()[column])
+
+    return mapped_column(Text, deferred=True, default=default)
 
 
 class SessionRow(Base):
@@ -90,6 +100,12 @@ class SessionRow(Base):
     parameters: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     summary: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     deleted: Mapped[datetime | None]
+    title_words: Mapped[str | None] = _words("title")
+
+    @validates("title")
+    def _index(self, _key: str, title: str) -> str:
+        self.title_words = indexed(title)
+        return title
 
 
 class TurnRow(Base):
@@ -138,6 +154,12 @@ class TurnRow(Base):
     pinned: Mapped[bool] = mapped_column(default=False, server_default=false())
     excluded: Mapped[bool] = mapped_column(default=False, server_default=false())
     parameters: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    words: Mapped[str | None] = _words("text")
+
+    @validates("text")
+    def _index(self, _key: str, text: str) -> str:
+        self.words = indexed(text)
+        return text
 
 
 class PictureRow(Base):
@@ -179,6 +201,7 @@ class SessionPictureRow(Base):
     name: Mapped[str]
     num_crops: Mapped[int | None]
     pinned: Mapped[bool] = mapped_column(default=False, server_default=false())
+    name_words: Mapped[str | None] = _words("name")
 
 
 class TurnPictureRow(Base):

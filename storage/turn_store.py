@@ -9,11 +9,12 @@ from assistant.conversation import (
     Draft,
     FinishReason,
     Parameters,
+    SearchHit,
     Timings,
     Turn,
     Usage,
 )
-from storage import branches, reading, writing
+from storage import branches, reading, searching, writing
 from storage.access import Access
 from storage.writing import HEAD, Head
 
@@ -52,6 +53,24 @@ class TurnStore(Access):
         """
         with self._read() as db:
             return branches.newest_leaf(db, turn_id)
+
+    def search(
+        self, words: str, *, limit: int = 50, session_id: str | None = None
+    ) -> list[SearchHit]:
+        """Turns of every branch, titles and names of pictures with all these words, best first.
+
+        ``"words in quotes"`` must follow one another; ``word*``, and the last word
+        while nothing is typed after it, may go on. Case and accents make no
+        difference; pieces of Chinese, Japanese, Korean or Thai text and single
+        emoji are found. Nothing that is typed is an error: what can't be looked for
+        finds nothing. ``session_id`` looks through one session only.
+
+        Of the turns that match, the newest 1,000 are ranked (by BM25, a longer turn
+        needs more of the words), of titles and names the newest 200: a common word
+        takes no longer than a rare one. A reply is found once it has ended.
+        """
+        with self._read() as db:
+            return searching.search(db, words, limit, session_id)
 
     def add_user_turn(
         self,
@@ -111,6 +130,15 @@ class TurnStore(Access):
         """
         with self._write() as db:
             return writing.start_reply(db, session_id, parent_turn_id, model, parameters)
+
+    def reopen_reply(self, turn_id: str) -> Turn:
+        """Let a half reply go on: the same turn, unfinished again, in the hands of this process.
+
+        What it has stays until the first checkpoint. Raises StorageError when
+        the model ended it by itself, or when it is being written.
+        """
+        with self._write() as db:
+            return writing.reopen_reply(db, turn_id)
 
     def checkpoint_reply(self, turn_id: str, text: str, token_ids: Sequence[int] | None) -> None:
         """Store how far a reply has grown (the whole text and all ids, not what was added).

@@ -44,6 +44,12 @@ def migrate(engine: Engine, revision: str) -> None:
             migrations.downgrade(connection, revision)
 
 
+def _is_no_search_table(name: str | None, kind: str, _parents: object) -> bool:
+    """FTS5 keeps an index in tables of its own, which no mapping knows."""
+    search = ("turn_search", "title_search", "picture_search")
+    return kind != "table" or not str(name).startswith(search)
+
+
 def test_the_known_revisions_are_the_ones_there_are() -> None:
     history = ScriptDirectory.from_config(migrations.config())
     newest_first = [script.revision for script in history.walk_revisions()]
@@ -54,7 +60,8 @@ def test_the_known_revisions_are_the_ones_there_are() -> None:
 def test_migrations_build_exactly_the_mapped_tables(location: Path) -> None:
     engine, _ = opening.open_engine(location)
     with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        options = {"compare_type": True, "include_name": _is_no_search_table}
+        context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, Base.metadata) == []
         # Autogenerate compares neither names nor checks of these.
         migrated = inspect(connection)

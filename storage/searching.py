@@ -1,0 +1,230 @@
+"""Full-text search: each database finds candidates in its own way, the rest is the same for all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, func, literal, null, select, text
+from sqlalchemy.orm import Session
+
+from assistant.conversation import FoundIn, Role, SearchHit
+from storage import query, reading
+from storage.query import Wanted
+from storage.tables import SessionPictureRow, SessionRow, TurnPictureRow, TurnRow
+
+CANDIDATES = 1000
+"""How many matching turns are ranked: the newest. A common word is in most of a million."""
+
+_FEW = 200
+"""The same for titles, and for names of pictures."""
+
+_RANKED_BY = 20_000
+"""Characters at the beginning of a turn that its rank is computed from."""
+
+_WEIGHTS = {FoundIn.TURN: 1.0, FoundIn.TITLE: 2.0, FoundIn.PICTURE: 2.0}
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    found_in: FoundIn
+    key: int
+    """Of the turn, or of the session for titles and pictures."""
+    number: int
+    """Of the picture."""
+    words: str
+
+
+def search(db: Session, typed: str, limit: int, session_id: str | None) -> list[SearchHit]:
+    """Where the words are, the best first; see :meth:`storage.Store.search`."""
+    wanted = query.parse(typed)
+    if not wanted:
+        return []
+    session = None if session_id is None else reading.session_row(db, session_id).key
+    ranked: list[tuple[float, int, _Candidate]] = []
+    for found_in, weight in _WEIGHTS.items():
+        found = _candidates(db, found_in, wanted, session)
+        scores = query.scores(wanted, [candidate.words for candidate in found])
+        for order, (score, candidate) in enumerate(zip(scores, found, strict=True)):
+            ranked.append((score * weight, -order, candidate))
+    ranked.sort(key=lambda each: each[:2], reverse=True)
+    del ranked[limit:]
+    described = _described(db, [candidate for *_, candidate in ranked])
+    hits = []
+    for score, _, candidate in ranked:
+        of_session, title, turn_id, whole, created, role = described[candidate]
+        hits.append(
+            SearchHit(
+                session_id=of_session,
+                session_title=title,
+                turn_id=turn_id,
+                found_in=candidate.found_in,
+                snippet=query.snippet(whole, wanted),
+                score=score,
+                created=created,
+                role=None if role is None else Role(role),
+            )
+        )
+    return hits
+
+
+# What finds the candidates: SQLite walks its index from the newest row and stops when it has
+# enough, which the order of the joins makes sure of.
+_SQLITE = {
+    FoundIn.TURN: """
+        SELECT t.key, 0, substr(coalesce(t.words, t.text), 1, :characters)
+        FROM turn_search
+        CROSS JOIN turns t ON t.key = turn_search.rowid
+        CROSS JOIN sessions s ON s.key = t.session_key
+        WHERE turn_search MATCH :query AND s.deleted IS NULL
+        ORDER BY turn_search.rowid DESC LIMIT :most""",
+    FoundIn.TITLE: """
+        SELECT s.key, 0, coalesce(s.title_words, s.title)
+        FROM title_search CROSS JOIN sessions s ON s.key = title_search.rowid
+        WHERE title_search MATCH :query AND s.deleted IS NULL
+        AND title_search.rowid BETWEEN :first_session AND :last_session
+        ORDER BY title_search.rowid DESC LIMIT :most""",
+    FoundIn.PICTURE: """
+        SELECT s.key, p.number, coalesce(p.name_words, p.name)
+        FROM picture_search
+        CROSS JOIN session_pictures p
+            ON p.session_key = picture_search.rowid >> 20
+            AND p.number = picture_search.rowid & 0xFFFFF
+        CROSS JOIN sessions s ON s.key = p.session_key
+        WHERE picture_search MATCH :query AND s.deleted IS NULL
+        AND picture_search.rowid BETWEEN :first_session << 20 AND :last_session << 20 | 0xFFFFF
+        ORDER BY picture_search.rowid DESC LIMIT :most""",
+}
+_POSTGRESQL = {
+    FoundIn.TURN: """
+        SELECT t.key, 0, substr(coalesce(t.words, t.text), 1, :characters)
+        FROM turns t JOIN sessions s ON s.key = t.session_key
+        WHERE phichat_vector(t.words, t.text) @@ CAST(:query AS tsquery)
+        AND (t.role <> 'assistant' OR t.finish_reason IS NOT NULL) AND s.deleted IS NULL
+        AND t.session_key BETWEEN :first_session AND :last_session
+        ORDER BY t.key DESC LIMIT :most""",
+    FoundIn.TITLE: """
+        SELECT s.key, 0, coalesce(s.title_words, s.title)
+        FROM sessions s
+        WHERE phichat_vector(s.title_words, s.title) @@ CAST(:query AS tsquery)
+        AND s.deleted IS NULL AND s.key BETWEEN :first_session AND :last_session
+        ORDER BY s.key DESC LIMIT :most""",
+    FoundIn.PICTURE: """
+        SELECT s.key, p.number, coalesce(p.name_words, p.name)
+        FROM session_pictures p JOIN sessions s ON s.key = p.session_key
+        WHERE phichat_vector(p.name_words, p.name) @@ CAST(:query AS tsquery)
+        AND s.deleted IS NULL AND s.key BETWEEN :first_session AND :last_session
+        ORDER BY s.key DESC, p.number DESC LIMIT :most""",
+}
+_ANY_SESSION = (0, 2**31 - 1)
+
+
+def _candidates(
+    db: Session, found_in: FoundIn, wanted: Sequence[Wanted], session: int | None
+) -> list[_Candidate]:
+    first, last = _ANY_SESSION if session is None else (session, session)
+    parameters: dict[str, object] = {"most": CANDIDATES if found_in is FoundIn.TURN else _FEW}
+    if found_in is FoundIn.TURN:
+        parameters["characters"] = _RANKED_BY
+    if db.get_bind().dialect.name == "sqlite":
+        statement = _SQLITE[found_in]
+        parameters["query"] = _match(wanted)
+        if found_in is FoundIn.TURN and session is not None:
+            parameters["query"] = f'session : "s{session}" AND words : ({_match(wanted)})'
+    else:
+        statement = _POSTGRESQL[found_in]
+        parameters["query"] = _tsquery(wanted)
+    if ":first_session" in statement:
+        parameters |= {"first_session": first, "last_session": last}
+    found = db.execute(text(statement), parameters)
+    return [_Candidate(found_in, *row) for row in found]
+
+
+def _match(wanted: Sequence[Wanted]) -> str:
+    """As FTS5 understands it. Terms are letters and digits: nothing in them needs quoting."""
+    return " AND ".join(
+        f'"{" ".join(each.terms)}"{" *" if each.open_ended else ""}' for each in wanted
+    )
+
+
+def _tsquery(wanted: Sequence[Wanted]) -> str:
+    """As PostgreSQL understands it; words as short as :file:`m0003_search.py` indexes them."""
+    return " & ".join(
+        "("
+        + " <-> ".join(f"'{word[:60]}'" for term in each.terms for word in term.split())
+        + (":*)" if each.open_ended else ")")
+        for each in wanted
+    )
+
+
+def _described(
+    db: Session, candidates: Sequence[_Candidate]
+) -> dict[_Candidate, tuple[str, str, str | None, str, datetime, str | None]]:
+    """For each candidate: session id and title, turn id, the whole text, moment and role."""
+    found = {}
+    for found_in, statement in (
+        (FoundIn.TURN, _turns()),
+        (FoundIn.TITLE, _titles()),
+        (FoundIn.PICTURE, _pictures()),
+    ):
+        wanted = {(c.key, c.number): c for c in candidates if c.found_in is found_in}
+        if wanted:
+            keys = {key for key, _ in wanted}
+            of_keys = statement.where(statement.selected_columns[0].in_(keys))
+            for key, number, *rest in db.execute(of_keys):
+                if candidate := wanted.get((key, number)):
+                    found[candidate] = tuple(rest)
+    return found
+
+
+def _turns() -> Select[*tuple[Any, ...]]:
+    return select(
+        TurnRow.key,
+        literal(0),
+        SessionRow.id,
+        SessionRow.title,
+        TurnRow.id,
+        TurnRow.text,
+        TurnRow.created,
+        TurnRow.role,
+    ).join(SessionRow, SessionRow.key == TurnRow.session_key)
+
+
+def _titles() -> Select[*tuple[Any, ...]]:
+    return select(
+        SessionRow.key,
+        literal(0),
+        SessionRow.id,
+        SessionRow.title,
+        null(),
+        SessionRow.title,
+        SessionRow.created,
+        null(),
+    )
+
+
+def _pictures() -> Select[*tuple[Any, ...]]:
+    first = (
+        select(func.min(TurnPictureRow.turn_key))
+        .where(
+            TurnPictureRow.session_key == SessionPictureRow.session_key,
+            TurnPictureRow.number == SessionPictureRow.number,
+        )
+        .scalar_subquery()
+    )
+    return (
+        select(
+            SessionPictureRow.session_key,
+            SessionPictureRow.number,
+            SessionRow.id,
+            SessionRow.title,
+            TurnRow.id,
+            SessionPictureRow.name,
+            TurnRow.created,
+            TurnRow.role,
+        )
+        .join(SessionRow, SessionRow.key == SessionPictureRow.session_key)
+        .join(TurnRow, TurnRow.key == first)
+    )
