@@ -235,3 +235,41 @@ class Draft:
 
     text: str
     pictures: tuple[PictureFile, ...] = ()
+
+
+class ExportFormat(StrEnum):
+    """What conversations can be exported as; the values are the suffixes of files."""
+
+    JSON = "json"
+    """Loses nothing, and can be imported."""
+    MARKDOWN = "md"
+    HTML = "html"
+
+
+class Outcome(StrEnum):
+    """What became of a session that was imported."""
+
+    NEW = "new"
+    COPY = "copy"
+    """It was here already and came in once more, under new ids."""
+    EXTENDED = "extended"
+    """It was here already; turns that were not came in."""
+    UNCHANGED = "unchanged"
+    """It was here already, exactly so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One imported session, under the id that it has here."""
+
+    id: str
+    title: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import did; ``left_out`` are sentences about what could not come along."""
+
+    sessions: tuple[Arrival, ...]
+    left_out: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from storage import changing, opening, reading, writers, writing
+from storage.exchange.store import ExchangeStore
 from storage.session_store import SessionStore
 from storage.turn_store import TurnStore
 from storage.types import utc_now
@@ -20,7 +21,7 @@ _PURGED_AFTER = timedelta(days=1)
 """How long a deleted session can be restored: until the first start after this."""
 
 
-class Store(SessionStore, TurnStore):
+class Store(SessionStore, TurnStore, ExchangeStore):
     """Sessions, turns, pictures and drafts in one database.
 
     Thread-safe; every method is one short transaction, and what a write method

@@ -1,0 +1,61 @@
+"""A consistent copy of a live database, as one file."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from assistant.errors import StorageError
+from storage.exchange.files import appearing
+from storage.failures import told_plainly
+
+
+def write(engine: Engine, path: Path, *, overwrite: bool) -> None:
+    """Copy the database to ``path`` (mode 0600), which appears whole or not at all.
+
+    Others may go on writing meanwhile: what is copied is the database at one
+    moment. The copy is checked before it gets its name. Raises StorageError; an
+    existing file is replaced only with ``overwrite``, the database itself never.
+    """
+    if engine.dialect.name != "sqlite":
+        raise StorageError(
+            "This database is on a server, which makes its own backups; use: "
+            "pg_dump --format=custom --file=FILE DATABASE."
+        )
+    if _is_the_database(engine, path):
+        raise StorageError(f"{path} is the database itself; give another path.")
+    with (
+        appearing(path, overwrite=overwrite, private=True) as unfinished,
+        told_plainly(str(path)),
+    ):
+        _copy(engine, unfinished)
+
+
+def _is_the_database(engine: Engine, path: Path) -> bool:
+    database = engine.url.database or ""
+    return path.exists() and any(
+        os.path.exists(one) and os.path.samefile(one, path)
+        for one in (database, f"{database}-wal", f"{database}-shm")
+    )
+
+
+def _copy(engine: Engine, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as copy:
+        with engine.connect() as connection:
+            source = connection.connection.driver_connection
+            assert isinstance(source, sqlite3.Connection)
+            # All pages in one step are one read transaction: no writer waits for it, and none
+            # makes it begin again.
+            source.backup(copy, pages=-1)
+        # One file that needs no -wal beside it.
+        copy.execute("PRAGMA journal_mode = DELETE").fetchall()
+        found = [str(row[0]) for row in copy.execute("PRAGMA integrity_check(1)")]
+    if found != ["ok"]:
+        raise StorageError(
+            f"The database is damaged ({found[0]}), so no backup was made; keep the file and "
+            "restore an earlier backup."
+        )

@@ -1,0 +1,240 @@
+"""What a JSON export holds, version 1: every field, and what may stand in it.
+
+A file is checked against this before anything of it is stored: types, ranges,
+and that every id, parent and picture it speaks of is there. Texts are taken as
+the database takes them (:func:`storage.ids.storable`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Annotated, Literal, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    Base64Bytes,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from assistant.conversation import FinishReason, Role, TurnKind
+from assistant.errors import StorageError
+from assistant.plain_text import one_line
+from storage.ids import ALPHABET, storable
+
+VERSION = 1
+
+_V = TypeVar("_V", int, str)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is a moment that no calendar has") from None
+
+
+Id = Annotated[str, StringConstraints(pattern=f"^[{ALPHABET}]{{4,32}}$")]
+Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+Words = Annotated[str, AfterValidator(storable)]
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Positive = Annotated[int, Field(ge=1, lt=1 << 31)]
+Count = Annotated[int, Field(ge=0, lt=1 << 31)]
+Figure = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+TokenId = Annotated[int, Field(ge=0, lt=1 << 32)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class UsagePart(_Part):
+    prompt_tokens: Count
+    picture_tokens: Count
+    cached_tokens: Count
+    completion_tokens: Count
+
+
+class TimingsPart(_Part):
+    load_s: Figure
+    ttft_s: Figure
+    decode_tokens_per_s: Figure
+
+
+class ParametersPart(_Part):
+    temperature: Figure | None
+    top_p: Figure | None
+    top_k: Count | None
+    min_p: Figure | None
+    repetition_penalty: Figure | None
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)] | None
+    max_new_tokens: Count | None
+    stop: tuple[Words, ...] | None
+
+
+class SummaryPart(_Part):
+    text: Words
+    upto: Id
+    edited: bool
+
+
+class TurnPart(_Part):
+    """A turn; ``parent`` comes before it in the file, ``pictures`` are numbers in the session."""
+
+    id: Id
+    parent: Id | None
+    role: Role
+    kind: TurnKind
+    text: Words
+    created: Moment
+    pinned: bool
+    excluded: bool
+    pictures: tuple[Positive, ...]
+    token_ids: tuple[TokenId, ...] | None
+    finish_reason: FinishReason | None
+    model: Words | None
+    usage: UsagePart | None
+    timings: TimingsPart | None
+    parameters: ParametersPart | None
+
+
+class DraftPicturePart(_Part):
+    name: Words
+    sha256: Sha256
+    num_crops: Positive | None
+
+
+class DraftPart(_Part):
+    """What was typed and not sent."""
+
+    text: Words
+    updated: Moment
+    pictures: tuple[DraftPicturePart, ...]
+
+
+class SessionPicturePart(_Part):
+    """A picture's number in its session; ``sha256`` names its bytes."""
+
+    number: Positive
+    name: Words
+    sha256: Sha256
+    num_crops: Positive | None
+    pinned: bool
+
+
+class SessionPart(_Part):
+    id: Id
+    title: Words
+    created: Moment
+    updated: Moment
+    model: Words | None
+    system: Words | None
+    pinned: bool
+    parameters: ParametersPart
+    summary: SummaryPart | None
+    draft: DraftPart | None
+    head: Id | None
+    pictures: tuple[SessionPicturePart, ...]
+    turns: tuple[TurnPart, ...]
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        numbers = _all_different((p.number for p in self.pictures), "picture number")
+        before: set[str] = set()
+        for turn in self.turns:
+            if turn.parent is not None and turn.parent not in before:
+                raise ValueError(f"turn {turn.id} follows a turn that does not come before it")
+            if turn.id in before:
+                raise ValueError(f"turn {turn.id} is there twice")
+            if not numbers.issuperset(turn.pictures):
+                raise ValueError(f"turn {turn.id} shows a picture that is not there")
+            before.add(turn.id)
+        if self.head is not None and self.head not in before:
+            raise ValueError("the end of the current branch is not there")
+        if self.summary is not None and self.summary.upto not in before:
+            raise ValueError("the summary ends with a turn that is not there")
+        return self
+
+    @property
+    def sha256s(self) -> set[str]:
+        """Which pictures the session and its draft show."""
+        drafted = () if self.draft is None else self.draft.pictures
+        return {one.sha256 for one in self.pictures} | {one.sha256 for one in drafted}
+
+
+class PicturePart(_Part):
+    """The original bytes of a picture, once however often it is shown."""
+
+    sha256: Sha256
+    pixels_sha256: Sha256
+    media_type: Annotated[str, StringConstraints(pattern=r"^image/[a-z0-9.+-]{1,40}$")]
+    width: Positive
+    height: Positive
+    data: Base64Bytes
+
+    @model_validator(mode="after")
+    def _is_itself(self) -> Self:
+        if hashlib.sha256(self.data).hexdigest() != self.sha256:
+            raise ValueError("the picture's bytes are not those that its sha256 names")
+        return self
+
+
+class Document(_Part):
+    """One file. ``phichat`` is the version of the format."""
+
+    phichat: Literal[1]
+    sessions: tuple[SessionPart, ...]
+    pictures: tuple[PicturePart, ...]
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        _all_different((session.id for session in self.sessions), "session")
+        _all_different((turn.id for session in self.sessions for turn in session.turns), "turn")
+        there = _all_different((picture.sha256 for picture in self.pictures), "picture")
+        for session in self.sessions:
+            for sha256 in session.sha256s - there:
+                raise ValueError(f"the bytes of picture {sha256} are not there")
+        return self
+
+
+def parse(data: bytes, name: str) -> Document:
+    """The checked content of a file called ``name``. Raises StorageError, one sentence."""
+    try:
+        return Document.model_validate_json(data)
+    except ValidationError as error:
+        raise StorageError(_sentence(error, one_line(name, 80)), code="import") from None
+
+
+def _all_different(values: Iterable[_V], what: str) -> set[_V]:
+    seen: set[_V] = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"{what} {value} is there twice")
+        seen.add(value)
+    return seen
+
+
+def _sentence(error: ValidationError, name: str) -> str:
+    found = error.errors(include_url=False)
+    by_place = {one["loc"]: one for one in found}
+    if found[0]["type"] == "json_invalid":
+        return f"{name} is damaged or incomplete (it is not valid JSON); get another copy of it."
+    version = by_place.get(("phichat",))
+    if found[0]["type"] == "model_type" or (version is not None and version["type"] == "missing"):
+        return f"{name} is not a phichat export; give a file made by: phichat sessions export."
+    if version is not None and isinstance(version["input"], int) and version["input"] > VERSION:
+        return f"{name} was written by a newer phichat; update with: pip install --upgrade phichat."
+    first = found[0]
+    place = one_line("".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"]), 80)
+    reason = one_line(first["msg"].removeprefix("Value error, "), 160)
+    return (
+        f"{name} was changed or damaged, so nothing of it was imported "
+        f"({place.lstrip('.') or 'the file'}: {reason}); export it again."
+    )

@@ -1,0 +1,92 @@
+"""What the readable formats have in common: who speaks, in which order, with which remarks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from assistant.conversation import Conversation, FinishReason, Picture, Role, Turn, TurnKind
+from assistant.plain_text import one_line
+
+PictureData = Callable[[str], bytes]
+"""The original bytes of the picture with a sha256."""
+
+_SPEAKERS = {Role.USER: "You", Role.ASSISTANT: "Assistant", Role.SYSTEM: "System"}
+_ENDS = {
+    FinishReason.LENGTH: "cut at the longest length",
+    FinishReason.STOPPED: "stopped",
+    FinishReason.INTERRUPTED: "interrupted",
+    FinishReason.ERROR: "ended by an error",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A turn in the order of reading; ``other`` ones are not on the current branch."""
+
+    number: int
+    turn: Turn
+    follows: int | None
+    other: bool
+
+    @property
+    def speaker(self) -> str:
+        """Who speaks."""
+        recalled = self.turn.kind is TurnKind.RECALL
+        return "Recalled" if recalled else _SPEAKERS[self.turn.role]
+
+    @property
+    def remarks(self) -> list[str]:
+        """What else there is to say of the turn, in words."""
+        turn = self.turn
+        words: list[str] = []
+        if self.other:
+            words.append(f"follows {self.follows}" if self.follows else "another beginning")
+        if turn.model:
+            words.append(one_line(turn.model, 120))
+        if turn.role is Role.ASSISTANT:
+            end = _ENDS.get(turn.finish_reason or FinishReason.INTERRUPTED)
+            words += [end] if end else []
+        words += ["pinned"] if turn.pinned else []
+        words += ["left out of the context"] if turn.excluded else []
+        return words
+
+
+def entries(conversation: Conversation, every_turn: tuple[Turn, ...]) -> Iterator[Entry]:
+    """The current branch, then those of ``every_turn`` that are not on it, numbered from 1."""
+    numbers: dict[str, int] = {}
+    on_branch = {turn.id for turn in conversation.turns}
+    others = [turn for turn in every_turn if turn.id not in on_branch]
+    for number, turn in enumerate((*conversation.turns, *others), 1):
+        numbers[turn.id] = number
+        follows = None if turn.parent is None else numbers[turn.parent]
+        yield Entry(number, turn, follows, turn.id not in on_branch)
+
+
+def facts(conversation: Conversation) -> list[tuple[str, str]]:
+    """Names and values for the head of a document, in plain text on one line each."""
+    found = [
+        ("Session", conversation.id),
+        ("Begun", moment(conversation.created)),
+        ("Last used", moment(conversation.updated)),
+    ]
+    if conversation.model:
+        found.append(("Model", one_line(conversation.model, 200)))
+    return found
+
+
+def title(conversation: Conversation) -> str:
+    """The title as a heading can show it."""
+    return one_line(conversation.title) or conversation.id
+
+
+def caption(picture: Picture) -> str:
+    """What stands with a picture."""
+    name = one_line(picture.name, 120)
+    return f"picture {picture.number}: {name}, {picture.width} x {picture.height}"
+
+
+def moment(when: datetime) -> str:
+    """A moment as people read it."""
+    return f"{when:%Y-%m-%d %H:%M} UTC"

@@ -1,0 +1,162 @@
+"""A conversation as one HTML page that needs nothing else: no network, no script, no other file.
+
+Replies are rendered as Markdown, as the app shows them; what a person typed
+stays as it was typed. Nothing of either becomes markup of the page: HTML is
+text, links are written out and lead nowhere, and no picture is loaded but those
+that are in the page.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
+
+from assistant.conversation import Conversation, Picture, Role, Turn
+from assistant.plain_text import plain
+from storage.exchange.outline import Entry, PictureData, caption, entries, facts, moment, title
+
+_STYLE = """
+:root { color-scheme: light dark; --dim: #667; --line: #8884; --you: #8881; }
+* { box-sizing: border-box; }
+body { font: 1rem/1.55 system-ui, sans-serif; max-width: 46rem; margin: 2rem auto; padding: 0 1rem;
+  background: Canvas; color: CanvasText; overflow-wrap: anywhere; }
+@media (prefers-color-scheme: dark) { :root { --dim: #99a; } }
+h1 { line-height: 1.2; }
+header, article > h3 { border-bottom: 1px solid var(--line); padding-bottom: .3rem; }
+article { margin: 1.5rem 0; }
+article > h3 { font-size: 1rem; }
+.you > .text { background: var(--you); padding: .6rem .8rem; border-radius: .4rem; }
+.typed { white-space: pre-wrap; }
+.dim, time, figcaption { color: var(--dim); font-weight: normal; font-size: .85rem; }
+figure { margin: .6rem 0; break-inside: avoid; }
+img { max-width: 100%; max-height: 28rem; height: auto; border-radius: .3rem; }
+pre { white-space: pre-wrap; border: 1px solid var(--line); padding: .6rem; border-radius: .3rem; }
+table { border-collapse: collapse; } td, th { border: 1px solid var(--line); padding: .2rem .5rem; }
+blockquote { border-left: 3px solid var(--line); margin-left: 0; padding-left: 1rem; }
+@media print { body { max-width: none; margin: 0; } img { max-height: 16rem; }
+  article > h3 { break-after: avoid; } }
+"""
+
+_POLICY = (
+    "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+    f"style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'"
+)
+
+
+def write(
+    conversation: Conversation, every_turn: tuple[Turn, ...], picture_data: PictureData
+) -> Iterator[str]:
+    """The page in pieces; ``every_turn`` adds the turns of other branches (() for none)."""
+    name = escape(title(conversation))
+    yield (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="referrer" content="no-referrer">\n'
+        f"<title>{name}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f'<header>\n<h1 dir="auto">{name}</h1>\n<p class="dim">'
+    )
+    yield " · ".join(f"{label}: {escape(value)}" for label, value in facts(conversation))
+    yield "</p>\n</header>\n<main>\n"
+    if conversation.system:
+        yield _aside("System prompt", conversation.system)
+    if conversation.summary is not None:
+        yield _aside("Summary of earlier turns", conversation.summary.text)
+    shown: set[int] = set()
+    others = False
+    for entry in entries(conversation, every_turn):
+        if entry.other and not others:
+            others = True
+            yield "<h2>Other versions</h2>\n"
+        yield from _turn(entry, shown, picture_data)
+    yield "</main>\n</body>\n</html>\n"
+
+
+def _aside(label: str, text: str) -> str:
+    words = escape(plain(text))
+    return f'<p class="dim">{label}</p>\n<div class="typed" dir="auto">{words}</div>\n'
+
+
+def _turn(entry: Entry, shown: set[int], picture_data: PictureData) -> Iterator[str]:
+    turn = entry.turn
+    kind = "reply" if turn.role is Role.ASSISTANT else "you"
+    yield (
+        f'<article class="{kind}">\n<h3>{entry.number} · {entry.speaker} '
+        f'<time datetime="{turn.created.isoformat()}">{moment(turn.created)}</time></h3>\n'
+    )
+    if remarks := entry.remarks:
+        yield f'<p class="dim">{escape(", ".join(remarks))}</p>\n'
+    for picture in turn.pictures:
+        yield _figure(picture, picture.number in shown, picture_data)
+        shown.add(picture.number)
+    if turn.role is Role.ASSISTANT:
+        yield f'<div class="text" dir="auto">\n{_rendered(plain(turn.text))}</div>\n'
+    elif turn.text:
+        yield f'<div class="text typed" dir="auto">{escape(plain(turn.text))}</div>\n'
+    yield "</article>\n"
+
+
+def _figure(picture: Picture, shown: bool, picture_data: PictureData) -> str:
+    words = escape(caption(picture))
+    if shown:  # its bytes are in the page once
+        return f'<p class="dim">{words} (shown above)</p>\n'
+    known = re.fullmatch(r"image/[a-z0-9.+-]{1,40}", picture.media_type)
+    kind = picture.media_type if known else "application/octet-stream"
+    data = base64.b64encode(picture_data(picture.sha256)).decode()
+    return (
+        f'<figure><img alt="{words}" src="data:{kind};base64,{data}">'
+        f"<figcaption>{words}</figcaption></figure>\n"
+    )
+
+
+class _Renderer(RendererHTML):
+    """HTML of tokens, without anything that leads or loads from outside the page."""
+
+    def link_open(
+        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
+    ) -> str:
+        """A link is its words, followed by its address."""
+        return ""
+
+    def link_close(
+        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
+    ) -> str:
+        """The address, unless the words are the address."""
+        # Links do not nest.
+        opening = max(i for i in range(idx) if tokens[i].type == "link_open")
+        address = str(tokens[opening].attrGet("href") or "")
+        said = "".join(token.content for token in tokens[opening + 1 : idx])
+        return "" if said in (address, address.removeprefix("mailto:")) else _address(address)
+
+    def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        """A picture from elsewhere is its words and its address; it is never loaded."""
+        words = self.renderInlineAsText(tokens[idx].children or [], options, env)
+        return f"[{escape(words)}]{_address(str(tokens[idx].attrGet('src') or ''))}"
+
+    def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        """Code, whatever language it says it is."""
+        return f"<pre><code>{escape(tokens[idx].content)}</code></pre>\n"
+
+
+def _address(address: str) -> str:
+    return f' <span class="dim">({escape(address)})</span>' if address else ""
+
+
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer)
+_MARKDOWN.enable(["table", "strikethrough"])
+
+
+def _rendered(text: str) -> str:
+    tokens = _MARKDOWN.parse(text)
+    for token in tokens:
+        if token.type in ("heading_open", "heading_close"):  # below those of the page
+            token.tag = f"h{min(6, int(token.tag[1]) + 3)}"
+    return str(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {}))
