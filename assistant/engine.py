@@ -1,4 +1,4 @@
-"""The one door for every front end: send, regenerate, stop, resume.
+"""The one door for every front end: send, edit, regenerate, continue, stop, recall, summarise.
 
 Everything here is synchronous and thread-safe: a front end iterates over the
 events of a turn in a thread of its own and stays responsive.
@@ -6,14 +6,16 @@ events of a turn in a thread of its own and stays responsive.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assistant import window
+from assistant import recall, summary, titles
+from assistant.answering import Answering, sampling_of
+from assistant.archive import Archive, Parent, newest_question
+from assistant.context import ContextReport
 from assistant.conversation import (
     Conversation,
     Draft,
@@ -21,107 +23,30 @@ from assistant.conversation import (
     Picture,
     PictureFile,
     Role,
-    SessionSummary,
+    Summary,
     Turn,
+    TurnKind,
 )
-from assistant.core import (
-    Core,
-    CoreProgressed,
-    ModelFacts,
-    Pixels,
-    Prompt,
-    Sampling,
-    Slot,
-    TokensGenerated,
-)
+from assistant.core import Core, ModelFacts, Sampling
 from assistant.errors import PhichatError, PictureError
-from assistant.events import (
-    Event,
-    ModelStatus,
-    Progressed,
-    ReplyEnded,
-    ReplyFailed,
-    ReplyGrew,
-    ReplyStarted,
-    UserTurnStored,
-)
-from assistant.growing_reply import GrowingReply
-from assistant.phi3v.geometry import crop_grid
-from assistant.phi3v.vocabulary import Vocabulary
+from assistant.events import Event, ModelStatus, ReplyEnded, SummaryStored, UserTurnStored
+from assistant.layout import Layout, Planned, PromptPreview, as_turn
 from assistant.settings import Settings
-from assistant.template import render
 
 if TYPE_CHECKING:
     from storage import Store
 
 
-@dataclass(frozen=True, slots=True)
-class PromptPreview:
-    """What the model would see of a conversation.
-
-    ``budget`` is the positions that the prompt may take; the rest of the
-    context is kept for the reply.
-    """
-
-    prompt: Prompt
-    kept: tuple[Turn, ...]
-    left_out: tuple[Turn, ...]
-    budget: int
-    max_new_tokens: int
-
-
-class Engine:
+class Engine(Archive):
     """Conversations on top of a store and an inference core.
 
-    ``store`` may be a way to open one, which happens on first use: the screen
-    is painted before the database library is even imported. Every method
-    raises StorageError when the database can't be opened, read or written.
+    What is stored, and how a person marks it, is :class:`assistant.archive.Archive`.
     """
 
     def __init__(self, settings: Settings, store: Store | Callable[[], Store], core: Core) -> None:
+        super().__init__(store)
         self._settings = settings
-        self._opened: Store | None = None
-        self._open: Callable[[], Store] = store if callable(store) else lambda: store
-        self._opening = threading.Lock()
         self._core = core
-        self._costs: dict[Turn, int] = {}
-
-    @property
-    def _store(self) -> Store:
-        with self._opening:
-            if self._opened is None:
-                self._opened = self._open()
-            return self._opened
-
-    # Sessions
-
-    def sessions(self, limit: int = 200, offset: int = 0) -> list[SessionSummary]:
-        """Sessions, the most recently used first."""
-        return self._store.sessions(limit, offset)
-
-    def find_session(self, id_or_prefix: str) -> str:
-        """The full id for what a person typed of it. Raises SessionNotFoundError."""
-        return self._store.find_session(id_or_prefix)
-
-    def latest_session(self) -> str | None:
-        """The id of the session used last, or None."""
-        return self._store.latest_session()
-
-    def conversation(self, session_id: str) -> Conversation:
-        """The current branch of a session. Raises SessionNotFoundError."""
-        return self._store.conversation(session_id)
-
-    def all_turns(self, session_id: str) -> tuple[Turn, ...]:
-        """Every turn of every branch of a session."""
-        return self._store.all_turns(session_id)
-
-    def rename(self, session_id: str, title: str) -> None:
-        """Give a session another title."""
-        self._store.rename(session_id, title)
-
-    def delete(self, session_id: str) -> None:
-        """Delete a session and the pictures that no other session shows."""
-        self._store.delete(session_id, for_good=True)
 
     # Pictures
 
@@ -143,15 +68,9 @@ class Engine:
 
         return pictures.parse_dropped(text)
 
-    def picture_data(self, sha256: str) -> bytes:
-        """The original bytes of a stored picture."""
-        return self._store.picture_data(sha256)
-
     def picture_tokens(self, picture: Picture | PictureFile) -> int:
         """Positions that a picture takes in the prompt of the current model."""
-        facts = self._core.facts()
-        grid = crop_grid(picture.width, picture.height, facts.num_crops)
-        return grid.tokens(facts.num_img_tokens)
+        return self._layout.picture_tokens(picture)
 
     def _checked(self, file: PictureFile) -> PictureFile:
         """A picture that the model can't be shown is refused when it is attached, not later."""
@@ -167,33 +86,89 @@ class Engine:
     # Turns
 
     def send(
-        self, session_id: str | None, draft: Draft, sampling: Sampling | None = None
+        self,
+        session_id: str | None,
+        draft: Draft,
+        sampling: Sampling | None = None,
+        *,
+        parent: str | Parent | None = Parent.HEAD,
+        drop_draft: bool = False,
     ) -> Iterator[Event]:
         """Store the user's turn, then answer it; ``None`` starts a new session.
 
-        Yields UserTurnStored first. Errors after that are ReplyFailed events;
-        before that (nothing stored) they are raised as PhichatError.
+        ``parent`` is the turn that this one follows, as the person saw it: of two
+        that follow the same turn each gets a branch. ``drop_draft`` forgets the
+        stored draft in the same transaction. Yields UserTurnStored first. Errors
+        after that are ReplyFailed events; before that (nothing stored) they are
+        raised as PhichatError.
+
+        A picture whose number of crops was left open gets it here, for good: the
+        same picture in other crops would be other positions and other features,
+        and everything cached from it on would be lost.
         """
-        self._check_fits(session_id, draft)
-        session_id, turn = self._store.add_user_turn(
-            session_id,
-            draft,
-            model=self._core.facts().name,
-            system=self._settings.system if session_id is None else None,
+        above = self._above(session_id, parent)
+        chosen = sampling or self._sampling(above)
+        asking = replace(above, turns=(*above.turns, as_turn(draft, above.turns)))
+        planned = self._answering.plan(asking, chosen, fresh=True)
+        self._layout.check(planned)
+        assert planned.question is not None
+        files = tuple(
+            replace(file, num_crops=picture.num_crops)
+            for file, picture in zip(draft.pictures, planned.question.pictures, strict=True)
         )
-        yield UserTurnStored(session_id, turn)
-        yield from self._answer(session_id, turn, sampling)
+        stored_in, turn = self._add_message(
+            session_id, replace(draft, pictures=files), parent, drop_draft
+        )
+        yield UserTurnStored(stored_in, turn)
+        words = draft.text.strip()
+        name = self._store.conversation(stored_in).title if not (session_id or words) else None
+        # another terminal may have been quicker, and what no database takes is stored otherwise
+        end = above.turns[-1].id if above.turns else None
+        is_same = (turn.parent, turn.text) == (end, draft.text)
+        for event in self._answering.answer(
+            stored_in,
+            turn,
+            chosen,
+            planned=planned if is_same else None,
+            asked_crops=tuple(file.num_crops for file in draft.pictures),
+        ):
+            if name is not None and isinstance(event, ReplyEnded):
+                self._give_title(stored_in, name, event.turn)
+            yield event
 
-    def regenerate(self, session_id: str, sampling: Sampling | None = None) -> Iterator[Event]:
-        """Answer the last user turn again; the old reply stays as a sibling.
+    def edit(
+        self,
+        session_id: str,
+        turn_id: str,
+        draft: Draft,
+        sampling: Sampling | None = None,
+        *,
+        drop_draft: bool = False,
+    ) -> Iterator[Event]:
+        """Send another version of a stored message; the old one stays as a sibling.
 
-        Raises PhichatError when there is nothing to answer.
+        Its pictures keep their numbers. Raises PhichatError for a turn that is
+        no message.
         """
-        for turn in reversed(self._store.conversation(session_id).turns):
-            if turn.role is Role.USER:
-                yield from self._answer(session_id, turn, sampling)
-                return
-        raise PhichatError("There is nothing to answer yet: send a message first.")
+        turn = self._turn(session_id, turn_id)
+        if turn.role is not Role.USER or turn.kind is not TurnKind.MESSAGE:
+            raise PhichatError("Only a message of yours can be edited: choose one.")
+        yield from self.send(session_id, draft, sampling, parent=turn.parent, drop_draft=drop_draft)
+
+    def regenerate(
+        self, session_id: str, sampling: Sampling | None = None, *, turn_id: str | None = None
+    ) -> Iterator[Event]:
+        """Answer again; the old reply stays as a sibling.
+
+        Answers the message ``turn_id``, or the one that the reply ``turn_id``
+        answers, or the last one. Raises PhichatError when there is none.
+        """
+        conversation = self._store.conversation(session_id, head=turn_id)
+        question = newest_question(conversation.turns)
+        if question is None:
+            raise PhichatError("There is nothing to answer yet: send a message first.")
+        chosen = sampling or self._sampling(conversation)
+        yield from self._answering.answer(session_id, question, chosen)
 
     def resume(self, session_id: str, sampling: Sampling | None = None) -> Iterator[Event]:
         """Answer the last user turn if its reply is missing or did not end by itself."""
@@ -202,20 +177,139 @@ class Engine:
             raise PhichatError("The last message has its answer already.")
         yield from self.regenerate(session_id, sampling)
 
+    def continue_reply(self, session_id: str, sampling: Sampling | None = None) -> Iterator[Event]:
+        """Let the last reply go on from its exact ids, if it did not end by itself.
+
+        It stays the same turn and grows. Raises PhichatError when there is no
+        such reply.
+        """
+        conversation = self._store.conversation(session_id)
+        reply = conversation.turns[-1] if conversation.turns else None
+        if reply is None or reply.role is not Role.ASSISTANT:
+            raise PhichatError("There is no reply to continue: send a message first.")
+        if reply.finish_reason is None:
+            raise PhichatError("This reply is still being written, perhaps in another window.")
+        if reply.finish_reason is FinishReason.STOP:
+            raise PhichatError("This reply is complete: ask for more in a message.")
+        if reply.model != self._layout.model or reply.token_ids is None:
+            raise PhichatError(
+                "Another model wrote this reply and can't be followed word by word: "
+                "answer again instead."
+            )
+        question = newest_question(conversation.turns)
+        assert question is not None
+        chosen = sampling or self._sampling(conversation)
+        yield from self._answering.answer(session_id, question, chosen, begun=reply)
+
     def stop(self) -> None:
         """End the running reply within one token; what was written is kept."""
         self._core.stop()
 
-    def preview(self, session_id: str | None, draft: Draft | None = None) -> PromptPreview:
-        """What the model would be given if ``draft`` were sent now. Stores nothing."""
-        turns: tuple[Turn, ...] = ()
-        system = self._settings.system
-        if session_id is not None:
-            conversation = self._store.conversation(session_id)
-            turns, system = conversation.turns, conversation.system
-        if draft is not None:
-            turns = (*turns, _as_turn(draft))
-        return self._preview(turns, system)
+    # What the model sees
+
+    def preview(
+        self,
+        session_id: str | None,
+        draft: Draft | None = None,
+        *,
+        parent: str | Parent | None = Parent.HEAD,
+    ) -> PromptPreview:
+        """What the model would be given if ``draft`` were sent now. Stores nothing.
+
+        Raises PhichatError (``too_long``) where :meth:`send` would.
+        """
+        planned = self._planned(self._above(session_id, parent), draft)
+        self._layout.check(planned)
+        return self._layout.preview(planned)
+
+    def context(
+        self,
+        session_id: str | None,
+        draft: Draft | None = None,
+        *,
+        parent: str | Parent | None = Parent.HEAD,
+    ) -> ContextReport:
+        """How full the context is, or would be with ``draft``: for a meter.
+
+        Cheaper than :meth:`preview`, and not an error when ``draft`` is too
+        long: ``used`` is more than ``budget`` then.
+        """
+        return self._layout.report(self._planned(self._above(session_id, parent), draft))
+
+    def recall(self, session_id: str, words: str, *, everywhere: bool = False) -> Turn:
+        """Quote earlier turns that have these words, as one turn that the model reads next.
+
+        Looks at what the model does not see of this session, or ``everywhere``
+        at every session. Raises PhichatError (``nothing_found``), and then
+        nothing is stored.
+        """
+        planned = self._planned(self._store.conversation(session_id))
+        seen = {one.turn.id for one in planned.plan.seen}
+        hits = self.search(words, session_id=None if everywhere else session_id)
+        found = recall.quotable(hits, seen, self._turn)
+        room = planned.budget // recall.SHARE
+        text = recall.quote(words, found, lambda text: self._layout.message_tokens(text) <= room)
+        if text is None:
+            where = "in any session" if everywhere else "in this session"
+            raise PhichatError(
+                f"Nothing that the model does not see already has these words {where}: try others.",
+                code="nothing_found",
+            )
+        return self._store.add_recall_turn(session_id, text)
+
+    def summary_due(self, session_id: str) -> bool:
+        """Whether summaries are on and turns were left out that no summary tells of yet."""
+        if not self._settings.summaries:
+            return False
+        conversation = self._store.conversation(session_id)
+        return bool(self._untold(conversation)) and not self._is_elsewhere(conversation)
+
+    def summarise(self, session_id: str) -> Iterator[Event]:
+        """Have the model sum up the turns that no longer fit, beyond the last summary.
+
+        To be called while nothing is to be answered; :meth:`stop` ends it, and
+        nothing is stored then. A summary that a person edited keeps their words
+        and gets a paragraph more. Yields SummaryStored last, or nothing when
+        there is nothing to tell. Raises PhichatError.
+        """
+        conversation = self._store.conversation(session_id)
+        if self._is_elsewhere(conversation):
+            raise PhichatError(
+                "The summary that you edited tells of another branch: remove it first."
+            )
+        untold = self._untold(conversation)
+        if not untold:
+            return
+        old = conversation.summary if summary.is_of(conversation) else None
+        telling = summary.telling(untold, old, self._layout)
+        reply = yield from self._answering.plainly(telling.prompt, summary.SAMPLING)
+        new = telling.extended(reply)
+        # what a person wrote meanwhile, here or in another terminal, stays
+        if new is None or self._store.conversation(session_id).summary != conversation.summary:
+            return
+        self._layout.check_summary(new.text, self._planned(conversation))
+        self._store.set_summary(session_id, new)
+        yield SummaryStored(session_id, new)
+
+    def set_summary(self, session_id: str, text: str) -> Summary | None:
+        """Keep a person's own words for what no longer fits; empty ones forget the summary.
+
+        Raises PhichatError when nothing was left out, or the text is too long.
+        """
+        conversation = self._store.conversation(session_id)
+        new = None
+        if text.strip():
+            planned = self._planned(conversation)
+            self._layout.check_summary(text, planned)
+            evicted = planned.plan.evicted
+            old = conversation.summary if summary.is_of(conversation) else None
+            if old is None and not evicted:
+                raise PhichatError(
+                    "Everything in this conversation is still seen: there is nothing to sum up."
+                )
+            new = Summary(text.strip(), old.upto if old else evicted[-1].id, edited=True)
+        self._store.set_summary(session_id, new)
+        return new
 
     # The model
 
@@ -238,99 +332,65 @@ class Engine:
             self._opened.close()
 
     @cached_property
-    def _vocabulary(self) -> Vocabulary:
-        return Vocabulary.from_folder(Path(self._core.facts().folder))
+    def _layout(self) -> Layout:
+        return Layout(self._core.facts(), lambda: self._core.facts().context)
 
-    def _sampling(self, sampling: Sampling | None) -> Sampling:
-        if sampling is not None:
-            return sampling
-        chosen = self._settings
-        return Sampling(
-            temperature=chosen.temperature,
-            top_p=chosen.top_p,
-            seed=chosen.seed,
-            max_new_tokens=chosen.max_new_tokens,
+    @cached_property
+    def _answering(self) -> Answering:
+        return Answering(self._store, self._core, self._layout, summaries=self._settings.summaries)
+
+    def _sampling(self, conversation: Conversation) -> Sampling:
+        return sampling_of(self._settings, conversation.parameters)
+
+    def _above(self, session_id: str | None, parent: str | Parent | None) -> Conversation:
+        """What a new message follows; without a session, an empty conversation."""
+        if session_id is not None:
+            return self._branch(session_id, parent)
+        now = datetime.now(UTC)
+        return Conversation("", "", now, now, system=self._settings.system)
+
+    def _planned(self, above: Conversation, draft: Draft | None = None) -> Planned:
+        chosen = self._sampling(above)
+        if draft is None:
+            return self._answering.plan(above, chosen, fresh=False)
+        asking = replace(above, turns=(*above.turns, as_turn(draft, above.turns)))
+        return self._answering.plan(asking, chosen, fresh=True)
+
+    def _untold(self, conversation: Conversation) -> tuple[Turn, ...]:
+        evicted = self._planned(conversation).plan.evicted
+        return summary.untold(evicted, conversation)
+
+    @staticmethod
+    def _is_elsewhere(conversation: Conversation) -> bool:
+        """Whether a person edited a summary of another branch: it is not written over."""
+        stored = conversation.summary
+        return stored is not None and stored.edited and not summary.is_of(conversation)
+
+    def _add_message(
+        self, session_id: str | None, draft: Draft, parent: str | Parent | None, drop_draft: bool
+    ) -> tuple[str, Turn]:
+        where = {} if isinstance(parent, Parent) else {"parent": parent}
+        return self._store.add_user_turn(
+            session_id,
+            draft,
+            model=self._layout.model,
+            system=self._settings.system if session_id is None else None,
+            drop_draft=drop_draft,
+            **where,
         )
 
-    def _slot(self, picture: Picture) -> Slot:
-        facts = self._core.facts()
-        return Slot(picture.pixels_sha256, facts.num_crops, self.picture_tokens(picture))
+    def _give_title(self, session_id: str, name: str, reply: Turn) -> None:
+        """A chat that began without words is called what the model said of its picture.
 
-    def _preview(self, turns: tuple[Turn, ...], system: str | None) -> PromptPreview:
-        # A stored turn of an interrupted session may lack its reply: the model sees what is there.
-        context, model = self._core.facts().context, self._core.facts().name
-        # another model's ids mean other words here: its replies are tokenized from their text
-        turns = tuple(
-            turn if turn.model == model else replace(turn, token_ids=None) for turn in turns
-        )
-        max_new = min(self._settings.max_new_tokens, context // 2)
-        frame = render((), self._vocabulary, self._slot, system=system).tokens
-        plan = window.plan(turns, context - max_new - frame, self._cost)
-        prompt = render(plan.kept, self._vocabulary, self._slot, system=system)
-        return PromptPreview(prompt, plan.kept, plan.left_out, context - max_new, max_new)
-
-    def _cost(self, turn: Turn) -> int:
-        """Positions that a turn adds: costs are additive, but for the BOS that render() sets.
-
-        Turns are values, so each is tokenized for its cost once, not on every send.
+        Until then it has the picture's ``name``; a title that a person gave
+        meanwhile stays. A chat that began with words is called by them from the
+        start (the store does that). The model is never asked for a title: that
+        would take the chat's place in the KV cache for a few words no better.
         """
-        if turn not in self._costs:
-            alone = render((turn,), self._vocabulary, self._slot, answer=False)
-            self._costs[turn] = alone.tokens - 1
-        return self._costs[turn]
-
-    def _check_fits(self, session_id: str | None, draft: Draft) -> None:
-        """Refuse what can't fit even alone, before anything is stored."""
-        preview = self.preview(session_id, draft)
-        excess = preview.prompt.tokens - preview.budget
-        if excess > 0:
-            pictures = f" and {len(draft.pictures)} pictures" if draft.pictures else ""
-            raise PhichatError(
-                f"This message{pictures} takes {excess} tokens more than the model can hold: "
-                "shorten it or attach fewer pictures.",
-                code="too_long",
-            )
-
-    def _answer(
-        self, session_id: str, user_turn: Turn, sampling: Sampling | None
-    ) -> Iterator[Event]:
-        """Stream the reply to a stored user turn; every way out leaves a finished reply."""
-        reply = self._store.start_reply(session_id, user_turn.id, model=self._core.facts().name)
-        growing = GrowingReply(self._store, reply, self._vocabulary)
-        try:
-            yield ReplyStarted(session_id, reply)
-            conversation = self._store.conversation(session_id, head=user_turn.id)
-            preview = self._preview(conversation.turns, conversation.system)
-            chosen = self._sampling(sampling)
-            room = self._core.facts().context - preview.prompt.tokens
-            chosen = replace(chosen, max_new_tokens=min(chosen.max_new_tokens, room))
-            by_pixels = {p.pixels_sha256: p.sha256 for p in conversation.pictures}
-
-            def pixels(pixels_sha256: str) -> Pixels:
-                return self._pixels(by_pixels[pixels_sha256])
-
-            for event in self._core.generate(preview.prompt, chosen, pixels):
-                if isinstance(event, CoreProgressed):
-                    yield event
-                elif isinstance(event, TokensGenerated):
-                    if text := growing.add(event.ids):
-                        yield ReplyGrew(text)
-                else:
-                    if text := growing.flush():
-                        yield ReplyGrew(text)
-                    yield ReplyEnded(session_id, growing.finish(event.finish_reason, event))
-        except PhichatError as error:
-            turn = growing.try_to_finish(FinishReason.ERROR)
-            yield ReplyFailed(session_id, error.code, str(error), turn)
-        finally:
-            # the front end went away in the middle (ctrl-C, a closed screen): keep the half reply
-            growing.try_to_finish(FinishReason.STOPPED)
-
-    def _pixels(self, sha256: str) -> Pixels:
-        from assistant import pictures
-
-        image = pictures.pixels(self._store.picture_data(sha256))
-        return Pixels(image.width, image.height, image.tobytes())
+        title = titles.from_reply(reply.text)
+        is_said = title and reply.finish_reason is FinishReason.STOP
+        if is_said and self._store.conversation(session_id).title == name:
+            self._store.rename(session_id, title)
 
 
 def open_engine(settings: Settings) -> Engine:
@@ -356,14 +416,3 @@ def open_engine(settings: Settings) -> Engine:
         log=settings.cache_dir / "worker.log",
     )
     return Engine(settings, open_store, core)
-
-
-def _as_turn(draft: Draft) -> Turn:
-    """A draft as the turn that it would become, for counting only."""
-    from datetime import UTC, datetime
-
-    pictures = tuple(
-        Picture(0, f.name, f.sha256, f.pixels_sha256, f.media_type, f.width, f.height)
-        for f in draft.pictures
-    )
-    return Turn("", None, Role.USER, draft.text, datetime.now(UTC), pictures)

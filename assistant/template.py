@@ -7,8 +7,9 @@ text is text, so what a user types never becomes a control token.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
+from assistant.context import Seen
 from assistant.conversation import Picture, Role, Turn
 from assistant.phi3v.vocabulary import Vocabulary
 from assistant.prompt import Prompt, Slot
@@ -19,6 +20,13 @@ _WHITESPACE = (
     "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
     "\u200a\u2028\u2029\u202f\u205f\u3000"
 )
+
+
+PICTURE_LEFT_OUT = "[picture {number} was left out]"
+"""What stands in the place of a picture that no longer fits."""
+
+SUMMARY = "This is what we said before, in short:\n{text}"
+"""The user message, ahead of the turns that are left, in place of those that no longer fit."""
 
 
 class _Writer:
@@ -58,38 +66,65 @@ class _Writer:
 
 
 def render(
-    turns: Iterable[Turn],
+    turns: Iterable[Turn | Seen],
     vocabulary: Vocabulary,
     slot_of: Callable[[Picture], Slot],
     *,
     system: str | None = None,
+    summary: str | None = None,
     answer: bool = True,
+    begun: Iterable[int] = (),
 ) -> Prompt:
     """Lay out ``turns`` (oldest first) for the model.
 
-    Pictures stand before the text of their turn, numbered by position. A
-    reply's stored ids are replayed as they were generated; a reply without ids
-    (written elsewhere) is tokenized from its text. With ``answer`` the prompt
-    ends where the model begins to speak.
+    Pictures stand before the text of their turn, numbered by position; a
+    marker is text in a picture's place and has no number. ``summary`` follows
+    the system message as a user message. A reply's stored ids are replayed as
+    they were generated; a reply without ids (written elsewhere) is tokenized
+    from its text. With ``answer`` the prompt ends where the model begins to
+    speak, or goes on after the ids of a ``begun`` reply.
     """
     writer = _Writer(vocabulary)
     if system:
         _message(writer, Role.SYSTEM, system)
-    for turn in turns:
-        if turn.role is Role.ASSISTANT:
-            _reply(writer, turn, vocabulary)
+    if summary:
+        _message(writer, Role.USER, SUMMARY.format(text=summary))
+    for one in turns:
+        seen = one if isinstance(one, Seen) else Seen(one)
+        if seen.turn.role is Role.ASSISTANT:
+            _reply(writer, seen.turn, vocabulary)
         else:
-            _message(writer, turn.role, turn.text, [slot_of(p) for p in turn.pictures])
+            _message(writer, seen.turn.role, seen.turn.text, _pictures(seen, slot_of))
     if answer:
         writer.control("<|assistant|>")
+        writer.ids(without_end(begun, vocabulary))
     return writer.finish()
 
 
-def _message(writer: _Writer, role: Role, text: str, slots: Iterable[Slot] = ()) -> None:
+def without_end(ids: Iterable[int], vocabulary: Vocabulary) -> list[int]:
+    """A reply's ids without the token that ended it."""
+    kept = list(ids)
+    while kept and kept[-1] in vocabulary.stop_ids:
+        kept.pop()
+    return kept
+
+
+def _pictures(seen: Seen, slot_of: Callable[[Picture], Slot]) -> Iterator[Slot | str]:
+    for position, picture in enumerate(seen.turn.pictures):
+        if position in seen.without:
+            yield PICTURE_LEFT_OUT.format(number=picture.number)
+        else:
+            yield slot_of(picture)
+
+
+def _message(writer: _Writer, role: Role, text: str, pictures: Iterable[Slot | str] = ()) -> None:
     writer.control(f"<|{role}|>")
     writer.text("\n")
-    for slot in slots:
-        writer.slot(slot)
+    for picture in pictures:
+        if isinstance(picture, Slot):
+            writer.slot(picture)
+        else:
+            writer.text(picture)
         writer.text("\n")
     writer.text(text)
     writer.control("<|end|>")
@@ -101,9 +136,6 @@ def _reply(writer: _Writer, turn: Turn, vocabulary: Vocabulary) -> None:
     if turn.token_ids is None:
         writer.text(turn.text.lstrip(_WHITESPACE))
     else:
-        ids = list(turn.token_ids)
-        while ids and ids[-1] in vocabulary.stop_ids:
-            ids.pop()
-        writer.ids(ids)
+        writer.ids(without_end(turn.token_ids, vocabulary))
     writer.control("<|end|>")
     writer.text("\n")

@@ -20,6 +20,7 @@ from assistant.conversation import (
     TurnKind,
     Usage,
 )
+from assistant.errors import StorageError
 from storage import drafting, reading, writers
 from storage.attaching import attach
 from storage.ids import SESSION_LENGTH, TURN_LENGTH, new_id, one_line, storable
@@ -84,6 +85,17 @@ def start_reply(
     row = _add_turn(db, session, question, Role.ASSISTANT, "")
     row.model = session.model
     row.parameters = None if parameters is None else asdict(parameters)
+    db.flush()
+    return reading.turn(db, row)
+
+
+def reopen_reply(db: Session, turn_id: str) -> Turn:
+    """Let a reply that has ended grow on, written by this process."""
+    row = reading.turn_row(db, turn_id)
+    if row.role != Role.ASSISTANT.value or row.finish_reason in (None, FinishReason.STOP.value):
+        raise StorageError("This reply can't go on: it is complete, or still being written.")
+    row.finish_reason = None
+    row.writer = writers.this_process()
     db.flush()
     return reading.turn(db, row)
 

@@ -16,6 +16,7 @@ from assistant.core import Slot
 from assistant.engine import Engine
 from assistant.errors import ModelError, PhichatError, PictureError
 from assistant.events import (
+    ContextPlanned,
     Event,
     Progressed,
     ReplyEnded,
@@ -63,7 +64,7 @@ def test_one_turn_as_the_events_see_it(make: MakeEngine) -> None:
     engine, _ = make(["A stop sign."])
     events = send(engine, None, "What is it?", picture("red"))
     kinds = [type(event) for event in events]
-    assert kinds[:3] == [UserTurnStored, ReplyStarted, Progressed]
+    assert kinds[:4] == [UserTurnStored, ReplyStarted, ContextPlanned, Progressed]
     assert kinds[-1] is ReplyEnded
     assert "".join(e.text for e in events if isinstance(e, ReplyGrew)) == "A stop sign."
     ended = events[-1]
@@ -184,7 +185,7 @@ def test_old_turns_leave_the_window_but_not_the_session(make: MakeEngine) -> Non
     assert all(prompt.tokens + 50 <= 700 for prompt in core.prompts)
     assert core.prompts[-1].slots == ()
     preview = engine.preview(stored.session_id)
-    assert preview.left_out[0].text == "the first of all"
+    assert preview.context.left_out[0].turn.text == "the first of all"
     assert len(engine.conversation(stored.session_id).turns) == 26
 
 

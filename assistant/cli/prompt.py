@@ -13,10 +13,19 @@ from assistant.cli.common import (
     print_json,
     told_plainly,
 )
+from assistant.context import ChosenBy, ContextReport, LeftOut, PictureCost, Why
 from assistant.conversation import Draft
-from assistant.core import Prompt, Slot
-from assistant.phi3v.geometry import crop_grid
+from assistant.engine import Engine
+from assistant.layout import PromptPreview
 from assistant.plain_text import one_line
+from assistant.prompt import Prompt, Slot
+
+_WHY = {Why.NO_ROOM: "no room", Why.EXCLUDED: "taken out by you"}
+_CHOSEN_BY = {
+    ChosenBy.DEFAULT: "",
+    ChosenBy.STORED: ", as chosen before",
+    ChosenBy.ROOM: ", fewer than usual to leave room",
+}
 
 
 @click.command("prompt")
@@ -29,68 +38,113 @@ from assistant.plain_text import one_line
 def show_prompt(
     images: tuple[str, ...], session: str | None, model: str | None, as_json: bool, text: str
 ) -> None:
-    """What the model would see: token ids, picture slots, budget. Nothing is stored."""
+    """What the model would see: token ids, picture slots, budget. Nothing is stored.
+
+    With --session and neither PROMPT nor pictures: the session as it stands.
+    """
     with opened_engine(model=model) as (engine, _):
         session_id = None if session is None else engine.find_session(session)
-        draft = Draft(text, tuple(open_picture(engine, source) for source in images))
-        preview = engine.preview(session_id, draft)
-        facts = engine.facts()
-        ids, slots = _ids_with_slots(preview.prompt)
-        shown = [p for turn in preview.kept for p in turn.pictures]
-        pictures = []
-        first_new = 1 + max((p.number for p in shown), default=0)
-        for index, (picture, slot) in enumerate(zip(shown, slots, strict=True), 1):
-            grid = crop_grid(picture.width, picture.height, facts.num_crops)
-            number = picture.number
-            if not number:  # not stored yet: the numbers it would get
-                number, first_new = first_new, first_new + 1
-            pictures.append(
-                {
-                    "number": number,
-                    "slot": index,
-                    "name": picture.name,
-                    "sha256": picture.sha256,
-                    "width": picture.width,
-                    "height": picture.height,
-                    "crops": [grid.rows, grid.columns],
-                    "tokens": slot.tokens,
-                }
-            )
-        result = {
-            "model": facts.name,
-            "ids": ids,
-            "pictures": pictures,
-            "prompt_tokens": preview.prompt.tokens,
-            "limit": facts.context,
-            "max_new_tokens": preview.max_new_tokens,
-            "left_out": [
-                {"turn": turn.id, "why": "the oldest turns no longer fit"}
-                for turn in preview.left_out
-            ],
-        }
+        preview = engine.preview(session_id, _draft(engine, session_id, images, text))
         if as_json:
-            print_json(result)
-            return
-        for picture_json in pictures:
-            click.echo(
-                f"picture {picture_json['number']}  {one_line(str(picture_json['name']))}  "
-                f"{picture_json['width']}x{picture_json['height']}  {picture_json['tokens']} tokens"
-            )
-        click.echo(" ".join(str(i) if isinstance(i, int) else f"[{i[0]} x {i[1]}]" for i in ids))
-        click.echo(
-            f"{preview.prompt.tokens} of {facts.context} tokens, "
-            f"{preview.max_new_tokens} kept for the reply, {len(preview.left_out)} turns left out"
-        )
+            print_json(_as_json(engine.facts().name, preview))
+        else:
+            _show(preview)
 
 
-def _ids_with_slots(prompt: Prompt) -> tuple[list[int | list[int]], list[Slot]]:
+def _draft(
+    engine: Engine, session_id: str | None, images: tuple[str, ...], text: str
+) -> Draft | None:
+    if session_id is not None and not images and not text:
+        return None
+    return Draft(text, tuple(open_picture(engine, source) for source in images))
+
+
+def _as_json(model: str, preview: PromptPreview) -> dict[str, object]:
+    context = preview.context
+    return {
+        "model": model,
+        "ids": _ids(preview.prompt),
+        "pictures": [
+            {
+                "number": one.picture.number,
+                "slot": one.slot,
+                "name": one.picture.name,
+                "sha256": one.picture.sha256,
+                "width": one.picture.width,
+                "height": one.picture.height,
+                "crops": list(one.crops),
+                "num_crops": one.num_crops,
+                "chosen_by": one.chosen_by,
+                "tokens": one.tokens,
+            }
+            for one in context.pictures
+        ],
+        "prompt_tokens": context.used,
+        "picture_tokens": context.picture_tokens,
+        "system_tokens": context.system_tokens,
+        "summary_tokens": context.summary_tokens,
+        "limit": context.limit,
+        "budget": context.budget,
+        "max_new_tokens": context.max_new_tokens,
+        "until_eviction": context.until_eviction,
+        "left_out": [
+            {
+                "turn": one.turn.id,
+                "picture": one.picture.number if one.picture else None,
+                "why": one.why,
+                "tokens": one.tokens,
+            }
+            for one in context.left_out
+        ],
+    }
+
+
+def _ids(prompt: Prompt) -> list[int | list[int]]:
     """Ids with each picture as [-slot, tokens], as the contract has it."""
     ids: list[int | list[int]] = []
-    slots: list[Slot] = []
+    slots = 0
     for part in prompt.parts:
         if isinstance(part, Slot):
-            slots.append(part)
-            ids.append([-len(slots), part.tokens])
+            slots += 1
+            ids.append([-slots, part.tokens])
         else:
             ids.extend(part)
-    return ids, slots
+    return ids
+
+
+def _show(preview: PromptPreview) -> None:
+    context = preview.context
+    for picture in context.pictures:
+        click.echo(_picture_line(picture))
+    ids = _ids(preview.prompt)
+    click.echo(" ".join(str(i) if isinstance(i, int) else f"[{i[0]} x {i[1]}]" for i in ids))
+    for one in context.left_out:
+        click.echo(_left_out_line(one))
+    click.echo(_budget_line(context))
+
+
+def _picture_line(one: PictureCost) -> str:
+    rows, columns = one.crops
+    return (
+        f"picture {one.picture.number}  {one_line(one.picture.name)}  "
+        f"{one.picture.width}x{one.picture.height}  {rows}x{columns} crops "
+        f"(at most {one.num_crops}{_CHOSEN_BY[one.chosen_by]})  {one.tokens} tokens"
+    )
+
+
+def _left_out_line(one: LeftOut) -> str:
+    what = f"turn {one.turn.id}"
+    if one.picture is not None:
+        what = f"picture {one.picture.number} of {what}"
+    said = one_line(one.turn.text, 40)
+    return f"left out  {what}  {one.turn.role}  {one.tokens} tokens  ({_WHY[one.why]})  {said}"
+
+
+def _budget_line(context: ContextReport) -> str:
+    turns = sum(one.picture is None for one in context.left_out)
+    pictures = len(context.left_out) - turns
+    return (
+        f"{context.used} of {context.limit} tokens, {context.max_new_tokens} kept for the reply, "
+        f"{context.until_eviction} until something is left out; "
+        f"{turns} turns and {pictures} pictures left out"
+    )

@@ -81,7 +81,7 @@ def delete_session(session: str, yes: bool) -> None:
         title = one_line(engine.conversation(session_id).title, 60)
         if not yes:
             click.confirm(f"Delete “{title}” for good?", abort=True, err=True)
-        engine.delete(session_id)
+        engine.delete(session_id, for_good=True)
 
 
 def _conversation_json(conversation: Conversation, turns: tuple[Turn, ...]) -> dict[str, object]:

@@ -158,7 +158,7 @@ class SessionScreen(EngineScreen):
         if await self.app.push_screen_wait(ConfirmScreen(question, "Delete it")):
 
             def delete() -> Message:
-                self._engine.delete(session_id)
+                self._engine.delete(session_id, for_good=True)
                 return messages.SessionDeleted(session_id)
 
             self.in_thread(delete)

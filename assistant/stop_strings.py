@@ -1,0 +1,38 @@
+"""Texts that end a reply, found wherever the borders between tokens fall."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class StopStrings:
+    """Watches a growing text for the first of several strings.
+
+    What may still turn out to be the beginning of one is held back.
+    """
+
+    def __init__(self, strings: Iterable[str]) -> None:
+        self._strings = tuple(filter(None, strings))
+        self._held = ""
+
+    def feed(self, text: str) -> tuple[str, bool]:
+        """The text that is certain to be shown, and whether a string was found after it."""
+        text = self._held + text
+        found = [at for one in self._strings if (at := text.find(one)) >= 0]
+        if found:
+            self._held = ""
+            return text[: min(found)], True
+        shown = len(text) - max((_overlap(text, one) for one in self._strings), default=0)
+        self._held = text[shown:]
+        return text[:shown], False
+
+    def flush(self) -> str:
+        """What was held back and turned out to be nothing."""
+        held, self._held = self._held, ""
+        return held
+
+
+def _overlap(text: str, string: str) -> int:
+    """The length of the longest end of ``text`` that ``string`` begins with."""
+    longest = min(len(text), len(string) - 1)
+    return next((n for n in range(longest, 0, -1) if text.endswith(string[:n])), 0)
