@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from assistant import settings as settings_room
 from assistant.engine import Engine
-from storage import Store, writing
+from storage import Store
 from tests.byte_tokenizer import write_tokenizer
 from tests.tui.desk import Clock, Desk, StagedCore
 from tui.widgets.prompt_area import PromptArea
@@ -49,7 +50,9 @@ def make_desk(
 ) -> Iterator[MakeDesk]:
     desks: list[Desk] = []
     clock = Clock()
-    monkeypatch.setattr(writing, "_now", clock)
+    for name, module in list(sys.modules.items()):
+        if name.startswith("storage.") and hasattr(module, "utc_now"):
+            monkeypatch.setattr(module, "utc_now", clock)
 
     def make(**options: object) -> Desk:
         core = StagedCore(byte_folder, **options)  # type: ignore[arg-type]

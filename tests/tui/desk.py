@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from PIL import Image, ImageDraw
+from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from assistant import pictures, settings as settings_room
@@ -30,10 +31,12 @@ from storage import Store
 from tests.scripted_core import ScriptedCore
 from tui.app import PhichatApp
 from tui.screens.chat import ChatScreen
+from tui.themes import fallback_variables
 from tui.widgets.chat_pane import ChatPane
 from tui.widgets.chat_view import ChatView
 from tui.widgets.composer import Composer
 from tui.widgets.prompt_area import PromptArea
+from tui.widgets.reply_text import ReplyText
 from tui.widgets.status_line import StatusLine
 
 NOON = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
@@ -193,6 +196,20 @@ class Desk:
         path = self.folder / name
         path.write_bytes(data if data is not None else png())
         return path
+
+
+class Sheet(App[None]):
+    """One reply and nothing else."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__()
+        self.text = text
+
+    def compose(self) -> ComposeResult:
+        yield ReplyText(self.text)
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return fallback_variables(dark=True)
 
 
 # Looking at the screen

@@ -7,12 +7,9 @@ import inspect
 import pkgutil
 import random
 import re
-from typing import Any
 
 import pytest
 from textual import events
-from textual.app import App, ComposeResult
-from textual.widgets import Markdown
 
 import tui
 from tests.tui.desk import (
@@ -20,6 +17,7 @@ from tests.tui.desk import (
     WIDE,
     Desk,
     Gate,
+    Sheet,
     chat,
     idle,
     screen,
@@ -84,7 +82,7 @@ async def test_a_click_on_a_block_that_just_went_is_harmless(
         monkeypatch.delattr(GuardedScreen, "get_widget_and_offset_at")
     async with desk.app(session).run_test(size=NARROW) as pilot:
         await sees(pilot, "of two blocks")
-        block = chat(pilot).query_one(Markdown).children[-1]
+        block = chat(pilot).query_one(ReplyText)
         x, y = block.region.offset
         with pilot.app.batch_update():  # the compositor keeps the old map for one frame
             await block.remove()
@@ -119,32 +117,20 @@ async def test_notices_are_not_markup(desk: Desk) -> None:
         await sees(pilot, "There is no file [/x.png] here[/]")
 
 
-class Sheet(App[None]):
-    """One reply and nothing else."""
-
-    def __init__(self, text: str = "") -> None:
-        super().__init__()
-        self.text = text
-
-    def compose(self) -> ComposeResult:
-        yield ReplyText(self.text)
-
-
-async def drawn(text: str, *pieces: str) -> tuple[list[str], list[str]]:
+async def drawn(text: str, *pieces: str) -> list[str]:
     async with Sheet(text).run_test(size=(60, 80)) as pilot:
         reply = pilot.app.query_one(ReplyText)
         for piece in pieces:
-            await reply.grow(piece)
+            reply.grow(piece)
         if pieces:
-            await reply.finish()
+            reply.finish()
         await until(pilot, lambda: True)
-        sources = [markdown.source for markdown in reply.query(Markdown)]
-        # how many blank lines lie between two blocks is a matter of the style sheet
-        return [line for line in shown(pilot).splitlines() if line.strip()], sources
+        return shown(pilot).splitlines()
 
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_a_stream_cut_anywhere_draws_what_the_whole_text_draws(seed: int) -> None:
+    """Textual's Markdown corrupts fences, lists and tables that it was given in parts."""
     rng = random.Random(seed)
     pieces = []
     rest = MIXED
@@ -152,36 +138,7 @@ async def test_a_stream_cut_anywhere_draws_what_the_whole_text_draws(seed: int) 
         size = rng.choice((1, 2, 3, 8, 40))
         pieces.append(rest[:size])
         rest = rest[size:]
-    whole, _ = await drawn(MIXED)
-    streamed, sources = await drawn("", *pieces)
-    assert streamed == whole
-    assert "".join(sources).split() == MIXED.split()
-
-
-async def test_no_markdown_starts_from_a_partial_text_and_grows(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    begun_with: list[str] = []
-    append: Any = Markdown.append
-
-    def spy(self: Markdown, fragment: str) -> object:
-        if not self.source:
-            begun_with.append(self.source)
-        return append(self, fragment)
-
-    monkeypatch.setattr(Markdown, "append", spy)
-    monkeypatch.setattr(Markdown, "update", _only_whole(Markdown.update))
-    await drawn("", *MIXED)
-    assert begun_with
-    assert set(begun_with) == {""}
-
-
-def _only_whole(update: Any) -> Any:
-    def checked(self: Markdown, text: str) -> object:
-        assert text in ("", MIXED), "a Markdown was given a partial text"
-        return update(self, text)
-
-    return checked
+    assert await drawn("", *pieces) == await drawn(MIXED)
 
 
 @pytest.mark.parametrize("name", ["phichat-paper", "nord", "textual-light", "ansi-dark"])

@@ -9,60 +9,17 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings, strategies as st
 from PIL import Image
 
 from assistant.events import Progressed, ReplyGrew, Stage
 from tests.tui.desk import NOON, png
 from tui import halfcell
-from tui.blocks import closed_length, new_parser
 from tui.commands import split_slash
 from tui.completion import complete_name, complete_path
 from tui.feed import BASE_INTERVAL, LONGEST_INTERVAL, Feed, TurnOver, next_interval
 from tui.prompt_history import PromptHistory
 from tui.running import progress_words
 from tui.text import ago, counted, file_size, model_name, short_count
-
-
-@pytest.mark.parametrize(
-    ("text", "closed"),
-    [
-        ("", ""),
-        ("half a line", ""),
-        ("a paragraph\n", ""),
-        ("a paragraph\n\n", "a paragraph\n\n"),
-        ("a paragraph\n\n- item\n\n", "a paragraph\n\n"),
-        ("1. one\n\n2", ""),
-        ("1. one\n\n2. two\n\nthen\n", "1. one\n\n2. two\n\n"),
-        ("```\ncode\n\n", ""),
-        ("```\ncode\n```\n", "```\ncode\n```\n"),
-        ("````\n```\n", ""),
-        ("```\n", ""),
-        ("| a |\n|---|\n| 1 |\n", ""),
-        ("| a |\n|---|\n| 1 |\n\n", "| a |\n|---|\n| 1 |\n\n"),
-        ("title\n===\nmore\n", "title\n===\n"),
-        ("\n\n", "\n\n"),
-    ],
-)
-def test_closed_blocks(text: str, closed: str) -> None:
-    assert text[: closed_length(text)] == closed
-
-
-LINE = st.sampled_from(
-    ["- a", "  b", "1. c", "2. d", "", "", "```", "text", "# h", "> q", "| a |", "|---|", "===",
-     "    code", "***", "<div>", "~~~", "* x", "\tz"]
-)  # fmt: skip
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(LINE, max_size=12), st.lists(LINE, max_size=6))
-def test_what_is_closed_never_changes(before: list[str], after: list[str]) -> None:
-    text = "\n".join(before) + "\n"
-    cut = closed_length(text)
-    whole = text + "\n".join(after)
-    parse = new_parser().parse
-    apart = [t.type for t in parse(whole[:cut])] + [t.type for t in parse(whole[cut:])]
-    assert apart == [t.type for t in parse(whole)]
 
 
 def test_the_feed_joins_text_and_keeps_the_last_progress() -> None:

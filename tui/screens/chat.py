@@ -12,7 +12,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 from textual.message import Message
-from textual.widgets import Markdown
 
 from assistant.conversation import Role
 from assistant.errors import PhichatError
@@ -27,6 +26,7 @@ from tui.turn_runner import TurnRunner
 from tui.widgets.chat_header import ChatHeader
 from tui.widgets.chat_pane import ChatPane
 from tui.widgets.composer import Composer
+from tui.widgets.reply_text import ReplyText
 from tui.widgets.session_list import SessionList, SessionOptions
 from tui.widgets.status_line import StatusLine
 
@@ -204,10 +204,10 @@ class ChatScreen(SessionScreen):
         if self.turns.running is not None:
             self._engine.stop()
 
-    @on(Markdown.LinkClicked)
-    def _tell_address(self, event: Markdown.LinkClicked) -> None:
+    @on(ReplyText.LinkClicked)
+    def _tell_address(self, event: ReplyText.LinkClicked) -> None:
         """The model wrote the link: show where it leads, open nothing."""
-        self.tell(event.href)
+        self.tell(event.address)
 
     # Keys and commands
 

@@ -73,7 +73,7 @@ class ChatPane(Container):
         await self.chat.show(self._turns, answering=running is not None)
         if running is not None and reply is not None:
             self._live = await self.chat.add_live_reply(reply)
-            await self._live.grow("".join(running.text))
+            self._live.grow("".join(running.text))
 
     async def apply(self, event: Event, running: RunningTurn) -> None:
         """Show what happened."""
@@ -91,11 +91,11 @@ class ChatPane(Container):
                     self._live.show_progress(progress_words(event))
             case ReplyGrew(text=text):
                 if self._live is not None:
-                    await self._live.grow(text)
+                    self._live.grow(text)
             case ReplyEnded(turn=turn):
                 self._turns.append(turn)
                 if self._live is not None:
-                    await self._live.end(turn)
+                    self._live.end(turn)
                 self._live = None
             case ReplyFailed(message=message, turn=partial):
                 await self.fail(message, partial)
@@ -105,7 +105,7 @@ class ChatPane(Container):
         live, self._live = self._live, None
         if live is not None:
             self._turns.append(partial or live.turn)
-            await live.fail(partial, message)
+            live.fail(partial, message)
         else:
             await self.chat.add_failure(message)
 

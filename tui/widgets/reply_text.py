@@ -1,91 +1,113 @@
-"""The text of a reply: settled blocks as Markdown, the block still open as cheap text."""
+"""The text of a reply: one widget, whether the text is complete or still growing."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-from textual.app import ComposeResult
-from textual.containers import Vertical
+from rich.segment import Segment
 from textual.content import Content
-from textual.widgets import Static
+from textual.geometry import Size
+from textual.message import Message
+from textual.selection import Selection
+from textual.strip import Strip
+from textual.style import Style
+from textual.widget import Widget
 
 from assistant.plain_text import PlainStream, plain
-from tui.blocks import closed_length, new_parser
-
-if TYPE_CHECKING:
-    from textual.widgets import Markdown
-
-HEAVY_BLOCK = 1500
-"""Appending to a Markdown rebuilds its last block; after a longer one a new widget starts."""
+from tui.markdown.document import Document
+from tui.markdown.lines import Line
 
 
-class ReplyText(Vertical):
-    """Grows with a stream, or shows a text that is complete.
+class ReplyText(Widget):
+    """Draws Markdown row by row; only the rows in sight are ever made."""
 
-    A Markdown widget that was started from a partial text and then appended to
-    corrupts fences, lists and tables: here every widget starts from "" or gets
-    its whole text at once, and only closed blocks ever reach one.
-    """
+    @dataclass
+    class LinkClicked(Message):
+        """A link was clicked; nothing was opened."""
+
+        address: str
 
     def __init__(self, text: str = "") -> None:
         """Show ``text``, which must be complete; leave it out to stream with :meth:`grow`."""
-        super().__init__()
-        self._complete = plain(text)
-        self._open = ""
+        super().__init__(classes=None if text else "-empty")
+        self._document = Document()
         self._stream = PlainStream()
-        self._growing: Markdown | None = None
-        self._last_settled = 0
+        if text:
+            self._document.grow(plain(text))
+            self._document.finish()
 
-    def compose(self) -> ComposeResult:
-        """The complete text, or room for the open block."""
-        if self._complete:
-            yield self._markdown(self._complete)
-        else:
-            tail = Static(classes="open-block", markup=False)
-            tail.display = False
-            yield tail
+    @property
+    def document(self) -> Document:
+        """The blocks of the text."""
+        return self._document
 
-    async def grow(self, piece: str) -> None:
+    def grow(self, piece: str) -> None:
         """Add what the model wrote since the last call."""
-        await self._grow(self._stream.feed(piece))
+        if text := self._stream.feed(piece):
+            before = self._document.height(self.size.width)
+            self._document.grow(text)
+            self._show_change(before)
 
-    async def finish(self) -> None:
+    def finish(self) -> None:
         """Settle what is still open: the reply is over."""
-        await self._grow(self._stream.finish())
-        rest, self._open = self._open, ""
-        if rest.strip():
-            await self._settle(rest)
-        self._show_open()
+        before = self._document.height(self.size.width)
+        self._document.grow(self._stream.finish())
+        self._document.finish()
+        self._show_change(before)
 
-    async def _grow(self, text: str) -> None:
-        if not text:
-            return
-        self._open += text
-        if "\n" in text and (length := closed_length(self._open)):
-            closed, self._open = self._open[:length], self._open[length:]
-            if closed.strip():
-                await self._settle(closed)
-        self._show_open()
+    def _show_change(self, height: int) -> None:
+        self.remove_class("-empty")
+        # A table's columns or a fence's colours may change far above the last row.
+        self.refresh(layout=self._document.height(self.size.width) != height)
 
-    async def _settle(self, closed: str) -> None:
-        if self._growing is None or self._last_settled > HEAVY_BLOCK or len(closed) > HEAVY_BLOCK:
-            self._growing = self._markdown("")
-            await self.mount(self._growing, before=self.query_one(".open-block"))
-        await self._growing.append(closed)
-        self._last_settled = len(closed)
+    def get_content_width(self, container: Size, viewport: Size) -> int:
+        """As wide as there is room."""
+        return container.width
 
-    def _show_open(self) -> None:
-        tail = self.query_one(".open-block", Static)
-        shown = self._open.strip("\n")
-        code = shown.lstrip().startswith(("```", "~~~"))
-        if code:  # the fence line is no part of the code
-            shown = shown.partition("\n")[2]
-        tail.set_class(code, "code")
-        tail.display = bool(shown)
-        tail.update(Content(shown))
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """The rows at this width."""
+        return self._document.height(width)
 
-    def _markdown(self, text: str) -> Markdown:
-        # late: the Markdown parser costs a tenth of what the first screen may take
-        from textual.widgets import Markdown
+    def render_line(self, y: int) -> Strip:
+        """One row; its cells know where in the text they are, for selections."""
+        width, base = self.size.width, self.visual_style
+        line = self._document.line(width, y)
+        if line is None:
+            return Strip.blank(width, base.rich_style).apply_offsets(0, y)
+        content = self._selected(line, y)
+        segments = [
+            Segment(text, style.rich_style)
+            for text, style in content.render(base, end="", parse_style=Style.parse)
+        ]
+        strip = Strip(segments, content.cell_length)
+        return strip.apply_offsets(0, y).adjust_cell_length(width, base.rich_style)
 
-        return Markdown(text, parser_factory=new_parser, open_links=False)
+    def _selected(self, line: Line, y: int) -> Content:
+        selection = self.text_selection
+        span = selection.get_span(y) if selection is not None else None
+        if span is None:
+            return line.content
+        start, end = span
+        style = self.screen.get_visual_style("screen--selection")
+        return line.content.stylize(style, start, len(line.content) if end == -1 else end)
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """The selected text as it was written: without the breaks and indents of this window."""
+        width = self.size.width
+        pieces: list[str] = []
+        for y in range(self._document.height(width)):
+            if (span := selection.get_span(y)) is None:
+                continue
+            line = self._document.line(width, y) or Line(Content(""))
+            start, end = span
+            text = line.content.plain[max(start, line.lead) : None if end == -1 else end]
+            pieces += [line.joint if pieces else "", text.rstrip()]
+        return "".join(pieces), "\n"
+
+    def selection_updated(self, selection: Selection | None) -> None:
+        """Draw the selection."""
+        self.refresh()
+
+    def action_link(self, address: str) -> None:
+        """A link was clicked."""
+        self.post_message(self.LinkClicked(address))

@@ -47,28 +47,28 @@ class ReplyTurn(Vertical):
             line.display = bool(note.plain)
             yield line
 
-    async def grow(self, text: str) -> None:
+    def grow(self, text: str) -> None:
         """Add text to the growing reply."""
         self._show_note(Content(""))
-        await self.query_one(ReplyText).grow(text)
+        self.query_one(ReplyText).grow(text)
 
     def show_progress(self, words: str) -> None:
         """Say what the model is doing before it writes."""
         if self.live:
             self._show_note(Content.styled(one_line(words), "italic $phi-quiet"))
 
-    async def end(self, turn: Turn) -> None:
+    def end(self, turn: Turn) -> None:
         """The reply is over and stored as ``turn``."""
-        await self.query_one(ReplyText).finish()
+        self.query_one(ReplyText).finish()
         self.turn = turn
         self.live = False
         self.remove_class("live")
         self.query_one(".speaker", Static).update(self._speaker())
         self._show_note(self._note())
 
-    async def fail(self, turn: Turn | None, message: str) -> None:
+    def fail(self, turn: Turn | None, message: str) -> None:
         """The reply ended in an error; what was written stays."""
-        await self.end(turn or self.turn)
+        self.end(turn or self.turn)
         self.show_failure(message)
 
     def show_failure(self, message: str) -> None:
@@ -91,5 +91,6 @@ class ReplyTurn(Vertical):
 
     def _show_note(self, words: Content) -> None:
         note = self.query_one(".note", Static)
-        note.update(words)
-        note.display = bool(words.plain)
+        if note.content != words:  # it is told so with every word of the reply
+            note.update(words)
+            note.display = bool(words.plain)
