@@ -53,8 +53,28 @@ def test_the_defaults_are_those_of_the_manual(home: dict[str, str], tmp_path: Pa
         seed=None,
         num_crops=None,
         context=None,
+        shared_worker=True,
+        keep_alive=300,
         system=None,
     )
+
+
+@pytest.mark.parametrize(
+    ("given", "value"), [("0", False), ("false", False), ("1", True), (" True ", True)]
+)
+def test_yes_and_no_from_the_environment(given: str, value: bool, home: dict[str, str]) -> None:
+    assert load(environ=home | {"PHICHAT_SHARED_WORKER": given}).shared_worker is value
+
+
+@pytest.mark.parametrize("given", ["2", "maybe", 1, None])
+def test_neither_yes_nor_no_is_refused(given: object, home: dict[str, str]) -> None:
+    if given is None:
+        configure(home, "shared_worker = 1\n")
+        with pytest.raises(SettingsError, match=r"shared_worker must be true or false, not 1 \("):
+            load(environ=home)
+    else:
+        with pytest.raises(SettingsError, match="shared_worker must be true or false"):
+            load({"shared_worker": given}, environ=home)
 
 
 def test_the_database_is_in_the_data_folder_unless_it_is_named(home: dict[str, str]) -> None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assistant.core.wire import Channel
+from assistant.core.wire import Channel, Header
 
 if TYPE_CHECKING:
     from assistant.core.rendezvous import Listening, Rendezvous
@@ -23,22 +23,23 @@ _LOG_SIZE = 1 << 20
 
 def launch(
     spec: Mapping[str, object],
-    token: str,
     *,
     log: Path | None = None,
     note: str = "",
-    place: Rendezvous | None = None,
-    listening: Listening | None = None,
+    shared: tuple[Rendezvous, Listening] | None = None,
 ) -> tuple[Channel, subprocess.Popen[bytes]]:
     """Start a worker for ``spec``; it is told over the returned channel, its first client's.
 
-    With ``listening`` it serves others too and outlives this process; without,
-    it ends when the channel does. ``note`` goes to the log. Raises OSError.
+    With ``shared`` it serves others too and outlives this process; without,
+    it ends when the channel does and asks for no token. ``note`` goes to the log. Raises OSError.
     """
     ours, theirs = socket.socketpair()
     channel = Channel(ours)
     inherited = [theirs.fileno()]
-    if listening is not None:
+    order: Header = {"op": "serve", "spec": spec, "token": "", "place": None}
+    if shared is not None:
+        place, listening = shared
+        order |= {"token": listening.token, "place": [str(place.folder), place.name]}
         inherited.append(listening.socket.fileno())
     output = _open_log(log, note)
     try:
@@ -61,11 +62,8 @@ def launch(
         theirs.close()
         if output != subprocess.DEVNULL:
             os.close(output)
-    socket_file = None
-    if place is not None and listening is not None:
-        socket_file = [str(place.folder), place.name, *listening.identity]
     with suppress(OSError):  # it died already: the listener hears of it
-        channel.send({"op": "serve", "spec": spec, "token": token, "socket": socket_file})
+        channel.send(order)
     return channel, process
 
 

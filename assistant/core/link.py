@@ -117,7 +117,7 @@ class WorkerLink:
             except (OSError, ImportError) as error:  # ImportError: a system without fcntl
                 why += f", because {getattr(error, 'strerror', None) or error}"
         if opened is None:
-            channel, process = launch(self._spec, "", log=self._log, note=why)
+            channel, process = launch(self._spec, log=self._log, note=why)
             opened = channel, process, ""
         channel, owned, token = opened
         with self._state:
@@ -144,11 +144,9 @@ class WorkerLink:
                     with listening.socket:
                         channel, process = launch(
                             self._spec,
-                            listening.token,
                             log=self._log,
                             note=f"{place.name}, a shared worker",
-                            place=place,
-                            listening=listening,
+                            shared=(place, listening),
                         )
                     # it outlives us, but while we live someone must note its end
                     threading.Thread(target=process.wait, daemon=True).start()

@@ -33,17 +33,16 @@ _LOCK_WAIT_S = 15.0
 
 _CONNECT_WAIT_S = 5.0
 
-Identity = tuple[int, int]
-"""Device and inode of a socket file: tells it from another of the same name."""
-
 
 @dataclass(frozen=True, slots=True)
 class Listening:
-    """A socket that waits for clients, and the token that they must show."""
+    """A socket that waits for clients, and the token that they must show.
+
+    The token also tells this worker's place from the next one's: inodes are used again.
+    """
 
     socket: socket.socket
     token: str
-    identity: Identity
 
 
 class Rendezvous:
@@ -57,6 +56,8 @@ class Rendezvous:
 
     def connect(self) -> tuple[socket.socket, str] | None:
         """A connection and the token to show; None when nobody listens."""
+        if not self.folder.is_dir():
+            return None
         with _opened(self.folder) as folder:
             connection = socket.socket(socket.AF_UNIX)
             connection.settimeout(_CONNECT_WAIT_S)
@@ -86,16 +87,16 @@ class Rendezvous:
             try:
                 listener.bind(self._address(folder))
                 os.chmod(self.name + SUFFIX, 0o600, dir_fd=folder)
-                found = os.stat(self.name + SUFFIX, dir_fd=folder, follow_symlinks=False)
                 listener.listen(128)
             except BaseException:
                 listener.close()
                 raise
-            return Listening(listener, token, (found.st_dev, found.st_ino))
+            return Listening(listener, token)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Be the only one who starts or removes workers here. Raises TimeoutError."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _opened(self.folder) as folder:
             lock = os.open("lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=folder)
             try:
@@ -112,20 +113,21 @@ class Rendezvous:
             finally:
                 os.close(lock)
 
-    def holds(self, identity: Identity) -> bool:
-        """Whether the socket here is still that one."""
+    def holds(self, token: str) -> bool:
+        """Whether a socket is here and is the one that this token is for."""
         try:
-            found = os.lstat(self.folder / (self.name + SUFFIX))
+            with _opened(self.folder) as folder:
+                os.stat(self.name + SUFFIX, dir_fd=folder, follow_symlinks=False)
+                return self._read_token(folder) == token
         except OSError:
             return False
-        return (found.st_dev, found.st_ino) == identity
 
-    def remove(self, identity: Identity) -> None:
+    def remove(self, token: str) -> None:
         """Remove a worker's socket, unless another worker has put its own there."""
         if not self.folder.is_dir():
-            return  # never make it again only to find nothing in it
+            return  # taking the lock would make it again
         with self.locked(), _opened(self.folder) as folder:
-            if self.holds(identity):
+            if self.holds(token):
                 for name in (self.name + SUFFIX, self.name + ".token"):
                     with suppress(FileNotFoundError):
                         os.unlink(name, dir_fd=folder)
@@ -189,8 +191,7 @@ def peer_uid(connection: socket.socket) -> int | None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    """The folder, made if need be, as a descriptor; a folder that others could enter is refused."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """The folder as a descriptor; one that others could have put something into is refused."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         about = os.fstat(folder)

@@ -40,7 +40,7 @@ from assistant.events import Phase
 from assistant.pictures import MAX_PIXELS
 
 if TYPE_CHECKING:
-    from assistant.core.rendezvous import Identity, Rendezvous
+    from assistant.core.rendezvous import Rendezvous
 
 MAX_CLIENTS = 64
 MAX_REQUESTS = 8
@@ -75,7 +75,7 @@ class Server:
         token: str,
         first: socket.socket,
         listener: socket.socket | None = None,
-        place: tuple[Rendezvous, Identity] | None = None,
+        place: Rendezvous | None = None,
     ) -> None:
         self.queue = FairQueue()
         self._spec, self._token = spec, token
@@ -182,8 +182,7 @@ class Server:
     async def _watch(self) -> None:
         """A worker that nobody can find any more ends with its last client."""
         assert self._place is not None
-        place, identity = self._place
-        while place.holds(identity):
+        while self._place.holds(self._token):
             await asyncio.sleep(_WATCH_S)
         self._place = None
         if not self._members:
@@ -387,9 +386,8 @@ class Server:
             self._listener.close()
             self._listener = None
         if self._place is not None:
-            place, identity = self._place
             with suppress(OSError):
-                place.remove(identity)
+                self._place.remove(self._token)
 
 
 async def _header(reader: StreamReader, size: int, limit: int) -> Header:

@@ -202,11 +202,11 @@ def main() -> None:
     if order is None:
         return  # the terminal is gone already
     place = None
-    if order["socket"] is not None:
+    if order["place"] is not None:
         from assistant.core.rendezvous import Rendezvous
 
-        folder, name, device, inode = order["socket"]
-        place = Rendezvous(Path(folder), name), (device, inode)
+        folder, name = order["place"]
+        place = Rendezvous(Path(folder), name)
     listener = others[0] if others else None
     server = Server(order["spec"], order["token"], first, listener, place)
     server.start()

@@ -7,12 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from assistant.conversation import FinishReason
 from assistant.core import (
@@ -22,16 +20,12 @@ from assistant.core import (
     Pixels,
     Prompt,
     Sampling,
-    Slot,
     TokensGenerated,
 )
 from assistant.core.client import LocalCore
 from assistant.errors import ModelError, PictureError
 from assistant.events import Phase, Stage
-from tests.conftest import GOLDENS
-
-PROMPT = Prompt(((1, 5, 6, 7),))
-PICTURE = Prompt(((1, 5), Slot("sq336", 1, 313), (1, 6)))
+from tests.core.terminals import PROMPT, answer, ids, picture, pixels, runs, until, worker_pid
 
 
 @pytest.fixture(scope="module")
@@ -39,29 +33,6 @@ def core(random_folder: Path) -> Iterator[LocalCore]:
     core = LocalCore(str(random_folder), dtype="float32", context=2048, threads=1)
     yield core
     core.close()
-
-
-def pixels(sha256: str) -> Pixels:
-    image = Image.open(GOLDENS / "images" / f"{sha256}.png").convert("RGB")
-    return Pixels(image.width, image.height, image.tobytes())
-
-
-def ids(events: list[CoreEvent]) -> list[int]:
-    return [i for event in events if isinstance(event, TokensGenerated) for i in event.ids]
-
-
-def answer(core: LocalCore, prompt: Prompt = PROMPT, tokens: int = 8) -> list[CoreEvent]:
-    return list(core.generate(prompt, Sampling(max_new_tokens=tokens), pixels))
-
-
-def worker_pid(core: LocalCore) -> int:
-    """The worker's process, as soon as it has said who it is."""
-    link = core._link
-    assert link is not None
-    while link.pid is None:
-        assert link.alive
-        time.sleep(0.02)
-    return link.pid
 
 
 def test_loads_behind_the_caller_and_streams(core: LocalCore) -> None:
@@ -88,8 +59,8 @@ def test_pixels_are_asked_for_once(core: LocalCore) -> None:
         asked.append(sha256)
         return pixels(sha256)
 
-    one = list(core.generate(PICTURE, Sampling(max_new_tokens=4), counting))
-    two = list(core.generate(PICTURE, Sampling(max_new_tokens=4), counting))
+    one = list(core.generate(picture("sq336"), Sampling(max_new_tokens=4), counting))
+    two = list(core.generate(picture("sq336"), Sampling(max_new_tokens=4), counting))
     assert asked == ["sq336"]
     assert ids(one) == ids(two)
     assert CoreProgressed(Stage.PICTURES, 0, 1) in one
@@ -99,9 +70,8 @@ def test_a_picture_that_is_gone_fails_that_turn_only(core: LocalCore) -> None:
     def gone(sha256: str) -> Pixels:
         raise PictureError("The picture is not in the database any more.")
 
-    lost = Prompt(((1, 5), Slot("lost", 1, 313), (1, 6)))
     with pytest.raises(ModelError, match="not in the database"):
-        list(core.generate(lost, Sampling(), gone))
+        list(core.generate(picture("lost"), Sampling(), gone))
     assert len(ids(answer(core))) == 8
 
 
@@ -127,7 +97,7 @@ def test_a_dropped_generation_does_not_disturb_the_next(core: LocalCore) -> None
 
 def test_dropped_while_a_picture_is_wanted(core: LocalCore) -> None:
     """The worker waits for pixels that nobody will send any more."""
-    other = Prompt(((1, 5), Slot("small_100x80", 1, 313), (1, 6)))
+    other = picture("small_100x80")
     events = core.generate(other, Sampling(), pixels)
     assert next(events) == CoreProgressed(Stage.PICTURES, 0, 1)
     events.close()  # type: ignore[attr-defined]
@@ -156,13 +126,33 @@ def test_a_killed_worker_is_an_event_and_starts_anew(core: LocalCore) -> None:
     assert worker_pid(core) != pid
 
 
-def test_close_ends_the_worker(random_folder: Path) -> None:
+def test_stop_and_close_do_not_wait_for_the_loading(random_folder: Path) -> None:
     core = LocalCore(str(random_folder), threads=1)
-    core.preload()
+    events = core.generate(PROMPT, Sampling(), pixels)
+    first = next(events)
+    assert isinstance(first, CoreProgressed)
+    assert first.stage is Stage.LOADING
+    core.stop()
+    (*_, ended) = events
+    assert isinstance(ended, GenerationEnded)
+    assert ended.finish_reason is FinishReason.STOPPED
+    assert core.status().phase is Phase.LOADING
     pid = worker_pid(core)
     core.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_a_memory_plan_sets_the_context(random_folder: Path) -> None:
+    core = LocalCore(str(random_folder), threads=1, context=2048)
+    core.preload()
+    assert core._link is not None
+    core._hear(core._link, {"ev": "planned", "plan": {"context_tokens": 1000}})
+    assert core.facts().context == 1000
+    assert core.status().plan == {"context_tokens": 1000}
+    core._hear(core._link, {"ev": "planned", "plan": {"context_tokens": 9000}})
+    assert core.facts().context == 2048, "a plan never gives more than was asked for"
+    core.close()
 
 
 def test_the_worker_ends_with_the_app(random_folder: Path) -> None:
@@ -181,17 +171,7 @@ def test_the_worker_ends_with_the_app(random_folder: Path) -> None:
         pid = int(app.stdout.readline())
         app.kill()
         app.wait()
-        while _alive(pid):
-            time.sleep(0.05)
-
-
-def _alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and waits for its new parent does not."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
+        until(lambda: not runs(pid))
 
 
 def test_a_damaged_model_is_told_in_one_sentence(random_folder: Path, tmp_path: Path) -> None:
