@@ -21,6 +21,7 @@ from assistant.core import (
     TokensGenerated,
 )
 from assistant.core.cache import KVCache
+from assistant.core.decoding import logits_of, prefill
 from assistant.core.embedding import embedded_chunks
 from assistant.core.feature_files import FeatureFiles
 from assistant.core.features import CropsOf, PictureFeatures
@@ -194,6 +195,7 @@ class ResidentModel:
         )
         cached = entry.cache.length
         total = turn.sequence.length - cached
+        entry.cache.reserve(turn.sequence.length)
         hidden: torch.Tensor | None = None
         for chunk in embedded_chunks(units, self._embed, self._features, self._chunk):
             if turn.stop_requested():
@@ -249,8 +251,7 @@ class ResidentModel:
 
         def run() -> torch.Tensor:
             cache.crop(length)  # a pass that failed got further in some layers
-            hidden: torch.Tensor = self._model.model(embeddings[None], past_key_values=cache)
-            return hidden[0]
+            return prefill(self._model, embeddings, cache)
 
         hidden = self._with_room(turn, run)
         if cache.nbytes != size:
@@ -268,8 +269,7 @@ class ResidentModel:
 
     def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """[S, hidden] -> [S, vocab], float32."""
-        logits: torch.Tensor = self._model.lm_head(hidden)
-        return logits.float()
+        return logits_of(self._model, hidden)
 
 
 def _slots(units: list[Unit]) -> list[Slot]:

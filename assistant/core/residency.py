@@ -79,6 +79,7 @@ class Residency:
         elif self._worth_copying(found, kept, needed):
             self._make_room(needed, keep=found)
             entry = Resident(sequence, found.cache.copy(kept).to(self._device))
+            _cut_to_whole_units(entry)
         else:
             self._entries.remove(found)
             self._make_room(needed)
@@ -86,7 +87,9 @@ class Residency:
             entry.sequence = sequence
             if entry.cache.nbytes > 2 * needed:
                 entry.cache = entry.cache.copy(kept)  # gives back what it no longer needs
-            entry.cache.crop(kept)
+            else:
+                entry.cache.crop(kept)
+            _cut_to_whole_units(entry)
             if entry.on_host:
                 entry.cache = entry.cache.to(self._device)
                 entry.on_host = False
@@ -153,3 +156,9 @@ class Residency:
             entry.on_host = True
         else:
             self._entries.remove(entry)
+
+
+def _cut_to_whole_units(entry: Resident) -> None:
+    """An int8 cache may keep a little less than asked for: never end inside a picture."""
+    while (whole := entry.sequence.end_of(entry.whole_units())) != entry.cache.length:
+        entry.cache.crop(whole)

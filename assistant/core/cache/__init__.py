@@ -1,0 +1,77 @@
+"""The KV cache: preallocated, grown in blocks, cropped to any length, one LongRoPE regime.
+
+Same interface as transformers' caches, without their concatenation per token. Float or int8,
+one file each.
+"""
+
+from __future__ import annotations
+
+import torch
+from transformers.cache_utils import Cache
+
+from assistant.core.cache.float_layer import FloatLayer
+from assistant.core.cache.int8_layer import Int8Layer
+from assistant.core.formats import KV_BLOCK as BLOCK
+from assistant.phi3v.rope import Regime
+
+__all__ = ["BLOCK", "FloatLayer", "Int8Layer", "KVCache"]
+
+_LAYERS: dict[str, type[FloatLayer | Int8Layer]] = {"float": FloatLayer, "int8": Int8Layer}
+
+
+class KVCache(Cache):  # type: ignore[misc]
+    """The cache of one sequence, rotated in one regime from its first position to its last.
+
+    ``kind`` is "float" (the dtype of the keys that come) or "int8".
+    """
+
+    def __init__(self, num_layers: int, regime: Regime, kind: str = "float") -> None:
+        super().__init__(layers=[_LAYERS[kind]() for _ in range(num_layers)])
+        self.regime = regime
+        self.kind = kind
+
+    @property
+    def length(self) -> int:
+        """Positions held."""
+        return int(self.layers[0].length)
+
+    def crop(self, length: int) -> int:
+        """Forget everything beyond the first ``length`` positions; the memory is kept.
+
+        Returns the new length, which a float cache always meets. An int8 cache
+        may keep up to 63 positions fewer: what is needed in float to go on
+        exactly is gone for all but the last blocks, so that the few positions
+        before the cut have to be computed again. To take back what was appended
+        last, a chunk or a proposal, always works exactly.
+        """
+        if not 0 <= length <= self.length:
+            raise ValueError(f"can't crop a cache of {self.length} positions to {length}")
+        kept: int = min(layer.reachable(length) for layer in self.layers)
+        for layer in self.layers:
+            layer.crop(kept)
+        return kept
+
+    def reserve(self, length: int) -> None:
+        """The cache is about to hold ``length`` positions: grow once instead of in blocks."""
+        for layer in self.layers:
+            layer.reserved = length
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are allocated, used or not."""
+        return sum(layer.nbytes for layer in self.layers)
+
+    def to(self, device: torch.device) -> KVCache:
+        """Move to ``device``, in place; returns itself."""
+        for layer in self.layers:
+            layer.to(device)
+        return self
+
+    def copy(self, length: int) -> KVCache:
+        """A cache of its own with the first ``length`` positions of this one, or, as for
+        :meth:`crop`, a few less.
+        """
+        other = KVCache(0, self.regime, self.kind)
+        kept = min(layer.reachable(length) for layer in self.layers)
+        other.layers = [layer.copy(kept) for layer in self.layers]
+        return other

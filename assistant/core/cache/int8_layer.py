@@ -1,0 +1,275 @@
+"""Keys and values in 8 bits, the recent ones in float.
+
+What a query sees depends on its position alone, never on how the sequence was
+cut into chunks or whether it was cropped and grown again: positions come in blocks of 64; a
+query sees its own block in float and everything before it quantized. A block is quantized once,
+when it is complete. Chunks of another size still round their sums differently, and a number that
+lies between two steps may then fall to the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch.nn.functional import pad
+from transformers.cache_utils import CacheLayerMixin
+
+from assistant.core.attention import Part, attend, merge
+from assistant.core.formats import KV_BLOCK, TAIL_BLOCK
+
+SEGMENT = 2048
+"""Positions that are widened at once: what attention reads of them stays in the CPU's cache."""
+
+
+def quantize(states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """[..., D] -> int8 [..., D] and float32 scales [..., 1], symmetric for each vector.
+
+    The error is at most half a step, 1/254 of the vector's largest number.
+    """
+    scales = states.abs().amax(-1, keepdim=True).float().clamp_(min=1e-30) / 127
+    return (states / scales).round_().to(torch.int8), scales
+
+
+@dataclass(slots=True)
+class _Quantized:
+    """[1, H, capacity, D] in int8 with scales [1, H, capacity, 1]."""
+
+    numbers: torch.Tensor
+    scales: torch.Tensor
+
+    def widened(self, start: int, end: int, dtype: torch.dtype) -> torch.Tensor:
+        numbers = self.numbers[:, :, start:end].to(dtype)
+        return numbers.mul_(self.scales[:, :, start:end])
+
+    def write(self, start: int, states: torch.Tensor) -> None:
+        end = start + states.shape[2]
+        numbers, scales = quantize(states)
+        self.numbers[:, :, start:end], self.scales[:, :, start:end] = numbers, scales
+
+    def resized(self, capacity: int, used: int) -> _Quantized:
+        B, H, _, D = self.numbers.shape
+        new = _Quantized(
+            self.numbers.new_empty(B, H, capacity, D), self.scales.new_empty(B, H, capacity, 1)
+        )
+        new.numbers[:, :, :used] = self.numbers[:, :, :used]
+        new.scales[:, :, :used] = self.scales[:, :, :used]
+        return new
+
+    def to(self, device: torch.device) -> _Quantized:
+        return _Quantized(self.numbers.to(device), self.scales.to(device))
+
+    @property
+    def nbytes(self) -> int:
+        return self.numbers.nbytes + self.scales.nbytes
+
+
+@dataclass(slots=True)
+class _Tail:
+    """Float keys and values [1, H, 128, D] of the positions ``start`` (of a block) to ``end``."""
+
+    start: int
+    end: int
+    keys: torch.Tensor
+    values: torch.Tensor
+
+    def to(self, device: torch.device) -> _Tail:
+        return _Tail(self.start, self.end, self.keys.to(device), self.values.to(device))
+
+    def clone(self) -> _Tail:
+        return _Tail(self.start, self.end, self.keys.clone(), self.values.clone())
+
+    @property
+    def nbytes(self) -> int:
+        return self.keys.nbytes + self.values.nbytes
+
+
+class Int8Layer(CacheLayerMixin):  # type: ignore[misc]
+    """One decoder layer in int8; ``length`` positions are in use.
+
+    Quantized are all complete blocks; in float the block that is not complete and the one
+    before it, so that what was appended last can be taken back.
+    """
+
+    is_croppable = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.length = 0
+        self.reserved = 0
+        self._before: _Tail | None = None  # the tail before the last chunk
+
+    def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
+        """Take dtype, device and shape from the first keys and values."""
+        B, H, _, D = key_states.shape
+        numbers = key_states.new_empty(B, H, 0, D, dtype=torch.int8)
+        scales = key_states.new_empty(B, H, 0, 1, dtype=torch.float32)
+        self._keys, self._values = _Quantized(numbers, scales), _Quantized(numbers, scales)
+        shape = (B, H, 2 * TAIL_BLOCK, D)
+        self._tail = _Tail(0, 0, key_states.new_empty(shape), key_states.new_empty(shape))
+        self.is_initialized = True
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append [1, H, S, D]; returns everything widened, the newest positions in float.
+
+        transformers' interface; :meth:`attend` is what keeps the queries of one chunk apart.
+        """
+        border = _border(self.length)
+        keys, values = self._append(key_states, value_states)
+        return (
+            torch.cat((self._keys.widened(0, border, keys.dtype), keys), dim=2),
+            torch.cat((self._values.widened(0, border, keys.dtype), values), dim=2),
+        )
+
+    def attend(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        """Append ``k``, ``v`` [1, H, S, D]; returns the attention of ``q`` over all, [1, H, S, D].
+
+        Every query sees its own block in float and what is before it quantized.
+        """
+        border, S = _border(self.length), q.shape[2]
+        keys, values = self._append(k, v)
+        part = attend(q, keys, values) if S == 1 else self._within_chunk(q, border, keys, values)
+        for start in range(0, border, SEGMENT):
+            part = merge(part, self._over_quantized(q, start, min(start + SEGMENT, border)))
+        return part[0]
+
+    def _over_quantized(self, q: torch.Tensor, start: int, end: int) -> Part:
+        keys = self._keys.widened(start, end, q.dtype)
+        return attend(q, keys, self._values.widened(start, end, q.dtype))
+
+    def _within_chunk(
+        self, q: torch.Tensor, border: int, keys: torch.Tensor, values: torch.Tensor
+    ) -> Part:
+        """Queries of the last positions over ``keys``, ``values`` from ``border`` on, in float.
+
+        Each over its own block, and over the blocks between ``border`` and that one, which are
+        quantized by now.
+        """
+        B, H, K, D = keys.shape
+        S, blocks = q.shape[2], -(-K // TAIL_BLOCK)
+        before, after = K - S, blocks * TAIL_BLOCK - K
+
+        def blocked(states: torch.Tensor, before: int = 0) -> torch.Tensor:
+            padded = pad(states, (0, 0, before, after))
+            return padded.view(H, blocks, TAIL_BLOCK, D).transpose(0, 1)
+
+        assert B == 1
+        out, lse = attend(blocked(q, before), blocked(keys), blocked(values), causal=True)
+        out = out.transpose(0, 1).reshape(1, H, -1, D)[:, :, before:K]
+        lse = lse.transpose(0, 1).reshape(1, H, -1)[:, :, before:K]
+        parts = []
+        for number in range(blocks):
+            first = max(number * TAIL_BLOCK - before, 0)
+            last = min((number + 1) * TAIL_BLOCK - before, S)
+            part = out[:, :, first:last], lse[:, :, first:last]
+            if number:
+                end = border + number * TAIL_BLOCK
+                part = merge(part, self._over_quantized(q[:, :, first:last], border, end))
+            parts.append(part)
+        return torch.cat([o for o, _ in parts], dim=2), torch.cat([e for _, e in parts], dim=2)
+
+    def _append(self, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns the float keys and values from the start of the first new position's block."""
+        if not self.is_initialized:
+            self.lazy_initialization(k, v)
+        past, end, tail = self.length, self.length + k.shape[2], self._tail
+        border, complete = _border(past), _border(end)
+        own = slice(border - tail.start, past - tail.start)
+        self._before = (
+            _Tail(tail.start, past, tail.keys.clone(), tail.values.clone())
+            if (k.shape[2] > 1)
+            else None
+        )
+        if complete == border:
+            new = slice(past - tail.start, end - tail.start)
+            tail.keys[:, :, new], tail.values[:, :, new] = k, v
+            keys = tail.keys[:, :, own.start : new.stop]
+            values = tail.values[:, :, own.start : new.stop]
+        else:
+            keys = torch.cat((tail.keys[:, :, own], k), dim=2)
+            values = torch.cat((tail.values[:, :, own], v), dim=2)
+            self._grow(complete)
+            self._keys.write(border, keys[:, :, : complete - border])
+            self._values.write(border, values[:, :, : complete - border])
+            kept = keys.shape[2] - (complete - TAIL_BLOCK - border)
+            tail.start = complete - TAIL_BLOCK
+            tail.keys[:, :, :kept] = keys[:, :, -kept:]
+            tail.values[:, :, :kept] = values[:, :, -kept:]
+        self.length = tail.end = end
+        return keys, values
+
+    def _grow(self, needed: int) -> None:
+        used = self._keys.numbers.shape[2]
+        if needed > used:
+            capacity = -(-max(needed, self.reserved) // KV_BLOCK) * KV_BLOCK
+            self._keys = self._keys.resized(capacity, used)
+            self._values = self._values.resized(capacity, used)
+
+    def reachable(self, length: int) -> int:
+        """The longest part of the first ``length`` positions that a crop can keep."""
+        if length == self.length or (self.is_initialized and self._tail.start <= length):
+            return length
+        if self._before is not None and self._before.start <= length <= self._before.end:
+            return length
+        return _border(length)
+
+    def crop(self, length: int) -> None:
+        """Forget everything beyond the first ``length`` positions, which are reachable."""
+        if length == self.length:
+            return
+        if length < self._tail.start:
+            before = self._before
+            if before is not None and before.start <= length <= before.end:
+                self._tail = before
+            else:
+                self._tail.start = length
+        self._before = None
+        self.length = self._tail.end = length
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that are allocated, used or not."""
+        if not self.is_initialized:
+            return 0
+        parts = (self._keys, self._values, self._tail, self._before)
+        return sum(part.nbytes for part in parts if part is not None)
+
+    def to(self, device: torch.device) -> None:
+        """Move to ``device``."""
+        self._before = None
+        if self.is_initialized:
+            self._keys, self._values = self._keys.to(device), self._values.to(device)
+            self._tail = self._tail.to(device)
+
+    def copy(self, length: int) -> Self:
+        """A layer of its own with the first ``length`` positions of this one, reachable ones."""
+        other = type(self)()
+        if self.is_initialized:
+            border = _border(length)
+            other._keys = self._keys.resized(border, border)
+            other._values = self._values.resized(border, border)
+            other._tail = self._tail.clone()
+            other._before = self._before.clone() if self._before is not None else None
+            other.length, other.is_initialized = self.length, True
+            other.crop(length)
+        return other
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """(keys that a query of this length sees, offset of the first)."""
+        return self.length + query_length, 0
+
+    def get_seq_length(self) -> int:
+        """Positions in use."""
+        return self.length
+
+    def get_max_length(self) -> int:
+        """No maximum of its own."""
+        return -1
+
+
+def _border(length: int) -> int:
+    """Where the block of position ``length`` begins."""
+    return length // TAIL_BLOCK * TAIL_BLOCK

@@ -1,0 +1,84 @@
+"""Prefill and decode: embeddings in, logits out, keys and values into the cache.
+
+On a CPU, and wherever the cache is int8, the layers are computed here, from transformers' own
+modules and weights but without what its forward pass costs per layer and token:
+masks, copies of the cache, hooks. On CUDA with a float cache a prefill runs transformers' layers,
+which know flash-attn, and a single token the compiled step of
+:mod:`assistant.core.compiled`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.nn.functional import rms_norm, silu
+
+from assistant.core.cache import KVCache
+from assistant.phi3v.modeling import Phi3VForCausalLM
+
+
+def prefill(model: Phi3VForCausalLM, embeddings: torch.Tensor, cache: KVCache) -> torch.Tensor:
+    """Run ``embeddings`` [S, hidden] through the decoder and into ``cache``.
+
+    Returns the last hidden states [S, hidden], normed. Positions follow those
+    that are cached, in the cache's regime. Exact up to kernel rounding: chunks
+    of different sizes sum in different orders.
+    """
+    config = model.config
+    plain = embeddings.device.type == "cpu" or cache.kind != "float"
+    if not plain or config.num_key_value_heads != config.num_attention_heads:
+        hidden: torch.Tensor = model.model(embeddings[None], past_key_values=cache)
+        return hidden[0]
+    past, S = cache.length, embeddings.shape[0]
+    positions = torch.arange(past, past + S, device=embeddings.device)[None]
+    cos, sin = model.model.rope(positions, cache.regime, embeddings.dtype)
+    rotation = cos[0, :, None], _signed(sin[0])[:, None]  # [S, 1, head_dim]
+    hidden = embeddings
+    for layer, cached in zip(model.model.layers, cache.layers, strict=True):
+        hidden = _layer(layer, hidden, rotation, cached)
+    norm = model.model.norm
+    return rms_norm(hidden, norm.weight.shape, norm.weight, norm.variance_epsilon)
+
+
+def decode_one_token(model: Phi3VForCausalLM, token: int, cache: KVCache) -> torch.Tensor:
+    """Feed ``token`` after what is cached; returns the logits [vocab] that follow, float32."""
+    embed = model.model.embed_tokens
+    embedding = embed(torch.tensor([token], device=embed.weight.device))
+    return logits_of(model, prefill(model, embedding, cache))[0]
+
+
+def logits_of(model: Phi3VForCausalLM, hidden: torch.Tensor) -> torch.Tensor:
+    """Last hidden states [S, hidden] -> logits [S, vocab], float32."""
+    logits: torch.Tensor = model.lm_head(hidden)
+    return logits.float()
+
+
+def _signed(sin: torch.Tensor) -> torch.Tensor:
+    """[S, head_dim] with the first half negated: x cos + swap_halves(x) sin rotates x."""
+    first, second = sin.chunk(2, dim=-1)
+    return torch.cat((-first, second), dim=-1)
+
+
+def _layer(
+    layer: Any, hidden: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor], cached: Any
+) -> torch.Tensor:
+    """One Phi3DecoderLayer: [S, hidden] -> [S, hidden]."""
+    S, width = hidden.shape
+    attention, mlp = layer.self_attn, layer.mlp
+    cos, sin = rotation
+    D = cos.shape[-1]
+    norm = layer.input_layernorm
+    normed = rms_norm(hidden, (width,), norm.weight, norm.variance_epsilon)
+    qkv = attention.qkv_proj(normed).view(S, -1, D)  # q heads, then k heads, then v heads
+    H = qkv.shape[1] // 3
+    qk = qkv[:, : 2 * H]
+    swapped = torch.cat((qk[..., D // 2 :], qk[..., : D // 2]), dim=-1)
+    qk = torch.addcmul(qk * cos, swapped, sin).transpose(0, 1)[None]  # [1, 2H, S, D]
+    out = cached.attend(qk[:, :H], qk[:, H:], qkv[:, 2 * H :].transpose(0, 1)[None])
+    hidden = hidden + attention.o_proj(out[0].transpose(0, 1).reshape(S, -1))
+    norm = layer.post_attention_layernorm
+    normed = rms_norm(hidden, (width,), norm.weight, norm.variance_epsilon)
+    gate, up = mlp.gate_up_proj(normed).chunk(2, dim=-1)
+    down: torch.Tensor = mlp.down_proj(silu(gate).mul_(up))
+    return down.add_(hidden)
