@@ -71,6 +71,8 @@ class Residency:
         part of it: its logits are what is wanted. An entry that goes on
         differently for long is copied rather than cut.
         """
+        # a turn that was stopped at once left nothing
+        self._entries = [one for one in self._entries if one.cache.length]
         needed = sequence.length * self._position_bytes
         found, kept = self._longest_prefix(sequence, regime)
         if found is None:

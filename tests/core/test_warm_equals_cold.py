@@ -17,7 +17,16 @@ import torch
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from assistant.conversation import FinishReason
-from assistant.core import GenerationEnded, Prompt, Sampling, Slot, TokensGenerated, residency
+from assistant.core import (
+    GenerationEnded,
+    Prompt,
+    Sampling,
+    Slot,
+    TokensGenerated,
+    residency,
+    speculation,
+)
+from assistant.core.formats import KV_BLOCK
 from assistant.core.generation import ResidentModel
 from tests.core.tiny import (
     CONTEXT,
@@ -34,8 +43,8 @@ from tests.core.tiny import (
 STOP_IDS = frozenset({2})
 USER, ASSISTANT, END = 3, 4, 5
 CHUNKS = [1, 7, 64, CONTEXT]
-BLOCK_BYTES = 2 * LAYERS * HEADS * HEAD_DIM * 4 * 512
-"""What a cache of up to 512 positions takes: caches grow in blocks."""
+BLOCK_BYTES = 2 * LAYERS * HEADS * HEAD_DIM * 4 * KV_BLOCK
+"""What a conversation here mostly takes: caches grow in blocks."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,6 +53,7 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(residency, "WORTH_KEEPING", 4)  # conversations are short here
+        patch.setattr(speculation, "NGRAM", 1)  # and seldom repeat three ids
         yield
     torch.set_num_threads(threads)
 
