@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from assistant.conversation import (
@@ -42,6 +42,10 @@ def sampling_of(settings: Settings, parameters: Parameters) -> Sampling:
                 values[one.name] = value
                 break
     return Sampling(**values)
+
+
+def _parameters_of(chosen: Sampling) -> Parameters:
+    return Parameters(**{one.name: getattr(chosen, one.name) for one in fields(Parameters)})
 
 
 class Answering:
@@ -97,7 +101,7 @@ class Answering:
                 session_id,
                 question.id,
                 model=self._layout.model,
-                parameters=Parameters(**asdict(chosen)),
+                parameters=_parameters_of(chosen),
             )
         else:
             reply = self._store.reopen_reply(begun.id)

@@ -229,7 +229,12 @@ class Archive:
             thumbnail=self._store.thumbnail(picture.sha256),
         )
 
+    def _one(self, turn_id: str) -> Turn:
+        """A turn of any session."""
+        return next(turn for turn in self._store.siblings(turn_id) if turn.id == turn_id)
+
     def _turn(self, session_id: str, turn_id: str) -> Turn:
+        """A turn of this session; SessionNotFoundError when it is another's."""
         return self._branch(session_id, turn_id).turns[-1]
 
     def _branch(self, session_id: str, parent: str | Parent | None) -> Conversation:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from assistant import recall, summary, titles
+from assistant import recall, titles
 from assistant.answering import Answering, sampling_of
 from assistant.archive import Archive, Parent, newest_question
 from assistant.context import ContextReport
@@ -29,9 +29,10 @@ from assistant.conversation import (
 )
 from assistant.core import Core, ModelFacts, Sampling
 from assistant.errors import PhichatError, PictureError
-from assistant.events import Event, ModelStatus, ReplyEnded, SummaryStored, UserTurnStored
+from assistant.events import Event, ModelStatus, ReplyEnded, UserTurnStored
 from assistant.layout import Layout, Planned, PromptPreview, as_turn
 from assistant.settings import Settings
+from assistant.summary import Summaries
 
 if TYPE_CHECKING:
     from storage import Store
@@ -70,7 +71,7 @@ class Engine(Archive):
 
     def picture_tokens(self, picture: Picture | PictureFile) -> int:
         """Positions that a picture takes in the prompt of the current model."""
-        return self._layout.picture_tokens(picture)
+        return self._layout.counter.picture(picture)
 
     def _checked(self, file: PictureFile) -> PictureFile:
         """A picture that the model can't be shown is refused when it is attached, not later."""
@@ -246,9 +247,9 @@ class Engine(Archive):
         planned = self._planned(self._store.conversation(session_id))
         seen = {one.turn.id for one in planned.plan.seen}
         hits = self.search(words, session_id=None if everywhere else session_id)
-        found = recall.quotable(hits, seen, self._turn)
+        found = recall.quotable(hits, seen, self._one)
         room = planned.budget // recall.SHARE
-        text = recall.quote(words, found, lambda text: self._layout.message_tokens(text) <= room)
+        text = recall.quote(words, found, lambda text: self._layout.counter.message(text) <= room)
         if text is None:
             where = "in any session" if everywhere else "in this session"
             raise PhichatError(
@@ -259,10 +260,7 @@ class Engine(Archive):
 
     def summary_due(self, session_id: str) -> bool:
         """Whether summaries are on and turns were left out that no summary tells of yet."""
-        if not self._settings.summaries:
-            return False
-        conversation = self._store.conversation(session_id)
-        return bool(self._untold(conversation)) and not self._is_elsewhere(conversation)
+        return self._settings.summaries and self._summaries.is_due(session_id)
 
     def summarise(self, session_id: str) -> Iterator[Event]:
         """Have the model sum up the turns that no longer fit, beyond the last summary.
@@ -272,44 +270,14 @@ class Engine(Archive):
         and gets a paragraph more. Yields SummaryStored last, or nothing when
         there is nothing to tell. Raises PhichatError.
         """
-        conversation = self._store.conversation(session_id)
-        if self._is_elsewhere(conversation):
-            raise PhichatError(
-                "The summary that you edited tells of another branch: remove it first."
-            )
-        untold = self._untold(conversation)
-        if not untold:
-            return
-        old = conversation.summary if summary.is_of(conversation) else None
-        telling = summary.telling(untold, old, self._layout)
-        reply = yield from self._answering.plainly(telling.prompt, summary.SAMPLING)
-        new = telling.extended(reply)
-        # what a person wrote meanwhile, here or in another terminal, stays
-        if new is None or self._store.conversation(session_id).summary != conversation.summary:
-            return
-        self._layout.check_summary(new.text, self._planned(conversation))
-        self._store.set_summary(session_id, new)
-        yield SummaryStored(session_id, new)
+        yield from self._summaries.make(session_id)
 
     def set_summary(self, session_id: str, text: str) -> Summary | None:
         """Keep a person's own words for what no longer fits; empty ones forget the summary.
 
         Raises PhichatError when nothing was left out, or the text is too long.
         """
-        conversation = self._store.conversation(session_id)
-        new = None
-        if text.strip():
-            planned = self._planned(conversation)
-            self._layout.check_summary(text, planned)
-            evicted = planned.plan.evicted
-            old = conversation.summary if summary.is_of(conversation) else None
-            if old is None and not evicted:
-                raise PhichatError(
-                    "Everything in this conversation is still seen: there is nothing to sum up."
-                )
-            new = Summary(text.strip(), old.upto if old else evicted[-1].id, edited=True)
-        self._store.set_summary(session_id, new)
-        return new
+        return self._summaries.write(session_id, text)
 
     # The model
 
@@ -339,6 +307,10 @@ class Engine(Archive):
     def _answering(self) -> Answering:
         return Answering(self._store, self._core, self._layout, summaries=self._settings.summaries)
 
+    @cached_property
+    def _summaries(self) -> Summaries:
+        return Summaries(self._store, self._answering, self._layout, self._planned)
+
     def _sampling(self, conversation: Conversation) -> Sampling:
         return sampling_of(self._settings, conversation.parameters)
 
@@ -355,16 +327,6 @@ class Engine(Archive):
             return self._answering.plan(above, chosen, fresh=False)
         asking = replace(above, turns=(*above.turns, as_turn(draft, above.turns)))
         return self._answering.plan(asking, chosen, fresh=True)
-
-    def _untold(self, conversation: Conversation) -> tuple[Turn, ...]:
-        evicted = self._planned(conversation).plan.evicted
-        return summary.untold(evicted, conversation)
-
-    @staticmethod
-    def _is_elsewhere(conversation: Conversation) -> bool:
-        """Whether a person edited a summary of another branch: it is not written over."""
-        stored = conversation.summary
-        return stored is not None and stored.edited and not summary.is_of(conversation)
 
     def _add_message(
         self, session_id: str | None, draft: Draft, parent: str | Parent | None, drop_draft: bool

@@ -28,17 +28,19 @@ class Quotable:
 
 
 def quotable(
-    hits: Sequence[SearchHit], seen: Collection[str], turn_of: Callable[[str, str], Turn]
+    hits: Sequence[SearchHit], seen: Collection[str], turn_of: Callable[[str], Turn]
 ) -> list[Quotable]:
-    """The best few of ``hits``, without turns that the model sees anyway and other quotations."""
+    """The best few of ``hits``: no turn that the model sees anyway, that the person took out of
+    what it sees, or that is a quotation itself.
+    """
     found: dict[str, Quotable] = {}
     for hit in hits:
         if len(found) == MOST:
             break
         if hit.turn_id is None or hit.turn_id in seen or hit.turn_id in found:
             continue
-        turn = turn_of(hit.session_id, hit.turn_id)
-        if turn.kind is not TurnKind.RECALL:
+        turn = turn_of(hit.turn_id)
+        if turn.kind is not TurnKind.RECALL and not turn.excluded:
             found[turn.id] = Quotable(turn, hit)
     return list(found.values())
 

@@ -38,10 +38,12 @@ class ScriptedCore:
         context: int = 131072,
         gate: threading.Semaphore | None = None,
         is_demo: bool = False,
+        num_crops: int = 1,
     ) -> None:
         self._folder = folder
         self._replies = list(replies)
-        self._context = context
+        self.context = context
+        self._num_crops = num_crops
         self._gate = gate
         self._is_demo = is_demo
         self._vocabulary = Vocabulary.from_folder(folder)
@@ -52,7 +54,9 @@ class ScriptedCore:
         self.closed = False
 
     def facts(self) -> ModelFacts:
-        return ModelFacts("scripted", str(self._folder), self._is_demo, 1, 144, self._context)
+        return ModelFacts(
+            "scripted", str(self._folder), self._is_demo, self._num_crops, 144, self.context
+        )
 
     def status(self) -> ModelStatus:
         return ModelStatus(Phase.READY, "scripted", self._is_demo)

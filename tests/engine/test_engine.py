@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from assistant import pictures, settings as settings_room
-from assistant.conversation import Draft, FinishReason, PictureFile, Role
+from assistant.conversation import Draft, FinishReason, Role
 from assistant.core import Slot
-from assistant.engine import Engine
 from assistant.errors import ModelError, PhichatError, PictureError
 from assistant.events import (
     ContextPlanned,
-    Event,
     Progressed,
     ReplyEnded,
     ReplyFailed,
@@ -27,37 +22,8 @@ from assistant.events import (
 )
 from storage import Store
 from tests.byte_tokenizer import BYTES
-from tests.scripted_core import MissingCore, ScriptedCore
-
-MakeEngine = Callable[..., tuple[Engine, ScriptedCore]]
-
-
-@pytest.fixture
-def make(random_folder: Path, tmp_path: Path) -> Iterator[MakeEngine]:
-    engines = []
-
-    def make_engine(
-        *args: object, core: type[ScriptedCore] = ScriptedCore, **options: object
-    ) -> tuple[Engine, ScriptedCore]:
-        settings = settings_room.load({"max_new_tokens": options.pop("max_new_tokens", None)})
-        scripted = core(random_folder, *args, **options)  # type: ignore[arg-type]
-        engine = Engine(settings, Store.open(tmp_path / "phichat.db"), scripted)
-        engines.append(engine)
-        return engine, scripted
-
-    yield make_engine
-    for engine in engines:
-        engine.close()
-
-
-def picture(colour: str, size: tuple[int, int] = (40, 30)) -> PictureFile:
-    buffer = io.BytesIO()
-    Image.new("RGB", size, colour).save(buffer, "PNG")
-    return pictures.open_bytes(buffer.getvalue(), name=f"{colour}.png")
-
-
-def send(engine: Engine, session: str | None, text: str, *files: PictureFile) -> list[Event]:
-    return list(engine.send(session, Draft(text, files)))
+from tests.engine.conftest import MakeEngine, picture, send
+from tests.scripted_core import MissingCore
 
 
 def test_one_turn_as_the_events_see_it(make: MakeEngine) -> None:
