@@ -8,13 +8,14 @@ free; what is left is divided by what every token of context takes.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import product
 
+from assistant.core.formats import KV_KINDS, weight_kinds
 from assistant.core.hardware import Gpu, Hardware
 from assistant.core.sizes import (
     ModelSize,
-    kv_bytes_per_token,
-    prefill_bytes,
-    vision_bytes,
+    activation_bytes,
+    kv_sizes,
     weights_bytes,
     working_bytes_per_token,
 )
@@ -40,8 +41,9 @@ FEATURE_BUDGET = 256 * MIB
 LARGEST_PICTURE = 3 * 3 * MAX_PIXELS
 """Bytes of main memory for a moment: the largest picture as a frame, an image and a copy."""
 
-CPU_LIBRARIES = 360 * MIB
-"""torch and transformers imported: 337 MiB measured (Linux, torch 2.13.0 for CPUs)."""
+CPU_LIBRARIES = 400 * MIB
+"""torch and transformers imported (338 MiB measured on Linux with torch 2.13.0 for CPUs) and the
+scratch memory of their matrix products (20 to 50 MiB seen)."""
 
 CUDA_LIBRARIES = GIB
 """CUDA context, kernels, cuBLAS workspaces and what torch's allocator can't hand out again. An
@@ -98,6 +100,7 @@ class MemoryPlan:
     weights_bytes: int
     kv: str
     kv_bytes_per_token: int
+    kv_fixed_bytes: int
     working_bytes_per_token: int
     activation_bytes: int
     libraries: int
@@ -112,12 +115,14 @@ class MemoryPlan:
     @property
     def resident_conversations(self) -> int:
         """Conversations of :data:`TYPICAL_CONVERSATION` tokens that stay resident."""
-        return self.kv_budget // (self.kv_bytes_per_token * TYPICAL_CONVERSATION)
+        one = self.kv_bytes_per_token * TYPICAL_CONVERSATION + self.kv_fixed_bytes
+        return self.kv_budget // one
 
     @property
     def fixed_bytes(self) -> int:
         """Everything but the context and the reserve."""
-        return self.weights_bytes + self.activation_bytes + self.libraries + self.feature_budget
+        stays = self.weights_bytes + self.libraries + self.feature_budget
+        return stays + self.activation_bytes + self.kv_fixed_bytes
 
     @property
     def bytes_per_token(self) -> int:
@@ -189,27 +194,32 @@ def _reserve(total: int) -> int:
 def make_plan(model: ModelSize, place: Place, wanted: Wanted | None = None) -> MemoryPlan:
     """The plan for ``model`` at ``place``. Never raises: what does not fit has a ``problem``."""
     wanted = wanted or Wanted()
+    possible = weight_kinds(place.kind)
     limit = min(MAX_CONTEXT, model.geometry.context)
     target = min(limit, wanted.context or limit)
     dtype = _number_format(model, place, wanted.dtype)
 
     def best(weights: str) -> MemoryPlan:
         """Float KV where the wanted context fits, int8 where not."""
-        kinds = ("float", "int8") if wanted.kv == "auto" else (wanted.kv,)
+        kinds = KV_KINDS if wanted.kv == "auto" else (wanted.kv,)
         plans = [_planned(model, place, dtype, weights, kv, target) for kv in kinds]
         return max(plans, key=lambda plan: plan.context_tokens)  # the first of equals
 
-    formats = ("float", "int8", "int4") if wanted.weights == "auto" else (wanted.weights,)
-    plans = [best(weights) for weights in formats]
+    plans = [best(one) for one in (possible if wanted.weights == "auto" else (wanted.weights,))]
     enough = min(COMFORTABLE_CONTEXT, target)
     chosen = next(
         (plan for plan in plans if plan.context_tokens >= enough),
         max(plans, key=lambda plan: plan.context_tokens),
     )
-    if chosen.context_tokens < min(SMALLEST_CONTEXT, target):
-        return replace(
-            chosen, context_tokens=0, problem=_does_not_fit(chosen, model, place, wanted)
+    if chosen.weights not in possible:
+        problem = (
+            f"{chosen.weights} weights can't be used on {place.kind.upper()} devices: "
+            f"give --weights {' or '.join(('auto', *possible))}."
         )
+        return replace(chosen, context_tokens=0, problem=problem)
+    if chosen.context_tokens < min(SMALLEST_CONTEXT, target):
+        problem = _does_not_fit(chosen, model, place, wanted)
+        return replace(chosen, context_tokens=0, problem=problem)
     return replace(chosen, sentences=_explained(chosen, plans[0], model, place, wanted, target))
 
 
@@ -218,14 +228,13 @@ def _planned(
 ) -> MemoryPlan:
     """The plan for given formats; its context is as much of ``target`` as fits, 0 at least."""
     g = model.geometry
-    looking = vision_bytes(g, dtype, model.num_crops)
+    activation = activation_bytes(model, dtype, weights, place.kind)
     if place.kind == "cpu":
-        looking = max(looking, LARGEST_PICTURE)
-    activation = max(prefill_bytes(g, dtype), looking)
-    held = weights_bytes(model.shapes, dtype, weights)
-    per_kv = kv_bytes_per_token(g, dtype, kv)
-    per_work = working_bytes_per_token(g, dtype, place.kind)
-    left = place.available - place.libraries - place.reserve - held - activation
+        activation = max(activation, LARGEST_PICTURE)
+    held = weights_bytes(model.shapes, dtype, weights, place.kind)
+    per_kv, kv_fixed = kv_sizes(g, dtype, kv, place.kind)
+    per_work = working_bytes_per_token(g, dtype, kv, place.kind)
+    left = place.available - place.libraries - place.reserve - held - activation - kv_fixed
     features = max(0, min(FEATURE_BUDGET, left // 8))
     left = max(0, left - features)
     context = min(target, left // (per_kv + per_work))
@@ -243,13 +252,14 @@ def _planned(
         weights_bytes=held,
         kv=kv,
         kv_bytes_per_token=per_kv,
+        kv_fixed_bytes=kv_fixed,
         working_bytes_per_token=per_work,
         activation_bytes=activation,
         libraries=place.libraries,
         reserve=place.reserve,
         feature_budget=features,
         context_tokens=context,
-        kv_budget=max(context * per_kv, others),
+        kv_budget=max(context * per_kv, others) + kv_fixed,
         host_budget=place.host,
     )
 
@@ -263,7 +273,7 @@ def _number_format(model: ModelSize, place: Place, wanted: str) -> str:
     if wanted != "auto":
         return wanted
     if place.kind == "cpu":
-        wide = weights_bytes(model.shapes, "float32", "float")
+        wide = weights_bytes(model.shapes, "float32", "float", "cpu")
         if wide <= place.available // 2:
             return "float32"
     return model.dtype
@@ -284,8 +294,9 @@ def _explained(
     if wanted.weights == "auto" and chosen.weights != "float":
         said.append(
             f"With weights in {first.dtype} ({gigabytes(first.weights_bytes)}) "
-            f"{tokens(first.context_tokens)} of context would fit here, so {chosen.weights} "
-            f"weights were chosen ({gigabytes(chosen.weights_bytes)})."
+            f"{tokens(first.context_tokens) if first.context_tokens else 'nothing'} of context "
+            f"would fit here, so {chosen.weights} weights were chosen "
+            f"({gigabytes(chosen.weights_bytes)})."
         )
     else:
         kind = chosen.dtype if chosen.weights == "float" else chosen.weights
@@ -321,13 +332,13 @@ def _does_not_fit(chosen: MemoryPlan, model: ModelSize, place: Place, wanted: Wa
     needed = chosen.fixed_bytes + chosen.reserve
     helps: list[str] = []
     target = min(wanted.context or COMFORTABLE_CONTEXT, model.geometry.context)
-    for weights in ("int8", "int4"):
-        for kv in ("float", "int8", "int4"):
-            plan = _planned(model, place, chosen.dtype, weights, kv, target)
-            if plan.context_tokens >= SMALLEST_CONTEXT and not helps:
-                flags = f"--weights {weights}" + (f" --kv {kv}" if kv != "float" else "")
-                helps.append(f"give {flags}, which holds {tokens(plan.context_tokens)}")
-    if not helps:
+    for weights, kv in product(weight_kinds(place.kind), KV_KINDS):
+        plan = _planned(model, place, chosen.dtype, weights, kv, target)
+        if plan.context_tokens >= SMALLEST_CONTEXT:
+            fits = tokens(plan.context_tokens)
+            helps.append(f"give --weights {weights} --kv {kv}, which holds {fits}")
+            break
+    else:
         helps.append(f"free {gigabytes(max(0, needed - place.available))} of memory")
     helps.append("or use --model demo")
     return (

@@ -12,6 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from assistant.core.formats import (
+    ITEM_BYTES,
+    KV_BLOCK,
+    compute_dtype,
+    kv_bytes_per_token,
+    kv_fixed_bytes,
+    matrix_bytes,
+)
 from assistant.phi3v.checkpoint import read_checkpoint
 from assistant.phi3v.geometry import CROP
 from assistant.phi3v.shapes import (
@@ -28,8 +36,6 @@ PREFILL_CHUNK = 512
 
 CROP_BATCH = 4
 """Crops per pass of the vision tower, for the same reason."""
-
-ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,59 +69,65 @@ def size_of_geometry(name: str, geometry: Geometry, num_crops: int = 16) -> Mode
     return ModelSize(name, geometry, shapes, "bfloat16", num_crops)
 
 
-def weights_bytes(shapes: Mapping[str, Shape], dtype: str, weights: str) -> int:
-    """Bytes of all weights when the decoder's matrices are held as ``weights``."""
-    item = ITEM_BYTES[dtype]
-    total = 0
-    for name, shape in shapes.items():
-        numbers = math.prod(shape)
-        if weights == "float" or not _is_quantized(name, shape):
-            total += numbers * item
-        elif weights == "int8":
-            total += numbers + shape[0] * 4
-        else:
-            total += numbers // 2 + numbers // 32 * 4
-    return total
+def weights_bytes(shapes: Mapping[str, Shape], dtype: str, weights: str, device_kind: str) -> int:
+    """Bytes of all weights: the decoder's matrices as ``weights``, the rest as activations are."""
+    item = ITEM_BYTES[compute_dtype(dtype, device_kind)]
+    return sum(
+        matrix_bytes(weights, shape[0], shape[1], dtype)
+        if is_decoder_matrix(name, shape)
+        else math.prod(shape) * item
+        for name, shape in shapes.items()
+    )
 
 
-def _is_quantized(name: str, shape: Shape) -> bool:
-    return len(shape) == 2 and not is_vision(name) and "embed_tokens" not in name
+def is_decoder_matrix(name: str, shape: Shape) -> bool:
+    """Whether a weight is read whole for every decoded token, and may be held as integers."""
+    return len(shape) == 2 and not is_vision(name) and name != "model.embed_tokens.weight"
 
 
 def streamed_bytes(shapes: Mapping[str, Shape], dtype: str, weights: str) -> int:
-    """Bytes of weights that decoding one token reads: all but the vision's and the embeddings'."""
-    read = {n: s for n, s in shapes.items() if not is_vision(n) and "embed_tokens" not in n}
-    return weights_bytes(read, dtype, weights)
+    """Bytes of the matrices that decoding one token reads."""
+    return sum(
+        matrix_bytes(weights, shape[0], shape[1], dtype)
+        for name, shape in shapes.items()
+        if is_decoder_matrix(name, shape)
+    )
 
 
-def kv_bytes_per_token(g: Geometry, dtype: str, kv: str) -> int:
-    """Bytes of the keys and values of one position in all layers."""
-    rows = 2 * g.layers * g.kv_heads
-    if kv == "float":
-        return rows * g.head_dim * ITEM_BYTES[dtype]
-    return rows * (g.head_dim + 4) if kv == "int8" else rows * (g.head_dim // 2 + 4)
+def kv_sizes(g: Geometry, dtype: str, kv: str, device_kind: str) -> tuple[int, int]:
+    """(bytes of one position's keys and values, bytes of a cache beside that at any length).
+
+    The second has the block that is allocated ahead.
+    """
+    item = compute_dtype(dtype, device_kind)
+    per_token = kv_bytes_per_token(kv, g.layers, g.kv_heads, g.head_dim, item)
+    fixed = kv_fixed_bytes(kv, g.layers, g.kv_heads, g.head_dim, item)
+    return per_token, fixed + KV_BLOCK * per_token
 
 
-def prefill_bytes(g: Geometry, dtype: str) -> int:
-    """Activations of one prefill chunk, without what grows with the context.
+def prefill_bytes(g: Geometry, dtype: str, weights: str, device_kind: str) -> int:
+    """Activations of one prefill chunk.
 
     The widest moment is inside the MLP: gate and up [chunk, 2 mlp], the gated half and the
     product [chunk, mlp] each, beside the residual, its normed copy and a norm's two float32
-    copies [chunk, hidden]. One row of logits and copies for sampling come after.
+    copies [chunk, hidden]. One row of logits and copies for sampling come after. On
+    a CPU matrices that are not in float32 are widened one at a time; the largest counts.
     """
-    item = ITEM_BYTES[dtype]
+    item = ITEM_BYTES[compute_dtype(dtype, device_kind)]
     row = 4 * g.mlp * item + 2 * g.hidden * item + 2 * g.hidden * 4
-    return PREFILL_CHUNK * row + 4 * g.vocab * 4
+    narrow = weights != "float" or dtype != "float32"
+    widened = 2 * g.mlp * g.hidden * 4 if device_kind == "cpu" and narrow else 0
+    return PREFILL_CHUNK * row + 4 * g.vocab * 4 + widened
 
 
-def vision_bytes(g: Geometry, dtype: str, num_crops: int) -> int:
+def vision_bytes(g: Geometry, dtype: str, num_crops: int, device_kind: str) -> int:
     """Activations of looking at one picture of ``num_crops`` crops and the global view.
 
     Either the tower's MLP on a batch of crops (its first product and two copies for quick_gelu),
     or the projector on the whole picture (the sequence of merged features and the parts that it
     is made of, and three [tokens, hidden]), beside the pixels and all merged features.
     """
-    item, crops = ITEM_BYTES[dtype], num_crops + 1
+    item, crops = ITEM_BYTES[compute_dtype(dtype, device_kind)], num_crops + 1
     batch = min(CROP_BATCH, crops) * (g.patches + 1)
     tower = batch * (3 * g.clip_mlp + 4 * g.clip_hidden) * item
     merged = crops * g.patches * g.clip_hidden * item
@@ -125,14 +137,23 @@ def vision_bytes(g: Geometry, dtype: str, num_crops: int) -> int:
     return pixels + merged + max(tower, projector)
 
 
-def working_bytes_per_token(g: Geometry, dtype: str, device_kind: str) -> int:
+def activation_bytes(model: ModelSize, dtype: str, weights: str, device_kind: str) -> int:
+    """What comes and goes while a turn with a picture is answered.
+
+    The sum, although pictures are looked at before the prompt is read: allocators keep what
+    was freed for requests of the same size (seen with glibc: the peaks add up).
+    """
+    g = model.geometry
+    looking = vision_bytes(g, dtype, model.num_crops, device_kind)
+    return looking + prefill_bytes(g, dtype, weights, device_kind)
+
+
+def working_bytes_per_token(g: Geometry, dtype: str, kv: str, device_kind: str) -> int:
     """What a token of context takes while a prompt is answered, beside its keys and values.
 
-    The features of pictures in the prompt, which are kept as long as it is; one layer's keys and
-    values a second time (while a layer grows, or widened for attention where they are held
-    as integers); on a CPU the attention mask of a chunk, as booleans and in the number format.
+    The features of pictures in the prompt, which are kept as long as it is, and one layer's keys a
+    second time, while they move to a larger place.
     """
-    item = ITEM_BYTES[dtype]
-    layer = 2 * g.kv_heads * g.head_dim * item
-    mask = PREFILL_CHUNK * (1 + item) if device_kind == "cpu" else 0
-    return g.hidden * item + layer + mask
+    compute = compute_dtype(dtype, device_kind)
+    one_layers_keys = kv_bytes_per_token(kv, 1, g.kv_heads, g.head_dim, compute) // 2
+    return g.hidden * ITEM_BYTES[compute] + one_layers_keys
