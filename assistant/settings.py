@@ -86,6 +86,8 @@ def _truth(value: object) -> bool:
 _INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
 _DEVICE = _one_of(r"auto|cpu|mps|(cuda|xpu)(:[0-9]+)?", '"auto", "cpu", "cuda", "cuda:0" or "mps"')
 _DTYPE = _one_of("auto|float32|bfloat16|float16", '"auto", "float32", "bfloat16" or "float16"')
+_WEIGHTS = _one_of("auto|float|int8|int4", '"auto", "float", "int8" or "int4"')
+_KV = _one_of("auto|float|int8", '"auto", "float" or "int8"')
 
 
 def _setting(default: object, check: Check) -> Any:
@@ -114,6 +116,10 @@ class Settings:
     """Path or URL of the database; None is ``phichat.db`` in ``data_dir``."""
     device: str = _setting("auto", _DEVICE)
     dtype: str = _setting("auto", _DTYPE)
+    weights: str = _setting("auto", _WEIGHTS)
+    """How the decoder's matrices are held; "float" is in ``dtype``, "auto" the memory plan's."""
+    kv: str = _setting("auto", _KV)
+    """How keys and values are held; "auto" is float where the wanted context then fits."""
     max_new_tokens: int = _setting(1024, _whole(1, 131_072))
     """The longest reply, in tokens."""
     temperature: float = _setting(0.0, _number(0, 10))

@@ -10,6 +10,7 @@ import click
 from assistant.cli.common import (
     fail,
     json_option,
+    memory_options,
     model_option,
     open_picture,
     opened_engine,
@@ -45,6 +46,7 @@ DEMO_WORD = (
 @click.option("--seed", type=click.IntRange(0), metavar="N", help="Makes sampling repeatable.")
 @click.option("--temperature", type=click.FloatRange(0), metavar="T", help="0 is greedy.")
 @click.option("--max-new-tokens", type=click.IntRange(1), metavar="N", help="Longest reply.")
+@memory_options
 @json_option
 @click.argument("prompt", required=False)
 @told_plainly
@@ -59,6 +61,7 @@ def ask(
     max_new_tokens: int | None,
     as_json: bool,
     prompt: str | None,
+    **memory: object,
 ) -> None:
     """Ask one question; the answer goes to standard output.
 
@@ -73,6 +76,7 @@ def ask(
         seed=seed,
         temperature=temperature,
         max_new_tokens=max_new_tokens,
+        **memory,
     ) as (engine, _):
         session_id = _session(engine, session, go_on)
         facts = engine.facts()
@@ -159,7 +163,8 @@ class ProgressLine:
     def show(self, event: Progressed) -> None:
         if self._terminal:
             percent = f" {100 * event.done // event.total} %" if event.total else ""
-            click.echo(f"\r\x1b[K{self._WORDS[event.stage]}…{percent}", err=True, nl=False)
+            words = event.detail.capitalize() or self._WORDS[event.stage]
+            click.echo(f"\r\x1b[K{words}…{percent}", err=True, nl=False)
             self._shown = True
 
     def clear(self) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from assistant.cli.common import model_option, opened_engine, told_plainly
+from assistant.cli.common import memory_options, model_option, opened_engine, told_plainly
 
 
 @click.command()
 @click.option("--session", metavar="ID", help="Open this session (the start of its id is enough).")
 @click.option("--last", is_flag=True, help="Open the session used last.")
 @model_option
+@memory_options
 @click.argument("pictures", metavar="[PICTURE]...", nargs=-1)
 @told_plainly
 def chat(
@@ -18,11 +19,12 @@ def chat(
     last: bool = False,
     model: str | None = None,
     pictures: tuple[str, ...] = (),
+    **memory: object,
 ) -> None:
     """The terminal app: sessions on the left, the chat on the right."""
     if session is not None and last:
         raise click.UsageError("--session and --last exclude each other")
-    with opened_engine(model=model) as (engine, chosen):
+    with opened_engine(model=model, **memory) as (engine, chosen):
         session_id = engine.latest_session() if last else None
         if session is not None:
             session_id = engine.find_session(session)

@@ -13,6 +13,7 @@ import click
 
 from assistant import settings as settings_room
 from assistant.conversation import PictureFile
+from assistant.core.formats import KV_KINDS
 from assistant.engine import Engine, open_engine
 from assistant.errors import PhichatError
 from assistant.plain_text import plain
@@ -62,6 +63,30 @@ def opened_engine(**overrides: object) -> Iterator[tuple[Engine, Settings]]:
 model_option = click.option(
     "--model", metavar="MODEL", help="“demo”, a model folder, or a Hugging Face id."
 )
+
+
+def memory_options(command: Callable[P, R]) -> Callable[P, R]:
+    """What changes the memory plan; a command hands these on to :func:`opened_engine`."""
+    for option in reversed(
+        (
+            click.option(
+                "--weights", type=click.Choice(["auto", "float", "int8", "int4"]),
+                help="How the model's matrices are held; int8 takes half of bfloat16.",
+            ),
+            click.option(
+                "--kv", type=click.Choice(["auto", *KV_KINDS]),
+                help="How keys and values are held; int8 holds twice the tokens of bfloat16.",
+            ),
+            click.option(
+                "--context", type=click.IntRange(1, 131_072), metavar="N",
+                help="Most tokens of conversation and reply together.",
+            ),
+        )
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 pictures_option = click.option(
     "-i", "--image", "images", metavar="PICTURE", multiple=True,

@@ -6,6 +6,7 @@ import click
 
 from assistant.cli.common import (
     json_option,
+    memory_options,
     model_option,
     open_picture,
     opened_engine,
@@ -32,17 +33,23 @@ _CHOSEN_BY = {
 @pictures_option
 @click.option("--session", metavar="ID", help="As the next message of this session.")
 @model_option
+@memory_options
 @json_option
 @click.argument("text", metavar="[PROMPT]", default="")
 @told_plainly
 def show_prompt(
-    images: tuple[str, ...], session: str | None, model: str | None, as_json: bool, text: str
+    images: tuple[str, ...],
+    session: str | None,
+    model: str | None,
+    as_json: bool,
+    text: str,
+    **memory: object,
 ) -> None:
     """What the model would see: token ids, picture slots, budget. Nothing is stored.
 
     With --session and neither PROMPT nor pictures: the session as it stands.
     """
-    with opened_engine(model=model) as (engine, _):
+    with opened_engine(model=model, **memory) as (engine, _):
         session_id = None if session is None else engine.find_session(session)
         preview = engine.preview(session_id, _draft(engine, session_id, images, text))
         if as_json:

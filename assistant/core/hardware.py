@@ -86,6 +86,7 @@ class Hardware:
     gpus: tuple[Gpu, ...] = ()
     torch: TorchBuild | None = None
     flash_attn: bool = False
+    torchao: bool = False
     problems: tuple[Problem, ...] = field(default=())
 
 
@@ -112,6 +113,7 @@ def look(root: Path = Path("/"), environ: Mapping[str, str] | None = None) -> Ha
         gpus=gpus,
         torch=torch,
         flash_attn=importlib.util.find_spec("flash_attn") is not None,
+        torchao=importlib.util.find_spec("torchao") is not None,
         problems=tuple(problems),
     )
 

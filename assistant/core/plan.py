@@ -55,7 +55,8 @@ class Place:
     """Where a model is to live, in bytes: ``libraries`` take their part, ``reserve`` stays free.
 
     ``device`` is torch's name ("cuda:0"), ``title`` a person's. ``host`` is main memory for
-    conversations that leave an accelerator; 0 where there is one memory only.
+    conversations that leave an accelerator; 0 where there is one memory only. ``weights`` are
+    the formats of matrices that can be used there.
     """
 
     device: str
@@ -64,6 +65,7 @@ class Place:
     available: int
     libraries: int
     reserve: int
+    weights: tuple[str, ...]
     host: int = 0
 
     @property
@@ -156,9 +158,15 @@ def choose_place(hardware: Hardware, device: str = "auto") -> tuple[Place, str]:
 
 def cuda_place(gpu: Gpu, hardware: Hardware) -> Place:
     """One NVIDIA card; what a screen needs of it is taken already, so little stays free."""
-    host = max(0, hardware.memory.available - 2 * _reserve(hardware.memory.total)) // 4
     return Place(
-        f"cuda:{gpu.index}", gpu.name, gpu.total, gpu.free, CUDA_LIBRARIES, gpu.total // 50, host
+        f"cuda:{gpu.index}",
+        gpu.name,
+        gpu.total,
+        gpu.free,
+        CUDA_LIBRARIES,
+        reserve=gpu.total // 50,
+        weights=weight_kinds("cuda") if hardware.torchao else ("float",),
+        host=max(0, hardware.memory.available - 2 * _reserve(hardware.memory.total)) // 4,
     )
 
 
@@ -170,20 +178,18 @@ def mps_place(hardware: Hardware) -> Place:
     memory = hardware.memory
     share = memory.total * 3 // 4 if memory.total > 36 * GIB else memory.total * 2 // 3
     available = min(share, memory.available)
-    return Place("mps", hardware.cpu.name, share, available, CPU_LIBRARIES, _reserve(memory.total))
+    return _in_main_memory("mps", hardware, share, available)
 
 
 def cpu_place(hardware: Hardware) -> Place:
     """Main memory."""
-    memory = hardware.memory
-    return Place(
-        "cpu",
-        hardware.cpu.name,
-        memory.total,
-        memory.available,
-        CPU_LIBRARIES,
-        _reserve(memory.total),
-    )
+    return _in_main_memory("cpu", hardware, hardware.memory.total, hardware.memory.available)
+
+
+def _in_main_memory(kind: str, hardware: Hardware, total: int, available: int) -> Place:
+    reserve = _reserve(hardware.memory.total)
+    name = hardware.cpu.name
+    return Place(kind, name, total, available, CPU_LIBRARIES, reserve, weight_kinds(kind))
 
 
 def _reserve(total: int) -> int:
@@ -194,7 +200,6 @@ def _reserve(total: int) -> int:
 def make_plan(model: ModelSize, place: Place, wanted: Wanted | None = None) -> MemoryPlan:
     """The plan for ``model`` at ``place``. Never raises: what does not fit has a ``problem``."""
     wanted = wanted or Wanted()
-    possible = weight_kinds(place.kind)
     limit = min(MAX_CONTEXT, model.geometry.context)
     target = min(limit, wanted.context or limit)
     dtype = _number_format(model, place, wanted.dtype)
@@ -205,16 +210,19 @@ def make_plan(model: ModelSize, place: Place, wanted: Wanted | None = None) -> M
         plans = [_planned(model, place, dtype, weights, kv, target) for kv in kinds]
         return max(plans, key=lambda plan: plan.context_tokens)  # the first of equals
 
-    plans = [best(one) for one in (possible if wanted.weights == "auto" else (wanted.weights,))]
+    plans = [
+        best(one) for one in (place.weights if wanted.weights == "auto" else (wanted.weights,))
+    ]
     enough = min(COMFORTABLE_CONTEXT, target)
     chosen = next(
         (plan for plan in plans if plan.context_tokens >= enough),
         max(plans, key=lambda plan: plan.context_tokens),
     )
-    if chosen.weights not in possible:
+    if chosen.weights not in place.weights:
         problem = (
-            f"{chosen.weights} weights can't be used on {place.kind.upper()} devices: "
-            f"give --weights {' or '.join(('auto', *possible))}."
+            f"{chosen.weights} weights can't be used on {place.device}"
+            f"{' without torchao (pip install torchao)' if place.kind == 'cuda' else ''}: "
+            f"give --weights {' or '.join(('auto', *place.weights))}."
         )
         return replace(chosen, context_tokens=0, problem=problem)
     if chosen.context_tokens < min(SMALLEST_CONTEXT, target):
@@ -332,7 +340,7 @@ def _does_not_fit(chosen: MemoryPlan, model: ModelSize, place: Place, wanted: Wa
     needed = chosen.fixed_bytes + chosen.reserve
     helps: list[str] = []
     target = min(wanted.context or COMFORTABLE_CONTEXT, model.geometry.context)
-    for weights, kv in product(weight_kinds(place.kind), KV_KINDS):
+    for weights, kv in product(place.weights, KV_KINDS):
         plan = _planned(model, place, chosen.dtype, weights, kv, target)
         if plan.context_tokens >= SMALLEST_CONTEXT:
             fits = tokens(plan.context_tokens)

@@ -37,6 +37,9 @@ PREFILL_CHUNK = 512
 CROP_BATCH = 4
 """Crops per pass of the vision tower, for the same reason."""
 
+TILE = 1024
+"""Rows of a matrix that are widened at once on a CPU (:mod:`assistant.core.weights`)."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSize:
@@ -111,12 +114,12 @@ def prefill_bytes(g: Geometry, dtype: str, weights: str, device_kind: str) -> in
     The widest moment is inside the MLP: gate and up [chunk, 2 mlp], the gated half and the
     product [chunk, mlp] each, beside the residual, its normed copy and a norm's two float32
     copies [chunk, hidden]. One row of logits and copies for sampling come after. On
-    a CPU matrices that are not in float32 are widened one at a time; the largest counts.
+    a CPU matrices that are not in float32 are widened a tile of rows at a time.
     """
     item = ITEM_BYTES[compute_dtype(dtype, device_kind)]
     row = 4 * g.mlp * item + 2 * g.hidden * item + 2 * g.hidden * 4
     narrow = weights != "float" or dtype != "float32"
-    widened = 2 * g.mlp * g.hidden * 4 if device_kind == "cpu" and narrow else 0
+    widened = TILE * max(g.mlp, g.hidden) * 4 if device_kind == "cpu" and narrow else 0
     return PREFILL_CHUNK * row + 4 * g.vocab * 4 + widened
 
 

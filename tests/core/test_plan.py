@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from assistant import demo
-from assistant.core.formats import KV_KINDS
+from assistant.core.formats import KV_KINDS, weight_kinds
 from assistant.core.hardware import Cpu, Gpu, Hardware, Memory, TorchBuild
 from assistant.core.plan import (
     MAX_CONTEXT,
@@ -19,6 +19,7 @@ from assistant.core.plan import (
     Place,
     Wanted,
     choose_place,
+    cuda_place,
     make_plan,
 )
 from assistant.core.sizes import kv_sizes, size_of_folder, size_of_geometry, weights_bytes
@@ -33,7 +34,7 @@ def hardware(
 ) -> Hardware:
     gpus = (gpu,) if gpu else ()
     torch = TorchBuild("2.13.0", cuda, mps=apple)
-    return Hardware("Linux x86_64", Cpu("a CPU", 8), Memory(total, free), gpus, torch)
+    return Hardware("Linux x86_64", Cpu("a CPU", 8), Memory(total, free), gpus, torch, torchao=True)
 
 
 CARD_24 = Gpu(0, "RTX 4090", 24564 * 2**20, 24100 * 2**20, "580", "8.9")
@@ -169,11 +170,19 @@ def test_a_context_that_is_asked_for_decides_the_kv() -> None:
 
 @pytest.mark.parametrize(("weights", "device"), [("int4", "cpu"), ("int8", "mps")])
 def test_weights_that_a_device_has_no_product_for(weights: str, device: str) -> None:
-    place = Place(device, "something", 64 * GIB, 60 * GIB, 0, 0)
+    place = Place(device, "something", 64 * GIB, 60 * GIB, 0, 0, weight_kinds(device))
     problem = make_plan(PHI3V, place, Wanted(weights=weights)).problem
     assert problem is not None
     assert "can't be used" in problem
     assert "--weights auto" in problem
+
+
+def test_a_card_without_torchao_says_what_is_missing() -> None:
+    place = cuda_place(CARD_8, replace(hardware(64 * GIB, 60 * GIB, CARD_8, "13.0"), torchao=False))
+    assert make_plan(PHI3V, place).problem is not None
+    problem = make_plan(PHI3V, place, Wanted(weights="int8")).problem
+    assert problem is not None
+    assert "pip install torchao" in problem
 
 
 def test_a_smaller_format_is_offered_where_it_helps() -> None:
@@ -192,6 +201,7 @@ machines = st.builds(
     available=st.integers(0, 128 * GIB),
     libraries=st.integers(0, 2 * GIB),
     reserve=st.integers(0, 2 * GIB),
+    weights=st.just(("float", "int8")),
     host=st.integers(0, 64 * GIB),
 )
 wishes = st.builds(
