@@ -33,13 +33,24 @@ def held(entry: Resident) -> torch.Tensor:
     return layer.keys[0, 0, : layer.length, 0]
 
 
+def states_of(wanted: Sequence) -> torch.Tensor:
+    """A number for each position, made of the unit that takes it."""
+    numbers: list[float] = []
+    for unit in wanted.units:
+        if isinstance(unit, Slot):
+            numbers += [-unit.num_crops - at / 100 for at in range(unit.tokens)]
+        else:
+            numbers.append(unit)
+    return torch.tensor(numbers, dtype=torch.float32)
+
+
 def converse(index: Residency, wanted: Sequence, regime: Regime = Regime.SHORT) -> int:
-    """Claim and prefill; every cached number is its position's. Returns what was reused."""
+    """Claim and prefill; what is cached must be what is wanted. Returns what was reused."""
     entry = index.claim(wanted, regime)
     reused = entry.cache.length
-    new = torch.arange(reused, wanted.length).float()[None, None, :, None].expand(1, 2, -1, 8)
+    new = states_of(wanted)[reused:, None].expand(1, 2, -1, 8)
     entry.cache.update(new, new, 0)
-    assert torch.equal(held(entry), torch.arange(wanted.length).float())
+    assert torch.equal(held(entry), states_of(wanted))
     index.grew(entry)
     return reused
 
@@ -71,7 +82,8 @@ def test_a_short_reply_after_a_long_history_is_cut_off_not_kept() -> None:
     converse(index, sequence(history, reply))
     entry = index.claim(sequence(history), Regime.SHORT)
     assert entry.cache.length == 1999
-    assert converse(index, sequence(history, reply)) == 1999, "the reply is gone"
+    assert converse(index, sequence(history, range(50, 150))) == 1999
+    assert converse(index, sequence(history, reply)) == 2000, "the first reply is gone"
 
 
 def test_a_prefix_ends_where_a_picture_starts() -> None:
@@ -86,7 +98,7 @@ def test_a_prefill_that_was_stopped_inside_a_picture_counts_up_to_it() -> None:
     index = residency()
     wanted = sequence(range(5), Slot("a", 1, 13), range(10))
     entry = index.claim(wanted, Regime.SHORT)
-    part = torch.arange(9).float()[None, None, :, None].expand(1, 2, -1, 8)
+    part = states_of(wanted)[:9, None].expand(1, 2, -1, 8)
     entry.cache.update(part, part, 0)
     assert converse(index, wanted) == 5
 

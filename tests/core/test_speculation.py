@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from assistant.core import Prompt, Sampling, Slot, TokensGenerated, generation, speculation
+from assistant.core.cache import KVCache
 from assistant.core.generation import ResidentModel
 from assistant.core.sequence import Unit
 from assistant.core.speculation import NARROWEST, NGRAM, WIDEST, Speculation
-from tests.core.tiny import CONTEXT, crops_of, tiny_phi3v
+from assistant.phi3v import Regime
+from tests.core.tiny import CONTEXT, SWITCH, crops_of, tiny_phi3v, uncached
 
 
 def warmed_up(units: list[Unit], step_s: float = 1.0) -> Speculation:
@@ -74,7 +77,9 @@ def test_no_more_is_proposed_than_there_is_room_for() -> None:
     assert warmed_up(units).propose(WIDEST) == [3, 4, 5, 6][:NARROWEST]
 
 
-def test_a_reply_that_repeats_itself_takes_fewer_passes_and_is_the_same(monkeypatch) -> None:
+def test_a_reply_that_repeats_itself_takes_fewer_passes_and_is_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def run(speculate: bool) -> tuple[list[int], int]:
         count = 0
         prefill = generation.prefill
@@ -99,3 +104,40 @@ def test_a_reply_that_repeats_itself_takes_fewer_passes_and_is_the_same(monkeypa
     assert quick == plain
     assert plain_passes == 60
     assert quick_passes < 60
+
+
+class Clairvoyant(Speculation):
+    """Proposes what greedy decoding will choose, with a mistake here and there."""
+
+    reply: list[int]
+    prompt: int
+    mistakes: set[int]
+
+    def propose(self, most: int) -> list[int]:
+        at = len(self._units) - self.prompt
+        right = self.reply[at : at + max(0, most)]
+        return [0 if at + n in self.mistakes else token for n, token in enumerate(right)]
+
+
+@pytest.mark.parametrize("length", range(SWITCH - 13, SWITCH + 2))
+@pytest.mark.parametrize("mistakes", [set(), {5}, {2, 3, 7, 9}], ids=str)
+def test_the_switch_is_never_crossed_by_a_proposal(
+    length: int, mistakes: set[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompt = Prompt((tuple(6 + (n * n) % 31 for n in range(length)),))
+    want = uncached(prompt, 12, frozenset())
+    monkeypatch.setattr(Clairvoyant, "reply", want, raising=False)
+    monkeypatch.setattr(Clairvoyant, "prompt", length, raising=False)
+    monkeypatch.setattr(Clairvoyant, "mistakes", mistakes, raising=False)
+    monkeypatch.setattr(generation, "Speculation", Clairvoyant)
+    prefill = generation.prefill
+
+    def watched(model: object, embeddings: torch.Tensor, cache: KVCache) -> torch.Tensor:
+        hidden = prefill(model, embeddings, cache)
+        assert (cache.regime is Regime.SHORT) == (cache.length <= SWITCH)
+        return hidden
+
+    monkeypatch.setattr(generation, "prefill", watched)
+    model = ResidentModel(tiny_phi3v(), frozenset(), CONTEXT)
+    events = list(model.generate(prompt, Sampling(max_new_tokens=12), crops_of, lambda: False))
+    assert [i for e in events if isinstance(e, TokensGenerated) for i in e.ids] == want

@@ -166,6 +166,7 @@ class Step:
     patience: int | None
 
 
+KINDS = "send send edit again branch branch evict switch resume continue".split()
 slots = st.builds(
     lambda name, crops: Slot(name, crops, PICTURE_TOKENS[crops]),
     st.sampled_from("abc"),
@@ -175,11 +176,22 @@ words = st.lists(st.integers(6, VOCAB - 1), min_size=1, max_size=24).map(tuple)
 steps = st.builds(
     Step,
     st.sampled_from(
-        ["send", "send", "send", "edit", "again", "branch", "evict", "switch", "resume", "continue"]
+        [
+            "send",
+            "send",
+            "edit",
+            "again",
+            "branch",
+            "branch",
+            "evict",
+            "switch",
+            "resume",
+            "continue",
+        ]
     ),
     st.integers(0, 7),
     st.lists(words | words | slots, min_size=1, max_size=3).map(tuple),
-    st.integers(1, 12),
+    st.integers(1, 8),
     st.none() | st.none() | st.integers(0, 20),
 )
 lives = st.lists(steps, min_size=3, max_size=12)
@@ -197,7 +209,7 @@ unhurried = settings(
 )
 
 
-@settings(unhurried, max_examples=40)
+@settings(unhurried, max_examples=60)
 @given(life=lives, options=budgets)
 def test_warm_equals_cold(life: list[Step], options: dict[str, Any]) -> None:
     lived = Life(**options)
