@@ -1,0 +1,26 @@
+"""``phichat sessions``: what is stored, one file for a few commands."""
+
+from __future__ import annotations
+
+import click
+
+from assistant.cli.sessions.changing import delete, fork, rename, restore
+from assistant.cli.sessions.exchanging import backup, export, import_
+from assistant.cli.sessions.looking import list_, search, show
+
+
+@click.group()
+def sessions() -> None:
+    """Look at, change, export and import what is stored.
+
+    SESSION is the id of a session, or as much of its beginning as is unique.
+
+    \b
+    phichat sessions list
+    phichat sessions search "red circle"
+    phichat sessions export 4f2k -o talk.html
+    """
+
+
+for command in (list_, show, search, rename, fork, delete, restore, export, import_, backup):
+    sessions.add_command(command)
