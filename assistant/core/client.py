@@ -213,7 +213,7 @@ class LocalCore:
                 code = "crashed" if status.detail == CRASHED else None
                 raise ModelError(status.detail or CRASHED, code=code)
             shown = status
-            yield CoreProgressed(Stage.LOADING, status.done, status.total, status.detail)
+            yield CoreProgressed(Stage.LOADING, status.done, status.total)
 
     def _events(
         self, link: WorkerLink, number: int, pixels: Callable[[str], Pixels]

@@ -101,9 +101,10 @@ class WorkerLink:
             reason = error.strerror or str(error)
             detail = f"The engine process could not be started: {reason}."
             self._hear(self, {"ev": "status", "phase": "failed", "detail": detail})
-        self.alive = False
-        self.events.put(None)
-        self._hear(self, None)
+        finally:  # whatever happened here, nobody may wait for this worker any more
+            self.alive = False
+            self.events.put(None)
+            self._hear(self, None)
         if self._private is not None:
             self._private.wait()
 
@@ -111,8 +112,10 @@ class WorkerLink:
         """A connection to a worker that was told hello; None when this link was closed."""
         why = "a worker of this terminal's own"
         opened: tuple[Channel, subprocess.Popen[bytes] | None, str] | None = None
-        if sharing and self._runtime is not None:
+        if self._runtime is not None:
             try:
+                if not sharing:
+                    raise OSError("the shared one does not answer")
                 opened = self._meet(self._runtime)
             except (OSError, ImportError) as error:  # ImportError: a system without fcntl
                 why += f", because {getattr(error, 'strerror', None) or error}"

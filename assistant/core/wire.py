@@ -47,11 +47,17 @@ class Channel:
                 self._connection.sendall(payload)
 
     def receive(self) -> Header | None:
-        """The next frame (none that a terminal gets has a payload); None at the end."""
+        """The next frame (none that a terminal gets has a payload); None at the end.
+
+        Raises FrameError when what comes is no frame.
+        """
         sizes = self._read(SIZES.size)
         if sizes is None:
             return None
-        text = self._read(SIZES.unpack(sizes)[0])
+        header_size, payload_size = SIZES.unpack(sizes)
+        if header_size > MAX_HEADER or payload_size:
+            raise FrameError("a frame is longer than any of ours")
+        text = self._read(header_size)
         return None if text is None else parse_header(text)
 
     def limit_wait(self, seconds: float | None) -> None:
