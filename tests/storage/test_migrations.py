@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,10 +16,20 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import CheckConstraint, Engine, inspect
 
-from assistant.conversation import Draft
+from assistant.conversation import (
+    Draft,
+    FinishReason,
+    FoundIn,
+    Parameters,
+    Timings,
+    TurnKind,
+    Usage,
+)
 from assistant.errors import StorageError
 from storage import Store, migrations, opening
 from storage.tables import Base
+from tests.storage import earlier_versions
+from tests.storage.postgres_server import PostgresServer
 from tests.storage.stored_pictures import make_picture
 
 
@@ -96,6 +107,97 @@ def test_down_to_nothing_and_up_again_on_data(location: Path) -> None:
     assert checked(location) == ([("ok",)], [])
 
 
+@pytest.fixture
+def empty_address(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where nothing is yet."""
+    if backend == "sqlite":
+        return str(tmp_path / "earlier.db")
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.database()
+
+
+def read(store: Store) -> list[object]:
+    """What the data of the earlier versions reads as."""
+    conversation = store.conversation("first")
+    return [
+        *(replace(turn, parameters=None, pinned=False) for turn in store.all_turns("first")),
+        (conversation.title, conversation.model, conversation.system, conversation.pinned),
+        [turn.id for turn in conversation.turns],
+        store.picture_data("aa"),
+        [(p.number, p.name, p.width, p.height) for p in conversation.pictures],
+    ]
+
+
+@pytest.mark.parametrize("revision", migrations.KNOWN)
+def test_a_database_of_every_earlier_version_is_brought_up_to_date(
+    empty_address: str, revision: str
+) -> None:
+    earlier_versions.make(empty_address, revision)
+    store = Store.open(empty_address)
+    conversation = store.conversation("first")
+    assert [t.text for t in store.all_turns("first")] == list(earlier_versions.TEXTS)
+    assert [t.id for t in conversation.turns] == ["t1", "t2", "t3", "t4"]
+    assert conversation.turns[1].token_ids == (5, 6)
+    assert conversation.turns[1].usage == Usage(prompt_tokens=5, completion_tokens=2)
+    assert conversation.turns[1].timings == Timings(ttft_s=0.5)
+    assert conversation.turns[3].finish_reason is FinishReason.INTERRUPTED
+    assert (conversation.title, conversation.model, conversation.system, conversation.pinned) == (
+        "Übersicht",
+        "demo",
+        "Be brief.",
+        True,
+    )
+    assert [(p.number, p.name) for p in conversation.pictures] == [(1, "kätzchen.png")]
+    assert store.picture_data("aa") == b"\x89PNG"
+    assert {t.kind for t in conversation.turns} == {TurnKind.MESSAGE}
+    for words, where in (("什么", "t1"), ("grosse", "t2"), ("rewritten", "t5"), ("dog", "t4")):
+        assert [h.turn_id for h in store.search(words)] == [where], words
+    assert [h.found_in for h in store.search("ubersicht")] == [FoundIn.TITLE]
+    assert [h.found_in for h in store.search("katzchen")] == [FoundIn.PICTURE]
+    if revision >= "0002":
+        assert (conversation.turns[1].pinned, conversation.turns[1].parameters) == (
+            True,
+            Parameters(seed=7),
+        )
+        assert store.thumbnail("aa") == b"\x89PNG"
+        assert conversation.pictures[0].num_crops == 4
+        draft = store.draft("first")
+        assert draft is not None
+        assert (draft.text, draft.pictures[0].name) == ("typed", "draft.png")
+
+    # It is used on.
+    new, turn = store.add_user_turn(None, Draft("new", (make_picture("new"),)))
+    assert store.conversation(new).turns == (turn,)
+    _, more = store.add_user_turn("first", Draft("more", (make_picture("new"),)))
+    assert more.pictures[0].number == 2
+    store.delete("first", for_good=True)
+    store.close()
+
+
+@pytest.mark.parametrize("revision", migrations.KNOWN[:-1])
+def test_down_to_every_earlier_version_and_up_again_keeps_what_that_knew(
+    empty_address: str, revision: str
+) -> None:
+    earlier_versions.make(empty_address, "0001")
+    store = Store.open(empty_address)
+    before = read(store)
+    deleted, _ = store.add_user_turn(None, Draft("deleted"))
+    store.delete(deleted)
+    store.save_draft("first", Draft("", (make_picture("drafted"),)))
+    store.close()
+    engine = opening._engine(opening.parse(empty_address))
+    migrate(engine, revision)
+    engine.dispose()
+    again = Store.open(empty_address)
+    assert read(again) == before
+    assert [h.turn_id for h in again.search("grosse")] == ["t2"]
+    if revision < "0002":
+        assert deleted in [s.id for s in again.sessions()]
+        with pytest.raises(StorageError, match="no longer stored"):
+            again.picture_data(make_picture("drafted").sha256)
+    again.close()
+
+
 _FAILING = """
 import sqlalchemy as sa
 from alembic import op
@@ -131,7 +233,7 @@ def test_a_migration_that_fails_half_way_leaves_the_database_as_it_was(
     session, turn = store.add_user_turn(None, Draft("hello", (make_picture("cat"),)))
     reply = store.start_reply(session, turn.id, model="demo")
     store.checkpoint_reply(reply.id, "half", (1,))
-    read = store.conversation(session)
+    whole = store.conversation(session)
     store.close()
     before = dump(location)
 
@@ -151,7 +253,7 @@ def test_a_migration_that_fails_half_way_leaves_the_database_as_it_was(
     assert dump(location) == before
     assert checked(location) == ([("ok",)], [])
     again = Store.open(location)
-    assert again.conversation(session) == read
+    assert again.conversation(session) == whole
     again.close()
 
 

@@ -255,7 +255,7 @@ def test_a_checkpoint_is_kept_and_a_late_one_changes_nothing(store: Store) -> No
 def test_a_message_that_fails_half_way_leaves_nothing(store: Store) -> None:
     broken = make_picture("x")
     object.__setattr__(broken, "media_type", None)  # the table refuses it
-    with pytest.raises(Exception, match="(?i)not.null"):
+    with pytest.raises(Exception, match=r"(?i)not.null"):
         store.add_user_turn(None, Draft("lost?", (make_picture("fine"), broken)))
     assert store.sessions() == []
     with pytest.raises(StorageError):
