@@ -14,11 +14,15 @@ from torch import nn
 from assistant.errors import ModelError
 from assistant.phi3v.checkpoint import find_folder, read_config, read_json
 from assistant.phi3v.config import Phi3VConfig
+from assistant.phi3v.shapes import is_vision
 
 _log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 """Called with (bytes read, bytes in all)."""
+
+MakeLinear = Callable[[torch.Tensor], nn.Module]
+"""Makes the module that multiplies with a matrix [out, in], given as stored, on its device."""
 
 
 class PretrainedLoading:
@@ -40,6 +44,7 @@ class PretrainedLoading:
         device: torch.device | str = "cpu",
         attn_implementation: str = "sdpa",
         local_files_only: bool = False,
+        make_linear: MakeLinear | None = None,
         progress: Progress | None = None,
         **without_effect: Any,
     ) -> Self:
@@ -47,8 +52,9 @@ class PretrainedLoading:
 
         ``dtype`` "auto" is the checkpoint's own (bfloat16 for the official
         ones); ``torch_dtype`` is its older name. Peak memory is the weights in
-        ``dtype`` plus one tensor. Raises ModelError when something is missing,
-        damaged or of the wrong shape. ``trust_remote_code`` and
+        ``dtype`` plus one tensor. ``make_linear`` makes what stands for each
+        matrix of the decoder, in a format of its own. Raises ModelError when
+        something is missing, damaged or of the wrong shape. ``trust_remote_code`` and
         ``low_cpu_mem_usage``, which scripts pass out of habit, change nothing.
         """
         if unknown := sorted(set(without_effect) - {"trust_remote_code", "low_cpu_mem_usage"}):
@@ -62,7 +68,7 @@ class PretrainedLoading:
         target = _dtype(torch_dtype or dtype, values)
         with torch.device("meta"):
             model: Any = cls(config)  # type: ignore[call-arg]
-        _fill(model, files, target, torch.device(device), folder, progress)
+        _fill(model, files, target, torch.device(device), folder, make_linear, progress)
         model.eval()
         loaded: Self = model
         return loaded
@@ -127,6 +133,7 @@ def _fill(
     dtype: torch.dtype,
     device: torch.device,
     folder: Path,
+    make_linear: MakeLinear | None,
     progress: Progress | None,
 ) -> None:
     """Give every parameter of a model on the meta device its weights."""
@@ -156,12 +163,16 @@ def _fill(
                     f"{files[key]}: {key} has shape {list(source.shape)}, config.json asks for "
                     f"{list(parameter.shape)}: the folder mixes two models."
                 )
-            weights = torch.empty(source.shape, dtype=dtype, device=device)
-            weights.copy_(source)
+            owner_name, _, name = key.rpartition(".")
+            owner = model.get_submodule(owner_name)
+            if make_linear is not None and type(owner) is nn.Linear and not is_vision(key):
+                model.set_submodule(owner_name, make_linear(source.to(device)))
+            else:
+                weights = torch.empty(source.shape, dtype=dtype, device=device)
+                weights.copy_(source)
+                setattr(owner, name, nn.Parameter(weights, requires_grad=False))
+            done += source.numel() * dtype.itemsize
             del source
-        owner_name, _, name = key.rpartition(".")
-        setattr(model.get_submodule(owner_name), name, nn.Parameter(weights, requires_grad=False))
-        done += weights.numel() * dtype.itemsize
         if progress is not None:
             progress(done, total)
     for module in model.modules():

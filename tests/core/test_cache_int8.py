@@ -1,0 +1,172 @@
+"""The int8 KV cache: a pure function of the sequence, small, and close to float."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings, strategies as st
+
+from assistant.core.cache import KVCache
+from assistant.core.cache.int8_layer import Int8Layer, quantize
+from assistant.core.decoding import prefill
+from assistant.core.formats import TAIL_BLOCK, kv_bytes_per_token, kv_fixed_bytes
+from assistant.phi3v import Phi3VForCausalLM, Regime
+from tests.core.tiny import HEAD_DIM, HEADS, LAYERS, tiny_phi3v
+
+LENGTH = 330
+CLOSE = 1e-4
+"""What other chunk sizes may change by rounding; a query that saw float where it should see
+int8 changes 0.01 and more (see the test that says so). The model computes in float64 here, so
+that a number between two steps of int8 does not fall to the other by rounding."""
+
+
+def model() -> Phi3VForCausalLM:
+    return tiny_phi3v(torch.float64)
+
+
+@pytest.fixture(scope="module")
+def embeddings() -> torch.Tensor:
+    ids = torch.randint(0, 40, (LENGTH,), generator=torch.Generator().manual_seed(3))
+    return model().model.embed_tokens(ids)
+
+
+def read(cache: KVCache, embeddings: torch.Tensor, end: int, chunk: int) -> torch.Tensor:
+    outs = []
+    while cache.length < end:
+        start = cache.length
+        with torch.inference_mode():
+            piece = embeddings[start : min(start + chunk, end)]
+            outs.append(prefill(model(), piece, cache))
+    return torch.cat(outs)
+
+
+@pytest.fixture(scope="module")
+def by_token(embeddings: torch.Tensor) -> torch.Tensor:
+    """What one token at a time gives."""
+    return read(KVCache(LAYERS, Regime.LONG, "int8"), embeddings, LENGTH, 1)
+
+
+@pytest.mark.parametrize("chunk", [2, 7, 64, 100, LENGTH])
+def test_chunks_change_nothing(
+    chunk: int, embeddings: torch.Tensor, by_token: torch.Tensor
+) -> None:
+    cache = KVCache(LAYERS, Regime.LONG, "int8")
+    assert (read(cache, embeddings, LENGTH, chunk) - by_token).abs().max() < CLOSE
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    lives=st.lists(
+        st.tuples(st.integers(0, LENGTH), st.integers(0, LENGTH), st.integers(1, 150)),
+        min_size=1,
+        max_size=5,
+    ),
+    copied=st.booleans(),
+)
+def test_history_leaves_no_trace(
+    lives: list[tuple[int, int, int]],
+    copied: bool,
+    embeddings: torch.Tensor,
+    by_token: torch.Tensor,
+) -> None:
+    """Grown and cropped (or copied) in any way, what follows is what a cold run gives."""
+    cache = KVCache(LAYERS, Regime.LONG, "int8")
+    for end, cut, chunk in [*lives, (LENGTH, 0, 64)]:
+        start = cache.length
+        if end > start:
+            found = read(cache, embeddings, end, chunk)
+            assert (found - by_token[start:end]).abs().max() < CLOSE
+        if end == LENGTH:
+            break
+        wanted = min(cut, cache.length)
+        if copied:
+            cache = cache.copy(wanted)
+            kept = cache.length
+        else:
+            kept = cache.crop(wanted)
+        assert kept == cache.length
+        assert wanted - TAIL_BLOCK < kept <= wanted
+
+
+@pytest.mark.parametrize("cached", [1, 63, 64, 65, 127, 128, 200])
+@pytest.mark.parametrize("more", [1, 9, 64, 130])
+def test_what_was_appended_last_can_be_taken_back(
+    cached: int, more: int, embeddings: torch.Tensor, by_token: torch.Tensor
+) -> None:
+    """As a proposal that was wrong, or a pass that ran out of memory, needs it."""
+    cache = KVCache(LAYERS, Regime.LONG, "int8")
+    read(cache, embeddings, cached, 64)
+    read(cache, embeddings.flip(0), cached + more, more)
+    assert cache.crop(cached) == cached
+    found = read(cache, embeddings, cached + 5, 5)
+    assert (found - by_token[cached : cached + 5]).abs().max() < CLOSE
+
+
+def test_a_pass_that_failed_half_way_can_be_taken_back(
+    embeddings: torch.Tensor, by_token: torch.Tensor
+) -> None:
+    cache = KVCache(LAYERS, Regime.LONG, "int8")
+    read(cache, embeddings, 70, 70)
+    states = torch.randn(1, HEADS, 100, HEAD_DIM, dtype=torch.float64)
+    with torch.inference_mode():
+        cache.layers[0].attend(states, states, states)  # the second layer never got there
+    assert cache.crop(70) == 70
+    found = read(cache, embeddings, 90, 20)
+    assert (found - by_token[70:90]).abs().max() < CLOSE
+
+
+def test_the_past_is_seen_quantized_and_the_own_block_in_float(embeddings: torch.Tensor) -> None:
+    cold = KVCache(LAYERS, Regime.LONG)
+    exact = read(cold, embeddings, LENGTH, LENGTH)
+    found = read(KVCache(LAYERS, Regime.LONG, "int8"), embeddings, LENGTH, LENGTH)
+    off = (found - exact).abs().amax(-1)
+    assert off[:TAIL_BLOCK].max() < CLOSE
+    assert off[TAIL_BLOCK:].max() > 50 * CLOSE, "otherwise nothing was quantized"
+    assert off.max() < 0.3
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 99), scale=st.floats(1e-6, 1e6), head_dim=st.sampled_from([16, 96]))
+def test_an_entry_is_half_a_step_off_at_most(seed: int, scale: float, head_dim: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    states = torch.randn(1, 2, 9, head_dim, generator=generator) * scale
+    numbers, scales = quantize(states)
+    assert bool(((numbers * scales - states).abs() <= 0.5001 * scales).all())
+
+
+def test_zeros_stay_zeros() -> None:
+    numbers, scales = quantize(torch.zeros(1, 2, 3, 16))
+    assert not (numbers * scales).any()
+
+
+@pytest.mark.parametrize("kind", ["float", "int8"])
+def test_bytes_are_the_arithmetic(kind: str) -> None:
+    positions, heads, head_dim, layers = 8192, 8, 96, 2
+    cache = KVCache(layers, Regime.LONG, kind)
+    cache.reserve(positions)
+    for layer in cache.layers:
+        for _ in range(0, positions, 1024):
+            layer.update(*torch.randn(2, 1, heads, 1024, head_dim))
+    numbers = layers, heads, head_dim, "float32"
+    expected = positions * kv_bytes_per_token(kind, *numbers) + kv_fixed_bytes(kind, *numbers)
+    assert cache.nbytes == expected
+    if kind == "int8":
+        assert cache.nbytes < 0.3 * positions * kv_bytes_per_token("float", *numbers)
+
+
+def test_it_moves_and_stays_what_it_was(embeddings: torch.Tensor, by_token: torch.Tensor) -> None:
+    cache = KVCache(LAYERS, Regime.LONG, "int8")
+    read(cache, embeddings, 200, 64)
+    assert cache.to(torch.device("cpu")) is cache
+    found = read(cache, embeddings, 220, 20)
+    assert (found - by_token[200:220]).abs().max() < CLOSE
+
+
+def test_transformers_own_interface_appends_and_widens() -> None:
+    layer = Int8Layer()
+    states = torch.randn(1, 2, 150, 16)
+    for start in range(0, 150, 50):
+        keys, values = layer.update(states[:, :, start : start + 50], -states[:, :, :50])
+    assert keys.shape == values.shape == (1, 2, 150, 16)
+    assert (keys - states).abs().max() < 0.02
+    assert torch.equal(keys[:, :, 64:], states[:, :, 64:]), "its last block was not complete"

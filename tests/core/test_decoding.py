@@ -1,0 +1,69 @@
+"""Our own pass over the layers gives what transformers' modules give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from assistant.core.attention import attend, merge
+from assistant.core.cache import KVCache
+from assistant.core.decoding import decode_one_token, logits_of, prefill
+from assistant.phi3v import Regime
+from tests.core.tiny import LAYERS, tiny_phi3v
+
+
+@pytest.mark.parametrize("regime", list(Regime))
+@pytest.mark.parametrize("chunk", [1, 7, 64, 200])
+def test_hidden_states_are_those_of_the_plain_model(chunk: int, regime: Regime) -> None:
+    model = tiny_phi3v()
+    ids = torch.randint(0, 40, (200,), generator=torch.Generator().manual_seed(1))
+    cache = KVCache(LAYERS, regime)
+    with torch.inference_mode():
+        embeddings = model.model.embed_tokens(ids)
+        expected = model.model(embeddings[None], regime=regime)[0]
+        pieces = [prefill(model, piece, cache) for piece in embeddings.split(chunk)]
+    assert torch.allclose(torch.cat(pieces), expected, atol=1e-4)
+
+
+def test_greedy_ids_are_those_of_the_plain_model(tiny_model: Any) -> None:
+    prompt = torch.randint(3, 32000, (30,), generator=torch.Generator().manual_seed(2))
+    cache = KVCache(tiny_model.config.num_hidden_layers, Regime.SHORT)
+    with torch.inference_mode():
+        hidden = prefill(tiny_model, tiny_model.model.embed_tokens(prompt), cache)
+        ours = [int(logits_of(tiny_model, hidden)[-1].argmax())]
+        plain = prompt.tolist()
+        for _ in range(40):
+            ours.append(int(decode_one_token(tiny_model, ours[-1], cache).argmax()))
+        for _ in range(41):
+            logits = tiny_model(torch.tensor([plain]), logits_to_keep=1).logits
+            plain.append(int(logits[0, -1].argmax()))
+    assert ours == plain[30:]
+
+
+@pytest.mark.parametrize("head_dim", [16, 80, 96])
+@pytest.mark.parametrize("border", [1, 37, 99])
+def test_merged_parts_are_the_whole(head_dim: int, border: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    q = torch.randn(1, 3, 5, head_dim, generator=generator)
+    k, v = torch.randn(2, 1, 3, 100, head_dim, generator=generator)
+    whole, lse = attend(q, k, v)
+    parts = [attend(q, k[:, :, s], v[:, :, s]) for s in (slice(border), slice(border, None))]
+    out, merged_lse = merge(*parts)
+    assert torch.allclose(out, whole, atol=1e-5)
+    assert torch.allclose(merged_lse, lse, atol=1e-5)
+
+
+def test_a_chunk_never_makes_a_mask_of_its_own_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest thing that a suffix of 64 over 4,000 positions makes is the scores' tile."""
+    model = tiny_phi3v()
+    cache = KVCache(LAYERS, Regime.LONG)
+    embeddings = torch.randn(4064, model.config.hidden_size)
+    with torch.inference_mode():
+        prefill(model, embeddings[:4000], cache)
+        with torch.profiler.profile(profile_memory=True) as profile:
+            prefill(model, embeddings[4000:], cache)
+    largest = max(event.cpu_memory_usage for event in profile.events())
+    grown = max(layer.keys.nbytes for layer in cache.layers)
+    assert largest <= max(grown, 64 * 3 * model.config.hidden_size * 4 * 4)

@@ -1,0 +1,140 @@
+"""Formats of weights: as exact as they say, as small as they say, the same for every row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings, strategies as st
+
+from assistant.core.cache import KVCache
+from assistant.core.decoding import decode_one_token, logits_of, prefill
+from assistant.core.formats import matrix_bytes
+from assistant.core.weights import (
+    Int8Linear,
+    TiledLinear,
+    integer_products_are_exact,
+    linear_maker,
+    load_model,
+    quantize_rows,
+)
+from assistant.errors import ModelError
+from assistant.phi3v import Regime
+from tests.conftest import GOLDENS
+
+CPU = torch.device("cpu")
+TINY = GOLDENS / "tiny-phi3v"
+needs_vnni = pytest.mark.skipif(
+    not integer_products_are_exact(), reason="this CPU's integer products are not exact"
+)
+
+
+def normal(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+@settings(max_examples=25, deadline=None)
+@given(n=st.integers(1, 50), k=st.integers(1, 90), seed=st.integers(0, 9))
+def test_quantized_rows_are_half_a_step_off_at_most(n: int, k: int, seed: int) -> None:
+    matrix = normal(n, k, seed=seed) * torch.logspace(-6, 6, n)[:, None]
+    numbers, scales = quantize_rows(matrix)
+    assert numbers.abs().max() <= 127
+    error = (numbers * scales[:, None] - matrix).abs()
+    assert bool((error <= scales[:, None] * 0.5001).all())
+
+
+def test_a_row_of_zeros_stays_zero() -> None:
+    numbers, scales = quantize_rows(torch.zeros(3, 8))
+    assert not numbers.any()
+    assert not (numbers * scales[:, None]).isnan().any()
+
+
+@needs_vnni
+@settings(max_examples=20, deadline=None)
+@given(s=st.integers(1, 40), n=st.integers(1, 70), k=st.integers(1, 200), seed=st.integers(0, 9))
+def test_int8_products_differ_only_by_what_rounding_takes(
+    s: int, n: int, k: int, seed: int
+) -> None:
+    matrix, x = normal(n, k, seed=seed), normal(s, k, seed=seed + 100) * 30
+    held = Int8Linear.from_float(matrix)
+    numbers, scales = quantize_rows(matrix)
+    expected = x.double() @ (numbers * scales[:, None]).double().t()
+    most = x.abs().amax(-1, keepdim=True).double() / (127 * 508)  # half a step of the second term
+    bound = most * (numbers.abs() * scales[:, None]).double().sum(-1) * 1.01 + 1e-4
+    assert bool(((held(x) - expected).abs() <= bound).all())
+
+
+@needs_vnni
+def test_int8_results_of_a_row_do_not_depend_on_its_company() -> None:
+    held = Int8Linear.from_float(normal(300, 256))
+    x = normal(70, 256, seed=1)
+    together = held(x)
+    assert all(torch.equal(held(x[i : i + 1]), together[i : i + 1]) for i in range(len(x)))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_several_rows_are_multiplied_as_if_the_matrix_were_float32(dtype: torch.dtype) -> None:
+    matrix = normal(2500, 64).to(dtype)  # more rows than a tile
+    x = normal(5, 64, seed=1)
+    assert torch.allclose(TiledLinear(matrix)(x), x @ matrix.float().t(), atol=1e-4)
+    one = TiledLinear(matrix)(x[:1])
+    assert one.dtype is torch.float32
+    assert torch.allclose(one, x[:1] @ matrix.float().t(), rtol=0.02, atol=0.2)
+
+
+def test_int8_without_integer_products_gives_the_same_matrix() -> None:
+    matrix, x = normal(40, 64), normal(3, 64, seed=1)
+    numbers, scales = quantize_rows(matrix)
+    expected = x @ (numbers * scales[:, None]).t()
+    assert torch.allclose(TiledLinear.in_int8(matrix)(x), expected, atol=1e-4)
+
+
+@needs_vnni
+def test_bytes_are_the_arithmetic() -> None:
+    assert Int8Linear.from_float(normal(96, 64)).nbytes == matrix_bytes("int8", 96, 64, "")
+    held = TiledLinear(normal(96, 64).bfloat16())
+    assert held.weight.nbytes == matrix_bytes("float", 96, 64, "bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("weights", "dtype", "relative_rms"),
+    [
+        ("float", torch.float32, 1e-5),
+        ("float", torch.bfloat16, 0.02),  # the checkpoint's own format: only one row is rounded
+        (
+            "int8",
+            torch.float32,
+            0.05,
+        ),  # all of it from the weights
+    ],
+)
+def test_logits_stay_close_to_float32(
+    weights: str, dtype: torch.dtype, relative_rms: float, tiny_model: torch.nn.Module
+) -> None:
+    model = load_model(TINY, device=CPU, dtype=dtype, weights=weights)
+    ids = torch.randint(3, 32000, (40,), generator=torch.Generator().manual_seed(0))
+    expected = tiny_model(ids[None]).logits[0]
+    with torch.inference_mode():
+        cache = KVCache(model.config.num_hidden_layers, Regime.SHORT)
+        hidden = prefill(model, model.model.embed_tokens(ids[:-1]), cache)
+        found = torch.stack(
+            (logits_of(model, hidden)[-1], decode_one_token(model, int(ids[-1]), cache))
+        )
+    off = (found - expected[-2:]).pow(2).mean().sqrt() / expected[-2:].std()
+    assert off < relative_rms
+
+
+@pytest.mark.parametrize("weights", ["int4", "int2"])
+def test_a_format_that_a_cpu_does_not_have_is_refused_in_words(weights: str) -> None:
+    with pytest.raises(ModelError, match=f"no {weights} weights on cpu: use float or int8"):
+        linear_maker(CPU, torch.float32, weights)
+
+
+def test_quantized_weights_are_the_decoders_only(random_folder: Path) -> None:
+    model = load_model(random_folder, device=CPU, dtype=torch.bfloat16, weights="float")
+    kinds = {type(m).__name__ for m in model.model.layers.modules()}
+    assert "TiledLinear" in kinds
+    assert "Linear" not in kinds
+    assert isinstance(model.lm_head, TiledLinear)
+    assert all(p.dtype is torch.float32 for p in model.parameters())
