@@ -10,6 +10,7 @@ import click
 from assistant import __version__
 from assistant.cli.ask import ask
 from assistant.cli.chat import chat
+from assistant.cli.doctor import doctor
 from assistant.cli.prompt import show_prompt
 from assistant.cli.sessions import sessions
 
@@ -32,7 +33,7 @@ def cli(context: click.Context) -> None:
         context.invoke(chat)
 
 
-for command in (chat, ask, show_prompt, sessions):
+for command in (chat, ask, show_prompt, sessions, doctor):
     cli.add_command(command)
 
 

@@ -247,9 +247,9 @@ def _planned(
     left = max(0, left - features)
     context = min(target, left // (per_kv + per_work))
     # One conversation at its longest always stays. Beyond that an accelerator's memory is for
-    # this and nothing else; of main memory half of what is free is left to other programs.
+    # this and nothing else; of main memory most of what is free is left to other programs.
     spare = left - context * per_work
-    others = spare if place.kind == "cuda" else spare // 2
+    others = spare if place.kind == "cuda" else spare // 4
     return MemoryPlan(
         model=model.name,
         device=place.device,
@@ -357,7 +357,12 @@ def _does_not_fit(chosen: MemoryPlan, model: ModelSize, place: Place, wanted: Wa
 
 def gigabytes(size: int) -> str:
     """A size as people read it, in units of 1000."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+    for unit, words in ((1e9, "GB"), (1e6, "MB")):
+        if size >= unit:
+            return (
+                f"{size / unit:.1f} {words}" if size < 100 * unit else f"{size / unit:.0f} {words}"
+            )
+    return f"{size / 1e3:.0f} kB"
 
 
 def tokens(count: int) -> str:

@@ -40,6 +40,21 @@ CROP_BATCH = 4
 TILE = 1024
 """Rows of a matrix that are widened at once on a CPU (:mod:`assistant.core.weights`)."""
 
+PHI3_VISION = Geometry(
+    hidden=3072,
+    mlp=8192,
+    layers=32,
+    heads=32,
+    kv_heads=32,
+    vocab=32064,
+    context=131_072,
+    clip_hidden=1024,
+    clip_mlp=4096,
+    clip_layers=24,
+    clip_patch=14,
+)
+"""Phi-3-vision-128k-instruct and Phi-3.5-vision-instruct (their config.json), here or not."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSize:
@@ -160,3 +175,15 @@ def working_bytes_per_token(g: Geometry, dtype: str, kv: str, device_kind: str) 
     compute = compute_dtype(dtype, device_kind)
     one_layers_keys = kv_bytes_per_token(kv, 1, g.kv_heads, g.head_dim, compute) // 2
     return g.hidden * ITEM_BYTES[compute] + one_layers_keys
+
+
+def decoder_flop(shapes: Mapping[str, Shape]) -> int:
+    """Operations that the decoder's matrices take for one position, without attention."""
+    return sum(2 * math.prod(s) for name, s in shapes.items() if is_decoder_matrix(name, s))
+
+
+def crop_flop(g: Geometry) -> int:
+    """Operations of the vision tower for one crop: matrices, and attention among its patches."""
+    positions, read = g.patches + 1, g.clip_layers - 1
+    matrices = 4 * g.clip_hidden**2 + 2 * g.clip_hidden * g.clip_mlp
+    return read * positions * (2 * matrices + 4 * positions * g.clip_hidden)

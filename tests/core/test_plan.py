@@ -22,11 +22,16 @@ from assistant.core.plan import (
     cuda_place,
     make_plan,
 )
-from assistant.core.sizes import kv_sizes, size_of_folder, size_of_geometry, weights_bytes
-from tests.phi3v.test_shapes import OFFICIAL
+from assistant.core.sizes import (
+    PHI3_VISION,
+    kv_sizes,
+    size_of_folder,
+    size_of_geometry,
+    weights_bytes,
+)
 
 GIB = 2**30
-PHI3V = size_of_geometry("Phi-3-vision", OFFICIAL)
+PHI3V = size_of_geometry("Phi-3-vision", PHI3_VISION)
 
 
 def hardware(
@@ -56,9 +61,9 @@ def on_card(card: Gpu, **wanted: object) -> MemoryPlan:
 
 def test_keys_and_values_of_the_official_model() -> None:
     """PHI3V.md: 384 KiB in bfloat16. int8 with a scale for each token and head: 200 KiB."""
-    assert kv_sizes(OFFICIAL, "bfloat16", "float", "cuda")[0] == 384 * 1024
-    assert kv_sizes(OFFICIAL, "bfloat16", "int8", "cuda")[0] == 200 * 1024
-    assert kv_sizes(OFFICIAL, "bfloat16", "float", "cpu")[0] == 768 * 1024, "float32 on CPUs"
+    assert kv_sizes(PHI3_VISION, "bfloat16", "float", "cuda")[0] == 384 * 1024
+    assert kv_sizes(PHI3_VISION, "bfloat16", "int8", "cuda")[0] == 200 * 1024
+    assert kv_sizes(PHI3_VISION, "bfloat16", "float", "cpu")[0] == 768 * 1024, "float32 on CPUs"
 
 
 def test_weights_of_the_official_model() -> None:
@@ -87,7 +92,7 @@ def test_what_a_card_of_24_gb_holds() -> None:
 
     That card holds about 87,000; the whole context would take 4-bit KV, which there is not.
     """
-    assert 131_072 * kv_sizes(OFFICIAL, "bfloat16", "int8", "cuda")[0] > CARD_24.total
+    assert 131_072 * kv_sizes(PHI3_VISION, "bfloat16", "int8", "cuda")[0] > CARD_24.total
     plan = on_card(CARD_24, weights="int8", kv="int8")
     assert plan.problem is None
     assert 84_000 < plan.context_tokens < 90_000

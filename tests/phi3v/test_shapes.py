@@ -10,38 +10,28 @@ from pathlib import Path
 import pytest
 
 from assistant import demo
+from assistant.core.sizes import PHI3_VISION
 from assistant.errors import ModelError
 from assistant.phi3v.checkpoint import read_config, read_json
 from assistant.phi3v.shapes import Geometry, is_read, stored_weights, weight_shapes
 from tests.conftest import GOLDENS
 
-OFFICIAL = Geometry(
-    hidden=3072,
-    mlp=8192,
-    layers=32,
-    heads=32,
-    kv_heads=32,
-    vocab=32064,
-    context=131_072,
-    clip_hidden=1024,
-    clip_mlp=4096,
-    clip_layers=24,
-    clip_patch=14,
-)
 OFFICIAL_BYTES = 8_293_242_880
 """``total_size`` of the official model.safetensors.index.json."""
 
 
 def test_the_official_geometry_gives_the_official_bytes() -> None:
-    assert sum(2 * math.prod(shape) for shape in weight_shapes(OFFICIAL).values()) == OFFICIAL_BYTES
+    assert (
+        sum(2 * math.prod(shape) for shape in weight_shapes(PHI3_VISION).values()) == OFFICIAL_BYTES
+    )
 
 
 def test_the_official_index_names_the_same_weights(official_tokenizer: Path) -> None:
     index = official_tokenizer / "model.safetensors.index.json"
     if not index.is_file():
         pytest.skip("the official weight index is not here")
-    assert Geometry.from_config(read_config(official_tokenizer)) == OFFICIAL
-    assert set(weight_shapes(OFFICIAL)) == set(read_json(index)["weight_map"])
+    assert Geometry.from_config(read_config(official_tokenizer)) == PHI3_VISION
+    assert set(weight_shapes(PHI3_VISION)) == set(read_json(index)["weight_map"])
 
 
 @pytest.mark.parametrize("folder", [demo.folder(), GOLDENS / "tiny-phi3v"], ids=["demo", "tiny"])

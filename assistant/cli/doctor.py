@@ -1,0 +1,214 @@
+"""``phichat doctor``: what this machine can run, and why not."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from assistant import settings as settings_room
+from assistant.cli.common import json_option, memory_options, model_option, print_json, told_plainly
+from assistant.cli.diagnosis import PICTURE, Diagnosis, diagnose
+from assistant.core.hardware import look
+from assistant.core.plan import MemoryPlan, gigabytes, tokens
+from assistant.plain_text import plain
+
+
+@click.command()
+@model_option
+@memory_options
+@click.option(
+    "--quick", is_flag=True, help="Start no process of PyTorch: nothing is measured, less is known."
+)
+@json_option
+@told_plainly
+def doctor(model: str | None, quick: bool, as_json: bool, **memory: object) -> None:
+    """What this machine can run, and why not. Only looks: writes and fetches nothing.
+
+    \b
+    phichat doctor                                    the machine, the model, the plan, problems
+    phichat doctor --model microsoft/Phi-3-vision-128k-instruct --weights int8
+    phichat doctor --quick --json                     for scripts
+    """
+    found = diagnose(settings_room.load({"model": model, **memory}), look(), quick=quick)
+    if as_json:
+        print_json(_as_json(found))
+    else:
+        for line in _lines(found):
+            click.echo(plain(line))
+    if not found.can_run:
+        sys.exit(1)
+
+
+def _lines(found: Diagnosis) -> Iterator[str]:
+    yield "Machine"
+    yield from _machine(found)
+    yield "\nModel"
+    yield from _model(found)
+    if found.plan is not None and found.plan.problem is None:
+        yield "\nMemory plan"
+        yield from _plan(found, found.plan)
+    yield f"\nPhi-3-vision-128k on {found.place.title} ({found.place.device}), by arithmetic"
+    yield from table(found.official)
+    yield "\nWorkers"
+    yield from _workers(found)
+    yield "\nFiles and terminal"
+    yield from _files(found)
+    yield "\nProblems" if found.problems else "\nNo problems."
+    for problem in found.problems:
+        yield f"  {problem.what}"
+        yield f"    {problem.remedy}"
+
+
+def _machine(found: Diagnosis) -> Iterator[str]:
+    hardware, memory = found.hardware, found.hardware.memory
+    limited = ", the limit of a container" if memory.limited else ""
+    yield f"  {hardware.system}: {hardware.cpu.name}, {_count(hardware.cpu.cores, 'core')}"
+    yield (
+        f"  {gigabytes(memory.total)} of memory{limited}, {gigabytes(memory.available)} of it free"
+    )
+    for gpu in hardware.gpus:
+        yield f"  {gpu.name}: {gigabytes(gpu.total)}, {gigabytes(gpu.free)} of it free"
+    if hardware.torch is not None:
+        build = f"for CUDA {hardware.torch.cuda}" if hardware.torch.cuda else "without CUDA"
+        yield f"  PyTorch {hardware.torch.version}, {build}"
+    yield f"  {found.why} Attention: {found.attention}."
+
+
+def _model(found: Diagnosis) -> Iterator[str]:
+    model = found.model
+    if model.folder is None:
+        yield f"  {model.name}: not on this machine"
+    elif model.size is None:
+        yield f"  {model.name}: in {model.folder}, not usable"
+    else:
+        yield f"  {model.name}: complete, {gigabytes(model.bytes_on_disk)} in {model.folder}"
+
+
+def _plan(found: Diagnosis, plan: MemoryPlan) -> Iterator[str]:
+    for sentence in plan.sentences:
+        yield f"  {sentence}"
+    pictures = plan.context_tokens // found.picture_tokens
+    width, height = PICTURE
+    yield (
+        f"  A {width} x {height} picture is cut into {_count(found.picture_crops, 'crop')} and "
+        f"takes {tokens(found.picture_tokens)}: {pictures:,} of them fit."
+    )
+    kept = _count(plan.resident_conversations, "conversation")
+    yield f"  {kept} of 4,096 tokens stay{'s' if kept[:2] == '1 ' else ''} ready in memory."
+    yield "  With the context full:"
+    for name, size in _parts(plan):
+        yield f"    {gigabytes(size):>9}  {name}"
+    if plan.device.startswith("cuda"):
+        yield "  The figure for CUDA's libraries is an assumption: no GPU was measured by us."
+    if found.speed is not None:
+        speed = found.speed
+        yield (
+            f"  An estimate, from {speed.bytes_per_s / 1e9:.1f} GB/s of memory and "
+            f"{speed.flop_per_s / 1e9:,.0f} GFLOP/s measured just now: at most "
+            f"{speed.decode_tokens_per_s:,.1f} tokens/s of reply, "
+            f"{speed.prefill_tokens_per_s:,.0f} tokens/s of reading, "
+            f"{speed.picture_s:,.1f} s to look at that picture."
+        )
+
+
+def _parts(plan: MemoryPlan) -> Iterator[tuple[str, int]]:
+    yield "weights", plan.weights_bytes
+    per_token = gigabytes(plan.kv_bytes_per_token)
+    keys = plan.context_tokens * plan.kv_bytes_per_token + plan.kv_fixed_bytes
+    yield f"keys and values ({per_token} for each token)", keys
+    yield (
+        "what a full context takes beside them",
+        plan.context_tokens * plan.working_bytes_per_token,
+    )
+    yield "activations of reading and looking, for a moment", plan.activation_bytes
+    yield "features of earlier pictures", plan.feature_budget
+    yield "libraries", plan.libraries
+    yield "left free", plan.reserve
+
+
+def table(plans: tuple[MemoryPlan, ...]) -> Iterator[str]:
+    """One line a pair of formats: what the weights take and how much context fits."""
+    yield f"  {'weights':9} {'KV':6} {'weights take':>13} {'context':>16}"
+    for plan in plans:
+        fits = tokens(plan.context_tokens) if plan.problem is None else "does not fit"
+        held = plan.dtype if plan.weights == "float" else plan.weights
+        yield f"  {held:9} {plan.kv:6} {gigabytes(plan.weights_bytes):>13} {fits:>16}"
+
+
+def _workers(found: Diagnosis) -> Iterator[str]:
+    if not found.workers:
+        yield "  None is running; one starts with the first question."
+    for worker in found.workers:
+        held = f", {gigabytes(worker.resident_bytes)}" if worker.resident_bytes else ""
+        users = _count(worker.clients, "terminal")
+        context = f", {tokens(worker.plan['context_tokens'])} of context" if worker.plan else ""
+        yield f"  Process {worker.pid} ({worker.phase}): {worker.folder}{held}, {users}{context}"
+
+
+def _files(found: Diagnosis) -> Iterator[str]:
+    state = found.database
+    if state.exists is None:
+        yield f"  Database: {state.where} (not looked at)"
+    elif not state.exists:
+        yield f"  Database: {state.where}, not there yet; the first chat makes it"
+    else:
+        sessions = "" if state.sessions is None else f", {_count(state.sessions, 'session')}"
+        yield f"  Database: {state.where}, {gigabytes(state.size or 0)}{sessions}"
+    there = "" if found.config_file.exists() else " (not there: defaults)"
+    yield f"  Configuration: {found.config_file}{there}"
+    terminal = found.terminal
+    shape = f"{terminal.columns} x {terminal.rows}" if terminal.is_terminal else "not a terminal"
+    yield f"  Terminal: {shape}, colours: {terminal.colours}; pictures as kitty or sixel: not asked"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def _as_json(found: Diagnosis) -> dict[str, Any]:
+    plan, model = found.plan, found.model
+    fits = plan is not None and plan.problem is None
+    return {
+        "device": found.place.device,
+        "why": found.why,
+        "dtype": plan.dtype if plan is not None else None,
+        "attention": found.attention,
+        "memory": None if plan is None else _plan_json(plan),
+        "picture": {
+            "width": PICTURE[0],
+            "height": PICTURE[1],
+            "crops": found.picture_crops,
+            "tokens": found.picture_tokens,
+            "fit": plan.context_tokens // found.picture_tokens if plan is not None and fits else 0,
+        },
+        "speed_estimate": None if found.speed is None else asdict(found.speed),
+        "model": model.name,
+        "model_files": {
+            "folder": None if model.folder is None else str(model.folder),
+            "complete": model.size is not None,
+            "bytes": model.bytes_on_disk,
+        },
+        "phi3_vision": [_plan_json(one) for one in found.official],
+        "workers": [
+            {**asdict(one), "spec": dict(one.spec), "plan": one.plan} for one in found.workers
+        ],
+        "machine": asdict(found.hardware),
+        "torch": None if found.probe is None else dict(found.probe),
+        "database": found.database.where,
+        "database_state": asdict(found.database),
+        "configuration": str(found.config_file),
+        "terminal": asdict(found.terminal),
+        "problems": [asdict(problem) for problem in found.problems],
+    }
+
+
+def _plan_json(plan: MemoryPlan) -> dict[str, Any]:
+    return {
+        **asdict(plan),
+        "resident_conversations": plan.resident_conversations,
+        "total_bytes": plan.total_bytes,
+    }
