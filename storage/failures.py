@@ -35,6 +35,16 @@ _SQLITE = {
     "send less at once.",
 }
 
+_POSTGRESQL = {
+    "25006": "The database {where} is read-only; write to its primary server, "
+    "or allow writing to it.",
+    "42501": "This user may not make or change what it needs in the database {where}; "
+    "give it the rights, or take an address with another user.",
+    "53100": "The disk of the database {where} is full, so nothing could be saved; "
+    "free some space there and try again.",
+    "55P03": "Another program keeps the database {where} locked; close it and try again.",
+}
+
 
 @contextmanager
 def told_plainly(where: str) -> Iterator[None]:
@@ -45,9 +55,10 @@ def told_plainly(where: str) -> Iterator[None]:
     """
     try:
         yield
-    except (exc.IntegrityError, exc.ProgrammingError):
-        raise
     except exc.DBAPIError as error:
+        own = isinstance(error, exc.IntegrityError | exc.ProgrammingError)
+        if own and _sqlstate(error.orig) not in _POSTGRESQL:
+            raise
         raise StorageError(sentence(error.orig, where)) from error
     except sqlite3.Error as error:
         raise StorageError(sentence(error, where)) from error
@@ -65,7 +76,13 @@ def sentence(error: BaseException | None, where: str) -> str:
     code = getattr(error, "sqlite_errorcode", None)
     if isinstance(code, int) and (known := _SQLITE.get(code & 0xFF)):
         return known.format(where=where)
+    if known := _POSTGRESQL.get(_sqlstate(error)):
+        return known.format(where=where)
     if isinstance(error, sqlite3.OperationalError | sqlite3.DatabaseError):
         return f"The database {where} can't be used ({error}); check it {_ELSEWHERE}."
     detail = " ".join(str(error).split())
     return f"The database {where} can't be used ({detail}); check its address and that it runs."
+
+
+def _sqlstate(error: BaseException | None) -> str:
+    return str(getattr(error, "sqlstate", None))

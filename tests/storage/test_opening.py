@@ -12,11 +12,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from assistant.conversation import Draft
 from assistant.errors import StorageError
 from storage import Store, opening
+from tests.storage.postgres_server import PostgresServer
 from tests.storage.stored_pictures import make_picture
 
 
@@ -120,14 +121,48 @@ def test_addresses_that_name_no_database_are_refused(address: str) -> None:
     assert refused(address)
 
 
-def test_a_missing_driver_names_the_extra_and_hides_the_password() -> None:
-    pytest.importorskip("sqlalchemy")
-    try:
-        import psycopg  # noqa: F401
-    except ImportError:
-        sentence = refused("postgresql+psycopg://me:secret@localhost/chat")
-        assert "phichat[postgres]" in sentence
-        assert "secret" not in sentence
+def test_a_missing_driver_names_the_extra_and_hides_the_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    sentence = refused("postgresql+psycopg://me:secret@localhost/chat")
+    assert "phichat[postgres]" in sentence
+    assert "secret" not in sentence
+
+
+def test_a_server_that_does_not_answer_is_one_sentence() -> None:
+    sentence = refused("postgresql+psycopg://me:secret@127.0.0.1:1/chat")
+    assert "check its address and that it runs" in sentence
+    assert "secret" not in sentence
+
+
+def test_what_a_server_refuses_is_one_sentence(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = postgres.database()
+    name = address.partition("?")[0].rpartition("/")[2]
+    store = Store.open(address)
+    store.add_user_turn(None, Draft("kept"))
+
+    with store._engine.begin() as other:
+        monkeypatch.setattr(opening, "BUSY_TIMEOUT_MS", 100)
+        other.execute(text(f"SELECT pg_advisory_xact_lock({opening._WRITE_LOCK})"))
+        assert len(store.sessions()) == 1  # readers never wait
+        with pytest.raises(StorageError, match="locked") as caught:
+            store.add_user_turn(None, Draft("x"))
+        plain(caught)
+
+    with store._engine.begin() as connection:
+        connection.execute(text("CREATE ROLE somebody LOGIN"))
+        connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
+    store.close()
+    store = Store.open(address)
+    with pytest.raises(StorageError, match="is read-only") as caught:
+        store.add_user_turn(None, Draft("x"))
+    plain(caught)
+    assert [s.title for s in store.sessions()] == ["kept"]
+    store.close()
+    assert "may not" in refused(address.replace("phichat@", "somebody@"))
 
 
 def test_a_read_only_database_is_named_as_such(location: Path) -> None:
