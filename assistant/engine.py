@@ -248,13 +248,18 @@ class Engine(Archive):
         seen = {one.turn.id for one in planned.plan.seen}
         hits = self.search(words, session_id=None if everywhere else session_id)
         found = recall.quotable(hits, seen, self._one)
-        room = planned.budget // recall.SHARE
-        text = recall.quote(words, found, lambda text: self._layout.counter.message(text) <= room)
-        if text is None:
+        if not found:
             where = "in any session" if everywhere else "in this session"
             raise PhichatError(
                 f"Nothing that the model does not see already has these words {where}: try others.",
                 code="nothing_found",
+            )
+        room = planned.budget // recall.SHARE
+        text = recall.quote(words, found, lambda text: self._layout.counter.message(text) <= room)
+        if text is None:
+            raise PhichatError(
+                "The context is too small for a quotation: give it more room (the setting context).",
+                code="too_long",
             )
         return self._store.add_recall_turn(session_id, text)
 

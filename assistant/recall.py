@@ -10,8 +10,8 @@ from assistant.conversation import Role, SearchHit, Turn, TurnKind
 MOST = 5
 """Turns in one quotation."""
 
-SHARE = 8
-"""A quotation takes at most this part (an eighth) of the prompt."""
+SHARE = 4
+"""A quotation takes at most this part (a quarter) of the prompt."""
 
 LENGTHS = (2000, 1000, 500, 250, 120)
 """Characters of one quoted turn; the first with which the quotation fits is taken."""

@@ -13,6 +13,9 @@ LOW_WATER = 0.7
 turns away, and until then the cached prefix stays as it is."""
 
 
+_NONE = -1
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What the model will see, and what it will not.
@@ -56,7 +59,8 @@ def plan(
     its own. Never left out for want of room: the newest question, and an
     exchange with a pinned turn or picture (markers may take the place of its
     other pictures, unless their turn itself is pinned). The pictures that were
-    shown last are what is being talked about: they go with their exchange.
+    shown last are what is being talked about: they and their exchange go last,
+    and only when the newest question does not fit beside them.
 
     What the person excluded is left out whatever the room, even when it is
     pinned. A question takes its reply along, which would answer nothing; a
@@ -123,9 +127,10 @@ class _Window:
         self._budget, self._cost, self._summary = budget, cost, summary
         self._exchanges: list[_Exchange] = []
         self._total = 0
-        self._oldest = 0  # every exchange before it was evicted, or is pinned
+        self._oldest = 0  # every exchange before it was evicted, is pinned, or was passed over
         self._first_pictured = 0  # no exchange before it has a picture to replace
-        self._last_pictured = 0
+        self._last_pictured = _NONE
+        self._passed_over = _NONE
 
     def add(self, turn: Turn, *, asks_now: bool) -> None:
         """The next turn. Only a question makes a prompt, so only a question cuts."""
@@ -155,12 +160,19 @@ class _Window:
             self._replace_pictures(self._exchanges[self._first_pictured], low)
             if self._total > low:
                 self._first_pictured += 1
+        if self._passed_over not in (_NONE, self._last_pictured) and self._total > low:
+            self._evict(self._passed_over)  # another picture is talked about now
+            self._passed_over = _NONE
         while self._total > low and self._oldest < newest:
-            oldest = self._exchanges[self._oldest]
-            self._replace_pictures(oldest, low)
-            if self._total > low:
-                self._evict(oldest)
-                self._oldest += 1
+            if self._oldest == self._last_pictured:
+                self._passed_over = self._oldest
+            else:
+                self._evict(self._oldest)
+            self._oldest += 1
+        if self._total > self._budget and self._passed_over != _NONE:
+            self._replace_pictures(self._exchanges[self._passed_over], low)
+            if self._total > self._budget:
+                self._evict(self._passed_over)
 
     def _replace_pictures(self, exchange: _Exchange, low: float) -> None:
         for entry in exchange.seen:
@@ -172,7 +184,8 @@ class _Window:
                 self._total += cost - entry.cost
                 entry.cost = cost
 
-    def _evict(self, exchange: _Exchange) -> None:
+    def _evict(self, number: int) -> None:
+        exchange = self._exchanges[number]
         if exchange.seen and not exchange.pinned:
             self._total += self._summary - exchange.cost
             self._summary = 0  # paid once

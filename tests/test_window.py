@@ -164,17 +164,29 @@ def test_old_pictures_go_before_turns() -> None:
 
 
 def test_the_last_picture_goes_before_its_exchange() -> None:
-    """With nothing older left, a marker takes its place first; its words stay when that is
-    enough."""
+    """Beside a long question a marker takes its place; its words stay when that is enough."""
     turns = [asked(0, 5), answered(0, 5), asked(1, 5, 60), answered(1, 5), asked(2, 50)]
     made = plan(turns, 100, cost)
     assert seen_ids(made) == ["1-user", "1-assistant", "2-user"]
     assert made.seen[0].without == {0}
 
 
+def test_the_picture_that_is_talked_about_stays_until_another_is_shown() -> None:
+    turns = [asked(0, 5, 30), answered(0, 5)]
+    turns += [t for n in range(1, 9) for t in (asked(n, 8), answered(n, 8))]
+    made = plan([*turns, asked(9, 10)], 100, cost)
+    assert made.evicted
+    assert seen_ids(made)[:2] == ["0-user", "0-assistant"]
+    assert made.seen[0].without == frozenset()
+    turns += [asked(9, 10, 30), answered(9, 8)]
+    turns += [t for n in range(10, 19) for t in (asked(n, 8), answered(n, 8))]
+    made = plan([*turns, asked(19, 8)], 100, cost)
+    assert seen_ids(made)[:2] == ["9-user", "9-assistant"]
+
+
 def test_pinned_pictures_and_turns_stay() -> None:
     first = turn(0, Role.USER, 5, [(30, True), (30, False)])
-    turns = [first, answered(0, 5), asked(1, 30), answered(1, 20), asked(2, 20)]
+    turns = [first, answered(0, 5), asked(1, 30), answered(1, 20), asked(2, 40)]
     made = plan(turns, 100, cost)
     assert seen_ids(made) == ["0-user", "0-assistant", "2-user"]
     assert made.seen[0].without == {1}

@@ -143,13 +143,15 @@ def test_nothing_is_stored_of_what_can_not_be_sent(make: MakeEngine) -> None:
 
 
 def test_old_turns_leave_the_window_but_not_the_session(make: MakeEngine) -> None:
-    engine, core = make(["A reply of some length."], context=700, max_new_tokens=50)
+    engine, core = make(["A reply of some length."], context=1000, max_new_tokens=50)
     (stored, *_) = send(engine, None, "the first of all", picture("red"))
     assert isinstance(stored, UserTurnStored)
-    for number in range(12):
+    send(engine, stored.session_id, "another", picture("blue"))
+    for number in range(11):
         send(engine, stored.session_id, f"question {number}")
-    assert all(prompt.tokens + 50 <= 700 for prompt in core.prompts)
-    assert core.prompts[-1].slots == ()
+    assert all(prompt.tokens + 50 <= 1000 for prompt in core.prompts)
+    (slot,) = core.prompts[-1].slots
+    assert slot.pixels_sha256 == picture("blue").pixels_sha256, "the picture that is talked about"
     preview = engine.preview(stored.session_id)
     assert preview.context.left_out[0].turn.text == "the first of all"
     assert len(engine.conversation(stored.session_id).turns) == 26
