@@ -8,8 +8,9 @@ directions, within budgets that keep everything, little or nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -26,6 +27,7 @@ from assistant.core import (
     residency,
     speculation,
 )
+from assistant.core.cache import KVCache
 from assistant.core.formats import KV_BLOCK
 from assistant.core.generation import ResidentModel
 from tests.core.tiny import (
@@ -73,7 +75,8 @@ Branch = list[Exchange]
 class Life:
     """Sessions, each a list of branches, on one resident model after another."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, oracle: Callable[[Prompt, int], list[int]], **options: Any) -> None:
+        self._oracle = oracle
         self._options = options
         self.resume()
         self._sessions: list[list[Branch]] = [[[]], [[]]]
@@ -118,7 +121,7 @@ class Life:
                 got += event.ids
             asked_to_stop = patience is not None and looks > patience
         assert isinstance(event, GenerationEnded)
-        want = uncached(prompt, tokens, STOP_IDS)
+        want = self._oracle(prompt, tokens)
         if event.finish_reason is FinishReason.STOPPED:
             assert got == want[: len(got)]
         else:
@@ -166,7 +169,8 @@ class Step:
     patience: int | None
 
 
-KINDS = "send send edit again branch branch evict switch resume continue".split()
+KINDS = ["send", "send", "edit", "again", "branch", "branch"]
+KINDS += ["evict", "switch", "resume", "continue"]
 slots = st.builds(
     lambda name, crops: Slot(name, crops, PICTURE_TOKENS[crops]),
     st.sampled_from("abc"),
@@ -209,12 +213,44 @@ unhurried = settings(
 )
 
 
-@settings(unhurried, max_examples=60)
-@given(life=lives, options=budgets)
-def test_warm_equals_cold(life: list[Step], options: dict[str, Any]) -> None:
-    lived = Life(**options)
+def without_a_cache(prompt: Prompt, tokens: int) -> list[int]:
+    return uncached(prompt, tokens, STOP_IDS)
+
+
+def int8_from_nothing(prompt: Prompt, tokens: int) -> list[int]:
+    """A cold run in one chunk over an int8 cache, which has no uncached counterpart."""
+    model = ResidentModel(
+        tiny_phi3v(), STOP_IDS, CONTEXT, prefill_chunk=CONTEXT, new_cache=INT8, speculate=False
+    )
+    events = model.generate(prompt, Sampling(max_new_tokens=tokens), crops_of, lambda: False)
+    return [i for event in events if isinstance(event, TokensGenerated) for i in event.ids]
+
+
+INT8 = partial(KVCache, LAYERS, kind="int8")
+
+
+def live(life: list[Step], options: dict[str, Any]) -> None:
+    lived = Life(without_a_cache, **options)
     for step in life:
         lived.do(step)
+
+
+def live_in_int8(life: list[Step], options: dict[str, Any]) -> None:
+    lived = Life(int8_from_nothing, new_cache=INT8, **options)
+    for step in life:
+        lived.do(step)
+
+
+@settings(unhurried, max_examples=50)
+@given(life=lives, options=budgets)
+def test_warm_equals_cold(life: list[Step], options: dict[str, Any]) -> None:
+    live(life, options)
+
+
+@settings(unhurried, max_examples=15)
+@given(life=lives, options=budgets)
+def test_warm_equals_cold_in_int8(life: list[Step], options: dict[str, Any]) -> None:
+    live_in_int8(life, options)
 
 
 @pytest.mark.long
@@ -222,6 +258,12 @@ def test_warm_equals_cold(life: list[Step], options: dict[str, Any]) -> None:
 @settings(unhurried, max_examples=2500)
 @given(life=lives, options=budgets)
 def test_warm_equals_cold_thousands_of_times(life: list[Step], options: dict[str, Any]) -> None:
-    lived = Life(**options)
-    for step in life:
-        lived.do(step)
+    live(life, options)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@settings(unhurried, max_examples=500)
+@given(life=lives, options=budgets)
+def test_warm_equals_cold_in_int8_often(life: list[Step], options: dict[str, Any]) -> None:
+    live_in_int8(life, options)

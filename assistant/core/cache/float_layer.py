@@ -62,7 +62,7 @@ class FloatLayer(CacheLayerMixin):  # type: ignore[misc]
         A block a time copies a layer once in 256 tokens, a hundredth of what attention reads of
         it meanwhile; a prefill reserves its whole length before.
         """
-        if needed <= self.keys.shape[2]:
+        if needed <= self.values.shape[2]:  # grown last: memory may run out between the two
             return
         capacity = -(-max(needed, self.reserved) // KV_BLOCK) * KV_BLOCK
         for name in ("keys", "values"):

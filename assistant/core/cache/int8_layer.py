@@ -202,7 +202,7 @@ class Int8Layer(CacheLayerMixin):  # type: ignore[misc]
         return keys, values
 
     def _grow(self, needed: int) -> None:
-        used = self._keys.numbers.shape[2]
+        used = self._values.numbers.shape[2]  # grown last: memory may run out between the two
         if needed > used:
             capacity = -(-max(needed, self.reserved) // KV_BLOCK) * KV_BLOCK
             self._keys = self._keys.resized(capacity, used)
