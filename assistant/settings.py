@@ -134,6 +134,8 @@ class Settings:
     """Terminals with the same model and settings share one worker process."""
     keep_alive: int = _setting(300, _whole(0, 86_400))
     """Seconds for which a shared worker waits for another terminal after the last has left."""
+    feature_cache_mb: int = _setting(1024, _whole(0, 1_000_000))
+    """Disk for the features of pictures that took long to encode, in MiB; 0 keeps none."""
     summaries: bool = _setting(False, _truth)
     """Have the model sum up, when idle, the turns that no longer fit."""
     system: str | None = _setting(None, _text)

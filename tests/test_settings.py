@@ -55,6 +55,7 @@ def test_the_defaults_are_those_of_the_manual(home: dict[str, str], tmp_path: Pa
         context=None,
         shared_worker=True,
         keep_alive=300,
+        feature_cache_mb=1024,
         system=None,
     )
 
