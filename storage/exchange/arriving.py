@@ -199,7 +199,7 @@ def _extend(db: Session, row: SessionRow, session: SessionPart, pictures: Pictur
     keys = _add_turns(db, row, renumbered)
     head = None if row.head_key is None else db.get_one(TurnRow, row.head_key).id
     end = session.head
-    if end in keys and (head is None or head in _ancestors(session, end)):
+    if end is not None and end not in have and (head is None or head in _ancestors(session, end)):
         row.head_key = keys[end]
     row.updated = max(row.updated, session.updated)
     db.flush()
@@ -216,30 +216,20 @@ def _ancestors(session: SessionPart, turn_id: str) -> set[str]:
 
 
 def _add_turns(db: Session, session: SessionRow, turns: Sequence[TurnPart]) -> dict[str, int]:
-    """Store turns of a session, in their order; the keys by id.
+    """Store turns of a session, in their order; the keys of all its turns by id.
 
     Their parents are among them or stored already; their pictures have their
     numbers.
     """
     if not turns:
         return {}
-    parents = {turn.parent for turn in turns if turn.parent is not None}
-    depths: dict[str, int] = {}
-    keys: dict[str, int] = {}
-    for some in _some_at_a_time(parents):
-        stored_ones = select(TurnRow.id, TurnRow.key, TurnRow.depth).where(
-            TurnRow.session_key == session.key, TurnRow.id.in_(some)
-        )
-        for turn_id, key, depth in db.execute(stored_ones):
-            keys[turn_id], depths[turn_id] = key, depth
+    of_session = TurnRow.session_key == session.key
+    depths = dict(db.execute(select(TurnRow.id, TurnRow.depth).where(of_session)).all())
     for turn in turns:
         depths[turn.id] = 1 if turn.parent is None else depths[turn.parent] + 1
-    # All rows in one go, which gives them their keys; then who follows whom.
-    made = db.scalars(
-        insert(TurnRow).returning(TurnRow.key, sort_by_parameter_order=True),
-        [_values(session, turn, depths[turn.id]) for turn in turns],
-    )
-    keys |= {turn.id: key for turn, key in zip(turns, made, strict=True)}
+    # All rows in one go, which gives them their keys in this order; then who follows whom.
+    db.execute(insert(TurnRow), [_values(session, turn, depths[turn.id]) for turn in turns])
+    keys = dict(db.execute(select(TurnRow.id, TurnRow.key).where(of_session)).all())
     follows = [
         {"key": keys[turn.id], "parent_key": keys[turn.parent]}
         for turn in turns

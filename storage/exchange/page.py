@@ -40,6 +40,7 @@ figure { margin: .6rem 0; break-inside: avoid; }
 img { max-width: 100%; max-height: 28rem; height: auto; border-radius: .3rem; }
 pre { white-space: pre-wrap; border: 1px solid var(--line); padding: .6rem; border-radius: .3rem; }
 table { border-collapse: collapse; } td, th { border: 1px solid var(--line); padding: .2rem .5rem; }
+.right { text-align: right; } .center { text-align: center; }
 blockquote { border-left: 3px solid var(--line); margin-left: 0; padding-left: 1rem; }
 @media print { body { max-width: none; margin: 0; } img { max-height: 16rem; }
   article > h3 { break-after: avoid; } }
@@ -159,4 +160,6 @@ def _rendered(text: str) -> str:
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):  # below those of the page
             token.tag = f"h{min(6, int(token.tag[1]) + 3)}"
+        if alignment := token.attrGet("style"):  # of a table's cell; the policy forbids styles
+            token.attrs = {"class": str(alignment).removeprefix("text-align:")}
     return str(_MARKDOWN.renderer.render(tokens, _MARKDOWN.options, {}))
