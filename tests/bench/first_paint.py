@@ -9,44 +9,20 @@ been written to the terminal. Prints one JSON object. The limit is 1 second.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import json
-import os
-import pty
-import signal
-import struct
-import sys
 import tempfile
-import termios
 import time
-from pathlib import Path
+
+from tests.bench.pseudo_terminal import PseudoTerminal
 
 SHOWN = b"sk about a picture"  # the cursor stands on the first letter
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a running process (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def first_paint(home: str) -> tuple[float, float]:
     """(CPU seconds, wall seconds) of one start."""
-    started = time.perf_counter()
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.environ |= {"PHICHAT_HOME": home, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
-        os.execv(sys.executable, [sys.executable, "-m", "assistant.cli"])
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-    written = b""
-    try:
-        while SHOWN not in written:
-            written += os.read(terminal, 65536)
-        return cpu_seconds(pid), time.perf_counter() - started
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        os.close(terminal)
+    with PseudoTerminal(["-m", "assistant.cli"], {"PHICHAT_HOME": home}) as terminal:
+        terminal.read_until(SHOWN)
+        return terminal.cpu_s, time.perf_counter() - terminal.started
 
 
 def main() -> None:

@@ -201,6 +201,8 @@ class Desk:
 class Sheet(App[None]):
     """One reply and nothing else."""
 
+    CSS = "ReplyText { width: 1fr; height: auto; }"
+
     def __init__(self, text: str = "") -> None:
         super().__init__()
         self.text = text

@@ -207,20 +207,31 @@ async def test_what_is_typed_ahead_stays(desk: Desk) -> None:
     async with desk.app().run_test(size=NARROW) as pilot:
         field = area(pilot)
         field.insert(str(picture))
-        field.action_send()
+        await pilot.press("enter")
         field.insert("What is it?")
         await until(pilot, lambda: composer(pilot).chips.files, "the chip")
         assert field.text == "What is it?"
-        field.action_send()
+        await pilot.press("enter")
         field.insert("And then?")
         await sees(pilot, "Yes.")
         await idle(pilot)
         assert field.text == "And then?"
         field.set_text("/rename Holidays")
-        field.action_send()
+        await pilot.press("enter")
         field.insert("one more")
         await sees(pilot, "Holidays")
         assert field.text == "one more"
     turns = desk.engine.conversation(desk.engine.sessions()[0].id).turns
     assert turns[0].text == "What is it?"
     assert [p.name for p in turns[0].pictures] == ["ahead.png"]
+
+
+async def test_enter_waits_for_the_letters_before_it(desk: Desk) -> None:
+    """A terminal may deliver a whole line at once; enter is a priority binding."""
+    async with desk.app().run_test(size=NARROW) as pilot:
+        area(pilot).focus()
+        for key in [*"hi", "ctrl+j", *"you", "enter"]:
+            pilot.app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await sees(pilot, "Yes.")
+        await idle(pilot)
+    assert desk.engine.conversation(desk.engine.sessions()[0].id).turns[0].text == "hi\nyou"

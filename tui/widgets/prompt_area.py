@@ -81,16 +81,22 @@ class PromptArea(TextArea):
         if self.text.startswith(text):
             self.set_text(self.text[len(text) :])
 
+    # A priority binding acts before the letters that were typed just before it have arrived
+    # here: these three take their turn behind them.
+
     def action_send(self) -> None:
         """Tell that the text shall be sent; the text stays until it was taken."""
-        self.post_message(self.Submitted(self.text))
+        self.call_later(lambda: self.post_message(self.Submitted(self.text)))
 
     def action_break_line(self) -> None:
         """Start a new line."""
-        self._replace_via_keyboard("\n", *self.selection)
+        self.call_later(lambda: self._replace_via_keyboard("\n", *self.selection))
 
     def action_complete(self) -> None:
         """Complete the slash command or path before the cursor, else move the focus on."""
+        self.call_later(self._complete_here)
+
+    def _complete_here(self) -> None:
         row, column = self.cursor_location
         before = self.document.get_line(row)[:column]
         fragment, completion = _completion(before, first_line=row == 0)

@@ -32,6 +32,7 @@ class ReplyText(Widget):
         super().__init__(classes=None if text else "-empty")
         self._document = Document()
         self._stream = PlainStream()
+        self._columns = 0
         if text:
             self._document.grow(plain(text))
             self._document.finish()
@@ -44,13 +45,13 @@ class ReplyText(Widget):
     def grow(self, piece: str) -> None:
         """Add what the model wrote since the last call."""
         if text := self._stream.feed(piece):
-            before = self._document.height(self.size.width)
+            before = self._document.height(self._columns)
             self._document.grow(text)
             self._show_change(before)
 
     def finish(self) -> None:
         """Settle what is still open: the reply is over."""
-        before = self._document.height(self.size.width)
+        before = self._document.height(self._columns)
         self._document.grow(self._stream.finish())
         self._document.finish()
         self._show_change(before)
@@ -58,7 +59,7 @@ class ReplyText(Widget):
     def _show_change(self, height: int) -> None:
         self.remove_class("-empty")
         # A table's columns or a fence's colours may change far above the last row.
-        self.refresh(layout=self._document.height(self.size.width) != height)
+        self.refresh(layout=self._document.height(self._columns) != height)
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
         """As wide as there is room."""
@@ -66,18 +67,19 @@ class ReplyText(Widget):
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """The rows at this width."""
+        self._columns = width
         return self._document.height(width)
 
     def render_line(self, y: int) -> Strip:
         """One row; its cells know where in the text they are, for selections."""
-        width, base = self.size.width, self.visual_style
+        width, base = self._columns, self.visual_style
         line = self._document.line(width, y)
         if line is None:
             return Strip.blank(width, base.rich_style).apply_offsets(0, y)
         content = self._selected(line, y)
         segments = [
             Segment(text, style.rich_style)
-            for text, style in content.render(base, end="", parse_style=Style.parse)
+            for text, style in content.render(base, end="", parse_style=_parsed)
         ]
         strip = Strip(segments, content.cell_length)
         return strip.apply_offsets(0, y).adjust_cell_length(width, base.rich_style)
@@ -93,7 +95,7 @@ class ReplyText(Widget):
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
         """The selected text as it was written: without the breaks and indents of this window."""
-        width = self.size.width
+        width = self._columns
         pieces: list[str] = []
         for y in range(self._document.height(width)):
             if (span := selection.get_span(y)) is None:
@@ -111,3 +113,7 @@ class ReplyText(Widget):
     def action_link(self, address: str) -> None:
         """A link was clicked."""
         self.post_message(self.LinkClicked(address))
+
+
+def _parsed(style: str | Style) -> Style:
+    return style if isinstance(style, Style) else Style.parse(style)

@@ -1,0 +1,86 @@
+"""A program in a pseudo-terminal of our own, what it writes and what it costs."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import sys
+import termios
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ROWS, COLUMNS = 40, 120
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a running process, all its threads (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_mb(pid: int) -> float:
+    """Memory of a running process in MB (Linux)."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+class PseudoTerminal:
+    """Runs ``python ARGUMENTS`` with a terminal of 120 x 40 cells that answers no question."""
+
+    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.started = time.perf_counter()
+        self.pid, self._terminal = pty.fork()
+        if self.pid == 0:
+            os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"} | dict(environment)
+            os.execv(sys.executable, [sys.executable, *arguments])
+        size = struct.pack("HHHH", ROWS, COLUMNS, 0, 0)
+        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, size)
+
+    def write(self, keys: bytes) -> None:
+        """Press keys."""
+        os.write(self._terminal, keys)
+
+    def read(self, seconds: float) -> bytes:
+        """What the program writes within ``seconds``, as soon as there is something."""
+        ready, _, _ = select.select([self._terminal], [], [], max(0.0, seconds))
+        try:
+            return os.read(self._terminal, 65536) if ready else b""
+        except OSError:  # it ended
+            return b""
+
+    def read_until(self, shown: bytes, seconds: float = 60.0) -> None:
+        """Read until ``shown`` was written. Raises TimeoutError."""
+        written, deadline = b"", time.perf_counter() + seconds
+        while shown not in written:
+            if time.perf_counter() > deadline:
+                raise TimeoutError(f"{shown!r} was never written; the last was {written[-500:]!r}")
+            written = written[-len(shown) :] + self.read(0.5)
+
+    def read_for(self, seconds: float) -> bytes:
+        """Read for ``seconds``."""
+        written, deadline = b"", time.perf_counter() + seconds
+        while (left := deadline - time.perf_counter()) > 0:
+            written += self.read(left)
+        return written
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU seconds so far."""
+        return cpu_seconds(self.pid)
+
+    def close(self) -> None:
+        """End the program."""
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self._terminal)
+
+    def __enter__(self) -> PseudoTerminal:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.close()

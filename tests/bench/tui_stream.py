@@ -1,0 +1,197 @@
+"""What a streamed reply costs the screen, in a real pseudo-terminal of 120 x 40.
+
+    python -m tests.bench.tui_stream [--seconds 10] [KIND …]
+
+For each kind of text: a reply of 8,000 characters is there, 50 tokens a second of
+4 characters each are added to it for ``--seconds``, and its end follows; meanwhile
+a key is pressed four times a second. Prints one JSON object: milliseconds from the
+key to its letter on the terminal (p50, p95, worst), the share of one core that the
+app's process takes (engine, database and pacing included), and the rate that a
+generator of 1,000 tokens a second keeps with the screen, relative to its rate
+without. Limits: p95 50 ms, share 0.40, rate 0.95. CPU shares are solid on a
+busy machine, times are not: give it the cores first there (``nice -n -15``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.bench.pseudo_terminal import PseudoTerminal
+
+THERE = 8000
+TOKEN = 4
+RATE = 50
+FAST = 1000
+KEYS = [chr(0x0410 + i) for i in range(0x60)]  # letters that no reply and no escape sequence has
+KEY_INTERVAL_S = 0.25
+CODE = "def area(radius: float) -> float:\n    return 3.14 * radius**2  # of a circle\n\n"
+PARTS = {
+    "prose": "The picture shows a red circle on white ground, and *some* words below it. " * 6
+    + "\n\n",
+    "list": "- an item with **bold** words and `code` in it, a line long\n",
+    "table": "| circle | 41.90 | some words about it |\n",
+    "fence": CODE,
+}
+HEADS = {"table": "| shape | price | remark |\n|---|--:|---|\n", "fence": "```python\n"}
+MIXED = (
+    "## A part\n\n" + PARTS["prose"] + PARTS["list"] * 6 + "\n1. one\n2. two\n\n"
+    + HEADS["table"] + PARTS["table"] * 6 + "\n```python\n" + CODE * 2 + "```\n\n> quoted\n\n"
+)  # fmt: skip
+KINDS = ("prose", "mixed", "list", "table", "fence")
+
+
+def reply(kind: str, length: int) -> str:
+    """A text of one kind, cut at ``length``."""
+    part = MIXED if kind == "mixed" else PARTS[kind]
+    return (HEADS.get(kind, "") + part * (length // len(part) + 1))[:length]
+
+
+def app(kind: str, told: Path, seconds: float, fast: bool, screen: bool) -> None:
+    """The measured process: an app (or only the engine) whose core writes at a pace."""
+    from assistant import settings as settings_room
+    from assistant.conversation import Draft, FinishReason, Usage
+    from assistant.core import GenerationEnded, TokensGenerated
+    from assistant.engine import Engine
+    from storage import Store
+    from tests.byte_tokenizer import write_tokenizer
+    from tests.scripted_core import ScriptedCore
+
+    class PacedCore(ScriptedCore):
+        """Writes the beginning at once, the rest token by token by the clock."""
+
+        def generate(self, prompt: object, sampling: object, pixels: Callable) -> Iterator:
+            length = THERE + (2000 if fast else round(seconds * RATE) * TOKEN)
+            text = reply(kind, length)
+            # every text is encoded with a blank in front
+            encode = self._vocabulary.encode
+            if not fast:
+                for start in range(0, THERE, 400):
+                    yield TokensGenerated(tuple(encode(text[start : start + 400]))[start > 0 :])
+                    time.sleep(0.02)
+                time.sleep(1.0)
+                text = text[THERE:]
+            tokens = [encode(text[i : i + TOKEN])[1:] for i in range(0, len(text), TOKEN)]
+            started = time.monotonic()
+            told.with_suffix(".began").write_text(str(started))
+            for index, token in enumerate(tokens):
+                due = started + index / (FAST if fast else RATE)
+                if (wait := due - time.monotonic()) > 0:
+                    time.sleep(wait)
+                yield TokensGenerated(tuple(token))
+            took = time.monotonic() - started
+            told.with_suffix(".ended").write_text(json.dumps(len(tokens) / took))
+            yield GenerationEnded(FinishReason.STOP, Usage(1, 0, 0, len(tokens)), 0.1, 50.0)
+
+    home = told.parent
+    folder = home / "bytes"
+    folder.mkdir(exist_ok=True)
+    write_tokenizer(folder, 300)
+    store = Store.open(home / f"{kind}-{fast}-{screen}.db")
+    engine = Engine(settings_room.load({}), store, PacedCore(folder))
+    if screen:
+        from tui.app import make_app
+
+        make_app(engine, settings_room.load({})).run()
+    else:
+        for _ in engine.send(None, Draft("go")):
+            pass
+    engine.close()
+
+
+def appears(path: Path, terminal: PseudoTerminal) -> str:
+    """Wait for a file of the measured process, reading what it draws."""
+    while not path.exists() or not path.read_text():
+        terminal.read(0.01)
+    return path.read_text()
+
+
+def started(kind: str, home: Path, seconds: float, *, fast: bool = False) -> PseudoTerminal:
+    """The app with its question sent."""
+    told = home / f"{kind}-{fast}"
+    command = ["-m", "tests.bench.tui_stream", "--child", str(told), "--seconds", str(seconds)]
+    terminal = PseudoTerminal([*command, *(["--fast"] if fast else []), kind], environment(home))
+    terminal.read_until(b"sk about a picture")
+    terminal.read_for(0.5)
+    terminal.write(b"go\r")
+    return terminal
+
+
+def environment(home: Path) -> dict[str, str]:
+    """A home of its own."""
+    return {"PHICHAT_HOME": str(home)}
+
+
+def latencies(kind: str, home: Path, seconds: float) -> dict[str, float]:
+    """Press keys while a reply of this kind is written, and when it ends."""
+    with started(kind, home, seconds) as terminal:
+        appears(home / f"{kind}-False.began", terminal)
+        cpu, began = terminal.cpu_s, time.perf_counter()
+        share, keys = 0.0, iter(KEYS)
+        waits: list[float] = []
+        ended = home / f"{kind}-False.ended"
+        over = False
+        while not over:
+            if ended.exists():  # one key more: the end is drawn meanwhile
+                over = True
+                share = (terminal.cpu_s - cpu) / (time.perf_counter() - began)
+            key = next(keys).encode()
+            pressed, written = time.perf_counter(), b""
+            terminal.write(key)
+            while key not in written:
+                written = written[-8:] + terminal.read(1.0)
+                assert time.perf_counter() - pressed < 20, "a key was lost"
+            waits.append(time.perf_counter() - pressed)
+            terminal.read_for(KEY_INTERVAL_S - waits[-1])
+        waits.sort()
+    return {
+        "p50_ms": round(1000 * waits[len(waits) // 2], 1),
+        "p95_ms": round(1000 * waits[int(len(waits) * 0.95)], 1),
+        "worst_ms": round(1000 * waits[-1], 1),
+        "keys": len(waits),
+        "core_share": round(share, 3),
+    }
+
+
+def kept_rate(kind: str, home: Path) -> float:
+    """The rate of the fast generator with the screen, relative to its rate without."""
+    told = home / f"{kind}-True"
+    with started(kind, home, 0, fast=True) as terminal:
+        with_screen = float(appears(told.with_suffix(".ended"), terminal))
+    told.with_suffix(".ended").unlink()
+    app(kind, told, 0, fast=True, screen=False)
+    return round(with_screen / float(told.with_suffix(".ended").read_text()), 3)
+
+
+def main() -> None:
+    """Measure, or be measured."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--fast", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("kinds", nargs="*", metavar="KIND", default=KINDS, help=", ".join(KINDS))
+    options = parser.parse_args()
+    if options.child:
+        app(options.kinds[0], options.child, options.seconds, options.fast, screen=True)
+        return
+    results: dict[str, object] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ |= environment(Path(folder))
+        for kind in options.kinds:
+            home = Path(folder)
+            results[kind] = latencies(kind, home, options.seconds) | {
+                "kept_rate": kept_rate(kind, home)
+            }
+            print(kind, results[kind], file=sys.stderr)
+    limits = {"p95_ms": 50, "core_share": 0.40, "kept_rate": 0.95}
+    print(json.dumps({"load": os.getloadavg()[0], "limits": limits, **results}))
+
+
+if __name__ == "__main__":
+    main()
