@@ -19,6 +19,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    FiniteFloat,
     StringConstraints,
     ValidationError,
     model_validator,
@@ -63,9 +64,9 @@ class UsagePart(_Part):
 
 
 class TimingsPart(_Part):
-    load_s: Figure
-    ttft_s: Figure
-    decode_tokens_per_s: Figure
+    load_s: FiniteFloat
+    ttft_s: FiniteFloat
+    decode_tokens_per_s: FiniteFloat
 
 
 class ParametersPart(_Part):

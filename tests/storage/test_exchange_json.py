@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import fields
 from datetime import UTC
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
+from pydantic import BaseModel
 
 from assistant.conversation import (
     Draft,
@@ -160,8 +162,16 @@ def test_nothing_stored_is_missing() -> None:
         "draft_pictures": document.DraftPicturePart,
     }
     for name, table in Base.metadata.tables.items():
-        fields = set(parts[name].model_fields) if name in parts else set()
-        assert {column.name for column in table.columns} - not_exported[name] <= fields, name
+        told = set(parts[name].model_fields) if name in parts else set()
+        assert {column.name for column in table.columns} - not_exported[name] <= told, name
+    values: tuple[tuple[type, type[BaseModel]], ...] = (
+        (Usage, document.UsagePart),
+        (Timings, document.TimingsPart),
+        (Parameters, document.ParametersPart),
+        (Summary, document.SummaryPart),
+    )
+    for value, part in values:
+        assert {field.name for field in fields(value)} == set(part.model_fields)
 
 
 _texts = st.one_of(
