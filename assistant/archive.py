@@ -48,6 +48,7 @@ class Archive:
         self._opened: Store | None = None
         self._open: Callable[[], Store] = store if callable(store) else lambda: store
         self._opening = threading.Lock()
+        self._looked_at: tuple[object, Conversation] | None = None
 
     @property
     def _store(self) -> Store:
@@ -144,6 +145,13 @@ class Archive:
     def backup(self, path: Path, *, overwrite: bool = False) -> None:
         """Copy the live database to a file, consistently."""
         self._store.backup(path, overwrite=overwrite)
+
+    def changes(self) -> str:
+        """A token that is another one after anything was stored, here or in another terminal.
+
+        It takes microseconds: ask it often, and read again when it differs.
+        """
+        return self._store.changes()
 
     # Turns
 
@@ -242,6 +250,14 @@ class Archive:
         head = parent if isinstance(parent, str) else None
         conversation = self._store.conversation(session_id, head=head)
         return replace(conversation, turns=()) if parent is None else conversation
+
+    def _looked_up(self, session_id: str, parent: str | Parent | None) -> Conversation:
+        """As :meth:`_branch`, for what is asked at every key press: read only when it changed."""
+        key = (self._store.changes(), session_id, parent)
+        held = self._looked_at
+        if held is None or held[0] != key:
+            held = self._looked_at = (key, self._branch(session_id, parent))
+        return held[1]
 
 
 def newest_question(turns: Sequence[Turn]) -> Turn | None:

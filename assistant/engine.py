@@ -232,10 +232,11 @@ class Engine(Archive):
     ) -> ContextReport:
         """How full the context is, or would be with ``draft``: for a meter.
 
-        Cheaper than :meth:`preview`, and not an error when ``draft`` is too
+        Cheap enough for every key press, and not an error when ``draft`` is too
         long: ``used`` is more than ``budget`` then.
         """
-        return self._layout.report(self._planned(self._above(session_id, parent), draft))
+        above = self._new() if session_id is None else self._looked_up(session_id, parent)
+        return self._layout.report(self._planned(above, draft))
 
     def recall(self, session_id: str, words: str, *, everywhere: bool = False) -> Turn:
         """Quote earlier turns that have these words, as one turn that the model reads next.
@@ -258,7 +259,7 @@ class Engine(Archive):
         text = recall.quote(words, found, lambda text: self._layout.counter.message(text) <= room)
         if text is None:
             raise PhichatError(
-                "The context is too small for a quotation: give it more room (the setting context).",
+                "The context is too small for a quotation: give it more (the setting context).",
                 code="too_long",
             )
         return self._store.add_recall_turn(session_id, text)
@@ -320,9 +321,11 @@ class Engine(Archive):
         return sampling_of(self._settings, conversation.parameters)
 
     def _above(self, session_id: str | None, parent: str | Parent | None) -> Conversation:
-        """What a new message follows; without a session, an empty conversation."""
-        if session_id is not None:
-            return self._branch(session_id, parent)
+        """What a new message follows."""
+        return self._new() if session_id is None else self._branch(session_id, parent)
+
+    def _new(self) -> Conversation:
+        """A conversation in which nothing was said."""
         now = datetime.now(UTC)
         return Conversation("", "", now, now, system=self._settings.system)
 
@@ -376,10 +379,14 @@ def open_engine(settings: Settings) -> Engine:
         settings.model,
         device=settings.device,
         dtype=settings.dtype,
+        weights=settings.weights,
+        kv=settings.kv,
         num_crops=settings.num_crops,
         context=settings.context,
         runtime=settings.runtime_dir if settings.shared_worker else None,
         keep_alive=settings.keep_alive,
         log=settings.cache_dir / "worker.log",
+        features=settings.cache_dir / "features",
+        feature_cache_mb=settings.feature_cache_mb,
     )
     return Engine(settings, open_store, core)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,11 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from assistant.conversation import Picture, Role, Turn
+from assistant import demo
+from assistant.context import Seen
+from assistant.conversation import Picture, Role, Turn, TurnKind
 from assistant.phi3v.processing import load_tokenizer
 from assistant.phi3v.vocabulary import Vocabulary
 from assistant.prompt import Slot
-from assistant.template import render
+from assistant.template import PICTURE_LEFT_OUT, SUMMARY, render
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CONTROL = ["<|end|>", "<|user|>", "<|assistant|>", "<|system|>", "<s>", "</s>", "<unk>",
@@ -137,3 +141,95 @@ def test_streaming_gives_the_whole_text(text: str, vocabulary: Vocabulary) -> No
     pieces = [stream.feed([token]) for token in vocabulary.encode(text)]
     assert "".join(pieces) + stream.flush() == text
     assert not any("\ufffd" in piece for piece in pieces) or "\ufffd" in text
+
+
+# Markers, summaries, quotations: text like any other
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(conversation=conversations(), summary=free_text, left_out=st.integers(0, 3))
+def test_markers_and_a_summary_are_the_references_ids_for_their_words(
+    conversation: tuple[list[Turn], str | None],
+    summary: str,
+    left_out: int,
+    vocabulary: Vocabulary,
+    tokenizer: Any,
+) -> None:
+    """The first pictures are replaced; the reference is given the words in their places."""
+    turns, system = conversation
+    seen, words = [], []
+    if summary:
+        words.append(turn(Role.USER, SUMMARY.format(text=summary)))
+    for one in turns:
+        hidden = frozenset(range(min(left_out, len(one.pictures))))
+        left_out -= len(hidden)
+        seen.append(Seen(one, hidden))
+        markers = [PICTURE_LEFT_OUT.format(number=at + 1) + "\n" for at in sorted(hidden)]
+        words.append(
+            turn(one.role, "".join(markers) + one.text)
+            if len(hidden) == len(one.pictures)
+            else turn(one.role, one.text, len(one.pictures), one.token_ids)
+        )
+        if 0 < len(hidden) < len(one.pictures):  # a marker ahead of a picture, then the text
+            words[-1] = turn(one.role, f"{markers[0]}@PICTURE@\n{one.text}")
+    prompt = render(seen, vocabulary, slot_of, system=system, summary=summary)
+    runs = [list(part) for part in prompt.parts if isinstance(part, tuple)]
+    assert runs == reference_ids(tokenizer, words, system)
+
+
+def control_names(vocabulary: Vocabulary) -> list[str]:
+    """Every token that is no text."""
+    return list(vocabulary._ids)
+
+
+anything = st.lists(st.sampled_from(CONTROL) | st.text(max_size=8), max_size=6).map("".join)
+
+
+@pytest.fixture(scope="module", params=["official", "demo"])
+def any_vocabulary(request: pytest.FixtureRequest) -> Vocabulary:
+    if request.param == "demo":
+        return Vocabulary.from_folder(demo.folder())
+    return Vocabulary.from_folder(request.getfixturevalue("official_tokenizer"))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    texts=st.lists(st.tuples(anything, anything, st.integers(0, 2), st.booleans()), max_size=3),
+    system=st.none() | anything,
+    summary=anything,
+    question=anything,
+)
+def test_no_control_token_but_the_templates_own(
+    texts: list[tuple[str, str, int, bool]],
+    system: str | None,
+    summary: str,
+    question: str,
+    any_vocabulary: Vocabulary,
+) -> None:
+    seen = []
+    for asked, answered, pictures, is_quoted in texts:
+        one = turn(Role.USER, asked, pictures)
+        kind = TurnKind.RECALL if is_quoted else TurnKind.MESSAGE
+        seen += [Seen(replace(one, kind=kind), frozenset(range(pictures - 1)))]
+        seen += [Seen(turn(Role.ASSISTANT, answered))]
+    seen.append(Seen(turn(Role.USER, question)))
+    prompt = render(seen, any_vocabulary, slot_of, system=system, summary=summary)
+    ids = [one for part in prompt.parts if isinstance(part, tuple) for one in part]
+    expected = Counter(
+        {
+            "<s>": 1 + len(prompt.slots),
+            "<|system|>": int(bool(system)),
+            "<|user|>": len(texts) + 1 + int(bool(summary)),
+            "<|assistant|>": len(texts) + 1,
+        }
+    )
+    expected["<|end|>"] = sum(expected.values()) - expected["<s>"] - 1
+    control = {any_vocabulary.id(name): name for name in control_names(any_vocabulary)}
+    found = Counter(control[one] for one in ids if one in control)
+    assert found == +expected
+
+
+def test_a_half_reply_is_left_open(vocabulary: Vocabulary) -> None:
+    (run,) = render([turn(Role.USER, "x")], vocabulary, slot_of, begun=(450, 4996, 32007)).parts
+    assert isinstance(run, tuple)
+    assert run[-3:] == (32001, 450, 4996)

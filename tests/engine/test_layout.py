@@ -319,3 +319,15 @@ def test_a_prompt_takes_what_was_counted_and_fits(
             with pytest.raises(PhichatError):
                 layout.check(planned)
     assert previews[0] == previews[1]
+
+
+def test_the_meter_sees_what_another_terminal_stored(make: MakeEngine) -> None:
+    engine, _ = make(["Yes."])
+    other, _ = make(["No."])
+    session = new_session(engine, "a")
+    before = engine.context(session).used
+    assert engine.context(session).used == before
+    send(other, session, "b")
+    assert engine.context(session).used > before
+    engine.set_turn_excluded(engine.conversation(session).turns[2].id, True)
+    assert engine.context(session).used == before
