@@ -38,7 +38,7 @@ PROBE_SECONDS = 120
 """Importing torch takes seconds on a busy machine, the first look at a GPU more."""
 
 PICTURE = (640, 480)
-"""The picture whose cost is told."""
+"""Width and height of the picture whose cost is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ class Diagnosis:
     attention: str
     model: Model
     plan: MemoryPlan | None
+    picture: tuple[int, int]
     picture_tokens: int
     picture_crops: int
     official: tuple[MemoryPlan, ...]
@@ -123,6 +124,7 @@ def diagnose(settings: Settings, hardware: Hardware, *, quick: bool = False) -> 
         attention=str(probe["attention"]) if probe else _attention(place, hardware, plan),
         model=model,
         plan=plan,
+        picture=PICTURE,
         picture_tokens=grid.tokens(crop_tokens),
         picture_crops=grid.crops,
         official=official_plans(place),

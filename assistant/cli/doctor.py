@@ -5,16 +5,17 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from assistant import settings as settings_room
 from assistant.cli.common import json_option, memory_options, model_option, print_json, told_plainly
-from assistant.cli.diagnosis import PICTURE, Diagnosis, diagnose
-from assistant.core.hardware import look
 from assistant.core.plan import MemoryPlan, gigabytes, tokens
 from assistant.plain_text import plain
+
+if TYPE_CHECKING:
+    from assistant.cli.diagnosis import Diagnosis
 
 
 @click.command()
@@ -33,6 +34,10 @@ def doctor(model: str | None, quick: bool, as_json: bool, **memory: object) -> N
     phichat doctor --model microsoft/Phi-3-vision-128k-instruct --weights int8
     phichat doctor --quick --json                     for scripts
     """
+    # here, because these load the database library, which other commands may never need
+    from assistant.cli.diagnosis import diagnose
+    from assistant.core.hardware import look
+
     found = diagnose(settings_room.load({"model": model, **memory}), look(), quick=quick)
     if as_json:
         print_json(_as_json(found))
@@ -92,7 +97,7 @@ def _plan(found: Diagnosis, plan: MemoryPlan) -> Iterator[str]:
     for sentence in plan.sentences:
         yield f"  {sentence}"
     pictures = plan.context_tokens // found.picture_tokens
-    width, height = PICTURE
+    width, height = found.picture
     yield (
         f"  A {width} x {height} picture is cut into {_count(found.picture_crops, 'crop')} and "
         f"takes {tokens(found.picture_tokens)}: {pictures:,} of them fit."
@@ -179,8 +184,8 @@ def _as_json(found: Diagnosis) -> dict[str, Any]:
         "attention": found.attention,
         "memory": None if plan is None else _plan_json(plan),
         "picture": {
-            "width": PICTURE[0],
-            "height": PICTURE[1],
+            "width": found.picture[0],
+            "height": found.picture[1],
             "crops": found.picture_crops,
             "tokens": found.picture_tokens,
             "fit": plan.context_tokens // found.picture_tokens if plan is not None and fits else 0,

@@ -34,7 +34,8 @@ class LocalCore:
     again after a crash. With ``runtime`` (a folder) it is shared by every
     terminal that asks for the same model with the same settings, and ends when
     nobody has used it for ``keep_alive`` seconds; without, it is this core's
-    own. ``log`` receives what libraries print there.
+    own. ``log`` receives what libraries print there, ``features`` (a folder)
+    keeps what was seen in pictures, at most ``feature_cache_mb`` MiB.
     """
 
     def __init__(
@@ -43,17 +44,22 @@ class LocalCore:
         *,
         device: str = "auto",
         dtype: str = "auto",
+        weights: str = "auto",
+        kv: str = "auto",
         num_crops: int | None = None,
         context: int | None = None,
         threads: int | None = None,
         runtime: Path | None = None,
         keep_alive: int = 0,
         log: Path | None = None,
+        features: Path | None = None,
+        feature_cache_mb: int = 0,
     ) -> None:
         self._model = model
-        self._device, self._dtype = device, dtype
+        self._device, self._dtype, self._weights, self._kv = device, dtype, weights, kv
         self._num_crops, self._context, self._threads = num_crops, context, threads
         self._runtime, self._keep_alive, self._log = runtime, keep_alive, log
+        self._features, self._feature_cache_mb = features, feature_cache_mb
         self._facts: ModelFacts | None = None
         self._link: WorkerLink | None = None
         self._status = ModelStatus(Phase.IDLE, model, model == DEMO)
@@ -172,8 +178,12 @@ class LocalCore:
             "folder": str(Path(facts.folder).resolve()),
             "device": self._device,
             "dtype": self._dtype,
+            "weights": self._weights,
+            "kv": self._kv,
             "context": facts.context,
             "threads": self._threads,
+            "features": None if self._features is None else str(self._features),
+            "feature_cache_mb": self._feature_cache_mb,
         }
 
     def _hear(self, link: WorkerLink, header: Header | None) -> None:

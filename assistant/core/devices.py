@@ -1,16 +1,23 @@
-"""Which device and number format the worker uses. CUDA and MPS paths have not run here yet."""
+"""Which device, formats and attention the worker uses. CUDA and MPS paths have not run here yet."""
 
 from __future__ import annotations
 
 import importlib.util
-import os
 from pathlib import Path
 
 import torch
 
+from assistant.core.hardware import Gpu, look
+from assistant.core.plan import (
+    MemoryPlan,
+    Wanted,
+    cpu_place,
+    cuda_place,
+    make_plan,
+    mps_place,
+)
+from assistant.core.sizes import size_of_folder
 from assistant.errors import ModelError
-
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -29,23 +36,27 @@ def choose_device(wanted: str) -> torch.device:
     return device
 
 
-def choose_dtype(wanted: str, device: torch.device, folder: Path) -> torch.dtype | str:
-    """“auto” keeps the checkpoint's own format on accelerators.
+def plan_memory(folder: Path, device: torch.device, wanted: Wanted) -> MemoryPlan:
+    """The plan for a checkpoint on ``device``, with the memory that torch itself sees there.
 
-    On a CPU it is float32 where that takes at most half of the free memory:
-    CPUs without bf16 units prefill five times faster in it.
+    Raises ModelError when the checkpoint can't be read, or does not fit.
     """
-    if wanted in _DTYPES:
-        return _DTYPES[wanted]
-    if wanted != "auto":
-        raise ModelError(f"There is no number format {wanted!r}: use auto, float32 or bfloat16.")
-    if device.type != "cpu":
-        return "auto"
-    stored = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    return torch.float32 if 2 * stored <= _free_memory() // 2 else "auto"
+    hardware = look()
+    if device.type == "cuda":
+        index = device.index if device.index is not None else torch.cuda.current_device()
+        free, total = torch.cuda.mem_get_info(index)
+        place = cuda_place(Gpu(index, torch.cuda.get_device_name(index), total, free), hardware)
+    elif device.type == "mps":
+        place = mps_place(hardware)
+    else:
+        place = cpu_place(hardware)
+    plan = make_plan(size_of_folder(folder.name, folder), place, wanted)
+    if plan.problem is not None:
+        raise ModelError(plan.problem, code="memory")
+    return plan
 
 
-def choose_attention(device: torch.device, dtype: torch.dtype | str) -> str:
+def choose_attention(device: torch.device, dtype: torch.dtype) -> str:
     """flash-attn 2 on CUDA where it is installed and the format suits it, SDPA otherwise."""
     installed = importlib.util.find_spec("flash_attn") is not None
     if device.type == "cuda" and dtype != torch.float32 and installed:
@@ -62,14 +73,3 @@ something else runs, because the threads of each tiny product wait for each othe
 def choose_threads(parameters: int) -> int | None:
     """Threads for a model of this size on a CPU; None leaves it to torch (all cores)."""
     return 1 if parameters < SMALL_MODEL else None
-
-
-def _free_memory() -> int:
-    """Bytes of memory that are free or can be freed at once."""
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass  # not Linux
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2

@@ -311,7 +311,7 @@ def _explained(
         said.append(f"The weights are held in {kind}: {gigabytes(chosen.weights_bytes)}.")
     said.append(_kv_sentence(chosen, model, place, wanted, target))
     if chosen.context_tokens == target:
-        whose = "asked for" if wanted.context and target == wanted.context else "the model's"
+        whose = "the model's" if target == model.geometry.context else "asked for"
         said.append(f"The context is {tokens(target)}, all that is {whose}.")
     else:
         said.append(

@@ -20,6 +20,7 @@ from assistant.core.formats import (
     kv_fixed_bytes,
     matrix_bytes,
 )
+from assistant.errors import ModelError
 from assistant.phi3v.checkpoint import read_checkpoint
 from assistant.phi3v.geometry import CROP
 from assistant.phi3v.shapes import (
@@ -78,6 +79,11 @@ def size_of_folder(name: str, folder: Path, num_crops: int | None = None) -> Mod
     stored = stored_weights(folder)
     shapes = {n: w.shape for n, w in stored.items() if is_read(n, geometry)}
     dtype = str(checkpoint.config.get("dtype") or checkpoint.config.get("torch_dtype") or "float32")
+    if dtype not in ITEM_BYTES:
+        raise ModelError(
+            f"{folder / 'config.json'} names the number format {dtype!r}: "
+            f"only {', '.join(ITEM_BYTES)} can be used."
+        )
     return ModelSize(name, geometry, shapes, dtype, num_crops or checkpoint.num_crops)
 
 

@@ -13,7 +13,8 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,29 +77,32 @@ class Worker:
         raise AssertionError("the process has ended")
 
     def _resident(self, spec: Mapping[str, Any]) -> _Resident:
-        """Read the model into memory.
-
-        A memory plan that is made here goes to every terminal with ``self._server.tell_plan``.
-        """
+        """Plan the memory, tell every terminal, read the model into it."""
         # torch and transformers take seconds to import: the door is open meanwhile
         import torch
         import transformers
 
+        from assistant.core.cache import KVCache
         from assistant.core.devices import (
             choose_attention,
             choose_device,
-            choose_dtype,
             choose_threads,
+            plan_memory,
         )
+        from assistant.core.feature_files import FeatureFiles
         from assistant.core.generation import ResidentModel
+        from assistant.core.plan import Wanted
+        from assistant.core.weights import load_model
         from assistant.phi3v.image_processing import Phi3VImageProcessor
-        from assistant.phi3v.modeling import Phi3VForCausalLM
         from assistant.phi3v.vocabulary import Vocabulary
 
         transformers.logging.set_verbosity_error()
         folder = Path(spec["folder"])
         device = choose_device(spec["device"])
-        dtype = choose_dtype(spec["dtype"], device, folder)
+        wanted = Wanted(spec["dtype"], spec["weights"], spec["kv"], spec["context"])
+        plan = plan_memory(folder, device, wanted)
+        self._server.tell_plan(asdict(plan))
+        dtype = getattr(torch, plan.dtype)
         shown = -1
 
         def report(done: int, total: int) -> None:
@@ -109,19 +113,32 @@ class Worker:
                 detail = f"Reading weights, {percent} %"
                 self._server.tell_status(Phase.LOADING, detail, done, total)
 
-        model = Phi3VForCausalLM.from_pretrained(
+        model = load_model(
             folder,
-            dtype=dtype,
             device=device,
-            attn_implementation=choose_attention(device, dtype),
-            local_files_only=True,
+            dtype=dtype,
+            weights=plan.weights,
+            attention=choose_attention(device, dtype),
             progress=report,
         )
         parameters = sum(parameter.numel() for parameter in model.parameters())
         if threads := spec["threads"] or choose_threads(parameters):
             torch.set_num_threads(threads)
+        files = None
+        if spec["features"] is not None:
+            files = FeatureFiles(Path(spec["features"]), spec["feature_cache_mb"] * 2**20)
         return _Resident(
-            ResidentModel(model, Vocabulary.from_folder(folder).stop_ids, int(spec["context"])),
+            ResidentModel(
+                model,
+                Vocabulary.from_folder(folder).stop_ids,
+                plan.context_tokens,
+                new_cache=partial(KVCache, model.config.num_hidden_layers, kind=plan.kv),
+                position_bytes=plan.kv_bytes_per_token,
+                kv_budget=plan.kv_budget,
+                host_budget=plan.host_budget,
+                feature_budget=plan.feature_budget,
+                feature_files=files,
+            ),
             Phi3VImageProcessor.from_pretrained(folder),
             model.config.vocab_size,
         )

@@ -191,9 +191,10 @@ def _header(path: Path) -> dict[str, StoredWeight]:
         }
     except FileNotFoundError:
         raise ModelError(f"{path.parent} lacks {path.name}: fetch the model again.") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-        reason = getattr(error, "strerror", None) or "it is no safetensors file"
-        raise ModelError(f"{path} can't be read ({reason}): fetch the model again.") from None
+    except OSError as error:
+        raise ModelError(f"{path} can't be read ({error.strerror}).") from None
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error):
+        raise ModelError(f"{path} is damaged: fetch the model again.") from None
     if size < end:
         raise ModelError(
             f"{path} is cut short ({size} of {end} bytes of weights): fetch the model again."
