@@ -342,3 +342,24 @@ def test_a_reply_cut_in_a_character_goes_on_with_it(make: MakeEngine, tmp_path: 
     assert whole.text == "é"
     assert store.conversation(session).turns[-1] == whole
     store.close()
+
+
+def test_a_reopened_reply_is_in_the_hands_of_its_writer(make: MakeEngine) -> None:
+    engine, _ = make(["Half", "Whole."], max_new_tokens=3)
+    session = new_session(engine, "x")
+    half = engine.conversation(session).turns[-1]
+    store = engine._store
+    open_again = store.reopen_reply(half.id)
+    assert (open_again.text, open_again.token_ids) == (half.text, half.token_ids)
+    assert open_again.finish_reason is None
+    with pytest.raises(PhichatError, match="still being written"):
+        store.reopen_reply(half.id)
+    store.checkpoint_reply(half.id, "Half and", (1, 2, 3, 4))
+    assert store.recover() == 0, "its writer lives"
+    done = store.finish_reply(
+        half.id, text="Half and more", token_ids=(1, 2, 3, 4, 5), finish_reason=FinishReason.STOP,
+        usage=None, timings=None,
+    )  # fmt: skip
+    assert engine.conversation(session).turns[-1] == done
+    with pytest.raises(PhichatError, match="can't go on"):
+        store.reopen_reply(half.id)
