@@ -1,6 +1,6 @@
 """Peak memory of loading a checkpoint, against the size of its weights.
 
-    python -m tests.bench.load_peak FOLDER [--dtype bfloat16]
+    python -m tests.bench.load_peak FOLDER [--format float32|bfloat16|int8]
 
 Prints one JSON object. The baseline (libraries imported, nothing loaded) is
 subtracted: it does not grow with the model.
@@ -12,8 +12,7 @@ import argparse
 import json
 import resource
 import time
-
-import torch
+from pathlib import Path
 
 
 def peak_bytes() -> int:
@@ -24,18 +23,17 @@ def peak_bytes() -> int:
 def main() -> None:
     """Load once and report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("folder")
-    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--format", default="bfloat16", choices=["float32", "bfloat16", "int8"])
     given = parser.parse_args()
 
-    from assistant.phi3v import Phi3VForCausalLM
+    from tests.bench.subjects import ours, weights_nbytes
 
     baseline = peak_bytes()
     started = time.perf_counter()
-    dtype = given.dtype if given.dtype == "auto" else getattr(torch, given.dtype)
-    model = Phi3VForCausalLM.from_pretrained(given.folder, dtype=dtype)
+    model = ours(given.folder, given.format)
     seconds = time.perf_counter() - started
-    weights = sum(p.numel() * p.element_size() for p in model.parameters())
+    weights = weights_nbytes(model)
     print(
         json.dumps(
             {
@@ -45,7 +43,7 @@ def main() -> None:
                 "load_peak_over_weights": round((peak_bytes() - baseline) / weights, 4),
                 "load_peak_with_libraries_over_weights": round(peak_bytes() / weights, 4),
                 "seconds": round(seconds, 2),
-                "dtype": str(next(model.parameters()).dtype),
+                "format": given.format,
             }
         )
     )

@@ -1,0 +1,62 @@
+"""What int8 changes: logits of the goldens' prompts against float32."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import torch
+from PIL import Image
+
+from assistant.core.cache import KVCache
+from assistant.core.decoding import logits_of, prefill
+from assistant.phi3v import Phi3VForCausalLM, Phi3VImageProcessor
+from assistant.phi3v.rope import regime_of
+from tests.bench.subjects import ours
+from tests.conftest import GOLDENS, expand
+
+
+def embedded(model: Phi3VForCausalLM, case: dict[str, Any]) -> torch.Tensor:
+    """The embeddings [S, hidden] of a golden prompt."""
+    ids = torch.tensor([expand(case["input_ids_rle"])])
+    if not case["images"]:
+        return model.model.embed(ids)[0]
+    processor = Phi3VImageProcessor(num_crops=case["num_crops"])
+    seen = processor([Image.open(GOLDENS / "images" / name) for name in case["images"]])
+    return model.model.embed(ids, seen["pixel_values"], seen["image_sizes"])[0]
+
+
+@torch.inference_mode()
+def measure(prompts: int | None = None) -> dict[str, Any]:
+    """Largest difference, relative rms and changed top-1 ids over all positions."""
+    cases = json.loads((GOLDENS / "logits.json").read_text(encoding="utf-8"))["cases"][:prompts]
+    exact = ours(GOLDENS / "tiny-phi3v")
+    variants = {
+        "weights int8": (ours(GOLDENS / "tiny-phi3v", "int8"), "float"),
+        "weights bfloat16": (ours(GOLDENS / "tiny-phi3v", "bfloat16"), "float"),
+        "kv int8": (exact, "int8"),
+    }
+    found: dict[str, Any] = {}
+    states = [embedded(exact, case) for case in cases]
+
+    def logits(model: Phi3VForCausalLM, kind: str, part: torch.Tensor) -> torch.Tensor:
+        cache = KVCache(model.config.num_hidden_layers, regime_of(len(part), model.config), kind)
+        return logits_of(model, prefill(model, part, cache))
+
+    for name, (model, kind) in variants.items():
+        most = squares = total = 0.0
+        changed = positions = 0
+        for part in states:
+            wanted, got = logits(exact, "float", part), logits(model, kind, part)
+            most = max(most, float((got - wanted).abs().max()))
+            squares += float((got - wanted).pow(2).sum())
+            total += float((wanted - wanted.mean(-1, keepdim=True)).pow(2).sum())
+            changed += int((got.argmax(-1) != wanted.argmax(-1)).sum())
+            positions += len(part)
+        found[name] = {
+            "largest_difference": most,
+            "relative_rms": (squares / total) ** 0.5,
+            "top1_changed": changed,
+            "positions": positions,
+        }
+    return found

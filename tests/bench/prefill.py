@@ -1,0 +1,45 @@
+"""Seconds of reading a prompt: every weight format against transformers in float32."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+
+from assistant.core.cache import KVCache
+from assistant.core.decoding import logits_of, prefill
+from assistant.core.sizes import PREFILL_CHUNK
+from assistant.phi3v import Phi3VForCausalLM
+from assistant.phi3v.rope import regime_of
+from tests.bench.subjects import FORMATS, Scale, embeddings, ours, transformers_own
+from tests.bench.timing import best, in_turn
+
+
+def read(model: Phi3VForCausalLM, states: torch.Tensor) -> torch.Tensor:
+    """A whole prompt in chunks, as the product does it; the last logits."""
+    cache = KVCache(model.config.num_hidden_layers, regime_of(len(states), model.config))
+    cache.reserve(len(states))
+    for chunk in states.split(PREFILL_CHUNK):
+        hidden = prefill(model, chunk, cache)
+    return logits_of(model, hidden[-1:])
+
+
+@torch.inference_mode()
+def measure(scale: Scale) -> dict[str, Any]:
+    """transformers' seconds over ours, of each checkpoint and format."""
+    found: dict[str, Any] = {}
+    for name, folder in scale.folders.items():
+        models = {form: ours(folder, form) for form in FORMATS}
+        other = transformers_own(models["float32"])
+        states = embeddings(models["float32"], scale.prefill)
+        sides: dict[str, Any] = {form: partial(read, m, states) for form, m in models.items()}
+        sides["transformers"] = partial(other, inputs_embeds=states[None], logits_to_keep=1)
+        b = best(in_turn(max(2, scale.rounds // 2), **sides))
+        for form in FORMATS:
+            found[f"{name} {form}"] = {
+                "vs_transformers": b["transformers"] / b[form],
+                "tokens_per_s": scale.prefill / b[form],
+            }
+        del models, other, sides
+    return found
