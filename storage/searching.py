@@ -132,7 +132,7 @@ def _candidates(
         statement = _SQLITE[found_in]
         parameters["query"] = _match(wanted)
         if found_in is FoundIn.TURN and session is not None:
-            parameters["query"] = f'session : "s{session}" AND words : ({_match(wanted)})'
+            parameters["query"] = f'session : "s{session}" AND {_match(wanted)}'
     else:
         statement = _POSTGRESQL[found_in]
         parameters["query"] = _tsquery(wanted)
@@ -144,9 +144,10 @@ def _candidates(
 
 def _match(wanted: Sequence[Wanted]) -> str:
     """As FTS5 understands it. Terms are letters and digits: nothing in them needs quoting."""
-    return " AND ".join(
+    all_of = " AND ".join(
         f'"{" ".join(each.terms)}"{" *" if each.open_ended else ""}' for each in wanted
     )
+    return f"words : ({all_of})"
 
 
 def _tsquery(wanted: Sequence[Wanted]) -> str:

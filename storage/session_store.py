@@ -103,7 +103,7 @@ class SessionStore(Access):
         with self._write() as db:
             changing.restore(db, session_id)
 
-    def purge_deleted(self, older_than: timedelta = timedelta(0)) -> int:
+    def purge_deleted(self, older_than: timedelta) -> int:
         """Delete for good what was deleted at least so long ago; returns how many sessions."""
         before = utc_now() - older_than
         with self._read() as db:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import text
 
 from assistant.conversation import FinishReason, Turn
 from storage import Store
@@ -47,32 +48,52 @@ def postgres() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
-def _on_server(postgres: PostgresServer) -> str:
-    """The one database that the tests there share, one after the other."""
+def _shared_on_server(postgres: PostgresServer) -> Iterator[tuple[str, Store]]:
     address = postgres.database()
-    Store.open(address).close()
-    return address
+    with closing(Store.open(address)) as store:
+        yield address, store
+
+
+@pytest.fixture(scope="session")
+def _shared_file(_empty: Path) -> Iterator[tuple[str, Store]]:
+    path = _empty.with_name("shared.db")
+    shutil.copy(_empty, path)
+    with closing(Store.open(path)) as store:
+        yield str(path), store
 
 
 @pytest.fixture
-def address(backend: str, request: pytest.FixtureRequest) -> str:
+def _opened(backend: str, request: pytest.FixtureRequest) -> Iterator[tuple[str, Store]]:
+    """An empty database, its address and a store on it.
+
+    Tests share one of each kind, one after the other, because a new engine
+    compiles every statement again; those about the file get one of their own.
+    """
+    if "location" in request.fixturenames:
+        location: Path = request.getfixturevalue("location")
+        shutil.copy(request.getfixturevalue("_empty"), location)
+        with closing(Store.open(location)) as store:
+            yield str(location), store
+        return
+    shared: tuple[str, Store] = request.getfixturevalue(
+        "_shared_file" if backend == "sqlite" else "_shared_on_server"
+    )
+    with shared[1]._write() as db:
+        for table in ("drafts", "sessions", "pictures"):  # and what hangs on them
+            db.execute(text(f"DELETE FROM {table}"))
+    yield shared
+
+
+@pytest.fixture
+def address(_opened: tuple[str, Store]) -> str:
     """Where an empty database is."""
-    if backend == "postgresql":
-        emptied: str = request.getfixturevalue("_on_server")
-        with create_engine(emptied, poolclass=NullPool).begin() as connection:
-            for table in ("drafts", "sessions", "pictures"):  # and what hangs on them
-                connection.execute(text(f"DELETE FROM {table}"))
-        return emptied
-    location: Path = request.getfixturevalue("location")
-    shutil.copy(request.getfixturevalue("_empty"), location)
-    return str(location)
+    return _opened[0]
 
 
 @pytest.fixture
-def store(address: str) -> Iterator[Store]:
-    opened = Store.open(address)
-    yield opened
-    opened.close()
+def store(_opened: tuple[str, Store]) -> Store:
+    """A store on the database at ``address``."""
+    return _opened[1]
 
 
 @pytest.fixture

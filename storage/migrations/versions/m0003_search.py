@@ -118,7 +118,7 @@ _FTS = {
     ),
 }
 _OPTIONS = (
-    "content = '', prefix = '2 3', "
+    "content = '', prefix = '1 2 3', "
     "tokenize = \"unicode61 remove_diacritics 2 categories 'L* N* M* Co'\""
 )
 
