@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from assistant.errors import ModelError
+from assistant.phi3v import hub_cache
 
-# What a checkpoint needs; anything else in a repository (code, pickles) is never fetched.
-_WANTED = ["*.safetensors", "*.safetensors.index.json", "*.json", "LICENSE*"]
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+NEEDED = ("config.json", "preprocessor_config.json", "tokenizer.json")
+"""The small files without which a model from the hub is not whole."""
+
+WANTED = (*NEEDED, "tokenizer_config.json", INDEX, "LICENSE", "*.safetensors")
+"""All that is ever fetched of a repository: no code, no pickles, nothing that is not read."""
 
 # OpenAI's CLIP ViT-L/14 at 336 px, which the official config names but does not spell out.
 # Source: the config.json of openai/clip-vit-large-patch14-336.
@@ -57,8 +60,8 @@ class Checkpoint:
 def find_folder(name_or_path: str | Path, *, local_files_only: bool = False) -> Path:
     """The folder of a checkpoint: a local path, or a Hugging Face id.
 
-    ``local_files_only`` never touches the network: an id must be in the
-    Hugging Face cache already. Raises ModelError.
+    An id that is whole in the Hugging Face cache is taken from there, and nobody is
+    asked; ``local_files_only`` never touches the network. Raises ModelError.
     """
     path = Path(name_or_path).expanduser()
     if path.is_dir():
@@ -66,25 +69,56 @@ def find_folder(name_or_path: str | Path, *, local_files_only: bool = False) -> 
     name = str(name_or_path)
     if path.exists():
         raise ModelError(f"{name} is a file; a model is a folder with config.json and weights.")
-    if not _HUB_ID.fullmatch(name):
+    if not hub_cache.is_hub_id(name):
         raise ModelError(
             f"There is no model {name!r}: give “demo”, a folder, or a Hugging Face id such as "
             "microsoft/Phi-3-vision-128k-instruct."
         )
-    # imported here: it takes a third of a second, and a local folder needs none of it
+    commit = hub_cache.fetched_commit(name)
+    lacks = "not on this machine"
+    if commit is not None:
+        folder = hub_cache.snapshot(name, commit)
+        missing = missing_files(folder)
+        if not missing:
+            return folder
+        lacks = f"not whole on this machine ({missing[0]} is missing)"
+    if local_files_only:
+        raise ModelError(
+            f"The model {name} is {lacks}: fetch it with “phichat models pull {name}”, or use "
+            "--model demo or a folder."
+        )
+    return _fetched(name)
+
+
+def missing_files(folder: Path) -> list[str]:
+    """Names of the files that a folder lacks to be a whole model, in the order of their use."""
+    wanted = [*NEEDED, *weight_file_names(folder)]
+    return [name for name in wanted if not (folder / name).is_file()]
+
+
+def weight_file_names(folder: Path) -> list[str]:
+    """Names of the safetensors files, from the index where there is one. Raises ModelError."""
+    index = folder / INDEX
+    if not index.exists():
+        return [WEIGHTS]
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict):
+        raise ModelError(f"{index} has no weight_map: fetch the model again.")
+    names = sorted({str(name) for name in weight_map.values()})
+    if outside := [name for name in names if Path(name).name != name]:
+        raise ModelError(f"{index} names {outside[0]!r}, which is no file of its folder.")
+    return names
+
+
+def _fetched(name: str) -> Path:
+    """What the Python door does with an id that is not here, as every library of its kind."""
+    # imported here: it takes a third of a second, and what is here already needs none of it
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(
-            snapshot_download(name, allow_patterns=_WANTED, local_files_only=local_files_only)
-        )
+        return Path(snapshot_download(name, allow_patterns=list(WANTED)))
     except LocalEntryNotFoundError:
-        if local_files_only:
-            raise ModelError(
-                f"The model {name} is not on this machine; fetch it with "
-                f"“hf download {name}”, or use --model demo or a folder."
-            ) from None
         raise ModelError(
             f"The model {name} is not on this machine and the Hugging Face hub can't be reached; "
             "check the network, or use --model demo or a folder."

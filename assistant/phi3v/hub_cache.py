@@ -1,0 +1,69 @@
+"""Where models from the hub lie on this machine: the standard Hugging Face cache. No network.
+
+    models--microsoft--Phi-3-vision-128k-instruct/
+        blobs/SHA256            a file by what it should contain (git's SHA-1 for small ones)
+        snapshots/COMMIT/NAME   a link to it
+        refs/NAME               the commit that a name stands for
+
+Read here without huggingface_hub's own functions: these take a third of a second to import, and
+return a snapshot with missing files as if it were whole.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from huggingface_hub import constants
+
+OUR_REF = "phichat"
+"""The name of the commit that “phichat models pull” fetched and checked. A name of our own: other
+programs move “main” on when they fetch something newer."""
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether ``name`` has the form of an id, owner/name."""
+    return len(name) <= 96 and bool(_HUB_ID.fullmatch(name)) and ".." not in name
+
+
+def cache_folder() -> Path:
+    """The cache: HF_HUB_CACHE, or the folder “hub” of HF_HOME."""
+    return Path(constants.HF_HUB_CACHE)
+
+
+def repository(model_id: str) -> Path:
+    """The folder of one model, whether it exists or not."""
+    return cache_folder() / f"models--{model_id.replace('/', '--')}"
+
+
+def fetched_commit(model_id: str) -> str | None:
+    """The commit to use: what phichat fetched, else what another program fetched as “main”."""
+    for name in (OUR_REF, "main"):
+        try:
+            commit = (repository(model_id) / "refs" / name).read_text(encoding="ascii").strip()
+        except (OSError, UnicodeDecodeError):
+            continue
+        if _COMMIT.fullmatch(commit) and snapshot(model_id, commit).is_dir():
+            return commit
+    return None
+
+
+def snapshot(model_id: str, commit: str) -> Path:
+    """The folder of one commit's files, whether it exists or not."""
+    return repository(model_id) / "snapshots" / commit
+
+
+def fetched_ids() -> list[str]:
+    """Every model of which something is in the cache, sorted."""
+    try:
+        names = sorted(os.listdir(cache_folder()))
+    except OSError:
+        return []
+    ids = (
+        name.removeprefix("models--").replace("--", "/", 1) for name in names if "models--" in name
+    )
+    return [one for one in ids if is_hub_id(one)]
