@@ -22,11 +22,15 @@ class Counter:
 
     def __init__(self, facts: ModelFacts) -> None:
         self.facts = facts
-        self.vocabulary = Vocabulary.from_folder(Path(facts.folder))
         # Keyed by what is tokenized, not by the turn: hashing a reply's ids anew costs more.
         self._text_costs: dict[tuple[Role, str, tuple[int, ...]], int] = {}
         self._grid = lru_cache(maxsize=4096)(crop_grid)
         self._seeable = lru_cache(maxsize=4096)(crops.seeable)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Read when text is counted first: attaching a picture does not wait for it."""
+        return Vocabulary.from_folder(Path(self.facts.folder))
 
     def turn(self, seen: Seen) -> int:
         """Positions that a turn adds: they are additive, but for the BOS that render() sets."""

@@ -22,6 +22,7 @@ from assistant.conversation import Draft, Turn
 from assistant.engine import Engine
 from assistant.errors import PhichatError
 from assistant.events import (
+    ContextPlanned,
     Progressed,
     ReplyEnded,
     ReplyFailed,
@@ -89,6 +90,13 @@ def ask(
             match event:
                 case UserTurnStored():
                     session_id = event.session_id
+                case ContextPlanned() if sys.stderr.isatty():
+                    for one in event.context.lowered:
+                        click.echo(
+                            f"Picture {one.picture.number} is seen in at most "
+                            f"{one.num_crops} crops, to leave room.",
+                            err=True,
+                        )
                 case Progressed():
                     progress.show(event)
                 case ReplyGrew() if not as_json:
