@@ -5,17 +5,46 @@ Exit codes: 0 done, 1 the request failed, 2 wrong usage, 130 interrupted.
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import click
 
 from assistant import __version__
-from assistant.cli.ask import ask
-from assistant.cli.chat import chat
-from assistant.cli.doctor import doctor
-from assistant.cli.prompt import show_prompt
-from assistant.cli.sessions import sessions
+
+COMMANDS = {
+    "chat": ("chat:chat", "The terminal app, with a session or pictures."),
+    "ask": ("ask:ask", "Ask one question; the answer goes to standard output."),
+    "prompt": ("prompt:show_prompt", "What the model would see: token ids, picture slots, budget."),
+    "sessions": ("sessions:sessions", "Look at, change, export and import what is stored."),
+    "models": ("models:models", "See, fetch, check and choose models."),
+    "doctor": ("doctor:doctor", "What this machine can run, and why not."),
+}
+"""Name -> (where it is, its first sentence). A command's module is imported when it is used."""
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """Commands whose modules are imported when they are used, not to be listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(f"assistant.cli.{module}"), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, does) for name, (_, does) in COMMANDS.items()])
+
+
+@click.group(
+    cls=_Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="phichat")
 @click.pass_context
 def cli(context: click.Context) -> None:
@@ -24,17 +53,15 @@ def cli(context: click.Context) -> None:
     Without a command: the terminal app.
 
     \b
-    phichat                                  the app
-    phichat chat holiday.jpg                 the app, with a picture attached
-    phichat ask -i chart.png "What is this?" one answer on standard output
-    phichat ask --continue "And the axis?"   the next question of that session
+    phichat                                   the app
+    phichat chat holiday.jpg                  the app, with a picture attached
+    phichat ask -i chart.png "What is this?"  one answer on standard output
+    phichat ask --continue "And the axis?"    the next question of that session
     """
     if context.invoked_subcommand is None:
+        from assistant.cli.chat import chat
+
         context.invoke(chat)
-
-
-for command in (chat, ask, show_prompt, sessions, doctor):
-    cli.add_command(command)
 
 
 def main() -> None:

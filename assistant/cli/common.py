@@ -7,17 +7,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
 import click
 
-from assistant import settings as settings_room
-from assistant.conversation import PictureFile
-from assistant.core.formats import KV_KINDS
-from assistant.engine import Engine, open_engine
 from assistant.errors import PhichatError
 from assistant.plain_text import plain
-from assistant.settings import Settings
+
+if TYPE_CHECKING:  # --help and completion load neither
+    from assistant.conversation import PictureFile
+    from assistant.engine import Engine
+    from assistant.settings import Settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,7 +52,10 @@ def fail(code: str, message: str, *, as_json: bool) -> NoReturn:
 
 @contextmanager
 def opened_engine(**overrides: object) -> Iterator[tuple[Engine, Settings]]:
-    chosen = settings_room.load(overrides)
+    from assistant.engine import open_engine
+    from assistant.settings import load
+
+    chosen = load(overrides)
     engine = open_engine(chosen)
     try:
         yield engine, chosen
@@ -74,7 +77,7 @@ def memory_options(command: Callable[P, R]) -> Callable[P, R]:
                 help="How the model's matrices are held; int8 takes half of bfloat16.",
             ),
             click.option(
-                "--kv", type=click.Choice(["auto", *KV_KINDS]),
+                "--kv", type=click.Choice(["auto", "float", "int8"]),
                 help="How keys and values are held; int8 holds twice the tokens of bfloat16.",
             ),
             click.option(
