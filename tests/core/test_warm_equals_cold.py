@@ -241,13 +241,13 @@ def live_in_int8(life: list[Step], options: dict[str, Any]) -> None:
         lived.do(step)
 
 
-@settings(unhurried, max_examples=50)
+@settings(unhurried, max_examples=40)
 @given(life=lives, options=budgets)
 def test_warm_equals_cold(life: list[Step], options: dict[str, Any]) -> None:
     live(life, options)
 
 
-@settings(unhurried, max_examples=15)
+@settings(unhurried, max_examples=8)
 @given(life=lives, options=budgets)
 def test_warm_equals_cold_in_int8(life: list[Step], options: dict[str, Any]) -> None:
     live_in_int8(life, options)
