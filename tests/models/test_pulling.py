@@ -264,7 +264,7 @@ def test_names_and_digests_of_the_hub_never_become_other_paths(
         hub.models[MODEL][name] = weights
     with pytest.raises(ModelError, match=WEIGHTS):
         pull(MODEL)
-    assert not [path for path in tmp_path.rglob("*evil*")]
+    assert not list(tmp_path.rglob("*evil*"))
     monkeypatch.setattr("tests.models.hub_server.git_sha1", lambda _: "../../../evil")
     with pytest.raises(ModelError, match="checksum"):
         pull(MODEL)

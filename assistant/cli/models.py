@@ -1,0 +1,252 @@
+"""``phichat models``: which there are, fetching one, checking it, choosing it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from assistant import settings as settings_room
+from assistant.cli.common import json_option, print_json, told_plainly
+from assistant.cli.progress_line import ProgressLine
+from assistant.core.hardware import look
+from assistant.core.models import DEMO, model_facts
+from assistant.core.plan import choose_place, gigabytes, tokens
+from assistant.models.finding import FoundModel, find_models
+from assistant.models.known import known_model
+from assistant.models.progress import OnProgress
+from assistant.models.verifying import RIGHT, Verified
+from assistant.plain_text import plain
+
+
+@click.group()
+def models() -> None:
+    """See, fetch, check and choose models.
+
+    \b
+    phichat models list
+    phichat models pull microsoft/Phi-3-vision-128k-instruct
+    phichat models use microsoft/Phi-3-vision-128k-instruct
+    """
+
+
+@models.command("list")
+@json_option
+@told_plainly
+def list_(as_json: bool) -> None:
+    """The models there are, which of them are here, and what fits this machine.
+
+    A star marks the one in use. What fits is arithmetic from the memory that is free right now.
+    Nothing is asked of any network.
+
+    \b
+    phichat models list
+    phichat models list --json
+    """
+    settings = settings_room.load()
+    place, _ = choose_place(look(), settings.device)
+    found = find_models(settings, place)
+    if as_json:
+        print_json([_as_json(one) for one in found])
+        return
+    for one in found:
+        for line in _lines(one):
+            click.echo(plain(line))
+    click.echo(f"\nFree right now on {plain(place.title)}: {gigabytes(place.available)}.")
+
+
+def _lines(one: FoundModel) -> Iterator[str]:
+    yield f"{'*' if one.in_use else ' '} {one.name}  ({', '.join(_facts(one))})"
+    if one.kind == DEMO:
+        yield "    comes with phichat; knows coloured shapes and nothing else"
+    elif one.known is not None:
+        yield f"    {one.known.about}"
+    if one.plan is not None and one.plan.problem is None:
+        held = one.plan.dtype if one.plan.weights == "float" else one.plan.weights
+        yield f"    fits here: {held} weights, {tokens(one.plan.context_tokens)} of context"
+    elif one.plan is not None:
+        needed = gigabytes(one.plan.fixed_bytes + one.plan.reserve)
+        yield f"    does not fit here now: it takes {needed} before the first token of context"
+    if one.problem is not None and one.known is None:
+        yield f"    {one.problem}"
+
+
+def _facts(one: FoundModel) -> Iterator[str]:
+    if one.bytes:
+        yield gigabytes(one.bytes)
+    if one.known is not None:
+        yield one.known.licence
+    if one.kind == "server":
+        yield "a server"
+    elif one.whole:
+        yield "here"
+    elif one.bytes_here and one.kind == "hub":
+        yield f"{gigabytes(one.bytes_here)} of it here: pull goes on"
+    else:
+        yield "not here" if one.kind == "hub" else "not usable"
+
+
+def _as_json(one: FoundModel) -> dict[str, Any]:
+    plan = one.plan
+    return {
+        "name": one.name,
+        "kind": one.kind,
+        "in_use": one.in_use,
+        "whole": one.whole,
+        "bytes": one.bytes,
+        "bytes_here": one.bytes_here,
+        "licence": one.known.licence if one.known else None,
+        "revision": one.known.revision if one.known else None,
+        "folder": None if one.folder is None else str(one.folder),
+        "problem": one.problem,
+        "plan": None if plan is None else asdict(plan),
+    }
+
+
+@models.command()
+@click.argument("model_id", metavar="ID")
+@click.option(
+    "--revision", metavar="COMMIT", help="Another commit, branch or tag than the pinned one."
+)
+@json_option
+@told_plainly
+def pull(model_id: str, revision: str | None, as_json: bool) -> None:
+    """Fetch a model from the Hugging Face hub, or what is missing of it.
+
+    Every file is checked against the hub's checksum. Ctrl-C keeps what came, and the same command
+    goes on there. Files lie in the standard Hugging Face cache; HF_HOME, HF_TOKEN, HF_ENDPOINT
+    and HTTPS_PROXY mean what they always mean. No code and no pickles are fetched.
+
+    \b
+    phichat models pull microsoft/Phi-3-vision-128k-instruct
+    HF_ENDPOINT=https://my.mirror phichat models pull microsoft/Phi-3.5-vision-instruct
+    phichat models pull someone/a-finetune --revision main
+    """
+    from assistant.models.pulling import pull as fetch  # a third of a second: not for the others
+
+    with_line = _stoppable("what came is kept: the same command goes on there.", "here and right")
+    pulled = with_line(lambda show: fetch(model_id, revision=revision, on_progress=show))
+    if as_json:
+        print_json({**asdict(pulled), "folder": str(pulled.folder)})
+        return
+    came = gigabytes(pulled.fetched) if pulled.fetched else "nothing"
+    click.echo(
+        f"{pulled.model_id} is here and right: {gigabytes(pulled.total)}, {came} of it fetched now "
+        f"(commit {pulled.commit[:8]})."
+    )
+    click.echo(f"“phichat models use {pulled.model_id}” makes it the model of every start.")
+
+
+@models.command()
+@click.argument("model", required=False)
+@json_option
+@told_plainly
+def verify(model: str | None, as_json: bool) -> None:
+    """Check a model that is here, without any network; MODEL is the one in use if left out.
+
+    Files from the hub are read whole and compared with the checksums that it stated. A plain folder
+    has none: there completeness, names and shapes are checked.
+
+    \b
+    phichat models verify
+    phichat models verify microsoft/Phi-3-vision-128k-instruct
+    phichat models verify ~/models/phi-3-vision
+    """
+    from assistant.models.verifying import verify as check
+
+    name = model or settings_room.load().model
+    known = known_model(name)
+    with_line = _stoppable("nothing was changed.")
+    found = with_line(lambda show: check(known.id if known else name, on_progress=show))
+    if as_json:
+        print_json(_verified_json(found))
+    else:
+        for file in found.files:
+            click.echo(plain(f"{file.state:10}  {file.name}"))
+        for line in _verdict(found):
+            click.echo(plain(line), err=not found.ok)
+    if not found.ok:
+        sys.exit(1)
+
+
+def _verdict(found: Verified) -> Iterator[str]:
+    if found.bad:
+        words = ", ".join(
+            f"{file.name} is {file.state}" for file in found.files if file.name in found.bad
+        )
+        yield f"{words}: {_remedy(found)}."
+    elif found.problem is not None:
+        yield f"{found.problem.rstrip('.')}: {_remedy(found)}."
+    elif all(file.state == RIGHT for file in found.files):
+        yield f"Every byte is what the hub stated ({(found.commit or found.folder.name)[:8]})."
+    else:
+        yield (
+            "Complete, and every weight has the right shape. “Unrecorded” files have no checksum "
+            "to compare with: a wrong number in them can't be seen."
+        )
+
+
+def _remedy(found: Verified) -> str:
+    if found.commit is None:
+        return "copy the folder again from where it came"
+    return f"“phichat models pull {found.model}” fetches what is bad again, and nothing else"
+
+
+def _verified_json(found: Verified) -> dict[str, Any]:
+    return {
+        "model": found.model,
+        "folder": str(found.folder),
+        "commit": found.commit,
+        "ok": found.ok,
+        "problem": found.problem,
+        "files": [asdict(file) for file in found.files],
+    }
+
+
+def _stoppable(words: str, told: str | None = None) -> Callable[[Callable[[OnProgress], Any]], Any]:
+    """Runs something with a progress line; ctrl-C ends it in a sentence and exit code 130."""
+
+    def run(work: Callable[[OnProgress], Any]) -> Any:
+        line = ProgressLine(told)
+        try:
+            return work(line.show)
+        except KeyboardInterrupt:
+            line.close()
+            click.echo(f"Stopped; {words}", err=True)
+            sys.exit(130)
+        finally:
+            line.close()
+
+    return run
+
+
+@models.command()
+@click.argument("model")
+@told_plainly
+def use(model: str) -> None:
+    """Make MODEL the one of every start: demo, an id that is here, a folder, or a server's address.
+
+    Writes one line into the configuration file and leaves the rest of it as it is.
+
+    \b
+    phichat models use microsoft/Phi-3-vision-128k-instruct
+    phichat models use ~/models/phi-3-vision
+    phichat models use demo
+    """
+    from assistant.settings_file import write_setting
+
+    settings = settings_room.load()
+    known, folder = known_model(model), Path(model).expanduser()
+    name = known.id if known else model
+    if model != DEMO and folder.exists():
+        name = str(folder.absolute())
+    model_facts(name)  # refuses what can't be used
+    write_setting(settings.config_file, "model", name)
+    click.echo(f"The model of every start is now {plain(name)} ({settings.config_file}).")
+    if os.environ.get("PHICHAT_MODEL"):
+        click.echo("PHICHAT_MODEL is set and goes before it: unset it.", err=True)

@@ -1,0 +1,61 @@
+"""A download's progress on standard error: one line that moves, or a plain line a file."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+
+import click
+
+from assistant.core.plan import gigabytes
+from assistant.models.progress import Progress
+from assistant.plain_text import plain
+
+
+class ProgressLine:
+    """Shows events as they come; :meth:`close` takes the moving line away.
+
+    On a terminal: a bar, how much of how much, the speed and the time that is left, cut to
+    the width. ``told`` is what is said of every finished file, there and elsewhere.
+    """
+
+    def __init__(self, told: str | None = None) -> None:
+        self._told = told
+        self._moves = sys.stderr.isatty()
+
+    def show(self, progress: Progress) -> None:
+        """Show one event."""
+        if progress.file_done and self._told is not None:
+            self.close()
+            click.echo(f"{plain(progress.file)}: {self._told}", err=True)
+        elif self._moves:
+            width = shutil.get_terminal_size().columns - 1
+            click.echo(f"\r\x1b[K{line(progress, width)}", nl=False, err=True)
+
+    def close(self) -> None:
+        """Leave an empty line for what is said next."""
+        if self._moves:
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+
+def line(progress: Progress, width: int) -> str:
+    """One line of at most ``width`` characters; the bar takes what the words leave."""
+    share = progress.done / progress.total if progress.total else 1.0
+    words = f"{share:4.0%}  {gigabytes(progress.done)} of {gigabytes(progress.total)}"
+    if progress.bytes_per_s is not None:
+        words += f"  {gigabytes(int(progress.bytes_per_s))}/s"
+    if progress.seconds_left is not None:
+        words += f"  {duration(progress.seconds_left)} left"
+    cells = min(40, width - len(words) - len(progress.doing) - 5)
+    if cells < 5:
+        return words[:width]
+    full = int(share * cells)
+    return f"{progress.doing}  [{'#' * full}{'-' * (cells - full)}] {words}"
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: “45 s”, “12 min”, “3 h 20 min”."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
