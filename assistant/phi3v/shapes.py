@@ -63,10 +63,7 @@ class Geometry:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Geometry:
         """From the values of config.json. Raises ModelError when one is missing or no number."""
-        clip = {
-            **CLIP_VIT_L_14_336,
-            **((config.get("img_processor") or {}).get("clip_config") or {}),
-        }
+        clip = (config.get("img_processor") or {}).get("clip_config") or CLIP_VIT_L_14_336
         try:
             return cls(
                 hidden=int(config["hidden_size"]),
