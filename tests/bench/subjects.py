@@ -11,7 +11,6 @@ from transformers import DynamicCache, Phi3Config, Phi3ForCausalLM
 from transformers.models.phi3.modeling_phi3 import Phi3RotaryEmbedding
 
 from assistant.core.cache import KVCache
-from assistant.core.formats import KV_KINDS
 from assistant.core.weights import Int8Linear, load_model
 from assistant.phi3v import Phi3VForCausalLM
 from assistant.phi3v.rope import regime_of
@@ -24,7 +23,6 @@ FORMATS = {  # name in the report: dtype of the matrices, format of the weights
     "bfloat16": (torch.bfloat16, "float"),
     "int8": (torch.float32, "int8"),
 }
-assert KV_KINDS == ("float", "int8")
 
 
 @dataclass(frozen=True)

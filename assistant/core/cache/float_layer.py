@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, Self
 
 import torch
-from torch.nn.functional import scaled_dot_product_attention
 from transformers.cache_utils import CacheLayerMixin
 
-from assistant.core.attention import attend, merge
+from assistant.core.attention import attend, attend_one, merge
 from assistant.core.formats import KV_BLOCK
 
 
@@ -50,7 +49,7 @@ class FloatLayer(CacheLayerMixin):  # type: ignore[misc]
         past, S = self.length, q.shape[2]
         keys, values = self.update(k, v)
         if S == 1:
-            return scaled_dot_product_attention(q, keys, values)
+            return attend_one(q, keys, values)
         out = attend(q, keys[:, :, past:], values[:, :, past:], causal=True)
         if past:
             out = merge(attend(q, keys[:, :, :past], values[:, :, :past]), out)
