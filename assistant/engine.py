@@ -51,11 +51,23 @@ class Engine(Archive):
 
     # Pictures
 
-    def open_picture(self, source: str) -> PictureFile:
-        """Open a path or an http(s) URL. Raises PictureError with one plain sentence."""
+    def open_picture(
+        self, source: str, watch: Callable[[int, int], None] | None = None
+    ) -> PictureFile:
+        """Open a path or an http(s) URL. Raises PictureError with one plain sentence.
+
+        ``watch`` is told how many bytes of a URL have arrived, and of how many
+        (0: not known), in another thread; what it raises ends the fetch.
+        """
         from assistant import pictures  # PIL is needed only now
 
-        return self._checked(pictures.open_source(source))
+        return self._checked(pictures.open_source(source, watch=watch))
+
+    def open_clipboard_picture(self) -> PictureFile:
+        """The picture in the system's clipboard. Raises PictureError when there is none."""
+        from assistant import pictures
+
+        return self._checked(pictures.open_clipboard())
 
     def open_picture_bytes(self, data: bytes, name: str) -> PictureFile:
         """A picture from memory (a pipe, the clipboard). Raises PictureError."""

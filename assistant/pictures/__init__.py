@@ -11,15 +11,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from assistant.conversation import PictureFile
+from assistant.pictures.clipboard import open_clipboard
 from assistant.pictures.decoding import MAX_BYTES, MAX_PIXELS, open_bytes, pixels
 from assistant.pictures.dropped import parse_dropped
-from assistant.pictures.fetching import open_url
+from assistant.pictures.fetching import Watch, open_url
 from assistant.pictures.paths import open_path
 
 __all__ = [
     "MAX_BYTES",
     "MAX_PIXELS",
+    "Watch",
     "open_bytes",
+    "open_clipboard",
     "open_path",
     "open_source",
     "open_url",
@@ -29,15 +32,20 @@ __all__ = [
 
 
 def open_source(
-    source: str | Path | bytes, *, name: str | None = None, max_bytes: int = MAX_BYTES
+    source: str | Path | bytes,
+    *,
+    name: str | None = None,
+    max_bytes: int = MAX_BYTES,
+    watch: Watch | None = None,
 ) -> PictureFile:
     """Open a picture from a path, an address (``http:``, ``https:``, ``file:``) or its bytes.
 
     ``name`` replaces the name taken from the source, ``max_bytes`` limits the
-    size of the file. Raises PictureError, one plain sentence that names the source.
+    size of the file, ``watch`` follows a fetch. Raises PictureError, one plain
+    sentence that names the source.
     """
     if isinstance(source, bytes):
         return open_bytes(source, name=name, max_bytes=max_bytes)
     if isinstance(source, str) and source.strip().lower().startswith(("http://", "https://")):
-        return open_url(source.strip(), name=name, max_bytes=max_bytes)
+        return open_url(source.strip(), name=name, max_bytes=max_bytes, watch=watch)
     return open_path(source, name=name, max_bytes=max_bytes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from assistant import __version__
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 TOTAL_S = 60.0
 """Longest time for one picture, in seconds, from the name lookup to the last byte."""
 
+Watch = Callable[[int, int], None]
+"""Told the bytes that have arrived, and the bytes announced (0: not known), from a thread of the
+fetch's own. What it raises ends the fetch."""
+
 _CONNECT_S = 10.0
 _SILENCE_S = 20.0
 _REDIRECTS = 5
@@ -32,7 +37,12 @@ _HEADERS = {
 
 
 def open_url(
-    url: str, *, name: str | None = None, max_bytes: int = MAX_BYTES, total_s: float = TOTAL_S
+    url: str,
+    *,
+    name: str | None = None,
+    max_bytes: int = MAX_BYTES,
+    total_s: float = TOTAL_S,
+    watch: Watch | None = None,
 ) -> PictureFile:
     """Fetch and open the picture at an http(s) address, within ``total_s`` seconds.
 
@@ -44,7 +54,7 @@ def open_url(
 
     def fetch() -> None:
         try:
-            answer.put(_fetch(url, label, max_bytes, time.monotonic() + total_s))
+            answer.put(_fetch(url, label, max_bytes, time.monotonic() + total_s, watch))
         except BaseException as error:
             answer.put(error)
 
@@ -60,7 +70,7 @@ def open_url(
     return open_bytes(result, name=name or names.from_url(url), max_bytes=max_bytes)
 
 
-def _fetch(url: str, label: str, max_bytes: int, deadline: float) -> bytes:
+def _fetch(url: str, label: str, max_bytes: int, deadline: float, watch: Watch | None) -> bytes:
     import requests
     import urllib3
 
@@ -71,14 +81,21 @@ def _fetch(url: str, label: str, max_bytes: int, deadline: float) -> bytes:
                 url, headers=_HEADERS, stream=True, timeout=(_CONNECT_S, _SILENCE_S)
             ) as response:
                 _must_be_ok(response, label)
-                return _body(response, label, max_bytes, deadline)
+                return _body(response, label, max_bytes, deadline, watch)
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         raise PictureError(_why(error, label)) from error
 
 
-def _body(response: requests.Response, label: str, max_bytes: int, deadline: float) -> bytes:
+def _body(
+    response: requests.Response,
+    label: str,
+    max_bytes: int,
+    deadline: float,
+    watch: Watch | None,
+) -> bytes:
     announced = response.headers.get("Content-Length", "")
-    if announced.isdecimal() and int(announced) > max_bytes:
+    expected = int(announced) if announced.isdecimal() else 0
+    if expected > max_bytes:
         raise too_large(label, max_bytes)
     body = bytearray()
     # read1 returns what has arrived; read would wait for a whole chunk, a byte at a time
@@ -89,6 +106,8 @@ def _body(response: requests.Response, label: str, max_bytes: int, deadline: flo
             raise too_large(label, max_bytes)
         if time.monotonic() > deadline:
             raise _too_slow(label)
+        if watch is not None:
+            watch(len(body), expected)
     return bytes(body)
 
 

@@ -240,3 +240,21 @@ def test_addresses_that_are_none(url: str) -> None:
 def test_secrets_in_an_address_are_not_repeated(at: Callable[[str], str]) -> None:
     url = at("404?token=secret1").replace("http://", "http://me:secret2@")
     assert "secret" not in refused(url)
+
+
+def test_a_fetch_can_be_watched_and_given_up(at: Callable[[str], str], server: Server) -> None:
+    arrived: list[tuple[int, int]] = []
+    file = pictures.open_url(
+        at("flag.png"), watch=lambda done, total: arrived.append((done, total))
+    )
+    assert arrived[-1] == (len(file.data), len(file.data))
+
+    class LeftError(Exception):
+        pass
+
+    def leave(done: int, total: int) -> None:
+        raise LeftError
+
+    with pytest.raises(LeftError):
+        pictures.open_url(at("endless"), watch=leave)
+    assert server.sent < 30 << 20

@@ -1,0 +1,122 @@
+"""The picture in the system's clipboard, read with the tool that this machine has for it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from assistant.conversation import PictureFile
+from assistant.errors import PictureError
+from assistant.pictures.decoding import MEDIA_TYPES, open_bytes
+
+TIMEOUT_S = 10.0
+"""Longest wait for a tool, in seconds: PowerShell takes a few to start."""
+
+_POWERSHELL = (
+    "$p = Get-Clipboard -Format Image; if ($p -eq $null) { exit 1 }; "
+    "$m = New-Object IO.MemoryStream; $p.Save($m, [Drawing.Imaging.ImageFormat]::Png); "
+    "[Convert]::ToBase64String($m.ToArray())"
+)
+_OSASCRIPT = "get the clipboard as «class PNGf»"
+_HEX = re.compile("«data PNGf([0-9A-Fa-f]+)»".encode())
+
+
+@dataclass(frozen=True, slots=True)
+class _Tool:
+    program: str
+    read: Callable[[str], bytes | None]
+    """From the path of the program to the bytes of a picture; None when it found none."""
+
+
+def open_clipboard(
+    environ: Mapping[str, str] = os.environ, platform: str = sys.platform
+) -> PictureFile:
+    """Open the picture in the clipboard.
+
+    Raises PictureError when there is none, or nothing to read it with.
+    """
+    tried = False
+    for tool in _tools(environ, platform):
+        path = shutil.which(tool.program, path=environ.get("PATH"))
+        if path is None:
+            continue
+        tried = True
+        if data := tool.read(path):
+            return open_bytes(data)
+    if tried:
+        raise PictureError("There is no picture in the clipboard; copy one first.")
+    raise PictureError(f"The clipboard can't be read here; {_advice(environ, platform)}.")
+
+
+def _tools(environ: Mapping[str, str], platform: str) -> Iterator[_Tool]:
+    if platform == "darwin":
+        yield _Tool("pngpaste", lambda path: _output([path, "-"]))
+        yield _Tool("osascript", _osascript)
+    if environ.get("WAYLAND_DISPLAY"):
+        yield _Tool("wl-paste", _wl_paste)
+    if environ.get("DISPLAY"):
+        yield _Tool("xclip", _xclip)
+    if platform == "win32" or environ.get("WSL_DISTRO_NAME"):
+        yield _Tool("powershell.exe", _powershell)
+
+
+def _advice(environ: Mapping[str, str], platform: str) -> str:
+    if environ.get("WAYLAND_DISPLAY"):
+        return "install wl-clipboard (it brings wl-paste)"
+    if environ.get("DISPLAY"):
+        return "install xclip"
+    if platform == "darwin":
+        return "install pngpaste"
+    return "save the picture to a file and attach that"
+
+
+def _wl_paste(path: str) -> bytes | None:
+    kind = _picture_type(_output([path, "--list-types"]))
+    return _output([path, "--no-newline", "--type", kind]) if kind else None
+
+
+def _xclip(path: str) -> bytes | None:
+    command = [path, "-selection", "clipboard", "-out", "-target"]
+    kind = _picture_type(_output([*command, "TARGETS"]))
+    return _output([*command, kind]) if kind else None
+
+
+def _picture_type(listed: bytes | None) -> str | None:
+    """The first of the listed media types that can be opened; PNG, which loses nothing, if any."""
+    kinds = (listed or b"").decode("utf-8", "replace").split()
+    return next((kind for kind in MEDIA_TYPES.values() if kind in kinds), None)
+
+
+def _osascript(path: str) -> bytes | None:
+    found = _HEX.search(_output([path, "-e", _OSASCRIPT]) or b"")
+    return bytes.fromhex(found[1].decode()) if found and len(found[1]) % 2 == 0 else None
+
+
+def _powershell(path: str) -> bytes | None:
+    text = _output([path, "-NoProfile", "-STA", "-Command", _POWERSHELL])
+    try:
+        return base64.b64decode(text or b"")
+    except binascii.Error:
+        return None
+
+
+def _output(command: list[str]) -> bytes | None:
+    """What a tool writes; None when it fails, as these do when the clipboard has no picture."""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None
