@@ -1,6 +1,6 @@
 """Prefill and decode: embeddings in, logits out, keys and values into the cache.
 
-On a CPU, and wherever the cache is int8, the layers are computed here, from transformers' own
+On a CPU, and wherever the cache is quantized, the layers are computed here, from transformers' own
 modules and weights but without what its forward pass costs per layer and token:
 masks, copies of the cache, hooks. On CUDA with a float cache a prefill runs transformers' layers,
 which know flash-attn, and a single token the compiled step of
@@ -16,6 +16,7 @@ from torch.nn.functional import rms_norm, silu
 
 from assistant.core.cache import KVCache
 from assistant.phi3v.modeling import Phi3VForCausalLM
+from assistant.phi3v.rope import Regime
 
 
 def prefill(model: Phi3VForCausalLM, embeddings: torch.Tensor, cache: KVCache) -> torch.Tensor:
@@ -31,12 +32,11 @@ def prefill(model: Phi3VForCausalLM, embeddings: torch.Tensor, cache: KVCache) -
         hidden: torch.Tensor = model.model(embeddings[None], past_key_values=cache)
         return hidden[0]
     past, S = cache.length, embeddings.shape[0]
-    positions = torch.arange(past, past + S, device=embeddings.device)[None]
-    cos, sin = model.model.rope(positions, cache.regime, embeddings.dtype)
-    rotation = cos[0, :, None], _signed(sin[0])[:, None]  # [S, 1, head_dim]
+    positions = torch.arange(past, past + S, device=embeddings.device)
+    rotation = rotation_at(model, positions, cache.regime, embeddings.dtype)
     hidden = embeddings
     for layer, cached in zip(model.model.layers, cache.layers, strict=True):
-        hidden = _layer(layer, hidden, rotation, cached)
+        hidden = layer_pass(layer, hidden, rotation, cached)
     norm = model.model.norm
     return rms_norm(hidden, norm.weight.shape, norm.weight, norm.variance_epsilon)
 
@@ -54,16 +54,22 @@ def logits_of(model: Phi3VForCausalLM, hidden: torch.Tensor) -> torch.Tensor:
     return logits.float()
 
 
-def _signed(sin: torch.Tensor) -> torch.Tensor:
-    """[S, head_dim] with the first half negated: x cos + swap_halves(x) sin rotates x."""
-    first, second = sin.chunk(2, dim=-1)
-    return torch.cat((-first, second), dim=-1)
+def rotation_at(
+    model: Phi3VForCausalLM, positions: torch.Tensor, regime: Regime, dtype: torch.dtype
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Cosines and sines [S, 1, head_dim] of ``positions`` [S].
+
+    The first half of the sines is negated: x cos + swap_halves(x) sin rotates x.
+    """
+    cos, sin = model.model.rope(positions[None], regime, dtype)
+    first, second = sin[0].chunk(2, dim=-1)
+    return cos[0, :, None], torch.cat((-first, second), dim=-1)[:, None]
 
 
-def _layer(
+def layer_pass(
     layer: Any, hidden: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor], cached: Any
 ) -> torch.Tensor:
-    """One Phi3DecoderLayer: [S, hidden] -> [S, hidden]."""
+    """One Phi3DecoderLayer: [S, hidden] -> [S, hidden]; ``cached.attend`` knows the past."""
     S, width = hidden.shape
     attention, mlp = layer.self_attn, layer.mlp
     cos, sin = rotation

@@ -21,7 +21,8 @@ from assistant.core import (
     TokensGenerated,
 )
 from assistant.core.cache import KVCache
-from assistant.core.decoding import logits_of, prefill
+from assistant.core.compiled import Decoder
+from assistant.core.decoding import logits_of
 from assistant.core.embedding import embedded_chunks
 from assistant.core.feature_files import FeatureFiles
 from assistant.core.features import CropsOf, PictureFeatures
@@ -80,6 +81,7 @@ class ResidentModel:
     ) -> None:
         config = model.config
         self._model = model
+        self._decoder = Decoder.for_device(model)
         self._stop_ids = stop_ids
         self._context = context
         self._chunk = prefill_chunk
@@ -251,7 +253,7 @@ class ResidentModel:
 
         def run() -> torch.Tensor:
             cache.crop(length)  # a pass that failed got further in some layers
-            return prefill(self._model, embeddings, cache)
+            return self._decoder(embeddings, cache)
 
         hidden = self._with_room(turn, run)
         if cache.nbytes != size:

@@ -1,0 +1,151 @@
+"""What only a CUDA device can show. Never run by us: no GPU was at hand."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from assistant.core.attention import attend, merge
+from assistant.core.cache import KVCache
+from assistant.core.compiled import Decoder
+from assistant.core.decoding import logits_of, prefill
+from assistant.core.formats import kv_bytes_per_token
+from assistant.core.weights import load_model
+from assistant.phi3v import Phi3VForCausalLM, Regime
+from tests.conftest import GOLDENS
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device here"),
+]
+CUDA = torch.device("cuda")
+TINY = GOLDENS / "tiny-phi3v"
+LAYERS = 3
+
+
+def tokens(count: int, seed: int = 0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(3, 32000, (count,), generator=generator)
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[Phi3VForCausalLM]:
+    tf32 = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = False
+    yield load_model(TINY, device=CUDA, dtype=torch.float32)
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+
+
+def read(model: Phi3VForCausalLM, ids: torch.Tensor, chunk: int, kind: str) -> torch.Tensor:
+    cache = KVCache(LAYERS, Regime.LONG, kind)
+    states = model.model.embed_tokens(ids.to(CUDA))
+    with torch.inference_mode():
+        hidden = torch.cat([prefill(model, part, cache) for part in states.split(chunk)])
+        return logits_of(model, hidden)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 64, 300])
+def test_float32_logits_are_the_cpus(
+    chunk: int, model: Phi3VForCausalLM, tiny_model: Phi3VForCausalLM
+) -> None:
+    ids = tokens(300)
+    with torch.inference_mode():
+        expected = tiny_model(ids[None], regime=Regime.LONG).logits[0]
+    found = read(model, ids, chunk, "float").cpu()
+    assert torch.allclose(found, expected, atol=2e-3)
+    assert torch.equal(found.argmax(-1), expected.argmax(-1))
+
+
+@pytest.mark.parametrize("chunk", [7, 64, 300])
+def test_int8_kv_does_not_depend_on_chunks(chunk: int, model: Phi3VForCausalLM) -> None:
+    one = read(model, tokens(300), 1, "int8")
+    off = (read(model, tokens(300), chunk, "int8") - one).pow(2).mean().sqrt()
+    assert off < 0.01 * one.std(), "a number between two steps may fall to the other, rarely"
+
+
+def test_bfloat16_stays_within_its_noise(tiny_model: Phi3VForCausalLM) -> None:
+    held = load_model(TINY, device=CUDA, dtype=torch.bfloat16)
+    ids = tokens(300)
+    with torch.inference_mode():
+        expected = tiny_model(ids[None], regime=Regime.LONG).logits[0]
+    off = (read(held, ids, 64, "float").cpu() - expected).pow(2).mean().sqrt()
+    assert off < 0.06 * expected.std()  # as the goldens' README measured
+
+
+@torch.inference_mode()
+def test_the_compiled_step_is_the_eager_one(model: Phi3VForCausalLM) -> None:
+    """Over the growth of the cache, a crop and a second conversation."""
+    decoder = Decoder.for_device(model)
+    assert decoder._step is not None
+    states = model.model.embed_tokens(tokens(300).to(CUDA))
+    for _ in range(2):
+        compiled, eager = KVCache(LAYERS, Regime.LONG), KVCache(LAYERS, Regime.LONG)
+        decoder(states[:250], compiled)
+        prefill(model, states[:250], eager)
+        for at in range(250, 270):
+            found = decoder(states[at : at + 1], compiled)
+            expected = prefill(model, states[at : at + 1], eager)
+            assert torch.allclose(found, expected, atol=1e-4)
+        compiled.crop(100)
+        eager.crop(100)
+        found = decoder(states[:1], compiled)
+        assert torch.allclose(found, prefill(model, states[:1], eager), atol=1e-4)
+    assert decoder._step is not None, "it was compiled all the time"
+
+
+@pytest.mark.parametrize("kind", ["float", "int8"])
+@torch.inference_mode()
+def test_kv_takes_the_memory_of_the_arithmetic(kind: str) -> None:
+    layers, heads, head_dim, positions = 4, 8, 96, 16384
+    torch.cuda.synchronize()
+    before = torch.cuda.memory_allocated()
+    cache = KVCache(layers, Regime.LONG, kind)
+    cache.reserve(positions)
+    states = torch.randn(1, heads, 1024, head_dim, device=CUDA, dtype=torch.bfloat16)
+    for _ in range(0, positions, 1024):
+        for layer in cache.layers:
+            layer.attend(states, states, states)
+    taken = torch.cuda.memory_allocated() - before - states.nbytes
+    expected = positions * kv_bytes_per_token(kind, layers, heads, head_dim, "bfloat16")
+    assert expected <= taken < 1.1 * expected
+
+
+@torch.inference_mode()
+def test_a_suffix_makes_no_mask() -> None:
+    """512 queries over 65,536 keys: a mask would be 64 MiB in bfloat16, the scores 1 GiB."""
+    config = load_model(TINY, device=CUDA, dtype=torch.bfloat16)
+    cache = KVCache(LAYERS, Regime.LONG)
+    width = config.config.hidden_size
+    cache.reserve(66048)
+    states = torch.randn(8192, width, device=CUDA, dtype=torch.bfloat16)
+    for _ in range(8):
+        prefill(config, states, cache)
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    prefill(config, states[:512], cache)
+    assert torch.cuda.max_memory_allocated() - before < 32 * 2**20
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_merged_parts_are_the_whole(dtype: torch.dtype) -> None:
+    q = torch.randn(1, 3, 5, 96, device=CUDA, dtype=dtype)
+    k, v = torch.randn(2, 1, 3, 100, 96, device=CUDA, dtype=dtype)
+    whole, _ = attend(q, k, v)
+    out, _ = merge(attend(q, k[:, :, :37], v[:, :, :37]), attend(q, k[:, :, 37:], v[:, :, 37:]))
+    assert torch.allclose(out, whole, atol=1e-5 if dtype is torch.float32 else 2e-2)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torchao") is None, reason="torchao is not installed")
+@pytest.mark.parametrize(("weights", "relative_rms"), [("int8", 0.08), ("int4", 0.4)])
+def test_quantized_weights_stay_close(
+    weights: str, relative_rms: float, tiny_model: Phi3VForCausalLM
+) -> None:
+    held = load_model(TINY, device=CUDA, dtype=torch.bfloat16, weights=weights)
+    ids = tokens(50)
+    with torch.inference_mode():
+        expected = tiny_model(ids[None], regime=Regime.LONG).logits[0]
+    off = (read(held, ids, 50, "float").cpu() - expected).pow(2).mean().sqrt()
+    assert off < relative_rms * expected.std()
