@@ -7,13 +7,15 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 from assistant.conversation import Snippet
 from assistant.plain_text import one_line
 from storage.words import MARKS, pairs, runs
 
 _MOST = 16
-"""More words than this are left out of a query: who pastes a page looks for its beginning."""
+"""Words of a query and of a phrase, and characters of an unspaced piece, that are looked for: who
+pastes a page looks for its beginning."""
 
 _QUOTES = str.maketrans("“”„«»", '"' * 5)
 _PIECE = re.compile(r'"(?P<quoted>[^"]*)(?P<closed>"?)|(?P<bare>[^\s"]+)')
@@ -74,13 +76,15 @@ def parse(typed: str) -> tuple[Wanted, ...]:
 
 def _together(text: str, *, prefix: bool) -> list[Wanted]:
     found: list[Wanted] = []
-    for run in runs(text):
+    end = 0
+    for run in islice(runs(text), _MOST):
+        end = run.end
         if found and not run.unspaced and not found[-1].unspaced:
             found[-1] = Wanted((*found[-1].words, run.folded))
         else:
-            found.append(Wanted((run.folded,), unspaced=run.unspaced))
+            found.append(Wanted((run.folded[:_MOST],), unspaced=run.unspaced))
     # "word!" is complete: something was typed after the word.
-    if found and prefix and not found[-1].unspaced and text.rstrip("*")[-1:].isalnum():
+    if found and prefix and not found[-1].unspaced and end == len(text.rstrip("*")):
         found[-1] = Wanted(found[-1].words, prefix=True)
     return found
 

@@ -33,7 +33,9 @@ class PostgresServer:
                       "--locale=C", "--no-sync", "--no-instructions")  # fmt: skip
             # No disk is waited for: what is tested here is not whether PostgreSQL is durable.
             options = f"-c fsync=off -c listen_addresses='' -k '{self._folder / 'socket'}'"
-            self._run("pg_ctl", "-D", data, "-l", self._folder / "log", "-o", options, "-w", "start")
+            self._run(
+                "pg_ctl", "-D", data, "-l", self._folder / "log", "-o", options, "-w", "start"
+            )
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise

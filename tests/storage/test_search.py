@@ -54,6 +54,7 @@ def turns_found(store: Store, words: str) -> set[str | None]:
         ("أحمد في البيت", "احمد", ["أحمد"]),
         ("שָׁלוֹם עולם", "שלום", ["שָׁלוֹם"]),
         ("हिन्दी में लिखा", "हिन्दी", ["हिन्दी"]),
+        ("हिन्दी में लिखा", "हि", ["हिन्दी"]),
         ("Привет, Мир", "мир", ["Мир"]),
         ("Nice👍🏽work 👩‍💻", "👍", ["👍"]),
         ("Nice👍🏽work 👩‍💻", "👩‍💻", ["👩‍💻"]),
@@ -108,6 +109,9 @@ def shared() -> Iterator[Store]:
 @example("*")
 @example("' OR 1=1 --")
 @example("fox " * 5000)
+@example('"' + "fox " * 5000)
+@example("天" * 5000)
+@example("x" * 50_000)
 @settings(
     deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -258,3 +262,13 @@ def test_a_snippet_is_one_harmless_line_around_the_match(store: Store) -> None:
     assert hit.snippet.text.endswith("…")
     assert hit.snippet.text.isprintable()
     assert len(hit.snippet.text) < 200
+
+
+@pytest.mark.parametrize("unit", ["{}" * 40 + " ", "天{}地"])
+def test_a_text_of_any_length_is_stored_and_its_beginning_found(store: Store, unit: str) -> None:
+    """PostgreSQL's vectors hold a megabyte, words of 2,046 bytes and positions up to 16,383."""
+    text = "beginning " + "".join(unit.replace("{}", f"{n:x}") for n in range(10_000))
+    text += text[10:] * (400_000 // len(text))
+    _, turn = store.add_user_turn(None, Draft(text))
+    assert len(turn.text) == len(text)
+    assert turns_found(store, "beginning") == {turn.id}
