@@ -1,19 +1,29 @@
 """One settings object: defaults < configuration file < PHICHAT_* environment < flags.
 
-A frozen dataclass and ``tomllib`` rather than pydantic-settings, which takes 0.3 s
-of CPU time to import and define: a third of what the app's first screen may cost.
+The fields of :class:`Settings` are the whole schema: types, limits, defaults and meanings.
+The commented configuration file, ``phichat config`` and the sentences about bad values are
+all made from it.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
+
+from annotated_types import Ge, Gt, Le
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from assistant.errors import PhichatError
 
@@ -28,78 +38,15 @@ class SettingsError(PhichatError):
     code = "settings"
 
 
-Check = Callable[[object], Any]
-"""Returns the value as stored, or raises ValueError with the words for "must be …"."""
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError("text")
-    return value
-
-
-def _one_of(pattern: str, words: str) -> Check:
-    def check(value: object) -> str:
-        if not isinstance(value, str) or not re.fullmatch(pattern, value):
-            raise ValueError(words)
-        return value
-
-    return check
-
-
-def _whole(low: int, high: int) -> Check:
-    def check(value: object) -> int:
-        number = int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else value
-        if isinstance(number, bool) or not isinstance(number, int) or not low <= number <= high:
-            raise ValueError(f"a whole number from {low} to {high}")
-        return number
-
-    return check
-
-
-def _number(low: float, high: float, *, above: bool = False) -> Check:
-    words = f"a number {f'above {low:g}, up to' if above else f'from {low:g} to'} {high:g}"
-
-    def check(value: object) -> float:
-        if isinstance(value, bool) or not isinstance(value, int | float | str):
-            raise ValueError(words)
-        try:
-            number = float(value)
-        except (ValueError, OverflowError):
-            raise ValueError(words) from None
-        if not math.isfinite(number) or not low <= number <= high or (above and number == low):
-            raise ValueError(words)
-        return number
-
-    return check
-
-
-def _truth(value: object) -> bool:
-    words = {"1": True, "true": True, "0": False, "false": False}
-    if isinstance(value, str) and value.strip().lower() in words:
-        return words[value.strip().lower()]
-    if not isinstance(value, bool):
-        raise ValueError("true or false")
-    return value
-
-
-_INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
-_DEVICE = _one_of(r"auto|cpu|mps|(cuda|xpu)(:[0-9]+)?", '"auto", "cpu", "cuda", "cuda:0" or "mps"')
-_DTYPE = _one_of("auto|float32|bfloat16|float16", '"auto", "float32", "bfloat16" or "float16"')
-_WEIGHTS = _one_of("auto|float|int8|int4", '"auto", "float", "int8" or "int4"')
-_KV = _one_of("auto|float|int8", '"auto", "float" or "int8"')
-
-
-def _setting(default: object, check: Check) -> Any:
-    return field(default=default, metadata={"check": check})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(BaseSettings):
     """Everything a person can set, and where our files are; made by :func:`load`.
 
     A setting that is None is left to the model or to the place that uses it.
     """
+
+    model_config = SettingsConfigDict(
+        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, env_prefix=PREFIX
+    )
 
     data_dir: Path
     """Conversations."""
@@ -110,47 +57,155 @@ class Settings:
     runtime_dir: Path
     """Sockets and locks of running processes."""
 
-    model: str = _setting("demo", _text)
-    """Hub id, local folder, ``demo``, or the address of a server."""
-    database: str | None = _setting(None, _text)
-    """Path or URL of the database; None is ``phichat.db`` in ``data_dir``."""
-    device: str = _setting("auto", _DEVICE)
-    dtype: str = _setting("auto", _DTYPE)
-    weights: str = _setting("auto", _WEIGHTS)
-    """How the decoder's matrices are held; "float" is in ``dtype``, "auto" the memory plan's."""
-    kv: str = _setting("auto", _KV)
-    """How keys and values are held; "auto" is float where the wanted context then fits."""
-    max_new_tokens: int = _setting(1024, _whole(1, 131_072))
-    """The longest reply, in tokens."""
-    temperature: float = _setting(0.0, _number(0, 10))
-    """0 always takes the likeliest token."""
-    top_p: float = _setting(1.0, _number(0, 1, above=True))
-    seed: int | None = _setting(None, _whole(0, 2**63 - 1))
-    num_crops: int | None = _setting(None, _whole(1, 64))
-    """Crops that a picture may be cut into; None is the model's own number."""
-    context: int | None = _setting(None, _whole(1, 131_072))
-    """Most tokens of prompt and reply together; None is what memory holds."""
-    shared_worker: bool = _setting(True, _truth)
-    """Terminals with the same model and settings share one worker process."""
-    keep_alive: int = _setting(300, _whole(0, 86_400))
-    """Seconds for which a shared worker waits for another terminal after the last has left."""
-    feature_cache_mb: int = _setting(1024, _whole(0, 1_000_000))
-    """Disk for the features of pictures that took long to encode, in MiB; 0 keeps none."""
-    summaries: bool = _setting(False, _truth)
-    """Have the model sum up, when idle, the turns that no longer fit."""
-    system: str | None = _setting(None, _text)
-    """What the model is told before every new conversation."""
+    model: str = Field(
+        "demo", description="The model: demo, a local folder, or a Hugging Face id that is here."
+    )
+    system: str | None = Field(
+        None, description="What the model is told before every new conversation."
+    )
+    max_new_tokens: int = Field(1024, ge=1, le=131_072, description="The longest reply, in tokens.")
+    temperature: float = Field(
+        0.0, ge=0, le=10, description="0 always takes the likeliest token; more is more varied."
+    )
+    top_p: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Only the likeliest tokens that reach this probability together.",
+    )
+    top_k: int = Field(
+        0, ge=0, le=1_000_000, description="Only so many of the likeliest tokens; 0: all."
+    )
+    min_p: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Only tokens at least this likely, as a share of the likeliest.",
+    )
+    repetition_penalty: float = Field(
+        1.0, gt=0, le=10, description="Above 1, words that were said become less likely."
+    )
+    seed: int | None = Field(
+        None,
+        ge=0,
+        le=2**63 - 1,
+        description="Makes sampling repeatable; none: different every time.",
+    )
+    num_crops: int | None = Field(
+        None, ge=1, le=64,
+        description="Crops that a picture may be cut into; none: the model's own number.",
+    )  # fmt: skip
+    context: int | None = Field(
+        None, ge=1, le=131_072,
+        description="Most tokens of conversation and reply together; none: what memory holds.",
+    )  # fmt: skip
+    summaries: bool = Field(
+        False, description="Have the model sum up, when idle, the turns that no longer fit."
+    )
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|mps|(cuda|xpu)(:[0-9]+)?)$",
+        description="Where the model runs.",
+        examples=["auto", "cpu", "cuda", "cuda:0", "mps"],
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="The number format of the model."
+    )
+    weights: Literal["auto", "float", "int8", "int4"] = Field(
+        "auto",
+        description="How the decoder's matrices are held; auto as memory allows, float in dtype.",
+    )
+    kv: Literal["auto", "float", "int8", "int4"] = Field(
+        "auto",
+        description="How keys and values are held; auto is float where the context then fits.",
+    )
+    shared_worker: bool = Field(
+        True, description="Terminals with the same model and settings share one worker process."
+    )
+    keep_alive: int = Field(
+        300, ge=0, le=86_400,
+        description="Seconds for which a shared worker waits for another terminal.",
+    )  # fmt: skip
+    feature_cache_mb: int = Field(
+        1024, ge=0, le=1_000_000,
+        description="Disk for what was seen in pictures, in MiB; 0 keeps none.",
+    )  # fmt: skip
+    pictures: Literal["auto", "kitty", "sixel", "halfblocks", "text"] = Field(
+        "auto", description="How the app draws pictures; auto is what the terminal surely can."
+    )
+    database: str | None = Field(
+        None, description="Path or URL of the database; none: phichat.db in the data folder."
+    )
 
     @property
     def store_location(self) -> str:
         """What to give to ``storage.Store.open``."""
         return self.database or str(self.data_dir / "phichat.db")
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Nothing is read behind anyone's back: :func:`load` knows where each value comes from."""
+        return (init_settings,)
 
-_CHECKS: dict[str, Check] = {
-    one.name: one.metadata["check"] for one in fields(Settings) if "check" in one.metadata
+    @field_validator("*", mode="before")
+    @classmethod
+    def _from_text(cls, value: object, info: ValidationInfo) -> object:
+        """Variables and flags are text: it is read as the field's type says."""
+        assert info.field_name is not None
+        kinds = _kinds(cls.model_fields[info.field_name])
+        if not isinstance(value, str):
+            return value
+        text = value.strip().lower()
+        if type(None) in kinds and text == "none":
+            return None
+        if not text:
+            raise ValueError("empty")
+        if bool in kinds:
+            return {"1": True, "true": True, "0": False, "false": False}.get(text, value)
+        if int in kinds:
+            return int(text) if _WHOLE.fullmatch(text) else value
+        return float(text) if float in kinds else value
+
+
+_WHOLE = re.compile("[+-]?[0-9]+", re.ASCII)
+_PLACES = ("data_dir", "config_file", "cache_dir", "runtime_dir")
+
+SETTABLE: Mapping[str, FieldInfo] = {
+    name: field for name, field in Settings.model_fields.items() if name not in _PLACES
 }
-_OPTIONAL = frozenset({"database", "seed", "num_crops", "context", "system"})
+"""What a person can set; each has a ``default`` and a ``description``."""
+
+
+class _Environment(EnvSettingsSource):
+    """The variables of an environment, as the text that they are; empty counts as not set."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__(Settings)
+        known = {PREFIX + name.upper() for name in SETTABLE}
+        self.env_vars = {
+            name.lower(): text for name, text in environ.items() if text and name in known
+        }
+
+    def prepare_field_value(
+        self, field_name: str, field: FieldInfo, value: Any, value_is_complex: bool
+    ) -> Any:
+        """The schema reads it."""
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """Values from one source; ``label`` names the source of a setting."""
+
+    values: Mapping[str, Any]
+    label: Callable[[str], str]
 
 
 def load(
@@ -166,22 +221,105 @@ def load(
     Unknown variables are left alone: other programs may own them. Raises
     SettingsError for an unknown key or a bad value.
     """
+    return load_with_origins(overrides, environ=environ)[0]
+
+
+def load_with_origins(
+    overrides: Mapping[str, object] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+) -> tuple[Settings, dict[str, str]]:
+    """As :func:`load`, and where each setting comes from: a file, a variable, a flag, "default"."""
     environ = os.environ if environ is None else environ
-    folders = _folders(environ.get(f"{PREFIX}HOME", ""), environ.get("XDG_RUNTIME_DIR", ""))
-    named = environ.get(f"{PREFIX}CONFIG", "")
-    if named:
-        folders["config_file"] = _absolute(named)
-    values = _from_file(folders["config_file"], must_exist=bool(named))
-    for name in _CHECKS:
-        variable = PREFIX + name.upper()
-        if given := environ.get(variable):
-            values[name] = _checked(name, given, variable)
-    for name, value in (overrides or {}).items():
-        if name not in _CHECKS:
-            raise SettingsError(f'There is no setting "{_shown(name)}"; {_known_settings()}.')
-        if value is not None:
-            values[name] = _checked(name, value, "--" + name.replace("_", "-"))
-    return Settings(**folders, **values)
+    places, is_named = _places(environ)
+    origins = dict.fromkeys(SETTABLE, "default")
+    values: dict[str, Any] = {}
+    for layer in _layers(places["config_file"], is_named, environ, overrides or {}):
+        _checked(places, layer)
+        values |= layer.values
+        origins |= {name: layer.label(name) for name in layer.values}
+    return Settings(**places, **values), origins
+
+
+def config_file(environ: Mapping[str, str] | None = None) -> Path:
+    """Where the configuration file is or would be, whatever is in it."""
+    places, _ = _places(os.environ if environ is None else environ)
+    return Path(places["config_file"])
+
+
+def check_file(path: Path) -> None:
+    """Raises SettingsError when ``path`` is no configuration file that can be used."""
+    _checked(_places(os.environ)[0], _Layer(_from_file(path, must_exist=True), lambda _: str(path)))
+
+
+def known(name: str) -> str:
+    """``name``, if there is such a setting. Raises SettingsError."""
+    if name not in SETTABLE:
+        raise SettingsError(f'There is no setting "{_shown(name)}"; {_known_settings()}.')
+    return name
+
+
+def read_value(name: str, text: str) -> str | int | float | bool:
+    """What a configuration file holds for a setting that a person typed. Raises SettingsError."""
+    layer = _Layer({known(name): text}, lambda _: "as typed")
+    value = getattr(_checked(_places(os.environ)[0], layer), name)
+    return "none" if value is None else value
+
+
+def must_be(name: str) -> str:
+    """The words for what a setting may be, from the schema."""
+    field = SETTABLE[name]
+    kinds = _kinds(field)
+    if choices := list(field.examples or _choices(field)):
+        return f"{', '.join(map(_quoted, choices[:-1]))} or {_quoted(choices[-1])}"
+    if str in kinds:
+        return "text"
+    if bool in kinds:
+        return "true or false"
+    limits = {type(one): one for one in field.metadata}
+    number, highest = "a whole number" if int in kinds else "a number", limits[Le].le
+    if Gt in limits:
+        return f"{number} above {limits[Gt].gt}, up to {highest}"
+    return f"{number} from {limits[Ge].ge} to {highest}"
+
+
+def _layers(
+    file: Path, is_named: bool, environ: Mapping[str, str], flags: Mapping[str, object]
+) -> Iterator[_Layer]:
+    """The sources, the weakest first."""
+    yield _Layer(_from_file(file, must_exist=is_named), lambda _: str(file))
+    yield _Layer(_Environment(environ)(), lambda name: PREFIX + name.upper())
+    given = {known(name): value for name, value in flags.items() if value is not None}
+    yield _Layer(given, lambda name: "--" + name.replace("_", "-"))
+
+
+def _checked(places: Mapping[str, Any], layer: _Layer) -> Settings:
+    """The settings of one source: what is wrong in a file is told even if a flag goes before it."""
+    try:
+        return Settings(**places, **layer.values)
+    except ValidationError as error:
+        name = str(error.errors()[0]["loc"][0])
+        raise SettingsError(
+            f"{name} must be {must_be(name)}, not {_quoted(layer.values[name])} "
+            f"({layer.label(name)})."
+        ) from None
+
+
+def _choices(field: FieldInfo) -> tuple[Any, ...]:
+    return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+
+
+def _kinds(field: FieldInfo) -> tuple[Any, ...]:
+    """The types that a field's value may have."""
+    return (str,) if _choices(field) else get_args(field.annotation) or (field.annotation,)
+
+
+def _places(environ: Mapping[str, str]) -> tuple[dict[str, Any], bool]:
+    """Where our files are, and whether the environment names the configuration file."""
+    places = _folders(environ.get(f"{PREFIX}HOME", ""), environ.get("XDG_RUNTIME_DIR", ""))
+    if named := environ.get(f"{PREFIX}CONFIG", ""):
+        places["config_file"] = _absolute(named)
+    return places, bool(named)
 
 
 def _folders(home: str, xdg_runtime: str) -> dict[str, Any]:
@@ -233,25 +371,16 @@ def _from_file(path: Path, *, must_exist: bool) -> dict[str, Any]:
             f"The configuration file {path} is not valid TOML; correct it: {error}."
         ) from error
     for name in found:
-        if name not in _CHECKS:
+        if name not in SETTABLE:
             raise SettingsError(
                 f'The configuration file {path} has an unknown key "{_shown(name)}"; '
                 f"{_known_settings()}."
             )
-    return {name: _checked(name, value, str(path)) for name, value in found.items()}
-
-
-def _checked(name: str, value: object, source: str) -> object:
-    if name in _OPTIONAL and isinstance(value, str) and value.strip().lower() == "none":
-        return None
-    try:
-        return _CHECKS[name](value)
-    except ValueError as error:
-        raise SettingsError(f"{name} must be {error}, not {_quoted(value)} ({source}).") from None
+    return found
 
 
 def _known_settings() -> str:
-    return f"the settings are {', '.join(_CHECKS)}"
+    return f"the settings are {', '.join(SETTABLE)}"
 
 
 def _quoted(value: object) -> str:

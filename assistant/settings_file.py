@@ -1,29 +1,111 @@
-"""Writes one setting into the configuration file and leaves the rest as a person wrote it."""
+"""The configuration file: written with comments from the schema, changed one setting at a time."""
 
 from __future__ import annotations
 
 import os
+import re
 import tempfile
+import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
-from assistant.settings import SettingsError
+from assistant.settings import PREFIX, SETTABLE, SettingsError, must_be
+
+Value = str | int | float | bool
+
+_HEADING = f"""\
+# Settings of phichat. Take the # away from a line to change its setting.
+# Environment variables ({PREFIX}MODEL and so on) and flags go before this file.
+# “phichat config show” tells what is in force and where each value comes from.
+"""
 
 
-def write_setting(path: Path, name: str, value: str | int | float | bool) -> None:
-    """Set ``name`` in the file, which is made if it is not there; comments and order stay.
+def template() -> str:
+    """The whole configuration file with every setting, its meaning and default, commented out."""
+    return _HEADING + "".join(f"\n{_explained(name)}{_default_line(name)}\n" for name in SETTABLE)
 
-    The value is one that :func:`assistant.settings.load` has accepted. The file is replaced
-    as a whole, so a full disk or a kill leaves the old one. Raises SettingsError.
+
+def write_template(path: Path) -> None:
+    """Write :func:`template` where there is no file yet. Raises SettingsError."""
+    _change(path, lambda text: text)
+
+
+def write_setting(path: Path, name: str, value: Value) -> None:
+    """Set ``name`` in the file, which is made if it is not there; the rest stays as it is.
+
+    A commented line of the setting gives its place. The value is one that
+    :func:`assistant.settings.load` has accepted. The file is replaced as a
+    whole, so a full disk or a kill leaves the old one. Raises SettingsError.
     """
+
+    def changed(text: str) -> str:
+        document = tomlkit.parse(text)
+        line = _line(name, value)
+        if name not in document:
+            pattern = rf"(?m)^#[ \t]*{name}[ \t]*=.*$"
+            placed = re.sub(pattern, lambda _: line, text, count=1)
+            # it may have stood in the middle of a text of several lines
+            if _values(placed) == {**document.unwrap(), name: value}:
+                return placed
+        document[name] = value
+        return tomlkit.dumps(document)
+
+    _change(path, changed)
+
+
+def remove_setting(path: Path, name: str) -> None:
+    """Take ``name`` out of the file, if it is there: its default stands there as a comment.
+
+    Raises SettingsError.
+    """
+    stand_in = "4f2d9c-removed"
+
+    def changed(text: str) -> str:
+        document = tomlkit.parse(text)
+        if name not in document:
+            return text
+        document[name] = stand_in
+        pattern = rf'(?m)^.*"{stand_in}".*$'
+        return re.sub(pattern, lambda _: _default_line(name), tomlkit.dumps(document), count=1)
+
+    if path.exists():
+        _change(path, changed)
+
+
+def _explained(name: str) -> str:
+    field = SETTABLE[name]
+    words = str(field.description)
+    if (limits := must_be(name)) != "text":
+        words = f"{words.removesuffix('.')} ({limits})."
+    return textwrap.fill(words, 88, initial_indent="# ", subsequent_indent="# ") + "\n"
+
+
+def _default_line(name: str) -> str:
+    default = SETTABLE[name].default
+    return f"# {_line(name, 'none' if default is None else default)}"
+
+
+def _line(name: str, value: Value) -> str:
+    return f"{name} = {tomlkit.item(value).as_string()}"
+
+
+def _values(text: str) -> dict[str, object] | None:
+    """What a text says, or None when it is no TOML."""
+    try:
+        return tomlkit.parse(text).unwrap()
+    except TOMLKitError:
+        return None
+
+
+def _change(path: Path, changed: Callable[[str], str]) -> None:
+    """Replace the file, or the template where there is none, by what ``changed`` makes of it."""
     path = path.resolve()  # the file that a link names, not the link, is replaced
     try:
-        text = path.read_bytes().decode("utf-8") if path.exists() else ""
-        document = tomlkit.parse(text)
-        document[name] = value
-        _replace(path, tomlkit.dumps(document))
+        text = path.read_bytes().decode("utf-8") if path.exists() else template()
+        _replace(path, changed(text))
     except UnicodeDecodeError as error:
         raise SettingsError(
             f"The configuration file {path} is not UTF-8 text; save it as UTF-8."
