@@ -124,8 +124,8 @@ def pull(model_id: str, revision: str | None, as_json: bool) -> None:
 
     \b
     phichat models pull microsoft/Phi-3-vision-128k-instruct
-    HF_ENDPOINT=https://my.mirror phichat models pull microsoft/Phi-3.5-vision-instruct
-    phichat models pull someone/a-finetune --revision main
+    HF_ENDPOINT=https://a.mirror phichat models pull someone/a-finetune
+    phichat models pull microsoft/Phi-3.5-vision-instruct --revision main
     """
     from assistant.models.pulling import pull as fetch  # a third of a second: not for the others
 
@@ -244,7 +244,7 @@ def use(model: str) -> None:
     known, folder = known_model(model), Path(model).expanduser()
     name = known.id if known else model
     if model != DEMO and folder.exists():
-        name = str(folder.absolute())
+        name = os.path.abspath(folder)
     model_facts(name)  # refuses what can't be used
     write_setting(settings.config_file, "model", name)
     click.echo(f"The model of every start is now {plain(name)} ({settings.config_file}).")

@@ -38,8 +38,8 @@ class Hub:
     """File: what comes instead of its bytes."""
     cuts: dict[str, list[int]] = field(default_factory=dict)
     """File: after how many bytes the connection is cut, one number a request."""
-    hangs: set[str] = field(default_factory=set)
-    """Files of which nothing comes until the server stops."""
+    hangs: dict[str, int] = field(default_factory=dict)
+    """File: after how many bytes nothing more comes, until the server stops."""
     busy: dict[str, list[int]] = field(default_factory=dict)
     """File: statuses of its first answers."""
     ranges: bool = True
@@ -119,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Content-Range"] = f"bytes {begin}-{len(data) - 1}/{len(data)}"
         rest = data[begin:]
         if name in hub.hangs:
-            self.answer(status, rest, headers, sent=0)
+            self.answer(status, rest, headers, sent=hub.hangs[name])
             hub.stopped.wait(60)
             self.close_connection = True
         elif hub.cuts.get(name):

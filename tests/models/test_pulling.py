@@ -241,7 +241,7 @@ def test_a_busy_server_is_asked_again(hub: Hub) -> None:
 
 def test_a_server_that_hangs(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 0.1)
-    hub.hangs.add(WEIGHTS)
+    hub.hangs[WEIGHTS] = 0
     with pytest.raises(ModelError, match="does not answer, 3 times"):
         pull(MODEL)
     assert_not_there()
