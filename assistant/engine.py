@@ -32,9 +32,12 @@ from assistant.errors import PhichatError, PictureError
 from assistant.events import Event, ModelStatus, ReplyEnded, UserTurnStored
 from assistant.layout import Layout, Planned, PromptPreview, as_turn
 from assistant.settings import Settings
+from assistant.spelling import Piece, spell
 from assistant.summary import Summaries
 
 if TYPE_CHECKING:
+    from assistant.models.finding import FoundModel
+    from assistant.models.progress import OnProgress
     from storage import Store
 
 
@@ -44,10 +47,18 @@ class Engine(Archive):
     What is stored, and how a person marks it, is :class:`assistant.archive.Archive`.
     """
 
-    def __init__(self, settings: Settings, store: Store | Callable[[], Store], core: Core) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store | Callable[[], Store],
+        core: Core,
+        make_core: Callable[[Settings], Core] | None = None,
+    ) -> None:
+        """``make_core`` is how :meth:`restart` gets a core for other settings or another model."""
         super().__init__(store)
         self._settings = settings
         self._core = core
+        self._make_core = make_core
 
     # Pictures
 
@@ -84,6 +95,11 @@ class Engine(Archive):
     def picture_tokens(self, picture: Picture | PictureFile) -> int:
         """Positions that a picture takes in the prompt of the current model."""
         return self._layout.counter.picture(picture)
+
+    def picture_crops(self, picture: Picture | PictureFile) -> tuple[int, int]:
+        """Rows and columns of the crops that the current model looks at, besides the whole."""
+        grid = self._layout.counter.grid(picture)
+        return grid.rows, grid.columns
 
     def _checked(self, file: PictureFile) -> PictureFile:
         """A picture that the model can't be shown is refused when it is attached, not later."""
@@ -311,6 +327,68 @@ class Engine(Archive):
         """Start loading the model behind the screen; returns at once."""
         self._core.preload()
 
+    @property
+    def settings(self) -> Settings:
+        """What is in force."""
+        return self._settings
+
+    def use_settings(self, settings: Settings) -> None:
+        """Answer with other settings from the next message on; the core stays as it is.
+
+        What only a new core can follow waits for :meth:`restart`.
+        """
+        self._settings = settings
+        self._forget("_answering", "_summaries")
+
+    def use_model(self, name: str) -> None:
+        """Answer with another model; :meth:`restart` with nothing else changed.
+
+        Raises ModelError for one that is not here, and then all stays as it was.
+        """
+        self.restart(self._settings.model_copy(update={"model": name}))
+
+    def restart(self, settings: Settings) -> None:
+        """Leave the core and begin with one for ``settings``; a running reply ends half-way.
+
+        The new one begins to load. Raises ModelError for a model that is not here, and then all
+        stays as it was.
+        """
+        assert self._make_core is not None, "this engine was given one core and no way to another"
+        core = self._make_core(settings)
+        core.facts()  # refuses what can't be used
+        old, self._core, self._settings = self._core, core, settings
+        self._forget("_layout", "_answering", "_summaries")
+        old.stop()
+        old.close()
+        core.preload()
+
+    def _forget(self, *names: str) -> None:
+        """Have cached rooms made anew."""
+        for name in names:
+            self.__dict__.pop(name, None)
+
+    def models(self) -> list[FoundModel]:
+        """The models there are and what each would take here; looks at the machine and its disk.
+
+        Takes a moment: not for the thread that paints. Never asks the network.
+        """
+        from assistant.core.hardware import look
+        from assistant.core.plan import choose_place
+        from assistant.models.finding import find_models
+
+        place, _ = choose_place(look(), self._settings.device)
+        return find_models(self._settings, place)
+
+    def pull(self, model_id: str, on_progress: OnProgress, cancelled: Callable[[], bool]) -> None:
+        """Fetch a model, or what is missing of it; see :func:`assistant.models.pulling.pull`."""
+        from assistant.models.pulling import pull  # the hub's library takes a third of a second
+
+        pull(model_id, on_progress=on_progress, cancelled=cancelled)
+
+    def spell(self, preview: PromptPreview) -> tuple[Piece, ...]:
+        """A prompt as a person can read it: text, control tokens by name, pictures."""
+        return spell(preview.prompt, preview.context.pictures, self._layout.vocabulary)
+
     def close(self) -> None:
         """End the worker and release the database."""
         self._core.close()
@@ -387,18 +465,20 @@ def open_engine(settings: Settings) -> Engine:
 
         return Store.open(settings.store_location)
 
-    core = LocalCore(
-        settings.model,
-        device=settings.device,
-        dtype=settings.dtype,
-        weights=settings.weights,
-        kv=settings.kv,
-        num_crops=settings.num_crops,
-        context=settings.context,
-        runtime=settings.runtime_dir if settings.shared_worker else None,
-        keep_alive=settings.keep_alive,
-        log=settings.cache_dir / "worker.log",
-        features=settings.cache_dir / "features",
-        feature_cache_mb=settings.feature_cache_mb,
-    )
-    return Engine(settings, open_store, core)
+    def make_core(settings: Settings) -> Core:
+        return LocalCore(
+            settings.model,
+            device=settings.device,
+            dtype=settings.dtype,
+            weights=settings.weights,
+            kv=settings.kv,
+            num_crops=settings.num_crops,
+            context=settings.context,
+            runtime=settings.runtime_dir if settings.shared_worker else None,
+            keep_alive=settings.keep_alive,
+            log=settings.cache_dir / "worker.log",
+            features=settings.cache_dir / "features",
+            feature_cache_mb=settings.feature_cache_mb,
+        )
+
+    return Engine(settings, open_store, make_core(settings), make_core)

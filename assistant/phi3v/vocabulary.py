@@ -7,7 +7,7 @@ small ``tokenizers`` library only.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,14 @@ class Vocabulary:
         """The id of a control token such as ``<|user|>``. Raises KeyError."""
         return self._ids[name]
 
+    def control_name(self, token: int) -> str | None:
+        """The name of a control token, None for a token of text."""
+        return self._names.get(token)
+
+    @cached_property
+    def _names(self) -> dict[int, str]:
+        return {token: name for name, token in self._ids.items()}
+
     @cached_property
     def stop_ids(self) -> frozenset[int]:
         """The ids that end a reply."""
@@ -68,6 +76,11 @@ class Vocabulary:
     @cached_property
     def _full(self) -> Any:
         return Tokenizer.from_str(self._json)
+
+    def text(self, ids: Sequence[int]) -> str:
+        """What tokens of text say, all at once."""
+        text: str = self._full.decode(list(ids), skip_special_tokens=False)
+        return text
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of a whole reply, control tokens left out."""

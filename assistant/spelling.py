@@ -1,0 +1,46 @@
+"""A prompt as a person can read it: what the model is given, token for token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from assistant.context import PictureCost
+from assistant.phi3v.vocabulary import Vocabulary
+from assistant.prompt import Prompt, Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A run of text, one control token (``is_control``), or one ``picture``.
+
+    ``text`` is what the ids say, or the control token's name; a picture has no ids of its own.
+    """
+
+    text: str
+    ids: tuple[int, ...] = ()
+    is_control: bool = False
+    picture: PictureCost | None = None
+
+
+def spell(
+    prompt: Prompt, pictures: Sequence[PictureCost], vocabulary: Vocabulary
+) -> tuple[Piece, ...]:
+    """The pieces of a prompt in order; ``pictures`` are those of its slots."""
+    return tuple(_pieces(prompt, iter(pictures), vocabulary))
+
+
+def _pieces(
+    prompt: Prompt, pictures: Iterator[PictureCost], vocabulary: Vocabulary
+) -> Iterator[Piece]:
+    for part in prompt.parts:
+        if isinstance(part, Slot):
+            yield Piece("", picture=next(pictures))
+            continue
+        for name, run in groupby(part, vocabulary.control_name):
+            ids = tuple(run)
+            if name is None:
+                yield Piece(vocabulary.text(ids), ids)
+            else:
+                yield from (Piece(name, (one,), is_control=True) for one in ids)
