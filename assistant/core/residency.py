@@ -161,6 +161,6 @@ class Residency:
 
 
 def _cut_to_whole_units(entry: Resident) -> None:
-    """An int8 cache may keep a little less than asked for: never end inside a picture."""
+    """A quantized cache may keep a little less than asked for: never end inside a picture."""
     while (whole := entry.sequence.end_of(entry.whole_units())) != entry.cache.length:
         entry.cache.crop(whole)

@@ -90,7 +90,7 @@ def test_a_large_card_holds_the_whole_context_in_float() -> None:
 def test_what_a_card_of_24_gb_holds() -> None:
     """131,072 tokens of int8 KV alone are 26.8 GB: they do not fit beside int8 weights in 24 GB.
 
-    That card holds about 87,000; the whole context would take 4-bit KV, which there is not.
+    That card holds about 87,000 of them; the whole context takes int4 KV.
     """
     assert 131_072 * kv_sizes(PHI3_VISION, "bfloat16", "int8", "cuda")[0] > CARD_24.total
     plan = on_card(CARD_24, weights="int8", kv="int8")
@@ -102,8 +102,12 @@ def test_what_a_card_of_24_gb_holds() -> None:
     floating = on_card(CARD_24, kv="float")
     assert as_it_comes.sentences[1] == (
         f"Float KV holds {floating.context_tokens:,} tokens here; int8 KV was chosen, which holds "
-        f"{as_it_comes.context_tokens:,}."
+        f"{as_it_comes.context_tokens:,}. --kv int4 would hold "
+        f"{on_card(CARD_24, kv='int4').context_tokens:,}, less exactly."
     )
+    whole = on_card(CARD_24, weights="int8", kv="int4")
+    assert (whole.problem, whole.context_tokens) == (None, 131_072)
+    assert on_card(CARD_24, weights="int8").kv == "int8", "int4 KV is never taken without asking"
 
 
 def test_int8_throughout_holds_the_whole_context_from_40_gb() -> None:

@@ -1,7 +1,7 @@
 """The KV cache: preallocated, grown in blocks, cropped to any length, one LongRoPE regime.
 
-Same interface as transformers' caches, without their concatenation per token. Float or int8,
-one file each.
+Same interface as transformers' caches, without their concatenation per token. Float, or int8 or
+int4 with the recent positions in float.
 """
 
 from __future__ import annotations
@@ -10,19 +10,23 @@ import torch
 from transformers.cache_utils import Cache
 
 from assistant.core.cache.float_layer import FloatLayer
-from assistant.core.cache.int8_layer import Int8Layer
+from assistant.core.cache.quantized_layer import Int4Layer, Int8Layer, QuantizedLayer
 from assistant.core.formats import KV_BLOCK as BLOCK
 from assistant.phi3v.rope import Regime
 
-__all__ = ["BLOCK", "FloatLayer", "Int8Layer", "KVCache"]
+__all__ = ["BLOCK", "FloatLayer", "KVCache", "QuantizedLayer"]
 
-_LAYERS: dict[str, type[FloatLayer | Int8Layer]] = {"float": FloatLayer, "int8": Int8Layer}
+_LAYERS: dict[str, type[FloatLayer | QuantizedLayer]] = {
+    "float": FloatLayer,
+    "int8": Int8Layer,
+    "int4": Int4Layer,
+}
 
 
 class KVCache(Cache):  # type: ignore[misc]
     """The cache of one sequence, rotated in one regime from its first position to its last.
 
-    ``kind`` is "float" (the dtype of the keys that come) or "int8".
+    ``kind`` is "float" (the dtype of the keys that come), "int8" or "int4".
     """
 
     def __init__(self, num_layers: int, regime: Regime, kind: str = "float") -> None:
@@ -38,8 +42,8 @@ class KVCache(Cache):  # type: ignore[misc]
     def crop(self, length: int) -> int:
         """Forget everything beyond the first ``length`` positions; the memory is kept.
 
-        Returns the new length, which a float cache always meets. An int8 cache
-        may keep up to 63 positions fewer: what is needed in float to go on
+        Returns the new length, which a float cache always meets. A quantized
+        one may keep up to 63 positions fewer: what is needed in float to go on
         exactly is gone for all but the last blocks, so that the few positions
         before the cut have to be computed again. To take back what was appended
         last, a chunk or a proposal, always works exactly.

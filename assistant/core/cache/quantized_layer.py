@@ -1,4 +1,4 @@
-"""Keys and values in 8 bits, the recent ones in float.
+"""Keys and values in 8 or 4 bits, the recent ones in float.
 
 What a query sees depends on its position alone, never on how the sequence was
 cut into chunks or whether it was cropped and grown again: positions come in blocks of 64; a
@@ -10,59 +10,18 @@ lies between two steps may then fall to the other.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch.nn.functional import pad
 from transformers.cache_utils import CacheLayerMixin
 
 from assistant.core.attention import Part, attend, merge
+from assistant.core.cache.packing import Int4Keys, Int4Values, Int8, Packed
 from assistant.core.formats import KV_BLOCK, TAIL_BLOCK
 
 SEGMENT = 2048
 """Positions that are widened at once: what attention reads of them stays in the CPU's cache."""
-
-
-def quantize(states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """[..., D] -> int8 [..., D] and float32 scales [..., 1], symmetric for each vector.
-
-    The error is at most half a step, 1/254 of the vector's largest number.
-    """
-    scales = states.abs().amax(-1, keepdim=True).float().clamp_(min=1e-30) / 127
-    return (states / scales).round_().to(torch.int8), scales
-
-
-@dataclass(slots=True)
-class _Quantized:
-    """[1, H, capacity, D] in int8 with scales [1, H, capacity, 1]."""
-
-    numbers: torch.Tensor
-    scales: torch.Tensor
-
-    def widened(self, start: int, end: int, dtype: torch.dtype) -> torch.Tensor:
-        numbers = self.numbers[:, :, start:end].to(dtype)
-        return numbers.mul_(self.scales[:, :, start:end])
-
-    def write(self, start: int, states: torch.Tensor) -> None:
-        end = start + states.shape[2]
-        numbers, scales = quantize(states)
-        self.numbers[:, :, start:end], self.scales[:, :, start:end] = numbers, scales
-
-    def resized(self, capacity: int, used: int) -> _Quantized:
-        B, H, _, D = self.numbers.shape
-        new = _Quantized(
-            self.numbers.new_empty(B, H, capacity, D), self.scales.new_empty(B, H, capacity, 1)
-        )
-        new.numbers[:, :, :used] = self.numbers[:, :, :used]
-        new.scales[:, :, :used] = self.scales[:, :, :used]
-        return new
-
-    def to(self, device: torch.device) -> _Quantized:
-        return _Quantized(self.numbers.to(device), self.scales.to(device))
-
-    @property
-    def nbytes(self) -> int:
-        return self.numbers.nbytes + self.scales.nbytes
 
 
 @dataclass(slots=True)
@@ -85,27 +44,29 @@ class _Tail:
         return self.keys.nbytes + self.values.nbytes
 
 
-class Int8Layer(CacheLayerMixin):  # type: ignore[misc]
-    """One decoder layer in int8; ``length`` positions are in use.
+class QuantizedLayer(CacheLayerMixin):  # type: ignore[misc]
+    """One decoder layer in few bits; ``length`` positions are in use.
 
     Quantized are all complete blocks; in float the block that is not complete and the one
     before it, so that what was appended last can be taken back.
     """
 
     is_croppable = True
+    _packings: ClassVar[tuple[type[Int8 | Int4Keys], type[Int8 | Int4Values]]]
 
     def __init__(self) -> None:
         super().__init__()
         self.length = 0
         self.reserved = 0
+        self._keys: Packed
+        self._values: Packed
         self._before: _Tail | None = None  # the tail before the last chunk
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         """Take dtype, device and shape from the first keys and values."""
         B, H, _, D = key_states.shape
-        numbers = key_states.new_empty(B, H, 0, D, dtype=torch.int8)
-        scales = key_states.new_empty(B, H, 0, 1, dtype=torch.float32)
-        self._keys, self._values = _Quantized(numbers, scales), _Quantized(numbers, scales)
+        keys, values = self._packings
+        self._keys, self._values = keys.empty(key_states), values.empty(value_states)
         shape = (B, H, 2 * TAIL_BLOCK, D)
         self._tail = _Tail(0, 0, key_states.new_empty(shape), key_states.new_empty(shape))
         self.is_initialized = True
@@ -202,7 +163,7 @@ class Int8Layer(CacheLayerMixin):  # type: ignore[misc]
         return keys, values
 
     def _grow(self, needed: int) -> None:
-        used = self._values.numbers.shape[2]  # grown last: memory may run out between the two
+        used = self._values.capacity  # grown last: memory may run out between the two
         if needed > used:
             capacity = -(-max(needed, self.reserved) // KV_BLOCK) * KV_BLOCK
             self._keys = self._keys.resized(capacity, used)
@@ -234,8 +195,9 @@ class Int8Layer(CacheLayerMixin):  # type: ignore[misc]
         """Bytes that are allocated, used or not."""
         if not self.is_initialized:
             return 0
-        parts = (self._keys, self._values, self._tail, self._before)
-        return sum(part.nbytes for part in parts if part is not None)
+        packed = sum(part.nbytes for part in (*self._keys.parts, *self._values.parts))
+        tails = sum(tail.nbytes for tail in (self._tail, self._before) if tail is not None)
+        return packed + tails
 
     def to(self, device: torch.device) -> None:
         """Move to ``device``."""
@@ -268,6 +230,18 @@ class Int8Layer(CacheLayerMixin):  # type: ignore[misc]
     def get_max_length(self) -> int:
         """No maximum of its own."""
         return -1
+
+
+class Int8Layer(QuantizedLayer):
+    """A quarter of float32, half of bfloat16; close to float."""
+
+    _packings = Int8, Int8
+
+
+class Int4Layer(QuantizedLayer):
+    """An eighth of float32 and some; for contexts that nothing else holds."""
+
+    _packings = Int4Keys, Int4Values
 
 
 def _border(length: int) -> int:

@@ -1,4 +1,4 @@
-"""The int8 KV cache: a pure function of the sequence, small, and close to float."""
+"""The int8 and int4 KV caches: pure functions of the sequence, small, and close to float."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 from assistant.core.cache import KVCache
-from assistant.core.cache.int8_layer import Int8Layer, quantize
+from assistant.core.cache.packing import Int4Keys, Int4Values, Int8
+from assistant.core.cache.quantized_layer import Int4Layer, Int8Layer, QuantizedLayer
 from assistant.core.decoding import prefill
 from assistant.core.formats import TAIL_BLOCK, kv_bytes_per_token, kv_fixed_bytes
 from assistant.phi3v import Phi3VForCausalLM, Regime
@@ -40,17 +41,22 @@ def read(cache: KVCache, embeddings: torch.Tensor, end: int, chunk: int) -> torc
     return torch.cat(outs)
 
 
+@pytest.fixture(scope="module", params=["int8", "int4"])
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def by_token(embeddings: torch.Tensor) -> torch.Tensor:
+def by_token(kind: str, embeddings: torch.Tensor) -> torch.Tensor:
     """What one token at a time gives."""
-    return read(KVCache(LAYERS, Regime.LONG, "int8"), embeddings, LENGTH, 1)
+    return read(KVCache(LAYERS, Regime.LONG, kind), embeddings, LENGTH, 1)
 
 
 @pytest.mark.parametrize("chunk", [2, 7, 64, 100, LENGTH])
 def test_chunks_change_nothing(
-    chunk: int, embeddings: torch.Tensor, by_token: torch.Tensor
+    chunk: int, kind: str, embeddings: torch.Tensor, by_token: torch.Tensor
 ) -> None:
-    cache = KVCache(LAYERS, Regime.LONG, "int8")
+    cache = KVCache(LAYERS, Regime.LONG, kind)
     assert (read(cache, embeddings, LENGTH, chunk) - by_token).abs().max() < CLOSE
 
 
@@ -66,11 +72,12 @@ def test_chunks_change_nothing(
 def test_history_leaves_no_trace(
     lives: list[tuple[int, int, int]],
     copied: bool,
+    kind: str,
     embeddings: torch.Tensor,
     by_token: torch.Tensor,
 ) -> None:
     """Grown and cropped (or copied) in any way, what follows is what a cold run gives."""
-    cache = KVCache(LAYERS, Regime.LONG, "int8")
+    cache = KVCache(LAYERS, Regime.LONG, kind)
     for end, cut, chunk in [*lives, (LENGTH, 0, 64)]:
         start = cache.length
         if end > start:
@@ -91,10 +98,10 @@ def test_history_leaves_no_trace(
 @pytest.mark.parametrize("cached", [1, 63, 64, 65, 127, 128, 200])
 @pytest.mark.parametrize("more", [1, 9, 64, 130])
 def test_what_was_appended_last_can_be_taken_back(
-    cached: int, more: int, embeddings: torch.Tensor, by_token: torch.Tensor
+    cached: int, more: int, kind: str, embeddings: torch.Tensor, by_token: torch.Tensor
 ) -> None:
     """As a proposal that was wrong, or a pass that ran out of memory, needs it."""
-    cache = KVCache(LAYERS, Regime.LONG, "int8")
+    cache = KVCache(LAYERS, Regime.LONG, kind)
     read(cache, embeddings, cached, 64)
     read(cache, embeddings.flip(0), cached + more, more)
     assert cache.crop(cached) == cached
@@ -103,9 +110,9 @@ def test_what_was_appended_last_can_be_taken_back(
 
 
 def test_a_pass_that_failed_half_way_can_be_taken_back(
-    embeddings: torch.Tensor, by_token: torch.Tensor
+    kind: str, embeddings: torch.Tensor, by_token: torch.Tensor
 ) -> None:
-    cache = KVCache(LAYERS, Regime.LONG, "int8")
+    cache = KVCache(LAYERS, Regime.LONG, kind)
     read(cache, embeddings, 70, 70)
     states = torch.randn(1, HEADS, 100, HEAD_DIM, dtype=torch.float64)
     with torch.inference_mode():
@@ -115,32 +122,63 @@ def test_a_pass_that_failed_half_way_can_be_taken_back(
     assert (found - by_token[70:90]).abs().max() < CLOSE
 
 
-def test_the_past_is_seen_quantized_and_the_own_block_in_float(embeddings: torch.Tensor) -> None:
+def test_the_past_is_seen_quantized_and_the_own_block_in_float(
+    kind: str, embeddings: torch.Tensor
+) -> None:
     cold = KVCache(LAYERS, Regime.LONG)
     exact = read(cold, embeddings, LENGTH, LENGTH)
-    found = read(KVCache(LAYERS, Regime.LONG, "int8"), embeddings, LENGTH, LENGTH)
+    found = read(KVCache(LAYERS, Regime.LONG, kind), embeddings, LENGTH, LENGTH)
     off = (found - exact).abs().amax(-1)
     assert off[:TAIL_BLOCK].max() < CLOSE
     assert off[TAIL_BLOCK:].max() > 50 * CLOSE, "otherwise nothing was quantized"
-    assert off.max() < 0.3
+    assert off.max() < {"int8": 0.3, "int4": 3}[kind]
 
 
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 99), scale=st.floats(1e-6, 1e6), head_dim=st.sampled_from([16, 96]))
-def test_an_entry_is_half_a_step_off_at_most(seed: int, scale: float, head_dim: int) -> None:
+@pytest.mark.parametrize(("packing", "levels"), [(Int8, 254), (Int4Keys, 15), (Int4Values, 15)])
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 99), scale=st.floats(1e-3, 1e3), head_dim=st.sampled_from([16, 96]))
+def test_an_entry_is_half_a_step_off_at_most(
+    packing: type[Int8 | Int4Keys | Int4Values],
+    levels: int,
+    seed: int,
+    scale: float,
+    head_dim: int,
+) -> None:
+    """A step is at most the range of all numbers over the levels, rounded to float16."""
     generator = torch.Generator().manual_seed(seed)
-    states = torch.randn(1, 2, 9, head_dim, generator=generator) * scale
-    numbers, scales = quantize(states)
-    assert bool(((numbers * scales - states).abs() <= 0.5001 * scales).all())
+    states = torch.randn(1, 2, 2 * TAIL_BLOCK, head_dim, generator=generator) * scale
+    packed = packing.empty(states).resized(2 * TAIL_BLOCK, 0)
+    packed.write(0, states[:, :, :TAIL_BLOCK])
+    packed.write(TAIL_BLOCK, states[:, :, TAIL_BLOCK:])
+    step = 2 * float(states.abs().max()) / levels
+    assert (packed.widened(0, 2 * TAIL_BLOCK, torch.float32) - states).abs().max() < 0.51 * step
 
 
-def test_zeros_stay_zeros() -> None:
-    numbers, scales = quantize(torch.zeros(1, 2, 3, 16))
-    assert not (numbers * scales).any()
+@pytest.mark.parametrize("packing", [Int8, Int4Keys, Int4Values])
+@pytest.mark.parametrize("number", [0.0, 1.0, -3.0])
+def test_what_is_all_the_same_stays_what_it_is(
+    packing: type[Int8 | Int4Keys | Int4Values], number: float
+) -> None:
+    states = torch.full((1, 2, TAIL_BLOCK, 16), number)
+    packed = packing.empty(states).resized(TAIL_BLOCK, 0)
+    packed.write(0, states)
+    assert torch.allclose(packed.widened(0, TAIL_BLOCK, torch.float32), states)
 
 
-@pytest.mark.parametrize("kind", ["float", "int8"])
-def test_bytes_are_the_arithmetic(kind: str) -> None:
+def test_a_channel_of_large_keys_does_not_drown_the_others() -> None:
+    """Why int4 packs keys by channel."""
+    states = torch.randn(1, 2, TAIL_BLOCK, 32, generator=torch.Generator().manual_seed(5))
+    states[..., 3] += 100
+    found = {}
+    for packing in (Int4Keys, Int4Values):
+        packed = packing.empty(states).resized(TAIL_BLOCK, 0)
+        packed.write(0, states)
+        found[packing] = (packed.widened(0, TAIL_BLOCK, torch.float32) - states)[..., 4:].std()
+    assert found[Int4Keys] < found[Int4Values] / 5
+
+
+@pytest.mark.parametrize(("kind", "share"), [("float", 1), ("int8", 0.27), ("int4", 0.16)])
+def test_bytes_are_the_arithmetic(kind: str, share: float) -> None:
     positions, heads, head_dim, layers = 8192, 8, 96, 2
     cache = KVCache(layers, Regime.LONG, kind)
     cache.reserve(positions)
@@ -150,23 +188,28 @@ def test_bytes_are_the_arithmetic(kind: str) -> None:
     numbers = layers, heads, head_dim, "float32"
     expected = positions * kv_bytes_per_token(kind, *numbers) + kv_fixed_bytes(kind, *numbers)
     assert cache.nbytes == expected
-    if kind == "int8":
-        assert cache.nbytes < 0.3 * positions * kv_bytes_per_token("float", *numbers)
+    fixed = kv_fixed_bytes(kind, *numbers)
+    assert cache.nbytes - fixed <= share * positions * kv_bytes_per_token("float", *numbers)
 
 
-def test_it_moves_and_stays_what_it_was(embeddings: torch.Tensor, by_token: torch.Tensor) -> None:
-    cache = KVCache(LAYERS, Regime.LONG, "int8")
+def test_it_moves_and_stays_what_it_was(
+    kind: str, embeddings: torch.Tensor, by_token: torch.Tensor
+) -> None:
+    cache = KVCache(LAYERS, Regime.LONG, kind)
     read(cache, embeddings, 200, 64)
     assert cache.to(torch.device("cpu")) is cache
     found = read(cache, embeddings, 220, 20)
     assert (found - by_token[200:220]).abs().max() < CLOSE
 
 
-def test_transformers_own_interface_appends_and_widens() -> None:
-    layer = Int8Layer()
-    states = torch.randn(1, 2, 150, 16)
+@pytest.mark.parametrize(("layer", "close"), [(Int8Layer, 0.02), (Int4Layer, 0.25)])
+def test_transformers_own_interface_appends_and_widens(
+    layer: type[QuantizedLayer], close: float
+) -> None:
+    cached = layer()
+    states = torch.randn(1, 2, 150, 16, generator=torch.Generator().manual_seed(7))
     for start in range(0, 150, 50):
-        keys, values = layer.update(states[:, :, start : start + 50], -states[:, :, :50])
+        keys, values = cached.update(states[:, :, start : start + 50], -states[:, :, :50])
     assert keys.shape == values.shape == (1, 2, 150, 16)
-    assert (keys - states).abs().max() < 0.02
+    assert (keys - states).abs().max() < close
     assert torch.equal(keys[:, :, 64:], states[:, :, 64:]), "its last block was not complete"
