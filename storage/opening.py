@@ -44,7 +44,14 @@ def reading_options(engine: Engine) -> dict[str, Any]:
 
 
 def data_version(connection: Connection) -> str:
-    """A number of SQLite's that grows when another connection commits."""
+    """A number of SQLite's that grows when another connection commits.
+
+    An in-memory database has no other: there, the rows that were changed are counted.
+    """
+    if in_memory(connection.engine.url):
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        return str(driver.total_changes)
     return str(_pragma(connection, "PRAGMA data_version")[0][0])
 
 

@@ -279,3 +279,15 @@ def test_an_in_memory_store_works_from_several_threads() -> None:
         ["start", *map(str, range(20))]
     )
     store.close()
+
+
+def test_own_changes_are_noticed_too(store: Store) -> None:
+    with closing(Store.open(":memory:")) as in_memory:
+        for each in (store, in_memory):
+            session, _ = each.add_user_turn(None, Draft("x"))
+            before = each.changes()
+            each.conversation(session)
+            each.search("x")
+            assert each.changes() == before
+            each.rename(session, "another")
+            assert each.changes() != before
