@@ -10,16 +10,24 @@ KV_BLOCK = 256
 """Positions by which a KV cache grows: at most this many are allocated and not used."""
 
 TAIL_BLOCK = 64
-"""Positions that an int8 KV cache quantizes together; up to two such blocks stay in float too."""
+"""Positions that a quantized KV cache packs together; up to two such blocks stay in float too."""
 
 SCALE_BYTES = 4
 """A float32 scale for each position and head (KV) or each row of a matrix (weights)."""
 
-KV_KINDS = ("float", "int8")
-"""int4 is left out: on a CPU it would be unpacked to float for every product as int8 is, at a
-higher cost, and half of int8's size is gained at several times its error."""
+KV_KINDS = ("float", "int8", "int4")
+"""From the exact to the small. int4 is never chosen without being asked: it has many times the
+error of int8, and costs more to widen; it is for contexts that nothing else holds."""
+
+AUTO_KV_KINDS = KV_KINDS[:2]
+"""What is chosen from without being asked."""
 
 ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
+
+
+def int4_group(head_dim: int) -> int:
+    """Numbers of a value that share a step and a low in an int4 KV cache."""
+    return 32 if head_dim % 32 == 0 else head_dim
 
 
 def weight_kinds(device_kind: str) -> tuple[str, ...]:
@@ -55,11 +63,16 @@ def kv_bytes_per_token(kind: str, layers: int, kv_heads: int, head_dim: int, dty
     vectors = 2 * layers * kv_heads
     if kind == "float":
         return vectors * head_dim * ITEM_BYTES[dtype]
-    return vectors * (head_dim + SCALE_BYTES)
+    if kind == "int8":
+        return vectors * (head_dim + SCALE_BYTES)
+    # int4: a step and a low in float16 for each channel of a block of keys, each group of a value
+    key = head_dim // 2 + head_dim * 4 / TAIL_BLOCK
+    value = head_dim // 2 + head_dim // int4_group(head_dim) * 4
+    return round(layers * kv_heads * (key + value))
 
 
 def kv_fixed_bytes(kind: str, layers: int, kv_heads: int, head_dim: int, dtype: str) -> int:
-    """Bytes that a KV cache takes at any length: the float tail of an int8 one, twice.
+    """Bytes that a KV cache takes at any length: the float tail of a quantized one, twice.
 
     Twice because the tail before the last chunk is kept, so that the chunk can be taken back.
     """
