@@ -40,6 +40,8 @@ PROBE_SECONDS = 120
 PICTURE = (640, 480)
 """Width and height of the picture whose cost is told."""
 
+OFFICIAL = size_of_geometry("Phi-3-vision-128k", PHI3_VISION)
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -85,8 +87,9 @@ class Diagnosis:
     picture: tuple[int, int]
     picture_tokens: int
     picture_crops: int
-    official: tuple[MemoryPlan, ...]
     speed: Speed | None
+    official: tuple[MemoryPlan, ...]
+    official_speed: Speed | None
     probe: Mapping[str, Any] | None
     workers: tuple[SharedWorker, ...]
     database: DatabaseState
@@ -127,8 +130,9 @@ def diagnose(settings: Settings, hardware: Hardware, *, quick: bool = False) -> 
         picture=PICTURE,
         picture_tokens=grid.tokens(crop_tokens),
         picture_crops=grid.crops,
+        speed=_speed(model.size, plan, probe),
         official=official_plans(place),
-        speed=_speed(model.size, plan, probe, grid.crops),
+        official_speed=_speed(OFFICIAL, make_plan(OFFICIAL, place), probe),
         probe=probe,
         workers=workers,
         database=database,
@@ -141,9 +145,8 @@ def diagnose(settings: Settings, hardware: Hardware, *, quick: bool = False) -> 
 
 def official_plans(place: Place) -> tuple[MemoryPlan, ...]:
     """Phi-3-vision at ``place`` in every pair of formats, whether it is on this machine or not."""
-    size = size_of_geometry("Phi-3-vision-128k", PHI3_VISION)
     return tuple(
-        make_plan(size, place, Wanted("bfloat16", weights, kv))
+        make_plan(OFFICIAL, place, Wanted("bfloat16", weights, kv))
         for weights, kv in product(place.weights, KV_KINDS)
     )
 
@@ -231,13 +234,10 @@ def _corrected(
 
 
 def _speed(
-    size: ModelSize | None,
-    plan: MemoryPlan | None,
-    probe: Mapping[str, Any] | None,
-    crops: int,
+    size: ModelSize | None, plan: MemoryPlan | None, probe: Mapping[str, Any] | None
 ) -> Speed | None:
     """Decoding reads every matrix and the keys and values of, say, 4,096 tokens per token."""
-    if size is None or plan is None or probe is None:
+    if size is None or plan is None or probe is None or plan.problem is not None:
         return None
     bytes_per_s, flop_per_s = float(probe["bytes_per_s"]), float(probe["flop_per_s"])
     read = streamed_bytes(size.shapes, plan.dtype, plan.weights)
@@ -247,7 +247,7 @@ def _speed(
         flop_per_s=flop_per_s,
         decode_tokens_per_s=bytes_per_s / read,
         prefill_tokens_per_s=flop_per_s / decoder_flop(size.shapes),
-        picture_s=crops * crop_flop(size.geometry) / flop_per_s,
+        picture_s=crop_grid(*PICTURE, size.num_crops).crops * crop_flop(size.geometry) / flop_per_s,
     )
 
 

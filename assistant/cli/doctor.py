@@ -15,7 +15,7 @@ from assistant.core.plan import MemoryPlan, gigabytes, tokens
 from assistant.plain_text import plain
 
 if TYPE_CHECKING:
-    from assistant.cli.diagnosis import Diagnosis
+    from assistant.cli.diagnosis import Diagnosis, Speed
 
 
 @click.command()
@@ -58,6 +58,8 @@ def _lines(found: Diagnosis) -> Iterator[str]:
         yield from _plan(found, found.plan)
     yield f"\nPhi-3-vision-128k on {found.place.title} ({found.place.device}), by arithmetic"
     yield from table(found.official)
+    if found.official_speed is not None:
+        yield "  " + _estimate(found.official_speed)
     yield "\nWorkers"
     yield from _workers(found)
     yield "\nFiles and terminal"
@@ -110,14 +112,21 @@ def _plan(found: Diagnosis, plan: MemoryPlan) -> Iterator[str]:
     if plan.device.startswith("cuda"):
         yield "  The figure for CUDA's libraries is an assumption: no GPU was measured by us."
     if found.speed is not None:
-        speed = found.speed
-        yield (
-            f"  An estimate, from {speed.bytes_per_s / 1e9:.1f} GB/s of memory and "
-            f"{speed.flop_per_s / 1e9:,.0f} GFLOP/s measured just now: at most "
-            f"{speed.decode_tokens_per_s:,.1f} tokens/s of reply, "
-            f"{speed.prefill_tokens_per_s:,.0f} tokens/s of reading, "
-            f"{speed.picture_s:,.1f} s to look at that picture."
-        )
+        yield "  " + _estimate(found.speed)
+
+
+def _estimate(speed: Speed) -> str:
+    return (
+        f"An estimate, from {speed.bytes_per_s / 1e9:.1f} GB/s of memory and "
+        f"{speed.flop_per_s / 1e9:,.0f} GFLOP/s measured just now: at most "
+        f"{speed.decode_tokens_per_s:,.1f} tokens/s of reply and "
+        f"{speed.prefill_tokens_per_s:,.0f} tokens/s of reading; "
+        f"{_seconds(speed.picture_s)} to look at a 640 x 480 picture."
+    )
+
+
+def _seconds(seconds: float) -> str:
+    return "under 0.1 s" if seconds < 0.1 else f"{seconds:,.{0 if seconds >= 10 else 1}f} s"
 
 
 def _parts(plan: MemoryPlan) -> Iterator[tuple[str, int]]:
@@ -190,7 +199,7 @@ def _as_json(found: Diagnosis) -> dict[str, Any]:
             "tokens": found.picture_tokens,
             "fit": plan.context_tokens // found.picture_tokens if plan is not None and fits else 0,
         },
-        "speed_estimate": None if found.speed is None else asdict(found.speed),
+        "speed_estimate": _speed_json(found.speed),
         "model": model.name,
         "model_files": {
             "folder": None if model.folder is None else str(model.folder),
@@ -198,6 +207,7 @@ def _as_json(found: Diagnosis) -> dict[str, Any]:
             "bytes": model.bytes_on_disk,
         },
         "phi3_vision": [_plan_json(one) for one in found.official],
+        "phi3_vision_speed_estimate": _speed_json(found.official_speed),
         "workers": [
             {**asdict(one), "spec": dict(one.spec), "plan": one.plan} for one in found.workers
         ],
@@ -217,3 +227,7 @@ def _plan_json(plan: MemoryPlan) -> dict[str, Any]:
         "resident_conversations": plan.resident_conversations,
         "total_bytes": plan.total_bytes,
     }
+
+
+def _speed_json(speed: Speed | None) -> dict[str, Any] | None:
+    return None if speed is None else asdict(speed)

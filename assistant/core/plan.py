@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import product
 
-from assistant.core.formats import KV_KINDS, weight_kinds
+from assistant.core.formats import AUTO_KV_KINDS, KV_KINDS, weight_kinds
 from assistant.core.hardware import Gpu, Hardware
 from assistant.core.sizes import (
     ModelSize,
@@ -206,7 +206,7 @@ def make_plan(model: ModelSize, place: Place, wanted: Wanted | None = None) -> M
 
     def best(weights: str) -> MemoryPlan:
         """Float KV where the wanted context fits, int8 where not."""
-        kinds = KV_KINDS if wanted.kv == "auto" else (wanted.kv,)
+        kinds = AUTO_KV_KINDS if wanted.kv == "auto" else (wanted.kv,)
         plans = [_planned(model, place, dtype, weights, kv, target) for kv in kinds]
         return max(plans, key=lambda plan: plan.context_tokens)  # the first of equals
 
@@ -329,10 +329,14 @@ def _kv_sentence(
     if chosen.kv == "float":
         return f"Float KV was chosen: {tokens(target)} of it fit here."
     other = _planned(model, place, chosen.dtype, chosen.weights, "float", target)
-    return (
+    words = (
         f"Float KV holds {tokens(other.context_tokens)} here; int8 KV was chosen, which holds "
         f"{chosen.context_tokens:,}."
     )
+    smallest = _planned(model, place, chosen.dtype, chosen.weights, KV_KINDS[-1], target)
+    if smallest.context_tokens > chosen.context_tokens:
+        words += f" --kv {smallest.kv} would hold {smallest.context_tokens:,}, less exactly."
+    return words
 
 
 def _does_not_fit(chosen: MemoryPlan, model: ModelSize, place: Place, wanted: Wanted) -> str:
