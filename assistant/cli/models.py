@@ -86,7 +86,7 @@ def _facts(one: FoundModel) -> Iterator[str]:
     elif one.whole:
         yield "here"
     elif one.bytes_here and one.kind == "hub":
-        yield f"{gigabytes(one.bytes_here)} of it here: pull goes on"
+        yield f"{gigabytes(one.bytes_here)} of it here"
     else:
         yield "not here" if one.kind == "hub" else "not usable"
 
