@@ -12,11 +12,12 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, JsonValue, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
@@ -36,6 +37,28 @@ class SettingsError(PhichatError):
     """A setting can't be used; the sentence names it and where it was given."""
 
     code = "settings"
+
+
+class TakesEffect(StrEnum):
+    """When a changed setting is in force."""
+
+    NOW = "now"
+    """With the next message, or at once on the screen."""
+    RESTART = "restart"
+    """When the engine is started again."""
+    START = "start"
+    """When phichat is started again."""
+
+
+def _in(group: str, takes_effect: TakesEffect) -> dict[str, JsonValue]:
+    return {"group": group, "takes_effect": takes_effect}
+
+
+_MODEL = _in("Model", TakesEffect.RESTART)
+_MEMORY = _in("Memory", TakesEffect.RESTART)
+_REPLIES = _in("Replies", TakesEffect.NOW)
+_LOOKS = _in("App", TakesEffect.NOW)
+_APP = _in("App", TakesEffect.START)
 
 
 class Settings(BaseSettings):
@@ -58,83 +81,139 @@ class Settings(BaseSettings):
     """Sockets and locks of running processes."""
 
     model: str = Field(
-        "demo", description="The model: demo, a local folder, or a Hugging Face id that is here."
+        "demo",
+        description="The model: demo, a local folder, or a Hugging Face id that is here.",
+        json_schema_extra=_MODEL,
     )
     system: str | None = Field(
-        None, description="What the model is told before every new conversation."
+        None,
+        description="What the model is told before every new conversation.",
+        json_schema_extra=_REPLIES,
     )
-    max_new_tokens: int = Field(1024, ge=1, le=131_072, description="The longest reply, in tokens.")
+    max_new_tokens: int = Field(
+        1024,
+        ge=1,
+        le=131_072,
+        description="The longest reply, in tokens.",
+        json_schema_extra=_REPLIES,
+    )
     temperature: float = Field(
-        0.0, ge=0, le=10, description="0 always takes the likeliest token; more is more varied."
+        0.0,
+        ge=0,
+        le=10,
+        description="0 always takes the likeliest token; more is more varied.",
+        json_schema_extra=_REPLIES,
     )
     top_p: float = Field(
         1.0,
         gt=0,
         le=1,
         description="Only the likeliest tokens that reach this probability together.",
+        json_schema_extra=_REPLIES,
     )
     top_k: int = Field(
-        0, ge=0, le=1_000_000, description="Only so many of the likeliest tokens; 0: all."
+        0,
+        ge=0,
+        le=1_000_000,
+        description="Only so many of the likeliest tokens; 0: all.",
+        json_schema_extra=_REPLIES,
     )
     min_p: float = Field(
         0.0,
         ge=0,
         le=1,
         description="Only tokens at least this likely, as a share of the likeliest.",
+        json_schema_extra=_REPLIES,
     )
     repetition_penalty: float = Field(
-        1.0, gt=0, le=10, description="Above 1, words that were said become less likely."
+        1.0,
+        gt=0,
+        le=10,
+        description="Above 1, words that were said become less likely.",
+        json_schema_extra=_REPLIES,
     )
     seed: int | None = Field(
         None,
         ge=0,
         le=2**63 - 1,
         description="Makes sampling repeatable; none: different every time.",
+        json_schema_extra=_REPLIES,
     )
     num_crops: int | None = Field(
         None, ge=1, le=64,
         description="Crops that a picture may be cut into; none: the model's own number.",
+        json_schema_extra=_MODEL,
     )  # fmt: skip
     context: int | None = Field(
         None, ge=1, le=131_072,
         description="Most tokens of conversation and reply together; none: what memory holds.",
+        json_schema_extra=_MEMORY,
     )  # fmt: skip
     summaries: bool = Field(
-        False, description="Have the model sum up, when idle, the turns that no longer fit."
+        False,
+        description="Have the model sum up, when idle, the turns that no longer fit.",
+        json_schema_extra=_REPLIES,
     )
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|mps|(cuda|xpu)(:[0-9]+)?)$",
         description="Where the model runs.",
         examples=["auto", "cpu", "cuda", "cuda:0", "mps"],
+        json_schema_extra=_MODEL,
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="The number format of the model."
+        "auto", description="The number format of the model.", json_schema_extra=_MODEL
     )
     weights: Literal["auto", "float", "int8", "int4"] = Field(
         "auto",
         description="How the decoder's matrices are held; auto as memory allows, float in dtype.",
+        json_schema_extra=_MEMORY,
     )
     kv: Literal["auto", "float", "int8", "int4"] = Field(
         "auto",
         description="How keys and values are held; auto is float where the context then fits.",
+        json_schema_extra=_MEMORY,
     )
     shared_worker: bool = Field(
-        True, description="Terminals with the same model and settings share one worker process."
+        True,
+        description="Terminals with the same model and settings share one worker process.",
+        json_schema_extra=_MODEL,
     )
     keep_alive: int = Field(
         300, ge=0, le=86_400,
         description="Seconds for which a shared worker waits for another terminal.",
+        json_schema_extra=_MODEL,
     )  # fmt: skip
     feature_cache_mb: int = Field(
         1024, ge=0, le=1_000_000,
         description="Disk for what was seen in pictures, in MiB; 0 keeps none.",
+        json_schema_extra=_MEMORY,
     )  # fmt: skip
     pictures: Literal["auto", "kitty", "sixel", "halfblocks", "text"] = Field(
-        "auto", description="How the app draws pictures; auto is what the terminal surely can."
+        "auto",
+        description="How the app draws pictures; auto is what the terminal surely can.",
+        json_schema_extra=_APP,
+    )
+    theme: str = Field(
+        "phichat-ink",
+        description="The app's colours; ctrl+p lists the themes.",
+        json_schema_extra=_LOOKS,
     )
     database: str | None = Field(
-        None, description="Path or URL of the database; none: phichat.db in the data folder."
+        None,
+        description="Path or URL of the database; none: phichat.db in the data folder.",
+        json_schema_extra=_APP,
+    )
+
+    presets: dict[str, str] = Field(
+        {},
+        description="Your own system prompts, by name.",
+        json_schema_extra=_LOOKS,
+    )
+    keys: dict[str, str] = Field(
+        {},
+        description="Other keys for the app's actions; F1 and the settings screen name them.",
+        json_schema_extra=_APP,
     )
 
     @property
@@ -259,6 +338,44 @@ def known(name: str) -> str:
     return name
 
 
+def group_of(name: str) -> str:
+    """The heading under which a setting is shown."""
+    return str(_extra(name)["group"])
+
+
+def takes_effect(name: str) -> TakesEffect:
+    """When a change of a setting is in force."""
+    return TakesEffect(str(_extra(name)["takes_effect"]))
+
+
+def choices(name: str) -> tuple[str, ...]:
+    """The values that a setting is chosen from, or those that come to mind; () for any other."""
+    field = SETTABLE[name]
+    if bool in _kinds(field):
+        return ("true", "false")
+    return () if is_table(name) else tuple(field.examples or _choices(field))
+
+
+def is_table(name: str) -> bool:
+    """Whether a setting is a table of names and texts."""
+    return get_origin(SETTABLE[name].annotation) is dict
+
+
+def shown(value: object) -> str:
+    """A value as a person types it."""
+    if isinstance(value, Mapping):
+        return ", ".join(value) or "none"
+    return (
+        "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    )
+
+
+def _extra(name: str) -> Mapping[str, JsonValue]:
+    extra = SETTABLE[name].json_schema_extra
+    assert isinstance(extra, dict), f"the setting {name} has no group"
+    return extra
+
+
 def read_value(name: str, text: str) -> str | int | float | bool:
     """What a configuration file holds for a setting that a person typed. Raises SettingsError."""
     layer = _Layer({known(name): text}, lambda _: "as typed")
@@ -269,6 +386,8 @@ def read_value(name: str, text: str) -> str | int | float | bool:
 def must_be(name: str) -> str:
     """The words for what a setting may be, from the schema."""
     field = SETTABLE[name]
+    if is_table(name):
+        return "a table of texts"
     kinds = _kinds(field)
     if choices := list(field.examples or _choices(field)):
         return f"{', '.join(map(_quoted, choices[:-1]))} or {_quoted(choices[-1])}"

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import Item, Table
 
 from assistant.settings import PREFIX, SETTABLE, SettingsError, must_be
 
-Value = str | int | float | bool
+Value = str | int | float | bool | dict[str, str]
 
 _HEADING = f"""\
 # Settings of phichat. Take the # away from a line to change its setting.
@@ -50,7 +51,13 @@ def write_setting(path: Path, name: str, value: Value) -> None:
             # it may have stood in the middle of a text of several lines
             if _values(placed) == {**document.unwrap(), name: value}:
                 return placed
-        document[name] = value
+        if isinstance(value, dict) and isinstance(document.get(name), Table):
+            table = document[name]
+            for key in set(table) - set(value):
+                del table[key]
+            table.update(value)
+        else:
+            document[name] = _item(value)
         return tomlkit.dumps(document)
 
     _change(path, changed)
@@ -89,7 +96,16 @@ def _default_line(name: str) -> str:
 
 
 def _line(name: str, value: Value) -> str:
-    return f"{name} = {tomlkit.item(value).as_string()}"
+    return f"{name} = {_item(value).as_string()}"
+
+
+def _item(value: Value) -> Item:
+    """A table on one line, so that it can stand where its commented line stood."""
+    if not isinstance(value, dict):
+        return tomlkit.item(value)
+    table = tomlkit.inline_table()
+    table.update(value)
+    return table
 
 
 def _values(text: str) -> dict[str, object] | None:

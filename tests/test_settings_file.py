@@ -129,3 +129,26 @@ def test_a_typed_value_is_read_by_the_schema() -> None:
         read_value("kv", "x")
     with pytest.raises(SettingsError, match='no setting "colour"'):
         read_value("colour", "x")
+
+
+def test_tables_keep_their_comments_and_their_place(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    write_template(file)
+    write_setting(file, "presets", {"terse": "One sentence.", "two words": "a\n“b”"})
+    write_setting(file, "top_p", 0.5)
+    assert read(file) == {
+        "top_p": 0.5,
+        "presets": {"terse": "One sentence.", "two words": "a\n“b”"},
+    }
+    file.write_text('seed = 3\n\n[presets]\n# mine\nold = "x"\nkept = "y"\n\n[keys]\nhelp = "f7"\n')
+    write_setting(file, "presets", {"kept": "z", "new": "n"})
+    write_setting(file, "temperature", 0.5)
+    assert read(file) == {
+        "seed": 3,
+        "temperature": 0.5,
+        "presets": {"kept": "z", "new": "n"},
+        "keys": {"help": "f7"},
+    }
+    assert "# mine" in file.read_text()
+    remove_setting(file, "presets")
+    assert read(file) == {"seed": 3, "temperature": 0.5, "keys": {"help": "f7"}}
