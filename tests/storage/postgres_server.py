@@ -57,9 +57,11 @@ class PostgresServer:
         try:
             self._run("postgres", "--version")
         except (OSError, subprocess.CalledProcessError):  # below a folder that is only root's
-            copied = self._folder / "installed"
-            shutil.copytree(self._bin.parent, copied, symlinks=True)
-            self._bin = copied / "bin"
+            package, copied = self._bin.parent.parent, self._folder / "copied"
+            for part in (self._bin.parent, package.with_name(f"{package.name}.libs")):
+                to = copied / part.relative_to(package.parent)
+                shutil.copytree(part, to, symlinks=True)
+            self._bin = copied / self._bin.relative_to(package.parent)
 
     def _run(self, program: str, *arguments: str | Path) -> None:
         # pg_ctl leaves the server behind, which would keep a pipe open: its words go to a file.
