@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn.functional import rms_norm, scaled_dot_product_attention
+from torch.nn.functional import scaled_dot_product_attention
 
 from assistant.core.cache import KVCache
-from assistant.core.decoding import layer_pass, prefill, rotation_at
+from assistant.core.decoding import layer_pass, normed, prefill, rotation_at
 from assistant.core.out_of_memory import is_out_of_memory
 from assistant.phi3v.modeling import Phi3VForCausalLM
 
@@ -89,8 +89,7 @@ class Decoder:
         for index, layer in enumerate(self._model.model.layers):
             cached = _Static(keys[index], values[index], position, seen)
             hidden = layer_pass(layer, hidden, rotation, cached)
-        norm = self._model.model.norm
-        return rms_norm(hidden, norm.weight.shape, norm.weight, norm.variance_epsilon)
+        return normed(self._model.model.norm, hidden)
 
 
 @dataclass(slots=True)

@@ -37,8 +37,7 @@ def prefill(model: Phi3VForCausalLM, embeddings: torch.Tensor, cache: KVCache) -
     hidden = embeddings
     for layer, cached in zip(model.model.layers, cache.layers, strict=True):
         hidden = layer_pass(layer, hidden, rotation, cached)
-    norm = model.model.norm
-    return rms_norm(hidden, norm.weight.shape, norm.weight, norm.variance_epsilon)
+    return normed(model.model.norm, hidden)
 
 
 def decode_one_token(model: Phi3VForCausalLM, token: int, cache: KVCache) -> torch.Tensor:
@@ -70,21 +69,29 @@ def layer_pass(
     layer: Any, hidden: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor], cached: Any
 ) -> torch.Tensor:
     """One Phi3DecoderLayer: [S, hidden] -> [S, hidden]; ``cached.attend`` knows the past."""
-    S, width = hidden.shape
+    S = len(hidden)
     attention, mlp = layer.self_attn, layer.mlp
     cos, sin = rotation
     D = cos.shape[-1]
-    norm = layer.input_layernorm
-    normed = rms_norm(hidden, (width,), norm.weight, norm.variance_epsilon)
-    qkv = attention.qkv_proj(normed).view(S, -1, D)  # q heads, then k heads, then v heads
-    H = qkv.shape[1] // 3
-    qk = qkv[:, : 2 * H]
-    swapped = torch.cat((qk[..., D // 2 :], qk[..., : D // 2]), dim=-1)
-    qk = torch.addcmul(qk * cos, swapped, sin).transpose(0, 1)[None]  # [1, 2H, S, D]
-    out = cached.attend(qk[:, :H], qk[:, H:], qkv[:, 2 * H :].transpose(0, 1)[None])
-    hidden = hidden + attention.o_proj(out[0].transpose(0, 1).reshape(S, -1))
-    norm = layer.post_attention_layernorm
-    normed = rms_norm(hidden, (width,), norm.weight, norm.variance_epsilon)
-    gate, up = mlp.gate_up_proj(normed).chunk(2, dim=-1)
+    qkv = attention.qkv_proj(normed(layer.input_layernorm, hidden)).view(S, -1, D)
+    H = qkv.shape[1] // 3  # q heads, then k heads, then v heads
+    qk = qkv.narrow(1, 0, 2 * H)
+    qk = torch.addcmul(qk * cos, qk.roll(D // 2, -1), sin).transpose(0, 1)[None]  # [1, 2H, S, D]
+    v = qkv.narrow(1, 2 * H, H).transpose(0, 1)[None]
+    out = cached.attend(qk.narrow(1, 0, H), qk.narrow(1, H, H), v)
+    hidden = attention.o_proj(out[0].transpose(0, 1).reshape(S, -1)).add_(hidden)
+    gate, up = mlp.gate_up_proj(normed(layer.post_attention_layernorm, hidden)).chunk(2, dim=-1)
     down: torch.Tensor = mlp.down_proj(silu(gate).mul_(up))
     return down.add_(hidden)
+
+
+def normed(norm: Any, x: torch.Tensor) -> torch.Tensor:
+    """A Phi3RMSNorm of ``x`` [S, hidden]. On a CPU in half the steps that torch's own takes there,
+    each of which costs more to start than to do for one row.
+    """
+    weight, eps = norm.weight, norm.variance_epsilon
+    if x.dtype not in (torch.float32, torch.float64):
+        return rms_norm(x, weight.shape, weight, eps)
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    scale = torch.addcmul(x.new_full((1, 1), eps), length, length, value=1 / x.shape[-1]).rsqrt_()
+    return (x * scale).mul_(weight)

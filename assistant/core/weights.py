@@ -150,14 +150,13 @@ class Int8Linear(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``x`` [..., K] float32 -> [..., N] float32."""
         rows = x.reshape(-1, self.in_features)
-        S = len(rows)
-        steps = rows.abs().amax(-1, keepdim=True).clamp_(min=1e-30).div_(127)
-        terms = rows.new_empty(2, S, self.in_features)
-        torch.div(rows, steps, out=terms[1])
-        torch.round(terms[1], out=terms[0])
-        terms[1].sub_(terms[0]).mul_(_LEVELS).round_()
-        unsigned = terms.add_(128).view(2 * S, -1).to(torch.uint8)
-        coarse, fine = self._product(unsigned).view(2, S, -1)
+        steps = torch.linalg.vector_norm(rows, ord=torch.inf, dim=-1, keepdim=True)
+        steps.clamp_(min=1e-30).div_(127)
+        fine = rows / steps
+        coarse = fine.round()
+        fine.sub_(coarse).mul_(_LEVELS).round_()
+        unsigned = torch.cat((coarse, fine)).add_(128).to(torch.uint8)
+        coarse, fine = self._product(unsigned).chunk(2)
         out: torch.Tensor = coarse.add_(fine, alpha=1 / _LEVELS).mul_(steps)
         return out.view(*x.shape[:-1], self.out_features)
 

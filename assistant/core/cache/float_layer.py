@@ -36,10 +36,10 @@ class FloatLayer(CacheLayerMixin):  # type: ignore[misc]
             self.lazy_initialization(key_states, value_states)
         end = self.length + key_states.shape[2]
         self.grow(end)
-        self.keys[:, :, self.length : end] = key_states
-        self.values[:, :, self.length : end] = value_states
+        self.keys.narrow(2, self.length, key_states.shape[2]).copy_(key_states)
+        self.values.narrow(2, self.length, key_states.shape[2]).copy_(value_states)
         self.length = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
+        return self.keys.narrow(2, 0, end), self.values.narrow(2, 0, end)
 
     def attend(self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """Append ``k``, ``v`` [1, H, S, D]; returns the attention of ``q`` over all, [1, H, S, D].
