@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from assistant import demo
 from assistant.core.cache import KVCache
+from assistant.core.formats import KV_KINDS
 from assistant.core.plan import CPU_LIBRARIES
 from assistant.core.sizes import (
     TILE,
@@ -33,10 +34,10 @@ COLUMNS = 4
 """Crops of the picture: with the global view one batch and one more."""
 
 
-@pytest.mark.parametrize("kind", ["float", "int8"])
+@pytest.mark.parametrize("kind", KV_KINDS)
 @pytest.mark.parametrize(("heads", "head_dim"), [(32, 96), (6, 32)])
 def test_bytes_of_keys_and_values(kind: str, heads: int, head_dim: int) -> None:
-    """Within 5 % of the arithmetic for each token; an int8 cache has float tails beside that."""
+    """Within 5 % of the arithmetic for each token; quantized caches have float tails beside it."""
     layers, hidden = 2, heads * head_dim
     geometry = Geometry(hidden, 1, layers, heads, heads, 1, 8192, 1, 1, 1, 14)
     per_token, fixed = kv_sizes(geometry, "float32", kind, "cpu")
@@ -132,6 +133,7 @@ def against_the_plan(
         pytest.param("bfloat16", "float", "float", 4000, marks=pytest.mark.long),
         pytest.param("bfloat16", "int8", "int8", 1500, marks=pytest.mark.long),
         pytest.param("bfloat16", "int8", "int8", 12000, marks=pytest.mark.long),
+        pytest.param("bfloat16", "int8", "int4", 4000, marks=pytest.mark.long),
     ],
 )
 def test_the_peak_of_a_prompt_is_within_the_plan(
