@@ -121,8 +121,9 @@ class Worker:
             attention=choose_attention(device, dtype),
             progress=report,
         )
-        parameters = sum(parameter.numel() for parameter in model.parameters())
-        if threads := spec["threads"] or choose_threads(parameters):
+        # quantized matrices are buffers
+        weights = sum(one.numel() for one in (*model.parameters(), *model.buffers()))
+        if threads := spec["threads"] or choose_threads(weights):
             torch.set_num_threads(threads)
         files = None
         if spec["features"] is not None:
