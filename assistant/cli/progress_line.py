@@ -29,7 +29,7 @@ class ProgressLine:
             self.close()
             click.echo(f"{plain(progress.file)}: {self._told}", err=True)
         elif self._moves:
-            width = shutil.get_terminal_size().columns - 1
+            width = shutil.get_terminal_size().columns - 3  # terminals echo ^C where the line ends
             click.echo(f"\r\x1b[K{line(progress, width)}", nl=False, err=True)
 
     def close(self) -> None:

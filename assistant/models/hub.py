@@ -6,13 +6,14 @@ and the proxy variables mean what they mean everywhere.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 from huggingface_hub import HfApi, constants, hf_hub_url
@@ -65,13 +66,19 @@ def endpoint() -> str:
 
 def listing(model_id: str, revision: str) -> Listing:
     """The files of a commit, a branch or a tag that a model is made of. Raises ModelError."""
+    _session()
     with plainly(model_id, revision):
-        info = HfApi().model_info(
-            model_id,
-            revision=revision,
-            files_metadata=True,
-            timeout=constants.HF_HUB_ETAG_TIMEOUT,
-        )
+        try:
+            info = HfApi().model_info(
+                model_id,
+                revision=revision,
+                files_metadata=True,
+                timeout=constants.HF_HUB_ETAG_TIMEOUT,
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:  # JSON of another kind
+            raise ModelError(
+                f"{endpoint()} does not answer like a hub ({_reason(error)}): check HF_ENDPOINT."
+            ) from None
     files = [_hub_file(one) for one in info.siblings or () if _is_wanted(one.rfilename)]
     if not _SHA1.fullmatch(str(info.sha)):
         raise ModelError(f"{endpoint()} names no commit of {model_id}: check HF_ENDPOINT.")
@@ -92,7 +99,7 @@ def content(found: Listing, file: HubFile, start: int) -> Iterator[tuple[int, It
         headers["Range"] = f"bytes={start}-"
     with plainly(found.model_id, found.commit):
         try:
-            with get_session().stream(
+            with _session().stream(
                 "GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT
             ) as response:
                 if response.status_code in (408, 429, 500, 502, 503, 504):
@@ -105,6 +112,18 @@ def content(found: Listing, file: HubFile, start: int) -> Iterator[tuple[int, It
             raise BrokenOffError("the server does not answer") from error
         except httpx2.TransportError as error:
             raise BrokenOffError("the connection broke off") from error
+
+
+def _session() -> httpx2.Client:
+    """huggingface_hub's client. Raises ModelError for a proxy that it can't be made with."""
+    try:
+        client: httpx2.Client = get_session()
+    except (ImportError, ValueError, httpx2.InvalidURL) as error:
+        raise ModelError(
+            f"The proxy variables can't be used ({_reason(error)}): check HTTPS_PROXY, HTTP_PROXY "
+            "and ALL_PROXY."
+        ) from None
+    return client
 
 
 @contextmanager
@@ -145,13 +164,22 @@ def plainly(model_id: str, revision: str) -> Iterator[None]:
         raise ModelError(f"{endpoint()} does not answer: try again later.") from None
     except httpx2.TransportError as error:
         raise ModelError(
-            f"{endpoint()} can't be reached ({_reason(error)}): check the network, HF_ENDPOINT "
-            "and the proxy variables."
+            f"{endpoint()} can't be reached{_by_proxy()} ({_reason(error)}): check the network, "
+            "HF_ENDPOINT and the proxy variables."
         ) from None
-    except (httpx2.HTTPError, httpx2.InvalidURL, json.JSONDecodeError) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise ModelError(
             f"{endpoint()} does not answer like a hub ({_reason(error)}): check HF_ENDPOINT."
         ) from None
+
+
+def _by_proxy() -> str:
+    """Which proxy is in the way, without the password that its address may have."""
+    url, proxies = urlsplit(endpoint()), getproxies()
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass(url.hostname or ""):
+        return ""
+    return f" through the proxy {urlsplit(proxy).hostname}"
 
 
 def _refused(model_id: str, status: int) -> str:

@@ -35,8 +35,8 @@ class KnownModel:
 # Sizes: 8,293,242,880 bytes of weights (metadata.total_size of the official index; the other model
 # has the same architecture and names), a tokenizer of 1.9 MB, headers.
 # Revisions: no hub could be reached where this was written. They are the commits that several
-# independent projects name in public code and issues (Phi-3-vision: SGLang, TensorRT-LLM, a vLLM
-# report; Phi-3.5-vision: Optimum-Intel, two printed configurations). A commit is an
+# independent projects name in public (Phi-3-vision: SGLang, LMDeploy, a vLLM report;
+# Phi-3.5-vision: Microsoft's cookbook, an OpenVINO log, printed configurations). A commit is an
 # address by content: it can be gone, but it can't be something else.
 KNOWN = (
     KnownModel(

@@ -206,6 +206,8 @@ class _Pull:
                             self._fetched += len(piece)
                             failures = 0
                             self._step(len(piece))
+                            if have > file.size:  # it would fill the disk if it could
+                                break
                     if have < file.size:
                         raise BrokenOffError("the connection broke off")
                 except BrokenOffError as error:

@@ -63,7 +63,6 @@ def fetched_ids() -> list[str]:
         names = sorted(os.listdir(cache_folder()))
     except OSError:
         return []
-    ids = (
-        name.removeprefix("models--").replace("--", "/", 1) for name in names if "models--" in name
-    )
+    folders = (name for name in names if name.startswith("models--"))
+    ids = (name.removeprefix("models--").replace("--", "/", 1) for name in folders)
     return [one for one in ids if is_hub_id(one)]

@@ -42,6 +42,8 @@ class Hub:
     """File: after how many bytes nothing more comes, until the server stops."""
     busy: dict[str, list[int]] = field(default_factory=dict)
     """File: statuses of its first answers."""
+    says: bytes | None = None
+    """What is answered to every question, if anything."""
     ranges: bool = True
     token: str | None = None
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
@@ -80,7 +82,9 @@ class _Handler(BaseHTTPRequestHandler):
         asked = listing or resolve
         model, revision = (asked[1], asked[2] or "main") if asked else ("", "")
         commit = hub.revisions.get(revision, revision)
-        if model in hub.refuses:
+        if hub.says is not None:
+            self.answer(200, hub.says)
+        elif model in hub.refuses:
             self.refuse(*hub.refuses[model])
         elif hub.token and self.headers.get("Authorization") != f"Bearer {hub.token}":
             self.refuse(401, {"X-Error-Code": "RepoNotFound"})

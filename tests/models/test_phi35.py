@@ -69,14 +69,14 @@ def test_its_configuration_is_read_as_it_is(phi35: Path) -> None:
 def test_its_crops_are_the_references(phi35: Path) -> None:
     processor = Phi3VImageProcessor.from_pretrained(phi35)
     checked = 0
-    for one in SIZES:
+    for one in SIZES[::3]:  # every picture and number of crops: tests/phi3v
         (want,) = (w for w in one["results"] if w["num_crops"] == 4)
         if "num_img_tokens" in want:
             pictures = processor(Image.open(IMAGES / one["image"]))
             assert pictures["num_img_tokens"] == [want["num_img_tokens"]]
             assert list(pictures["pixel_values"].shape) == want["pixel_values_shape"]
             checked += 1
-    assert checked > 15
+    assert checked > 5
 
 
 def test_its_prompts_are_the_references(phi35: Path, official_tokenizer: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from assistant.models import pulling
 from assistant.models.progress import Progress
 from assistant.models.pulling import PullCancelled, pull
 from assistant.phi3v.checkpoint import find_folder
+from tests.conftest import ROOT
 from tests.models.conftest import MODEL
 from tests.models.hub_server import COMMIT, Hub
 
@@ -214,6 +217,39 @@ def test_refusals(hub: Hub, status: int, headers: dict[str, str], words: str) ->
     assert MODEL in str(refused.value) or status in (429, 500)
 
 
+@pytest.mark.parametrize(("status", "words"), [(403, "HF_TOKEN"), (404, "no model|does not have")])
+def test_a_refusal_in_the_middle(hub: Hub, status: int, words: str) -> None:
+    hub.busy[WEIGHTS] = [status]
+    with pytest.raises(ModelError, match=words):
+        pull(MODEL)
+    assert_not_there()
+
+
+@pytest.mark.parametrize("answer", [b"<html>", b"[1]", b"{}", b'{"id": "a/b", "siblings": 3}'])
+def test_an_address_that_is_no_hub(hub: Hub, answer: bytes) -> None:
+    hub.says = answer
+    with pytest.raises(ModelError, match="check HF_ENDPOINT"):
+        pull(MODEL)
+
+
+@pytest.mark.parametrize(
+    ("proxy", "words"),
+    [
+        ("socks5://127.0.0.1:9", "proxy variables can't be used"),
+        ("nonsense://x", "proxy variables can't be used"),
+        ("http://me:secret@127.0.0.1:9", r"through the proxy 127\.0\.0\.1 \("),
+    ],
+)
+def test_a_proxy_that_can_t_be_used(
+    hub: Hub, proxy: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    with pytest.raises(ModelError, match=words) as refused:
+        pull(MODEL)
+    assert "secret" not in str(refused.value)
+    assert not hub.asked
+
+
 def test_an_unknown_revision(hub: Hub) -> None:
     with pytest.raises(ModelError, match="no revision nothing of"):
         pull(MODEL, revision="nothing")
@@ -282,3 +318,10 @@ def test_no_id(hub: Hub) -> None:
         with pytest.raises(ModelError, match="no id of the hub"):
             pull(name)
     assert not hub.asked
+
+
+def test_no_torch_is_needed() -> None:
+    rooms = "finding, known, pulling, verifying"
+    code = f"import sys; from assistant.models import {rooms}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "False\n"
