@@ -197,6 +197,10 @@ class Archive:
         """A small JPEG of a stored picture, or None when it was stored without one."""
         return self._store.thumbnail(sha256)
 
+    def next_picture_number(self, session_id: str | None) -> int:
+        """The number that the next picture of a session gets; ``None`` is the new chat."""
+        return 1 if session_id is None else self._store.next_picture_number(session_id)
+
     def set_picture_pinned(self, session_id: str, number: int, pinned: bool) -> None:
         """Never leave this picture out of what the model sees, or do again."""
         self._store.set_picture_pinned(session_id, number, pinned)

@@ -79,10 +79,15 @@ def _numbers_of_siblings(
     return numbers
 
 
-def _new_number(db: Session, session: SessionRow, picture: PictureFile) -> int:
+def next_number(db: Session, session: SessionRow) -> int:
+    """The number that the next picture of a session gets."""
     of_session = SessionPictureRow.session_key == session.key
     highest = db.scalar(select(func.max(SessionPictureRow.number)).where(of_session))
-    number = (highest or 0) + 1
+    return (highest or 0) + 1
+
+
+def _new_number(db: Session, session: SessionRow, picture: PictureFile) -> int:
+    number = next_number(db, session)
     db.add(
         SessionPictureRow(
             session_key=session.key,
