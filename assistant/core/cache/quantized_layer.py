@@ -20,7 +20,7 @@ from assistant.core.attention import Part, attend, merge
 from assistant.core.cache.packing import Int4Keys, Int4Values, Int8, Packed
 from assistant.core.formats import KV_BLOCK, TAIL_BLOCK
 
-SEGMENT = 2048
+SEGMENT = 512
 """Positions that are widened at once: what attention reads of them stays in the CPU's cache."""
 
 
@@ -92,7 +92,17 @@ class QuantizedLayer(CacheLayerMixin):  # type: ignore[misc]
         """
         border, S = _border(self.length), q.shape[2]
         keys, values = self._append(k, v)
-        part = attend(q, keys, values) if S == 1 else self._within_chunk(q, border, keys, values)
+        if S == 1:
+            return self._attend_one(q, border, keys, values)
+        part = self._within_chunk(q, border, keys, values)
+        return self._with_past(q, border, part)
+
+    def _attend_one(
+        self, q: torch.Tensor, border: int, keys: torch.Tensor, values: torch.Tensor
+    ) -> torch.Tensor:
+        return self._with_past(q, border, attend(q, keys, values))
+
+    def _with_past(self, q: torch.Tensor, border: int, part: Part) -> torch.Tensor:
         for start in range(0, border, SEGMENT):
             part = merge(part, self._over_quantized(q, start, min(start + SEGMENT, border)))
         return part[0]
@@ -236,6 +246,27 @@ class Int8Layer(QuantizedLayer):
     """A quarter of float32, half of bfloat16; close to float."""
 
     _packings = Int8, Int8
+
+    def _attend_one(
+        self, q: torch.Tensor, border: int, keys: torch.Tensor, values: torch.Tensor
+    ) -> torch.Tensor:
+        """One softmax over everything. The scales of keys are applied to scores and those of values
+        to probabilities: one product a position instead of one a number.
+        """
+        (k8, k_scales), (v8, v_scales) = self._keys.parts, self._values.parts
+        q = q[0] * q.shape[-1] ** -0.5  # [H, 1, D]
+        pieces = [slice(at, min(at + SEGMENT, border)) for at in range(0, border, SEGMENT)]
+        scores = q.new_empty(len(q), 1, border + keys.shape[2])
+        for piece in pieces:
+            scores[..., piece] = torch.bmm(q, k8[0, :, piece].to(q.dtype).mT)
+        scores[..., :border] *= k_scales[0, :, :border].mT
+        scores[..., border:] = torch.bmm(q, keys[0].mT)
+        shares = scores.softmax(-1)
+        out = torch.bmm(shares[..., border:], values[0])
+        shares[..., :border] *= v_scales[0, :, :border].mT
+        for piece in pieces:
+            out.baddbmm_(shares[..., piece], v8[0, :, piece].to(q.dtype))
+        return out[None]
 
 
 class Int4Layer(QuantizedLayer):
