@@ -39,7 +39,7 @@ def models() -> None:
 @json_option
 @told_plainly
 def list_(as_json: bool) -> None:
-    """The models there are, which of them are here, and what fits this machine.
+    """The models there are, and what fits this machine.
 
     A star marks the one in use. What fits is arithmetic from the memory that is free right now.
     Nothing is asked of any network.
@@ -116,7 +116,7 @@ def _as_json(one: FoundModel) -> dict[str, Any]:
 @json_option
 @told_plainly
 def pull(model_id: str, revision: str | None, as_json: bool) -> None:
-    """Fetch a model from the Hugging Face hub, or what is missing of it.
+    """Fetch a model from the hub, or what is missing of it.
 
     Every file is checked against the hub's checksum. Ctrl-C keeps what came, and the same command
     goes on there. Files lie in the standard Hugging Face cache; HF_HOME, HF_TOKEN, HF_ENDPOINT
@@ -147,9 +147,9 @@ def pull(model_id: str, revision: str | None, as_json: bool) -> None:
 @json_option
 @told_plainly
 def verify(model: str | None, as_json: bool) -> None:
-    """Check a model that is here, without any network; MODEL is the one in use if left out.
+    """Check a model that is here, without any network.
 
-    Files from the hub are read whole and compared with the checksums that it stated. A plain folder
+    MODEL is the one in use if left out. Files from the hub are read whole and compared with the checksums that it stated. A plain folder
     has none: there completeness, names and shapes are checked.
 
     \b
@@ -229,9 +229,9 @@ def _stoppable(words: str, told: str | None = None) -> Callable[[Callable[[OnPro
 @click.argument("model")
 @told_plainly
 def use(model: str) -> None:
-    """Make MODEL the one of every start: demo, an id that is here, a folder, or a server's address.
+    """Make MODEL the one of every start.
 
-    Writes one line into the configuration file and leaves the rest of it as it is.
+    MODEL is demo, an id that is here, or a folder. Writes one line into the configuration file and leaves the rest of it as it is.
 
     \b
     phichat models use microsoft/Phi-3-vision-128k-instruct

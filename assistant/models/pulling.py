@@ -67,8 +67,9 @@ def pull(
 
     ``revision`` is a commit, branch or tag; None is the commit that is pinned for a known model,
     else the one that was fetched before, else “main”. ``on_progress`` is called in this thread.
-    ``cancelled`` is asked about ten times a second. Raises ModelError, and PullCancelled;
-    after either, and after a kill, the next call goes on where this one ended.
+    ``cancelled`` is asked with every piece that comes, so a server that hangs delays it by its
+    timeout (HF_HUB_DOWNLOAD_TIMEOUT, 10 s). Raises ModelError, and PullCancelled; after
+    either, and after a kill, the next call goes on where this one ended.
     """
     if not hub_cache.is_hub_id(model_id):
         raise ModelError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -119,10 +119,8 @@ def _state(path: Path, step: Callable[[int], None]) -> str:
 
 
 def _with_structure(found: Verified) -> Verified:
-    problem = None
     try:
-        config = read_checkpoint(found.folder).config
-        geometry = Geometry.from_config(config)
+        geometry = Geometry.from_config(read_checkpoint(found.folder).config)
         stored = stored_weights(found.folder)
         for name, shape in weight_shapes(geometry).items():
             if not is_read(name, geometry):
@@ -136,8 +134,8 @@ def _with_structure(found: Verified) -> Verified:
                 )
         _check_tokenizer(found.folder / "tokenizer.json")
     except ModelError as error:
-        problem = str(error)
-    return Verified(found.model, found.folder, found.commit, found.files, problem)
+        return replace(found, problem=str(error))
+    return found
 
 
 def _check_tokenizer(path: Path) -> None:
