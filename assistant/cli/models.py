@@ -149,8 +149,9 @@ def pull(model_id: str, revision: str | None, as_json: bool) -> None:
 def verify(model: str | None, as_json: bool) -> None:
     """Check a model that is here, without any network.
 
-    MODEL is the one in use if left out. Files from the hub are read whole and compared with the checksums that it stated. A plain folder
-    has none: there completeness, names and shapes are checked.
+    MODEL is the one in use if left out. Files from the hub are read whole and compared with the
+    checksums that it stated. A plain folder has none: there completeness, names and shapes are
+    checked.
 
     \b
     phichat models verify
@@ -231,7 +232,8 @@ def _stoppable(words: str, told: str | None = None) -> Callable[[Callable[[OnPro
 def use(model: str) -> None:
     """Make MODEL the one of every start.
 
-    MODEL is demo, an id that is here, or a folder. Writes one line into the configuration file and leaves the rest of it as it is.
+    MODEL is demo, an id that is here, or a folder. Writes one line into the configuration file and
+    leaves the rest of it as it is.
 
     \b
     phichat models use microsoft/Phi-3-vision-128k-instruct
