@@ -5,19 +5,26 @@ Exit codes: 0 done, 1 the request failed, 2 wrong usage, 130 interrupted.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
 
 from assistant import __version__
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 COMMANDS = {
-    "chat": ("chat:chat", "The terminal app, with a session or pictures."),
+    "chat": ("chat:chat", "The terminal app: sessions on the left, the chat on the right."),
     "ask": ("ask:ask", "Ask one question; the answer goes to standard output."),
     "prompt": ("prompt:show_prompt", "What the model would see: token ids, picture slots, budget."),
     "sessions": ("sessions:sessions", "Look at, change, export and import what is stored."),
     "models": ("models:models", "See, fetch, check and choose models."),
+    "config": ("config:config", "Look at and change the settings."),
     "doctor": ("doctor:doctor", "What this machine can run, and why not."),
+    "completion": ("completion:completion", "Print a script that lets a shell complete phichat."),
 }
 """Name -> (where it is, its first sentence). A command's module is imported when it is used."""
 
@@ -34,6 +41,16 @@ class _Commands(click.Group):
         module, _, name = COMMANDS[cmd_name][0].partition(":")
         command: click.Command = getattr(import_module(f"assistant.cli.{module}"), name)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        from click.shell_completion import CompletionItem
+
+        offers = [
+            CompletionItem(name, help=does)
+            for name, (_, does) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return offers + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -66,4 +83,8 @@ def cli(context: click.Context) -> None:
 
 def main() -> None:
     """The ``phichat`` command."""
+    if "_PHICHAT_COMPLETE" in os.environ:  # a shell asks what a word could become
+        from assistant.cli.shells import register
+
+        register()
     cli(prog_name="phichat")

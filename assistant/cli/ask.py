@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
 import click
 
 from assistant.cli.common import (
+    continue_option,
     fail,
     json_option,
     memory_options,
@@ -15,117 +19,199 @@ from assistant.cli.common import (
     open_picture,
     opened_engine,
     pictures_option,
-    print_json,
+    session_option,
     told_plainly,
 )
-from assistant.conversation import Draft, Turn
-from assistant.engine import Engine
 from assistant.errors import PhichatError
-from assistant.events import (
-    ContextPlanned,
-    Progressed,
-    ReplyEnded,
-    ReplyFailed,
-    ReplyGrew,
-    Stage,
-    UserTurnStored,
-)
-from assistant.plain_text import PlainStream
+
+if TYPE_CHECKING:
+    from assistant.core import Sampling
+    from assistant.engine import Engine
+    from assistant.settings import Settings
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 DEMO_WORD = (
     "This is the demo model: it knows coloured shapes and nothing else. "
-    "The README says how to get Phi-3-vision."
+    "“phichat models” says how to get Phi-3-vision."
 )
+
+
+def sampling_options(command: Callable[P, R]) -> Callable[P, R]:
+    """How tokens are chosen; what is given goes before the session's own and the settings."""
+    for option in reversed(
+        (
+            click.option("--temperature", type=click.FloatRange(0, 10), metavar="T",
+                         help="0 always takes the likeliest token."),
+            click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P",
+                         help="Only the likeliest tokens that reach P together."),
+            click.option("--top-k", type=click.IntRange(0, 1_000_000), metavar="K",
+                         help="Only the K likeliest tokens; 0: all."),
+            click.option("--min-p", type=click.FloatRange(0, 1), metavar="P",
+                         help="Only tokens at least P times as likely as the likeliest."),
+            click.option("--repetition-penalty", type=click.FloatRange(0, 10, min_open=True),
+                         metavar="R", help="Above 1, words that were said become less likely."),
+            click.option("--seed", type=click.IntRange(0, 2**63 - 1), metavar="N",
+                         help="Makes sampling repeatable."),
+            click.option("--stop", metavar="TEXT", multiple=True,
+                         help="End the answer before this text; may be repeated."),
+            click.option("--max-new-tokens", type=click.IntRange(1, 131_072), metavar="N",
+                         help="Longest answer, in tokens."),
+        )
+    ):  # fmt: skip
+        command = option(command)
+    return command
 
 
 @click.command()
 @pictures_option
-@click.option("--session", metavar="ID", help="Go on in this session.")
-@click.option("--continue", "go_on", is_flag=True, help="Go on in the session used last.")
+@session_option("Go on in this session.")
+@continue_option
 @click.option("--system", metavar="TEXT", help="What the model is told first, in a new session.")
 @model_option
-@click.option("--seed", type=click.IntRange(0), metavar="N", help="Makes sampling repeatable.")
-@click.option("--temperature", type=click.FloatRange(0), metavar="T", help="0 is greedy.")
-@click.option("--max-new-tokens", type=click.IntRange(1), metavar="N", help="Longest reply.")
+@sampling_options
 @memory_options
 @json_option
-@click.argument("prompt", required=False)
+@click.option("--stream-json", is_flag=True, help="Print what happens as lines of JSON.")
+@click.argument("words", metavar="[PROMPT] [-]", nargs=-1)
 @told_plainly
 def ask(
+    words: tuple[str, ...],
     images: tuple[str, ...],
     session: str | None,
     go_on: bool,
     system: str | None,
     model: str | None,
-    seed: int | None,
-    temperature: float | None,
-    max_new_tokens: int | None,
     as_json: bool,
-    prompt: str | None,
-    **memory: object,
+    stream_json: bool,
+    weights: str | None,
+    kv: str | None,
+    context: int | None,
+    **sampling: object,
 ) -> None:
     """Ask one question; the answer goes to standard output.
 
-    PROMPT may be - (or left out in a pipe) to read it from standard input.
+    A - reads standard input: alone as the question, after PROMPT as what it is
+    about. Without PROMPT a pipe is read too. Ctrl-C ends the answer and keeps
+    what was written.
+
+    \b
+    phichat ask "What is a cotangent?"
+    phichat ask -i chart.png "What does the axis say?"
+    phichat ask -i before.jpg -i https://example.org/after.jpg "What changed?"
+    cat shot.png | phichat ask -i - "What is this?"
+    git diff | phichat ask "Summarise this change." -
+    phichat ask --continue "And in one word?"
+    phichat ask --json -i chart.png "Read the title." | jq -r .text
     """
     if session is not None and go_on:
         raise click.UsageError("--session and --continue exclude each other")
-    text = _prompt_text(prompt, images)
-    with opened_engine(
-        model=model,
-        system=system,
-        seed=seed,
-        temperature=temperature,
-        max_new_tokens=max_new_tokens,
-        **memory,
-    ) as (engine, _):
-        session_id = _session(engine, session, go_on)
-        facts = engine.facts()
-        draft = Draft(text, tuple(open_picture(engine, source) for source in images))
-        progress = ProgressLine()
-        if facts.is_demo and sys.stderr.isatty():
-            click.echo(DEMO_WORD, err=True)
-        shown = PlainStream()
-        for event in engine.send(session_id, draft):
-            match event:
-                case UserTurnStored():
-                    session_id = event.session_id
-                case ContextPlanned() if sys.stderr.isatty():
-                    for one in event.context.lowered:
-                        click.echo(
-                            f"Picture {one.picture.number} is seen in at most "
-                            f"{one.num_crops} crops, to leave room.",
-                            err=True,
-                        )
-                case Progressed():
-                    progress.show(event)
-                case ReplyGrew() if not as_json:
-                    progress.clear()
-                    click.echo(shown.feed(event.text), nl=False)
-                case ReplyEnded():
-                    progress.clear()
-                    if as_json:
-                        print_json(_answer_json(event.session_id, event.turn))
-                    else:
-                        click.echo(shown.finish())
-                case ReplyFailed():
-                    progress.clear()
-                    fail(event.code, event.message, as_json=as_json)
-                case _:
-                    pass
+    if system is not None and (session is not None or go_on):
+        raise click.UsageError("--system begins a new session: leave out --session and --continue")
+    if as_json and stream_json:
+        raise click.UsageError("--json and --stream-json exclude each other")
+    if images.count("-") > 1:
+        raise click.UsageError("standard input can be one picture only")
+    if "" in (sampling["stop"] or ()):  # type: ignore[operator]
+        raise click.UsageError("--stop needs a text")
+    text = _question(words, images)
+    with opened_engine(model=model, system=system, weights=weights, kv=kv, context=context) as (
+        engine,
+        settings,
+    ):
+        _answer(
+            engine,
+            _session(engine, session, go_on),
+            text,
+            images,
+            lambda session_id: _sampling(engine, settings, session_id, sampling),
+            as_json=as_json,
+            stream_json=stream_json,
+        )
 
 
-def _prompt_text(prompt: str | None, images: tuple[str, ...]) -> str:
-    """The question: the argument, or standard input where that is a pipe."""
-    piped = prompt == "-" or (prompt is None and not sys.stdin.isatty())
-    if piped and "-" in images:
-        if prompt == "-":
-            raise click.UsageError("standard input can't be both the picture and the prompt")
-        piped = False
-    text = sys.stdin.read() if piped else (prompt or "")
-    if not text.strip() and not images:
+def _answer(
+    engine: Engine,
+    session_id: str | None,
+    text: str,
+    images: tuple[str, ...],
+    sampling: Callable[[str | None], Sampling],
+    *,
+    as_json: bool,
+    stream_json: bool,
+) -> None:
+    from assistant.cli.answers import EventLines, OneObject, PlainAnswer, ProgressLine
+    from assistant.cli.interrupting import Interruption
+    from assistant.conversation import Draft
+    from assistant.events import ReplyEnded, ReplyFailed, ReplyGrew, UserTurnStored
+
+    progress = ProgressLine()
+    plainly = PlainAnswer()
+    answer = EventLines() if stream_json else OneObject() if as_json else plainly
+    is_stored = False
+    with Interruption(engine.stop) as interruption:
+        try:
+            if engine.facts().is_demo:
+                progress.say(DEMO_WORD)
+            draft = Draft(text, tuple(open_picture(engine, source) for source in images))
+            # closed before the engine is: its last act is to store the half reply
+            with closing(engine.send(session_id, draft, sampling(session_id))) as events:  # type: ignore[type-var]
+                for event in events:
+                    progress.hear(event)
+                    answer.hear(event)
+                    match event:
+                        case UserTurnStored():
+                            is_stored = True
+                        case ReplyGrew():
+                            interruption.writing()
+                        case ReplyFailed():
+                            plainly.end_line()
+                            fail(event.code, event.message, as_json=as_json, in_lines=stream_json)
+                        case ReplyEnded() if interruption.happened:
+                            as_json = stream_json = False  # it is told already
+                            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            progress.clear()
+            plainly.end_line()
+            _stopped(is_stored, as_json=as_json, stream_json=stream_json)
+
+
+def _stopped(is_stored: bool, *, as_json: bool, stream_json: bool) -> NoReturn:
+    kept = (
+        "Stopped. What was written is kept; to go on in this session: "
+        "phichat ask --continue “…”, or phichat chat --last"
+        if is_stored
+        else "Stopped. Nothing was stored."
+    )
+    fail("interrupted", kept, as_json=as_json, in_lines=stream_json, exit_code=130)
+
+
+def _question(words: tuple[str, ...], images: tuple[str, ...]) -> str:
+    """The question: the argument, standard input, or the one followed by the other."""
+    texts = [word for word in words if word != "-"]
+    dashes = len(words) - len(texts)
+    if len(texts) > 1 or dashes > 1:
+        raise click.UsageError("give one question: put it in quotes")
+    is_taken = "-" in images
+    if dashes and is_taken:
+        raise click.UsageError("standard input can't be both the picture and the prompt")
+    if dashes or not (texts or is_taken or sys.stdin is None or sys.stdin.isatty()):
+        texts.append(_piped())
+    question = "\n\n".join(text.strip("\n") for text in texts if text.strip())
+    if not question and not images:
         raise click.UsageError("give a question, or a picture with -i")
-    return text.strip("\n")
+    return question
+
+
+def _piped() -> str:
+    try:
+        return sys.stdin.buffer.read().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise PhichatError(
+            "Standard input is not UTF-8 text; a picture from a pipe is given with: -i -",
+            code="usage",
+        ) from None
 
 
 def _session(engine: Engine, session: str | None, go_on: bool) -> str | None:
@@ -139,43 +225,13 @@ def _session(engine: Engine, session: str | None, go_on: bool) -> str | None:
     return latest
 
 
-def _answer_json(session_id: str, turn: Turn) -> dict[str, object]:
-    assert turn.usage is not None
-    assert turn.timings is not None
-    return {
-        "session": session_id,
-        "turn": turn.id,
-        "text": turn.text,
-        "finish_reason": turn.finish_reason,
-        "model": turn.model,
-        "usage": asdict(turn.usage),
-        "timings": asdict(turn.timings),
-    }
+def _sampling(
+    engine: Engine, settings: Settings, session_id: str | None, given: dict[str, object]
+) -> Sampling:
+    """Flags, then the session's own values, then the settings."""
+    from assistant.answering import sampling_of
+    from assistant.conversation import Parameters
 
-
-class ProgressLine:
-    """One line on stderr that is overwritten; silent where stderr is no terminal."""
-
-    _WORDS = {  # noqa: RUF012
-        Stage.LOADING: "Loading the model",
-        Stage.QUEUED: "Waiting",
-        Stage.PICTURES: "Looking at the picture",
-        Stage.PREFILL: "Reading the conversation",
-        Stage.REGIME: "Re-reading the conversation",
-    }
-
-    def __init__(self) -> None:
-        self._shown = False
-        self._terminal = sys.stderr.isatty()
-
-    def show(self, event: Progressed) -> None:
-        if self._terminal:
-            percent = f" {100 * event.done // event.total} %" if event.total else ""
-            words = event.detail.capitalize() or self._WORDS[event.stage]
-            click.echo(f"\r\x1b[K{words}…{percent}", err=True, nl=False)
-            self._shown = True
-
-    def clear(self) -> None:
-        if self._shown:
-            click.echo("\r\x1b[K", err=True, nl=False)
-            self._shown = False
+    own = Parameters() if session_id is None else engine.conversation(session_id).parameters
+    flags = {name: value for name, value in given.items() if value not in (None, ())}
+    return replace(sampling_of(settings, own), **flags)  # type: ignore[arg-type]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
 import click
 
+from assistant.cli import completing
 from assistant.errors import PhichatError
 from assistant.plain_text import plain
 
@@ -31,23 +34,35 @@ def told_plainly(command: Callable[P, R]) -> Callable[P, R]:
         try:
             return command(*args, **kwargs)
         except PhichatError as error:
-            fail(error.code, str(error), as_json=bool(kwargs.get("as_json")))
+            fail(
+                error.code,
+                str(error),
+                as_json=bool(kwargs.get("as_json")),
+                in_lines=bool(kwargs.get("stream_json")),
+            )
         except KeyboardInterrupt:
             click.echo(err=True)
             sys.exit(130)
         except BrokenPipeError:
-            # the reader of our output has what it wanted (`phichat ask … | head -1`)
-            sys.stderr.close()
+            # the reader of our output has what it wanted (`phichat ask … | head -1`); what is
+            # still to be flushed at the end goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
 
     return run
 
 
-def fail(code: str, message: str, *, as_json: bool) -> NoReturn:
+def fail(
+    code: str, message: str, *, as_json: bool, in_lines: bool = False, exit_code: int = 1
+) -> NoReturn:
+    """Tell an error and end; ``in_lines`` is for what prints its events as lines of JSON."""
+    error = {"code": code, "message": message}
     if as_json:
-        click.echo(json.dumps({"error": {"code": code, "message": message}}, ensure_ascii=False))
+        print_json({"error": error})
+    elif in_lines:
+        print_json({"event": "failed", "error": error})
     click.echo(plain(message), err=True)
-    sys.exit(1)
+    sys.exit(exit_code)
 
 
 @contextmanager
@@ -64,8 +79,9 @@ def opened_engine(**overrides: object) -> Iterator[tuple[Engine, Settings]]:
 
 
 model_option = click.option(
-    "--model", metavar="MODEL", help="“demo”, a model folder, or a Hugging Face id."
-)
+    "--model", metavar="MODEL", help="“demo”, a model folder, or a Hugging Face id.",
+    shell_complete=completing.models,
+)  # fmt: skip
 
 
 def memory_options(command: Callable[P, R]) -> Callable[P, R]:
@@ -77,8 +93,8 @@ def memory_options(command: Callable[P, R]) -> Callable[P, R]:
                 help="How the model's matrices are held; int8 takes half of bfloat16.",
             ),
             click.option(
-                "--kv", type=click.Choice(["auto", "float", "int8"]),
-                help="How keys and values are held; int8 holds twice the tokens of bfloat16.",
+                "--kv", type=click.Choice(["auto", "float", "int8", "int4"]),
+                help="How keys and values are held; int8 holds twice the tokens, int4 three times.",
             ),
             click.option(
                 "--context", type=click.IntRange(1, 131_072), metavar="N",
@@ -90,10 +106,19 @@ def memory_options(command: Callable[P, R]) -> Callable[P, R]:
     return command
 
 
+def session_option(help: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """``--session ID``."""
+    return click.option("--session", metavar="ID", help=help, shell_complete=completing.session_ids)
+
+
+continue_option = click.option(
+    "--continue", "go_on", is_flag=True, help="Go on in the session used last."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 pictures_option = click.option(
     "-i", "--image", "images", metavar="PICTURE", multiple=True,
     help="A picture file, an http(s) URL, or - for standard input; may be repeated.",
+    shell_complete=completing.pictures,
 )  # fmt: skip
 
 
@@ -103,5 +128,12 @@ def open_picture(engine: Engine, source: str) -> PictureFile:
     return engine.open_picture(source)
 
 
+# What json leaves as it is and a terminal would obey, or no encoding takes: C1 controls, delete,
+# bidirectional overrides, halves of characters. They stand inside of strings, where \u is valid.
+_OBEYED = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
 def print_json(value: object) -> None:
-    click.echo(json.dumps(value, ensure_ascii=False))
+    """One line of JSON; whatever its strings hold, a terminal shows it and does nothing."""
+    text = json.dumps(value, ensure_ascii=False)
+    click.echo(_OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text))

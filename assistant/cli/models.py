@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from assistant import settings as settings_room
+from assistant.cli import completing
 from assistant.cli.common import json_option, print_json, told_plainly
 from assistant.cli.progress_line import ProgressLine
 from assistant.core.hardware import look
@@ -109,7 +110,7 @@ def _as_json(one: FoundModel) -> dict[str, Any]:
 
 
 @models.command()
-@click.argument("model_id", metavar="ID")
+@click.argument("model_id", metavar="ID", shell_complete=completing.models)
 @click.option(
     "--revision", metavar="COMMIT", help="Another commit, branch or tag than the pinned one."
 )
@@ -143,7 +144,7 @@ def pull(model_id: str, revision: str | None, as_json: bool) -> None:
 
 
 @models.command()
-@click.argument("model", required=False)
+@click.argument("model", required=False, shell_complete=completing.models)
 @json_option
 @told_plainly
 def verify(model: str | None, as_json: bool) -> None:
@@ -227,7 +228,7 @@ def _stoppable(words: str, told: str | None = None) -> Callable[[Callable[[OnPro
 
 
 @models.command()
-@click.argument("model")
+@click.argument("model", shell_complete=completing.models)
 @told_plainly
 def use(model: str) -> None:
     """Make MODEL the one of every start.

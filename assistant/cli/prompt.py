@@ -12,6 +12,7 @@ from assistant.cli.common import (
     opened_engine,
     pictures_option,
     print_json,
+    session_option,
     told_plainly,
 )
 from assistant.context import ChosenBy, ContextReport, LeftOut, PictureCost, Why
@@ -31,7 +32,7 @@ _CHOSEN_BY = {
 
 @click.command("prompt")
 @pictures_option
-@click.option("--session", metavar="ID", help="As the next message of this session.")
+@session_option("As the next message of this session.")
 @model_option
 @memory_options
 @json_option

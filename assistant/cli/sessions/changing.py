@@ -5,11 +5,12 @@ from __future__ import annotations
 import click
 
 from assistant.cli.common import json_option, opened_engine, print_json, told_plainly
+from assistant.cli.completing import session_ids
 from assistant.plain_text import one_line
 
 
 @click.command()
-@click.argument("session")
+@click.argument("session", shell_complete=session_ids)
 @click.argument("title")
 @json_option
 @told_plainly
@@ -27,7 +28,7 @@ def rename(session: str, title: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("session")
+@click.argument("session", shell_complete=session_ids)
 @click.option("--at", "turn", metavar="TURN", help="End the copy with this turn.")
 @json_option
 @told_plainly
@@ -48,7 +49,7 @@ def fork(session: str, turn: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("session")
+@click.argument("session", shell_complete=session_ids)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--for-good", is_flag=True, help="So that it can't be restored.")
 @json_option
@@ -77,7 +78,7 @@ def delete(session: str, yes: bool, for_good: bool, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("session")
+@click.argument("session", shell_complete=session_ids)
 @json_option
 @told_plainly
 def restore(session: str, as_json: bool) -> None:

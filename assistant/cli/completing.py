@@ -1,0 +1,100 @@
+"""What a shell offers for a word that is being typed: sessions, pictures, models, settings.
+
+Every offer is quick and silent: what can't be read is not offered. Only session ids load the
+database library.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+import click
+from click.shell_completion import CompletionItem
+
+from assistant.errors import PhichatError
+
+TITLED = "titled"
+"""The type of an offer whose help tells more than its value."""
+PATH = "path"
+"""The type of an offer that is a path; a folder ends with a slash."""
+
+_MOST_SESSIONS = 100
+
+Offers = list["CompletionItem[str]"]
+
+
+def session_ids(context: click.Context, parameter: click.Parameter, incomplete: str) -> Offers:
+    """Ids with their titles, the most recently used first."""
+    from assistant.plain_text import one_line
+    from assistant.settings import load
+
+    try:
+        location = load().store_location
+        if "://" not in location and not Path(location).exists():
+            return []  # looking must not make one
+        from storage import Store
+
+        store = Store.open(location)
+        try:
+            found = store.sessions(_MOST_SESSIONS, 0)
+        finally:
+            store.close()
+    except PhichatError:
+        return []
+    return [
+        CompletionItem(one.id, TITLED, one_line(one.title, 40))
+        for one in found
+        if one.id.startswith(incomplete)
+    ]
+
+
+def pictures(context: click.Context, parameter: click.Parameter, incomplete: str) -> Offers:
+    """Folders, and files that end like a picture."""
+    from assistant.pictures.dropped import SUFFIXES
+
+    return _paths(incomplete, SUFFIXES)
+
+
+def models(context: click.Context, parameter: click.Parameter, incomplete: str) -> Offers:
+    """The demo, known ids, ids in the cache, and folders once a path is begun."""
+    from assistant.models.known import KNOWN
+    from assistant.phi3v.hub_cache import fetched_ids
+
+    if incomplete.startswith(("/", ".", "~")):
+        return _paths(incomplete, ())
+    names = dict.fromkeys(["demo", *(one.id for one in KNOWN), *fetched_ids()])
+    return [CompletionItem(name) for name in names if name.lower().startswith(incomplete.lower())]
+
+
+def setting_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> Offers:
+    """The settings, each with its meaning."""
+    from assistant.settings import SETTABLE
+
+    return [
+        CompletionItem(name, TITLED, field.description)
+        for name, field in SETTABLE.items()
+        if name.startswith(incomplete)
+    ]
+
+
+def _paths(incomplete: str, suffixes: Collection[str]) -> Offers:
+    """Folders and files with one of the suffixes, as they were begun: ``~`` stays ``~``."""
+    typed, slash, beginning = incomplete.rpartition("/")
+    offers = []
+    try:
+        with os.scandir(os.path.expanduser(typed + slash) or ".") as entries:
+            for entry in entries:
+                name = entry.name
+                if not name.startswith(beginning) or not name.isprintable():
+                    continue  # the shells read one offer a line
+                if name.startswith(".") and not beginning:
+                    continue
+                if entry.is_dir():
+                    offers.append(f"{typed}{slash}{name}/")
+                elif os.path.splitext(name)[1].lower() in suffixes:
+                    offers.append(f"{typed}{slash}{name}")
+    except OSError:
+        pass
+    return [CompletionItem(offer, PATH) for offer in sorted(offers)]

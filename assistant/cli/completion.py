@@ -1,0 +1,24 @@
+"""``phichat completion``: the script that lets a shell complete phichat's words."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print a script that lets a shell complete phichat.
+
+    Commands, options, session ids with their titles, picture files, models and
+    settings complete then.
+
+    \b
+    phichat completion bash > ~/.local/share/bash-completion/completions/phichat
+    phichat completion fish > ~/.config/fish/completions/phichat.fish
+    eval "$(phichat completion zsh)"          in ~/.zshrc, after compinit
+    """
+    from assistant.cli import cli
+    from assistant.cli.shells import SHELLS, VARIABLE
+
+    click.echo(SHELLS[shell](cli, {}, "phichat", VARIABLE).source(), nl=False)

@@ -1,0 +1,144 @@
+"""``phichat config``: the settings, where each comes from, and the file."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import click
+
+from assistant.cli.common import json_option, print_json, told_plainly
+from assistant.cli.completing import setting_names
+from assistant.errors import PhichatError
+from assistant.plain_text import one_line
+
+
+@click.group()
+def config() -> None:
+    """Look at and change the settings.
+
+    Defaults, then the configuration file, then PHICHAT_* variables, then flags.
+
+    \b
+    phichat config show
+    phichat config set max_new_tokens 300
+    phichat config edit
+    """
+
+
+@config.command()
+@json_option
+@told_plainly
+def show(as_json: bool) -> None:
+    """Every setting: its value, and where that comes from.
+
+    \b
+    phichat config show
+    phichat config show --json
+    """
+    from assistant.settings import SETTABLE, load_with_origins
+
+    chosen, origins = load_with_origins()
+    if as_json:
+        values = {
+            name: {"value": getattr(chosen, name), "from": origins[name]} for name in SETTABLE
+        }
+        print_json({"file": str(chosen.config_file), "settings": values})
+        return
+    for name in SETTABLE:
+        value = getattr(chosen, name)
+        shown = "none" if value is None else str(value).lower() if value in (True, False) else value
+        click.echo(f"{name:20} {one_line(str(shown), 50):24} {one_line(origins[name])}".rstrip())
+
+
+@config.command()
+@json_option
+@told_plainly
+def path(as_json: bool) -> None:
+    """Where the configuration file is, or would be.
+
+    \b
+    phichat config path
+    cat "$(phichat config path)"
+    """
+    from assistant.settings import config_file
+
+    file = config_file()
+    if as_json:
+        print_json({"file": str(file), "exists": file.exists()})
+    else:
+        click.echo(file)
+
+
+@config.command()
+@told_plainly
+def edit() -> None:
+    """Open the configuration file in $VISUAL or $EDITOR, then check it.
+
+    Where there is none yet, one is written first: every setting with its meaning
+    and default, commented out. A mistake is told and the file kept as it is.
+
+    \b
+    phichat config edit
+    EDITOR="code --wait" phichat config edit
+    """
+    from assistant.settings import check_file, config_file
+    from assistant.settings_file import write_template
+
+    file = config_file()
+    if not file.exists():
+        write_template(file)
+    _edit(file)
+    check_file(file)
+    click.echo(f"{file} is in order.", err=True)
+
+
+def _edit(file: Path) -> None:
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    try:
+        code = subprocess.run([*shlex.split(editor), str(file)], check=False).returncode
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise PhichatError(
+            f"The editor {one_line(editor)} can't be started ({reason}); set VISUAL or EDITOR, or "
+            f"change {file} with any other."
+        ) from None
+    if code != 0:
+        raise PhichatError(f"The editor {one_line(editor)} ended with exit code {code}.")
+
+
+@config.command("set")
+@click.argument("name", shell_complete=setting_names)
+@click.argument("value")
+@told_plainly
+def set_(name: str, value: str) -> None:
+    """Write one setting into the configuration file; the rest of it stays as it is.
+
+    \b
+    phichat config set max_new_tokens 300
+    phichat config set system "Answer in one sentence."
+    """
+    from assistant.settings import PREFIX, config_file, load_with_origins, read_value
+    from assistant.settings_file import write_setting
+
+    write_setting(config_file(), name, read_value(name, value))
+    _, origins = load_with_origins()
+    if origins[name] == PREFIX + name.upper():
+        click.echo(f"{origins[name]} is set and goes before it: unset it.", err=True)
+
+
+@config.command()
+@click.argument("name", shell_complete=setting_names)
+@told_plainly
+def unset(name: str) -> None:
+    """Take one setting out of the configuration file: its default is in force again.
+
+    \b
+    phichat config unset max_new_tokens
+    """
+    from assistant.settings import config_file, known
+    from assistant.settings_file import remove_setting
+
+    remove_setting(config_file(), known(name))

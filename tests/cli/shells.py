@@ -1,0 +1,79 @@
+"""Real interactive shells in a pseudo-terminal, for what completion makes of a line."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from assistant.cli import cli
+from assistant.cli.shells import SHELLS, VARIABLE
+
+_START = {
+    "bash": ["bash", "--noprofile", "--norc", "-i"],
+    "zsh": ["zsh", "-f", "-i"],
+    "fish": ["fish", "--no-config", "-i"],
+}
+_SETUP = {
+    "bash": "PS1='READY$ '; source {script}",
+    "zsh": "PROMPT='READY$ '; bindkey -e; autoload -U compinit && compinit -D; source {script}",
+    "fish": "function fish_prompt; echo 'READY$ '; end; source {script}",
+}
+_SECONDS = 60
+
+
+class Shell:
+    """One shell with phichat's completion loaded, in ``folder``."""
+
+    def __init__(self, name: str, folder: Path, environment: Mapping[str, str]) -> None:
+        found = shutil.which(name)
+        if found is None:
+            pytest.skip(f"{name} is not installed here")
+        script = folder / f"completion.{name}"
+        script.write_text(SHELLS[name](cli, {}, "phichat", VARIABLE).source())
+        self._pid, self._terminal = pty.fork()
+        if self._pid == 0:
+            os.chdir(folder)
+            os.execve(found, _START[name], {**environment, "TERM": "dumb", "COLUMNS": "200"})
+        self._written = ""
+        self.run(_SETUP[name].format(script=script))
+
+    def complete(self, line: str) -> list[str]:
+        """Type ``line``, press tab; the words that the shell then has."""
+        answer = self.run(f"{line}\t\x01printf '<%s>' MARK ", wait_for=r"<MARK>.*")
+        return re.findall("<(.*?)>", answer[answer.rindex("<MARK>") :])[1:]
+
+    def offered(self, line: str, wait_for: str) -> str:
+        """Type ``line``, press tab twice; what the shell then shows, up to ``wait_for``."""
+        os.write(self._terminal, f"{line}\t\t".encode())
+        shown = self._read_until(wait_for)
+        os.write(self._terminal, b"\x03")
+        return shown
+
+    def run(self, line: str, wait_for: str = "") -> str:
+        """Run a line; what it writes until the mark behind it."""
+        os.write(self._terminal, f"{line}\r".encode())
+        return self._read_until(wait_for or r"READY\$ ")
+
+    def _read_until(self, pattern: str) -> str:
+        written, deadline = "", time.monotonic() + _SECONDS
+        while not re.search(pattern, written):
+            ready, _, _ = select.select([self._terminal], [], [], 1)
+            if ready:
+                written += os.read(self._terminal, 65536).decode(errors="replace")
+            assert time.monotonic() < deadline, f"{pattern} never came; there was: {written!r}"
+        return written
+
+    def close(self) -> None:
+        """End it."""
+        os.kill(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
+        os.close(self._terminal)
