@@ -11,7 +11,9 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from tui.commands import CHAT_KEYS
+from tui.gallery import Gallery
 from tui.screens.chat import ChatScreen
+from tui.terminal import Graphics
 from tui.themes import INK, THEMES, fallback_variables
 
 if TYPE_CHECKING:
@@ -38,13 +40,15 @@ class PhichatApp(App[None]):
         *,
         session_id: str | None = None,
         pictures: Sequence[str] = (),
+        graphics: Graphics = Graphics(),  # noqa: B008 (a frozen value)
         clock: Callable[[], datetime] = local_now,
     ) -> None:
         """Show ``session_id`` or a new chat, with ``pictures`` (paths, URLs) already attached."""
         super().__init__()
         self.engine = engine
         self.settings = settings
-        self._chat = ChatScreen(engine, clock, session_id, tuple(pictures))
+        gallery = Gallery(engine, graphics, self._write)
+        self._chat = ChatScreen(engine, gallery, clock, session_id, tuple(pictures))
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = INK.name
@@ -52,6 +56,11 @@ class PhichatApp(App[None]):
     def on_mount(self) -> None:
         """Show the chat."""
         self.push_screen(self._chat)
+
+    def _write(self, sequence: str) -> None:
+        """Send the terminal what is no text, behind what Textual has written so far."""
+        if self._driver is not None and not self.is_headless:
+            self._driver.write(sequence)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our own colours for themes that don't know them."""
@@ -76,6 +85,7 @@ def make_app(
     *,
     session_id: str | None = None,
     pictures: Sequence[str] = (),
+    graphics: Graphics = Graphics(),  # noqa: B008 (a frozen value)
 ) -> PhichatApp:
     """Build the app as the command line does; nothing is drawn or loaded yet."""
-    return PhichatApp(engine, settings, session_id=session_id, pictures=pictures)
+    return PhichatApp(engine, settings, session_id=session_id, pictures=pictures, graphics=graphics)

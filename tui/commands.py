@@ -42,6 +42,7 @@ CHAT_KEYS = (
     Key("ctrl+n", "ctrl+n", "new_session", "New chat"),
     Key("ctrl+b", "ctrl+b", "toggle_sessions", "Show or hide the list of chats"),
     Key("f2", "F2", "rename_session", "Rename this chat"),
+    Key("f3", "F3", "show_picture", "The picture in sight, large, with its facts; a click too"),
     Key("f1", "F1", "help", "This help"),
     Key("pageup", "page up", "scroll_chat('page_up')", "Scroll the chat up; older turns load"),
     Key("pagedown", "page down", "scroll_chat('page_down')", "Scroll the chat down"),
@@ -79,6 +80,7 @@ APP_KEYS = (
 
 SLASHES = (
     Slash("/attach", "PATH or URL", "attach", "Attach pictures; quote paths with blanks"),
+    Slash("/picture", "NUMBER", "show_picture", "Show a picture large, with its facts"),
     Slash("/new", "", "new_session", "New chat"),
     Slash("/rename", "TITLE", "rename_session", "Rename this chat"),
     Slash("/delete", "", "delete_session", "Delete this chat, after a question"),

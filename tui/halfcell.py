@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from rich.color import Color
 from rich.color_triplet import ColorTriplet
 from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 MOST_COLUMNS = 40
 MOST_ROWS = 14
@@ -25,8 +29,8 @@ def fit(width: int, height: int, columns: int, rows: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale / 2))
 
 
-def draw(data: bytes, columns: int, rows: int) -> list[Strip]:
-    """Decode the original bytes of a picture and draw it in ``columns`` x ``rows`` cells.
+def decoded(data: bytes, width: int, height: int) -> Image:
+    """Decode the original bytes of a picture in ``width`` x ``height`` pixels, as RGB.
 
     The picture is turned upright and its transparent parts lie on white, as the
     model sees them. Raises OSError or ValueError where Pillow can't read it.
@@ -34,7 +38,7 @@ def draw(data: bytes, columns: int, rows: int) -> list[Strip]:
     from PIL import Image, ImageOps
 
     with Image.open(io.BytesIO(data)) as opened:
-        opened.draft("RGB", (columns * 4, rows * 8))  # JPEG: decode small at once
+        opened.draft("RGB", (width * 4, height * 4))  # JPEG: decode small at once
         picture = ImageOps.exif_transpose(opened)
         if picture.mode.startswith("I;16") or picture.mode in {"I", "F"}:
             # 16 bits a sample: Pillow would clip instead of scaling
@@ -43,7 +47,12 @@ def draw(data: bytes, columns: int, rows: int) -> list[Strip]:
             picture = picture.convert("RGBA")
             ground = Image.new("RGBA", picture.size, "white")
             picture = Image.alpha_composite(ground, picture)
-        small = picture.convert("RGB").resize((columns, rows * 2), Image.Resampling.BOX)
+        return picture.convert("RGB").resize((width, height), Image.Resampling.BOX)
+
+
+def draw(data: bytes, columns: int, rows: int) -> list[Strip]:
+    """Draw the original bytes of a picture in ``columns`` x ``rows`` cells; raises as above."""
+    small = decoded(data, columns, rows * 2)
     pixels = small.tobytes()
     stride = columns * 3
     strips = []

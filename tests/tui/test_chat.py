@@ -27,7 +27,8 @@ from tests.tui.desk import (
     status,
     until,
 )
-from tui.widgets.picture_view import Drawing, PictureView
+from tui.widgets.drawing import Drawing
+from tui.widgets.picture_view import PictureView
 from tui.widgets.reply_text import ReplyText
 from tui.widgets.reply_turn import ReplyTurn
 from tui.widgets.user_turn import UserTurn
@@ -70,7 +71,7 @@ async def test_pictures_stand_in_their_turn_with_number_name_and_size(desk: Desk
         await sees(pilot, "Picture 1 · a.png · 64×48")
         await sees(pilot, "Picture 2 · b [red].png · 64×48")
         drawings = list(screen(pilot).query(Drawing))
-        await until(pilot, lambda: all(d.strips for d in drawings), "both are drawn")
+        await until(pilot, lambda: all(d.drawn for d in drawings), "both are drawn")
         assert (drawings[0].size.width, drawings[0].size.height) == (37, 14)
         assert "▀" * 37 in shown(pilot)
 

@@ -29,7 +29,7 @@ from tests.tui.desk import (
     send,
     until,
 )
-from tui.widgets.picture_view import Drawing
+from tui.widgets.drawing import Drawing
 
 Scene = Callable[[Pilot[None]], Awaitable[None]]
 
@@ -73,7 +73,7 @@ def stock(desk: Desk) -> str:
 async def drawn(pilot: Pilot[None]) -> None:
     """Wait until every picture has its pixels."""
     drawings = screen(pilot).query(Drawing)
-    await until(pilot, lambda: all(drawing.strips for drawing in drawings), "the drawings")
+    await until(pilot, lambda: all(drawing.drawn for drawing in drawings), "the drawings")
 
 
 @pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])

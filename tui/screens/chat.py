@@ -16,16 +16,21 @@ from textual.message import Message
 from assistant.conversation import Role
 from assistant.errors import PhichatError
 from assistant.events import Event, ModelStatus, Phase, ReplyEnded, UserTurnStored
+from assistant.plain_text import one_line
 from tui import messages
 from tui.commands import CHAT_KEYS
+from tui.gallery import Gallery
 from tui.running import RunningTurn
 from tui.screens.attach import AttachScreen
 from tui.screens.help import HelpScreen
+from tui.screens.picture import PictureScreen
 from tui.screens.sessions import SessionScreen
 from tui.turn_runner import TurnRunner
 from tui.widgets.chat_header import ChatHeader
 from tui.widgets.chat_pane import ChatPane
 from tui.widgets.composer import Composer
+from tui.widgets.drawing import Drawing
+from tui.widgets.picture_view import PictureView
 from tui.widgets.reply_text import ReplyText
 from tui.widgets.session_list import SessionList, SessionOptions
 from tui.widgets.status_line import StatusLine
@@ -50,11 +55,13 @@ class ChatScreen(SessionScreen):
     def __init__(
         self,
         engine: Engine,
+        gallery: Gallery,
         clock: Callable[[], datetime],
         session_id: str | None = None,
         pictures: tuple[str, ...] = (),
     ) -> None:
         super().__init__(engine, session_id)
+        self._gallery = gallery
         self._clock = clock
         self._first_pictures = pictures
         self._turn_runner = TurnRunner(self, self._turn_happened, self._turn_ended)
@@ -70,7 +77,7 @@ class ChatScreen(SessionScreen):
             yield SessionList(self._clock)
             with Vertical(id="conversation"):
                 yield ChatHeader()
-                yield ChatPane(self._engine.picture_data)
+                yield ChatPane(self._gallery)
                 yield Composer(self._engine.parse_dropped)
         yield StatusLine()
 
@@ -83,6 +90,7 @@ class ChatScreen(SessionScreen):
     def on_unmount(self) -> None:
         """The app ends: what there is of a running reply stays, and its thread may end."""
         self.stop_reply()
+        self._gallery.close()
 
     def _begin(self) -> None:
         self._look_at_model()
@@ -135,6 +143,29 @@ class ChatScreen(SessionScreen):
         await chips.add(*event.files)
         for reason in event.refused:
             self.tell(reason, error=True)
+
+    @on(PictureView.Opened)
+    def _show_clicked(self, event: PictureView.Opened) -> None:
+        self.action_show_picture(str(event.number))
+
+    def action_show_picture(self, number: str = "") -> None:
+        """Show a picture large: the one with this number, or the last one in sight."""
+        pane = self.query_one(ChatPane)
+        wanted = number.strip().removeprefix("#") or str(pane.picture_in_sight())
+        numbers = {str(picture.number) for turn in pane.turns for picture in turn.pictures}
+        if not numbers:
+            self.tell("This chat has no picture yet.")
+        elif wanted not in numbers:
+            self.tell(f"There is no picture {one_line(wanted, 20)} in this chat.")
+        else:
+            self.app.push_screen(PictureScreen(pane.turns, int(wanted), self._gallery))
+
+    @on(events.ScreenSuspend)
+    @on(events.ScreenResume)
+    def _draw_pictures_anew(self) -> None:
+        """A dialog tints what is below it, which pictures of the terminal's own don't bear."""
+        for drawing in self.query(Drawing):
+            drawing.refresh()
 
     # Turns
 
@@ -246,9 +277,9 @@ class ChatScreen(SessionScreen):
         """Show every key and command."""
         self.app.push_screen(HelpScreen())
 
-    def action_scroll_chat(self, where: str) -> None:
+    async def action_scroll_chat(self, where: str) -> None:
         """Scroll the chat by a page, or to its end."""
-        self.query_one(ChatPane).scroll_by(where)
+        await self.query_one(ChatPane).scroll_by(where)
 
     def on_key(self, event: events.Key) -> None:
         """Typing goes to the composer when nothing else has the focus."""

@@ -18,9 +18,10 @@ from assistant.events import (
     ReplyStarted,
     UserTurnStored,
 )
+from tui.gallery import Gallery
 from tui.running import RunningTurn, progress_words
 from tui.widgets.chat_view import ChatView
-from tui.widgets.picture_view import LoadPicture
+from tui.widgets.picture_view import PictureView
 from tui.widgets.reply_turn import ReplyTurn
 from tui.widgets.welcome import Welcome
 
@@ -31,28 +32,39 @@ class ChatPane(Container):
     is_demo: reactive[bool] = reactive(False)
     """Whether the bundled demo model answers."""
 
-    def __init__(self, load_picture: LoadPicture) -> None:
+    def __init__(self, gallery: Gallery) -> None:
         super().__init__()
-        self._load_picture = load_picture
-        self._turns: list[Turn] = []
+        self._gallery = gallery
         self._live: ReplyTurn | None = None
 
     def compose(self) -> ComposeResult:
         """Both faces; only one shows."""
         yield Welcome().data_bind(ChatPane.is_demo)
-        chat = ChatView(self._load_picture)
+        chat = ChatView(self._gallery)
         chat.display = False
         yield chat
 
     @property
     def pictures(self) -> int:
         """How many pictures the open chat holds."""
-        return sum(len(turn.pictures) for turn in self._turns)
+        return sum(len(turn.pictures) for turn in self.chat.turns)
+
+    @property
+    def turns(self) -> Sequence[Turn]:
+        """The turns of the open chat."""
+        return self.chat.turns
+
+    def picture_in_sight(self) -> int:
+        """The number of the last picture on the screen, or else of the chat; 0 without any."""
+        views = [view for view in self.query(PictureView) if view.region.overlaps(self.region)]
+        pictures = [view.picture for view in views]
+        pictures = pictures or [picture for turn in self.turns for picture in turn.pictures]
+        return pictures[-1].number if pictures else 0
 
     @property
     def last_role(self) -> Role | None:
         """Who spoke last."""
-        return self._turns[-1].role if self._turns else None
+        return self.turns[-1].role if self.turns else None
 
     @property
     def chat(self) -> ChatView:
@@ -62,29 +74,32 @@ class ChatPane(Container):
     async def show(self, turns: Sequence[Turn], running: RunningTurn | None) -> None:
         """Show another chat; ``running`` is its reply that is being written right now."""
         self._live = None
-        self._turns = list(turns)
+        shown = list(turns)
         reply = running.reply if running is not None else None
         asked = running.asked if running is not None else None
         if asked is not None and all(turn.id != asked.id for turn in turns):
-            self._turns.append(asked)  # it was stored after the chat was read
+            shown.append(asked)  # it was stored after the chat was read
         if reply is not None:
-            self._turns = [turn for turn in self._turns if turn.id != reply.id]
-        self._face()
-        await self.chat.show(self._turns, answering=running is not None)
+            shown = [turn for turn in shown if turn.id != reply.id]
+        await self.chat.show(shown, answering=running is not None)
         if running is not None and reply is not None:
             self._live = await self.chat.add_live_reply(reply)
             self._live.grow("".join(running.text))
+        self._face()
+
+    async def show_turn(self, turn_id: str) -> bool:
+        """Go to a turn of the open chat; False when it is none of its branch."""
+        return await self.chat.show_turn(turn_id)
 
     async def apply(self, event: Event, running: RunningTurn) -> None:
         """Show what happened."""
         match event:
             case UserTurnStored(turn=turn):
-                self._turns.append(turn)
-                self._face()
                 await self.chat.add_user_turn(turn)
+                self._face()
             case ReplyStarted(turn=turn):
                 if running.replaces:
-                    await self._drop_last_reply()
+                    await self.chat.drop_last_reply()
                 self._live = await self.chat.add_live_reply(turn)
             case Progressed():
                 if self._live is not None and not running.text:
@@ -93,9 +108,9 @@ class ChatPane(Container):
                 if self._live is not None:
                     self._live.grow(text)
             case ReplyEnded(turn=turn):
-                self._turns.append(turn)
                 if self._live is not None:
                     self._live.end(turn)
+                    self.chat.end_live_reply(turn)
                 self._live = None
             case ReplyFailed(message=message, turn=partial):
                 await self.fail(message, partial)
@@ -104,20 +119,15 @@ class ChatPane(Container):
         """Show one plain sentence where the reply would be; what was written of it stays."""
         live, self._live = self._live, None
         if live is not None:
-            self._turns.append(partial or live.turn)
             live.fail(partial, message)
+            self.chat.end_live_reply(partial or live.turn)
         else:
             await self.chat.add_failure(message)
 
-    async def _drop_last_reply(self) -> None:
-        if self.last_role is Role.ASSISTANT:
-            self._turns.pop()
-            await self.chat.drop_last_reply()
-
-    def scroll_by(self, where: str) -> None:
+    async def scroll_by(self, where: str) -> None:
         """Scroll by a page (``page_up``, ``page_down``) or to the ``end``."""
-        self.chat.go(where)
+        await self.chat.go(where)
 
     def _face(self) -> None:
-        self.query_one(Welcome).display = not self._turns
-        self.chat.display = bool(self._turns)
+        self.query_one(Welcome).display = not self.turns
+        self.chat.display = bool(self.turns)

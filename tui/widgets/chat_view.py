@@ -1,37 +1,47 @@
-"""The conversation: a tail of turns is mounted, older ones load on the way up."""
+"""The conversation: a window of its turns is mounted, and moves as one scrolls."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
 
 from assistant.conversation import Role, Turn
-from tui.widgets.picture_view import LoadPicture
+from tui.gallery import Gallery
+from tui.terminal import PictureProtocol
+from tui.widgets.drawing import Drawing
+from tui.widgets.picture_view import REST_S
 from tui.widgets.reply_turn import ReplyTurn, failure_words
 from tui.widgets.user_turn import UserTurn
 
 TAIL = 20
 """Turns mounted when a session is opened."""
 BATCH = 10
-"""Older turns mounted at a time."""
-NEAR_TOP = 3
-"""Lines from the top at which older turns are loaded."""
+"""Turns mounted at a time on the way up or down."""
+MOST = 50
+"""Turns mounted at most: as many are taken off at the other side."""
+NEAR = 3
+"""Lines from the top, or from the end, at which the next turns are mounted."""
 
 UNANSWERED = "This has no reply yet · ctrl+r answers it"
 
 
-class Unanswered(Static):
+class Note(Static):
+    """Stands below the last turn."""
+
+
+class Unanswered(Note):
     """Stands under a last turn that nobody answered."""
 
     def __init__(self) -> None:
         super().__init__(Content.styled(f"■ {UNANSWERED}", "$warning"))
 
 
-class Failure(Static):
+class Failure(Note):
     """Stands where a reply would be that failed before its first word."""
 
     def __init__(self, message: str) -> None:
@@ -39,102 +49,246 @@ class Failure(Static):
 
 
 class ChatView(VerticalScroll, can_focus=False):
-    """Shows turns, oldest first; stays at the end while a reply grows unless one scrolled up."""
+    """Shows turns, oldest first; stays at the end while a reply grows unless one scrolled up.
 
-    def __init__(self, load_picture: LoadPicture) -> None:
+    Knows every turn of the branch and mounts a window of them, which moves as one
+    scrolls: what is far away is taken off, so that a chat of any length costs the same.
+    """
+
+    def __init__(self, gallery: Gallery) -> None:
         super().__init__()
-        self._load_picture = load_picture
-        self._older: list[Turn] = []
-        self._loading_older = False
+        self._gallery = gallery
+        self.turns: list[Turn] = []
+        self._mounted_range = range(0)
+        self._last_note: Callable[[], Widget] | None = None
+        """Makes what stands below the last turn."""
+        self._live: ReplyTurn | None = None
+        """The reply that grows stays mounted, and is hidden where it is out of the window."""
+        self._moving = False
+        self._resting: Timer | None = None
 
     @property
-    def hidden_turns(self) -> int:
-        """How many older turns are not mounted yet."""
-        return len(self._older)
+    def mounted_turns(self) -> range:
+        """The positions of the mounted turns among all."""
+        return self._mounted_range
+
+    @property
+    def at_last_turn(self) -> bool:
+        """Whether the last turn is mounted."""
+        return self._mounted_range.stop == len(self.turns)
 
     async def show(self, turns: Sequence[Turn], *, answering: bool) -> None:
         """Show another conversation from its end; ``answering``: a reply is on its way."""
+        self._live, self._last_note = None, None
         await self.remove_children()
-        self._older = list(turns[:-TAIL])
-        with self.app.batch_update():
-            await self.mount_all([self._widget(turn) for turn in turns[-TAIL:]])
-            if turns and turns[-1].role is Role.USER and not answering:
-                await self.mount(Unanswered())
+        self.turns = list(turns)
+        if turns and turns[-1].role is Role.USER and not answering:
+            self._last_note = Unanswered
+        await self._mount_only(self._tail())
         self.anchor()
+        self._stir()
+
+    async def show_turn(self, turn_id: str) -> bool:
+        """Put a turn at the top of the window; False when it is none of this branch."""
+        index = next((i for i, turn in enumerate(self.turns) if turn.id == turn_id), None)
+        if index is None:
+            return False
+        self.anchor(False)
+        if index not in self._mounted_range:
+            begin = max(0, index - BATCH // 2)
+            await self._mount_only(range(begin, min(len(self.turns), begin + TAIL)))
+        widget = self._turn_widgets()[index - self._mounted_range.start]
+        self.call_after_refresh(
+            self.scroll_to_widget, widget, top=True, animate=False, immediate=True, force=True
+        )
+        return True
 
     async def add_user_turn(self, turn: Turn) -> None:
         """Add what the person just sent, and go to the end."""
-        await self._remove_notes()
-        await self.mount(UserTurn(turn, self._load_picture))
-        self.anchor()
+        await self._add(turn, UserTurn(turn, self._gallery))
 
     async def add_live_reply(self, turn: Turn) -> ReplyTurn:
         """Add a reply that grows."""
-        await self._remove_notes()
         reply = ReplyTurn(turn, live=True)
-        await self.mount(reply)
-        self.anchor()
+        await self._add(turn, reply)
+        self._live = reply
         return reply
+
+    def end_live_reply(self, turn: Turn) -> None:
+        """The reply that grew is stored as ``turn``, and grows no more."""
+        self.turns[-1] = turn
+        if self._live is not None and not self._live.display:
+            self._live.remove()
+        self._live = None
 
     async def add_failure(self, message: str) -> None:
         """Say why there is no reply."""
-        await self._remove_notes()
-        await self.mount(Failure(message))
-        self.anchor()
+        await self.go_to_end()
+        await self._set_note(lambda: Failure(message))
 
     async def drop_last_reply(self) -> None:
         """Take the last reply off the screen: it is being written anew."""
-        turns = [child for child in self.children if isinstance(child, UserTurn | ReplyTurn)]
-        if turns and isinstance(turns[-1], ReplyTurn):
-            await turns[-1].remove()
+        if self.turns and self.turns[-1].role is Role.ASSISTANT:
+            await self.go_to_end()
+            self.turns.pop()
+            await self._turn_widgets()[-1].remove()
+            self._mounted_range = range(self._mounted_range.start, len(self.turns))
+
+    async def go_to_end(self) -> None:
+        """Show the end and stay there."""
+        if not self.at_last_turn:
+            await self._mount_only(self._tail())
+        self.anchor()
+
+    async def _add(self, turn: Turn, widget: Widget) -> None:
+        await self.go_to_end()
+        await self._set_note(None)
+        self.turns.append(turn)
+        await self.mount(widget)
+        self._mounted_range = range(self._mounted_range.start, len(self.turns))
+        await self._trim_top()
+        self.anchor()
+        self._stir()
+
+    async def _set_note(self, note: Callable[[], Widget] | None) -> None:
+        self._last_note = note
+        await self.query(Note).remove()
+        if note is not None and self.at_last_turn:
+            await self.mount(note())
+
+    # The window
+
+    def _tail(self) -> range:
+        return range(max(0, len(self.turns) - TAIL), len(self.turns))
+
+    def _turn_widgets(self) -> list[Widget]:
+        """The widgets of the mounted turns, in order."""
+        return [
+            child
+            for child in self.children
+            if isinstance(child, UserTurn | ReplyTurn) and child.display
+        ]
+
+    async def _mount_only(self, window: range) -> None:
+        """Mount these turns and no others."""
+        with self.app.batch_update():
+            await self.remove_children(
+                [child for child in self.children if child is not self._live]
+            )
+            self._mounted_range = range(window.start, window.start)
+            await self._mount_below(window.stop - window.start)
+
+    async def _mount_below(self, count: int) -> None:
+        """Mount the next ``count`` turns below the others."""
+        begin, end = self._mounted_range.stop, self._mounted_range.stop + count
+        live = self._live
+        if live is not None:
+            live.display = end == len(self.turns)
+        last = end - 1 if live is not None and live.display else end
+        widgets = [self._turn_widget(turn) for turn in self.turns[begin:last]]
+        await self.mount_all(widgets, before=live)
+        self._mounted_range = range(self._mounted_range.start, end)
+        await self._set_note(self._last_note)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Load older turns when the top comes near."""
+        """Mount more turns when the top or the end of the window comes near."""
         super().watch_scroll_y(old_value, new_value)
-        if new_value <= NEAR_TOP and new_value < old_value:
+        self._stir()
+        if new_value <= NEAR and new_value < old_value:
             self.load_older()
+        elif new_value >= self.max_scroll_y - NEAR and new_value > old_value:
+            self._load_newer()
+
+    def on_resize(self) -> None:
+        """Everything moves."""
+        self._stir()
+
+    def _stir(self) -> None:
+        """Sixel pictures are drawn when nothing moves: each takes some 20 ms at every step."""
+        if self._gallery.protocol is not PictureProtocol.SIXEL:
+            return
+        if self._resting is not None:
+            self._resting.stop()
+        for drawing in self.query(Drawing):
+            drawing.rest(False)
+
+        def rest() -> None:
+            for drawing in self.query(Drawing):
+                drawing.rest(True)
+
+        self._resting = self.set_timer(REST_S, rest)
 
     def load_older(self) -> None:
-        """Mount the next batch of older turns above, keeping in place what is being read."""
-        if not self._older or self._loading_older:
-            return
-        self._loading_older = True
-        self.call_later(self._mount_older)
+        """Mount older turns above, keeping in place what is being read."""
+        if self._mounted_range.start and not self._moving:
+            self._moving = True
+            self.call_later(self._mount_older)
+
+    def _load_newer(self) -> None:
+        if not self.at_last_turn and not self._moving:
+            self._moving = True
+            self.call_later(self._mount_newer)
 
     async def _mount_older(self) -> None:
-        batch = self._older[-BATCH:]
-        del self._older[-BATCH:]
-        height, position = self.virtual_size.height, self.scroll_y
-        first = self.children[0] if self.children else None
-        await self.mount_all([self._widget(turn) for turn in batch], before=first)
+        start = max(0, self._mounted_range.start - BATCH)
+        added = [self._turn_widget(t) for t in self.turns[start : self._mounted_range.start]]
+        kept, place = self._turn_widgets()[0], self.scroll_y
+        offset = kept.virtual_region.y
+        self.anchor(False)
+        with self.app.batch_update():
+            await self.mount_all(added, before=kept)
+            self._mounted_range = range(start, self._mounted_range.stop)
+            excess = len(self._mounted_range) - MOST
+            if excess > 0:
+                await self.query(Note).remove()
+                for widget in self._turn_widgets()[-excess:]:
+                    if widget is self._live:
+                        widget.display = False
+                    else:
+                        await widget.remove()
+                self._mounted_range = range(start, self._mounted_range.stop - excess)
+        self._keep_place(kept, offset, place)
 
-        def keep_place() -> None:
-            grown = self.virtual_size.height - height
-            self.scroll_to(y=position + grown, animate=False, force=True)
-            self._loading_older = False
+    async def _mount_newer(self) -> None:
+        kept, place = self._turn_widgets()[-1], self.scroll_y
+        offset = kept.virtual_region.y
+        self.anchor(False)
+        with self.app.batch_update():
+            await self._mount_below(min(BATCH, len(self.turns) - self._mounted_range.stop))
+            await self._trim_top()
+        self._keep_place(kept, offset, place)
 
-        self.call_after_refresh(keep_place)
+    async def _trim_top(self) -> None:
+        excess = len(self._mounted_range) - MOST
+        if excess > 0:
+            await self.remove_children(self._turn_widgets()[:excess])
+            start = self._mounted_range.start + excess
+            self._mounted_range = range(start, self._mounted_range.stop)
 
-    async def _remove_notes(self) -> None:
-        await self.query(Unanswered).remove()
-        await self.query(Failure).remove()
+    def _keep_place(self, kept: Widget, offset: int, place: float) -> None:
+        """Scroll so that ``kept``, ``offset`` lines down in the old window, stays in place."""
 
-    def go(self, where: str) -> None:
+        def scroll() -> None:
+            moved = kept.virtual_region.y - offset
+            self.scroll_to(y=place + moved, animate=False, force=True, immediate=True)
+            self._moving = False
+
+        self.call_after_refresh(scroll)
+
+    async def go(self, where: str) -> None:
         """Scroll by a page (``page_up``, ``page_down``) or to the ``end``."""
         if where == "end":
-            self.anchor()
+            await self.go_to_end()
         elif where == "page_up":
-            self.load_older_at_top()
+            if self.scroll_y <= NEAR:  # it can't be scrolled to: it is there already
+                self.load_older()
             self.scroll_page_up(animate=False)
         else:
+            if self.scroll_y >= self.max_scroll_y - NEAR:
+                self._load_newer()
             self.scroll_page_down(animate=False)
 
-    def load_older_at_top(self) -> None:
-        """Load older turns where the top is shown already and can't be scrolled to."""
-        if self.scroll_y <= NEAR_TOP:
-            self.load_older()
-
-    def _widget(self, turn: Turn) -> Widget:
+    def _turn_widget(self, turn: Turn) -> Widget:
         if turn.role is Role.USER:
-            return UserTurn(turn, self._load_picture)
+            return UserTurn(turn, self._gallery)
         return ReplyTurn(turn)

@@ -1,0 +1,148 @@
+"""What long lists cost the app, in a real pseudo-terminal of 120 x 40.
+
+    python -m tests.bench.tui_open [--turns 2000] [--sessions 10000]
+
+Prints one JSON object: CPU seconds (the app's process, user and system) from a
+start with a new chat to one with the long session on the screen, the difference of
+the two being what opening it costs; CPU milliseconds of a page up and the memory
+that a hundred of them add; CPU seconds of the first list of many sessions, of going
+to its end, and CPU milliseconds of a key in it. Limit: 1 CPU-second to open.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from assistant.conversation import Draft, FinishReason
+from storage import Store
+from tests.bench.pseudo_terminal import PseudoTerminal, resident_mb
+
+READY = b"sk about a picture"
+PAGES = 100
+IDLE_CPU_S = 0.03
+ANSWER = (
+    "It shows **one red circle** on white ground.\n\n- its colour is close to `#c0392b`\n"
+    "- it is filled, without an outline\n\n" + "A paragraph about what else can be seen. " * 8
+)
+
+
+def fill(path: Path, turns: int, sessions: int) -> str:
+    """A database with one long session, the newest of many; returns its id."""
+    store = Store.open(path)
+    for number in range(sessions):
+        store.add_user_turn(None, Draft(f"Question {number} about a picture"), model="scripted")
+    session: str | None = None
+    for number in range(turns // 2):
+        session, turn = store.add_user_turn(session, Draft(f"Question {number}"), model="scripted")
+        reply = store.start_reply(session, turn.id, model="scripted")
+        store.finish_reply(
+            reply.id,
+            text=f"Answer {number}. {ANSWER}" if number < turns // 2 - 1 else "The last answer.",
+            token_ids=(),
+            finish_reason=FinishReason.STOP,
+            usage=None,
+            timings=None,
+        )
+    store.close()
+    assert session is not None
+    return session
+
+
+def settled(terminal: PseudoTerminal) -> float:
+    """CPU seconds when nothing but the cursor's blinking is drawn any more."""
+    before = -1.0
+    while (now := terminal.cpu_s) - before > IDLE_CPU_S:
+        before = now
+        terminal.read_for(0.7)
+    return now
+
+
+def start(home: str, *arguments: str) -> PseudoTerminal:
+    """The app; nothing loads a model."""
+    environment = {"PHICHAT_HOME": home, "PHICHAT_MODEL": f"{home}/no-model"}
+    return PseudoTerminal(["-m", "assistant.cli", "chat", *arguments], environment)
+
+
+def empty_start(home: str) -> float:
+    """CPU seconds of a start with a new chat."""
+    with start(home) as terminal:
+        terminal.read_until(READY)
+        return settled(terminal)
+
+
+def long_session(home: str, session: str) -> dict[str, float]:
+    """Open it, then page up through it."""
+    with start(home, "--session", session) as terminal:
+        terminal.read_until(b"The last answer")
+        opened, memory = settled(terminal), resident_mb(terminal.pid)
+        for _ in range(PAGES):
+            terminal.write(b"\x1b[5~")
+            terminal.read_for(0.08)
+        paged = settled(terminal)
+        return {
+            "cpu_s": opened,
+            "page_up_cpu_ms": round(1000 * (paged - opened) / PAGES, 1),
+            "pages_add_mb": round(resident_mb(terminal.pid) - memory, 1),
+        }
+
+
+def many_sessions(home: str) -> dict[str, float]:
+    """Show the list, go down in it key by key, then to its end."""
+    with start(home) as terminal:
+        terminal.read_until(READY)
+        before = settled(terminal)
+        terminal.write(b"\x02\x02")  # hide the list, show it and go into it
+        settled(terminal)
+        keys = 100
+        shown = terminal.cpu_s
+        for _ in range(keys):
+            terminal.write(b"\x1b[B")
+            terminal.read_for(0.03)
+        walked = settled(terminal)
+        for _ in range(60):
+            terminal.write(b"\x1b[F")
+            terminal.read_for(0.1)
+        return {
+            "start_cpu_s": before,
+            "down_cpu_ms": round(1000 * (walked - shown) / keys, 1),
+            "to_the_end_cpu_s": round(settled(terminal) - walked, 2),
+        }
+
+
+def main() -> None:
+    """Measure."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--turns", type=int, default=2000)
+    parser.add_argument("--sessions", type=int, default=10_000)
+    options = parser.parse_args()
+    began = datetime.now(UTC)
+    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # tens of thousands of commits
+    with (
+        tempfile.TemporaryDirectory(dir=memory) as long,
+        tempfile.TemporaryDirectory(dir=memory) as many,
+    ):
+        # where the app looks under PHICHAT_HOME
+        session = fill(Path(long) / "phichat.db", options.turns, 0)
+        fill(Path(many) / "phichat.db", 2, options.sessions)
+        filled = (datetime.now(UTC) - began).total_seconds()
+        empty_start(long)  # writes bytecode
+        empty, opened, listed = empty_start(long), long_session(long, session), many_sessions(many)
+    result = {
+        "open_cpu_s": round(opened["cpu_s"] - empty, 2),
+        "limit": 1.0,
+        "empty_start_cpu_s": empty,
+        "turns": options.turns,
+        **{name: value for name, value in opened.items() if name != "cpu_s"},
+        "sessions": options.sessions,
+        **listed,
+        "filling_s": round(filled, 1),
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,205 @@
+"""Which protocol draws pictures, asked of terminals that answer, lie, mumble or say nothing."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import io
+import json
+import os
+import pty
+import re
+import select
+import struct
+import sys
+import termios
+import time
+
+import pytest
+from PIL import Image
+
+from tests.tui.desk import png
+from tui import graphics, halfcell
+from tui.terminal import ANSWER_S, DEFAULT_CELL, QUESTION, Graphics, PictureProtocol, choose
+
+KITTY = "\x1b_Gi=31;OK\x1b\\\x1b[6;18;9t\x1b[?62;c"
+SIXEL = "\x1b[6;20;10t\x1b[?62;4;6;22c"
+NEITHER = "\x1b[?1;2c"
+HALFBLOCKS = Graphics()
+
+
+@pytest.mark.parametrize(
+    ("environment", "answer", "expected"),
+    [
+        ({"TERM": "xterm-kitty"}, KITTY, Graphics(PictureProtocol.KITTY, (9, 18))),
+        (
+            {"TERM": "xterm-256color", "TERM_PROGRAM": "ghostty"},
+            KITTY,
+            Graphics(PictureProtocol.KITTY, (9, 18)),
+        ),
+        # says yes to the question, but can't draw placeholders
+        ({"TERM": "xterm-256color", "TERM_PROGRAM": "WezTerm"}, KITTY, Graphics(cell=(9, 18))),
+        ({"TERM": "foot"}, SIXEL, Graphics(PictureProtocol.SIXEL, (10, 20))),
+        ({"TERM": "xterm-256color"}, NEITHER, HALFBLOCKS),
+        ({"TERM": "xterm-256color"}, "", HALFBLOCKS),
+        ({"TERM": "xterm-256color"}, "\x1b[?64;14;40c", HALFBLOCKS),  # 4 is not in 14 or 40
+        ({"TERM": "xterm-kitty"}, "\x1b_Gi=31;ENOTSUPPORTED\x1b\\" + NEITHER, HALFBLOCKS),
+        ({"TERM": "foot"}, "\x1b[6;0;0t" + SIXEL[10:], Graphics(PictureProtocol.SIXEL)),
+    ],
+)
+def test_the_choice_follows_the_answer(
+    environment: dict[str, str], answer: str, expected: Graphics
+) -> None:
+    assert choose("auto", environment, lambda: answer) == expected
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"TERM": "screen-256color"},
+        {"TERM": "tmux-256color"},
+        {"TERM": "xterm-kitty", "TMUX": "/tmp/tmux-0/default,1,0"},
+        {"TERM": "xterm-kitty", "NO_COLOR": "1"},
+        {"TERM": "xterm-kitty", "TEXTUAL_DRIVER": "textual.drivers.web_driver:WebDriver"},
+        {"TERM": "xterm-256color", "SSH_CONNECTION": "1 2 3 4"},
+    ],
+)
+def test_half_blocks_where_it_is_not_certain_and_nothing_is_asked(
+    environment: dict[str, str],
+) -> None:
+    assert choose("auto", environment, lambda: pytest.fail("it was asked")) == HALFBLOCKS
+
+
+@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"TERM": "linux"}, {}])
+def test_words_where_nothing_can_be_drawn(environment: dict[str, str]) -> None:
+    chosen = choose("auto", environment, lambda: pytest.fail("it was asked"))
+    assert chosen.protocol is PictureProtocol.TEXT
+
+
+@pytest.mark.parametrize("protocol", PictureProtocol)
+def test_the_setting_is_obeyed_whatever_the_terminal_says(protocol: PictureProtocol) -> None:
+    assert choose(str(protocol), {"TERM": "dumb"}, lambda: "").protocol is protocol
+
+
+CHOOSING = """
+import json, sys, time
+from tui.terminal import choose
+began = time.monotonic()
+chosen = choose("auto")
+print("CHOSE", json.dumps([chosen.protocol, chosen.cell, time.monotonic() - began]), flush=True)
+"""
+
+
+def choice_of(
+    terminal_answers: bytes | None, columns: int = 80, term: str = "xterm-kitty"
+) -> tuple[str, list[int], float, str]:
+    """Choose in a process whose terminal gives this answer: (protocol, cell, seconds, its text)."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        for name in ("TMUX", "NO_COLOR", "TEXTUAL_DRIVER", "SSH_CONNECTION", "SSH_TTY"):
+            os.environ.pop(name, None)
+        os.environ["TERM"] = term
+        os.execv(sys.executable, [sys.executable, "-c", CHOOSING])
+    written, answered, deadline = b"", False, time.monotonic() + 60
+    while b"CHOSE" not in written or not written.endswith(b"\n"):
+        assert time.monotonic() < deadline, written
+        if not select.select([terminal], [], [], 1.0)[0]:
+            continue
+        try:
+            written += os.read(terminal, 4096)
+        except OSError:
+            break
+        if QUESTION.encode() in written and not answered and terminal_answers:
+            os.write(terminal, terminal_answers)
+            answered = True
+    os.waitpid(pid, 0)
+    os.close(terminal)
+    text = written.decode(errors="replace")
+    protocol, cell, seconds = json.loads(text.partition("CHOSE ")[2])
+    return protocol, cell, seconds, text
+
+
+def test_a_real_terminal_that_answers() -> None:
+    protocol, cell, _, text = choice_of(KITTY.encode())
+    assert (protocol, cell) == ("kitty", [9, 18])
+    assert "OK" not in text.replace(QUESTION, "")  # the answer was not echoed
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [None, b"hello\r", b"\x1b[6;;t\x1b[?c", b"\xff\xfe\x00\x1b_G" + b"x" * 3000, b"\x1b[?9999"],
+    ids=["silent", "typing", "empty", "noise", "half"],
+)
+def test_a_real_terminal_that_does_not(answer: bytes | None) -> None:
+    protocol, cell, _, _ = choice_of(answer)
+    assert (protocol, tuple(cell)) == ("halfblocks", DEFAULT_CELL)
+
+
+def test_a_real_terminal_without_columns_is_not_asked() -> None:
+    protocol, _, _, text = choice_of(KITTY.encode(), columns=0)
+    assert protocol == "halfblocks"
+    assert QUESTION not in text
+
+
+def test_waiting_has_an_end() -> None:
+    assert ANSWER_S <= 0.2
+
+
+# What is written
+
+
+def picture(color: str, size: tuple[int, int]) -> Image.Image:
+    return halfcell.decoded(png(color, size), *size)
+
+
+def test_kitty_s_messages_carry_the_picture_in_chunks() -> None:
+    noise = Image.effect_noise((90, 60), 90).convert("RGB")
+    sequence = graphics.kitty_upload(noise, 7, 9, 3)
+    messages = re.findall(r"\x1b_G([^;\x1b]*);?([^\x1b]*)\x1b\\", sequence)
+    assert "".join(f"\x1b_G{c};{d}\x1b\\" if d else f"\x1b_G{c}\x1b\\" for c, d in messages) == (
+        sequence
+    )
+    *data, placement = messages
+    assert len(data) > 1
+    assert all(len(piece) <= 4096 for _, piece in data)
+    assert [controls[-1] for controls, _ in data] == ["1"] * (len(data) - 1) + ["0"]
+    assert data[0][0].startswith("i=7,f=100,q=2")
+    assert placement[0] == "a=p,U=1,i=7,c=9,r=3,q=2"
+    png_data = base64.b64decode("".join(piece for _, piece in data))
+    with Image.open(io.BytesIO(png_data)) as sent:
+        assert sent.convert("RGB").tobytes() == noise.tobytes()
+
+
+def test_kitty_s_cells_name_the_picture_by_their_colour_and_number_themselves() -> None:
+    rows = graphics.kitty_rows(0x0A0B0C, 4, 2)
+    assert [row.cell_length for row in rows] == [4, 4]
+    cells = [segment for row in rows for segment in row]
+    assert len({segment.text for segment in cells}) == 8
+    assert all(len(segment.text) == 3 and segment.cell_length == 1 for segment in cells)
+    assert {segment.style.color.triplet for segment in cells} == {(10, 11, 12)}  # type: ignore[union-attr]
+    assert rows[1].crop(1, 3).text == "".join(s.text for s in list(rows[1])[1:3])
+
+
+def test_importing_kitty_s_table_asks_the_terminal_nothing() -> None:
+    graphics._numerals.cache_clear()
+    program = "from tui import graphics; graphics._numerals(); print('DONE', flush=True)"
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-c", program])
+    written = b""
+    while b"DONE" not in written:
+        written += os.read(terminal, 4096)
+    os.waitpid(pid, 0)
+    os.close(terminal)
+    assert b"\x1b" not in written
+
+
+def test_a_sixel_picture_lies_over_its_last_row_and_takes_no_cell() -> None:
+    rows = halfcell.draw(png("teal", (8, 8)), 4, 2)
+    data = graphics.sixel(picture("teal", (40, 40)))
+    assert data.startswith("\x1bP")
+    assert data.endswith("\x1b\\")
+    row = graphics.with_sixel(rows[-1], data, 10, 5)
+    assert row.cell_length == 4
+    assert list(row)[-1].text == f"\x1b7\x1b[6;11H{data}\x1b8"

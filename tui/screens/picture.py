@@ -1,0 +1,122 @@
+"""One picture as large as the window, and what there is to know about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events, on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Container
+from textual.content import Content
+from textual.message import Message
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from assistant.conversation import Picture, Turn
+from assistant.errors import PhichatError
+from assistant.plain_text import one_line
+from tui.gallery import Gallery
+from tui.text import counted, file_size
+from tui.widgets.drawing import Drawing
+from tui.widgets.picture_view import REST_S, PictureView
+
+LABEL_ROWS = 2
+"""The label of a picture and the blank row below it."""
+
+
+class PictureScreen(ModalScreen[None]):
+    """Steps through the pictures of a chat with the arrow keys."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,f3,q", "dismiss(None)", "Close", show=False),
+        Binding("left,up", "step(-1)", "The picture before", show=False),
+        Binding("right,down", "step(1)", "The next picture", show=False),
+    ]
+
+    @dataclass
+    class Known(Message):
+        """The facts that need the store and the model."""
+
+        number: int
+        words: str
+
+    def __init__(self, turns: Sequence[Turn], number: int, gallery: Gallery) -> None:
+        """Show the picture ``number`` of ``turns``, which must have one of that number."""
+        super().__init__()
+        self._shown = [(turn, picture) for turn in turns for picture in turn.pictures]
+        numbers = [picture.number for _, picture in self._shown]
+        self._index = numbers.index(number)
+        self._gallery = gallery
+
+    @property
+    def picture(self) -> Picture:
+        """The picture that is shown."""
+        return self._shown[self._index][1]
+
+    def compose(self) -> ComposeResult:
+        """The picture above its facts."""
+        yield Container(classes="frame")
+        yield Static(classes="facts")
+
+    async def on_resize(self, event: events.Resize) -> None:
+        """Draw it for this window."""
+        self.call_after_refresh(self._show)
+
+    async def action_step(self, by: int) -> None:
+        """Go to another picture; after the last comes the first."""
+        self._index = (self._index + by) % len(self._shown)
+        await self._show()
+
+    async def _show(self) -> None:
+        frame = self.query_one(".frame", Container)
+        room = frame.content_size
+        await frame.remove_children()
+        view = PictureView(
+            self.picture, self._gallery, max(1, room.width), max(1, room.height - LABEL_ROWS)
+        )
+        await frame.mount(view)
+        self._tell("…")
+        self._ask(self.picture)
+        self.set_timer(REST_S, self._rest)
+
+    def _rest(self) -> None:
+        for drawing in self.query(Drawing):
+            drawing.rest(True)
+
+    @work(thread=True, exclusive=True, group="facts")
+    def _ask(self, picture: Picture) -> None:
+        engine = self._gallery.engine
+        facts = []
+        try:
+            facts.append(file_size(len(engine.picture_data(picture.sha256))))
+            rows, columns = engine.picture_crops(picture)
+            tokens = engine.picture_tokens(picture)
+            facts.append(f"{rows}×{columns} crops and the whole: {counted(tokens, 'token')}")
+        except PhichatError as refused:
+            facts.append(str(refused))
+        except ValueError:
+            facts.append("too thin for this model to see")
+        self.post_message(self.Known(picture.number, " · ".join(facts)))
+
+    @on(Known)
+    def _show_facts(self, event: Known) -> None:
+        event.stop()
+        if event.number == self.picture.number:
+            self._tell(event.words)
+
+    def _tell(self, facts: str) -> None:
+        turn, picture = self._shown[self._index]
+        kind = picture.media_type.removeprefix("image/").upper()
+        when = turn.created.astimezone().strftime("%-d %b %Y, %H:%M")
+        words = one_line(turn.text, 60)
+        steps = f"{self._index + 1} of {len(self._shown)} · ← → steps · esc closes"
+        self.query_one(".facts", Static).update(
+            Content.assemble(
+                (f"{picture.width}×{picture.height} · {one_line(kind)} · {facts}\n", ""),
+                (f"attached {when} with “{words}”\n", "$phi-quiet"),
+                (steps, "$phi-quiet"),
+            )
+        )

@@ -1,0 +1,65 @@
+"""The cells of a picture: half blocks, or what the terminal draws itself."""
+
+from __future__ import annotations
+
+from textual.geometry import Region, Size
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui import graphics
+from tui.gallery import Drawn
+
+
+class Drawing(Widget):
+    """Its size is known before its pixels are.
+
+    Kitty's cells are text whose colour is the picture's number, so they are shown only
+    where no dialog above tints the screen. A Sixel picture lies over the half blocks, and
+    only while it is wholly in sight and nothing moves.
+    """
+
+    def __init__(self, columns: int, rows: int) -> None:
+        super().__init__()
+        self._cells = Size(columns, rows)
+        self.drawn: Drawn | None = None
+        self._resting = False
+
+    def get_content_width(self, container: Size, viewport: Size) -> int:
+        """The columns of the drawing."""
+        return self._cells.width
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
+        """The rows of the drawing."""
+        return self._cells.height
+
+    def show(self, drawn: Drawn) -> None:
+        """Show the pixels."""
+        self.drawn = drawn
+        self.refresh()
+
+    def rest(self, resting: bool) -> None:
+        """Nothing moves for the moment, or something does again."""
+        if resting != self._resting:
+            self._resting = resting
+            if self.drawn is not None and self.drawn.sixel:
+                self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """One row of half blocks."""
+        if self.drawn is None or y >= len(self.drawn.blocks):
+            return Strip.blank(self.size.width, self.rich_style)
+        return self.drawn.blocks[y].crop_extend(0, self.size.width, self.rich_style)
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The rows in sight; what a style filter must not touch is put in here."""
+        strips = super().render_lines(crop)
+        drawn = self.drawn
+        if drawn is None or not self.screen.is_active or self.size != self._cells:
+            return strips
+        if drawn.kitty is not None:
+            left, right = crop.x, crop.right
+            return [drawn.kitty[y].crop(left, right) for y in range(crop.y, crop.bottom)]
+        if drawn.sixel and self._resting and crop == self._cells.region:
+            x, y = self.region.offset
+            strips = [*strips[:-1], graphics.with_sixel(strips[-1], drawn.sixel, x, y)]
+        return strips
