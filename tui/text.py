@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from assistant.conversation import Draft
 from assistant.plain_text import one_line
 
 
@@ -35,7 +36,9 @@ def file_size(size: int) -> str:
         return f"{size} B"
     if size < 999_500:
         return f"{size / 1000:.0f} kB"
-    return f"{size / 1_000_000:.1f} MB"
+    if size < 999_950_000:
+        return f"{size / 1_000_000:.1f} MB"
+    return f"{size / 1_000_000_000:.1f} GB"
 
 
 def short_count(number: int) -> str:
@@ -49,3 +52,17 @@ def short_count(number: int) -> str:
 def model_name(model: str) -> str:
     """Return the short name of a hub id or a folder: its last part."""
     return one_line(model.rstrip("/").rsplit("/", 1)[-1], 40) or "model"
+
+
+def joined(first: Draft | None, second: Draft) -> Draft:
+    """Return two drafts as one, the first above."""
+    if first is None:
+        return second
+    texts = [text for text in (first.text, second.text) if text.strip()]
+    return Draft("\n\n".join(texts), first.pictures + second.pictures)
+
+
+def bar(done: float, total: float, cells: int = 8) -> str:
+    """Return ``▰▰▰▱▱▱▱▱`` for how much of ``total`` is ``done``."""
+    full = min(cells, int(cells * done / total)) if total > 0 else 0
+    return "▰" * full + "▱" * (cells - full)

@@ -94,7 +94,82 @@ PAPER = Theme(
     },
 )
 
-THEMES = (INK, PAPER)
+CONTRAST = Theme(
+    name="phichat-contrast",
+    primary="#ffd75f",
+    secondary="#5fffff",
+    accent="#5fffff",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#000000",
+    panel="#262626",
+    success="#5fff87",
+    warning="#ffd75f",
+    error="#ff8787",
+    dark=True,
+    text_alpha=1.0,
+    variables={
+        "phi-quiet": "#d0d0d0",
+        "phi-faint": "#b2b2b2",
+        "phi-line": "#ffffff",
+        "phi-code": "#121212",
+        "border": "#ffffff",
+        "border-blurred": "#b2b2b2",
+        "input-cursor-background": "#ffffff",
+        "input-cursor-foreground": "#000000",
+        "input-selection-background": "#005fff",
+        "input-selection-foreground": "#ffffff",
+        "block-cursor-background": "#ffffff",
+        "block-cursor-foreground": "#000000",
+        "block-cursor-text-style": "bold",
+        "block-cursor-blurred-background": "#4e4e4e",
+        "block-cursor-blurred-foreground": "#ffffff",
+        "block-hover-background": "#303030",
+        "scrollbar": "#b2b2b2",
+        "scrollbar-active": "#ffffff",
+        "scrollbar-background": "#000000",
+        "link-color": "#5fffff",
+        "footer-key-foreground": "#ffd75f",
+    },
+)
+"""Every text is at least 7:1 against its ground (WCAG 2.2, 1.4.6); a test computes it."""
+
+ANSI = Theme(
+    name="phichat-ansi",
+    primary="ansi_yellow",
+    secondary="ansi_cyan",
+    accent="ansi_cyan",
+    foreground="ansi_default",
+    background="ansi_default",
+    surface="ansi_default",
+    panel="ansi_default",
+    boost="ansi_default",
+    success="ansi_green",
+    warning="ansi_yellow",
+    error="ansi_red",
+    dark=True,
+    ansi=True,
+    variables={
+        "phi-quiet": "ansi_default",
+        "phi-faint": "ansi_default",
+        "phi-line": "ansi_default",
+        "phi-code": "ansi_default",
+        "border": "ansi_default",
+        "border-blurred": "ansi_default",
+        "block-cursor-background": "ansi_white",
+        "block-cursor-foreground": "ansi_black",
+        "block-cursor-text-style": "bold",
+        "input-cursor-background": "ansi_white",
+        "input-cursor-foreground": "ansi_black",
+        "input-selection-background": "ansi_blue",
+        "input-selection-foreground": "ansi_white",
+        "screen-selection-background": "ansi_blue",
+        "screen-selection-foreground": "ansi_white",
+    },
+)
+"""The terminal's own sixteen colours on its own ground."""
+
+THEMES = (INK, PAPER, CONTRAST, ANSI)
 """Registered by the app."""
 
 

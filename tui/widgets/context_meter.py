@@ -1,0 +1,105 @@
+"""How full the context is, what pictures take of it, and when something will be left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from textual import events
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from assistant.context import ContextReport
+from tui.text import counted, short_count
+
+CELLS = 12
+"""Width of the bar."""
+PICTURE, TEXT, FREE = "▩", "▰", "▱"
+"""Cells of the bar: taken by pictures, by text, by nothing. Shapes differ, not only colours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The context as it is with the draft, and how much more would be left out by sending it."""
+
+    report: ContextReport
+    leaves_out: int = 0
+    """Turns and pictures that the model sees now and would not after the draft is sent."""
+
+
+class ContextMeter(Widget):
+    """One line; a click shows exactly what the model sees."""
+
+    measured: reactive[Measured | None] = reactive(None)
+    """None until the model's facts are known."""
+
+    @dataclass
+    class Clicked(Message):
+        """The person wants to see what the model sees."""
+
+    def render(self) -> Content:
+        """Whole words first; what doesn't fit is left out from the right."""
+        if self.measured is None:
+            return Content.styled("context: not measured yet", "$phi-quiet")
+        line = Content.assemble(
+            ("context ", "$phi-quiet"), bar(self.measured.report), (" ", ""), head(self.measured)
+        )
+        for words, style in details(self.measured):
+            longer = Content.assemble(line, (" · ", "$phi-quiet"), (words, style))
+            if longer.cell_length > self.size.width:
+                break
+            line = longer
+        return line
+
+    def on_click(self, event: events.Click) -> None:
+        """A click is a question."""
+        event.stop()
+        self.post_message(self.Clicked())
+
+
+def bar(report: ContextReport) -> Content:
+    """Pictures, then text, then what is free, of what a prompt may take."""
+    budget = max(1, report.budget)
+    pictures = _cells(report.picture_tokens, budget)
+    used = max(pictures, _cells(report.used, budget))
+    style = "$error" if report.used > report.budget else "$secondary"
+    return Content.assemble(
+        (PICTURE * pictures, "$primary"),
+        (TEXT * (used - pictures), style),
+        (FREE * (CELLS - used), "$phi-quiet"),
+    )
+
+
+def _cells(tokens: int, budget: int) -> int:
+    """Anything at all is one cell at least."""
+    return min(CELLS, max(1, CELLS * tokens // budget)) if tokens > 0 else 0
+
+
+def head(measured: Measured) -> Content:
+    """``812/3.1k``, and a warning where one is due: the part that is never cut."""
+    report = measured.report
+    figures = f"{short_count(report.used)}/{short_count(report.budget)}"
+    if report.used > report.budget:
+        over = report.used - report.budget
+        return Content.styled(f"{figures} ✗ {counted(over, 'token')} too long", "bold $error")
+    if measured.leaves_out:
+        words = f"{figures} ! sending leaves out {counted(measured.leaves_out, 'more item')}"
+        return Content.styled(words, "bold $warning")
+    return Content(figures)
+
+
+def details(measured: Measured) -> Iterator[tuple[str, str]]:
+    """The rest, the most useful first."""
+    report = measured.report
+    if out := len(report.left_out):
+        yield f"{out} left out", "$warning"
+    if report.pictures:
+        count = counted(len(report.pictures), "picture")
+        yield f"{count} {short_count(report.picture_tokens)}", "$phi-quiet"
+    if report.used <= report.budget:
+        yield f"{short_count(report.until_eviction)} until the oldest goes", "$phi-quiet"
+    yield f"{short_count(report.max_new_tokens)} kept for the reply", "$phi-quiet"
+    if report.summary_tokens:
+        yield f"summary {short_count(report.summary_tokens)}", "$phi-quiet"

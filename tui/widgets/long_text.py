@@ -1,0 +1,99 @@
+"""Text of any length in one widget: only the lines in sight are drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import ClassVar
+
+from rich.cells import cell_len, chop_cells
+from rich.segment import Segment
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+Span = tuple[str, str]
+"""A text without line breaks, and its kind: a component class of :class:`LongText`."""
+Line = tuple[Span, ...]
+
+
+class LongText(ScrollView, can_focus=True):
+    """Lines of spans; scrolls by keys and wheel, wraps where the window ends."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"text", "control", "picture", "quiet", "warning"}
+    DEFAULT_CSS = """
+    LongText { height: 1fr; scrollbar-size-vertical: 1; }
+    """
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._lines: Sequence[Line] = ()
+        self._wrapped: list[Line] = []
+        self._width = 0
+
+    @property
+    def lines(self) -> Sequence[Line]:
+        """What is shown, before it is wrapped."""
+        return self._lines
+
+    def show(self, lines: Sequence[Line]) -> None:
+        """Show other lines, from the top."""
+        self._lines = lines
+        self._wrap()
+        self.scroll_home(animate=False)
+
+    def on_resize(self) -> None:
+        """Another width breaks the lines elsewhere."""
+        if self.scrollable_content_region.width != self._width:
+            self._wrap()
+
+    def _wrap(self) -> None:
+        self._width = self.scrollable_content_region.width
+        width = max(1, self._width)
+        self._wrapped = [piece for line in self._lines for piece in wrapped(line, width)]
+        self.virtual_size = Size(width, len(self._wrapped))
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """One line in sight."""
+        place = y + self.scroll_offset.y
+        base = self.rich_style
+        if place >= len(self._wrapped):
+            return Strip.blank(self.size.width, base)
+        segments = [
+            Segment(text, base + self.get_component_rich_style(kind, partial=True))
+            for text, kind in self._wrapped[place]
+        ]
+        return Strip(segments).adjust_cell_length(self.size.width, base)
+
+
+def wrapped(line: Line, width: int) -> Iterator[Line]:
+    """Cut a line into lines of at most ``width`` cells; nothing is lost, not even a blank."""
+    if sum(cell_len(text) for text, _ in line) <= width:
+        yield line
+        return
+    room, current = width, list[Span]()
+    for text, kind in line:
+        while text:
+            head, text = _head(text, room)
+            if head:
+                current.append((head, kind))
+                room -= cell_len(head)
+            if text:
+                yield tuple(current)
+                room, current = width, []
+    yield tuple(current)
+
+
+def _head(text: str, room: int) -> tuple[str, str]:
+    """As much of a text as ``room`` cells hold, and the rest."""
+    if text.isascii():
+        return text[:room], text[room:]
+    if room < 2 and cell_len(text[0]) > room:
+        return "", text
+    head = chop_cells(text, room)[0]
+    return head, text[len(head) :]
+
+
+def spans(text: str, kind: str) -> Iterable[Line]:
+    """A text of several lines, all of one kind."""
+    return (((line, kind),) for line in text.split("\n"))
