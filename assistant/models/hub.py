@@ -34,6 +34,10 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # it marks no
 from assistant.errors import ModelError
 from assistant.phi3v.checkpoint import WANTED
 
+# Otherwise the hub is told which torch is installed and which program this one was started by,
+# after one more question to it that nobody asked for.
+constants.HF_HUB_DISABLE_TELEMETRY = True
+
 _SHA1, _SHA256 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")
 
 

@@ -98,6 +98,8 @@ def test_pull(hub: Hub) -> None:  # noqa: F811
         f"“phichat models use {MODEL}” makes it the model of every start.\n"
     )
     assert done.stderr == "".join(f"{name}: here and right\n" for name in IN_ORDER)
+    assert all(MODEL in path or "/signed/" in path for _, path, _ in hub.asked)
+    assert all("torch" not in headers["User-Agent"] for _, _, headers in hub.asked)
     again = models("pull", "--json", MODEL)
     found = json.loads(again.stdout)
     assert (found["fetched"], found["commit"]) == (0, COMMIT)

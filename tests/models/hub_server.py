@@ -73,7 +73,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         hub, path = self.hub, unquote(urlsplit(self.path).path)
-        hub.asked.append((self.command, self.path, dict(self.headers.items())))
+        headers = {name.title(): value for name, value in self.headers.items()}
+        hub.asked.append((self.command, self.path, headers))
         if file := re.fullmatch(r"/signed/(.+)", path):
             self.file(file[1])
             return

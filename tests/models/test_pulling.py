@@ -289,6 +289,7 @@ def test_a_token_goes_to_the_hub_and_not_beyond(hub: Hub, monkeypatch: pytest.Mo
         pull(MODEL)
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     pull(MODEL)
+    assert all("Authorization" in headers for headers in hub.requests("/resolve/"))
     assert all("Authorization" not in headers for headers in hub.requests("/signed/"))
 
 
