@@ -24,6 +24,7 @@ COMMANDS = {
     "models": ("models:models", "See, fetch, check and choose models."),
     "config": ("config:config", "Look at and change the settings."),
     "doctor": ("doctor:doctor", "What this machine can run, and why not."),
+    "serve": ("serve:serve", "The same app in a browser, until ctrl-C."),
     "completion": ("completion:completion", "Print a script that lets a shell complete phichat."),
 }
 """Name -> (where it is, its first sentence). A command's module is imported when it is used."""

@@ -1,0 +1,73 @@
+"""``phichat serve``: a real server, asked over HTTP and over its websocket."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import aiohttp
+import pytest
+import requests
+
+from tests.conftest import ROOT, Phichat
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with subprocess.Popen(
+        [sys.executable, "-m", "assistant.cli", "serve", "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd=ROOT,
+        env=os.environ,
+    ) as server:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                assert server.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        yield f"127.0.0.1:{port}"
+        server.send_signal(signal.SIGINT)
+        assert server.wait(60) in (0, 130, -signal.SIGINT)
+
+
+def test_a_browser_gets_the_page_and_the_app_is_behind_it(address: str) -> None:
+    page = requests.get(f"http://{address}/", timeout=60)
+    assert page.status_code == 200
+    assert "phichat" in page.text
+
+    async def first_screen() -> bytes:
+        shown = b""
+        url = f"http://{address}/ws?width=120&height=40"
+        async with aiohttp.ClientSession() as session, session.ws_connect(url) as tab:
+            while b"sk about a picture" not in shown:
+                message = await tab.receive(timeout=60)
+                assert message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT), shown
+                if message.type is aiohttp.WSMsgType.BINARY:
+                    shown += message.data
+        return shown
+
+    assert asyncio.run(first_screen())
+
+
+def test_a_port_that_is_taken_is_one_sentence(phichat: Phichat) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = phichat("serve", "--port", str(port))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"phichat can't listen on 127.0.0.1:{port} (Address already in use); choose another "
+        "--port or --host.\n"
+    )
