@@ -27,8 +27,9 @@ def prefill(model: Phi3VForCausalLM, embeddings: torch.Tensor, cache: KVCache) -
     of different sizes sum in different orders.
     """
     config = model.config
-    plain = embeddings.device.type == "cpu" or cache.kind != "float"
-    if not plain or config.num_key_value_heads != config.num_attention_heads:
+    on_cpu = embeddings.device.type == "cpu"
+    grouped = config.num_key_value_heads != config.num_attention_heads
+    if grouped or (cache.kind == "float" and not on_cpu):
         hidden: torch.Tensor = model.model(embeddings[None], past_key_values=cache)
         return hidden[0]
     past, S = cache.length, embeddings.shape[0]
@@ -37,6 +38,8 @@ def prefill(model: Phi3VForCausalLM, embeddings: torch.Tensor, cache: KVCache) -
     hidden = embeddings
     for layer, cached in zip(model.model.layers, cache.layers, strict=True):
         hidden = layer_pass(layer, hidden, rotation, cached)
+    if S == 1 and on_cpu and cache.kind == "float":
+        _lay_out_one_layer(cache)
     return normed(model.model.norm, hidden)
 
 
@@ -51,6 +54,14 @@ def logits_of(model: Phi3VForCausalLM, hidden: torch.Tensor) -> torch.Tensor:
     """Last hidden states [S, hidden] -> logits [S, vocab], float32."""
     logits: torch.Tensor = model.lm_head(hidden)
     return logits.float()
+
+
+def _lay_out_one_layer(cache: KVCache) -> None:
+    """Change one more layer over to the layout for decoding: all at once would be a pause."""
+    for layer in cache.layers:
+        if not layer.by_channel:
+            layer.lay_out(by_channel=True)
+            return
 
 
 def rotation_at(

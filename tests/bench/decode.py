@@ -27,8 +27,8 @@ def limit(model: Phi3VForCausalLM, cache: KVCache) -> Callable[[], None]:
     read = []
     for layer in cache.layers:
         for states in (layer.keys, layer.values):
-            used = states.numel() // states.shape[2] * cache.length // 1024 * 1024
-            read.append(states.view(-1)[:used].view(-1, 1024))
+            rows = states.numel() // 1024 * cache.length // max(states.shape[2:])
+            read.append(states.view(-1)[: rows * 1024].view(-1, 1024))
 
     def run() -> None:
         for matrix in matrices:
@@ -40,13 +40,15 @@ def limit(model: Phi3VForCausalLM, cache: KVCache) -> Callable[[], None]:
 
 
 def step(model: Phi3VForCausalLM, cache: KVCache) -> Callable[[], None]:
-    """Our decode of one token, always at the same length."""
+    """Our decode of one token, always at the same length, after the layers changed their layout."""
     length = cache.length
 
     def run() -> None:
         decode_one_token(model, TOKEN, cache)
         cache.crop(length)
 
+    for _ in cache.layers:
+        run()
     return run
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-from assistant.core.cache import BLOCK, KVCache
+from assistant.core.cache import BLOCK, FloatLayer, KVCache
 from assistant.phi3v import Regime
 
 
@@ -51,3 +51,40 @@ def test_a_crop_can_only_forget() -> None:
     for wrong in (6, -1):
         with pytest.raises(ValueError, match="can't crop"):
             cache.crop(wrong)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    steps=st.lists(
+        st.integers(1, 90) | st.integers(-300, -1) | st.sampled_from(["turn", "copy"]),
+        min_size=1,
+        max_size=12,
+    ),
+    head_dim=st.sampled_from([16, 96]),
+)
+def test_attention_does_not_depend_on_the_layout(steps: list[int | str], head_dim: int) -> None:
+    """Whenever a layer changes over, whatever is appended, cropped or copied then."""
+    turned, plain = FloatLayer(), FloatLayer()
+    for seed, step in enumerate(steps):
+        if step == "turn":
+            turned.lay_out(by_channel=True)
+        elif step == "copy":
+            turned = turned.copy(turned.length)
+        elif isinstance(step, int) and step < 0:
+            for layer in (turned, plain):
+                layer.crop(max(0, layer.length + step))
+        elif isinstance(step, int):
+            q, k, v = (states(step, 3 * seed + n, head_dim) for n in range(3))
+            assert torch.allclose(turned.attend(q, k, v), plain.attend(q, k, v), atol=1e-5)
+    assert turned.length == plain.length
+
+
+def test_a_long_chunk_changes_the_layout_back() -> None:
+    layer = FloatLayer()
+    layer.attend(states(9, 0), states(9, 1), states(9, 2))
+    layer.lay_out(by_channel=True)
+    layer.attend(states(1, 3), states(1, 4), states(1, 5))
+    assert layer.by_channel
+    layer.attend(states(300, 6), states(300, 7), states(300, 8))
+    assert not layer.by_channel
+    assert torch.equal(layer.keys[:, :, 1:9], states(9, 1)[:, :, 1:])
