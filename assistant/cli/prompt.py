@@ -49,6 +49,10 @@ def show_prompt(
     """What the model would see: token ids, picture slots, budget. Nothing is stored.
 
     With --session and neither PROMPT nor pictures: the session as it stands.
+
+    \b
+    phichat prompt -i chart.png "What is this?"
+    phichat prompt --session 4f2k --json
     """
     with opened_engine(model=model, **memory) as (engine, _):
         session_id = None if session is None else engine.find_session(session)

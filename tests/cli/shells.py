@@ -23,9 +23,9 @@ _START = {
     "fish": ["fish", "--no-config", "-i"],
 }
 _SETUP = {
-    "bash": "PS1='READY$ '; source {script}",
-    "zsh": "PROMPT='READY$ '; bindkey -e; autoload -U compinit && compinit -D; source {script}",
-    "fish": "function fish_prompt; echo 'READY$ '; end; source {script}",
+    "bash": "PS1='READ''Y$ '; source {script}",
+    "zsh": "PROMPT='READ''Y$ '; bindkey -e; autoload -U compinit && compinit -D; source {script}",
+    "fish": "function fish_prompt; echo 'READ''Y$ '; end; source {script}",
 }
 _SECONDS = 60
 

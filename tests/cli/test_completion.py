@@ -1,0 +1,122 @@
+"""Completion, driven in real interactive shells: what a tab makes of a line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from assistant import settings
+from assistant.conversation import Draft
+from storage import Store
+from tests.cli.shells import Shell
+
+
+@pytest.fixture(params=["bash", "zsh", "fish"])
+def shell(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Shell]:
+    """A shell in a folder with a few files, in which ``phichat`` is ours."""
+    work = tmp_path / "work"
+    (work / "pics").mkdir(parents=True)
+    for name in ("a b.PNG", "notes.txt", "chart.jpeg", "it's.png", ".hidden.png", "pics/x.webp"):
+        (work / name).touch()
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(work))
+    with closing(Shell(request.param, work, os.environ)) as shell:
+        yield shell
+
+
+def store_session(title: str) -> str:
+    location = Path(settings.load().store_location)
+    location.parent.mkdir(parents=True, exist_ok=True)
+    with closing(Store.open(location)) as store:
+        session, _ = store.add_user_turn(None, Draft(title))
+        return session
+
+
+def test_a_tab_finishes_the_word(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    for line, last in {
+        "phichat comp": "completion",
+        "phichat ask --conti": "--continue",
+        "phichat ask -i a": "a b.PNG",
+        "phichat ask -i it": "it's.png",
+        "phichat chat pics/": "pics/x.webp",
+        "phichat ask -i pi": "pics/",
+        "phichat ask -i no": "no",
+        "phichat prompt --model microsoft/phi-3.": "microsoft/Phi-3.5-vision-instruct",
+        "phichat ask --model ./pi": "./pics/",
+        "phichat config set max_n": "max_new_tokens",
+        "phichat completion f": "fish",
+    }.items():
+        assert shell.complete(line)[-1] == last, line
+
+
+def test_session_ids_complete(shell: Shell) -> None:
+    session = store_session("The red circle")
+    for line in ("phichat ask --session ", "phichat sessions show ", "phichat chat --session "):
+        assert shell.complete(line + session[:4])[-1] == session, line
+
+
+def test_several_sessions_are_told_apart_by_their_titles(shell: Shell) -> None:
+    one, two = store_session("The red circle"), store_session("Blue squares")
+    common = next(i for i, (a, b) in enumerate(zip(one, two, strict=True)) if a != b)
+    shown = shell.offered(f"phichat sessions show {one[:common]}", "red circle")
+    assert one in shown
+
+
+def asked(line: str) -> list[str]:
+    """What is answered to bash without a shell."""
+    words = line.split(" ")
+    done = subprocess.run(
+        [sys.executable, "-m", "assistant.cli"],
+        env=os.environ
+        | {
+            "COMP_WORDS": line,
+            "COMP_CWORD": str(len(words) - 1),
+            "_PHICHAT_COMPLETE": "bash_complete",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def test_looking_makes_no_database() -> None:
+    assert asked("phichat ask --session ") == []
+    assert not Path(settings.load().store_location).exists()
+
+
+def test_what_can_not_be_read_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHICHAT_SEED", "x")
+    assert asked("phichat ask --session ") == []
+    assert asked("phichat ask -i /nowhere/") == []
+
+
+def test_only_session_ids_load_the_database_library(tmp_path: Path) -> None:
+    program = (
+        "import sys; from assistant.cli import main\n"
+        "try: main()\n"
+        "finally: print([m for m in ('torch', 'sqlalchemy', 'textual', 'assistant.engine')"
+        " if m in sys.modules])"
+    )
+    for line in ("phichat ", "phichat ask --", "phichat ask -i ", "phichat ask --model "):
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ
+            | {
+                "COMP_WORDS": line,
+                "COMP_CWORD": str(line.count(" ")),
+                "_PHICHAT_COMPLETE": "bash_complete",
+            },
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout.splitlines()[-1] == "[]", (line, done.stderr)
