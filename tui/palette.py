@@ -1,0 +1,83 @@
+"""Quick switch: every chat by its title, in the command palette."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+
+from assistant.conversation import SessionSummary
+from assistant.plain_text import one_line
+from tui.text import ago, counted
+
+if TYPE_CHECKING:
+    from tui.app import PhichatApp
+
+ALL = 1_000_000
+"""More sessions than anybody has."""
+RECENT = 5
+"""Shown before anything is typed."""
+MOST = 30
+"""Shown of those that fit: the newest."""
+
+
+class SessionProvider(Provider):
+    """Reads the titles when the palette opens, in a thread."""
+
+    _sessions: Sequence[tuple[str, SessionSummary]] = ()
+    """Each with its title as it is compared."""
+
+    async def startup(self) -> None:
+        """Read them once for this palette."""
+        self._sessions = await asyncio.to_thread(self._read)
+
+    async def discover(self) -> Hits:
+        """The chats used last."""
+        for _, session in self._sessions[:RECENT]:
+            yield DiscoveryHit(
+                Content(f"Chat: {_title(session)}"),
+                partial(self._open, session.id),
+                text=f"Chat: {_title(session)}",
+                help=self._facts(session),
+            )
+
+    async def search(self, query: str) -> Hits:
+        """Chats whose title has every word, or the beginning of one, that was typed."""
+        words = query.casefold().split()
+        fitting = [one for title, one in self._sessions if all(word in title for word in words)]
+        for place, session in enumerate(fitting[:MOST]):
+            shown = Content(f"Chat: {_title(session)}")
+            for word in words:
+                at = shown.plain.casefold().find(word, len("Chat: "))
+                if at >= 0:
+                    shown = shown.stylize("bold underline", at, at + len(word))
+            yield Hit(
+                1 - place / (2 * MOST),
+                shown,
+                partial(self._open, session.id),
+                text=shown.plain,
+                help=self._facts(session),
+            )
+
+    @property
+    def _app(self) -> PhichatApp:
+        return cast("PhichatApp", self.app)
+
+    def _read(self) -> list[tuple[str, SessionSummary]]:
+        app = self._app
+        return [(_title(one).casefold(), one) for one in app.engine.sessions(ALL)]
+
+    async def _open(self, session_id: str) -> None:
+        await self._app.show_session(session_id)
+
+    def _facts(self, session: SessionSummary) -> str:
+        pictures = [counted(session.pictures, "picture")] if session.pictures else []
+        return " · ".join([*pictures, ago(session.updated, self._app.clock())])
+
+
+def _title(session: SessionSummary) -> str:
+    return one_line(session.title, 80) or "Untitled"
