@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 INK = Theme(
     name="phichat-ink",
@@ -105,7 +105,7 @@ CONTRAST = Theme(
     panel="#262626",
     success="#5fff87",
     warning="#ffd75f",
-    error="#ff8787",
+    error="#ffafaf",
     dark=True,
     text_alpha=1.0,
     variables={
@@ -150,6 +150,7 @@ ANSI = Theme(
     dark=True,
     ansi=True,
     variables={
+        **BUILTIN_THEMES["ansi-dark"].variables,
         "phi-quiet": "ansi_default",
         "phi-faint": "ansi_default",
         "phi-line": "ansi_default",

@@ -1,4 +1,4 @@
-"""The last line: which model, what it is doing, how fast it was, how full its memory is."""
+"""The last line: which model, what it is doing, what is being fetched, how fast it was."""
 
 from __future__ import annotations
 
@@ -15,15 +15,18 @@ from assistant.events import (
     Phase,
     Progressed,
     ReplyEnded,
+    ReplyFailed,
     ReplyGrew,
     ReplyStarted,
 )
 from assistant.plain_text import one_line
 from tui.running import progress_words
-from tui.text import model_name, short_count
+from tui.text import bar, file_size, model_name, short_count
 
 DEMO_WORDS = "demo model: knows only coloured shapes"
 """Always on the screen while the bundled demo model answers."""
+RESTART_WORDS = "F5 starts it again"
+"""What can be done when the engine is gone."""
 
 
 class StatusLine(Widget):
@@ -33,21 +36,28 @@ class StatusLine(Widget):
     """The state of the model."""
     work: reactive[str] = reactive("")
     """What the model is busy with, in a few words."""
+    download: reactive[str] = reactive("")
+    """What is being fetched, and how far that is."""
     timings: reactive[Timings | None] = reactive(None)
     """The rates of the last reply."""
     usage: reactive[Usage | None] = reactive(None)
     """The token counts of the last reply."""
-    limit: reactive[int] = reactive(0)
-    """The context limit in tokens; 0 when it is not known."""
 
     def render(self) -> Content:
-        """The model and its work on the left, the figures on the right; the work is cut first."""
-        model, figures = self.model_words(), Content.styled(self.figures(), "$phi-quiet")
-        room = self.size.width - model.cell_length - figures.cell_length - 4
-        work = Content.styled(self.work, "$secondary").truncate(max(0, room), ellipsis=True)
-        left = Content.assemble(model, "  ", work)
-        gap = " " * max(2, self.size.width - left.cell_length - figures.cell_length)
-        return Content.assemble(left, gap, figures)
+        """The model and its work on the left, the figures on the right; figures give way first."""
+        model = self.model_words()
+        busy = Content("  ").join(
+            Content.styled(words, style)
+            for words, style in ((self.work, "$secondary"), (self.download, "$primary"))
+            if words
+        )
+        left = Content.assemble(model, "  ", busy) if busy.plain else model
+        room = self.size.width - left.cell_length - 2
+        for figures in self.figures():
+            if len(figures) <= room:
+                gap = " " * (self.size.width - left.cell_length - len(figures))
+                return Content.assemble(left, gap, (figures, "$phi-quiet"))
+        return left.truncate(max(0, self.size.width), ellipsis=True)
 
     def apply(self, event: Event) -> None:
         """Follow the turn that is being answered."""
@@ -60,6 +70,8 @@ class StatusLine(Widget):
                 self.work = "writing …"
             case ReplyEnded(turn=turn):
                 self.timings, self.usage = turn.timings, turn.usage
+            case ReplyFailed():
+                self.work = ""
 
     def show_last(self, turns: Sequence[Turn]) -> None:
         """Show the figures of a chat's last reply."""
@@ -78,19 +90,33 @@ class StatusLine(Widget):
             name = (model_name(status.model), "$phi-quiet")
         detail = one_line(status.detail)
         if status.phase is Phase.FAILED:
-            return Content.assemble(name, (f" · ✗ {detail or 'could not be loaded'}", "$error"))
+            words = f" · ✗ {detail or 'could not be loaded'}"
+            return Content.assemble((f"{RESTART_WORDS} · ", "bold $error"), name, (words, "$error"))
         if status.phase is Phase.LOADING:
-            return Content.assemble(name, (f" · {detail or 'loading'}", "$secondary"))
+            return Content.assemble(name, (f" · {loading_words(status)}", "$secondary"))
         if status.phase is Phase.IDLE:
-            return Content.assemble(name, (" · not loaded", "$phi-faint"))
+            return Content.assemble(name, (" · not loaded", "$phi-quiet"))
         return Content.assemble(("● ", "$success"), name)
 
-    def figures(self) -> str:
-        """Rate and context, as far as they are known."""
+    def figures(self) -> list[str]:
+        """Rate, time to the first token and what was taken from the cache: longest first."""
         parts = []
         if self.timings is not None and self.timings.decode_tokens_per_s > 0:
             parts.append(f"{self.timings.decode_tokens_per_s:.1f} tokens/s")
+        if self.timings is not None and self.timings.ttft_s > 0:
+            parts.append(f"first after {self.timings.ttft_s:.1f} s")
         if self.usage is not None and self.usage.prompt_tokens:
-            used = short_count(self.usage.prompt_tokens + self.usage.completion_tokens)
-            parts.append(f"{used}/{short_count(self.limit)}" if self.limit else f"{used} tokens")
-        return " · ".join(parts)
+            cached, prompt = self.usage.cached_tokens, self.usage.prompt_tokens
+            parts.append(f"cache {short_count(cached)} of {short_count(prompt)}")
+        return [" · ".join(parts[:count]) for count in range(len(parts), 0, -1)]
+
+
+def loading_words(status: ModelStatus) -> str:
+    """``reading weights ▰▰▱▱ 40 %  3.3 of 8.3 GB``, or what else the loading is at."""
+    words = one_line(status.detail) or "loading"
+    if status.total <= 0 or status.done >= status.total:
+        return words  # starting, or warming up
+    if "%" not in words:
+        words += f" {min(100, 100 * status.done // status.total)} %"
+    sizes = f"{file_size(status.done)} of {file_size(status.total)}"
+    return f"{words} {bar(status.done, status.total)} {sizes}"

@@ -1,0 +1,190 @@
+"""The first start, and a model that is fetched from a real server while one chats."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+from textual.pilot import Pilot
+
+from assistant.core.hardware import look
+from assistant.core.plan import choose_place
+from assistant.errors import ModelError
+from assistant.models import finding, known
+from assistant.settings import Settings
+from tests.models.conftest import MODEL, hub, model_files  # noqa: F401 (fixtures)
+from tests.models.hub_server import Hub
+from tests.tui.conftest import MakeDesk
+from tests.tui.desk import (
+    WIDE,
+    Desk,
+    area,
+    idle,
+    notices,
+    screen,
+    sees,
+    send,
+    shown,
+    status,
+    type_text,
+    until,
+)
+from tui.screens.first_run import FirstRunScreen
+from tui.screens.models import ModelsScreen
+from tui.screens.state import StateScreen
+
+WEIGHTS = "model.safetensors"
+
+
+@pytest.fixture
+def new_desk(make_desk: MakeDesk) -> Desk:
+    """A machine on which phichat never ran."""
+    desk = make_desk(is_demo=True)
+    desk.engine.settings.config_file.unlink()
+    return desk
+
+
+@pytest.fixture
+def tiny_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first known model is the small one of the local hub."""
+    from dataclasses import replace
+
+    tiny = replace(known.KNOWN[0], id=MODEL, title="Tiny-vision", revision="main")
+    models = (tiny, known.KNOWN[1])
+    monkeypatch.setattr(known, "KNOWN", models)
+    monkeypatch.setattr(finding, "KNOWN", models)
+
+
+async def welcomed(pilot: Pilot[None]) -> FirstRunScreen:
+    await until(pilot, lambda: isinstance(pilot.app.screen, FirstRunScreen), "the welcome")
+    await sees(pilot, "Stay with the demo model")
+    found = pilot.app.screen
+    assert isinstance(found, FirstRunScreen)
+    return found
+
+
+async def test_the_first_start_offers_what_there_is_and_whether_it_fits(new_desk: Desk) -> None:
+    async with new_desk.app().run_test(size=(80, 24)) as pilot:
+        await welcomed(pilot)
+        text = shown(pilot)
+        assert "The demo model is ready: it knows only coloured shapes." in text
+        assert "1 Get Phi-3-vision-128k  8.3 GB, MIT" in text
+        assert "2 Get Phi-3.5-vision  8.3 GB, MIT" in text
+        assert "server" not in text  # the core can't use one yet: it is not offered
+        place, _ = choose_place(look())
+        plan = finding.find_models(new_desk.engine.settings, place)[1].plan
+        assert plan is not None
+        assert ("✗ doesn't fit here now" if plan.problem else "✓ fits here") in text
+        await pilot.press("3")
+        await until(pilot, lambda: pilot.app.screen is screen(pilot), "the chat")
+        file = new_desk.engine.settings.config_file
+        await until(pilot, file.exists, "it is remembered")
+        assert tomllib.loads(file.read_text()) == {"model": "demo"}
+        await type_text(pilot, "12")
+        assert area(pilot).text == "12"
+    async with new_desk.app().run_test(size=WIDE) as pilot:
+        await sees(pilot, "Demo model: it knows only coloured shapes.")
+        await pilot.pause(0.5)
+        assert pilot.app.screen is screen(pilot)  # asked once
+
+
+async def test_who_has_chats_or_begins_to_type_is_not_asked(new_desk: Desk) -> None:
+    new_desk.chat("Hi", "Hello.")
+    app = new_desk.app()
+    async with app.run_test(size=WIDE) as pilot:
+        await sees(pilot, "Hi")
+        await pilot.pause(0.6)
+        assert app.screen is screen(pilot)
+        await screen(pilot).action_new_session()
+        area(pilot).insert("already typing")
+        screen(pilot).post_message(StateScreen.FirstRun())  # the look at the disk took long
+        await pilot.pause(0.3)
+        assert app.screen is screen(pilot)
+
+
+async def test_a_model_is_fetched_while_one_chats_stopped_gone_on_with_and_used(
+    new_desk: Desk,
+    hub: Hub,  # noqa: F811
+    tiny_known: None,
+) -> None:
+    desk, used = new_desk, []
+
+    def use(settings: Settings) -> None:
+        used.append(settings.model)
+        desk.engine.use_settings(settings)
+
+    desk.engine.restart = use  # type: ignore[method-assign]
+    hub.hangs[WEIGHTS] = 100_000
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await welcomed(pilot)
+        await pilot.press("1")
+        await sees(pilot, "⇣ tiny-vision")
+        await until(pilot, lambda: "%" in status(pilot).download, "progress")
+        desk.say("I am the demo.")
+        await send(pilot, "Who are you?")
+        await idle(pilot)
+        await sees(pilot, "I am the demo.")
+        assert "⇣ tiny-vision" in shown(pilot)
+        await pilot.press("f8")
+        await sees(pilot, "Tiny-vision: is being fetched")
+        await pilot.press("s")
+        hub.stopped.set()  # what hangs lets go
+        await until(pilot, lambda: not status(pilot).download, "it is stopped")
+        assert any("what came is kept" in one for one in notices(pilot))
+        hub.hangs.clear()
+        await pilot.press("escape", "f8")
+        await sees(pilot, "Go on fetching Tiny-vision")
+        await pilot.press("1")
+        await until(pilot, lambda: "is here" in status(pilot).download, "it is here")
+        asked = [headers.get("Range") for headers in hub.requests(f"signed/{WEIGHTS}")]
+        assert asked[0] is None
+        assert any(one and one != "bytes=0-" for one in asked[1:])  # nothing came twice
+        await sees(pilot, "✓ tiny-vision is here · F8 uses it")
+        await pilot.press("f8")
+        await sees(pilot, "1 Use Tiny-vision")
+        await pilot.press("enter")
+        await until(pilot, lambda: used == [MODEL], "it is used")
+        session = screen(pilot).session_id
+        assert session is not None
+        file = desk.engine.settings.config_file
+        await until(pilot, file.exists, "it is remembered")
+        assert tomllib.loads(file.read_text()) == {"model": MODEL}
+        await until(
+            pilot, lambda: desk.engine.conversation(session).model == MODEL, "the chat's model"
+        )
+        assert not status(pilot).download
+
+
+async def test_a_download_that_fails_is_one_sentence(
+    new_desk: Desk,
+    hub: Hub,  # noqa: F811
+    tiny_known: None,
+) -> None:
+    hub.refuses[MODEL] = (404, {"X-Error-Code": "RepoNotFound"})
+    async with new_desk.app().run_test(size=WIDE) as pilot:
+        await welcomed(pilot)
+        await pilot.press("1")
+        await until(pilot, lambda: len(notices(pilot)) > 1, "the refusal")
+        assert MODEL in notices(pilot)[-1]
+        assert not status(pilot).download
+
+
+async def test_a_model_that_cannot_be_used_changes_nothing(new_desk: Desk) -> None:
+    def refuse(settings: Settings) -> None:
+        raise ModelError("The model is broken: fetch it again.")
+
+    new_desk.engine.restart = refuse  # type: ignore[method-assign]
+    async with new_desk.app().run_test(size=WIDE) as pilot:
+        await welcomed(pilot)
+        await pilot.press("escape")
+        screen(pilot)._use_model("elsewhere")
+        await until(pilot, lambda: "broken" in " ".join(notices(pilot)), "the sentence")
+        assert not new_desk.engine.settings.config_file.exists()
+
+
+async def test_models_are_a_key_away_at_any_time(new_desk: Desk) -> None:
+    new_desk.engine.settings.config_file.touch()
+    async with new_desk.app().run_test(size=(80, 24)) as pilot:
+        await pilot.press("f8")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ModelsScreen), "the models")
+        await sees(pilot, "● demo: in use")
