@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
+from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from tui import clipboard
 from tui.commands import CHAT_KEYS
 from tui.gallery import Gallery
+from tui.palette import SessionProvider
 from tui.screens.chat import ChatScreen
 from tui.terminal import Graphics
 from tui.themes import INK, THEMES, fallback_variables
@@ -31,6 +34,7 @@ class PhichatApp(App[None]):
 
     TITLE = "phichat"
     CSS_PATH = "phichat.tcss"
+    COMMANDS = App.COMMANDS | {SessionProvider}
     BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "quit", "Quit", priority=True)]
 
     def __init__(
@@ -47,20 +51,37 @@ class PhichatApp(App[None]):
         super().__init__()
         self.engine = engine
         self.settings = settings
+        self.clock = clock
         gallery = Gallery(engine, graphics, self._write)
         self._chat = ChatScreen(engine, gallery, clock, session_id, tuple(pictures))
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = INK.name
+        self.theme = settings.theme if settings.theme in self.available_themes else INK.name
+        self.set_keymap(dict(settings.keys))
 
     def on_mount(self) -> None:
         """Show the chat."""
         self.push_screen(self._chat)
 
+    async def show_session(self, session_id: str) -> None:
+        """Open a session, or go on with the one that is open."""
+        await self._chat.go_to(session_id, None)
+
     def _write(self, sequence: str) -> None:
         """Send the terminal what is no text, behind what Textual has written so far."""
         if self._driver is not None and not self.is_headless:
             self._driver.write(sequence)
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy by the terminal (OSC 52) and the system's tool; say "copied" only when one did."""
+        super().copy_to_clipboard(text)
+        self._copy(text)
+
+    @work(thread=True, group="clipboard")
+    def _copy(self, text: str) -> None:
+        copied = clipboard.copy(text)
+        words = "Copied." if copied else "Sent to the terminal's clipboard."
+        self.call_from_thread(self.notify, words, markup=False)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Our own colours for themes that don't know them."""
@@ -74,6 +95,12 @@ class PhichatApp(App[None]):
                 action = key.action
                 if "(" not in action:
                     yield SystemCommand(key.does, f"Key: {key.shown}", lambda a=action: self._do(a))
+            turn = self._chat.actions.turn
+            for one in self._chat.actions.possible(turn) if turn is not None else ():
+                does = f"Selected turn: {one.does}"
+                yield SystemCommand(
+                    does, f"Key: {one.key}", lambda n=one.name: self._do(f"turn('{n}')")
+                )
 
     def _do(self, action: str) -> None:
         self.run_worker(self._chat.run_action(action))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from textual.binding import Binding
@@ -22,7 +23,14 @@ class Key:
 
     def binding(self, *, priority: bool = False) -> Binding:
         """Return this row as a Textual binding."""
-        return Binding(self.keys, self.action, self.does, show=False, priority=priority)
+        return Binding(
+            self.keys, self.action, self.does, show=False, priority=priority, id=self.name
+        )
+
+    @property
+    def name(self) -> str:
+        """What the setting ``keys`` calls this row: ``scroll_chat_page_up``."""
+        return re.sub(r"\W+", "_", self.action).strip("_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +47,20 @@ CHAT_KEYS = (
     Key("escape", "esc", "stop", "Stop the reply; what was written stays"),
     Key("ctrl+o", "ctrl+o", "attach", "Attach a picture: type a path or URL, or pick a file"),
     Key("ctrl+r", "ctrl+r", "answer_again", "Answer the last question again"),
+    Key("ctrl+t", "ctrl+t", "go_on", "Let a half reply go on"),
+    Key("ctrl+up", "ctrl+up", "select_turn(-1)", "Select a turn, then the one above it"),
+    Key("ctrl+down", "ctrl+down", "select_turn(1)", "The turn below; below the last, the text"),
     Key("ctrl+n", "ctrl+n", "new_session", "New chat"),
     Key("ctrl+b", "ctrl+b", "toggle_sessions", "Show or hide the list of chats"),
+    Key("ctrl+f", "ctrl+f", "search", "Search all chats"),
     Key("f2", "F2", "rename_session", "Rename this chat"),
     Key("f3", "F3", "show_picture", "The picture in sight, large, with its facts; a click too"),
-    Key("f1", "F1", "help", "This help"),
+    Key("f4", "F4", "show_context", "What the model sees, exactly; a click on the meter too"),
+    Key("f5", "F5", "show_engine", "The engine: its state, its memory plan; starts it again"),
+    Key("f7", "F7", "bring_back_session", "Bring back the chat that was deleted last"),
+    Key("f8", "F8", "show_models", "Models: get one, use one; stop a download"),
+    Key("f9", "F9", "show_settings", "Settings, of all chats and of this one"),
+    Key("f1", "F1", "help", "The keys of where you are, then all keys and commands"),
     Key("pageup", "page up", "scroll_chat('page_up')", "Scroll the chat up; older turns load"),
     Key("pagedown", "page down", "scroll_chat('page_down')", "Scroll the chat down"),
     Key("ctrl+end", "ctrl+end", "scroll_chat('end')", "Go to the end of the chat"),
@@ -58,22 +75,127 @@ COMPOSER_KEYS = (
         "break_line",
         "New line; shift+enter, alt+enter where terminals tell",
     ),
-    Key("tab", "tab", "complete", "Complete a /command or a picture's path"),
-    Key("up", "up", "cursor_up", "In the first line: the prompt before"),
+    Key("tab", "tab", "complete", "Complete a /command, a picture's path or a #number"),
+    Key("ctrl+v", "ctrl+v", "paste", "Attach the picture in the clipboard, or paste its text"),
+    Key("ctrl+g", "ctrl+g", "edit_outside", "Write the message in $VISUAL or $EDITOR"),
+    Key(
+        "up",
+        "up",
+        "cursor_up",
+        "In the first line: the prompt before; a queued message comes back first",
+    ),
     Key("down", "down", "cursor_down", "In the last line: the prompt after"),
-    Key("backspace", "backspace", "delete_left", "In the empty composer: drop the last picture"),
+    Key("backspace", "backspace", "delete_left", "Where the text begins: drop the last picture"),
 )
 """Keys of the composer."""
 
+OPENING_KEYS = (
+    Key("delete,backspace", "delete", "take_off", "Take the picture off; a fetch ends"),
+)
+"""Keys of a picture that is being opened."""
+
+CHIP_KEYS = (
+    *OPENING_KEYS,
+    Key("enter", "enter", "choose_crops", "Choose in how many crops the model looks at it"),
+    Key("left", "left", "move(-1)", "The picture before"),
+    Key("right", "right", "move(1)", "The picture after"),
+)
+"""Keys of an attached picture."""
+
+TURN_KEYS = (
+    Key("up,ctrl+up", "up", "select(-1)", "The turn above"),
+    Key("down,ctrl+down", "down", "select(1)", "The turn below"),
+    Key("left", "left", "do('step_back')", "The version before, of several"),
+    Key("right", "right", "do('step_on')", "The version after"),
+    Key("enter", "enter", "do('menu')", "All that can be done with the turn"),
+    Key("escape", "esc", "leave", "Back to the text"),
+)
+"""Keys of a selected turn, beside those of :data:`TURN_ACTIONS`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnAction:
+    """What can be done with a selected turn, by its key, from its menu or the palette."""
+
+    key: str
+    name: str
+    short: str
+    does: str
+
+
+TURN_ACTIONS = (
+    TurnAction("c", "copy", "copy", "Copy the message"),
+    TurnAction("k", "copy_code", "code", "Copy a code block"),
+    TurnAction("r", "again", "again", "Answer again; the old reply stays"),
+    TurnAction("g", "go_on", "go on", "Let the half reply go on"),
+    TurnAction("e", "edit", "edit", "Edit and send again; the old version stays"),
+    TurnAction("p", "pin", "pin", "Pin: the model always sees it; again: no longer"),
+    TurnAction("x", "exclude", "take out", "Take out of what the model sees; again: back in"),
+    TurnAction("q", "quote", "quote", "Quote it in the message"),
+    TurnAction("f", "fork", "fork", "Fork: a new chat with all up to here"),
+)
+
 LIST_KEYS = (
     Key("enter", "enter", "select", "Open the chat"),
-    Key("delete", "delete", "delete", "Delete the chat, after a question"),
+    Key("f2", "F2", "rename", "Rename the chat"),
+    Key("p", "p", "pin", "Pin the chat: it stays on top; again: no longer"),
+    Key("f", "f", "fork", "Fork: a new chat that begins as this one"),
+    Key("delete", "delete", "delete", "Delete the chat; F7 brings it back"),
 )
 """Keys of the list of chats."""
+
+SEARCH_KEYS = (
+    Key("enter", "enter", "", "Go to the place"),
+    Key("up", "up", "move('cursor_up')", "The place above"),
+    Key("down", "down", "move('cursor_down')", "The place below"),
+    Key("pageup", "page up", "move('page_up')", "A page up"),
+    Key("pagedown", "page down", "move('page_down')", "A page down"),
+    Key("f1", "F1", "help", "These keys"),
+    Key("escape", "esc", "close", "Back to the chat"),
+)
+"""Keys of the search."""
+
+CONTEXT_KEYS = (
+    Key("i", "i", "toggle_ids", "Show the token ids, or hide them"),
+    Key("up", "up", "scroll('up')", "A line up"),
+    Key("down", "down", "scroll('down')", "A line down"),
+    Key("pageup", "page up", "scroll('page_up')", "A page up"),
+    Key("pagedown,space", "page down", "scroll('page_down')", "A page down"),
+    Key("home", "home", "scroll('home')", "The beginning"),
+    Key("end", "end", "scroll('end')", "The end"),
+    Key("f1", "F1", "help", "These keys"),
+    Key("escape,f4,q", "esc", "close", "Back to the chat"),
+)
+"""Keys of the exact prompt."""
+
+ENGINE_KEYS = (
+    Key("r", "r", "dismiss(True)", "Start the engine again"),
+    Key("f1", "F1", "help", "These keys"),
+    Key("escape,f5,q", "esc", "dismiss(False)", "Back to the chat"),
+)
+"""Keys of the engine's state."""
+
+MODELS_KEYS = (
+    Key("s", "s", "stop_download", "Stop the download; what came is kept"),
+    Key("f1", "F1", "help", "These keys"),
+    Key("escape,f8,q", "esc", "close", "All stays as it is"),
+)
+"""Keys of the models, beside their numbers."""
+
+SETTINGS_KEYS = (
+    Key("enter", "enter", "select", "Change the setting"),
+    Key("delete", "delete", "reset", "Back to its default"),
+    Key("tab", "tab", "switch", "Settings of all chats, or of the open one"),
+    Key("r", "r", "restart", "Start the engine again, where a change needs it"),
+    Key("f1", "F1", "help", "These keys"),
+    Key("escape,f9,q", "esc", "close", "Back to the chat"),
+)
+"""Keys of the settings."""
 
 APP_KEYS = (
     Key("ctrl+p", "ctrl+p", "", "Command palette: themes and everything else by name"),
     Key("ctrl+c", "ctrl+c", "", "Copy the selected text"),
+    Key("shift+tab", "shift+tab", "", "From the text to the pictures attached above it"),
     Key("ctrl+q", "ctrl+q", "", "Quit; nothing is lost"),
 )
 """Keys that Textual itself answers."""
@@ -81,17 +203,43 @@ APP_KEYS = (
 SLASHES = (
     Slash("/attach", "PATH or URL", "attach", "Attach pictures; quote paths with blanks"),
     Slash("/picture", "NUMBER", "show_picture", "Show a picture large, with its facts"),
+    Slash("/paste", "", "paste_picture", "Attach the picture in the clipboard"),
     Slash("/new", "", "new_session", "New chat"),
     Slash("/rename", "TITLE", "rename_session", "Rename this chat"),
-    Slash("/delete", "", "delete_session", "Delete this chat, after a question"),
+    Slash("/delete", "", "delete_session", "Delete this chat; /undo brings it back"),
+    Slash("/undo", "", "bring_back_session", "Bring back the chat that was deleted last"),
+    Slash("/pinchat", "", "pin_session", "Keep this chat on top of the list; again: no longer"),
+    Slash("/fork", "", "fork_session", "A new chat that begins as this one"),
+    Slash("/search", "WORDS", "search", "Search all chats"),
     Slash("/retry", "", "answer_again", "Answer the last question again"),
+    Slash("/continue", "", "go_on", "Let a half reply go on"),
+    Slash("/recall", "WORDS", "recall", "Quote earlier turns with these words for the model"),
+    Slash("/recallall", "WORDS", "recall_everywhere", "The same, from all chats"),
+    Slash("/pin", "#NUMBER", "pin", "The model always sees this picture; alone: this turn"),
+    Slash("/unpin", "#NUMBER", "unpin", "Pin it no longer"),
+    Slash("/copy", "", "turn('copy')", "Copy the selected turn"),
+    Slash("/edit", "", "turn('edit')", "Edit the selected message and send it again"),
+    Slash("/quote", "", "turn('quote')", "Quote the selected turn"),
+    Slash("/exclude", "", "turn('exclude')", "Take the selected turn out of what the model sees"),
+    Slash("/summary", "", "summary", "The summary of what no longer fits, to be changed"),
+    Slash("/system", "TEXT", "system", "Tell the model something before this chat"),
+    Slash("/export", "FILE", "export", "Write this chat to a file: .html, .md or .json"),
     Slash("/stop", "", "stop", "Stop the reply"),
+    Slash("/context", "", "show_context", "What the model sees: the exact prompt"),
+    Slash("/engine", "", "show_engine", "The state of the engine, and its memory plan"),
+    Slash("/models", "", "show_models", "Get a model, or use another"),
+    Slash("/settings", "", "show_settings", "Settings, of all chats and of this one"),
     Slash("/help", "", "help", "All keys and commands"),
     Slash("/quit", "", "quit", "Quit; nothing is lost"),
 )
 """Slash commands, in the order of the help screen."""
 
 SLASH_NAMES = tuple(slash.name for slash in SLASHES)
+
+
+def matching_slashes(beginning: str) -> tuple[Slash, ...]:
+    """Return the commands whose names begin like this."""
+    return tuple(slash for slash in SLASHES if slash.name.startswith(beginning))
 
 
 def find_slash(name: str) -> Slash | None:

@@ -1,8 +1,9 @@
-"""Completion of what is typed after ``/``: commands and picture paths."""
+"""Completion of what is typed: commands, picture paths, and #numbers of pictures."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,39 @@ class Completion:
 
     text: str
     candidates: tuple[str, ...] = ()
+
+
+REFERENCE = re.compile(r"(?<![\w#&/])#(\d{1,6})\b")
+"""``#3`` in a text: picture 3 of this session."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPicture:
+    """A picture of the open session, or one that is about to be sent."""
+
+    number: int
+    name: str
+    is_seen: bool = True
+    """Whether the model still sees it."""
+
+
+def references(text: str) -> list[int]:
+    """Return the numbers of the pictures that a text refers to, each once."""
+    return list(dict.fromkeys(int(number) for number in REFERENCE.findall(text)))
+
+
+def complete_reference(fragment: str, pictures: Sequence[KnownPicture]) -> Completion | None:
+    """Complete ``#`` and the beginning of a number, or a part of a name; the newest come first."""
+    wanted = fragment[1:].lower()
+    matches = [
+        picture
+        for picture in reversed(pictures)
+        if str(picture.number).startswith(wanted) or (wanted and wanted in picture.name.lower())
+    ]
+    if not matches:
+        return None
+    names = tuple(f"#{picture.number} {picture.name}" for picture in matches)
+    return Completion(f"#{matches[0].number} " if len(matches) == 1 else fragment, names)
 
 
 def looks_like_picture(path: Path | str) -> bool:

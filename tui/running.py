@@ -6,9 +6,18 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from assistant.conversation import Draft, Turn
+from assistant.conversation import Draft, FinishReason, Turn
 from assistant.errors import PhichatError
-from assistant.events import Event, Progressed, ReplyGrew, ReplyStarted, Stage, UserTurnStored
+from assistant.events import (
+    Event,
+    Progressed,
+    ReplyEnded,
+    ReplyFailed,
+    ReplyGrew,
+    ReplyStarted,
+    Stage,
+    UserTurnStored,
+)
 from tui.feed import Feed, TurnOver
 
 log = logging.getLogger(__name__)
@@ -18,7 +27,7 @@ STAGE_WORDS = {
     Stage.QUEUED: "waiting for another chat",
     Stage.PICTURES: "looking at the pictures",
     Stage.PREFILL: "reading the conversation",
-    Stage.REGIME: "reading again for a long conversation",
+    Stage.REGIME: "rebuilding for the long context",
 }
 
 
@@ -31,13 +40,16 @@ class RunningTurn:
     """Which view of the screen it was started from."""
     draft: Draft | None = None
     """What was sent; None when an old question is answered again."""
-    replaces: bool = False
-    """The last reply is being written anew."""
+    edited: str | None = None
+    """The id of the message of which this is another version."""
     stored: bool = False
     """The person's turn is safe on disk."""
     asked: Turn | None = None
     """The person's turn as it was stored by this very turn."""
     reply: Turn | None = None
+    failed: bool = False
+    stopped: bool = False
+    """The person ended the reply."""
     text: list[str] = field(default_factory=list)
     feed: Feed = field(default_factory=Feed)
 
@@ -50,6 +62,10 @@ class RunningTurn:
                 self.reply = turn
             case ReplyGrew(text=text):
                 self.text.append(text)
+            case ReplyEnded(turn=turn):
+                self.stopped = turn.finish_reason is FinishReason.STOPPED
+            case ReplyFailed():
+                self.failed = True
 
     def run(self, start: Callable[[], Iterator[Event]]) -> None:
         """Iterate over the engine's events (in a thread); the feed always ends with TurnOver."""

@@ -30,6 +30,7 @@ from tests.tui.desk import (
     until,
 )
 from tui.screens.attach import AttachScreen, PathInput, PictureTree
+from tui.screens.crops import CropsScreen
 from tui.widgets.chip import Chip
 
 
@@ -176,6 +177,8 @@ async def test_a_click_on_the_cross_takes_that_picture(desk: Desk) -> None:
         await pilot.pause()
         chip = screen(pilot).query(Chip).first()
         await pilot.click(chip, offset=(3, 0))
+        await until(pilot, lambda: isinstance(pilot.app.screen, CropsScreen), "its crops")
+        await pilot.press("escape")
         assert names(pilot) == ["a.png", "b.png"]
         column = str(chip.render()).index("✕") + 1
         await pilot.click(chip, offset=(column, 0))
@@ -197,7 +200,7 @@ async def test_while_a_picture_opens_nothing_is_sent_without_it(
     opened = threading.Event()
     really_open = desk.engine.open_picture
 
-    def slow(source: str) -> object:
+    def slow(source: str, watch: object) -> object:
         opened.wait()
         return really_open(source)
 
@@ -205,7 +208,7 @@ async def test_while_a_picture_opens_nothing_is_sent_without_it(
     path = desk.file("a.png")
     async with desk.app().run_test(size=NARROW) as pilot:
         await send(pilot, str(path))
-        await sees(pilot, "opening 1 picture")
+        await sees(pilot, f"opening {str(path)[:20]}")
         await send(pilot, "What is it?")
         await until(pilot, lambda: notices(pilot), "a word about it")
         assert area(pilot).text == "What is it?"

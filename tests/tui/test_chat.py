@@ -240,19 +240,6 @@ async def test_an_unanswered_last_turn_is_marked_and_can_be_answered(
         assert mark not in shown(pilot)
 
 
-async def test_one_reply_at_a_time_and_the_text_stays(desk: Desk) -> None:
-    gate = Gate()
-    desk.say("Writing", gate)
-    async with desk.app().run_test(size=NARROW) as pilot:
-        await send(pilot, "First")
-        await sees(pilot, "Writing")
-        await send(pilot, "Second")
-        await until(pilot, lambda: notices(pilot), "a word about it")
-        assert area(pilot).text == "Second"
-        gate.open()
-        await idle(pilot)
-
-
 async def test_the_app_paints_before_the_model_loads_and_shows_its_state(desk: Desk) -> None:
     desk.core.phase, desk.core.detail = Phase.LOADING, "Reading weights, 40 %"
     async with desk.app().run_test(size=NARROW) as pilot:

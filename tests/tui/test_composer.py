@@ -22,8 +22,18 @@ from tests.tui.desk import (
     shown,
     until,
 )
-from tui.commands import CHAT_KEYS, COMPOSER_KEYS, LIST_KEYS, SLASHES
+from tui.commands import (
+    CHAT_KEYS,
+    CHIP_KEYS,
+    COMPOSER_KEYS,
+    LIST_KEYS,
+    SLASHES,
+    TURN_ACTIONS,
+    TURN_KEYS,
+)
 from tui.screens.help import HelpScreen
+from tui.widgets.chip import Chip
+from tui.widgets.turn_bar import TurnBar
 
 
 @pytest.mark.parametrize("key", ["ctrl+j", "shift+enter", "alt+enter"])
@@ -114,9 +124,10 @@ async def test_tab_completes_commands(desk: Desk) -> None:
         assert area(pilot).text == "/attach "
         area(pilot).set_text("/re")
         await pilot.press("tab")
-        await sees(pilot, "/rename   /retry")
+        await sees(pilot, "/recall   /recallall   /rename   /retry")
         await pilot.press("n")
-        assert "/rename   /retry" not in shown(pilot)
+        await sees(pilot, "Rename this chat")  # what it does
+        assert "/recallall" not in shown(pilot)
 
 
 async def test_tab_completes_paths_to_pictures_and_folders(
@@ -164,11 +175,13 @@ async def test_typing_finds_the_composer_after_a_click_elsewhere(desk: Desk) -> 
 
 
 async def test_help_lists_every_key_and_command(desk: Desk) -> None:
-    async with desk.app().run_test(size=(120, 60)) as pilot:
+    async with desk.app().run_test(size=(140, 120)) as pilot:
         await pilot.press("f1")
         await sees(pilot, "Keys and commands")
         words = shown(pilot)
-        for key in (*CHAT_KEYS, *COMPOSER_KEYS, *LIST_KEYS):
+        for action in TURN_ACTIONS:
+            assert action.does in words
+        for key in (*CHAT_KEYS, *COMPOSER_KEYS, *LIST_KEYS, *CHIP_KEYS, *TURN_KEYS):
             assert key.shown in words
             assert key.does in words
         for slash in SLASHES:
@@ -179,7 +192,8 @@ async def test_help_lists_every_key_and_command(desk: Desk) -> None:
 
 
 def test_no_key_is_one_that_terminals_confuse() -> None:
-    keys = {k for key in (*CHAT_KEYS, *COMPOSER_KEYS, *LIST_KEYS) for k in key.keys.split(",")}
+    rows = (*CHAT_KEYS, *COMPOSER_KEYS, *LIST_KEYS, *CHIP_KEYS, *TURN_KEYS)
+    keys = {k for key in rows for k in key.keys.split(",")}
     assert not keys & {"ctrl+i", "ctrl+m", "ctrl+h", "ctrl+["}
 
 
@@ -191,7 +205,11 @@ async def test_every_key_of_the_table_is_bound_to_something_that_exists(desk: De
             assert hasattr(area(pilot), f"action_{key.action}")
         for slash in SLASHES:
             owner = pilot.app if slash.action == "quit" else screen(pilot)
-            assert hasattr(owner, f"action_{slash.action}")
+            assert hasattr(owner, f"action_{slash.action.partition('(')[0]}")
+        for key in TURN_KEYS:
+            assert hasattr(screen(pilot).query_one(TurnBar), f"action_{key.action.split('(')[0]}")
+        for key in CHIP_KEYS:
+            assert hasattr(Chip, f"action_{key.action.partition('(')[0]}")
 
 
 async def test_the_hint_says_what_enter_and_escape_do(desk: Desk) -> None:

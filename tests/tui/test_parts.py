@@ -136,7 +136,17 @@ def test_prompt_history() -> None:
         "one",
         None,
     ]
-    assert [history.newer(), history.newer(), history.newer()] == ["two", "now", None]
+    assert history.newer("one, changed") == "two"
+    assert history.newer("two") == "now"
+    assert history.newer("now") is None
+    assert history.older("now, and more") == "two"
+    assert history.older("two") == "one, changed"  # nothing typed on the way is lost
+    history.add("sent")
+    assert [history.older(""), history.older("sent"), history.older("two")] == [
+        "sent",
+        "two",
+        "one",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,15 @@ from rich.text import Text, TextType
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import DirectoryTree, Input, Static
+from textual.widgets import DirectoryTree, Input, Static, Tree
+from textual.widgets.directory_tree import DirEntry
 
 from assistant.plain_text import one_line
 from tui.completion import complete_path, looks_like_picture
+from tui.widgets.picture_preview import LookAt, PicturePreview
 
 
 class PictureTree(DirectoryTree):
@@ -69,18 +71,29 @@ class AttachScreen(ModalScreen[str | None]):
         Binding("escape", "dismiss(None)", "Close", show=False)
     ]
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, look_at: LookAt) -> None:
         super().__init__()
         self._folder = folder
+        self._look_at = look_at
 
     def compose(self) -> ComposeResult:
-        """The line to type into, the tree to choose from."""
+        """The line to type into, the tree to choose from, the picture that the cursor is on."""
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = "Attach a picture"
             dialog.border_subtitle = "enter attaches · tab completes · esc closes"
             yield PathInput(placeholder="path or https://…", compact=True)
             yield Static(Content(one_line(str(self._folder))), classes="folder")
-            yield PictureTree(self._folder)
+            with Horizontal():
+                yield PictureTree(self._folder)
+                yield PicturePreview(self._look_at)
+
+    @on(Tree.NodeHighlighted)
+    def _preview(self, event: Tree.NodeHighlighted[DirEntry]) -> None:
+        event.stop()
+        entry = event.node.data
+        path = entry.path if entry is not None else None
+        preview = path if path is not None and looks_like_picture(path) else None
+        self.query_one(PicturePreview).show(preview)
 
     @on(Input.Submitted)
     def _take_typed(self, event: Input.Submitted) -> None:

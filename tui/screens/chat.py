@@ -2,52 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on, work
-from textual.app import ComposeResult
+from textual.app import ComposeResult, SuspendNotSupported
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
-from textual.message import Message
 
-from assistant.conversation import Role
-from assistant.errors import PhichatError
-from assistant.events import Event, ModelStatus, Phase, ReplyEnded, UserTurnStored
+from assistant.conversation import PictureFile
 from assistant.plain_text import one_line
 from tui import messages
 from tui.commands import CHAT_KEYS
+from tui.drafts import DraftKeeper
+from tui.external_editor import EditorError, edit
+from tui.following import LOOK_S, Following
 from tui.gallery import Gallery
-from tui.running import RunningTurn
+from tui.measuring import measured
+from tui.memory import Memory
 from tui.screens.attach import AttachScreen
-from tui.screens.help import HelpScreen
+from tui.screens.crops import CHOICES, CropsScreen
+from tui.screens.help import TYPING, HelpScreen, place_of
 from tui.screens.picture import PictureScreen
-from tui.screens.sessions import SessionScreen
+from tui.screens.state import StateScreen
+from tui.summariser import Summariser
+from tui.talk import Talk
+from tui.turn_actions import TurnActions
 from tui.turn_runner import TurnRunner
 from tui.widgets.chat_header import ChatHeader
 from tui.widgets.chat_pane import ChatPane
+from tui.widgets.chip import Chip
+from tui.widgets.chip_bar import ChipBar
+from tui.widgets.chip_opening import OpeningChip
 from tui.widgets.composer import Composer
+from tui.widgets.context_meter import ContextMeter
 from tui.widgets.drawing import Drawing
 from tui.widgets.picture_view import PictureView
+from tui.widgets.prompt_area import PromptArea
 from tui.widgets.reply_text import ReplyText
 from tui.widgets.session_list import SessionList, SessionOptions
 from tui.widgets.status_line import StatusLine
+from tui.widgets.turn_bar import TurnBar
+from tui.widgets.turn_head import TurnClicked
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
 
-STATUS_INTERVAL = 0.3
-"""Seconds between two looks at the model's state."""
 AGES_INTERVAL = 60.0
 """Seconds between two updates of "5 min" in the list."""
 
 
-class ChatScreen(SessionScreen):
+class ChatScreen(StateScreen):
     """Owns what runs; widgets tell it facts, workers too."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in CHAT_KEYS]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        key.binding(priority=key.action == "search")  # a text area has a use of its own for ctrl+f
+        for key in CHAT_KEYS
+    ]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
     AUTO_FOCUS = "PromptArea"
@@ -60,16 +76,20 @@ class ChatScreen(SessionScreen):
         session_id: str | None = None,
         pictures: tuple[str, ...] = (),
     ) -> None:
-        super().__init__(engine, session_id)
+        super().__init__(engine, clock, session_id)
         self._gallery = gallery
-        self._clock = clock
         self._first_pictures = pictures
-        self._turn_runner = TurnRunner(self, self._turn_happened, self._turn_ended)
+        self.talk = Talk(self, engine)
+        self.actions = TurnActions(self, engine)
+        self.memory = Memory(self, engine)
+        self.summariser = Summariser(self, engine)
+        self._drafts_kept = DraftKeeper(self, engine)
+        self._following = Following(self, engine)
 
     @property
     def turns(self) -> TurnRunner:
         """What runs the turns."""
-        return self._turn_runner
+        return self.talk.runner
 
     def compose(self) -> ComposeResult:
         """The list, the chat, the composer, the status line."""
@@ -78,43 +98,79 @@ class ChatScreen(SessionScreen):
             with Vertical(id="conversation"):
                 yield ChatHeader()
                 yield ChatPane(self._gallery)
+                yield TurnBar()
                 yield Composer(self._engine.parse_dropped)
+        yield ContextMeter()
         yield StatusLine()
 
     def on_mount(self) -> None:
         """Paint first; the store is read and the model loads behind the screen."""
-        self.set_interval(STATUS_INTERVAL, self._look_at_model)
+        self.set_interval(LOOK_S, self._following.look)
         self.set_interval(AGES_INTERVAL, self.query_one(SessionList).refresh_ages)
         self.call_after_refresh(self._begin)
 
     def on_unmount(self) -> None:
         """The app ends: what there is of a running reply stays, and its thread may end."""
         self.stop_reply()
+        self._drafts_kept.close()
         self._gallery.close()
 
     def _begin(self) -> None:
-        self._look_at_model()
         self.list_sessions()
         self.open_wanted()
-        if self._first_pictures:
-            self._attach_pictures(self._first_pictures)
+        if self._wanted is None:
+            self._begin_draft()
         self.in_thread(self._wake_model)
 
-    def _wake_model(self) -> Message:
+    def _begin_draft(self) -> None:
+        """Bring back what was not sent, and attach what the app was started with."""
+        self._drafts_kept.bring_back()
+        pictures, self._first_pictures = self._first_pictures, ()
+        if pictures:
+            self._attach_pictures(pictures)
+
+    async def _switch_draft(self, session_id: str | None) -> None:
+        self._drafts_kept.save()
+        await super()._switch_draft(session_id)
+        self.actions.leave()
+        self.talk.show_queue()
+        self._begin_draft()
+        self._measure_draft()
+
+    def got_its_id(self, session_id: str) -> None:
+        """The new chat on the screen was stored."""
+        super().got_its_id(session_id)
+        self._drafts_kept.moved(session_id)
+
+    @on(Composer.DraftChanged)
+    def _keep_draft(self) -> None:
+        self._drafts_kept.changed()
+
+    @on(messages.DraftRead)
+    async def _show_draft(self, event: messages.DraftRead) -> None:
+        await self._drafts_kept.show(event)
+
+    @on(messages.DraftSaved)
+    def _note_saved(self, event: messages.DraftSaved) -> None:
+        self._following.own_change(event.before, event.after)
+
+    @on(messages.SessionRead)
+    async def _show_read(self, event: messages.SessionRead) -> None:
+        await self._following.show(event)
+
+    @on(messages.TurnMarked)
+    def _show_marks(self, event: messages.TurnMarked) -> None:
+        if event.words:
+            self.tell(event.words)
+        self._following.look(everything=True)
+        self._measure_draft()
+
+    @on(messages.Told)
+    def _tell_words(self, event: messages.Told) -> None:
+        self.tell(event.words)
+
+    def _wake_model(self) -> None:
         self._engine.preload()
-        return messages.ContextMeasured(self._engine.facts().context)
-
-    @on(messages.ContextMeasured)
-    def _show_limit(self, event: messages.ContextMeasured) -> None:
-        self.query_one(StatusLine).limit = event.limit
-
-    def _look_at_model(self) -> None:
-        try:
-            status = self._engine.status()
-        except PhichatError as refused:
-            status = ModelStatus(Phase.FAILED, "", is_demo=False, detail=str(refused))
-        self.query_one(StatusLine).status = status
-        self.query_one(ChatPane).is_demo = status.is_demo
 
     # Pictures
 
@@ -127,22 +183,78 @@ class ChatScreen(SessionScreen):
         """Attach what ``argument`` names, or ask for it."""
         if argument:
             self._attach_pictures(tuple(self._engine.parse_dropped(argument)) or (argument,))
-        elif source := await self.app.push_screen_wait(AttachScreen(Path.cwd())):
+        elif source := await self.app.push_screen_wait(AttachScreen(Path.cwd(), self._look_at)):
             self._attach_pictures((source,))
 
     @work
     async def _attach_pictures(self, sources: tuple[str, ...]) -> None:
         chips = self.query_one(Composer).chips
-        await chips.set_opening(chips.opening + len(sources))
-        self.open_in_thread(sources)
+        for source in sources:
+            await chips.open(source, partial(self._engine.open_picture, source))
 
-    @on(messages.PicturesOpened)
-    async def _add_chips(self, event: messages.PicturesOpened) -> None:
+    @on(PromptArea.PictureWanted)
+    async def _paste(self, event: PromptArea.PictureWanted) -> None:
+        await self.action_paste_picture(event.text)
+
+    async def action_paste_picture(self, text: str = "") -> None:
+        """Attach the picture in the system's clipboard; where there is none, paste ``text``."""
         chips = self.query_one(Composer).chips
-        await chips.set_opening(max(0, chips.opening - event.requested))
-        await chips.add(*event.files)
-        for reason in event.refused:
-            self.tell(reason, error=True)
+        await chips.open("the clipboard", lambda _: self._engine.open_clipboard_picture(), text)
+
+    @on(OpeningChip.Refused)
+    def _tell_why_not(self, event: OpeningChip.Refused) -> None:
+        if event.chip.instead:
+            self.query_one(Composer).area.paste_text(event.chip.instead)
+        else:
+            self.tell(event.reason, error=True)
+
+    @on(PromptArea.EditorWanted)
+    def _edit_outside(self) -> None:
+        area = self.query_one(Composer).area
+        try:
+            with self.app.suspend():
+                text = edit(area.text)
+        except SuspendNotSupported:
+            self.tell("This terminal can't be lent to an editor.", error=True)
+        except EditorError as refused:
+            self.tell(str(refused), error=True)
+        else:
+            area.set_text(text)
+        self.app.refresh(layout=True)
+
+    def _look_at(self, path: str) -> tuple[PictureFile, int]:
+        file = self._engine.open_picture(path)
+        return file, self._engine.picture_tokens(file)
+
+    @on(Chip.CropsWanted)
+    @work
+    async def _choose_crops(self, event: Chip.CropsWanted) -> None:
+        chip = event.chip
+        tokens = await asyncio.to_thread(self._tokens_of_crops, chip.file)
+        chosen = chip.file.num_crops
+        picked = await self.app.push_screen_wait(CropsScreen(chip.file.name, chosen, tokens))
+        if picked is not None:
+            chip.choose_crops(picked.num_crops)
+            self._measure_draft()
+
+    def _tokens_of_crops(self, file: PictureFile) -> list[int]:
+        files = [replace(file, num_crops=num_crops) for num_crops in CHOICES]
+        return [self._engine.picture_tokens(one) for one in files]
+
+    @on(ChipBar.Changed)
+    def _measure_draft(self) -> None:
+        """Have counted what the attached pictures take, and what ``#`` can refer to."""
+        session_id, files = self.session_id, self.query_one(Composer).chips.files
+        if session_id is not None or files:
+            self.in_thread(lambda: measured(self._engine, session_id, files))
+
+    @on(messages.DraftMeasured)
+    def _show_measures(self, event: messages.DraftMeasured) -> None:
+        composer = self.query_one(Composer)
+        if event.session_id == self.session_id:
+            composer.chips.show_costs(event.files, event.number, event.costs)
+            composer.show_pictures(event.pictures)
+            self.actions.show_summary(event.below_summary, event.summary)
 
     @on(PictureView.Opened)
     def _show_clicked(self, event: PictureView.Opened) -> None:
@@ -175,60 +287,106 @@ class ChatScreen(SessionScreen):
 
     @on(Composer.Sent)
     async def _send_draft(self, event: Composer.Sent) -> None:
-        if self._is_busy():
-            return
-        draft = event.draft
-        composer = self.query_one(Composer)
-        await composer.take(draft)
-        composer.area.prompts.add(draft.text)
-        session_id = self.session_id
-        running = RunningTurn(session_id, self.views, draft)
-        self._start_turn(running, lambda: self._engine.send(session_id, draft))
+        await self.talk.send(event.draft)
 
     def action_answer_again(self) -> None:
         """Answer the last question again; one that has no reply gets its first."""
-        session_id = self.session_id
-        last = self.query_one(ChatPane).last_role
-        if session_id is None or last is None:
-            self.tell("There is no question to answer yet.")
-        elif not self._is_busy():
-            again = last is Role.ASSISTANT
-            ask = self._engine.regenerate if again else self._engine.resume
-            running = RunningTurn(session_id, self.views, replaces=again, stored=True)
-            self._start_turn(running, lambda: ask(session_id))
+        self.talk.answer_again()
 
-    def _is_busy(self) -> bool:
-        busy = self.turns.running is not None
-        if busy:
-            self.tell("A reply is still being written; wait for it, or stop it with esc.")
-        return busy
+    def action_go_on(self) -> None:
+        """Let the last reply, which did not end by itself, go on."""
+        self.talk.go_on()
 
-    def _start_turn(self, running: RunningTurn, ask: Callable[[], Iterator[Event]]) -> None:
-        self.query_one(Composer).busy = True
-        self.query_one(StatusLine).work = "sending …"
-        self.turns.start(running, ask)
+    @on(PromptArea.TakeBackWanted)
+    async def _take_back(self) -> None:
+        await self.talk.take_back()
 
-    async def _turn_happened(self, running: RunningTurn, event: Event) -> None:
-        if isinstance(event, UserTurnStored):
-            if self.session_id is None and running.view == self.views:
-                self.got_its_id(event.session_id)
-            self.list_sessions()
-        shown = running.session_id == self.session_id
-        if shown:
-            await self.query_one(ChatPane).apply(event, running)
-        if shown or not isinstance(event, ReplyEnded):  # the figures belong to the open chat
-            self.query_one(StatusLine).apply(event)
+    def turn_is_over(self) -> None:
+        """A turn was answered, or failed."""
+        self._measure_draft()
+        if self.turns.running is None:
+            self.summariser.consider()
+        turns = self.query_one(ChatPane).turns[-2:]
+        self.actions.look_up_versions([turn.id for turn in turns])
 
-    async def _turn_ended(self, running: RunningTurn, error: str) -> None:
-        self.query_one(Composer).busy = False
-        self.query_one(StatusLine).work = ""
-        if error:
-            self.tell(error, error=True)
-            if not running.stored and running.draft is not None:
-                await self.give_back(running.draft, running.session_id)
-            elif running.session_id == self.session_id:
-                await self.query_one(ChatPane).fail(error)
-        self.list_sessions()
+    async def turn_reached(self, turn_id: str) -> None:
+        """A turn that was looked for is in sight: select it."""
+        await self.actions.select(turn_id)
+
+    # Memory
+
+    def action_recall(self, words: str = "") -> None:
+        """Quote earlier turns of this chat."""
+        self.memory.recall(words)
+
+    def action_recall_everywhere(self, words: str = "") -> None:
+        """Quote earlier turns of any chat."""
+        self.memory.recall(words, everywhere=True)
+
+    def action_pin(self, argument: str = "") -> None:
+        """Pin a picture or a turn."""
+        self.memory.pin(argument, pinned=True)
+
+    def action_unpin(self, argument: str = "") -> None:
+        """Pin it no longer."""
+        self.memory.pin(argument, pinned=False)
+
+    async def action_summary(self) -> None:
+        """Show the summary of what no longer fits, to be changed."""
+        await self.memory.summary()
+
+    async def action_system(self, text: str = "") -> None:
+        """Tell the model something before this chat."""
+        await self.memory.system(text)
+
+    def action_export(self, path: str = "") -> None:
+        """Write this chat to a file."""
+        self.memory.export(path)
+
+    @on(messages.SummaryRead)
+    def _edit_summary(self, event: messages.SummaryRead) -> None:
+        self.run_worker(self.memory.edit_summary(event.session_id, event.summary))
+
+    @on(messages.SystemRead)
+    def _edit_system(self, event: messages.SystemRead) -> None:
+        self.run_worker(self.memory.edit_system(event.text))
+
+    # Single turns
+
+    async def action_select_turn(self, by: int) -> None:
+        """Select a turn, or the one above or below."""
+        await self.actions.move(by)
+
+    async def action_turn(self, name: str) -> None:
+        """Do something with the selected turn."""
+        await self.actions.do(name)
+
+    @on(TurnClicked)
+    async def _select_clicked(self, event: TurnClicked) -> None:
+        if self.get_selected_text() is None:
+            await self.actions.select(event.turn_id)
+
+    @on(TurnBar.Moved)
+    async def _move_selection(self, event: TurnBar.Moved) -> None:
+        await self.actions.move(event.by)
+
+    @on(TurnBar.Pressed)
+    async def _do_with_turn(self, event: TurnBar.Pressed) -> None:
+        await self.actions.do(event.name)
+
+    @on(TurnBar.Left)
+    def _leave_turn(self, event: TurnBar.Left) -> None:
+        self.actions.leave(event.typed)
+
+    @on(messages.VersionsCounted)
+    def _show_versions(self, event: messages.VersionsCounted) -> None:
+        self.actions.versions_counted(event.versions)
+
+    @on(messages.EditBegun)
+    async def _begin_edit(self, event: messages.EditBegun) -> None:
+        if event.session_id == self.session_id:
+            self.actions.leave()
+            await self.query_one(Composer).begin_edit(event.turn_id, event.draft)
 
     def stop_reply(self) -> None:
         """End the running reply, if there is one."""
@@ -247,20 +405,25 @@ class ChatScreen(SessionScreen):
         if event.command.action == "quit":
             self.app.exit()
             return
+        if "(" in event.command.action:
+            await self.run_action(event.command.action)
+            return
         action = getattr(self, f"action_{event.command.action}")
         takes_argument = event.command.argument and event.argument
         result = action(event.argument) if takes_argument else action()
         if hasattr(result, "__await__"):
             await result
 
-    def action_stop(self) -> None:
+    async def action_stop(self) -> None:
         """Close the list that lies over the chat, or stop the reply, or go back to typing."""
+        composer = self.query_one(Composer)
         if self.has_class("-list-open"):
             self.remove_class("-list-open")
         elif self.turns.running is not None:
-            self.stop_reply()
-            self.query_one(StatusLine).work = "stopping …"
-        self.query_one(Composer).area.focus()
+            await self.talk.stop()
+        elif composer.edited is not None:
+            await composer.end_edit()
+        composer.area.focus()
 
     def action_toggle_sessions(self) -> None:
         """Show or hide the list; in a narrow window it lies over the chat."""
@@ -274,8 +437,9 @@ class ChatScreen(SessionScreen):
             self.query_one(Composer).area.focus()
 
     def action_help(self) -> None:
-        """Show every key and command."""
-        self.app.push_screen(HelpScreen())
+        """Show the keys of where one stands, then every key and command."""
+        place = place_of(self.focused) or TYPING
+        self.app.push_screen(HelpScreen(place, self._engine.settings.keys))
 
     async def action_scroll_chat(self, where: str) -> None:
         """Scroll the chat by a page, or to its end."""
@@ -284,7 +448,8 @@ class ChatScreen(SessionScreen):
     def on_key(self, event: events.Key) -> None:
         """Typing goes to the composer when nothing else has the focus."""
         area = self.query_one(Composer).area
-        if self.focused is None and event.is_printable and event.character:
+        elsewhere = self.focused is None or isinstance(self.focused, Chip | OpeningChip)
+        if elsewhere and event.is_printable and event.character:
             area.focus()
             area.insert(event.character)
             event.stop()

@@ -13,7 +13,8 @@ from assistant.errors import PhichatError
 from assistant.plain_text import plain
 from tui import messages
 from tui.running import unexpected_words
-from tui.screens.guarded import GuardedScreen
+from tui.screens.guarded import GuardedScreen, ResultT
+from tui.screens.help import HelpScreen, place_of
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
@@ -24,7 +25,7 @@ NOTICE_S = 4.0
 ERROR_S = 8.0
 
 
-class EngineScreen(GuardedScreen[None]):
+class EngineScreen(GuardedScreen[ResultT]):
     """Nothing here waits for the store or the model."""
 
     def __init__(self, engine: Engine) -> None:
@@ -45,22 +46,14 @@ class EngineScreen(GuardedScreen[None]):
         if message is not None:
             self.post_message(message)
 
-    def open_in_thread(self, sources: tuple[str, ...]) -> None:
-        """Open pictures one after the other; PicturesOpened tells what became of them."""
+    def action_help(self) -> None:
+        """Show the keys of this page."""
+        keys = self._engine.settings.keys
+        self.app.push_screen(HelpScreen(place_of(self.focused) or place_of(self), keys))
 
-        def open_all() -> Message:
-            files, refused = [], []
-            for source in sources:
-                try:
-                    files.append(self._engine.open_picture(source))
-                except PhichatError as error:
-                    refused.append(str(error))
-                except Exception as unexpected:  # a decoder's surprise is one refused picture
-                    log.exception("a picture could not be opened")
-                    refused.append(unexpected_words(unexpected))
-            return messages.PicturesOpened(tuple(files), tuple(refused), len(sources))
-
-        self.in_thread(open_all)
+    def action_close(self) -> None:
+        """Leave the page."""
+        self.dismiss(None)
 
     def tell(self, words: str, *, error: bool = False) -> None:
         """Show a notification; ``words`` are never read as markup."""

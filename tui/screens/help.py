@@ -1,8 +1,8 @@
-"""Every key and every slash command, from the table that makes them work."""
+"""The keys of where one stands, then every key and command, from the table that makes them work."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from rich.table import Column, Table
@@ -11,28 +11,89 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
+from textual.dom import DOMNode
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from tui.commands import APP_KEYS, CHAT_KEYS, COMPOSER_KEYS, LIST_KEYS, SLASHES
+from tui.commands import (
+    APP_KEYS,
+    CHAT_KEYS,
+    CHIP_KEYS,
+    COMPOSER_KEYS,
+    CONTEXT_KEYS,
+    ENGINE_KEYS,
+    LIST_KEYS,
+    MODELS_KEYS,
+    SEARCH_KEYS,
+    SETTINGS_KEYS,
+    SLASHES,
+    TURN_ACTIONS,
+    TURN_KEYS,
+    Key,
+)
 
-SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
-    ("Everywhere", tuple((key.shown, key.does) for key in (*CHAT_KEYS, *APP_KEYS))),
-    ("While typing", tuple((key.shown, key.does) for key in COMPOSER_KEYS)),
-    ("In the list of chats", tuple((key.shown, key.does) for key in LIST_KEYS)),
-    ("Commands", tuple((f"{s.name} {s.argument}".strip(), s.does) for s in SLASHES)),
-    (
-        "Pictures",
-        (
+Rows = tuple[tuple[str, str], ...]
+
+TYPING = "While typing"
+LIST = "In the list of chats"
+SEARCH = "In the search"
+CHIP = "On an attached picture"
+TURN = "On a selected turn"
+CONTEXT = "What the model sees"
+ENGINE = "The engine"
+MODELS = "Models"
+SETTINGS = "Settings"
+
+PLACES = {
+    "PromptArea": TYPING,
+    "SessionList": LIST,
+    "SearchScreen": SEARCH,
+    "Chip": CHIP,
+    "OpeningChip": CHIP,
+    "TurnBar": TURN,
+    "ContextScreen": CONTEXT,
+    "EngineStateScreen": ENGINE,
+    "ModelsScreen": MODELS,
+    "FirstRunScreen": MODELS,
+    "SettingsScreen": SETTINGS,
+}
+"""Which section belongs to a widget or screen, by its class."""
+
+LEFT_WIDTH = 20
+
+
+def sections(rebound: Mapping[str, str]) -> dict[str, Rows]:
+    """Every section; ``rebound`` are keys from the settings, by the name of their row."""
+
+    def rows(keys: Iterable[Key]) -> Rows:
+        return tuple((rebound.get(key.name, key.shown), key.does) for key in keys)
+
+    return {
+        TYPING: rows(COMPOSER_KEYS),
+        "Everywhere": rows((*CHAT_KEYS, *APP_KEYS)),
+        TURN: (*rows(TURN_KEYS), *((one.key, one.does) for one in TURN_ACTIONS)),
+        CHIP: rows(CHIP_KEYS),
+        LIST: rows(LIST_KEYS),
+        SEARCH: rows(SEARCH_KEYS),
+        CONTEXT: rows(CONTEXT_KEYS),
+        ENGINE: rows(ENGINE_KEYS),
+        MODELS: rows(MODELS_KEYS),
+        SETTINGS: rows(SETTINGS_KEYS),
+        "Commands": tuple((f"{s.name} {s.argument}".strip(), s.does) for s in SLASHES),
+        "Pictures": (
             ("drop", "Drop files on the window; their paths become pictures"),
             ("paste", "Paste one or more paths"),
             ("type", "Type a picture's path alone and press enter"),
         ),
-    ),
-)
+    }
 
 
-LEFT_WIDTH = 20
+def place_of(node: DOMNode | None) -> str | None:
+    """The section for where the focus is."""
+    for one in node.ancestors_with_self if node is not None else ():
+        if section := PLACES.get(type(one).__name__):
+            return section
+    return None
 
 
 class HelpScreen(ModalScreen[None]):
@@ -42,14 +103,23 @@ class HelpScreen(ModalScreen[None]):
         Binding("escape,f1,q", "dismiss(None)", "Close", show=False)
     ]
 
+    def __init__(self, here: str | None = None, rebound: Mapping[str, str] | None = None) -> None:
+        """``here`` is the section that comes first."""
+        super().__init__()
+        self._here = here
+        self._rebound = rebound or {}
+
     def compose(self) -> ComposeResult:
         """One section under the other."""
+        found = sections(self._rebound)
+        order = sorted(found, key=lambda title: title != self._here)
         with VerticalScroll(classes="dialog") as dialog:
             dialog.border_title = "Keys and commands"
             dialog.border_subtitle = "esc closes"
-            for title, rows in SECTIONS:
-                yield Static(Content.styled(title, "bold $primary"), classes="section")
-                yield Static(_table(rows))
+            for title in order:
+                words = f"Here: {title[0].lower()}{title[1:]}" if title == self._here else title
+                yield Static(Content.styled(words, "bold $primary"), classes="section")
+                yield Static(_table(found[title]))
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> Table:

@@ -23,6 +23,7 @@ from tui.running import RunningTurn, progress_words
 from tui.widgets.chat_view import ChatView
 from tui.widgets.picture_view import PictureView
 from tui.widgets.reply_turn import ReplyTurn
+from tui.widgets.user_turn import UserTurn
 from tui.widgets.welcome import Welcome
 
 
@@ -64,7 +65,8 @@ class ChatPane(Container):
     @property
     def last_role(self) -> Role | None:
         """Who spoke last."""
-        return self.turns[-1].role if self.turns else None
+        turns = self.chat.turns
+        return turns[-1].role if turns else None
 
     @property
     def chat(self) -> ChatView:
@@ -84,23 +86,29 @@ class ChatPane(Container):
         await self.chat.show(shown, answering=running is not None)
         if running is not None and reply is not None:
             self._live = await self.chat.add_live_reply(reply)
-            self._live.grow("".join(running.text))
+            self._live.grow("".join([reply.text, *running.text]))
         self._face()
 
-    async def show_turn(self, turn_id: str) -> bool:
-        """Go to a turn of the open chat; False when it is none of its branch."""
-        return await self.chat.show_turn(turn_id)
+    async def update(self, turns: Sequence[Turn]) -> None:
+        """Show what became of the open chat; what did not change stays where it is."""
+        await self.chat.update(turns)
+        self._face()
+
+    async def show_turn(self, turn_id: str, line: int = 0) -> bool:
+        """Go to a line of a turn of the open chat; False when it is none of its branch."""
+        return await self.chat.show_turn(turn_id, line)
 
     async def apply(self, event: Event, running: RunningTurn) -> None:
         """Show what happened."""
         match event:
             case UserTurnStored(turn=turn):
+                await self.chat.cut_below(turn.parent)
                 await self.chat.add_user_turn(turn)
                 self._face()
             case ReplyStarted(turn=turn):
-                if running.replaces:
-                    await self.chat.drop_last_reply()
+                await self.chat.cut_below(turn.parent)
                 self._live = await self.chat.add_live_reply(turn)
+                self._live.grow(turn.text)  # of one that goes on there is text already
             case Progressed():
                 if self._live is not None and not running.text:
                     self._live.show_progress(progress_words(event))
@@ -114,6 +122,10 @@ class ChatPane(Container):
                 self._live = None
             case ReplyFailed(message=message, turn=partial):
                 await self.fail(message, partial)
+
+    def widget_of(self, turn_id: str) -> UserTurn | ReplyTurn | None:
+        """The widget of a turn, where it is mounted."""
+        return self.chat.widget_of(turn_id)
 
     async def fail(self, message: str, partial: Turn | None = None) -> None:
         """Show one plain sentence where the reply would be; what was written of it stays."""
@@ -129,5 +141,5 @@ class ChatPane(Container):
         await self.chat.go(where)
 
     def _face(self) -> None:
-        self.query_one(Welcome).display = not self.turns
-        self.chat.display = bool(self.turns)
+        self.query_one(Welcome).display = not self.chat.turns
+        self.chat.display = bool(self.chat.turns)

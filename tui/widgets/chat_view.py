@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -10,7 +11,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
 
-from assistant.conversation import Role, Turn
+from assistant.conversation import Role, Turn, TurnKind
 from tui.gallery import Gallery
 from tui.terminal import PictureProtocol
 from tui.widgets.drawing import Drawing
@@ -28,6 +29,14 @@ NEAR = 3
 """Lines from the top, or from the end, at which the next turns are mounted."""
 
 UNANSWERED = "This has no reply yet · ctrl+r answers it"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The line of a turn that is the first in sight."""
+
+    turn_id: str
+    line: int
 
 
 class Note(Static):
@@ -82,14 +91,24 @@ class ChatView(VerticalScroll, can_focus=False):
         self._live, self._last_note = None, None
         await self.remove_children()
         self.turns = list(turns)
-        if turns and turns[-1].role is Role.USER and not answering:
+        if turns and _asks(turns[-1]) and not answering:
             self._last_note = Unanswered
         await self._mount_only(self._tail())
         self.anchor()
         self._stir()
 
-    async def show_turn(self, turn_id: str) -> bool:
-        """Put a turn at the top of the window; False when it is none of this branch."""
+    @property
+    def place(self) -> Place | None:
+        """Where one reads; None at the end."""
+        if self.at_last_turn and self.scroll_y >= self.max_scroll_y:
+            return None
+        for widget in self._turn_widgets():
+            if widget.virtual_region.bottom > self.scroll_y:
+                return Place(widget.turn.id, int(self.scroll_y) - widget.virtual_region.y)
+        return None
+
+    async def show_turn(self, turn_id: str, line: int = 0) -> bool:
+        """Put a line of a turn at the top of the window; False when it is none of this branch."""
         index = next((i for i, turn in enumerate(self.turns) if turn.id == turn_id), None)
         if index is None:
             return False
@@ -98,9 +117,12 @@ class ChatView(VerticalScroll, can_focus=False):
             begin = max(0, index - BATCH // 2)
             await self._mount_only(range(begin, min(len(self.turns), begin + TAIL)))
         widget = self._turn_widgets()[index - self._mounted_range.start]
-        self.call_after_refresh(
-            self.scroll_to_widget, widget, top=True, animate=False, immediate=True, force=True
-        )
+
+        def scroll() -> None:
+            y = widget.virtual_region.y + line
+            self.scroll_to(y=y, animate=False, immediate=True, force=True)
+
+        self.call_after_refresh(scroll)
         return True
 
     async def add_user_turn(self, turn: Turn) -> None:
@@ -126,13 +148,47 @@ class ChatView(VerticalScroll, can_focus=False):
         await self.go_to_end()
         await self._set_note(lambda: Failure(message))
 
-    async def drop_last_reply(self) -> None:
-        """Take the last reply off the screen: it is being written anew."""
-        if self.turns and self.turns[-1].role is Role.ASSISTANT:
-            await self.go_to_end()
-            self.turns.pop()
-            await self._turn_widgets()[-1].remove()
-            self._mounted_range = range(self._mounted_range.start, len(self.turns))
+    async def cut_below(self, turn_id: str | None) -> None:
+        """Take off what follows a turn (None: everything): another branch begins there."""
+        ids = [turn.id for turn in self.turns]
+        if turn_id is None:
+            await self.update(())
+        elif turn_id in ids and turn_id != ids[-1]:
+            await self.update(self.turns[: ids.index(turn_id) + 1])
+
+    async def update(self, turns: Sequence[Turn]) -> None:
+        """Show these turns; those that are shown already stay where they are."""
+        old, self.turns = self.turns, list(turns)
+        pairs = enumerate(zip(old, turns, strict=False))
+        kept = next((i for i, (a, b) in pairs if a.id != b.id), min(len(old), len(turns)))
+        window, at_end = self._mounted_range, self._mounted_range.stop == len(old)
+        widgets = self._turn_widgets()
+        for index in range(window.start, min(window.stop, kept)):
+            if old[index] != turns[index]:
+                await _show(widgets[index - window.start], turns[index])
+        if kept == len(old) == len(turns):
+            return
+        gone = widgets[max(0, kept - window.start) :]
+        with self.app.batch_update():
+            if self._live in gone:
+                self._live = None
+            await self.remove_children(gone)
+            self._mounted_range = range(min(window.start, kept), min(window.stop, kept))
+            self._last_note = Unanswered if turns and _asks(turns[-1]) else None
+            more = len(turns) - self._mounted_range.stop
+            if more > TAIL or not self._mounted_range:
+                await self._mount_only(self._tail())
+            elif at_end:
+                await self._mount_below(more)
+                await self._trim_top()
+        self._stir()
+
+    def widget_of(self, turn_id: str) -> UserTurn | ReplyTurn | None:
+        """The widget of a turn, where it is mounted."""
+        for widget in self._turn_widgets():
+            if widget.turn.id == turn_id:
+                return widget
+        return None
 
     async def go_to_end(self) -> None:
         """Show the end and stay there."""
@@ -161,7 +217,7 @@ class ChatView(VerticalScroll, can_focus=False):
     def _tail(self) -> range:
         return range(max(0, len(self.turns) - TAIL), len(self.turns))
 
-    def _turn_widgets(self) -> list[Widget]:
+    def _turn_widgets(self) -> list[UserTurn | ReplyTurn]:
         """The widgets of the mounted turns, in order."""
         return [
             child
@@ -288,7 +344,18 @@ class ChatView(VerticalScroll, can_focus=False):
                 self._load_newer()
             self.scroll_page_down(animate=False)
 
-    def _turn_widget(self, turn: Turn) -> Widget:
+    def _turn_widget(self, turn: Turn) -> UserTurn | ReplyTurn:
         if turn.role is Role.USER:
             return UserTurn(turn, self._gallery)
         return ReplyTurn(turn)
+
+
+def _asks(turn: Turn) -> bool:
+    return turn.role is Role.USER and turn.kind is TurnKind.MESSAGE
+
+
+async def _show(widget: UserTurn | ReplyTurn, turn: Turn) -> None:
+    if isinstance(widget, UserTurn):
+        widget.show(turn)
+    else:
+        await widget.show(turn)

@@ -1,44 +1,116 @@
-"""A picture that will be sent: its name and size, and a cross to take it off."""
+"""A picture that will be sent: the number it will get, its name, size and cost, and a cross."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from textual import events
+from textual.binding import BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+from assistant.context import ChosenBy, PictureCost
 from assistant.conversation import PictureFile
 from assistant.plain_text import one_line
-from tui.text import file_size
+from tui.commands import CHIP_KEYS
+from tui.text import counted, file_size
 
 CROSS = " ✕ "
+NAME_WIDTH = 24
 
 
-class Chip(Static):
-    """One attached picture in the composer."""
+class Chip(Static, can_focus=True):
+    """One attached picture in the composer; reached with shift+tab."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in CHIP_KEYS]
 
     @dataclass
     class Crossed(Message):
-        """The cross was clicked."""
+        """The picture shall go: its cross was clicked, or a key pressed."""
 
         chip: Chip
 
+    @dataclass
+    class CropsWanted(Message):
+        """The person wants to choose in how many crops the model looks at it."""
+
+        chip: Chip
+
+    @dataclass
+    class Moved(Message):
+        """The focus shall go to the chip before (-1) or after (1)."""
+
+        chip: Chip
+        by: int
+
     def __init__(self, file: PictureFile) -> None:
+        super().__init__()
         self.file = file
-        super().__init__(
+        self.number = 0
+        """The number that it will get in the session; 0 while it isn't known."""
+        self.cost: PictureCost | None = None
+        """What it will take in the prompt, once that was counted."""
+
+    def on_mount(self) -> None:
+        """Say what is known."""
+        self._tell()
+
+    def show_cost(self, number: int, cost: PictureCost | None) -> None:
+        """Show the number it will get and what it takes in the prompt."""
+        if (number, cost) != (self.number, self.cost):
+            self.number, self.cost = number, cost
+            self._tell()
+
+    def choose_crops(self, num_crops: int | None) -> None:
+        """Look at it in so many crops at most; None leaves it to the engine."""
+        self.file = replace(self.file, num_crops=num_crops)
+
+    def _tell(self) -> None:
+        file, cost = self.file, self.cost
+        self.update(
             Content.assemble(
                 ("▣ ", "$primary"),
-                one_line(file.name, 32),
-                (f" {file.width}×{file.height} {file_size(len(file.data))}", "$phi-quiet"),
+                (f"#{self.number} " if self.number else "", "bold"),
+                one_line(file.name, NAME_WIDTH),
+                (f" {file.width}×{file.height}", "$phi-quiet"),
+                _cost_words(cost),
                 (CROSS, "$phi-quiet"),
             )
         )
-        self.tooltip = Content(one_line(file.name))
+        facts = [one_line(file.name), f"{file.width}×{file.height}", file_size(len(file.data))]
+        if cost is not None:
+            facts.append(f"{cost.tokens} tokens in {counted(cost.num_crops, 'crop')}")
+        self.tooltip = Content(" · ".join(facts))
 
     def on_click(self, event: events.Click) -> None:
-        """Take the picture off when the cross was hit."""
+        """Take the picture off when the cross was hit; a click elsewhere chooses its crops."""
         event.stop()
         if event.x >= self.outer_size.width - len(CROSS) - self.styles.padding.right:
             self.post_message(self.Crossed(self))
+        else:
+            self.post_message(self.CropsWanted(self))
+
+    def action_take_off(self) -> None:
+        """Take the picture off."""
+        self.post_message(self.Crossed(self))
+
+    def action_choose_crops(self) -> None:
+        """Choose in how many crops the model looks at it."""
+        self.post_message(self.CropsWanted(self))
+
+    def action_move(self, by: int) -> None:
+        """Go to the chip before or after."""
+        self.post_message(self.Moved(self, by))
+
+
+def _cost_words(cost: PictureCost | None) -> Content:
+    if cost is None:
+        return Content("")
+    words = Content.styled(f" {cost.tokens} tokens", "$phi-quiet")
+    if cost.chosen_by is ChosenBy.ROOM:
+        return Content.assemble(words, (f" ↓{counted(cost.num_crops, 'crop')}", "$warning"))
+    if cost.chosen_by is ChosenBy.STORED:
+        return Content.assemble(words, (f" {counted(cost.num_crops, 'crop')}", "$secondary"))
+    return words

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from textual import on
 from textual.containers import ItemGrid
-from textual.content import Content
-from textual.widgets import Static
+from textual.message import Message
 
+from assistant.context import PictureCost
 from assistant.conversation import PictureFile
-from tui.text import counted
 from tui.widgets.chip import Chip
-
-
-class Opening(Static):
-    """Stands for pictures that are being opened."""
+from tui.widgets.chip_opening import OpeningChip, OpenPicture
 
 
 class ChipBar(ItemGrid):
     """Chips side by side, in the order in which they will be numbered."""
 
+    @dataclass
+    class Changed(Message):
+        """Pictures came, went, or get other crops."""
+
     def __init__(self) -> None:
-        super().__init__(min_column_width=30)
+        super().__init__(min_column_width=44)
         self.display = False
-        self._opening = 0
 
     @property
     def files(self) -> tuple[PictureFile, ...]:
@@ -34,19 +34,22 @@ class ChipBar(ItemGrid):
     @property
     def opening(self) -> int:
         """How many pictures are still being opened."""
-        return self._opening
+        return len(self.query(OpeningChip))
 
     async def add(self, *files: PictureFile) -> None:
         """Attach pictures."""
-        note = self.query(Opening)
-        chips = [Chip(file) for file in files]
-        await self.mount_all(chips, before=note.first() if note else None)
+        await self.mount_all([Chip(file) for file in files])
+        self._show()
+
+    async def open(self, label: str, open_picture: OpenPicture, instead: str = "") -> None:
+        """Attach a picture that is still to be opened; it keeps this place."""
+        await self.mount(OpeningChip(label, open_picture, instead))
         self._show()
 
     async def remove_last(self) -> None:
-        """Take the last picture off."""
-        if chips := self.query(Chip):
-            await chips.last().remove()
+        """Take the last picture off, be it opened or not."""
+        if self.children:
+            await self.children[-1].remove()
             self._show()
 
     async def take(self, files: Sequence[PictureFile]) -> None:
@@ -57,20 +60,51 @@ class ChipBar(ItemGrid):
                 await chip.remove()
         self._show()
 
-    async def set_opening(self, count: int) -> None:
-        """Show that ``count`` pictures are being opened."""
-        self._opening = count
-        await self.query(Opening).remove()
-        if count:
-            words = f"opening {counted(count, 'picture')} …"
-            await self.mount(Opening(Content.styled(words, "italic $phi-quiet")))
+    async def give_up_opening(self) -> None:
+        """Wait no longer for what is still being opened."""
+        await self.query(OpeningChip).remove()
         self._show()
 
-    @on(Chip.Crossed)
-    async def _take_off(self, event: Chip.Crossed) -> None:
+    def show_costs(
+        self, files: Sequence[PictureFile], number: int, costs: Sequence[PictureCost]
+    ) -> None:
+        """Show what ``files`` cost, the first of which gets ``number``; old news is ignored."""
+        chips = list(self.query(Chip))
+        if [id(chip.file) for chip in chips] == [id(file) for file in files]:
+            for place, chip in enumerate(chips):
+                chip.show_cost(number + place, costs[place] if place < len(costs) else None)
+
+    @on(OpeningChip.Opened)
+    async def _replace(self, event: OpeningChip.Opened) -> None:
         event.stop()
+        if event.chip.parent is self:
+            had_focus = event.chip.has_focus
+            chip = Chip(event.file)
+            await self.mount(chip, before=event.chip)
+            await event.chip.remove()
+            if had_focus:
+                chip.focus()
+            self._show()
+
+    @on(OpeningChip.Refused)
+    @on(OpeningChip.GivenUp)
+    @on(Chip.Crossed)
+    async def _take_off(
+        self, event: OpeningChip.Refused | OpeningChip.GivenUp | Chip.Crossed
+    ) -> None:
+        if not isinstance(event, OpeningChip.Refused):  # its reason is for the screen
+            event.stop()
         await event.chip.remove()
         self._show()
 
+    @on(Chip.Moved)
+    def _move_focus(self, event: Chip.Moved) -> None:
+        event.stop()
+        chips = list(self.query(Chip))
+        place = chips.index(event.chip) + event.by
+        if 0 <= place < len(chips):
+            chips[place].focus()
+
     def _show(self) -> None:
-        self.display = bool(self.query(Chip)) or self._opening > 0
+        self.display = bool(self.children)
+        self.post_message(self.Changed())

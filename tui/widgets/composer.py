@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
-from textual.widgets import Static
 
 from assistant.conversation import Draft
 from assistant.plain_text import one_line
 from tui.commands import Slash, find_slash, split_slash
+from tui.completion import KnownPicture
+from tui.text import joined
 from tui.widgets.chip_bar import ChipBar
 from tui.widgets.prompt_area import ParseDropped, PromptArea
+from tui.widgets.queue_bar import QueueBar
+from tui.widgets.suggestions import Suggestions
 
 PLACEHOLDER = "Ask about a picture: drop one here, or ctrl+o"
 READY_HINT = "enter sends · ctrl+j new line · / commands"
-BUSY_HINT = "esc stops the reply"
-MOST_CANDIDATES_SHOWN = 8
+BUSY_HINT = "enter queues · esc stops the reply"
+EDITING = "another version of your message · esc leaves it as it was"
 
 
 class Composer(Vertical):
@@ -29,6 +32,12 @@ class Composer(Vertical):
 
     busy: reactive[bool] = reactive(False)
     """A reply is being written."""
+    edited: reactive[str | None] = reactive(None)
+    """The id of the message of which another version is being written."""
+
+    @dataclass
+    class DraftChanged(Message):
+        """Words or pictures were changed."""
 
     @dataclass
     class Sent(Message):
@@ -58,14 +67,14 @@ class Composer(Vertical):
     def __init__(self, parse_dropped: ParseDropped) -> None:
         super().__init__()
         self._parse_dropped = parse_dropped
+        self._aside: Draft | None = None
 
     def compose(self) -> ComposeResult:
-        """The chips, the text, the candidates of a completion."""
+        """What waits, the chips, the text, what can be typed next."""
+        yield QueueBar()
         yield ChipBar()
         yield PromptArea(self._parse_dropped, PLACEHOLDER)
-        candidates = Static(classes="candidates")
-        candidates.display = False
-        yield candidates
+        yield Suggestions()
 
     @property
     def area(self) -> PromptArea:
@@ -82,9 +91,40 @@ class Composer(Vertical):
         """What would be sent now."""
         return Draft(self.area.text, self.chips.files)
 
+    @property
+    def unsent(self) -> Draft:
+        """The draft, and behind it the one that was put aside to edit a message."""
+        return self.draft if self._aside is None else joined(self.draft, self._aside)
+
     async def clear(self) -> None:
         """Empty the composer: its draft is kept elsewhere."""
+        self.edited, self._aside = None, None
         await self.take(self.draft)
+        await self.chips.give_up_opening()
+
+    async def begin_edit(self, turn_id: str, draft: Draft) -> None:
+        """Write another version of a message; what is being written is put aside meanwhile."""
+        if self.edited is None:
+            self._aside = self.draft
+        await self.take(self.draft)
+        await self.put(draft)
+        self.edited = turn_id
+
+    async def end_edit(self) -> None:
+        """Go back to what was being written."""
+        aside = self._aside or Draft("")
+        await self.clear()
+        await self.put(aside)
+
+    def show_queue(self, drafts: Sequence[Draft]) -> None:
+        """Show the messages that wait until the reply is over."""
+        self.query_one(QueueBar).show(drafts)
+        self.area.has_queue = bool(drafts)
+
+    def show_pictures(self, pictures: Sequence[KnownPicture]) -> None:
+        """Take these for what ``#`` can refer to."""
+        self.area.pictures = tuple(pictures)
+        self.query_one(Suggestions).look_at(self.area.text, pictures)
 
     async def take(self, draft: Draft) -> None:
         """Remove a draft that was sent; what was typed since then stays."""
@@ -98,6 +138,10 @@ class Composer(Vertical):
         await self.chips.add(*draft.pictures, *typed.pictures)
         texts = [text for text in (draft.text, typed.text) if text.strip()]
         self.area.set_text("\n".join(texts))
+
+    def watch_edited(self, edited: str | None) -> None:
+        """Say above the text that it is another version of something."""
+        self.border_title = EDITING if edited else None
 
     def watch_busy(self, busy: bool) -> None:
         """Say below the text what enter or esc will do."""
@@ -141,17 +185,16 @@ class Composer(Vertical):
     @on(PromptArea.Completed)
     def _show_candidates(self, event: PromptArea.Completed) -> None:
         event.stop()
-        names = [one_line(name, 40) for name in event.candidates[:MOST_CANDIDATES_SHOWN]]
-        if more := len(event.candidates) - len(names):
-            names.append(f"and {more} more")
-        self._show_names(names)
+        if event.candidates:
+            self.query_one(Suggestions).show_names(event.candidates)
 
     @on(PromptArea.Changed)
-    def _hide_candidates(self, event: PromptArea.Changed) -> None:
+    def _look_at_text(self, event: PromptArea.Changed) -> None:
         event.stop()
-        self._show_names([])
+        area = self.area
+        self.query_one(Suggestions).look_at(area.text, area.pictures)
+        self.post_message(self.DraftChanged())
 
-    def _show_names(self, names: list[str]) -> None:
-        candidates = self.query_one(".candidates", Static)
-        candidates.update(Content("   ".join(names)))
-        candidates.display = bool(names)
+    @on(ChipBar.Changed)
+    def _tell_change(self) -> None:
+        self.post_message(self.DraftChanged())

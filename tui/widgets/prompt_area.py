@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,7 +13,13 @@ from textual.widgets import TextArea
 
 from assistant.plain_text import plain
 from tui.commands import CHAT_KEYS, COMPOSER_KEYS, SLASH_NAMES
-from tui.completion import Completion, complete_name, complete_path
+from tui.completion import (
+    Completion,
+    KnownPicture,
+    complete_name,
+    complete_path,
+    complete_reference,
+)
 from tui.prompt_history import PromptHistory
 
 ParseDropped = Callable[[str], list[str]]
@@ -54,6 +60,23 @@ class PromptArea(TextArea):
         """Backspace was pressed where there is nothing to take away but a picture."""
 
     @dataclass
+    class PictureWanted(Message):
+        """The picture in the clipboard shall be attached.
+
+        ``text`` is what to paste where there is none.
+        """
+
+        text: str
+
+    @dataclass
+    class EditorWanted(Message):
+        """The text shall be edited outside."""
+
+    @dataclass
+    class TakeBackWanted(Message):
+        """The last queued message shall come back."""
+
+    @dataclass
     class Completed(Message):
         """Tab was pressed; several ``candidates`` were possible."""
 
@@ -69,6 +92,10 @@ class PromptArea(TextArea):
             placeholder=placeholder,
         )
         self.prompts = PromptHistory()
+        self.pictures: tuple[KnownPicture, ...] = ()
+        """What ``#`` can refer to."""
+        self.has_queue = False
+        """Whether messages wait to be sent: up takes the last one back."""
         self._parse_dropped = parse_dropped
 
     def set_text(self, text: str) -> None:
@@ -99,7 +126,7 @@ class PromptArea(TextArea):
     def _complete_here(self) -> None:
         row, column = self.cursor_location
         before = self.document.get_line(row)[:column]
-        fragment, completion = _completion(before, first_line=row == 0)
+        fragment, completion = _completion(before, self.pictures, first_line=row == 0)
         if completion is None:
             if not before.startswith("/"):
                 self.screen.focus_next()
@@ -113,6 +140,8 @@ class PromptArea(TextArea):
         """Move up, or to the prompt before when the cursor is in the first line."""
         if select or not self.cursor_at_first_line:
             super().action_cursor_up(select)
+        elif self.has_queue and not self.text:
+            self.post_message(self.TakeBackWanted())
         elif (older := self.prompts.older(self.text)) is not None:
             self.set_text(older)
 
@@ -120,28 +149,44 @@ class PromptArea(TextArea):
         """Move down, or to the prompt after when the cursor is in the last line."""
         if select or not self.cursor_at_last_line:
             super().action_cursor_down(select)
-        elif (newer := self.prompts.newer()) is not None:
+        elif (newer := self.prompts.newer(self.text)) is not None:
             self.set_text(newer)
 
     def action_delete_left(self) -> None:
-        """Delete to the left; in the empty composer that is the last picture."""
-        if not self.text:
+        """Delete to the left; where the text begins that is the last picture."""
+        if self.selection.is_empty and self.cursor_location == (0, 0):
             self.post_message(self.BackspacedAtStart())
         else:
             super().action_delete_left()
+
+    def action_paste(self) -> None:
+        """Attach the picture in the system's clipboard, or paste what was copied in this app."""
+        self.post_message(self.PictureWanted(self.app.clipboard))
+
+    def action_edit_outside(self) -> None:
+        """Have the text edited in the person's own editor."""
+        self.post_message(self.EditorWanted())
+
+    def paste_text(self, text: str) -> None:
+        """Put ``text`` where the cursor is."""
+        if result := self._replace_via_keyboard(plain(text), *self.selection):
+            self.move_cursor(result.end_location)
 
     async def _on_paste(self, event: events.Paste) -> None:
         event.stop()
         event.prevent_default()
         if sources := self._parse_dropped(event.text):
             self.post_message(self.FilesDropped(tuple(sources)))
-            return
-        if result := self._replace_via_keyboard(plain(event.text), *self.selection):
-            self.move_cursor(result.end_location)
+        elif not event.text:  # what terminals send when the clipboard has a picture
+            self.post_message(self.PictureWanted(""))
+        else:
+            self.paste_text(event.text)
             self.focus()
 
 
-def _completion(before: str, *, first_line: bool) -> tuple[str, Completion | None]:
+def _completion(
+    before: str, pictures: Sequence[KnownPicture], *, first_line: bool
+) -> tuple[str, Completion | None]:
     """Return the fragment that ends ``before`` and what it can become."""
     if first_line and before.startswith("/attach "):
         fragment = _last_argument(before.removeprefix("/attach "))
@@ -150,6 +195,8 @@ def _completion(before: str, *, first_line: bool) -> tuple[str, Completion | Non
         name = complete_name(before, SLASH_NAMES)
         return before, name or complete_path(before)
     fragment = _last_argument(before)
+    if fragment.startswith("#"):
+        return fragment, complete_reference(fragment, pictures)
     if fragment.startswith(("/", "~", "./", "../", "'", '"')):
         return fragment, complete_path(fragment)
     return fragment, None

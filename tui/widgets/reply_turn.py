@@ -11,11 +11,12 @@ from assistant.conversation import FinishReason, Turn
 from assistant.plain_text import one_line
 from tui.text import model_name
 from tui.widgets.reply_text import ReplyText
+from tui.widgets.turn_head import TurnClicked, TurnHead
 
 ENDINGS = {
-    FinishReason.STOPPED: "stopped · ctrl+r asks again",
-    FinishReason.LENGTH: "cut off: the longest reply was reached",
-    FinishReason.INTERRUPTED: "interrupted while it was written · ctrl+r asks again",
+    FinishReason.STOPPED: "stopped · ctrl+t goes on, ctrl+r asks again",
+    FinishReason.LENGTH: "cut off: the longest reply was reached · ctrl+t goes on",
+    FinishReason.INTERRUPTED: "interrupted · ctrl+t goes on, ctrl+r asks again",
     FinishReason.ERROR: "the model failed here · ctrl+r tries again",
 }
 """What stands under a reply that didn't end by itself."""
@@ -34,18 +35,37 @@ class ReplyTurn(Vertical):
     def __init__(self, turn: Turn, *, live: bool = False) -> None:
         """Show ``turn``; with ``live`` its text arrives through :meth:`grow` and nowhere else."""
         super().__init__(classes="live" if live else None)
+        self.set_class(turn.excluded, "excluded")
         self.turn = turn
         self.live = live
 
     def compose(self) -> ComposeResult:
         """Who speaks, the text, what there is to say about it."""
-        yield Static(self._speaker(), classes="speaker")
+        yield TurnHead(self._speaker(), self.turn)
         yield ReplyText("" if self.live else self.turn.text)
         note = self._note()
         if self.live or note.plain:  # one widget less for most turns of a long chat
             line = Static(note, classes="note")
             line.display = bool(note.plain)
             yield line
+
+    @property
+    def head(self) -> TurnHead:
+        """The line above the text."""
+        return self.query_one(TurnHead)
+
+    async def show(self, turn: Turn) -> None:
+        """Show what became of the reply: marked, or grown in another terminal."""
+        before, self.turn = self.turn, turn
+        self.set_class(turn.excluded, "excluded")
+        if (before.text, before.finish_reason) == (turn.text, turn.finish_reason):
+            self.head.show(self._speaker(), turn)
+        else:
+            await self.recompose()
+
+    def on_click(self) -> None:
+        """Tell which turn was clicked."""
+        self.post_message(TurnClicked(self.turn.id))
 
     def grow(self, text: str) -> None:
         """Add text to the growing reply."""
@@ -63,7 +83,7 @@ class ReplyTurn(Vertical):
         self.turn = turn
         self.live = False
         self.remove_class("live")
-        self.query_one(".speaker", Static).update(self._speaker())
+        self.head.show(self._speaker(), turn)
         self._show_note(self._note())
 
     def fail(self, turn: Turn | None, message: str) -> None:
@@ -86,7 +106,7 @@ class ReplyTurn(Vertical):
             style = "$error" if turn.finish_reason is FinishReason.ERROR else "$warning"
             return Content.styled(f"■ {ENDINGS[turn.finish_reason]}", style)
         if turn.finish_reason is None:
-            return Content.styled(f"■ {ENDINGS[FinishReason.INTERRUPTED]}", "$warning")
+            return Content.styled("… being written in another window", "italic $phi-quiet")
         return Content("")
 
     def _show_note(self, words: Content) -> None:

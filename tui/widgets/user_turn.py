@@ -7,27 +7,53 @@ from textual.containers import ItemGrid, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from assistant.conversation import Turn
+from assistant.conversation import Turn, TurnKind
 from assistant.plain_text import plain
+from tui.completion import REFERENCE
 from tui.gallery import Gallery
 from tui.halfcell import MOST_COLUMNS
 from tui.widgets.picture_view import PictureView
+from tui.widgets.turn_head import TurnClicked, TurnHead
+
+LINKED = "bold $primary"
+"""How ``#3`` looks in a text."""
 
 
 class UserTurn(Vertical):
     """One turn of the person; the text is shown as it was typed, never as markup."""
 
     def __init__(self, turn: Turn, gallery: Gallery) -> None:
-        super().__init__()
+        super().__init__(classes=turn.kind.value)
         self.turn = turn
         self._gallery = gallery
+        self.set_class(turn.excluded, "excluded")
 
     def compose(self) -> ComposeResult:
         """Who speaks, the pictures, the words."""
-        yield Static(Content.styled("You", "bold $primary"), classes="speaker")
+        yield TurnHead(self._speaker(), self.turn)
         if self.turn.pictures:
             with ItemGrid(min_column_width=MOST_COLUMNS + 2, classes="pictures"):
                 for picture in self.turn.pictures:
                     yield PictureView(picture, self._gallery)
         if text := plain(self.turn.text).strip("\n"):
-            yield Static(Content(text), classes="words")
+            yield Static(Content(text).highlight_regex(REFERENCE, style=LINKED), classes="words")
+
+    @property
+    def head(self) -> TurnHead:
+        """The line above the words."""
+        return self.query_one(TurnHead)
+
+    def show(self, turn: Turn) -> None:
+        """Show how the turn is marked now."""
+        self.turn = turn
+        self.set_class(turn.excluded, "excluded")
+        self.head.show(self._speaker(), turn)
+
+    def on_click(self) -> None:
+        """Tell which turn was clicked."""
+        self.post_message(TurnClicked(self.turn.id))
+
+    def _speaker(self) -> Content:
+        if self.turn.kind is TurnKind.RECALL:
+            return Content.styled("❝ Recalled", "bold $accent")
+        return Content.styled("You", "bold $primary")

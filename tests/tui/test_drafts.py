@@ -1,0 +1,217 @@
+"""Drafts, #numbers of pictures, and what attached pictures cost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from assistant.conversation import Draft
+from tests.tui.conftest import MakeDesk
+from tests.tui.desk import (
+    NARROW,
+    WIDE,
+    Desk,
+    area,
+    chat,
+    composer,
+    idle,
+    notices,
+    picture_file,
+    png,
+    screen,
+    sees,
+    send,
+    shown,
+    until,
+)
+from tui.widgets.chip import Chip
+from tui.widgets.user_turn import UserTurn
+
+
+async def test_what_was_not_sent_survives_a_restart(desk: Desk) -> None:
+    session = desk.chat("q1", "a1")
+    path = desk.file("later.png")
+    for name in (None, session):
+        async with desk.app(name).run_test(size=NARROW) as pilot:
+            if name:
+                await sees(pilot, "a1")
+            keeper = screen(pilot)._drafts_kept
+            await until(pilot, lambda n=name, k=keeper: n in k._read, "the draft was read")
+            await send(pilot, str(path))
+            await until(pilot, lambda: composer(pilot).chips.files, "the picture")
+            await pilot.press(*"not yet")
+    for name in (None, session):
+        async with desk.app(name).run_test(size=NARROW) as pilot:
+            await until(pilot, lambda: area(pilot).text == "not yet", "the words")
+            assert [file.name for file in composer(pilot).chips.files] == ["later.png"]
+
+
+async def test_a_draft_is_saved_while_one_types_and_dropped_when_it_is_sent(desk: Desk) -> None:
+    session = desk.chat("q1", "a1")
+    async with desk.app(session).run_test(size=NARROW) as pilot:
+        await sees(pilot, "a1")
+        await pilot.press(*"half a")
+        await until(pilot, lambda: desk.engine.draft(session), "it is saved")
+        assert desk.engine.draft(session) == Draft("half a")
+        await pilot.press("enter")
+        await sees(pilot, "Yes.")
+        await idle(pilot)
+        assert desk.engine.draft(session) is None
+    assert desk.engine.draft(session) is None
+    assert desk.engine.draft(None) is None
+
+
+async def test_chips_say_number_size_and_cost_and_their_crops_can_be_chosen(desk: Desk) -> None:
+    session = desk.chat("q1", "a1", files=(picture_file("first.png"),))
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "a1")
+        await composer(pilot).chips.add(picture_file("big.png", png(size=(640, 480))))
+        await sees(pilot, "#2 big.png 640×480 313 tokens")
+        await pilot.press("shift+tab")
+        assert isinstance(screen(pilot).focused, Chip)
+        await pilot.press("enter")
+        await sees(pilot, "at most 4 crops")
+        assert "757 tokens" in shown(pilot)
+        await pilot.press("down", "down", "enter")
+        await sees(pilot, "#2 big.png 640×480 757 tokens 4 crops")
+        await pilot.press("escape")
+        await send(pilot, "What is it?")
+        await sees(pilot, "Yes.")
+        await idle(pilot)
+    assert desk.engine.conversation(session).pictures[1].num_crops == 4
+
+
+async def test_the_focus_walks_along_the_chips_and_delete_takes_one(desk: Desk) -> None:
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await composer(pilot).chips.add(*(picture_file(f"{name}.png") for name in "abc"))
+        await pilot.press("shift+tab", "left", "delete")
+        await until(pilot, lambda: len(composer(pilot).chips.files) == 2, "one is gone")
+        assert [file.name for file in composer(pilot).chips.files] == ["a.png", "c.png"]
+
+
+async def test_fewer_crops_for_want_of_room_are_told(make_desk: MakeDesk) -> None:
+    desk = make_desk(context=3000)
+    desk.core._num_crops = 16
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await composer(pilot).chips.add(picture_file("big.png", png(size=(640, 480))))
+        await sees(pilot, "↓")
+        await send(pilot, "What is it?")
+        await until(pilot, lambda: notices(pilot), "a word")
+        assert notices(pilot)[0].startswith("There is no room to see picture 1 in full")
+        await idle(pilot)
+
+
+async def test_a_number_is_completed_and_refers_to_its_picture(desk: Desk) -> None:
+    files = (picture_file("cat.png"), picture_file("dog.png"))
+    session = desk.chat("Look", "Two", files=files)
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "Two")
+        await until(pilot, lambda: area(pilot).pictures, "the pictures")
+        await pilot.press("#", "tab")
+        await sees(pilot, "#2 dog.png   #1 cat.png")
+        await pilot.press("c", "a", "tab")
+        assert area(pilot).text == "#1 "
+        await sees(pilot, "#1 cat.png · /picture 1 shows it")
+        area(pilot).set_text("and #7?")
+        await sees(pilot, "#7 is no picture of this chat")
+        area(pilot).set_text("Compare #1 with #2")
+        await pilot.press("enter")
+        await sees(pilot, "Yes.")
+        await idle(pilot)
+        words = chat(pilot).query(UserTurn).last().query_one(".words")
+        spans = words.render().spans  # type: ignore[union-attr]
+        assert [(span.start, span.end) for span in spans] == [(8, 10), (16, 18)]
+    assert desk.engine.conversation(session).turns[2].text == "Compare #1 with #2"
+
+
+async def test_a_picture_out_of_sight_is_told_and_can_be_pinned(make_desk: MakeDesk) -> None:
+    desk = make_desk(context=1300)
+    files = [picture_file(f"{n}.png", png(size=(200 + n, 150))) for n in range(4)]
+    session, turn = desk.store.add_user_turn(None, Draft("first", (files[0],)), model="scripted")
+    desk.reply(session, turn, "one")
+    for file in files[1:]:
+        _, turn = desk.store.add_user_turn(session, Draft("next", (file,)), model="scripted")
+        desk.reply(session, turn, "more")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await until(pilot, lambda: area(pilot).pictures, "the pictures")
+        await pilot.press(*"see #1")
+        await sees(pilot, "the model no longer sees it: /pin #1 brings it back")
+        area(pilot).set_text("/pin #1")
+        await pilot.press("enter")
+        await until(
+            pilot, lambda: desk.engine.conversation(session).pictures[0].pinned, "it is pinned"
+        )
+        area(pilot).set_text("see #1")
+        await sees(pilot, "#1 0.png · /picture 1 shows it")
+
+
+class Slow(BaseHTTPRequestHandler):
+    """Sends half of a picture, then waits for the test."""
+
+    def do_GET(self) -> None:
+        data = png()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        try:
+            self.wfile.write(data[: len(data) // 2])
+            self.wfile.flush()
+            self.server.gate.wait(20)  # type: ignore[attr-defined]
+            self.wfile.write(data[len(data) // 2 :])
+        except OSError:
+            pass
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def slow() -> Iterator[ThreadingHTTPServer]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    server.gate = threading.Event()  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    yield server
+    server.gate.set()  # type: ignore[attr-defined]
+    server.shutdown()
+    server.server_close()
+
+
+async def test_a_fetch_shows_its_progress_and_can_be_given_up(
+    desk: Desk, slow: ThreadingHTTPServer
+) -> None:
+    address = f"http://127.0.0.1:{slow.server_port}/cat.png"
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await send(pilot, f"/attach {address}")
+        await sees(pilot, " % of ")
+        await pilot.press("backspace")
+        await until(pilot, lambda: not composer(pilot).chips.opening, "it is given up")
+        await send(pilot, f"/attach {address}")
+        await sees(pilot, " % of ")
+        slow.gate.set()  # type: ignore[attr-defined]
+        await sees(pilot, "#1 cat.png 64×48")
+        assert len(composer(pilot).chips.files) == 1
+        assert notices(pilot) == []
+
+
+async def test_the_picker_shows_the_picture_that_the_cursor_is_on(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    (folder / "A.PNG").write_bytes(png("red", (640, 480)))
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff no")
+    monkeypatch.chdir(folder)
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await pilot.press("ctrl+o")
+        await sees(pilot, "broken.jpg")
+        await pilot.press("tab", "down")
+        await sees(pilot, "640×480")
+        await sees(pilot, "takes 313 tokens")
+        assert "▀" * 30 in shown(pilot)
+        await pilot.press("down")
+        await sees(pilot, "is damaged")

@@ -1,0 +1,257 @@
+"""What can be done with single turns."""
+
+from __future__ import annotations
+
+import pytest
+
+from assistant.conversation import Draft, FinishReason, TurnKind
+from tests.tui.desk import (
+    NARROW,
+    WIDE,
+    Desk,
+    Gate,
+    area,
+    chat,
+    composer,
+    idle,
+    notices,
+    pane,
+    picture_file,
+    screen,
+    sees,
+    send,
+    shown,
+    until,
+)
+from tui.turn_actions import code_blocks, quoted
+from tui.widgets.reply_turn import ReplyTurn
+from tui.widgets.turn_bar import TurnBar
+from tui.widgets.user_turn import UserTurn
+
+CODE = "Two:\n\n```python\nx = 1\n```\n\n```sh\nls\n```\n"
+
+
+async def test_turns_are_selected_by_key_and_the_line_says_what_can_be_done(desk: Desk) -> None:
+    session = desk.chat("q1", "a1", "q2", "a2")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "a2")
+        await pilot.press("ctrl+up")
+        await sees(pilot, "Reply")
+        assert "c copy" in shown(pilot)
+        assert "e edit" not in shown(pilot)
+        await pilot.press("up")
+        await sees(pilot, "e edit")
+        turn = screen(pilot).actions.turn
+        assert turn is not None
+        assert turn.text == "q2"
+        await pilot.press("up", "up", "up")  # not beyond the first
+        turn = screen(pilot).actions.turn
+        assert turn is not None
+        assert turn.text == "q1"
+        await pilot.press("down", "down", "down", "down")
+        await until(pilot, lambda: area(pilot).has_focus, "below the last is the text")
+        assert not screen(pilot).query_one(TurnBar).has_class("-shown")
+
+
+async def test_a_click_selects_and_what_is_typed_then_is_text(desk: Desk) -> None:
+    session = desk.chat("q1", "a1")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "a1")
+        await pilot.click(chat(pilot).query_one(UserTurn))
+        await sees(pilot, "Message")
+        await pilot.press("H", "e")
+        await until(pilot, lambda: area(pilot).text == "He", "the text")
+        assert screen(pilot).actions.turn is None
+
+
+async def test_pinning_and_taking_out_are_marked_and_undone(desk: Desk) -> None:
+    session = desk.chat("q1", "a1", "q2", "a2")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "a2")
+        await pilot.press("ctrl+up", "up", "p")
+        await sees(pilot, "▲ pinned")
+        assert [turn.pinned for turn in desk.engine.conversation(session).turns][2]
+        await pilot.press("p")
+        await until(pilot, lambda: "pinned" not in shown(pilot), "no longer")
+        await pilot.press("x")
+        await sees(pilot, "the model doesn't see this")
+        excluded = [turn.excluded for turn in desk.engine.conversation(session).turns]
+        assert excluded[:2] == [False, False]
+        assert excluded[2]
+        await pilot.press("x")
+        await until(pilot, lambda: "doesn't see" not in shown(pilot), "back in")
+
+
+async def test_any_reply_can_be_made_anew_and_one_steps_through_them(desk: Desk) -> None:
+    session = desk.chat("q1", "first answer", "q2", "a2")
+    desk.say("second answer")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "a2")
+        await pilot.press("ctrl+up", "up", "up", "r")
+        await sees(pilot, "second answer")
+        await idle(pilot)
+        assert "first answer" not in shown(pilot)
+        assert "q2" not in shown(pilot)  # it followed the old answer
+        await sees(pilot, "‹2/2›")
+        await pilot.press("ctrl+up", "left")
+        await sees(pilot, "first answer")
+        await sees(pilot, "‹1/2›")
+        assert "a2" in shown(pilot)
+        await pilot.press("right")
+        await sees(pilot, "second answer")
+        await pilot.press("right")
+        await until(pilot, lambda: "This is the last one." in notices(pilot), "a word")
+    assert len(desk.engine.all_turns(session)) == 5
+
+
+async def test_a_message_is_edited_with_its_pictures_and_the_old_one_stays(desk: Desk) -> None:
+    session = desk.chat("What is it?", "A cat", files=(picture_file("a.png"),))
+    desk.say("A dog")
+    async with desk.app(session).run_test(size=(140, 60)) as pilot:
+        await sees(pilot, "A cat")
+        await pilot.press(*"begun", "ctrl+up", "up", "e")
+        await until(pilot, lambda: area(pilot).text == "What is it?", "its words")
+        await until(pilot, lambda: composer(pilot).chips.files, "its picture")
+        assert "another version" in shown(pilot)
+        area(pilot).set_text("What is it really?")
+        await pilot.press("enter")
+        await sees(pilot, "A dog")
+        await idle(pilot)
+        assert "A cat" not in shown(pilot)
+        assert "Picture 1 · a.png" in shown(pilot)
+        assert area(pilot).text == "begun"  # what was put aside
+        await pilot.press("ctrl+up", "up")
+        await sees(pilot, "Message ‹2/2›")
+        await pilot.press("left")
+        await sees(pilot, "A cat")
+
+
+async def test_escape_leaves_a_message_as_it_was(desk: Desk) -> None:
+    session = desk.chat("q1", "a1")
+    async with desk.app(session).run_test(size=NARROW) as pilot:
+        await sees(pilot, "a1")
+        await pilot.press(*"begun", "ctrl+up", "up", "e")
+        await until(pilot, lambda: area(pilot).text == "q1", "the message")
+        await pilot.press("escape")
+        await until(pilot, lambda: area(pilot).text == "begun", "what was being written")
+
+
+@pytest.mark.parametrize("key", ["ctrl+t", "command"])
+async def test_a_half_reply_goes_on_where_it_stopped(desk: Desk, key: str) -> None:
+    desk.say("Half of ", Gate())
+    desk.say(" the answer")
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await send(pilot, "Tell me")
+        await sees(pilot, "Half of")
+        await pilot.press("escape")
+        await sees(pilot, "ctrl+t goes on")
+        await idle(pilot)
+        if key == "command":
+            await send(pilot, "/continue")
+        else:
+            await pilot.press(key)
+        await sees(pilot, "the answer")
+        await idle(pilot)
+        assert "Half of" in shown(pilot)
+        assert "stopped" not in shown(pilot)
+        assert len(chat(pilot).query(ReplyTurn)) == 1
+    turns = desk.engine.conversation(desk.engine.sessions()[0].id).turns
+    assert len(turns) == 2
+    assert turns[1].finish_reason is FinishReason.STOP
+
+
+async def test_copying_a_message_and_a_chosen_code_block(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied: list[str] = []
+    monkeypatch.setattr("tui.clipboard.copy", lambda text: copied.append(text) or False)
+    session = desk.chat("q1", CODE)
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "x = 1")
+        await pilot.press("ctrl+up", "c")
+        await until(pilot, lambda: copied, "the message")
+        assert copied == [CODE]
+        assert pilot.app.clipboard == CODE
+        await until(pilot, lambda: notices(pilot), "a word")
+        assert notices(pilot) == ["Sent to the terminal's clipboard."]
+        monkeypatch.setattr("tui.clipboard.copy", lambda text: copied.append(text) or True)
+        await pilot.press("k")
+        await sees(pilot, "Copy which one?")
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: "Copied." in notices(pilot), "a word")
+        assert copied[-1] == "ls"
+
+
+async def test_a_quotation_goes_below_what_is_written(desk: Desk) -> None:
+    session = desk.chat("q1", "one\n\ntwo")
+    async with desk.app(session).run_test(size=NARROW) as pilot:
+        await sees(pilot, "two")
+        await pilot.press(*"So:", "ctrl+up", "q")
+        await until(pilot, lambda: "> one\n>\n> two\n\n" in area(pilot).text, "the quotation")
+        assert area(pilot).text.startswith("So:\n\n")
+
+
+async def test_the_menu_and_the_palette_do_the_same(desk: Desk) -> None:
+    session = desk.chat("q1", "a1")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "a1")
+        await pilot.press("ctrl+up", "enter")
+        await sees(pilot, "Pin: the model always sees it")
+        await pilot.press("down", "down", "enter")
+        await sees(pilot, "▲ pinned")
+        names = [c.title for c in pilot.app.get_system_commands(screen(pilot))]
+        assert any(name.startswith("Selected turn: Quote") for name in names)
+
+
+async def test_recall_shows_one_quotation(desk: Desk) -> None:
+    desk.chat("Where are the keys?", "In the blue box.", title="Keys")
+    session = desk.chat("q1", "a1")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "a1")
+        await send(pilot, "/recallall blue box")
+        await sees(pilot, "❝ Recalled")
+        await sees(pilot, "In the blue box.")
+        assert "no reply yet" not in shown(pilot)
+        await send(pilot, "So where?")
+        await sees(pilot, "Yes.")
+        await idle(pilot)
+        await send(pilot, "/recall nosuchword")
+        await until(pilot, lambda: any("try others" in one for one in notices(pilot)), "a word")
+    kinds = [turn.kind for turn in desk.engine.conversation(session).turns]
+    assert kinds[2] is TurnKind.RECALL
+    assert len(kinds) == 5
+
+
+async def test_another_terminals_turns_appear_and_a_branch_of_its_own_stays(desk: Desk) -> None:
+    session = desk.chat("q1", "a1")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "a1")
+        _, turn = desk.store.add_user_turn(session, Draft("from elsewhere"), model="scripted")
+        await sees(pilot, "from elsewhere")
+        reply = desk.store.start_reply(session, turn.id, model="scripted")
+        await sees(pilot, "being written in another window")
+        desk.store.finish_reply(
+            reply.id,
+            text="answered there",
+            token_ids=(),
+            finish_reason=FinishReason.STOP,
+            usage=None,
+            timings=None,
+        )
+        await sees(pilot, "answered there")
+        parent = pane(pilot).turns[1].id
+        desk.store.add_user_turn(session, Draft("a branch"), parent=parent, model="scripted")
+        await sees(pilot, "‹1/2›")
+        assert "a branch" not in shown(pilot)
+        await send(pilot, "And on")
+        await sees(pilot, "Yes.")
+        await idle(pilot)
+    turns = desk.engine.conversation(session).turns
+    assert [turn.text for turn in turns][2:5] == ["from elsewhere", "answered there", "And on"]
+
+
+def test_code_blocks_and_quotations() -> None:
+    assert code_blocks(CODE) == [("python", "x = 1"), ("sh", "ls")]
+    assert code_blocks("~~~\na\n```\nb\n~~~\nand ```\nopen") == [("", "a\n```\nb")]
+    assert code_blocks("```\nhalf") == [("", "half")]
+    assert quoted("a\n\nb\n") == "> a\n>\n> b"

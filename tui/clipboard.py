@@ -1,0 +1,55 @@
+"""Text for the system's clipboard, with the tool that this machine has for it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+
+TIMEOUT_S = 3.0
+
+
+def copy(text: str, environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> bool:
+    """Put ``text`` into the clipboard; True only when a tool said that it is there.
+
+    Without a tool the terminal's own way (OSC 52) is left, which is never
+    acknowledged.
+    """
+    for program, *arguments in _tools(environ, platform):
+        path = shutil.which(program, path=environ.get("PATH"))
+        if path is not None and _run([path, *arguments], text):
+            return True
+    return False
+
+
+def _tools(environ: Mapping[str, str], platform: str) -> Iterator[list[str]]:
+    # Over ssh, a clipboard without a display is that of a machine nobody sits at.
+    remote = bool(environ.get("SSH_CONNECTION"))
+    if platform == "darwin" and not remote:
+        yield ["pbcopy"]
+    if environ.get("WAYLAND_DISPLAY"):
+        yield ["wl-copy"]
+    if environ.get("DISPLAY"):
+        yield ["xclip", "-selection", "clipboard", "-in"]
+    if (platform == "win32" or environ.get("WSL_DISTRO_NAME")) and not remote:
+        yield ["clip.exe"]
+
+
+def _run(command: list[str], text: str) -> bool:
+    # clip.exe takes UTF-16 for what it is, and UTF-8 for the machine's old code page.
+    data = text.encode("utf-16" if command[0].endswith("clip.exe") else "utf-8", "replace")
+    try:
+        # Nothing is captured: xclip stays behind with its output open, to serve the clipboard.
+        done = subprocess.run(
+            command,
+            input=data,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0

@@ -1,0 +1,42 @@
+"""Asks to choose one of a few things."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from assistant.plain_text import one_line
+
+
+class ChooseScreen(ModalScreen[int | None]):
+    """Returns the place of what was chosen, or None."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Leave it", show=False)
+    ]
+
+    def __init__(self, title: str, rows: Sequence[Content]) -> None:
+        super().__init__()
+        self._heading = one_line(title, 60)
+        self._rows = rows
+
+    def compose(self) -> ComposeResult:
+        """One row each."""
+        with Vertical(classes="dialog") as dialog:
+            dialog.border_title = Content(self._heading)
+            dialog.border_subtitle = "enter chooses · esc leaves it"
+            yield OptionList(*[Option(row) for row in self._rows])
+
+    @on(OptionList.OptionSelected)
+    def _choose(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        self.dismiss(event.option_index)

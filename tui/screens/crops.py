@@ -1,0 +1,72 @@
+"""Asks in how many crops the model shall look at a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from assistant.plain_text import one_line
+from tui.text import counted
+
+CHOICES = (None, 1, 4, 9, 16)
+"""None: automatic. The others are squares of the picture's side in crops."""
+
+
+@dataclass(frozen=True, slots=True)
+class CropsChosen:
+    """``num_crops`` at most; None leaves it to the engine."""
+
+    num_crops: int | None
+
+
+class CropsScreen(ModalScreen[CropsChosen | None]):
+    """Returns the choice, or None when it was left as it is."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Leave it", show=False)
+    ]
+
+    def __init__(self, name: str, chosen: int | None, tokens: Sequence[int]) -> None:
+        """``tokens`` are what the picture takes with each of :data:`CHOICES`."""
+        super().__init__()
+        self._name = one_line(name, 40)
+        self._chosen = chosen
+        self._tokens = tokens
+
+    def compose(self) -> ComposeResult:
+        """One line a choice."""
+        with Vertical(classes="dialog") as dialog:
+            dialog.border_title = "Crops"
+            dialog.border_subtitle = "enter chooses · esc leaves it"
+            yield Static(
+                Content.assemble(
+                    f"In how many crops shall the model look at {self._name}?\n",
+                    ("More show smaller print and take more tokens.", "$phi-quiet"),
+                ),
+                classes="question",
+            )
+            rows = zip(CHOICES, self._tokens, strict=True)
+            options = OptionList(*[Option(_row(*row)) for row in rows])
+            chosen = self._chosen if self._chosen in CHOICES else None
+            options.highlighted = CHOICES.index(chosen)
+            yield options
+
+    @on(OptionList.OptionSelected)
+    def _choose(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        self.dismiss(CropsChosen(CHOICES[event.option_index]))
+
+
+def _row(num_crops: int | None, tokens: int) -> Content:
+    name = "automatic" if num_crops is None else f"at most {counted(num_crops, 'crop')}"
+    return Content.assemble((f"{name:<20}", "bold"), (f"{tokens:>6} tokens", "$phi-quiet"))

@@ -1,0 +1,40 @@
+"""Asks for a text of several lines."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static, TextArea
+
+from assistant.plain_text import plain
+
+
+class WriteScreen(ModalScreen[str | None]):
+    """Returns the text, or None when it was left as it was."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Leave it", show=False, priority=True),
+        Binding("ctrl+s", "keep", "Keep it", show=False, priority=True),
+    ]
+
+    def __init__(self, title: str, text: str, hint: str) -> None:
+        super().__init__()
+        self._heading = title
+        self._text = plain(text)
+        self._hint = hint
+
+    def compose(self) -> ComposeResult:
+        """The text to change."""
+        with Vertical(classes="dialog"):
+            yield Static(Content(self._heading), classes="question")
+            yield TextArea(self._text, soft_wrap=True, tab_behavior="focus")
+            yield Static(Content(self._hint), classes="hint")
+
+    def action_keep(self) -> None:
+        """Return what is written."""
+        self.dismiss(self.query_one(TextArea).text)

@@ -1,0 +1,136 @@
+"""A picture on its way into the composer: opened or fetched behind the screen."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+from typing import ClassVar
+
+from textual import events, on, work
+from textual.binding import BindingType
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static
+
+from assistant.conversation import PictureFile
+from assistant.errors import PhichatError
+from assistant.plain_text import one_line
+from tui.commands import OPENING_KEYS
+from tui.running import unexpected_words
+from tui.text import file_size
+from tui.widgets.chip import CROSS
+
+log = logging.getLogger(__name__)
+
+Watch = Callable[[int, int], None]
+OpenPicture = Callable[[Watch], PictureFile]
+"""Opens one picture (in a thread); tells its argument how many bytes arrived, of how many."""
+
+LOOKS_PER_S = 8.0
+
+
+class GivenUpError(Exception):
+    """Nobody waits for this picture any more."""
+
+
+class OpeningChip(Static, can_focus=True):
+    """Stands in the place of a picture until it is opened; taking it off ends a fetch."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in OPENING_KEYS]
+
+    @dataclass
+    class Arrived(Message):
+        """``done`` of ``total`` bytes are here; ``total`` 0 means that nobody said how many."""
+
+        done: int
+        total: int
+
+    @dataclass
+    class Opened(Message):
+        """The picture was opened and checked."""
+
+        chip: OpeningChip
+        file: PictureFile
+
+    @dataclass
+    class Refused(Message):
+        """It was not; ``reason`` is one plain sentence."""
+
+        chip: OpeningChip
+        reason: str
+
+    @dataclass
+    class GivenUp(Message):
+        """The person doesn't want to wait for it."""
+
+        chip: OpeningChip
+
+    def __init__(self, label: str, open_picture: OpenPicture, instead: str = "") -> None:
+        super().__init__()
+        self.instead = instead
+        """Text to be pasted where there is no such picture."""
+        self.label = label
+        self._open_picture = open_picture
+        self._left = threading.Event()
+
+    def on_mount(self) -> None:
+        """Begin."""
+        self._tell("")
+        self._open()
+
+    def on_unmount(self) -> None:
+        """End a fetch that nobody waits for."""
+        self._left.set()
+
+    @work(thread=True, group="opening")
+    def _open(self) -> None:
+        told = 0.0
+
+        def watch(done: int, total: int) -> None:
+            nonlocal told
+            if self._left.is_set():
+                raise GivenUpError
+            if (now := monotonic()) - told >= 1 / LOOKS_PER_S:
+                told = now
+                self.post_message(self.Arrived(done, total))
+
+        try:
+            self.post_message(self.Opened(self, self._open_picture(watch)))
+        except GivenUpError:
+            return
+        except PhichatError as refused:
+            self.post_message(self.Refused(self, str(refused)))
+        except Exception as unexpected:  # a decoder's surprise is one refused picture
+            log.exception("a picture could not be opened")
+            self.post_message(self.Refused(self, unexpected_words(unexpected)))
+
+    @on(Arrived)
+    def _show_arrived(self, event: Arrived) -> None:
+        event.stop()
+        done = file_size(event.done)
+        if event.total:
+            percent = min(100, 100 * event.done // event.total)
+            self._tell(f" {percent} % of {file_size(event.total)}")
+        else:
+            self._tell(f" {done}")
+
+    def _tell(self, progress: str) -> None:
+        self.update(
+            Content.assemble(
+                (f"opening {one_line(self.label, 32)}{progress or ' …'}", "italic $phi-quiet"),
+                (CROSS, "$phi-quiet"),
+            )
+        )
+
+    def on_click(self, event: events.Click) -> None:
+        """Give it up when the cross was hit."""
+        event.stop()
+        if event.x >= self.outer_size.width - len(CROSS) - self.styles.padding.right:
+            self.action_take_off()
+
+    def action_take_off(self) -> None:
+        """Give it up."""
+        self.post_message(self.GivenUp(self))

@@ -1,0 +1,102 @@
+"""The picture that the cursor is on in the picker: drawn in half blocks, with its facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.strip import Strip
+from textual.widget import Widget
+from textual.widgets import Static
+from textual.worker import get_current_worker
+
+from assistant.conversation import PictureFile
+from assistant.errors import PhichatError
+from assistant.plain_text import one_line
+from tui import halfcell
+from tui.running import unexpected_words
+from tui.text import counted, file_size
+
+COLUMNS, ROWS = 30, 12
+
+LookAt = Callable[[str], tuple[PictureFile, int]]
+"""Opens a picture (in a thread) and counts what it takes in the prompt. Raises PhichatError."""
+
+
+class _Cells(Widget):
+    """Rows of half blocks."""
+
+    strips: tuple[Strip, ...] = ()
+
+    def show(self, strips: tuple[Strip, ...]) -> None:
+        """Show other rows."""
+        self.strips = strips
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:
+        """One row."""
+        if y < len(self.strips):
+            return self.strips[y].crop_extend(0, self.size.width, self.rich_style)
+        return Strip.blank(self.size.width, self.rich_style)
+
+
+class PicturePreview(Vertical):
+    """Opens what it is shown in a thread; what was passed by quickly is never drawn."""
+
+    @dataclass
+    class LookedAt(Message):
+        """A picture was opened; or wasn't, and ``words`` say why."""
+
+        strips: tuple[Strip, ...]
+        words: str
+
+    def __init__(self, look_at: LookAt) -> None:
+        super().__init__()
+        self._look_at = look_at
+
+    def compose(self) -> ComposeResult:
+        """The picture and below it the facts."""
+        yield _Cells()
+        yield Static(classes="facts")
+
+    def show(self, path: Path | None) -> None:
+        """Show a file, or nothing."""
+        if path is None:
+            self.workers.cancel_node(self)
+            self._tell((), "")
+        else:
+            self._open(str(path))
+
+    @work(thread=True, exclusive=True, group="preview")
+    def _open(self, path: str) -> None:
+        strips: tuple[Strip, ...] = ()
+        try:
+            file, tokens = self._look_at(path)
+            cells = halfcell.fit(file.width, file.height, COLUMNS, ROWS)
+            strips = tuple(halfcell.draw(file.thumbnail or file.data, *cells))
+            words = (
+                f"{file.width}×{file.height} · {file_size(len(file.data))}\n"
+                f"takes {counted(tokens, 'token')}"
+            )
+        except PhichatError as refused:
+            words = str(refused)
+        except Exception as unexpected:  # a decoder's surprise
+            words = unexpected_words(unexpected)
+        if not get_current_worker().is_cancelled:
+            self.post_message(self.LookedAt(strips, words))
+
+    @on(LookedAt)
+    def _show_picture(self, event: LookedAt) -> None:
+        event.stop()
+        self._tell(event.strips, event.words)
+
+    def _tell(self, strips: tuple[Strip, ...], words: str) -> None:
+        self.query_one(_Cells).show(strips)
+        lines = [one_line(line) for line in words.splitlines()]
+        self.query_one(".facts", Static).update(Content("\n".join(lines)))

@@ -1,0 +1,38 @@
+"""The messages that wait until the running reply is over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.content import Content
+from textual.widgets import Static
+
+from assistant.conversation import Draft
+from assistant.plain_text import one_line
+from tui.text import counted
+
+WIDTH = 60
+
+
+class QueueBar(Static):
+    """One line for each, the next one first, and how they come back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.display = False
+
+    def show(self, drafts: Sequence[Draft]) -> None:
+        """Show what waits."""
+        lines = [_line(place, draft) for place, draft in enumerate(drafts, 1)]
+        hint = "sent when the reply ends · up takes the last one back · esc stops and takes all"
+        self.update(Content("\n").join([*lines, Content.styled(hint, "$phi-quiet")]))
+        self.display = bool(drafts)
+
+
+def _line(place: int, draft: Draft) -> Content:
+    pictures = f" · {counted(len(draft.pictures), 'picture')}" if draft.pictures else ""
+    return Content.assemble(
+        (f"queued {place}  ", "$secondary"),
+        one_line(draft.text, WIDTH),
+        (pictures, "$phi-quiet"),
+    )

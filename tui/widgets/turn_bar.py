@@ -1,0 +1,82 @@
+"""What can be done with the selected turn: one line of keys that has the focus meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static
+
+from tui.commands import TURN_ACTIONS, TURN_KEYS, TurnAction
+
+_KEYS = {key for row in TURN_KEYS for key in row.keys.split(",")} | {
+    action.key for action in TURN_ACTIONS
+}
+
+
+class TurnBar(Static, can_focus=True):
+    """Shown while a turn is selected; says what was pressed and leaves the doing to others."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(key.binding() for key in TURN_KEYS),
+        *(
+            Binding(action.key, f"do('{action.name}')", action.does, show=False)
+            for action in TURN_ACTIONS
+        ),
+    ]
+
+    @dataclass
+    class Pressed(Message):
+        """An action was chosen by its key."""
+
+        name: str
+
+    @dataclass
+    class Moved(Message):
+        """Another turn shall be selected: the one above (-1) or below (1)."""
+
+        by: int
+
+    @dataclass
+    class Left(Message):
+        """No turn shall be selected; ``typed`` is what was typed instead."""
+
+        typed: str = ""
+
+    def show(self, what: Content, actions: Sequence[TurnAction], *, has_versions: bool) -> None:
+        """Show the keys for a turn and take the focus."""
+        keys = [Content.assemble((action.key, "bold"), f" {action.short}") for action in actions]
+        if has_versions:
+            keys.insert(0, Content.assemble(("←→", "bold"), " versions"))
+        keys.append(Content.assemble(("↵", "bold"), " all"))
+        keys.append(Content.assemble(("esc", "bold"), " back"))
+        self.update(Content.assemble(what, "  ", Content(" · ").join(keys)))
+        self.add_class("-shown")
+        self.focus()
+
+    def hide(self) -> None:
+        """No turn is selected."""
+        self.remove_class("-shown")
+
+    def action_do(self, name: str) -> None:
+        """Tell what was pressed."""
+        self.post_message(self.Pressed(name))
+
+    def action_select(self, by: int) -> None:
+        """Tell where to go."""
+        self.post_message(self.Moved(by))
+
+    def action_leave(self) -> None:
+        """Go back to the text."""
+        self.post_message(self.Left())
+
+    def on_key(self, event: events.Key) -> None:
+        """What is no key of a turn is text that somebody types."""
+        if event.key not in _KEYS and event.is_printable and event.character:
+            event.stop()
+            self.post_message(self.Left(event.character))
