@@ -11,7 +11,7 @@ from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
-from tui import clipboard
+from tui import alt_enter, clipboard
 from tui.commands import CHAT_KEYS
 from tui.gallery import Gallery
 from tui.palette import SessionProvider
@@ -49,6 +49,7 @@ class PhichatApp(App[None]):
     ) -> None:
         """Show ``session_id`` or a new chat, with ``pictures`` (paths, URLs) already attached."""
         super().__init__()
+        alt_enter.teach()
         self.engine = engine
         self.settings = settings
         self.clock = clock

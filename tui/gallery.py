@@ -14,6 +14,8 @@ from tui import graphics, halfcell
 from tui.terminal import Graphics, PictureProtocol
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from assistant.engine import Engine
 
 MOST_KEPT = 128
@@ -29,6 +31,8 @@ class Drawn:
     """What is to be written before ``kitty`` is shown for the first time."""
     number: int = 0
     sixel: str = ""
+    image: Image | None = None
+    """The pixels that ``sixel`` draws, for parts of it."""
 
 
 Key = tuple[str, int, int]
@@ -75,7 +79,7 @@ class Gallery:
                 drawn.upload = graphics.kitty_upload(image, drawn.number, columns, rows)
                 drawn.kitty = graphics.kitty_rows(drawn.number, columns, rows)
             else:
-                drawn.sixel = graphics.sixel(image)
+                drawn.sixel, drawn.image = graphics.sixel(image), image
         return drawn
 
     def keep(self, key: Key, drawn: Drawn) -> Drawn:

@@ -36,6 +36,8 @@ class PseudoTerminal:
         self.started = time.perf_counter()
         self.pid, self._terminal = pty.fork()
         if self.pid == 0:
+            for name in ("COLUMNS", "LINES"):  # they would outdo the terminal's own size
+                os.environ.pop(name, None)
             os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"} | dict(environment)
             os.execv(sys.executable, [sys.executable, *arguments])
         size = struct.pack("HHHH", ROWS, COLUMNS, 0, 0)

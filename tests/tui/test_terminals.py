@@ -17,9 +17,11 @@ import time
 
 import pytest
 from PIL import Image
+from textual import events
+from textual._xterm_parser import XTermParser
 
 from tests.tui.desk import png
-from tui import graphics, halfcell
+from tui import alt_enter, graphics, halfcell
 from tui.terminal import ANSWER_S, DEFAULT_CELL, QUESTION, Graphics, PictureProtocol, choose
 
 KITTY = "\x1b_Gi=31;OK\x1b\\\x1b[6;18;9t\x1b[?62;c"
@@ -144,6 +146,27 @@ def test_a_real_terminal_without_columns_is_not_asked() -> None:
 
 def test_waiting_has_an_end() -> None:
     assert ANSWER_S <= 0.2
+
+
+# Keys
+
+
+@pytest.mark.parametrize(
+    ("sent", "keys"),
+    [
+        ("\x1b\r", ["alt+enter"]),
+        ("\r", ["enter"]),
+        ("\n", ["ctrl+j"]),
+        ("\x1b[13;2u", ["shift+enter"]),  # with the kitty keyboard protocol
+        ("\x1b[13;3u", ["alt+enter"]),
+        ("a\x1b\rb", ["a", "alt+enter", "b"]),
+    ],
+)
+def test_what_terminals_send_for_enter_and_its_relatives(sent: str, keys: list[str]) -> None:
+    alt_enter.teach()
+    parser = XTermParser()
+    found = [event.key for event in parser.feed(sent) if isinstance(event, events.Key)]
+    assert found == keys
 
 
 # What is written

@@ -15,7 +15,7 @@ class Drawing(Widget):
 
     Kitty's cells are text whose colour is the picture's number, so they are shown only
     where no dialog above tints the screen. A Sixel picture lies over the half blocks, and
-    only while it is wholly in sight and nothing moves.
+    only while nothing moves.
     """
 
     def __init__(self, columns: int, rows: int) -> None:
@@ -23,6 +23,7 @@ class Drawing(Widget):
         self._cells = Size(columns, rows)
         self.drawn: Drawn | None = None
         self._resting = False
+        self._cut: tuple[Region, str] | None = None
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
         """The columns of the drawing."""
@@ -59,7 +60,18 @@ class Drawing(Widget):
         if drawn.kitty is not None:
             left, right = crop.x, crop.right
             return [drawn.kitty[y].crop(left, right) for y in range(crop.y, crop.bottom)]
-        if drawn.sixel and self._resting and crop == self._cells.region:
+        if drawn.sixel and self._resting and crop.width == self._cells.width:
             x, y = self.region.offset
-            strips = [*strips[:-1], graphics.with_sixel(strips[-1], drawn.sixel, x, y)]
+            sequence = self._sixel(drawn, crop)
+            strips = [*strips[:-1], graphics.with_sixel(strips[-1], sequence, x, y + crop.y)]
         return strips
+
+    def _sixel(self, drawn: Drawn, crop: Region) -> str:
+        """The rows in sight; what is cut off at the top or the end is encoded for this place."""
+        if crop == self._cells.region or drawn.image is None:
+            return drawn.sixel
+        if self._cut is None or self._cut[0] != crop:
+            cell = drawn.image.height // self._cells.height
+            box = (0, crop.y * cell, drawn.image.width, crop.bottom * cell)
+            self._cut = (crop, graphics.sixel(drawn.image.crop(box)))
+        return self._cut[1]

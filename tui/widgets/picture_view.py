@@ -59,7 +59,7 @@ class PictureView(Vertical):
         rows: int = MOST_ROWS,
     ) -> None:
         """Show ``picture`` in at most ``columns`` x ``rows`` cells."""
-        super().__init__()
+        super().__init__(classes="-words" if gallery.protocol is PictureProtocol.TEXT else None)
         self.picture = picture
         self._gallery = gallery
         self._key = gallery.key(picture, columns, rows)
