@@ -1,0 +1,116 @@
+"""The summary of what no longer fits, and what the model is told beforehand."""
+
+from __future__ import annotations
+
+from assistant.conversation import Draft
+from assistant.core import CoreProgressed
+from assistant.events import Stage
+from tests.tui.conftest import MakeDesk
+from tests.tui.desk import (
+    WIDE,
+    Desk,
+    Gate,
+    idle,
+    notices,
+    screen,
+    sees,
+    send,
+    shown,
+    until,
+)
+
+
+def summed_up(desk: Desk) -> None:
+    """Have summaries made."""
+    wanted = {"summaries": True, "max_new_tokens": 200}
+    desk.engine.use_settings(desk.engine.settings.model_copy(update=wanted))
+
+
+def long_chat(desk: Desk) -> str:
+    """A chat of which the model sees only the end."""
+    session, turn = desk.store.add_user_turn(None, Draft("old " * 60), model="scripted")
+    desk.reply(session, turn, "older answer")
+    for _ in range(4):
+        _, turn = desk.store.add_user_turn(session, Draft("new " * 60), model="scripted")
+        desk.reply(session, turn, "newer answer")
+    return session
+
+
+async def test_a_summary_is_made_when_idle_and_shown_and_can_be_changed(
+    make_desk: MakeDesk,
+) -> None:
+    desk = make_desk(context=1300)
+    summed_up(desk)
+    session = long_chat(desk)
+    desk.say("Yes.")
+    desk.say("They talked about old things.")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "newer answer")
+        await send(pilot, "And now? " * 20)
+        await idle(pilot)
+        await until(pilot, lambda: desk.engine.conversation(session).summary, "a summary")
+        await send(pilot, "/summary")
+        await sees(pilot, "They talked about old things.")
+        await pilot.press(*"Edited. ", "ctrl+s")
+        await until(
+            pilot,
+            lambda: desk.engine.conversation(session).summary.text.startswith("Edited."),  # type: ignore[union-attr]
+            "it is changed",
+        )
+        first = next(
+            head
+            for head in screen(pilot).query("TurnHead")
+            if "What the model is told" in str(head.render())
+        )
+        assert "Edited. They talked" in str(first.render())
+
+
+async def test_a_message_does_not_wait_for_a_summary(make_desk: MakeDesk) -> None:
+    desk = make_desk(context=1300)
+    summed_up(desk)
+    session = long_chat(desk)
+    gate = Gate()
+    desk.say("Yes.")
+    desk.say(CoreProgressed(Stage.PREFILL, 1, 2), "A summary that", gate)
+    desk.say("At once.")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "newer answer")
+        await send(pilot, "And now? " * 20)
+        await until(pilot, gate.reached.is_set, "the summary is being written")
+        await send(pilot, "Quick?")
+        await sees(pilot, "At once.")
+        await idle(pilot)
+    summary = desk.engine.conversation(session).summary  # one of a later idle moment, perhaps
+    assert summary is None or "A summary that" not in summary.text
+
+
+async def test_no_summary_is_made_without_being_asked_for(make_desk: MakeDesk) -> None:
+    desk = make_desk(context=1300)
+    session = long_chat(desk)
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "newer answer")
+        await send(pilot, "And now? " * 20)
+        await sees(pilot, "Yes.")
+        await idle(pilot)
+        assert len(desk.core.prompts) == 1
+
+
+async def test_what_the_model_is_told_and_the_export(desk: Desk) -> None:
+    session = desk.chat("q1", "a1")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "a1")
+        await send(pilot, "/system Speak like a pirate.")
+        await until(
+            pilot,
+            lambda: desk.engine.conversation(session).system == "Speak like a pirate.",
+            "it is stored",
+        )
+        await send(pilot, "/system")
+        await sees(pilot, "Speak like a pirate.")
+        await pilot.press("escape")
+        await send(pilot, f"/export {desk.folder}/talk.html")
+        await until(pilot, lambda: any("Written" in one for one in notices(pilot)), "a word")
+        await send(pilot, f"/export {desk.folder}/talk.odt")
+        await until(pilot, lambda: any("ends with .html" in one for one in notices(pilot)), "why")
+        assert "q1" in shown(pilot)
+    assert (desk.folder / "talk.html").read_text(encoding="utf-8").count("a1")
