@@ -1,0 +1,112 @@
+"""A newcomer on a bare machine types what the README says, in order; the README is the script.
+
+A clone of HEAD, a new HOME, no caches and an environment of four variables. PyPI is the
+only thing from outside, as it is for the newcomer.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import GOLDENS, ROOT
+from tests.newcomer.readme import Command, commands
+
+NOT_RUN = {
+    "make test": "CI runs it; here it would run itself",
+    "phichat models pull": "fetches 8.3 GB from the hub; tests/models pulls from a hub of its own",
+    "phichat models use microsoft": "needs what that pull fetched; tests/models does it",
+}
+"""Beginnings of commands that are in the README and are not typed here, and why."""
+
+PICTURES = ("chart.png", "before.png", "after.png", "shot.png")
+"""What the README's examples take for granted."""
+
+
+def reason(command: Command) -> str | None:
+    """Why a command is not typed, or None."""
+    plain = command.line.removeprefix(".venv/bin/")
+    return next((why for start, why in NOT_RUN.items() if plain.startswith(start)), None)
+
+
+def test_the_commands_come_from_the_readme() -> None:
+    lines = [command.line for command in commands(ROOT / "README.md")]
+    assert lines[0] == "make chat"
+    assert sum("phichat ask" in line for line in lines) >= 5
+    for start in NOT_RUN:  # nothing is excused that is not there any more
+        assert any(line.removeprefix(".venv/bin/").startswith(start) for line in lines), start
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_what_the_readme_says_works_in_order(tmp_path: Path) -> None:
+    folder, home = tmp_path / "phichat", tmp_path / "newcomer"
+    home.mkdir()
+    subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
+    environment = {
+        "PATH": f"{folder / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(home),
+        "TERM": "xterm-256color",
+        "LANG": "C.UTF-8",
+        **{name: os.environ[name] for name in os.environ if name.startswith("PIP_")},  # mirrors
+    }
+    for name in PICTURES:
+        shutil.copy(GOLDENS / "images" / "sq336.png", folder / name)
+    (folder / "LICENSE").write_text("a change for git diff\n")
+    typed = []
+    for command in commands(ROOT / "README.md"):
+        if reason(command) is not None:
+            continue
+        if command.line == "make chat":
+            _to_the_first_screen(command.line, folder, environment)
+        else:
+            done = subprocess.run(
+                ["bash", "-c", f"set -o pipefail; {command.line}"],
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+            )
+            assert done.returncode == 0, (command.line, done.stdout, done.stderr)
+            assert done.stdout or "-o" in command.line, command.line
+            assert "Traceback" not in done.stderr
+        typed.append(command.line)
+    assert len(typed) >= 10
+
+
+def _to_the_first_screen(line: str, folder: Path, environment: dict[str, str]) -> None:
+    """In a terminal: installs everything, shows the app; ctrl+q leaves it."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(folder)
+        os.execve("/bin/bash", ["bash", "-c", line], environment)
+    written, deadline, has_left = b"", time.monotonic() + 3000, False
+    try:
+        while True:
+            ready, _, _ = select.select([terminal], [], [], 1)
+            try:
+                written += os.read(terminal, 65536) if ready else b""
+            except OSError:  # it ended
+                break
+            if b"sk about a picture" in written and not has_left:
+                os.write(terminal, b"\x11")  # ctrl+q
+                has_left = True
+            assert time.monotonic() < deadline, written[-2000:]
+        _, status = os.waitpid(pid, 0)
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
+    finally:
+        os.close(terminal)
+    assert has_left, written[-2000:]
+    assert os.waitstatus_to_exitcode(status) == 0, written[-2000:]
