@@ -17,6 +17,12 @@ from tests.conftest import GOLDENS, ROOT, Phichat
 IMAGES = GOLDENS / "images"
 
 
+@pytest.fixture
+def warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that follow each other within seconds share a worker: the model is loaded once."""
+    monkeypatch.setenv("PHICHAT_KEEP_ALIVE", "10")
+
+
 def answer(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     value: dict[str, Any] = json.loads(done.stdout)
@@ -31,6 +37,7 @@ def answer(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return value
 
 
+@pytest.mark.usefixtures("warm")
 def test_describe_read_and_compare(phichat: Phichat, picture_url: str) -> None:
     """The three scenarios on random weights: the mechanics, from a URL and from files; then a
     follow-up in the same session and what the session remembers."""
@@ -117,19 +124,130 @@ def test_prompt_shows_what_the_model_would_see(phichat: Phichat) -> None:
     assert json.loads(phichat("sessions", "list", "--json").stdout) == []
 
 
+@pytest.mark.usefixtures("warm")
+def test_what_is_piped_follows_the_question(phichat: Phichat) -> None:
+    for arguments, stdin, text in (
+        (["Summarise.", "-"], "one\ntwo\n", "Summarise.\n\none\ntwo"),
+        (["-"], "\ufeffall of it\n", "all of it"),
+        ([], "all of it", "all of it"),
+        (["only this"], "not read", "only this"),
+    ):
+        session = answer(phichat("ask", "--json", *arguments, stdin=stdin))["session"]
+        shown = json.loads(phichat("sessions", "show", "--json", session).stdout)
+        assert shown["turns"][0]["text"] == text
+
+
+def test_a_picture_from_a_pipe_and_one_from_a_file(random_folder: Path) -> None:
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "assistant.cli", "ask", "--json", "--model", random_folder,
+            "--max-new-tokens", "3", "-i", "-", "-i", IMAGES / "sq336.png", "Which?",
+        ],
+        stdin=(IMAGES / "vga_640x480.png").open("rb"),
+        capture_output=True,
+        cwd=ROOT,
+        env={**os.environ, "PHICHAT_NUM_CROPS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["usage"]["picture_tokens"] == 626
+
+
+def test_lines_of_json_tell_what_happens(phichat: Phichat) -> None:
+    done = phichat("ask", "--stream-json", "-i", IMAGES / "sq336.png", "What is this?")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    kinds = [line["event"] for line in lines]
+    assert [kind for kind in kinds if kind not in ("progress", "text")] == [
+        "stored", "started", "planned", "ended",
+    ]  # fmt: skip
+    assert "progress" in kinds
+    text = "".join(line["text"] for line in lines if line["event"] == "text")
+    end = lines[-1]
+    assert end["text"] == text
+    assert (end["session"], end["turn"]) == (lines[1]["session"], lines[1]["turn"])
+    planned = next(line for line in lines if line["event"] == "planned")
+    assert planned["prompt_tokens"] == end["usage"]["prompt_tokens"]
+    assert [picture["tokens"] for picture in planned["pictures"]] == [313]
+
+
+@pytest.mark.usefixtures("warm")
+def test_flags_go_before_what_the_session_generates_with(phichat: Phichat) -> None:
+    first = answer(phichat("ask", "--json", "--max-new-tokens", "3", "Hello"))
+    assert first["usage"]["completion_tokens"] == 3
+    text = answer(phichat("ask", "--json", "Hello"))["text"]
+    assert len(text) > 2, "else there is nothing to stop at"
+    cut = answer(phichat("ask", "--json", "--stop", text[2], "Hello"))
+    assert cut["text"] == text[: text.index(text[2])]
+    assert cut["finish_reason"] == "stop"
+    drawn = [
+        answer(phichat("ask", "--json", *flags, "Hello"))["text"]
+        for flags in (
+            ["--temperature", "5", "--seed", "3"],
+            ["--temperature", "5", "--seed", "3"],
+            ["--temperature", "5", "--seed", "3", "--top-k", "1"],
+            ["--temperature", "5", "--seed", "3", "--min-p", "1"],
+        )
+    ]
+    assert drawn[0] == drawn[1] != text
+    assert drawn[2] == drawn[3] == text
+
+
 @pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (["ask"], "give a question"),
-        (["ask", "--session", "a", "--continue", "x"], "exclude each other"),
-        (["ask", "--temperature", "hot", "x"], "temperature"),
-        (["ask", "--nonsense", "x"], "nonsense"),
-        (["nonsense"], "nonsense"),
-        (["chat", "--session", "a", "--last"], "exclude each other"),
-    ],
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (None, 1)]
 )
-def test_wrong_usage_is_exit_code_2(arguments: list[str], words: str, phichat: Phichat) -> None:
-    done = phichat(*arguments)
-    assert done.returncode == 2
-    assert words in done.stderr
-    assert done.stdout == ""
+def test_whatever_ends_it_the_half_answer_is_kept(
+    random_folder: Path, phichat: Phichat, number: signal.Signals | None, code: int
+) -> None:
+    """A signal, or (None) a reader that closes the pipe."""
+    with _endless(random_folder) as ask:
+        assert ask.stdout is not None
+        assert ask.stdout.read(1)
+        if number is None:
+            ask.stdout.close()
+        else:
+            ask.send_signal(number)
+        assert ask.stderr is not None
+        stderr = ask.stderr.read()
+        assert ask.wait(120) == code
+    assert b"Traceback" not in stderr
+    assert b"Exception" not in stderr
+    assert _last_reply(phichat)["finish_reason"] == "stopped"
+
+
+def test_a_stopped_answer_in_json_says_so(random_folder: Path, phichat: Phichat) -> None:
+    with _endless(random_folder, "--stream-json") as ask:
+        assert ask.stdout is not None
+        while b'"text"' not in (line := ask.stdout.readline()):
+            assert line
+        ask.send_signal(signal.SIGINT)
+        stdout, stderr = ask.communicate(timeout=120)
+    assert ask.returncode == 130
+    last = json.loads(stdout.splitlines()[-1])
+    assert (last["event"], last["finish_reason"]) == ("ended", "stopped")
+    assert b"phichat ask --continue" in stderr
+    assert _last_reply(phichat)["text"] == last["text"]
+    again = answer(phichat("ask", "--json", "--continue", "And?"))
+    assert again["session"] == last["session"]
+
+
+def _endless(model: Path, *flags: str) -> subprocess.Popen[bytes]:
+    """A question whose answer takes a while."""
+    return subprocess.Popen(
+        [
+            sys.executable, "-m", "assistant.cli", "ask", "--model", str(model),
+            "--max-new-tokens", "12000", *flags, "x",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )  # fmt: skip
+
+
+def _last_reply(phichat: Phichat) -> dict[str, Any]:
+    session = json.loads(phichat("sessions", "list", "--json").stdout)[0]["id"]
+    reply: dict[str, Any] = json.loads(phichat("sessions", "show", "--json", session).stdout)[
+        "turns"
+    ][-1]
+    return reply
