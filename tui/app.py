@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from tui import alt_enter, clipboard
-from tui.commands import CHAT_KEYS
+from tui.commands import CHAT_KEYS, SLASHES
 from tui.gallery import Gallery
 from tui.palette import SessionProvider
 from tui.screens.chat import ChatScreen
@@ -96,6 +96,11 @@ class PhichatApp(App[None]):
                 action = key.action
                 if "(" not in action:
                     yield SystemCommand(key.does, f"Key: {key.shown}", lambda a=action: self._do(a))
+            by_key = {key.action for key in CHAT_KEYS}
+            for slash in SLASHES:
+                action = slash.action
+                if "(" not in action and action not in by_key and action != "quit":
+                    yield SystemCommand(slash.does, slash.name, lambda a=action: self._do(a))
             turn = self._chat.actions.turn
             for one in self._chat.actions.possible(turn) if turn is not None else ():
                 does = f"Selected turn: {one.does}"

@@ -7,17 +7,21 @@ import threading
 from datetime import timedelta
 
 import pytest
+from textual.pilot import Pilot
 
-from assistant.conversation import Conversation
+from assistant.conversation import Conversation, SessionSummary
 from tests.tui.desk import (
     NARROW,
+    NOON,
     WIDE,
     Desk,
     Gate,
     area,
+    chat,
     composer,
     idle,
     notices,
+    pane,
     picture_file,
     screen,
     sees,
@@ -26,8 +30,14 @@ from tests.tui.desk import (
     type_text,
     until,
 )
-from tui.screens.confirm import ConfirmScreen
 from tui.widgets.session_list import SessionList, SessionOptions
+
+GONE = "“First” was deleted. F7 brings it back."
+
+
+def rows(pilot: Pilot[None]) -> str:
+    """The list of chats as a person reads it."""
+    return "\n".join(line[:31].rstrip() for line in shown(pilot).splitlines())
 
 
 async def test_newest_first_with_title_pictures_and_age(desk: Desk) -> None:
@@ -130,22 +140,165 @@ async def test_rename_by_key(desk: Desk) -> None:
     assert desk.engine.conversation(session).title == "Bird"
 
 
-async def test_delete_asks_and_the_harmless_answer_is_first(desk: Desk) -> None:
+async def test_deleted_chats_come_back_one_after_the_other(desk: Desk) -> None:
+    desk.chat("Third", "a", age=timedelta(hours=3))
+    second = desk.chat("Second", "a", age=timedelta(hours=2))
+    first = desk.chat("First", "first answer", age=timedelta(hours=1))
+    async with desk.app(first).run_test(size=WIDE) as pilot:
+        await sees(pilot, "▌ First")
+        await type_text(pilot, "half a question")
+        await send(pilot, "/undo")
+        screen(pilot).query_one(SessionOptions).focus()
+        await pilot.press("delete")
+        await until(pilot, lambda: notices(pilot)[-1:] == [GONE], "a word")
+        await sees(pilot, "Talk about pictures.")
+        await until(pilot, lambda: "First" not in rows(pilot), "it is off the list")
+        assert screen(pilot).focused is screen(pilot).query_one(SessionOptions)
+        await pilot.press("delete")  # the neighbour is highlighted
+        await until(pilot, lambda: "“Second”" in "".join(notices(pilot)), "a word")
+        assert [item.title for item in desk.engine.sessions()] == ["Third"]
+        await pilot.press("f7")
+        await until(pilot, lambda: "Second" in rows(pilot), "the second is back")
+        assert "First" not in rows(pilot)
+        await pilot.press("f7")
+        await sees(pilot, "▌ First")
+        await sees(pilot, "first answer")
+        await pilot.press("f7")
+        await until(pilot, lambda: "No chat was" in "".join(notices(pilot)), "a word")
+    assert [item.id for item in desk.engine.sessions()][:2] == [first, second]
+
+
+async def test_the_draft_of_a_deleted_chat_comes_back_with_it(desk: Desk) -> None:
     session = desk.chat("Earlier", "a")
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "▌ Earlier")
-        await send(pilot, "/delete")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen), "the question")
-        await pilot.press("enter")
-        await until(pilot, lambda: pilot.app.screen is screen(pilot), "the chat")
-        assert desk.engine.sessions() != []
-        screen(pilot).query_one(SessionOptions).focus()
-        await pilot.press("delete")
-        await sees(pilot, "Delete “Earlier” with its pictures?")
-        await pilot.press("y")
+        await type_text(pilot, "half a question")
+        screen(pilot).action_delete_session()
         await sees(pilot, "No chats yet.")
-        await sees(pilot, "Talk about pictures.")
-    assert desk.engine.sessions() == []
+        assert area(pilot).text == ""
+        await pilot.press("f7")
+        await until(pilot, lambda: area(pilot).text == "half a question", "the draft")
+        assert not [words for words in notices(pilot) if "session" in words]
+
+
+async def test_pinned_chats_stay_on_top(desk: Desk) -> None:
+    old = desk.chat("Old", "a", age=timedelta(days=2))
+    desk.chat("New", "a", age=timedelta(hours=1))
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await sees(pilot, "Old")
+        screen(pilot).query_one(SessionOptions).focus()
+        await pilot.press("end", "p")
+        await sees(pilot, "★ Old")
+        listed = rows(pilot)
+        assert listed.index("★ Old") < listed.index("New")
+        await pilot.press("p")
+        await until(pilot, lambda: "★" not in rows(pilot), "it is pinned no longer")
+        screen(pilot).open_session(old)
+        await sees(pilot, "▌ Old")
+        await send(pilot, "/pinchat")
+        await sees(pilot, "▌ ★ Old")
+    assert desk.engine.sessions()[0].id == old
+
+
+async def test_rename_in_the_list_renames_the_highlighted_chat(desk: Desk) -> None:
+    desk.chat("Other", "a", age=timedelta(hours=2))
+    opened = desk.chat("Opened", "a", age=timedelta(hours=1))
+    async with desk.app(opened).run_test(size=WIDE) as pilot:
+        await sees(pilot, "▌ Opened")
+        screen(pilot).query_one(SessionOptions).focus()
+        await pilot.press("end", "f2")
+        await sees(pilot, "Title of this chat")
+        await pilot.press("ctrl+u", *"Bird", "enter")
+        await until(pilot, lambda: "Bird" in rows(pilot), "the new title")
+    assert [item.title for item in desk.engine.sessions()] == ["Opened", "Bird"]
+
+
+async def test_a_fork_begins_as_the_other_chat_and_leaves_it_alone(desk: Desk) -> None:
+    session = desk.chat("one", "first", "two", "second")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "second")
+        await send(pilot, "/fork")
+        await until(pilot, lambda: screen(pilot).session_id != session, "the fork")
+        await sees(pilot, "second")
+        await send(pilot, "three")
+        await idle(pilot)
+        fork = screen(pilot).session_id
+        assert fork is not None
+        assert len(desk.engine.conversation(fork).turns) == 6
+        assert len(desk.engine.conversation(session).turns) == 4
+        screen(pilot).open_session(session)
+        await until(pilot, lambda: screen(pilot).session_id == session, "back")
+        await pilot.press("ctrl+up", "up", "up")  # the reply "first"
+        await sees(pilot, "f fork")
+        await pilot.press("f")
+        await until(pilot, lambda: screen(pilot).session_id not in (session, fork), "the fork")
+        half = screen(pilot).session_id
+        assert half is not None
+        assert [turn.text for turn in desk.engine.conversation(half).turns] == ["one", "first"]
+        screen(pilot).query_one(SessionOptions).focus()
+        await pilot.press("f")
+        await until(pilot, lambda: len(desk.engine.sessions()) == 4, "one more, from the list")
+
+
+async def test_each_chat_is_left_and_found_again_at_its_place(desk: Desk) -> None:
+    lines = [f"line {n}\n\nmore of {n}" for n in range(60)]
+    long = desk.chat(*lines, age=timedelta(hours=2))
+    other = desk.chat("Other chat", "other answer", age=timedelta(hours=1))
+    async with desk.app(long).run_test(size=WIDE) as pilot:
+        await sees(pilot, "more of 59")
+        await pane(pilot).show_turn(desk.engine.conversation(long).turns[20].id, 1)
+        await until(pilot, lambda: "more of 20" in shown(pilot), "the place")
+        place = chat(pilot).place
+        assert place is not None
+        screen(pilot).open_session(other)
+        await sees(pilot, "other answer")
+        screen(pilot).open_session(long)
+        await until(pilot, lambda: chat(pilot).place == place, "the same place")
+        assert "more of 59" not in shown(pilot)
+        await pilot.press("ctrl+end")
+        await sees(pilot, "more of 59")
+        screen(pilot).open_session(other)
+        await sees(pilot, "other answer")
+        screen(pilot).open_session(long)
+        await sees(pilot, "more of 59")
+
+
+async def test_the_list_follows_another_terminal(desk: Desk) -> None:
+    session = desk.chat("Mine", "a", age=timedelta(hours=2))
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "▌ Mine")
+        desk.chat("Of the other terminal", "a")
+        await until(pilot, lambda: "Of the other termin" in rows(pilot), "the new chat")
+        desk.engine.rename(session, "Renamed elsewhere")
+        await sees(pilot, "▌ Renamed elsewhere")
+        desk.engine.delete(session)
+        await until(pilot, lambda: "in another terminal" in " ".join(notices(pilot)), "a word")
+        await until(pilot, lambda: screen(pilot).session_id is None, "it is left")
+        await until(pilot, lambda: "Renamed" not in rows(pilot), "it is off the list")
+        desk.chat("One more", "a")
+        await until(pilot, lambda: "One more" in rows(pilot), "also without an open chat")
+
+
+async def test_ten_thousand_chats_are_gone_through_by_key(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = tuple(
+        SessionSummary(f"s{n}", f"Chat {n}", NOON, NOON, turns=2, pictures=n % 3)
+        for n in range(10_000)
+    )
+    monkeypatch.setattr(desk.engine, "sessions", lambda limit=200, offset=0: list(many[:limit]))
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await sees(pilot, "Chat 0")
+        options = screen(pilot).query_one(SessionOptions)
+        drawn: list[str] = []
+        draw = options._draw
+        monkeypatch.setattr(options, "_draw", lambda one: drawn.append(one.id) or draw(one))
+        options.focus()
+        await pilot.press("end")
+        await sees(pilot, "Chat 9999")
+        await pilot.press("pageup", "up", "home", "pagedown", "down")
+        await sees(pilot, "Chat 14")
+        assert len(set(drawn)) < 100  # only what is in sight is ever drawn
 
 
 async def test_the_list_lies_over_a_narrow_chat_and_beside_a_wide_one(desk: Desk) -> None:

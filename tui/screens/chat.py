@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import events, on, work
-from textual.app import ComposeResult, SuspendNotSupported
+from textual import events, on
+from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 
-from assistant.conversation import PictureFile
-from assistant.plain_text import one_line
 from tui import messages
 from tui.commands import CHAT_KEYS
 from tui.drafts import DraftKeeper
-from tui.external_editor import EditorError, edit
 from tui.following import LOOK_S, Following
 from tui.gallery import Gallery
-from tui.measuring import measured
 from tui.memory import Memory
-from tui.screens.attach import AttachScreen
-from tui.screens.crops import CHOICES, CropsScreen
+from tui.screens.attaching import AttachingScreen
 from tui.screens.help import TYPING, HelpScreen, place_of
-from tui.screens.picture import PictureScreen
-from tui.screens.state import StateScreen
 from tui.summariser import Summariser
 from tui.talk import Talk
 from tui.turn_actions import TurnActions
@@ -37,18 +26,14 @@ from tui.turn_runner import TurnRunner
 from tui.widgets.chat_header import ChatHeader
 from tui.widgets.chat_pane import ChatPane
 from tui.widgets.chip import Chip
-from tui.widgets.chip_bar import ChipBar
 from tui.widgets.chip_opening import OpeningChip
 from tui.widgets.composer import Composer
 from tui.widgets.context_meter import ContextMeter
-from tui.widgets.drawing import Drawing
-from tui.widgets.picture_view import PictureView
 from tui.widgets.prompt_area import PromptArea
 from tui.widgets.reply_text import ReplyText
 from tui.widgets.session_list import SessionList, SessionOptions
 from tui.widgets.status_line import StatusLine
 from tui.widgets.turn_bar import TurnBar
-from tui.widgets.turn_head import TurnClicked
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
@@ -57,11 +42,12 @@ AGES_INTERVAL = 60.0
 """Seconds between two updates of "5 min" in the list."""
 
 
-class ChatScreen(StateScreen):
+class ChatScreen(AttachingScreen):
     """Owns what runs; widgets tell it facts, workers too."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        key.binding(priority=key.action == "search")  # a text area has a use of its own for ctrl+f
+        # a text area has uses of its own for these
+        key.binding(priority=key.action in {"search", "bring_back_session"})
         for key in CHAT_KEYS
     ]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
@@ -172,113 +158,6 @@ class ChatScreen(StateScreen):
     def _wake_model(self) -> None:
         self._engine.preload()
 
-    # Pictures
-
-    @on(Composer.AttachRequested)
-    def _attach_requested(self, event: Composer.AttachRequested) -> None:
-        self._attach_pictures(event.sources)
-
-    @work
-    async def action_attach(self, argument: str = "") -> None:
-        """Attach what ``argument`` names, or ask for it."""
-        if argument:
-            self._attach_pictures(tuple(self._engine.parse_dropped(argument)) or (argument,))
-        elif source := await self.app.push_screen_wait(AttachScreen(Path.cwd(), self._look_at)):
-            self._attach_pictures((source,))
-
-    @work
-    async def _attach_pictures(self, sources: tuple[str, ...]) -> None:
-        chips = self.query_one(Composer).chips
-        for source in sources:
-            await chips.open(source, partial(self._engine.open_picture, source))
-
-    @on(PromptArea.PictureWanted)
-    async def _paste(self, event: PromptArea.PictureWanted) -> None:
-        await self.action_paste_picture(event.text)
-
-    async def action_paste_picture(self, text: str = "") -> None:
-        """Attach the picture in the system's clipboard; where there is none, paste ``text``."""
-        chips = self.query_one(Composer).chips
-        await chips.open("the clipboard", lambda _: self._engine.open_clipboard_picture(), text)
-
-    @on(OpeningChip.Refused)
-    def _tell_why_not(self, event: OpeningChip.Refused) -> None:
-        if event.chip.instead:
-            self.query_one(Composer).area.paste_text(event.chip.instead)
-        else:
-            self.tell(event.reason, error=True)
-
-    @on(PromptArea.EditorWanted)
-    def _edit_outside(self) -> None:
-        area = self.query_one(Composer).area
-        try:
-            with self.app.suspend():
-                text = edit(area.text)
-        except SuspendNotSupported:
-            self.tell("This terminal can't be lent to an editor.", error=True)
-        except EditorError as refused:
-            self.tell(str(refused), error=True)
-        else:
-            area.set_text(text)
-        self.app.refresh(layout=True)
-
-    def _look_at(self, path: str) -> tuple[PictureFile, int]:
-        file = self._engine.open_picture(path)
-        return file, self._engine.picture_tokens(file)
-
-    @on(Chip.CropsWanted)
-    @work
-    async def _choose_crops(self, event: Chip.CropsWanted) -> None:
-        chip = event.chip
-        tokens = await asyncio.to_thread(self._tokens_of_crops, chip.file)
-        chosen = chip.file.num_crops
-        picked = await self.app.push_screen_wait(CropsScreen(chip.file.name, chosen, tokens))
-        if picked is not None:
-            chip.choose_crops(picked.num_crops)
-            self._measure_draft()
-
-    def _tokens_of_crops(self, file: PictureFile) -> list[int]:
-        files = [replace(file, num_crops=num_crops) for num_crops in CHOICES]
-        return [self._engine.picture_tokens(one) for one in files]
-
-    @on(ChipBar.Changed)
-    def _measure_draft(self) -> None:
-        """Have counted what the attached pictures take, and what ``#`` can refer to."""
-        session_id, files = self.session_id, self.query_one(Composer).chips.files
-        if session_id is not None or files:
-            self.in_thread(lambda: measured(self._engine, session_id, files))
-
-    @on(messages.DraftMeasured)
-    def _show_measures(self, event: messages.DraftMeasured) -> None:
-        composer = self.query_one(Composer)
-        if event.session_id == self.session_id:
-            composer.chips.show_costs(event.files, event.number, event.costs)
-            composer.show_pictures(event.pictures)
-            self.actions.show_summary(event.below_summary, event.summary)
-
-    @on(PictureView.Opened)
-    def _show_clicked(self, event: PictureView.Opened) -> None:
-        self.action_show_picture(str(event.number))
-
-    def action_show_picture(self, number: str = "") -> None:
-        """Show a picture large: the one with this number, or the last one in sight."""
-        pane = self.query_one(ChatPane)
-        wanted = number.strip().removeprefix("#") or str(pane.picture_in_sight())
-        numbers = {str(picture.number) for turn in pane.turns for picture in turn.pictures}
-        if not numbers:
-            self.tell("This chat has no picture yet.")
-        elif wanted not in numbers:
-            self.tell(f"There is no picture {one_line(wanted, 20)} in this chat.")
-        else:
-            self.app.push_screen(PictureScreen(pane.turns, int(wanted), self._gallery))
-
-    @on(events.ScreenSuspend)
-    @on(events.ScreenResume)
-    def _draw_pictures_anew(self) -> None:
-        """A dialog tints what is below it, which pictures of the terminal's own don't bear."""
-        for drawing in self.query(Drawing):
-            drawing.refresh()
-
     # Turns
 
     @on(Composer.Declined)
@@ -312,81 +191,6 @@ class ChatScreen(StateScreen):
     async def turn_reached(self, turn_id: str) -> None:
         """A turn that was looked for is in sight: select it."""
         await self.actions.select(turn_id)
-
-    # Memory
-
-    def action_recall(self, words: str = "") -> None:
-        """Quote earlier turns of this chat."""
-        self.memory.recall(words)
-
-    def action_recall_everywhere(self, words: str = "") -> None:
-        """Quote earlier turns of any chat."""
-        self.memory.recall(words, everywhere=True)
-
-    def action_pin(self, argument: str = "") -> None:
-        """Pin a picture or a turn."""
-        self.memory.pin(argument, pinned=True)
-
-    def action_unpin(self, argument: str = "") -> None:
-        """Pin it no longer."""
-        self.memory.pin(argument, pinned=False)
-
-    async def action_summary(self) -> None:
-        """Show the summary of what no longer fits, to be changed."""
-        await self.memory.summary()
-
-    async def action_system(self, text: str = "") -> None:
-        """Tell the model something before this chat."""
-        await self.memory.system(text)
-
-    def action_export(self, path: str = "") -> None:
-        """Write this chat to a file."""
-        self.memory.export(path)
-
-    @on(messages.SummaryRead)
-    def _edit_summary(self, event: messages.SummaryRead) -> None:
-        self.run_worker(self.memory.edit_summary(event.session_id, event.summary))
-
-    @on(messages.SystemRead)
-    def _edit_system(self, event: messages.SystemRead) -> None:
-        self.run_worker(self.memory.edit_system(event.text))
-
-    # Single turns
-
-    async def action_select_turn(self, by: int) -> None:
-        """Select a turn, or the one above or below."""
-        await self.actions.move(by)
-
-    async def action_turn(self, name: str) -> None:
-        """Do something with the selected turn."""
-        await self.actions.do(name)
-
-    @on(TurnClicked)
-    async def _select_clicked(self, event: TurnClicked) -> None:
-        if self.get_selected_text() is None:
-            await self.actions.select(event.turn_id)
-
-    @on(TurnBar.Moved)
-    async def _move_selection(self, event: TurnBar.Moved) -> None:
-        await self.actions.move(event.by)
-
-    @on(TurnBar.Pressed)
-    async def _do_with_turn(self, event: TurnBar.Pressed) -> None:
-        await self.actions.do(event.name)
-
-    @on(TurnBar.Left)
-    def _leave_turn(self, event: TurnBar.Left) -> None:
-        self.actions.leave(event.typed)
-
-    @on(messages.VersionsCounted)
-    def _show_versions(self, event: messages.VersionsCounted) -> None:
-        self.actions.versions_counted(event.versions)
-
-    @on(messages.EditBegun)
-    async def _begin_edit(self, event: messages.EditBegun) -> None:
-        if event.session_id == self.session_id:
-            self.actions.leave()
-            await self.query_one(Composer).begin_edit(event.turn_id, event.draft)
 
     def stop_reply(self) -> None:
         """End the running reply, if there is one."""

@@ -1,39 +1,51 @@
-"""Which chat is open: listed, opened, begun anew, renamed, deleted; each keeps its draft."""
+"""Which chat is open: listed, found, opened, begun anew; each keeps its draft and its place."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from textual import on, work
 from textual.message import Message
 
 from assistant.conversation import Draft, Role
-from assistant.plain_text import one_line
 from tui import messages
-from tui.screens.confirm import ConfirmScreen
 from tui.screens.engine_screen import EngineScreen
-from tui.screens.rename import RenameScreen
+from tui.screens.search import SearchScreen
+from tui.session_actions import SessionActions
 from tui.turn_runner import TurnRunner
 from tui.widgets.chat_header import ChatHeader
 from tui.widgets.chat_pane import ChatPane
+from tui.widgets.chat_view import Place
 from tui.widgets.composer import Composer
-from tui.widgets.session_list import SessionList
+from tui.widgets.session_list import SessionList, SessionOptions
 from tui.widgets.status_line import StatusLine
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
 
+ALL = 1_000_000
+"""More sessions than anybody has: a list of ten thousand is read in a tenth of a second."""
 
-class SessionScreen(EngineScreen):
+
+class SessionScreen(EngineScreen[None]):
     """The half of the chat screen that knows sessions; the other half, :mod:`chat`, knows turns."""
 
-    def __init__(self, engine: Engine, session_id: str | None) -> None:
+    def __init__(
+        self, engine: Engine, clock: Callable[[], datetime], session_id: str | None
+    ) -> None:
         super().__init__(engine)
+        self._clock = clock
+        self.chats = SessionActions(self, engine)
         self.session_id: str | None = None
         """The open session; None while it has no message."""
         self._wanted = session_id
         self._drafts: dict[str | None, Draft] = {}
+        self._places: dict[str | None, Place | None] = {}
+        """Where each chat was left."""
+        self._searched = ""
         self.views = 0
         """Counts what was shown: tells two new chats apart, neither of which has an id."""
 
@@ -53,13 +65,37 @@ class SessionScreen(EngineScreen):
 
     def list_sessions(self) -> None:
         """Have the list read anew."""
-        self.in_thread(lambda: messages.SessionsListed(tuple(self._engine.sessions())))
+        self.in_thread(self.read_sessions)
 
-    def open_session(self, session_id: str) -> None:
-        """Have a session read and shown."""
+    def read_sessions(self) -> messages.SessionsListed:
+        """Read the list (in a thread)."""
+        return messages.SessionsListed(tuple(self._engine.sessions(ALL)))
+
+    def open_session(self, session_id: str, turn_id: str | None = None) -> None:
+        """Have a session read and shown, where it was left or at a turn, on whatever branch."""
         self._wanted = session_id
-        ended = self.turns.ended
-        self.in_thread(lambda: messages.SessionOpened(self._engine.conversation(session_id), ended))
+        ended, answering = self.turns.ended, self.turns.answers(session_id)
+
+        def read() -> Message:
+            conversation = self._engine.conversation(session_id)
+            is_there = any(turn.id == turn_id for turn in conversation.turns)
+            if turn_id is not None and not is_there and not answering:
+                conversation = self._engine.choose(session_id, turn_id)
+            return messages.SessionOpened(conversation, ended, turn_id)
+
+        self.in_thread(read)
+
+    async def go_to(self, session_id: str, turn_id: str | None) -> None:
+        """Go to a turn of any session; None: to where the session was left."""
+        is_open = session_id == self.session_id
+        if turn_id is not None and is_open and await self.query_one(ChatPane).show_turn(turn_id):
+            await self.turn_reached(turn_id)
+        elif turn_id is not None or not is_open:
+            self.open_session(session_id, turn_id)
+
+    @abstractmethod
+    async def turn_reached(self, turn_id: str) -> None:
+        """A turn that was looked for is in sight."""
 
     @on(messages.SessionsListed)
     def _show_sessions(self, event: messages.SessionsListed) -> None:
@@ -76,10 +112,20 @@ class SessionScreen(EngineScreen):
 
     @on(SessionList.Chosen)
     def _open_chosen(self, event: SessionList.Chosen) -> None:
-        self.remove_class("-list-open")
-        self.query_one(Composer).area.focus()
-        if event.session_id != self.session_id:
-            self.open_session(event.session_id)
+        match event.action:
+            case "rename":
+                self._rename(event.session_id)
+            case "pin":
+                self.chats.pin(event.session_id)
+            case "fork":
+                self.chats.fork(event.session_id)
+            case "delete":
+                self.chats.delete(event.session_id)
+            case _:
+                self.remove_class("-list-open")
+                self.query_one(Composer).area.focus()
+                if event.session_id != self.session_id:
+                    self.open_session(event.session_id)
 
     @on(messages.SessionOpened)
     async def _show_session(self, event: messages.SessionOpened) -> None:
@@ -87,11 +133,18 @@ class SessionScreen(EngineScreen):
         if conversation.id != self._wanted:
             return  # another chat was chosen meanwhile
         if event.turns_ended != self.turns.ended:
-            self.open_session(conversation.id)  # it was read before a reply was complete
+            self.open_session(conversation.id, event.turn_id)  # read before a reply was complete
             return
         await self._switch_draft(conversation.id)
         running = self.turns.running if self.turns.answers(conversation.id) else None
-        await self.query_one(ChatPane).show(conversation.turns, running)
+        pane = self.query_one(ChatPane)
+        await pane.show(conversation.turns, running)
+        if event.turn_id is not None and await pane.show_turn(event.turn_id):
+            await self.turn_reached(event.turn_id)
+        elif event.turn_id is not None:
+            self.tell("That is on another branch: wait for the reply that is being written.")
+        elif place := self._places.get(conversation.id):
+            await pane.show_turn(place.turn_id, place.line)
         self.query_one(SessionList).mark_open(conversation.id)
         asked = [turn.text for turn in conversation.turns if turn.role is Role.USER]
         self.query_one(Composer).area.prompts.load(asked)
@@ -100,6 +153,7 @@ class SessionScreen(EngineScreen):
 
     async def _switch_draft(self, session_id: str | None) -> None:
         composer = self.query_one(Composer)
+        self._places[self.session_id] = self.query_one(ChatPane).chat.place
         if session_id != self.session_id:
             self._drafts[self.session_id] = composer.draft
             await composer.clear()
@@ -120,55 +174,64 @@ class SessionScreen(EngineScreen):
         self.query_one(StatusLine).show_last(())
         self._show_header()
 
-    @work
     async def action_rename_session(self, title: str = "") -> None:
         """Rename the open chat; without a title, ask for one."""
-        session_id = self.session_id
-        if session_id is None:
-            self.tell("This chat has no message yet; it gets its title with the first one.")
-            return
-        old = self.query_one(SessionList).title_of(session_id)
-        new = one_line(title) or await self.app.push_screen_wait(RenameScreen(old))
-        if new and new != old:
-
-            def rename() -> Message:
-                self._engine.rename(session_id, new)
-                return messages.SessionsListed(tuple(self._engine.sessions()))
-
-            self.in_thread(rename)
-
-    def action_delete_session(self) -> None:
-        """Delete the open chat, after a question."""
-        if self.session_id is None:
-            self.tell("This chat has no message yet; there is nothing to delete.")
-        else:
-            self._delete_asked(self.session_id)
-
-    @on(SessionList.DeleteRequested)
-    def _delete_listed(self, event: SessionList.DeleteRequested) -> None:
-        self._delete_asked(event.session_id)
+        self._rename(self.session_id, title)
 
     @work
-    async def _delete_asked(self, session_id: str) -> None:
-        if self.turns.answers(session_id):
-            self.tell("A reply is being written in this chat; stop it with esc first.")
-            return
-        title = one_line(self.query_one(SessionList).title_of(session_id), 60) or "Untitled"
-        question = f"Delete “{title}” with its pictures? It can't be brought back."
-        if await self.app.push_screen_wait(ConfirmScreen(question, "Delete it")):
+    async def _rename(self, session_id: str | None, title: str = "") -> None:
+        await self.chats.rename(session_id, title)
 
-            def delete() -> Message:
-                self._engine.delete(session_id, for_good=True)
-                return messages.SessionDeleted(session_id)
+    def action_pin_session(self) -> None:
+        """Keep the open chat on top of the list, or no longer."""
+        self.chats.pin(self.session_id)
 
-            self.in_thread(delete)
+    def action_fork_session(self) -> None:
+        """Copy the open chat into a new one."""
+        turns = self.query_one(ChatPane).turns
+        self.chats.fork(self.session_id, turns[-1].id if turns else None)
+
+    def action_delete_session(self) -> None:
+        """Delete the open chat."""
+        self.chats.delete(self.session_id)
+
+    def action_bring_back_session(self) -> None:
+        """Undo the last deletion."""
+        self.chats.bring_back()
+
+    @on(messages.SessionForked)
+    def _open_fork(self, event: messages.SessionForked) -> None:
+        self.list_sessions()
+        self.open_session(event.session_id)
+        self.tell("This is a copy: what you say here does not change the other chat.")
 
     @on(messages.SessionDeleted)
     async def _leave_deleted(self, event: messages.SessionDeleted) -> None:
-        self._drafts.pop(event.session_id, None)
-        if event.session_id == self.session_id:
+        was_open = event.session_id == self.session_id
+        if not (was_open or event.title):
+            return  # it was left already
+        self.chats.deleted(event, was_open=was_open)
+        if was_open:
+            focused = self.focused
             await self.action_new_session()
+            if isinstance(focused, SessionOptions):
+                focused.focus()
         self.list_sessions()
+
+    @on(messages.SessionRestored)
+    def _show_restored(self, event: messages.SessionRestored) -> None:
+        self.list_sessions()
+        if event.reopen and self.session_id is None:
+            self.open_session(event.session_id)
+
+    @work
+    async def action_search(self, words: str = "") -> None:
+        """Search all chats, and go to what was found."""
+        search = SearchScreen(self._engine, self._clock, words or self._searched)
+        hit = await self.app.push_screen_wait(search)
+        self._searched = search.words
+        if hit is not None:
+            await self.go_to(hit.session_id, hit.turn_id)
 
     async def give_back(self, draft: Draft, session_id: str | None) -> None:
         """Nothing was stored: words and pictures go back to where they were typed."""

@@ -1,4 +1,4 @@
-"""The list of chats: newest first, with picture counts and how long ago."""
+"""The list of chats: the pinned on top, then newest first, with picture counts and how long ago."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar
 
-from textual import on
+from rich.segment import Segment
+from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.geometry import Region, Size
 from textual.message import Message
-from textual.widgets import OptionList, Static
-from textual.widgets.option_list import Option
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.visual import Visual
+from textual.widgets import Static
 
 from assistant.conversation import SessionSummary
 from assistant.plain_text import one_line
@@ -22,27 +27,142 @@ from tui.commands import LIST_KEYS
 from tui.text import ago, counted
 
 TITLE_WIDTH = 26
+ROW_LINES = 3
+"""Title, facts, a blank line."""
 
 Clock = Callable[[], datetime]
 
 
-class SessionOptions(OptionList):
-    """The rows; ``delete`` asks to delete the highlighted one."""
+class SessionOptions(ScrollView, can_focus=True):
+    """The rows. Only those in sight are ever drawn: ten thousand cost what ten do."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in LIST_KEYS]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(key.binding() for key in LIST_KEYS),
+        Binding("up", "move(-1)", show=False),
+        Binding("down", "move(1)", show=False),
+        Binding("pageup", "page(-1)", show=False),
+        Binding("pagedown", "page(1)", show=False),
+        Binding("home", "go(0)", show=False),
+        Binding("end", "go(-1)", show=False),
+    ]
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"session", "session--highlighted", "session--hover"}
+
+    highlighted: reactive[int | None] = reactive(None)
+    """The place of the row that the keys act on."""
+    hovered: reactive[int | None] = reactive(None)
+    """The place of the row below the mouse."""
 
     @dataclass
-    class DeletePressed(Message):
-        """The delete key was pressed on a row."""
+    class Pressed(Message):
+        """A key was pressed on a row, or the row was clicked; ``action`` is what it asks for."""
 
+        action: str
         session_id: str
 
+    def __init__(self, draw: Callable[[SessionSummary], Content]) -> None:
+        """``draw`` makes the two lines of a row."""
+        super().__init__()
+        self._draw = draw
+        self.sessions: tuple[SessionSummary, ...] = ()
+
+    def show(self, sessions: tuple[SessionSummary, ...]) -> None:
+        """Show these; the highlighted row stays the same, or else at its place."""
+        old = self.current
+        self.sessions = sessions
+        self.virtual_size = Size(self.size.width, ROW_LINES * len(sessions))
+        if old is not None:
+            ids = [session.id for session in sessions]
+            place = ids.index(old.id) if old.id in ids else self.highlighted or 0
+            self.set_reactive(SessionOptions.highlighted, self.validate_highlighted(place))
+        self.refresh()
+
+    @property
+    def current(self) -> SessionSummary | None:
+        """The highlighted session."""
+        return None if self.highlighted is None else self.sessions[self.highlighted]
+
+    def validate_highlighted(self, place: int | None) -> int | None:
+        """Keep to the rows that there are."""
+        if place is None or not self.sessions:
+            return None
+        return max(0, min(place, len(self.sessions) - 1))
+
+    def watch_highlighted(self, place: int | None) -> None:
+        """Bring it into sight."""
+        if place is not None:
+            row = Region(0, ROW_LINES * place, self.size.width, ROW_LINES)
+            self.scroll_to_region(row, animate=False, force=True, immediate=True)
+
+    def on_resize(self) -> None:
+        """Rows are as wide as the list."""
+        self.virtual_size = Size(self.size.width, ROW_LINES * len(self.sessions))
+
+    def render_line(self, y: int) -> Strip:
+        """One line of the row that is there."""
+        place, line = divmod(y + self.scroll_offset.y, ROW_LINES)
+        width = self.scrollable_content_region.width
+        names = ["session"]
+        if place == self.highlighted:
+            names.append("session--highlighted")
+        elif place == self.hovered:
+            names.append("session--hover")
+        style = self.get_visual_style(*names)
+        if place >= len(self.sessions) or line == ROW_LINES - 1:
+            return Strip([Segment(" " * width, style.rich_style)], width)
+        drawn = self._draw(self.sessions[place])
+        strips = Visual.to_strips(self, drawn, max(1, width - 1), None, style)
+        return strips[line].adjust_cell_length(width, style.rich_style)
+
+    def action_move(self, by: int) -> None:
+        """Highlight a row above or below."""
+        self.highlighted = 0 if self.highlighted is None else self.highlighted + by
+
+    def action_page(self, by: int) -> None:
+        """Go up or down by what is in sight."""
+        self.action_move(by * max(1, self.size.height // ROW_LINES))
+
+    def action_go(self, place: int) -> None:
+        """Go to the first row, or the last (-1)."""
+        self.highlighted = place % max(1, len(self.sessions))
+
+    def action_select(self) -> None:
+        """Open the chat."""
+        self._press("select")
+
+    def action_rename(self) -> None:
+        """Rename the chat."""
+        self._press("rename")
+
+    def action_pin(self) -> None:
+        """Pin the chat, or no longer."""
+        self._press("pin")
+
+    def action_fork(self) -> None:
+        """Fork the chat."""
+        self._press("fork")
+
     def action_delete(self) -> None:
-        """Tell which chat shall go."""
-        if self.highlighted is not None:
-            option = self.get_option_at_index(self.highlighted)
-            if option.id is not None:
-                self.post_message(self.DeletePressed(option.id))
+        """Delete the chat."""
+        self._press("delete")
+
+    def _press(self, action: str) -> None:
+        if self.current is not None:
+            self.post_message(self.Pressed(action, self.current.id))
+
+    async def _on_click(self, event: events.Click) -> None:
+        if (place := self._place_at(event)) is not None:
+            self.highlighted = place
+            self._press("select")
+
+    def _on_mouse_move(self, event: events.MouseMove) -> None:
+        self.hovered = self._place_at(event)
+
+    def _on_leave(self, event: events.Leave) -> None:
+        self.hovered = None
+
+    def _place_at(self, event: events.MouseEvent) -> int | None:
+        place = int(event.y + self.scroll_offset.y) // ROW_LINES
+        return place if place < len(self.sessions) else None
 
 
 class SessionList(Vertical):
@@ -50,20 +170,15 @@ class SessionList(Vertical):
 
     @dataclass
     class Chosen(Message):
-        """A chat was chosen."""
+        """A chat was chosen, for an ``action`` of :data:`LIST_KEYS`."""
 
-        session_id: str
-
-    @dataclass
-    class DeleteRequested(Message):
-        """A chat shall be deleted (the screen asks first)."""
-
+        action: str
         session_id: str
 
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self._clock = clock
-        self._summaries: tuple[SessionSummary, ...] = ()
+        self._summaries: dict[str, SessionSummary] = {}
         self._open: str | None = None
 
     def compose(self) -> ComposeResult:
@@ -71,61 +186,61 @@ class SessionList(Vertical):
         yield Static(
             Content.assemble(("φ", "bold $primary"), (" phichat", "bold")), classes="brand"
         )
-        yield SessionOptions(markup=False)
+        yield SessionOptions(self._row)
         yield Static(Content("No chats yet."), classes="empty")
 
     def title_of(self, session_id: str) -> str:
         """The title of a listed chat."""
-        titles = (item.title for item in self._summaries if item.id == session_id)
-        return next(titles, "")
+        found = self._summaries.get(session_id)
+        return found.title if found is not None else ""
+
+    def is_pinned(self, session_id: str) -> bool:
+        """Whether a listed chat is pinned."""
+        found = self._summaries.get(session_id)
+        return found is not None and found.pinned
 
     def show(self, summaries: Sequence[SessionSummary], open_id: str | None) -> None:
         """Show these chats, ``open_id`` marked; the highlighted row keeps its place."""
-        if tuple(summaries) != self._summaries or open_id != self._open:
-            self._summaries, self._open = tuple(summaries), open_id
-            self._fill()
-
-    def refresh_ages(self) -> None:
-        """Say anew how long ago each chat was."""
-        self._fill()
-
-    def _fill(self) -> None:
+        self._summaries = {item.id: item for item in summaries}
         options = self.query_one(SessionOptions)
-        kept = None
-        if options.highlighted is not None:
-            kept = options.get_option_at_index(options.highlighted).id
-        options.clear_options()
-        options.add_options([Option(self._row(item), id=item.id) for item in self._summaries])
-        ids = [item.id for item in self._summaries]
-        wanted = kept if kept in ids and options.has_focus else self._open
-        options.highlighted = ids.index(wanted) if wanted in ids else None
-        options.display = bool(ids)
-        self.query_one(".empty", Static).display = not ids
+        options.show(tuple(summaries))
+        options.display = bool(summaries)
+        self.query_one(".empty", Static).display = not summaries
+        if open_id != self._open or options.highlighted is None:
+            self.mark_open(open_id)
 
     def mark_open(self, session_id: str | None) -> None:
         """Mark another chat as the open one."""
-        self.show(self._summaries, session_id)
+        self._open = session_id
+        options = self.query_one(SessionOptions)
+        places = (i for i, item in enumerate(options.sessions) if item.id == session_id)
+        place = next(places, None)
+        if place is not None or not options.has_focus:
+            options.highlighted = place
+        options.refresh()
+
+    def refresh_ages(self) -> None:
+        """Say anew how long ago each chat was."""
+        self.query_one(SessionOptions).refresh()
 
     def _row(self, item: SessionSummary) -> Content:
         is_open = item.id == self._open
-        title = one_line(item.title, TITLE_WIDTH) or "Untitled"
+        star = "★ " if item.pinned else ""
+        title = one_line(item.title, TITLE_WIDTH - len(star)) or "Untitled"
         facts = [ago(item.updated, self._clock())]
         if item.pictures:
             facts.insert(0, counted(item.pictures, "picture"))
+        edge = ("▌ " if is_open else "  ", "$primary")
         return Content.assemble(
-            ("▌ " if is_open else "  ", "$primary"),
+            edge,
+            (star, "$warning"),
             (title, "bold" if is_open else ""),
-            ("\n▌ " if is_open else "\n  ", "$primary"),
+            "\n",
+            edge,
             (" · ".join(facts), "$phi-quiet"),
         )
 
-    @on(OptionList.OptionSelected)
-    def _choose(self, event: OptionList.OptionSelected) -> None:
+    @on(SessionOptions.Pressed)
+    def _choose(self, event: SessionOptions.Pressed) -> None:
         event.stop()
-        if event.option.id is not None:
-            self.post_message(self.Chosen(event.option.id))
-
-    @on(SessionOptions.DeletePressed)
-    def _request_delete(self, event: SessionOptions.DeletePressed) -> None:
-        event.stop()
-        self.post_message(self.DeleteRequested(event.session_id))
+        self.post_message(self.Chosen(event.action, event.session_id))

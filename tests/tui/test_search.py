@@ -1,0 +1,219 @@
+"""Search over all chats, the jump to what was found, and switching by title in the palette."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from textual.command import CommandPalette
+from textual.pilot import Pilot
+from textual.widgets import Input, OptionList
+
+from assistant.conversation import Draft, Snippet
+from assistant.errors import StorageError
+from tests.tui.desk import (
+    NARROW,
+    WIDE,
+    Desk,
+    Gate,
+    area,
+    idle,
+    notices,
+    picture_file,
+    screen,
+    sees,
+    send,
+    shown,
+    until,
+)
+from tui.screens.search import SearchScreen, marked
+
+
+def found(pilot: Pilot[None]) -> SearchScreen:
+    assert isinstance(pilot.app.screen, SearchScreen)
+    return pilot.app.screen
+
+
+def stock(desk: Desk) -> str:
+    """Three chats about birds and bills; returns a long one."""
+    lines = [f"filler {n}" for n in range(50)]
+    lines[10] = "Is the heron on the left [/] grey?"
+    lines[11] = "Yes: a *grey* heron stands in the water."
+    long = desk.chat(*lines, title="Birds at the lake", age=timedelta(hours=3))
+    desk.chat(
+        "Read the total",
+        "The total is 41.90.",
+        files=(picture_file("heron_bill.png"),),
+        title="Receipt",
+        age=timedelta(hours=2),
+    )
+    desk.chat("Hello", "Hello.", title="Herons in general", age=timedelta(minutes=20))
+    return long
+
+
+async def test_results_come_as_one_types_and_enter_goes_there(desk: Desk) -> None:
+    long = stock(desk)
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await sees(pilot, "Receipt")
+        area(pilot).insert("a draft")
+        await pilot.press("ctrl+f", *"hero")  # the beginning of a word is enough
+        await sees(pilot, "4 places, the best first.")
+        text = shown(pilot)
+        assert "Birds at the lake · the model · 2 h" in text
+        assert "Birds at the lake · you · 2 h" in text
+        assert "Receipt · a picture's name" in text
+        assert "Herons in general · the title" in text
+        assert "Is the heron on the left [/] grey?" in text
+        await pilot.press("x")
+        await sees(pilot, "Nothing has all these words.")
+        await pilot.press("enter")  # there is nothing to go to
+        await pilot.press("backspace", *"n stands")
+        await sees(pilot, "1 place, the best first.")
+        await pilot.press("enter")
+        await sees(pilot, "a grey heron stands in the water.")
+        assert screen(pilot).session_id == long
+        turn = screen(pilot).actions.turn
+        assert turn is not None
+        assert turn.text.startswith("Yes: a *grey*")  # it is marked as the selected one
+        await pilot.press("ctrl+f")
+        assert found(pilot).query_one(Input).value == "heron stands"  # to look at the next one
+        await pilot.press("escape", "escape")
+        assert area(pilot).has_focus
+
+
+async def test_arrows_choose_while_one_types_and_a_title_opens_its_chat(desk: Desk) -> None:
+    stock(desk)
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await send(pilot, "/search heron")
+        await sees(pilot, "4 places")
+        options = found(pilot).query_one(OptionList)
+        hits = found(pilot)._hits
+        assert options.highlighted == 0
+        await pilot.press("down", "down", "down", "down", "up")
+        assert options.highlighted == 3
+        place = next(i for i, hit in enumerate(hits) if hit.turn_id is None)
+        options.highlighted = place
+        await pilot.press("enter")
+        await until(pilot, lambda: screen(pilot).session_id == hits[place].session_id, "the chat")
+        await sees(pilot, "Hello.")
+
+
+async def test_the_jump_goes_to_the_branch_where_it_was_said(desk: Desk) -> None:
+    session = desk.chat("one", "first", "A wombat here", "second")
+    turns = desk.engine.conversation(session).turns
+    desk.store.add_user_turn(session, Draft("Another way"), model="scripted", parent=turns[1].id)
+    assert all("wombat" not in turn.text for turn in desk.engine.conversation(session).turns)
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "Another way")
+        await send(pilot, "/search wombat")
+        await sees(pilot, "1 place,")
+        await pilot.press("enter")
+        await sees(pilot, "A wombat here")
+        assert "Another way" not in shown(pilot)
+        await sees(pilot, "second")  # to the newest turn of that branch
+        assert screen(pilot).actions.turn == turns[2]
+
+
+async def test_a_running_reply_is_not_left_for_another_branch(desk: Desk) -> None:
+    session = desk.chat("one", "first", "A wombat here", "second")
+    turns = desk.engine.conversation(session).turns
+    desk.store.add_user_turn(session, Draft("Another way"), model="scripted", parent=turns[1].id)
+    gate = Gate()
+    desk.say("Begun", gate)
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "Another way")
+        await pilot.press("ctrl+r")
+        await sees(pilot, "Begun")
+        await send(pilot, "/search wombat")
+        await sees(pilot, "1 place,")
+        await pilot.press("enter")
+        await until(pilot, lambda: "another branch" in "".join(notices(pilot)), "a word")
+        assert "Begun" in shown(pilot)
+        gate.open()
+        await idle(pilot)
+
+
+async def test_one_search_at_a_time_and_the_last_words_win(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stock(desk)
+    asked: list[str] = []
+    slow, first = threading.Event(), threading.Event()
+    really = desk.engine.search
+
+    def search(words: str, *, session_id: str | None = None, limit: int = 50) -> Sequence[Any]:
+        asked.append(words)
+        first.set()
+        slow.wait(20)
+        if words == "broken":
+            raise StorageError("The database is gone.")
+        return really(words, limit=limit)
+
+    monkeypatch.setattr(desk.engine, "search", search)
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await pilot.press("ctrl+f", "f")
+        await until(pilot, first.is_set, "the first search")
+        for letters in ("il", "ler"):
+            await pilot.press(*letters)
+            await pilot.pause(0.2)
+        assert asked == ["f"]  # no second one beside it, and the keys were not held up
+        slow.set()
+        await until(pilot, lambda: found(pilot)._hits, "hits")
+        await until(pilot, lambda: asked == ["f", "filler"], "the last words")
+        assert len(found(pilot)._hits) == 48
+        found(pilot).query_one(Input).value = "broken"
+        await until(pilot, lambda: "The database is gone." in notices(pilot), "the sentence")
+        found(pilot).query_one(Input).value = "total"
+        await sees(pilot, "The total is 41.90.")
+
+
+async def test_a_common_word_shows_the_best_hundred(desk: Desk) -> None:
+    desk.chat(*[f"common {n}" for n in range(130)])
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await pilot.press("ctrl+f", *"common")
+        await sees(pilot, "The 100 best places. More words narrow it down.")
+
+
+def test_what_was_found_is_bold_and_underlined() -> None:
+    content = marked(Snippet("a [b] heron and a Heron", ((6, 11), (18, 23))))
+    assert content.plain == "a [b] heron and a Heron"
+    spans = [(span.start, span.end, str(span.style)) for span in content.spans]
+    assert spans == [(6, 11, "bold underline"), (18, 23, "bold underline")]
+
+
+async def test_the_palette_switches_to_a_chat_by_its_title(desk: Desk) -> None:
+    long = stock(desk)
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await sees(pilot, "Receipt")
+        await pilot.press("ctrl+p")
+        await sees(pilot, "Chat: Herons in general")  # the chats used last, before one types
+        await pilot.press(*"lake bird")
+        await sees(pilot, "Chat: Birds at the lake")
+        assert "Chat: Receipt" not in shown(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: not isinstance(pilot.app.screen, CommandPalette), "it closes")
+        await until(pilot, lambda: screen(pilot).session_id == long, "the chat")
+
+
+async def test_everything_typed_after_a_slash_is_in_the_palette(desk: Desk) -> None:
+    session = desk.chat("Earlier", "a")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "▌ Earlier")
+        await pilot.press("ctrl+p", *"new chat that begins")
+        await sees(pilot, "/fork")
+        await pilot.press("enter")
+        await until(pilot, lambda: screen(pilot).session_id not in (None, session), "the fork")
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
+def test_how_the_search_looks(desk: Desk, snap_compare: Any, size: tuple[int, int]) -> None:
+    stock(desk)
+
+    async def scene(pilot: Pilot[None]) -> None:
+        await pilot.press("ctrl+f", *"heron")
+        await sees(pilot, "4 places")
+
+    assert snap_compare(desk.app(), terminal_size=size, run_before=scene)
