@@ -49,7 +49,8 @@ async def test_first_light(tmp_path: Path) -> None:
     settings = settings_room.load()
     engine = open_engine(settings)
     async with make_app(engine, settings).run_test(size=(120, 40)) as pilot:
-        await sees(pilot, "demo model")
+        await sees(pilot, "3 Stay with the demo model")  # the first run
+        await pilot.press("3")
         await until(
             pilot, lambda: engine.status().phase is Phase.READY, "the model's loading", tries=6000
         )

@@ -240,3 +240,12 @@ async def test_a_crash_in_a_reply_keeps_what_was_written(desk: Desk) -> None:
         await pilot.press("f5")
         await sees(pilot, "The engine")
         assert pane(pilot).turns[-1].text == "Half"
+
+
+async def test_a_chat_that_was_held_with_another_model_says_so(desk: Desk) -> None:
+    session = desk.chat("Who?", "Me.")
+    desk.engine.set_model(session, "microsoft/Phi-3.5-vision-instruct")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "held with Phi-3.5-vision-instruct: F8 uses it again")
+        await pilot.press("ctrl+n")
+        await until(pilot, lambda: "held with" not in shown(pilot), "a new chat")

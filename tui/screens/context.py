@@ -23,7 +23,7 @@ from tui.commands import CONTEXT_KEYS
 from tui.screens.engine_screen import EngineScreen
 from tui.text import counted
 from tui.widgets.context_meter import Measured, bar, details, head
-from tui.widgets.long_text import Line, LongText, spans
+from tui.widgets.long_text import Line, LongText
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
@@ -111,7 +111,7 @@ def lines(report: ContextReport, pieces: Sequence[Piece], *, with_ids: bool) -> 
             yield ((left_out_words(one), "warning"),)
         yield (("", "text"),)
     line: list[tuple[str, str]] = []
-    for place, piece in enumerate(pieces):
+    for piece in pieces:
         begins = piece.is_control and piece.text not in ("<|end|>", "<s>")
         if line and (begins or piece.picture is not None):
             yield tuple(line)
@@ -122,17 +122,13 @@ def lines(report: ContextReport, pieces: Sequence[Piece], *, with_ids: bool) -> 
         if piece.is_control:
             line.append((piece.text, "control"))
         else:
-            *whole, last = spans(plain(piece.text), "text")
-            for said in whole:
-                yield (*line, *said)
+            *whole, last = plain(piece.text).split("\n")
+            for said in whole:  # a line break is a token like any other
+                yield (*line, (said, "text"), ("↵", "quiet"))
                 line = []
-            line += last
+            line.append((last, "text"))
         if with_ids:
             line.append((" [" + " ".join(map(str, piece.ids)) + "] ", "quiet"))
-        ends = piece.is_control and piece.text == "<|end|>"
-        if ends and place + 1 < len(pieces):
-            yield tuple(line)
-            line = []
     yield tuple(line)
     yield (("← the reply begins here", "quiet"),)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rich.table import Column, Table
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
-from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
@@ -67,10 +68,10 @@ class EngineStateScreen(ModalScreen[bool]):
         except PhichatError as refused:
             status = ModelStatus(Phase.FAILED, "", is_demo=False, detail=str(refused))
         rows = [*state_rows(status, self._work()), *reply_rows(self._turns)]
-        text = Content("\n").join(
-            Content.assemble((f"{name:<14}", "bold $primary"), words) for name, words in rows
-        )
-        self.query_one(".facts", Static).update(text)
+        table = Table.grid(Column(width=12), Column(), padding=(0, 2, 0, 0))
+        for name, words in rows:
+            table.add_row(Text(name, style="bold"), Text(words))
+        self.query_one(".facts", Static).update(table)
 
 
 def state_rows(status: ModelStatus, work: str) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from textual.message import Message
 from assistant.conversation import Draft
 from assistant.errors import PhichatError
 from assistant.events import ModelStatus, Phase
+from tui import messages
 from tui.download import Download
 from tui.screens.context import ContextScreen
 from tui.screens.engine_state import EngineStateScreen
@@ -22,6 +23,7 @@ from tui.screens.sessions import SessionScreen
 from tui.screens.settings import SettingsScreen
 from tui.seen import seen_words
 from tui.text import model_name
+from tui.widgets.chat_header import ChatHeader
 from tui.widgets.chat_pane import ChatPane
 from tui.widgets.composer import Composer
 from tui.widgets.context_meter import ContextMeter, Measured
@@ -56,6 +58,7 @@ class StateScreen(SessionScreen):
         """Another model answers, or the same was started again; ``words`` tell it."""
 
         words: str
+        model: str | None = None
 
     def __init__(
         self, engine: Engine, clock: Callable[[], datetime], session_id: str | None
@@ -66,6 +69,8 @@ class StateScreen(SessionScreen):
         self._marked: object = None
         self._left_out_words: dict[str, str] = {}
         self._download: Download | None = None
+        self._held_with: tuple[str | None, str | None] = (None, None)
+        """A chat and the model that it is meant for."""
 
     def on_mount(self) -> None:
         """Nothing before the first paint."""
@@ -86,6 +91,9 @@ class StateScreen(SessionScreen):
         line = self.query_one(StatusLine)
         line.status = status
         self.query_one(ChatPane).is_demo = status.is_demo
+        session_id, model = self._held_with
+        is_other = session_id == self.session_id and model not in (None, status.model)
+        self.query_one(ChatHeader).other_model = (model or "") if is_other else ""
         self._look_at_download(line)
         self._measure(status)
         self._mark_turns()
@@ -171,6 +179,10 @@ class StateScreen(SessionScreen):
         if changed is not None:
             self._restart(changed, "The engine is started again with the new settings.")
 
+    @on(messages.SessionOpened)
+    def _note_model(self, event: messages.SessionOpened) -> None:
+        self._held_with = (event.conversation.id, event.conversation.model)
+
     def _restart(self, settings: Settings, words: str) -> None:
         if self.turns.running is not None:
             self.tell("A reply is being written; wait for it, or stop it with esc.")
@@ -185,6 +197,8 @@ class StateScreen(SessionScreen):
     @on(EngineChanged)
     def _tell_change(self, event: EngineChanged) -> None:
         self.tell(event.words)
+        if event.model is not None:
+            self._held_with = (self.session_id, event.model)
         self._look()
 
     # Models
@@ -234,7 +248,7 @@ class StateScreen(SessionScreen):
             write_setting(self._engine.settings.config_file, "model", name)
             if session_id is not None:
                 self._engine.set_model(session_id, name)
-            return self.EngineChanged(f"{model_name(name)} answers from now on.")
+            return self.EngineChanged(f"{model_name(name)} answers from now on.", name)
 
         self.in_thread(use)
 

@@ -7,7 +7,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from assistant.plain_text import one_line
-from tui.text import counted
+from tui.text import counted, model_name
 
 
 class ChatHeader(Widget):
@@ -17,10 +17,17 @@ class ChatHeader(Widget):
     """The title of the open chat."""
     pictures: reactive[int] = reactive(0)
     """How many pictures it holds."""
+    other_model: reactive[str] = reactive("")
+    """The model that this chat was held with, where another one answers now."""
 
     def render(self) -> Content:
         """The title gives way to the facts."""
-        facts = f"{counted(self.pictures, 'picture')} · F1 help" if self.pictures else "F1 help"
+        parts = ["F1 help"]
+        if self.pictures:
+            parts.insert(0, counted(self.pictures, "picture"))
+        if self.other_model:
+            parts.insert(0, f"held with {model_name(self.other_model)}: F8 uses it again")
+        facts = " · ".join(parts)
         room = max(0, self.size.width - len(facts) - 2)
         title = Content.styled(one_line(self.chat_title), "bold").truncate(room, ellipsis=True)
         gap = " " * max(2, self.size.width - title.cell_length - len(facts))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from rich.cells import cell_len, chop_cells
@@ -92,8 +92,3 @@ def _head(text: str, room: int) -> tuple[str, str]:
         return "", text
     head = chop_cells(text, room)[0]
     return head, text[len(head) :]
-
-
-def spans(text: str, kind: str) -> Iterable[Line]:
-    """A text of several lines, all of one kind."""
-    return (((line, kind),) for line in text.split("\n"))
