@@ -56,8 +56,11 @@ def make_desk(
 
     def make(**options: object) -> Desk:
         core = StagedCore(byte_folder, **options)  # type: ignore[arg-type]
+        settings = settings_room.load({})
+        settings.config_file.parent.mkdir(exist_ok=True)
+        settings.config_file.touch()  # without it this would be the first run
         store = Store.open(shutil.copy(empty_database, tmp_path / f"{len(desks)}.db"))
-        engine = Engine(settings_room.load({}), store, core)
+        engine = Engine(settings, store, core)
         folder = tmp_path / "pictures"
         folder.mkdir(exist_ok=True)
         desks.append(Desk(engine, store, core, clock, folder))
