@@ -57,6 +57,7 @@ CHAT_KEYS = (
     Key("f3", "F3", "show_picture", "The picture in sight, large, with its facts; a click too"),
     Key("f4", "F4", "show_context", "What the model sees, exactly; a click on the meter too"),
     Key("f5", "F5", "show_engine", "The engine: its state, its memory plan; starts it again"),
+    Key("f6", "F6", "switch_session", "Go to another chat by its title"),
     Key("f7", "F7", "bring_back_session", "Bring back the chat that was deleted last"),
     Key("f8", "F8", "show_models", "Models: get one, use one; stop a download"),
     Key("f9", "F9", "show_settings", "Settings, of all chats and of this one"),

@@ -188,9 +188,9 @@ async def test_the_palette_switches_to_a_chat_by_its_title(desk: Desk) -> None:
     long = stock(desk)
     async with desk.app().run_test(size=WIDE) as pilot:
         await sees(pilot, "Receipt")
-        await pilot.press("ctrl+p")
+        await pilot.press("f6")
         await sees(pilot, "Chat: Herons in general")  # the chats used last, before one types
-        await pilot.press(*"lake bird")
+        await pilot.press("escape", "ctrl+p", *"lake bird")
         await sees(pilot, "Chat: Birds at the lake")
         assert "Chat: Receipt" not in shown(pilot)
         await pilot.press("enter")

@@ -47,7 +47,7 @@ class ChatScreen(AttachingScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         # a text area has uses of its own for these
-        key.binding(priority=key.action in {"search", "bring_back_session"})
+        key.binding(priority=key.action in {"search", "switch_session", "bring_back_session"})
         for key in CHAT_KEYS
     ]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012

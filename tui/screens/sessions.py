@@ -8,10 +8,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from textual import on, work
+from textual.command import CommandPalette
 from textual.message import Message
 
 from assistant.conversation import Draft, Role
 from tui import messages
+from tui.palette import SessionProvider
 from tui.screens.engine_screen import EngineScreen
 from tui.screens.search import SearchScreen
 from tui.session_actions import SessionActions
@@ -223,6 +225,12 @@ class SessionScreen(EngineScreen[None]):
         self.list_sessions()
         if event.reopen and self.session_id is None:
             self.open_session(event.session_id)
+
+    def action_switch_session(self) -> None:
+        """Show the palette with the chats alone."""
+        self.app.push_screen(
+            CommandPalette([SessionProvider], placeholder="Go to a chat: words of its title")
+        )
 
     @work
     async def action_search(self, words: str = "") -> None:
