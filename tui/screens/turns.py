@@ -1,0 +1,97 @@
+"""What is done with single turns, and with what the model is reminded of: who does it."""
+
+from __future__ import annotations
+
+from textual import on
+
+from tui import messages
+from tui.memory import Memory
+from tui.screens.state import StateScreen
+from tui.talk import Talk
+from tui.turn_actions import TurnActions
+from tui.widgets.composer import Composer
+from tui.widgets.turn_bar import TurnBar
+from tui.widgets.turn_head import TurnClicked
+
+
+class TurnScreen(StateScreen):
+    """The part of the chat screen that passes on what concerns single turns."""
+
+    talk: Talk
+    actions: TurnActions
+    memory: Memory
+
+    # Memory
+
+    def action_recall(self, words: str = "") -> None:
+        """Quote earlier turns of this chat."""
+        self.memory.recall(words)
+
+    def action_recall_everywhere(self, words: str = "") -> None:
+        """Quote earlier turns of any chat."""
+        self.memory.recall(words, everywhere=True)
+
+    def action_pin(self, argument: str = "") -> None:
+        """Pin a picture or a turn."""
+        self.memory.pin(argument, pinned=True)
+
+    def action_unpin(self, argument: str = "") -> None:
+        """Pin it no longer."""
+        self.memory.pin(argument, pinned=False)
+
+    async def action_summary(self) -> None:
+        """Show the summary of what no longer fits, to be changed."""
+        await self.memory.summary()
+
+    async def action_system(self, text: str = "") -> None:
+        """Tell the model something before this chat."""
+        await self.memory.system(text)
+
+    def action_export(self, path: str = "") -> None:
+        """Write this chat to a file."""
+        self.memory.export(path)
+
+    @on(messages.SummaryRead)
+    def _edit_summary(self, event: messages.SummaryRead) -> None:
+        self.run_worker(self.memory.edit_summary(event.session_id, event.summary))
+
+    @on(messages.SystemRead)
+    def _edit_system(self, event: messages.SystemRead) -> None:
+        self.run_worker(self.memory.edit_system(event.text))
+
+    # Single turns
+
+    async def action_select_turn(self, by: int) -> None:
+        """Select a turn, or the one above or below."""
+        await self.actions.move(by)
+
+    async def action_turn(self, name: str) -> None:
+        """Do something with the selected turn."""
+        await self.actions.do(name)
+
+    @on(TurnClicked)
+    async def _select_clicked(self, event: TurnClicked) -> None:
+        if self.get_selected_text() is None:
+            await self.actions.select(event.turn_id)
+
+    @on(TurnBar.Moved)
+    async def _move_selection(self, event: TurnBar.Moved) -> None:
+        await self.actions.move(event.by)
+
+    @on(TurnBar.Pressed)
+    async def _do_with_turn(self, event: TurnBar.Pressed) -> None:
+        await self.actions.do(event.name)
+
+    @on(TurnBar.Left)
+    def _leave_turn(self, event: TurnBar.Left) -> None:
+        self.actions.leave(event.typed)
+
+    @on(messages.VersionsCounted)
+    def _show_versions(self, event: messages.VersionsCounted) -> None:
+        self.actions.versions_counted(event.versions)
+
+    @on(messages.EditBegun)
+    async def _begin_edit(self, event: messages.EditBegun) -> None:
+        if event.session_id == self.session_id:
+            self.actions.leave()
+            await self.query_one(Composer).begin_edit(event.turn_id, event.draft)
