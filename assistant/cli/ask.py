@@ -34,7 +34,7 @@ R = TypeVar("R")
 
 DEMO_WORD = (
     "This is the demo model: it knows coloured shapes and nothing else. "
-    "“phichat models” says how to get Phi-3-vision."
+    "“phichat models list” shows the way to Phi-3-vision."
 )
 
 
@@ -179,10 +179,9 @@ def _answer(
 
 def _stopped(is_stored: bool, *, as_json: bool, stream_json: bool) -> NoReturn:
     kept = (
-        "Stopped. What was written is kept; to go on in this session: "
-        "phichat ask --continue “…”, or phichat chat --last"
+        "Stopped; what was written is kept. Go on with: phichat ask --continue “…”"
         if is_stored
-        else "Stopped. Nothing was stored."
+        else "Stopped; nothing was stored."
     )
     fail("interrupted", kept, as_json=as_json, in_lines=stream_json, exit_code=130)
 

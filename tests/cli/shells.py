@@ -29,6 +29,9 @@ _SETUP = {
 }
 _SECONDS = 60
 
+_TERMINAL = {"bash": "dumb", "zsh": "dumb", "fish": "xterm"}
+"""fish lists what it offers on terminals that it can draw on."""
+
 
 class Shell:
     """One shell with phichat's completion loaded, in ``folder``."""
@@ -42,14 +45,14 @@ class Shell:
         self._pid, self._terminal = pty.fork()
         if self._pid == 0:
             os.chdir(folder)
-            os.execve(found, _START[name], {**environment, "TERM": "dumb", "COLUMNS": "200"})
+            os.execve(found, _START[name], {**environment, "TERM": _TERMINAL[name]})
         self._written = ""
         self.run(_SETUP[name].format(script=script))
 
     def complete(self, line: str) -> list[str]:
         """Type ``line``, press tab; the words that the shell then has."""
-        answer = self.run(f"{line}\t\x01printf '<%s>' MARK ", wait_for=r"<MARK>.*")
-        return re.findall("<(.*?)>", answer[answer.rindex("<MARK>") :])[1:]
+        answer = self.run(f"{line}\t\x05 END\x01printf '<%s>' BEGIN ", wait_for="<END>")
+        return re.findall("<(.*?)>", answer[answer.rindex("<BEGIN>") :])[1:-1]
 
     def offered(self, line: str, wait_for: str) -> str:
         """Type ``line``, press tab twice; what the shell then shows, up to ``wait_for``."""
