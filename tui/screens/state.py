@@ -1,4 +1,7 @@
-"""The engine in the open: its state, what the model sees, models, settings, the first run."""
+"""The engine in the open: its state, what the model sees, models, settings, the first run.
+
+The pages are imported when they are opened: the first paint does not wait for them.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,7 @@ from assistant.errors import PhichatError
 from assistant.events import ModelStatus, Phase
 from tui import messages
 from tui.download import Download
-from tui.screens.context import ContextScreen
-from tui.screens.engine_state import EngineStateScreen
-from tui.screens.first_run import FirstRunScreen
-from tui.screens.models import ModelChosen, ModelsScreen
 from tui.screens.sessions import SessionScreen
-from tui.screens.settings import SettingsScreen
 from tui.seen import seen_words
 from tui.text import model_name
 from tui.widgets.chat_header import ChatHeader
@@ -33,6 +31,7 @@ from tui.widgets.turn_head import TurnHead
 if TYPE_CHECKING:
     from assistant.engine import Engine
     from assistant.settings import Settings
+    from tui.screens.models import ModelChosen
 
 LOOK_S = 0.3
 """Seconds between two looks at the engine and at the draft: that is what debounces the meter."""
@@ -157,6 +156,8 @@ class StateScreen(SessionScreen):
     @on(ContextMeter.Clicked)
     def action_show_context(self) -> None:
         """Show the exact prompt, with what is being written."""
+        from tui.screens.context import ContextScreen
+
         draft: Draft | None = self.query_one(Composer).draft
         if draft is not None and not (draft.text.strip() or draft.pictures):
             draft = None
@@ -167,6 +168,8 @@ class StateScreen(SessionScreen):
     @work
     async def action_show_engine(self) -> None:
         """Show the engine's state; start it again where the person says so."""
+        from tui.screens.engine_state import EngineStateScreen
+
         line = self.query_one(StatusLine)
         screen = EngineStateScreen(self._engine, lambda: line.work, self.query_one(ChatPane).turns)
         if await self.app.push_screen_wait(screen):
@@ -175,6 +178,8 @@ class StateScreen(SessionScreen):
     @work
     async def action_show_settings(self) -> None:
         """Show and change the settings."""
+        from tui.screens.settings import SettingsScreen
+
         changed = await self.app.push_screen_wait(SettingsScreen(self._engine, self.session_id))
         if changed is not None:
             self._restart(changed, "The engine is started again with the new settings.")
@@ -211,6 +216,8 @@ class StateScreen(SessionScreen):
     @on(FirstRun)
     @work
     async def _welcome(self) -> None:
+        from tui.screens.first_run import FirstRunScreen
+
         composer = self.query_one(Composer)
         if self.session_id or composer.draft != Draft("") or composer.chips.opening:
             return  # someone knows already what to do here
@@ -220,6 +227,8 @@ class StateScreen(SessionScreen):
     @work
     async def action_show_models(self) -> None:
         """Show the models; get one, or use one."""
+        from tui.screens.models import ModelsScreen
+
         chosen = await self.app.push_screen_wait(ModelsScreen(self._engine, self._download))
         if self._download is not None and self._download.is_over:
             self._download = None

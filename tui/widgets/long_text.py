@@ -21,7 +21,7 @@ class LongText(ScrollView, can_focus=True):
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"text", "control", "picture", "quiet", "warning"}
     DEFAULT_CSS = """
-    LongText { height: 1fr; scrollbar-size-vertical: 1; }
+    LongText { height: 1fr; overflow-x: hidden; scrollbar-size-vertical: 1; }
     """
 
     def __init__(self, *, id: str | None = None) -> None:
