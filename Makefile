@@ -9,7 +9,7 @@ chat: $(VENV)/installed
 	@$(BIN)/phichat
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-long: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m long --timeout 3600
