@@ -116,7 +116,7 @@ class Memory:
         if session_id is None:
             self._screen.tell(NOTHING_YET)
             return
-        path = Path(argument.strip("'\"") or "chat.html").expanduser()
+        path = Path(argument.strip("'\"") or "chat.html").expanduser().absolute()
 
         def write() -> Message:
             try:

@@ -208,6 +208,18 @@ async def test_everything_typed_after_a_slash_is_in_the_palette(desk: Desk) -> N
         await until(pilot, lambda: screen(pilot).session_id not in (None, session), "the fork")
 
 
+async def test_the_open_chat_is_written_to_a_file_and_it_is_said_where(desk: Desk) -> None:
+    session = desk.chat("Earlier", "An answer.")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "▌ Earlier")
+        path = desk.folder / "talk.md"
+        await send(pilot, f"/export {path}")
+        await until(pilot, lambda: f"Written: {path}" in notices(pilot), "a sentence")
+        assert "An answer." in path.read_text()
+        await send(pilot, "/export talk.pdf")
+        await until(pilot, lambda: ".html, .md or .json" in "".join(notices(pilot)), "a word")
+
+
 @pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
 def test_how_the_search_looks(desk: Desk, snap_compare: Any, size: tuple[int, int]) -> None:
     stock(desk)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -416,3 +417,18 @@ async def test_a_chat_that_was_read_before_its_reply_was_complete_is_read_again(
         shown_late.set()
         await sees(pilot, "Begun and done.")
         assert "interrupted" not in shown(pilot)
+
+
+def test_how_the_list_looks(desk: Desk, snap_compare: Any) -> None:
+    desk.chat("Which bird is this?", "A robin.", title="Pinned", age=timedelta(days=3))
+    desk.engine.set_session_pinned(desk.engine.sessions()[0].id, True)
+    desk.chat("A rather long question about birds", "a", age=timedelta(hours=3))
+    session = desk.chat("Two", "a", files=(picture_file("a.png"), picture_file("b.png")))
+    desk.engine.fork(desk.engine.sessions()[2].id)
+
+    async def scene(pilot: Pilot[None]) -> None:
+        await sees(pilot, "▌ Two")
+        screen(pilot).query_one(SessionOptions).focus()
+        await pilot.press("end")
+
+    assert snap_compare(desk.app(session), terminal_size=WIDE, run_before=scene)

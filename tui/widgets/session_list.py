@@ -226,7 +226,9 @@ class SessionList(Vertical):
     def _row(self, item: SessionSummary) -> Content:
         is_open = item.id == self._open
         star = "★ " if item.pinned else ""
-        title = one_line(item.title, TITLE_WIDTH - len(star)) or "Untitled"
+        room = TITLE_WIDTH - len(star)
+        end = " (fork)" if item.title.endswith(" (fork)") else ""  # what tells it from the other
+        title = one_line(item.title.removesuffix(end), room - len(end)) + end or "Untitled"
         facts = [ago(item.updated, self._clock())]
         if item.pictures:
             facts.insert(0, counted(item.pictures, "picture"))
