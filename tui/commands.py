@@ -83,7 +83,7 @@ COMPOSER_KEYS = (
         "up",
         "up",
         "cursor_up",
-        "In the first line: the prompt before; a queued message comes back first",
+        "In the first line: a queued message, or the prompt before",
     ),
     Key("down", "down", "cursor_down", "In the last line: the prompt after"),
     Key("backspace", "backspace", "delete_left", "Where the text begins: drop the last picture"),

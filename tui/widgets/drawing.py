@@ -55,7 +55,10 @@ class Drawing(Widget):
         """The rows in sight; what a style filter must not touch is put in here."""
         strips = super().render_lines(crop)
         drawn = self.drawn
-        if drawn is None or not self.screen.is_active or self.size != self._cells:
+        # What was just taken off may be painted once more, before the next layout.
+        if drawn is None or not self.is_attached or not self.screen.is_active:
+            return strips
+        if self.size != self._cells:
             return strips
         if drawn.kitty is not None:
             left, right = crop.x, crop.right
