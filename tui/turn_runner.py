@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Awaitable, Callable, Iterator
 from time import perf_counter
 
@@ -38,6 +39,9 @@ class TurnRunner:
         """Begin a turn; none may be running."""
         assert self.running is None, "one turn at a time"
         self.running = running
+        # A full collection stops everything for 100 ms: while a reply is written, what was
+        # there before it is left alone.
+        gc.freeze()
         self._screen.run_worker(
             lambda: running.run(ask), thread=True, exclusive=True, group="turn", name="turn"
         )
@@ -55,6 +59,7 @@ class TurnRunner:
             if isinstance(item, TurnOver):
                 self.running = None
                 self.ended += 1
+                gc.unfreeze()
                 await self._ended(running, item.error)
                 return
             running.apply(item)

@@ -12,15 +12,16 @@ import argparse
 import json
 import tempfile
 import time
+from pathlib import Path
 
-from tests.bench.pseudo_terminal import PseudoTerminal
+from tests.bench.pseudo_terminal import PseudoTerminal, lived_in
 
 SHOWN = b"sk about a picture"  # the cursor stands on the first letter
 
 
 def first_paint(home: str) -> tuple[float, float]:
     """(CPU seconds, wall seconds) of one start."""
-    with PseudoTerminal(["-m", "assistant.cli"], {"PHICHAT_HOME": home}) as terminal:
+    with PseudoTerminal(["-m", "assistant.cli"], lived_in(Path(home))) as terminal:
         terminal.read_until(SHOWN)
         return terminal.cpu_s, time.perf_counter() - terminal.started
 

@@ -29,6 +29,12 @@ def resident_mb(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+def lived_in(home: Path) -> dict[str, str]:
+    """The environment of a home where the app was before: it doesn't introduce itself again."""
+    (home / "config.toml").touch()
+    return {"PHICHAT_HOME": str(home)}
+
+
 class PseudoTerminal:
     """Runs ``python ARGUMENTS`` with a terminal of 120 x 40 cells that answers no question."""
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from assistant.conversation import Draft, FinishReason
 from storage import Store
-from tests.bench.pseudo_terminal import PseudoTerminal, resident_mb
+from tests.bench.pseudo_terminal import PseudoTerminal, lived_in, resident_mb
 
 READY = b"sk about a picture"
 PAGES = 100
@@ -63,7 +63,7 @@ def settled(terminal: PseudoTerminal) -> float:
 
 def start(home: str, *arguments: str) -> PseudoTerminal:
     """The app; nothing loads a model."""
-    environment = {"PHICHAT_HOME": home, "PHICHAT_MODEL": f"{home}/no-model"}
+    environment = lived_in(Path(home)) | {"PHICHAT_MODEL": f"{home}/no-model"}
     return PseudoTerminal(["-m", "assistant.cli", "chat", *arguments], environment)
 
 

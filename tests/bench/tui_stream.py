@@ -8,7 +8,8 @@ a key is pressed four times a second. Prints one JSON object: milliseconds from 
 key to its letter on the terminal (p50, p95, worst), the share of one core that the
 app's process takes (engine, database and pacing included), and the rate that a
 generator of 1,000 tokens a second keeps with the screen, relative to its rate
-without. Limits: p95 50 ms, share 0.40, rate 0.95. CPU shares are solid on a
+without; and the CPU milliseconds for which the screen's thread is busy at a time.
+Limits: p95 50 ms, share 0.40, rate 0.95. CPU shares are solid on a
 busy machine, times are not: give it the cores first there (``nice -n -15``).
 """
 
@@ -17,13 +18,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import selectors
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
-from tests.bench.pseudo_terminal import PseudoTerminal
+from tests.bench.pseudo_terminal import PseudoTerminal, lived_in
 
 THERE = 8000
 TOKEN = 4
@@ -79,6 +82,7 @@ def app(kind: str, told: Path, seconds: float, fast: bool, screen: bool) -> None
                 text = text[THERE:]
             tokens = [encode(text[i : i + TOKEN])[1:] for i in range(0, len(text), TOKEN)]
             started = time.monotonic()
+            busy.times.clear()
             told.with_suffix(".began").write_text(str(started))
             for index, token in enumerate(tokens):
                 due = started + index / (FAST if fast else RATE)
@@ -86,9 +90,11 @@ def app(kind: str, told: Path, seconds: float, fast: bool, screen: bool) -> None
                     time.sleep(wait)
                 yield TokensGenerated(tuple(token))
             took = time.monotonic() - started
-            told.with_suffix(".ended").write_text(json.dumps(len(tokens) / took))
+            result = {"rate": len(tokens) / took, **(busy.told() if screen else {})}
+            told.with_suffix(".ended").write_text(json.dumps(result))
             yield GenerationEnded(FinishReason.STOP, Usage(1, 0, 0, len(tokens)), 0.1, 50.0)
 
+    busy = Busy()
     home = told.parent
     folder = home / "bytes"
     folder.mkdir(exist_ok=True)
@@ -98,11 +104,41 @@ def app(kind: str, told: Path, seconds: float, fast: bool, screen: bool) -> None
     if screen:
         from tui.app import make_app
 
+        busy.watch()
         make_app(engine, settings_room.load({})).run()
     else:
         for _ in engine.send(None, Draft("go")):
             pass
     engine.close()
+
+
+class Busy:
+    """CPU seconds of the screen's thread between two waits for something to do.
+
+    For so long a key may have to wait on a machine that does nothing else.
+    """
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self._since = time.thread_time()
+
+    def watch(self) -> None:
+        """Measure every turn of the event loop of this process."""
+        wait = selectors.DefaultSelector.select
+
+        def select(selector: Any, timeout: float | None = None) -> Any:
+            self.times.append(time.thread_time() - self._since)
+            found = wait(selector, timeout)
+            self._since = time.thread_time()
+            return found
+
+        selectors.DefaultSelector.select = select  # type: ignore[method-assign]
+
+    def told(self) -> dict[str, float]:
+        """Milliseconds of the turns that did something."""
+        times = sorted(1000 * one for one in self.times if one > 0.001)
+        p95 = times[int(len(times) * 0.95)]
+        return {"busy_p95_cpu_ms": round(p95, 1), "busy_worst_cpu_ms": round(times[-1], 1)}
 
 
 def appears(path: Path, terminal: PseudoTerminal) -> str:
@@ -116,16 +152,11 @@ def started(kind: str, home: Path, seconds: float, *, fast: bool = False) -> Pse
     """The app with its question sent."""
     told = home / f"{kind}-{fast}"
     command = ["-m", "tests.bench.tui_stream", "--child", str(told), "--seconds", str(seconds)]
-    terminal = PseudoTerminal([*command, *(["--fast"] if fast else []), kind], environment(home))
+    terminal = PseudoTerminal([*command, *(["--fast"] if fast else []), kind], lived_in(home))
     terminal.read_until(b"sk about a picture")
     terminal.read_for(0.5)
     terminal.write(b"go\r")
     return terminal
-
-
-def environment(home: Path) -> dict[str, str]:
-    """A home of its own."""
-    return {"PHICHAT_HOME": str(home)}
 
 
 def latencies(kind: str, home: Path, seconds: float) -> dict[str, float]:
@@ -150,12 +181,15 @@ def latencies(kind: str, home: Path, seconds: float) -> dict[str, float]:
             waits.append(time.perf_counter() - pressed)
             terminal.read_for(KEY_INTERVAL_S - waits[-1])
         waits.sort()
+        busy = json.loads(appears(ended, terminal))
+        del busy["rate"]
     return {
         "p50_ms": round(1000 * waits[len(waits) // 2], 1),
         "p95_ms": round(1000 * waits[int(len(waits) * 0.95)], 1),
         "worst_ms": round(1000 * waits[-1], 1),
         "keys": len(waits),
         "core_share": round(share, 3),
+        **busy,
     }
 
 
@@ -163,10 +197,11 @@ def kept_rate(kind: str, home: Path) -> float:
     """The rate of the fast generator with the screen, relative to its rate without."""
     told = home / f"{kind}-True"
     with started(kind, home, 0, fast=True) as terminal:
-        with_screen = float(appears(told.with_suffix(".ended"), terminal))
+        with_screen = json.loads(appears(told.with_suffix(".ended"), terminal))["rate"]
     told.with_suffix(".ended").unlink()
     app(kind, told, 0, fast=True, screen=False)
-    return round(with_screen / float(told.with_suffix(".ended").read_text()), 3)
+    without = json.loads(told.with_suffix(".ended").read_text())["rate"]
+    return round(with_screen / without, 3)
 
 
 def main() -> None:
@@ -182,7 +217,7 @@ def main() -> None:
         return
     results: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as folder:
-        os.environ |= environment(Path(folder))
+        os.environ |= lived_in(Path(folder))
         for kind in options.kinds:
             home = Path(folder)
             results[kind] = latencies(kind, home, options.seconds) | {

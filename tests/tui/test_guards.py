@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import inspect
 import pkgutil
@@ -109,6 +110,18 @@ async def test_clicks_and_drags_while_a_reply_streams(desk: Desk) -> None:
             await pilot.mouse_up(offset=spot)
         await idle(pilot)
         await sees(pilot, "item 6")
+
+
+async def test_a_growing_reply_is_not_interrupted_by_a_full_collection(desk: Desk) -> None:
+    gate = Gate()
+    desk.say("Half", gate, " and whole.")
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await send(pilot, "Go")
+        await sees(pilot, "Half")
+        assert gc.get_freeze_count() > 0
+        gate.open()
+        await idle(pilot)
+        assert gc.get_freeze_count() == 0
 
 
 async def test_notices_are_not_markup(desk: Desk) -> None:
