@@ -17,8 +17,8 @@ from tests.conftest import GOLDENS, ROOT, Phichat
 IMAGES = GOLDENS / "images"
 
 
-@pytest.fixture
-def warm(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def _warm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands that follow each other within seconds share a worker: the model is loaded once."""
     monkeypatch.setenv("PHICHAT_KEEP_ALIVE", "10")
 
@@ -37,7 +37,6 @@ def answer(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return value
 
 
-@pytest.mark.usefixtures("warm")
 def test_describe_read_and_compare(phichat: Phichat, picture_url: str) -> None:
     """The three scenarios on random weights: the mechanics, from a URL and from files; then a
     follow-up in the same session and what the session remembers."""
@@ -124,7 +123,6 @@ def test_prompt_shows_what_the_model_would_see(phichat: Phichat) -> None:
     assert json.loads(phichat("sessions", "list", "--json").stdout) == []
 
 
-@pytest.mark.usefixtures("warm")
 def test_what_is_piped_follows_the_question(phichat: Phichat) -> None:
     for arguments, stdin, text in (
         (["Summarise.", "-"], "one\ntwo\n", "Summarise.\n\none\ntwo"),
@@ -171,7 +169,6 @@ def test_lines_of_json_tell_what_happens(phichat: Phichat) -> None:
     assert [picture["tokens"] for picture in planned["pictures"]] == [313]
 
 
-@pytest.mark.usefixtures("warm")
 def test_flags_go_before_what_the_session_generates_with(phichat: Phichat) -> None:
     first = answer(phichat("ask", "--json", "--max-new-tokens", "3", "Hello"))
     assert first["usage"]["completion_tokens"] == 3
@@ -193,26 +190,22 @@ def test_flags_go_before_what_the_session_generates_with(phichat: Phichat) -> No
     assert drawn[2] == drawn[3] == text
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (None, 1)]
-)
-def test_whatever_ends_it_the_half_answer_is_kept(
-    random_folder: Path, phichat: Phichat, number: signal.Signals | None, code: int
-) -> None:
+def test_whatever_ends_it_the_half_answer_is_kept(random_folder: Path, phichat: Phichat) -> None:
     """A signal, or (None) a reader that closes the pipe."""
-    with _endless(random_folder) as ask:
-        assert ask.stdout is not None
-        assert ask.stdout.read(1)
-        if number is None:
-            ask.stdout.close()
-        else:
-            ask.send_signal(number)
-        assert ask.stderr is not None
-        stderr = ask.stderr.read()
-        assert ask.wait(120) == code
-    assert b"Traceback" not in stderr
-    assert b"Exception" not in stderr
-    assert _last_reply(phichat)["finish_reason"] == "stopped"
+    for number, code in ((signal.SIGTERM, 143), (signal.SIGHUP, 129), (None, 1)):
+        with _endless(random_folder) as ask:
+            assert ask.stdout is not None
+            assert ask.stderr is not None
+            assert ask.stdout.read(1)
+            if number is None:
+                ask.stdout.close()
+            else:
+                ask.send_signal(number)
+            stderr = ask.stderr.read()
+            assert ask.wait(120) == code
+        assert b"Traceback" not in stderr
+        assert b"Exception" not in stderr
+        assert _last_reply(phichat)["finish_reason"] == "stopped"
 
 
 def test_a_stopped_answer_in_json_says_so(random_folder: Path, phichat: Phichat) -> None:
