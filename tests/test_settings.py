@@ -191,7 +191,8 @@ def test_bad_flags_are_named_as_they_are_typed(home: dict[str, str]) -> None:
 def test_loading_settings_imports_nothing_slow() -> None:
     program = (
         "import sys; from assistant.settings import load; load(environ={}); "
-        "print([m for m in ('torch', 'sqlalchemy', 'PIL', 'textual', 'tomlkit') if m in sys.modules])"
+        "heavy = ('torch', 'sqlalchemy', 'PIL', 'textual', 'tomlkit')\n"
+        "print([m for m in heavy if m in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
