@@ -158,13 +158,13 @@ def _answer(
             # closed before the engine is: its last act is to store the half reply
             with closing(engine.send(session_id, draft, sampling(session_id))) as events:  # type: ignore[type-var]
                 for event in events:
+                    if isinstance(event, ReplyGrew):  # before anyone can have read it
+                        interruption.writing()
                     progress.hear(event)
                     answer.hear(event)
                     match event:
                         case UserTurnStored():
                             is_stored = True
-                        case ReplyGrew():
-                            interruption.writing()
                         case ReplyFailed():
                             plainly.end_line()
                             fail(event.code, event.message, as_json=as_json, in_lines=stream_json)
