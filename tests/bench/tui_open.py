@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import sqlite3
 import tempfile
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,11 +32,25 @@ ANSWER = (
 )
 
 
+def multiply(path: Path, sessions: int) -> None:
+    """Copy the one session's row: ten thousand transactions would take minutes."""
+    with closing(sqlite3.connect(path)) as db, db:
+        columns = [row[1] for row in db.execute("PRAGMA table_info(sessions)")]
+        old = dict(zip(columns, db.execute("SELECT * FROM sessions").fetchone(), strict=True))
+        marks = ", ".join("?" * len(columns))
+        rows = (
+            tuple((old | {"key": 1000 + n, "id": f"s{n:07}", "title": f"Chat {n}"}).values())
+            for n in range(sessions)
+        )
+        db.executemany(f"INSERT INTO sessions VALUES ({marks})", rows)
+
+
 def fill(path: Path, turns: int, sessions: int) -> str:
     """A database with one long session, the newest of many; returns its id."""
     store = Store.open(path)
-    for number in range(sessions):
-        store.add_user_turn(None, Draft(f"Question {number} about a picture"), model="scripted")
+    if sessions:
+        store.add_user_turn(None, Draft("A question about a picture"), model="scripted")
+        multiply(path, sessions)
     session: str | None = None
     for number in range(turns // 2):
         session, turn = store.add_user_turn(session, Draft(f"Question {number}"), model="scripted")
