@@ -43,8 +43,10 @@ class Decoder:
     @classmethod
     def for_device(cls, model: Phi3VForCausalLM) -> Decoder:
         """Compiled where the model lives on CUDA."""
+        config = model.config
         on_cuda = model.model.embed_tokens.weight.device.type == "cuda"
-        return cls(model, _cuda_graphs if on_cuda else None)
+        grouped = config.num_key_value_heads != config.num_attention_heads
+        return cls(model, _cuda_graphs if on_cuda and not grouped else None)
 
     def __call__(self, embeddings: torch.Tensor, cache: KVCache) -> torch.Tensor:
         """As :func:`assistant.core.decoding.prefill`."""
