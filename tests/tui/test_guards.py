@@ -165,9 +165,10 @@ async def test_every_theme_can_be_chosen(desk: Desk, name: str) -> None:
 
 
 def test_our_themes_have_the_same_variables() -> None:
-    first, *others = THEMES
-    for other in others:
-        assert set(other.variables) == set(first.variables)
+    """The contrast and ANSI themes leave more to Textual, which derives it from their colours."""
+    dark, paper, *others = THEMES
+    assert set(paper.variables) == set(dark.variables)
+    assert {theme.name for theme in others} == {"phichat-contrast", "phichat-ansi"}
 
 
 async def test_the_palette_offers_what_the_keys_do(desk: Desk) -> None:

@@ -149,6 +149,7 @@ async def test_deleted_chats_come_back_one_after_the_other(desk: Desk) -> None:
         await sees(pilot, "▌ First")
         await type_text(pilot, "half a question")
         await send(pilot, "/undo")
+        await until(pilot, lambda: "No chat was" in "".join(notices(pilot)), "nothing to undo")
         screen(pilot).query_one(SessionOptions).focus()
         await pilot.press("delete")
         await until(pilot, lambda: notices(pilot)[-1:] == [GONE], "a word")
@@ -165,7 +166,7 @@ async def test_deleted_chats_come_back_one_after_the_other(desk: Desk) -> None:
         await sees(pilot, "▌ First")
         await sees(pilot, "first answer")
         await pilot.press("f7")
-        await until(pilot, lambda: "No chat was" in "".join(notices(pilot)), "a word")
+        await until(pilot, lambda: "".join(notices(pilot)).count("No chat was") == 2, "a word")
     assert [item.id for item in desk.engine.sessions()][:2] == [first, second]
 
 
@@ -292,8 +293,8 @@ async def test_ten_thousand_chats_are_gone_through_by_key(
         await sees(pilot, "Chat 0")
         options = screen(pilot).query_one(SessionOptions)
         drawn: list[str] = []
-        draw = options._draw
-        monkeypatch.setattr(options, "_draw", lambda one: drawn.append(one.id) or draw(one))
+        draw = options._draw_row
+        monkeypatch.setattr(options, "_draw_row", lambda one: drawn.append(one.id) or draw(one))
         options.focus()
         await pilot.press("end")
         await sees(pilot, "Chat 9999")

@@ -39,9 +39,9 @@ class CropsScreen(ModalScreen[CropsChosen | None]):
     def __init__(self, name: str, chosen: int | None, tokens: Sequence[int]) -> None:
         """``tokens`` are what the picture takes with each of :data:`CHOICES`."""
         super().__init__()
-        self._name = one_line(name, 40)
+        self._picture_name = one_line(name, 40)
         self._chosen = chosen
-        self._tokens = tokens
+        self._tokens_of = tokens
 
     def compose(self) -> ComposeResult:
         """One line a choice."""
@@ -50,19 +50,19 @@ class CropsScreen(ModalScreen[CropsChosen | None]):
             dialog.border_subtitle = "enter chooses · esc leaves it"
             yield Static(
                 Content.assemble(
-                    f"In how many crops shall the model look at {self._name}?\n",
+                    f"In how many crops shall the model look at {self._picture_name}?\n",
                     ("More show smaller print and take more tokens.", "$phi-quiet"),
                 ),
                 classes="question",
             )
-            rows = zip(CHOICES, self._tokens, strict=True)
+            rows = zip(CHOICES, self._tokens_of, strict=True)
             options = OptionList(*[Option(_row(*row)) for row in rows])
             chosen = self._chosen if self._chosen in CHOICES else None
             options.highlighted = CHOICES.index(chosen)
             yield options
 
     @on(OptionList.OptionSelected)
-    def _choose(self, event: OptionList.OptionSelected) -> None:
+    def _crops_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
         self.dismiss(CropsChosen(CHOICES[event.option_index]))
 

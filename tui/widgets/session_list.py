@@ -62,7 +62,7 @@ class SessionOptions(ScrollView, can_focus=True):
     def __init__(self, draw: Callable[[SessionSummary], Content]) -> None:
         """``draw`` makes the two lines of a row."""
         super().__init__()
-        self._draw = draw
+        self._draw_row = draw
         self.sessions: tuple[SessionSummary, ...] = ()
 
     def show(self, sessions: tuple[SessionSummary, ...]) -> None:
@@ -109,7 +109,7 @@ class SessionOptions(ScrollView, can_focus=True):
         style = self.get_visual_style(*names)
         if place >= len(self.sessions) or line == ROW_LINES - 1:
             return Strip([Segment(" " * width, style.rich_style)], width)
-        drawn = self._draw(self.sessions[place])
+        drawn = self._draw_row(self.sessions[place])
         strips = Visual.to_strips(self, drawn, max(1, width - 1), None, style)
         return strips[line].adjust_cell_length(width, style.rich_style)
 
@@ -127,37 +127,37 @@ class SessionOptions(ScrollView, can_focus=True):
 
     def action_select(self) -> None:
         """Open the chat."""
-        self._press("select")
+        self._act("select")
 
     def action_rename(self) -> None:
         """Rename the chat."""
-        self._press("rename")
+        self._act("rename")
 
     def action_pin(self) -> None:
         """Pin the chat, or no longer."""
-        self._press("pin")
+        self._act("pin")
 
     def action_fork(self) -> None:
         """Fork the chat."""
-        self._press("fork")
+        self._act("fork")
 
     def action_delete(self) -> None:
         """Delete the chat."""
-        self._press("delete")
+        self._act("delete")
 
-    def _press(self, action: str) -> None:
+    def _act(self, action: str) -> None:
         if self.current is not None:
             self.post_message(self.Pressed(action, self.current.id))
 
-    async def _on_click(self, event: events.Click) -> None:
+    async def on_click(self, event: events.Click) -> None:
         if (place := self._place_at(event)) is not None:
             self.highlighted = place
-            self._press("select")
+            self._act("select")
 
-    def _on_mouse_move(self, event: events.MouseMove) -> None:
+    def on_mouse_move(self, event: events.MouseMove) -> None:
         self.hovered = self._place_at(event)
 
-    def _on_leave(self, event: events.Leave) -> None:
+    def on_leave(self, event: events.Leave) -> None:
         self.hovered = None
 
     def _place_at(self, event: events.MouseEvent) -> int | None:
