@@ -10,6 +10,7 @@ import torch
 from assistant import demo
 from assistant.core import Prompt, Sampling, Slot, TokensGenerated, generation
 from assistant.core.cache import KVCache
+from assistant.core.compiled import Decoder
 from assistant.core.generation import ResidentModel
 from assistant.core.sequence import Unit
 from assistant.core.speculation import NARROWEST, NGRAM, WIDEST, Speculation
@@ -103,14 +104,14 @@ def test_what_was_said_before_takes_fewer_passes_and_is_the_same(
     vocabulary = Vocabulary.from_folder(demo.folder())
     model = Phi3VForCausalLM.from_pretrained(demo.folder(), dtype=torch.float32)
     passes = 0
-    prefill = generation.prefill
+    decode = Decoder.__call__
 
-    def counted(model: Phi3VForCausalLM, embeddings: torch.Tensor, cache: KVCache) -> torch.Tensor:
+    def counted(self: Decoder, embeddings: torch.Tensor, cache: KVCache) -> torch.Tensor:
         nonlocal passes
         passes += 1
-        return prefill(model, embeddings, cache)
+        return decode(self, embeddings, cache)
 
-    monkeypatch.setattr(generation, "prefill", counted)
+    monkeypatch.setattr(Decoder, "__call__", counted)
     monkeypatch.setattr(generation, "Speculation", Untimed)
 
     def talk(speculate: bool) -> tuple[list[int], int]:
@@ -158,14 +159,14 @@ def test_the_switch_is_never_crossed_by_a_proposal(
     monkeypatch.setattr(Clairvoyant, "prompt", length, raising=False)
     monkeypatch.setattr(Clairvoyant, "mistakes", mistakes, raising=False)
     monkeypatch.setattr(generation, "Speculation", Clairvoyant)
-    prefill = generation.prefill
+    decode = Decoder.__call__
 
-    def watched(model: object, embeddings: torch.Tensor, cache: KVCache) -> torch.Tensor:
-        hidden = prefill(model, embeddings, cache)
+    def watched(self: Decoder, embeddings: torch.Tensor, cache: KVCache) -> torch.Tensor:
+        hidden = decode(self, embeddings, cache)
         assert (cache.regime is Regime.SHORT) == (cache.length <= SWITCH)
         return hidden
 
-    monkeypatch.setattr(generation, "prefill", watched)
+    monkeypatch.setattr(Decoder, "__call__", watched)
     model = ResidentModel(tiny_phi3v(), frozenset(), CONTEXT)
     events = list(model.generate(prompt, Sampling(max_new_tokens=12), crops_of, lambda: False))
     assert [i for e in events if isinstance(e, TokensGenerated) for i in e.ids] == want
