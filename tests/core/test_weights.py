@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
+from assistant.core import weights
 from assistant.core.cache import KVCache
 from assistant.core.decoding import decode_one_token, logits_of, prefill
 from assistant.core.formats import matrix_bytes
@@ -74,8 +75,11 @@ def test_int8_results_of_a_row_do_not_depend_on_its_company() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_several_rows_are_multiplied_as_if_the_matrix_were_float32(dtype: torch.dtype) -> None:
-    matrix = normal(2500, 64).to(dtype)  # more rows than a tile
+def test_several_rows_are_multiplied_as_if_the_matrix_were_float32(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "TILE_NUMBERS", 1000 * 64)  # three tiles
+    matrix = normal(2500, 64).to(dtype)
     x = normal(5, 64, seed=1)
     assert torch.allclose(TiledLinear(matrix)(x), x @ matrix.float().t(), atol=1e-4)
     one = TiledLinear(matrix)(x[:1])
@@ -98,7 +102,7 @@ def test_bytes_are_the_arithmetic() -> None:
 
 
 @pytest.mark.parametrize(
-    ("weights", "dtype", "relative_rms"),
+    ("form", "dtype", "relative_rms"),
     [
         ("float", torch.float32, 1e-5),
         ("float", torch.bfloat16, 0.02),  # the checkpoint's own format: only one row is rounded
@@ -110,9 +114,9 @@ def test_bytes_are_the_arithmetic() -> None:
     ],
 )
 def test_logits_stay_close_to_float32(
-    weights: str, dtype: torch.dtype, relative_rms: float, tiny_model: torch.nn.Module
+    form: str, dtype: torch.dtype, relative_rms: float, tiny_model: torch.nn.Module
 ) -> None:
-    model = load_model(TINY, device=CPU, dtype=dtype, weights=weights)
+    model = load_model(TINY, device=CPU, dtype=dtype, weights=form)
     ids = torch.randint(3, 32000, (40,), generator=torch.Generator().manual_seed(0))
     expected = tiny_model(ids[None]).logits[0]
     with torch.inference_mode():
@@ -125,10 +129,10 @@ def test_logits_stay_close_to_float32(
     assert off < relative_rms
 
 
-@pytest.mark.parametrize("weights", ["int4", "int2"])
-def test_a_format_that_a_cpu_does_not_have_is_refused_in_words(weights: str) -> None:
-    with pytest.raises(ModelError, match=f"no {weights} weights on cpu: use float or int8"):
-        linear_maker(CPU, torch.float32, weights)
+@pytest.mark.parametrize("form", ["int4", "int2"])
+def test_a_format_that_a_cpu_does_not_have_is_refused_in_words(form: str) -> None:
+    with pytest.raises(ModelError, match=f"no {form} weights on cpu: use float or int8"):
+        linear_maker(CPU, torch.float32, form)
 
 
 def test_quantized_weights_are_the_decoders_only(random_folder: Path) -> None:
