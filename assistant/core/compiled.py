@@ -48,7 +48,12 @@ class Decoder:
         grouped = config.num_key_value_heads != config.num_attention_heads
         return cls(model, _cuda_graphs if on_cuda and not grouped else None)
 
-    def __call__(self, embeddings: torch.Tensor, cache: KVCache) -> torch.Tensor:
+    def __call__(
+        self,
+        embeddings: torch.Tensor,
+        cache: KVCache,
+        between_layers: Callable[[], None] | None = None,
+    ) -> torch.Tensor:
         """As :func:`assistant.core.decoding.prefill`."""
         ready = self._step is not None and cache.kind == "float" and cache.length > 0
         if len(embeddings) == 1 and ready:
@@ -59,7 +64,7 @@ class Decoder:
                     raise
                 _log.warning("decoding is not compiled: %s", str(error).strip().splitlines()[:1])
                 self._step = None
-        return prefill(self._model, embeddings, cache)
+        return prefill(self._model, embeddings, cache, between_layers)
 
     def _compiled(self, embedding: torch.Tensor, cache: KVCache) -> torch.Tensor:
         assert self._step is not None

@@ -9,6 +9,7 @@ which know flash-attn, and a single token the compiled step of
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -19,12 +20,19 @@ from assistant.phi3v.modeling import Phi3VForCausalLM
 from assistant.phi3v.rope import Regime
 
 
-def prefill(model: Phi3VForCausalLM, embeddings: torch.Tensor, cache: KVCache) -> torch.Tensor:
+def prefill(
+    model: Phi3VForCausalLM,
+    embeddings: torch.Tensor,
+    cache: KVCache,
+    between_layers: Callable[[], None] | None = None,
+) -> torch.Tensor:
     """Run ``embeddings`` [S, hidden] through the decoder and into ``cache``.
 
     Returns the last hidden states [S, hidden], normed. Positions follow those
     that are cached, in the cache's regime. Exact up to kernel rounding: chunks
-    of different sizes sum in different orders.
+    of different sizes sum in different orders. ``between_layers`` may raise to
+    end a long pass; the cache then has to be cropped to where it was. It is not
+    called where transformers' layers run.
     """
     config = model.config
     on_cpu = embeddings.device.type == "cpu"
@@ -37,6 +45,8 @@ def prefill(model: Phi3VForCausalLM, embeddings: torch.Tensor, cache: KVCache) -
     rotation = rotation_at(model, positions, cache.regime, embeddings.dtype)
     hidden = embeddings
     for layer, cached in zip(model.model.layers, cache.layers, strict=True):
+        if between_layers is not None:
+            between_layers()
         hidden = layer_pass(layer, hidden, rotation, cached)
     if S == 1 and on_cpu and cache.kind == "float":
         _lay_out_one_layer(cache)

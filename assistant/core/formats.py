@@ -15,6 +15,9 @@ TAIL_BLOCK = 64
 SCALE_BYTES = 4
 """A float32 scale for each position and head (KV) or each row of a matrix (weights)."""
 
+TILE_NUMBERS = 2**22
+"""Numbers of a matrix that are widened to float32 at once: 1,365 rows of Phi-3's width."""
+
 KV_KINDS = ("float", "int8", "int4")
 """From the exact to the small. int4 is never chosen without being asked: it has many times the
 error of int8, and costs more to widen; it is for contexts that nothing else holds."""

@@ -253,7 +253,12 @@ class ResidentModel:
 
         def run() -> torch.Tensor:
             cache.crop(length)  # a pass that failed got further in some layers
-            return self._decoder(embeddings, cache)
+            return self._decoder(embeddings, cache, obey if len(embeddings) > 1 else None)
+
+        def obey() -> None:
+            if turn.stop_requested():
+                cache.crop(length)
+                raise Stopped
 
         hidden = self._with_room(turn, run)
         if cache.nbytes != size:

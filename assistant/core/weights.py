@@ -21,13 +21,13 @@ import torch
 from torch import nn
 from torch.nn.functional import linear
 
-from assistant.core.formats import compute_dtype, weight_kinds
+from assistant.core.formats import TILE_NUMBERS, compute_dtype, weight_kinds
 from assistant.errors import ModelError
 from assistant.phi3v.loading import MakeLinear, Progress
 from assistant.phi3v.modeling import Phi3VForCausalLM
 
-TILE_NUMBERS = 2**22
-"""Numbers of a matrix that are widened at once: 16 MB of float32, 1,365 rows of Phi-3's width."""
+PIECE = 256
+"""Rows of activations that are turned into integers at once: what comes between stays small."""
 
 _LEVELS = 254
 """Steps of the second int8 term of an activation within one step of the first."""
@@ -151,6 +151,12 @@ class Int8Linear(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``x`` [..., K] float32 -> [..., N] float32."""
         rows = x.reshape(-1, self.in_features)
+        out = x.new_empty(len(rows), self.out_features)
+        for piece, into in zip(rows.split(PIECE), out.split(PIECE), strict=True):
+            self._multiply(piece, into)
+        return out.view(*x.shape[:-1], self.out_features)
+
+    def _multiply(self, rows: torch.Tensor, out: torch.Tensor) -> None:
         steps = rows.abs().amax(-1, keepdim=True).clamp_(min=1e-30).div_(127)
         fine = rows / steps
         coarse = fine.round()
@@ -159,8 +165,7 @@ class Int8Linear(nn.Module):
         unsigned[0].copy_(coarse.add_(128))
         unsigned[1].copy_(fine)
         coarse, fine = self._product(unsigned.flatten(0, 1)).chunk(2)
-        out: torch.Tensor = coarse.add_(fine, alpha=1 / _LEVELS).mul_(steps)
-        return out.view(*x.shape[:-1], self.out_features)
+        torch.mul(coarse.add_(fine, alpha=1 / _LEVELS), steps, out=out)
 
     def _product(self, unsigned: torch.Tensor) -> torch.Tensor:
         """(``unsigned`` - 128) [R, K] times the matrix, with its scales: [R, N] float32."""

@@ -67,3 +67,26 @@ def test_a_chunk_never_makes_a_mask_of_its_own_size(monkeypatch: pytest.MonkeyPa
     largest = max(event.cpu_memory_usage for event in profile.events())
     grown = max(layer.keys.nbytes for layer in cache.layers)
     assert largest <= max(grown, 64 * 3 * model.config.hidden_size * 4 * 4)
+
+
+@pytest.mark.parametrize("kind", ["float", "int8"])
+@torch.inference_mode()
+def test_a_long_pass_can_be_ended_between_layers_and_begun_again(kind: str) -> None:
+    model = tiny_phi3v()
+    ids = torch.randint(0, 40, (170,), generator=torch.Generator().manual_seed(6))
+    states = model.model.embed_tokens(ids)
+    cache, whole = KVCache(LAYERS, Regime.LONG, kind), KVCache(LAYERS, Regime.LONG, kind)
+    prefill(model, states[:70], cache)
+    calls = []
+
+    def stop_before_the_last_layer() -> None:
+        calls.append(None)
+        if len(calls) == LAYERS:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prefill(model, states[70:], cache, stop_before_the_last_layer)
+    assert cache.crop(70) == 70
+    found = prefill(model, states[70:], cache)
+    prefill(model, states[:70], whole)
+    assert torch.equal(found, prefill(model, states[70:], whole))

@@ -17,14 +17,13 @@ from assistant.core.cache import KVCache
 from assistant.core.formats import KV_KINDS
 from assistant.core.plan import CPU_LIBRARIES
 from assistant.core.sizes import (
-    TILE,
     activation_bytes,
     kv_sizes,
     size_of_folder,
     weights_bytes,
     working_bytes_per_token,
 )
-from assistant.core.weights import TILE as REAL_TILE, load_model
+from assistant.core.weights import load_model
 from assistant.phi3v.rope import Regime
 from assistant.phi3v.shapes import Geometry, weight_shapes
 from tests.bench.make_checkpoint import config
@@ -69,10 +68,6 @@ def test_bytes_of_weights(dtype: str, weights: str) -> None:
         else 0
     )
     assert held == pytest.approx(weights_bytes(size.shapes, dtype, weights, "cpu"), rel=0.01)
-
-
-def test_the_tile_is_the_real_one() -> None:
-    assert TILE == REAL_TILE
 
 
 @pytest.fixture(scope="module")

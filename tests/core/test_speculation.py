@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -106,10 +107,12 @@ def test_what_was_said_before_takes_fewer_passes_and_is_the_same(
     passes = 0
     decode = Decoder.__call__
 
-    def counted(self: Decoder, embeddings: torch.Tensor, cache: KVCache) -> torch.Tensor:
+    def counted(
+        self: Decoder, embeddings: torch.Tensor, cache: KVCache, *more: Any
+    ) -> torch.Tensor:
         nonlocal passes
         passes += 1
-        return decode(self, embeddings, cache)
+        return decode(self, embeddings, cache, *more)
 
     monkeypatch.setattr(Decoder, "__call__", counted)
     monkeypatch.setattr(generation, "Speculation", Untimed)
@@ -161,8 +164,10 @@ def test_the_switch_is_never_crossed_by_a_proposal(
     monkeypatch.setattr(generation, "Speculation", Clairvoyant)
     decode = Decoder.__call__
 
-    def watched(self: Decoder, embeddings: torch.Tensor, cache: KVCache) -> torch.Tensor:
-        hidden = decode(self, embeddings, cache)
+    def watched(
+        self: Decoder, embeddings: torch.Tensor, cache: KVCache, *more: Any
+    ) -> torch.Tensor:
+        hidden = decode(self, embeddings, cache, *more)
         assert (cache.regime is Regime.SHORT) == (cache.length <= SWITCH)
         return hidden
 
