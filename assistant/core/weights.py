@@ -152,7 +152,7 @@ class Int8Linear(nn.Module):
         """``x`` [..., K] float32 -> [..., N] float32."""
         rows = x.reshape(-1, self.in_features)
         out = x.new_empty(len(rows), self.out_features)
-        for piece, into in zip(rows.split(PIECE), out.split(PIECE), strict=True):
+        for piece, into in zip(torch.split(rows, PIECE), torch.split(out, PIECE), strict=True):
             self._multiply(piece, into)
         return out.view(*x.shape[:-1], self.out_features)
 

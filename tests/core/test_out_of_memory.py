@@ -24,7 +24,7 @@ from tests.conftest import GOLDENS
 torch.set_num_threads(1)
 tiny = Phi3VForCausalLM.from_pretrained(GOLDENS / "tiny-phi3v", dtype=torch.float32)
 KV = 2 * 3 * 4 * 16 * 4  # bytes of a position
-model = ResidentModel(tiny, frozenset(), 16384, kv_budget=2**40)
+model = ResidentModel(tiny, frozenset(), 16384, kv_budget=2**40, prefill_chunk=512)
 
 
 def ask(first, tokens):
