@@ -12,8 +12,6 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from assistant import recall, titles
-from assistant.answering import Answering, sampling_of
 from assistant.archive import Archive, Parent, newest_question
 from assistant.context import ContextReport
 from assistant.conversation import (
@@ -30,10 +28,13 @@ from assistant.conversation import (
 from assistant.core import Core, ModelFacts, Sampling
 from assistant.errors import PhichatError, PictureError
 from assistant.events import Event, ModelStatus, ReplyEnded, UserTurnStored
-from assistant.layout import Layout, Planned, PromptPreview, as_turn
+from assistant.memory import recall
+from assistant.memory.summary import Summaries
+from assistant.replies import titles
+from assistant.replies.answering import Answering, sampling_of
 from assistant.settings import Settings
 from assistant.spelling import Piece, spell
-from assistant.summary import Summaries
+from assistant.window.layout import Layout, Planned, PromptPreview, as_turn
 
 if TYPE_CHECKING:
     from assistant.models.finding import FoundModel
@@ -372,8 +373,8 @@ class Engine(Archive):
 
         Takes a moment: not for the thread that paints. Never asks the network.
         """
-        from assistant.core.hardware import look
-        from assistant.core.plan import choose_place
+        from assistant.core.machine.hardware import look
+        from assistant.core.machine.plan import choose_place
         from assistant.models.finding import find_models
 
         place, _ = choose_place(look(), self._settings.device)

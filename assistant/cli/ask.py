@@ -228,8 +228,8 @@ def _sampling(
     engine: Engine, settings: Settings, session_id: str | None, given: dict[str, object]
 ) -> Sampling:
     """Flags, then the session's own values, then the settings."""
-    from assistant.answering import sampling_of
     from assistant.conversation import Parameters
+    from assistant.replies.answering import sampling_of
 
     own = Parameters() if session_id is None else engine.conversation(session_id).parameters
     flags = {name: value for name, value in given.items() if value not in (None, ())}

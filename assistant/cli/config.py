@@ -85,7 +85,7 @@ def edit() -> None:
     EDITOR="code --wait" phichat config edit
     """
     from assistant.settings import check_file, config_file
-    from assistant.settings_file import write_template
+    from assistant.settings.file import write_template
 
     file = config_file()
     if not file.exists():
@@ -121,7 +121,7 @@ def set_(name: str, value: str) -> None:
     phichat config set system "Answer in one sentence."
     """
     from assistant.settings import PREFIX, config_file, load_with_origins, read_value
-    from assistant.settings_file import write_setting
+    from assistant.settings.file import write_setting
 
     write_setting(config_file(), name, read_value(name, value))
     _, origins = load_with_origins()
@@ -139,6 +139,6 @@ def unset(name: str) -> None:
     phichat config unset max_new_tokens
     """
     from assistant.settings import config_file, known
-    from assistant.settings_file import remove_setting
+    from assistant.settings.file import remove_setting
 
     remove_setting(config_file(), known(name))

@@ -15,11 +15,16 @@ from typing import Any
 
 from assistant import demo
 from assistant.core.formats import KV_KINDS
-from assistant.core.hardware import Hardware, Problem
-from assistant.core.models import model_folder
-from assistant.core.plan import MemoryPlan, Place, Wanted, choose_place, cpu_place, make_plan
-from assistant.core.residents import SharedWorker, shared_workers
-from assistant.core.sizes import (
+from assistant.core.machine.hardware import Hardware, Problem
+from assistant.core.machine.plan import (
+    MemoryPlan,
+    Place,
+    Wanted,
+    choose_place,
+    cpu_place,
+    make_plan,
+)
+from assistant.core.machine.sizes import (
     PHI3_VISION,
     ModelSize,
     crop_flop,
@@ -28,6 +33,8 @@ from assistant.core.sizes import (
     size_of_geometry,
     streamed_bytes,
 )
+from assistant.core.models import model_folder
+from assistant.core.worker.residents import SharedWorker, shared_workers
 from assistant.errors import ModelError, StorageError
 from assistant.phi3v.geometry import crop_grid
 from assistant.phi3v.shapes import is_read, stored_weights, weight_shapes
@@ -192,7 +199,7 @@ def _probed(device: str, problems: list[Problem]) -> Mapping[str, Any] | None:
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "assistant.core.probe", device],
+            [sys.executable, "-m", "assistant.core.machine.probe", device],
             capture_output=True,
             text=True,
             timeout=PROBE_SECONDS,

@@ -11,7 +11,7 @@ import click
 
 from assistant import settings as settings_room
 from assistant.cli.common import json_option, memory_options, model_option, print_json, told_plainly
-from assistant.core.plan import MemoryPlan, gigabytes, tokens
+from assistant.core.machine.plan import MemoryPlan, gigabytes, tokens
 from assistant.plain_text import plain
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def doctor(model: str | None, quick: bool, as_json: bool, **memory: object) -> N
     """
     # here, because these load the database library, which other commands may never need
     from assistant.cli.diagnosis import diagnose
-    from assistant.core.hardware import look
+    from assistant.core.machine.hardware import look
 
     found = diagnose(settings_room.load({"model": model, **memory}), look(), quick=quick)
     if as_json:

@@ -15,9 +15,9 @@ from assistant import settings as settings_room
 from assistant.cli import completing
 from assistant.cli.common import json_option, print_json, told_plainly
 from assistant.cli.progress_line import ProgressLine
-from assistant.core.hardware import look
+from assistant.core.machine.hardware import look
+from assistant.core.machine.plan import choose_place, gigabytes, tokens
 from assistant.core.models import DEMO, model_facts
-from assistant.core.plan import choose_place, gigabytes, tokens
 from assistant.models.finding import FoundModel, find_models
 from assistant.models.known import known_model
 from assistant.models.progress import OnProgress
@@ -241,7 +241,7 @@ def use(model: str) -> None:
     phichat models use ~/models/phi-3-vision
     phichat models use demo
     """
-    from assistant.settings_file import write_setting
+    from assistant.settings.file import write_setting
 
     settings = settings_room.load()
     known, folder = known_model(model), Path(model).expanduser()

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from assistant.core.plan import gigabytes
+from assistant.core.machine.plan import gigabytes
 from assistant.models.progress import Progress
 from assistant.plain_text import plain
 

@@ -18,9 +18,9 @@ from assistant.cli.common import (
 from assistant.context import ChosenBy, ContextReport, LeftOut, PictureCost, Why
 from assistant.conversation import Draft
 from assistant.engine import Engine
-from assistant.layout import PromptPreview
 from assistant.plain_text import one_line
 from assistant.prompt import Prompt, Slot
+from assistant.window.layout import PromptPreview
 
 _WHY = {Why.NO_ROOM: "no room", Why.EXCLUDED: "taken out by you"}
 _CHOSEN_BY = {

@@ -20,9 +20,9 @@ from assistant.core import (
     Sampling,
     TokensGenerated,
 )
-from assistant.core.link import CRASHED, WorkerLink
 from assistant.core.models import DEMO, model_facts
-from assistant.core.wire import Header, prompt_to_json
+from assistant.core.worker.link import CRASHED, WorkerLink
+from assistant.core.worker.wire import Header, prompt_to_json
 from assistant.errors import ModelError, PhichatError
 from assistant.events import ModelStatus, Phase, Stage
 

@@ -11,7 +11,7 @@ import torch
 
 from assistant.core import CoreProgressed, Slot
 from assistant.core.feature_files import FeatureFiles, fingerprint
-from assistant.core.sizes import CROP_BATCH
+from assistant.core.machine.sizes import CROP_BATCH
 from assistant.core.stopping import Stopped
 from assistant.errors import ModelError
 from assistant.events import Stage

@@ -26,12 +26,12 @@ from assistant.core.decoding import logits_of
 from assistant.core.embedding import embedded_chunks
 from assistant.core.feature_files import FeatureFiles
 from assistant.core.features import CropsOf, PictureFeatures
+from assistant.core.machine.plan import FEATURE_BUDGET
+from assistant.core.machine.sizes import PREFILL_CHUNK
 from assistant.core.out_of_memory import SENTENCE, is_out_of_memory, release, with_room
-from assistant.core.plan import FEATURE_BUDGET
 from assistant.core.residency import Residency, Resident
 from assistant.core.sampling import Sampler
 from assistant.core.sequence import Sequence, Unit
-from assistant.core.sizes import PREFILL_CHUNK
 from assistant.core.speculation import Speculation
 from assistant.core.stopping import Stopped
 from assistant.errors import ModelError

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from assistant.core.machine.plan import MemoryPlan, Place, Wanted, make_plan
+from assistant.core.machine.sizes import ModelSize, size_of_folder
 from assistant.core.models import DEMO, model_folder
-from assistant.core.plan import MemoryPlan, Place, Wanted, make_plan
-from assistant.core.sizes import ModelSize, size_of_folder
 from assistant.errors import ModelError
 from assistant.models.known import KNOWN, KnownModel, known_model
 from assistant.phi3v import hub_cache

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from assistant.core.plan import gigabytes
+from assistant.core.machine.plan import gigabytes
 from assistant.errors import ModelError
 from assistant.models import digests, hub
 from assistant.models.hub import BrokenOffError, HubFile, Listing

@@ -17,7 +17,7 @@ from assistant.cli import cli
 from assistant.cli.diagnosis import diagnose
 from assistant.cli.doctor import _lines
 from assistant.core import hardware as hardware_room
-from assistant.core.hardware import Cpu, Gpu, Hardware, Memory, Problem, TorchBuild
+from assistant.core.machine.hardware import Cpu, Gpu, Hardware, Memory, Problem, TorchBuild
 from tests.conftest import ROOT, Phichat
 
 GIB = 2**30

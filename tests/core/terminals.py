@@ -14,8 +14,8 @@ from PIL import Image
 
 from assistant.core import CoreEvent, Pixels, Prompt, Sampling, Slot, TokensGenerated
 from assistant.core.client import LocalCore
-from assistant.core.rendezvous import SUFFIX, Rendezvous
-from assistant.core.wire import Channel, Header, prompt_to_json
+from assistant.core.worker.rendezvous import SUFFIX, Rendezvous
+from assistant.core.worker.wire import Channel, Header, prompt_to_json
 from tests.conftest import GOLDENS
 
 PROMPT = Prompt(((1, 5, 6, 7),))

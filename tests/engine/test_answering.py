@@ -202,7 +202,7 @@ def test_two_terminals_that_answer_the_same_turn_get_a_branch_each(make: MakeEng
 def test_a_prompt_is_rendered_once_a_send(
     make: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from assistant.layout import Layout
+    from assistant.window.layout import Layout
 
     engine, core = make()
     session = new_session(engine, "a")

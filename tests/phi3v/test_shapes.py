@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from assistant import demo
-from assistant.core.sizes import PHI3_VISION
+from assistant.core.machine.sizes import PHI3_VISION
 from assistant.errors import ModelError
 from assistant.phi3v.checkpoint import read_config, read_json
 from assistant.phi3v.shapes import Geometry, is_read, stored_weights, weight_shapes

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from assistant.conversation import Draft, FinishReason
-from assistant.growing_reply import GrowingReply
 from assistant.phi3v.vocabulary import Vocabulary
+from assistant.replies.growing_reply import GrowingReply
 from storage import Store
 from tests.storage.stored_pictures import make_picture
 

@@ -7,8 +7,8 @@ import tomllib
 import pytest
 from textual.pilot import Pilot
 
-from assistant.core.hardware import look
-from assistant.core.plan import choose_place
+from assistant.core.machine.hardware import look
+from assistant.core.machine.plan import choose_place
 from assistant.errors import ModelError
 from assistant.models import finding, known
 from assistant.settings import Settings

@@ -12,7 +12,7 @@ from textual.widgets import Input, OptionList
 
 from assistant.conversation import Parameters
 from assistant.settings import SETTABLE, group_of
-from assistant.settings_file import write_template
+from assistant.settings.file import write_template
 from tests.tui.desk import (
     NARROW,
     WIDE,

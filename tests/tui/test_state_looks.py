@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from assistant.core.hardware import Cpu, Hardware, Memory
-from assistant.core.plan import cpu_place
+from assistant.core.machine.hardware import Cpu, Hardware, Memory
+from assistant.core.machine.plan import cpu_place
 from assistant.events import ModelStatus, Phase
 from assistant.models.finding import FoundModel, find_models
 from tests.tui.conftest import MakeDesk

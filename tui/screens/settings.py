@@ -230,7 +230,7 @@ class SettingsScreen(EngineScreen[Settings | None]):
         """Into the file, which keeps its comments."""
 
         def write() -> Message:
-            from assistant.settings_file import write_setting  # its library is for this alone
+            from assistant.settings.file import write_setting  # its library is for this alone
 
             if schema.is_table(name):
                 value = _changed_table(getattr(self._chosen, name), text)
@@ -255,7 +255,7 @@ class SettingsScreen(EngineScreen[Settings | None]):
             return
 
         def remove() -> Message:
-            from assistant.settings_file import remove_setting
+            from assistant.settings.file import remove_setting
 
             remove_setting(self._chosen.config_file, name)
             default = SETTABLE[name].default

@@ -250,7 +250,7 @@ class StateScreen(SessionScreen):
         session_id, is_other = self.session_id, name != self._engine.settings.model
 
         def use() -> Message:
-            from assistant.settings_file import write_setting  # its library is for this alone
+            from assistant.settings.file import write_setting  # its library is for this alone
 
             if is_other:
                 self._engine.use_model(name)

@@ -1,0 +1,5 @@
+"""What the model sees of a conversation: which turns and pictures, in what crops, at what cost."""
+
+from assistant.window.planning import LOW_WATER, Plan, plan
+
+__all__ = ["LOW_WATER", "Plan", "plan"]

@@ -1,0 +1,96 @@
+"""What a turn takes in the prompt of one model, in exact positions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from assistant.context import Seen
+from assistant.conversation import Picture, PictureFile, Role, Turn
+from assistant.core import ModelFacts
+from assistant.phi3v.geometry import CropGrid, crop_grid
+from assistant.phi3v.vocabulary import Vocabulary
+from assistant.prompt import Slot
+from assistant.template import render, without_end
+from assistant.window import crops
+
+
+class Counter:
+    """Counts for one model; a text or a picture is looked at once."""
+
+    def __init__(self, facts: ModelFacts) -> None:
+        self.facts = facts
+        # Keyed by what is tokenized, not by the turn: hashing a reply's ids anew costs more.
+        self._text_costs: dict[tuple[Role, str, tuple[int, ...]], int] = {}
+        self._grid = lru_cache(maxsize=4096)(crop_grid)
+        self._seeable = lru_cache(maxsize=4096)(crops.seeable)
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """Read when text is counted first: attaching a picture does not wait for it."""
+        return Vocabulary.from_folder(Path(self.facts.folder))
+
+    def turn(self, seen: Seen) -> int:
+        """Positions that a turn adds: they are additive, but for the BOS that render() sets."""
+        turn = self.readable(seen.turn)
+        if turn.token_ids is not None:
+            return self._closed + len(without_end(turn.token_ids, self.vocabulary))
+        places = tuple(
+            picture.number if position in seen.without else -1
+            for position, picture in enumerate(turn.pictures)
+        )
+        key = (turn.role, turn.text, places)
+        if key not in self._text_costs:
+            prompt = render((seen,), self.vocabulary, _no_room, answer=False)
+            self._text_costs[key] = prompt.tokens - 1
+        shown = (p for at, p in enumerate(turn.pictures) if at not in seen.without)
+        return self._text_costs[key] + sum(map(self.picture, shown))
+
+    def message(self, text: str) -> int:
+        """Positions of a user turn without pictures."""
+        return self.turn(Seen(message(text)))
+
+    def frame(self, system: str | None, summary: str | None = None) -> int:
+        """Positions of what is no turn."""
+        return render((), self.vocabulary, _no_room, system=system, summary=summary).tokens
+
+    def picture(self, picture: Picture | PictureFile) -> int:
+        """Positions of a picture. Raises ValueError for one too thin to be seen."""
+        return self.grid(picture).tokens(self.facts.num_img_tokens)
+
+    def grid(self, picture: Picture | PictureFile) -> CropGrid:
+        """How a picture is cut. Raises ValueError for one too thin to be seen."""
+        return self._grid(picture.width, picture.height, self.num_crops(picture))
+
+    def num_crops(self, picture: Picture | PictureFile) -> int:
+        """Its own number of crops or the default, or more if it is too thin for so few."""
+        limit = picture.num_crops or self.facts.num_crops
+        return self._seeable(picture.width, picture.height, limit)
+
+    def slot(self, picture: Picture) -> Slot:
+        """A picture's place in the prompt."""
+        return Slot(picture.pixels_sha256, self.num_crops(picture), self.picture(picture))
+
+    def readable(self, turn: Turn) -> Turn:
+        """Another model's ids mean other words here: its replies are tokenized from their text."""
+        if turn.token_ids is None or turn.model == self.facts.name:
+            return turn
+        return replace(turn, token_ids=None)
+
+    @cached_property
+    def _closed(self) -> int:
+        """Positions around the ids of a reply."""
+        empty = replace(message(""), role=Role.ASSISTANT)
+        return render((empty,), self.vocabulary, _no_room, answer=False).tokens - 1
+
+
+def message(text: str) -> Turn:
+    """A user turn that is not stored."""
+    return Turn("", None, Role.USER, text, datetime.now(UTC))
+
+
+def _no_room(picture: Picture) -> Slot:
+    """A slot for counting what is around it."""
+    return Slot(picture.pixels_sha256, 1, 0)

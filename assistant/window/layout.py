@@ -1,0 +1,261 @@
+"""From a conversation to the prompt: window, crops and template together, in exact positions."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from assistant.context import ChosenBy, ContextReport, PictureCost, Seen
+from assistant.conversation import Draft, Picture, Role, Summary, Turn
+from assistant.core import ModelFacts
+from assistant.errors import PhichatError
+from assistant.phi3v.vocabulary import Vocabulary
+from assistant.prompt import Prompt
+from assistant.template import render
+from assistant.window import fitting, planning
+from assistant.window.counting import Counter, message
+
+SUMMARY_TOKENS = 256
+"""The longest summary that the model may write, and what is set aside for one in the window: a
+fixed number, so that a summary that grows moves nothing else."""
+
+SUMMARY_SHARE = 0.25
+"""The most of the window that a summary may take; a longer one is not shown to the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be laid out: a branch, oldest turn first, and what goes with it.
+
+    ``summaries`` sets room aside for a summary before there is one. ``begun``
+    are the ids of a reply that is to go on.
+    """
+
+    turns: tuple[Turn, ...]
+    system: str | None
+    max_new_tokens: int
+    summary: Summary | None = None
+    summaries: bool = False
+    begun: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A request with its crops chosen and its window planned; nothing is rendered yet.
+
+    ``question`` is the turn to be answered as it will be shown; ``lowered``
+    are positions of its pictures that got fewer crops than the default.
+    """
+
+    request: Request
+    plan: planning.Plan
+    frame: int
+    summary: str | None
+    summary_tokens: int
+    max_new_tokens: int
+    limit: int
+    question: Turn | None
+    lowered: frozenset[int]
+
+    @property
+    def budget(self) -> int:
+        """Positions that the whole prompt may take."""
+        return self.limit - self.max_new_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPreview:
+    """What the model is given, turn by turn and as a prompt, and what a person is told of it."""
+
+    prompt: Prompt
+    seen: tuple[Seen, ...]
+    context: ContextReport
+
+
+class Layout:
+    """Plans and renders for one model.
+
+    ``context`` is asked anew each time: the core may find out later how much it holds.
+    """
+
+    def __init__(self, facts: ModelFacts, context: Callable[[], int]) -> None:
+        self.counter = Counter(facts)
+        self._context = context
+
+    @property
+    def model(self) -> str:
+        """The name of the model that this is for."""
+        return self.counter.facts.name
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The model's."""
+        return self.counter.vocabulary
+
+    def plan(self, request: Request, *, fresh: bool) -> Planned:
+        """Choose crops and plan the window; whether it fits is for :meth:`check`.
+
+        ``fresh`` says that the newest question was never shown to the model: its
+        pictures may get fewer crops so that room is left. Once shown they keep
+        theirs as long as they fit, or the cached prefix and the features that
+        were computed for them would be lost.
+        """
+        count = self.counter
+        limit = self._context()
+        max_new = min(request.max_new_tokens, limit // 2)
+        turns = tuple(map(count.readable, request.turns))
+        frame = count.frame(request.system)
+        room = limit - max_new - frame
+        told = _summary_of(turns, request.summary)
+        told_tokens = count.frame(request.system, told) - frame
+        if told_tokens > room * SUMMARY_SHARE:
+            told, told_tokens = None, 0
+        reserve = min(SUMMARY_TOKENS, room // 8) if told or request.summaries else 0
+        reserve = max(reserve, told_tokens)
+        question = turns[-1] if turns and turns[-1].role is Role.USER else None
+        lowered: frozenset[int] = frozenset()
+        if question is not None and question.pictures:
+            asked = question.pictures
+            question = fitting.fitted(
+                question,
+                count,
+                budget=limit - max_new,
+                room=room - self._pinned(turns[:-1], room) - reserve,
+                fresh=fresh,
+            )
+            changed = enumerate(zip(asked, question.pictures, strict=True))
+            lowered = frozenset(at for at, (before, after) in changed if before != after)
+            turns = (*turns[:-1], question)
+        made = planning.plan(turns, room, count.turn, summary=reserve)
+        if request.begun and limit - frame - made.tokens - len(request.begun) < max_new:
+            made = planning.plan(turns, room - len(request.begun), count.turn, summary=reserve)
+        shown = told if made.evicted else None
+        return Planned(
+            request=request,
+            plan=made,
+            frame=frame,
+            summary=shown,
+            summary_tokens=told_tokens if shown else 0,
+            max_new_tokens=max_new,
+            limit=limit,
+            question=question,
+            lowered=lowered,
+        )
+
+    def check(self, planned: Planned) -> None:
+        """Raise PhichatError (code ``too_long``) for what can't fit; it says what would."""
+        plan, question = planned.plan, planned.question
+        if plan.fits:
+            return
+        excess = f"{plan.tokens - plan.budget} tokens more than the model can hold"
+        if question is None:
+            raise PhichatError(
+                f"What you pinned takes {excess}: let go of some of it.", code="too_long"
+            )
+        others = plan.tokens - self.counter.turn(Seen(question))
+        advice = fitting.advice(question, self.counter, plan.budget - others)
+        if advice is None:
+            raise PhichatError(
+                f"This message with what you pinned takes {excess}: let go of some of it.",
+                code="too_long",
+            )
+        pictures = len(question.pictures)
+        takes = f" and its {fitting.count(pictures, 'picture')} take" if pictures else " takes"
+        raise PhichatError(f"This message{takes} {excess}: {advice}.", code="too_long")
+
+    def preview(self, planned: Planned) -> PromptPreview:
+        """The prompt itself."""
+        prompt = render(
+            planned.plan.seen,
+            self.vocabulary,
+            self.counter.slot,
+            system=planned.request.system,
+            summary=planned.summary,
+            begun=planned.request.begun,
+        )
+        return PromptPreview(prompt, planned.plan.seen, self.report(planned))
+
+    def report(self, planned: Planned) -> ContextReport:
+        """What a person is told about the prompt."""
+        count, plan = self.counter, planned.plan
+        turns = sum(map(count.turn, plan.seen))
+        return ContextReport(
+            limit=planned.limit,
+            max_new_tokens=planned.max_new_tokens,
+            used=planned.frame + planned.summary_tokens + turns + len(planned.request.begun),
+            system_tokens=planned.frame - count.frame(None),
+            summary_tokens=planned.summary_tokens,
+            until_eviction=max(0, plan.budget - plan.tokens),
+            pictures=tuple(self._picture_costs(planned)),
+            left_out=plan.left_out,
+        )
+
+    def _picture_costs(self, planned: Planned) -> Iterator[PictureCost]:
+        slots = itertools.count(1)
+        for seen in planned.plan.seen:
+            for position, picture in enumerate(seen.turn.pictures):
+                if position in seen.without:
+                    continue
+                grid = self.counter.grid(picture)
+                chosen_by = ChosenBy.STORED if picture.num_crops else ChosenBy.DEFAULT
+                if seen.turn is planned.question and position in planned.lowered:
+                    chosen_by = ChosenBy.ROOM
+                yield PictureCost(
+                    picture=picture,
+                    slot=next(slots),
+                    num_crops=self.counter.num_crops(picture),
+                    crops=(grid.rows, grid.columns),
+                    tokens=self.counter.picture(picture),
+                    chosen_by=chosen_by,
+                )
+
+    def alone(self, text: str) -> Prompt:
+        """One message and nothing else, to be answered."""
+        return render((message(text),), self.vocabulary, self.counter.slot)
+
+    def room_alone(self, max_new_tokens: int) -> int:
+        """Positions that :meth:`alone` may take."""
+        return self._context() - max_new_tokens
+
+    def check_summary(self, text: str, planned: Planned) -> None:
+        """Raise PhichatError (``too_long``) for a summary that would not be shown to the model."""
+        most = int(planned.plan.budget * SUMMARY_SHARE)
+        tokens = self.counter.frame(None, text) - self.counter.frame(None)
+        if tokens > most:
+            raise PhichatError(
+                f"This summary takes {tokens} tokens and may take {most}: shorten it.",
+                code="too_long",
+            )
+
+    def _pinned(self, turns: Sequence[Turn], room: int) -> int:
+        """Positions of what must stay beside a new question."""
+        if not any(turn.pinned or any(p.pinned for p in turn.pictures) for turn in turns):
+            return 0
+        return planning.plan(turns, room, self.counter.turn).pinned
+
+
+def _summary_of(turns: Sequence[Turn], summary: Summary | None) -> str | None:
+    """The summary, if it tells of this branch."""
+    if summary is not None and any(turn.id == summary.upto for turn in turns):
+        return summary.text or None
+    return None
+
+
+def as_turn(draft: Draft, earlier: Sequence[Turn]) -> Turn:
+    """A draft as the turn that it would become after ``earlier`` ones, for counting only."""
+    number = max((p.number for turn in earlier for p in turn.pictures), default=0)
+    pictures = tuple(
+        Picture(
+            number=number + place,
+            name=file.name,
+            sha256=file.sha256,
+            pixels_sha256=file.pixels_sha256,
+            media_type=file.media_type,
+            width=file.width,
+            height=file.height,
+            num_crops=file.num_crops,
+        )
+        for place, file in enumerate(draft.pictures, 1)
+    )
+    return replace(message(draft.text), pictures=pictures)

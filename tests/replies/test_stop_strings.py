@@ -1,0 +1,39 @@
+"""Stop strings are found wherever a text is broken, and nothing after them is shown."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given, strategies as st
+
+from assistant.replies.stop_strings import StopStrings
+
+letters = st.text("ab", max_size=30)
+stops = st.lists(st.text("ab", max_size=4), max_size=3)
+
+
+@given(text=letters, strings=stops, cuts=st.lists(st.integers(0, 30), max_size=10))
+def test_any_breaking_gives_the_same(text: str, strings: list[str], cuts: list[int]) -> None:
+    borders = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
+    watch = StopStrings(strings)
+    shown, found = "", False
+    for start, end in itertools.pairwise(borders):
+        piece, found = watch.feed(text[start:end])
+        shown += piece
+        assert text.startswith(shown)
+        assert not any(one and one in shown for one in strings)
+        if found:
+            break
+    if found:
+        assert any(one and text.startswith(one, len(shown)) for one in strings)
+    else:
+        assert shown + watch.flush() == text
+        assert not any(one and one in text for one in strings)
+
+
+def test_nothing_is_held_back_without_need() -> None:
+    watch = StopStrings(["User:"])
+    assert watch.feed("It is. Us") == ("It is. ", False)
+    assert watch.feed("ed cars") == ("Used cars", False)
+    assert watch.feed(" User") == (" ", False)
+    assert watch.feed(": x") == ("", True)
