@@ -3,8 +3,8 @@
     PYTHON vllm_peer.py FOLDER PROMPT_TOKENS TOKENS
 
 Its Phi-3-V support wants the official remote processing code even for text, so the
-folder is shown to it as the text model that it contains. Prints one JSON object as its
-last line. See README.md for what its environment needs.
+text model that the folder contains is written beside it, in a temporary folder. Prints one
+JSON object as its last line. See README.md for what its environment needs.
 """
 
 from __future__ import annotations
@@ -13,26 +13,49 @@ import json
 import os
 import random
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "4")
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+
+
+def write_text_model(folder: Path, into: Path) -> None:
+    """The decoder of a Phi-3-V checkpoint as a Phi-3 one: the same tensors, without the tower."""
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    tensors = {}
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, "pt") as opened:
+            for name in opened.keys():  # noqa: SIM118
+                if "vision_embed_tokens" not in name:
+                    tensors[name] = opened.get_tensor(name)
+    save_file(tensors, into / "model.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / "config.json").read_text())
+    for key in ("auto_map", "embd_layer", "img_processor"):
+        config.pop(key, None)
+    config |= {"architectures": ["Phi3ForCausalLM"], "model_type": "phi3"}
+    config["rope_scaling"]["type"] = "longrope"
+    (into / "config.json").write_text(json.dumps(config))
 
 
 def main() -> None:
     """Decode speed from the difference of a long and a short reply to the same prompt."""
     from vllm import LLM, SamplingParams
 
-    folder, length, tokens = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    model = LLM(
-        model=folder,
-        dtype="float32",
-        max_model_len=4096,
-        enforce_eager=True,
-        enable_prefix_caching=True,
-        skip_tokenizer_init=True,
-        hf_overrides={"architectures": ["Phi3ForCausalLM"], "model_type": "phi3"},
-    )
+    folder, length, tokens = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    with tempfile.TemporaryDirectory() as scratch:
+        write_text_model(folder, Path(scratch))
+        model = LLM(
+            model=scratch,
+            dtype="float32",
+            max_model_len=4096,
+            enforce_eager=True,
+            enable_prefix_caching=True,
+            skip_tokenizer_init=True,
+        )
     ids = [1] + [random.Random(0).randint(5, 30000) for _ in range(length - 1)]
 
     def taken(count: int) -> float:
