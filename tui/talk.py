@@ -46,10 +46,13 @@ class Talk:
         """Send a message, or the other version of one; while a reply runs it waits."""
         composer = self._composer
         edited, session_id = composer.edited, self._screen.session_id
-        if self.runner.running is not None and edited is not None:
-            self._screen.tell("A reply is still being written; stop it with esc, then send again.")
+        if composer.chips.opening:
+            await self._decline(draft, "A picture is still being opened; send again then.")
             return
-        await composer.take(draft)
+        if self.runner.running is not None and edited is not None:
+            words = "A reply is still being written; stop it with esc, then send again."
+            await self._decline(draft, words)
+            return
         composer.area.prompts.add(draft.text)
         if self.runner.running is not None:
             self._queue.append(Queued(session_id, self._screen.views, draft))
@@ -62,6 +65,10 @@ class Talk:
             )
         else:
             self._send(session_id, self._screen.views, draft, drop_draft=True)
+
+    async def _decline(self, draft: Draft, why: str) -> None:
+        await self._composer.put(draft)
+        self._screen.tell(why)
 
     def answer_again(self, turn_id: str | None = None) -> None:
         """Answer a question (of ``turn_id``, or the last one) again, or for the first time."""

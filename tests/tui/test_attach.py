@@ -136,9 +136,9 @@ async def test_a_bad_picture_is_one_sentence_and_nothing_is_lost(
     elif data is not None:
         path.write_bytes(data)
     async with desk.app().run_test(size=NARROW, notifications=True) as pilot:
-        await composer(pilot).chips.add(picture_file("kept.png"))
+        await composer(pilot).chips.put_first(picture_file("kept.png"))
         area(pilot).insert("kept text")
-        screen(pilot).action_attach(str(path))
+        await screen(pilot).action_attach(str(path))
         await until(pilot, lambda: notices(pilot), "a notice")
         (notice,) = notices(pilot)
         assert path.name in notice
@@ -154,14 +154,14 @@ async def test_a_bad_picture_is_one_sentence_and_nothing_is_lost(
 async def test_one_bad_picture_does_not_keep_the_good_ones_out(desk: Desk) -> None:
     good = desk.file("good.png")
     async with desk.app().run_test(size=NARROW) as pilot:
-        screen(pilot)._attach_pictures((str(desk.folder / "missing.png"), str(good)))
+        await screen(pilot)._attach_pictures((str(desk.folder / "missing.png"), str(good)))
         await attached(pilot, "good.png")
         await until(pilot, lambda: notices(pilot), "a notice")
 
 
 async def test_backspace_in_the_empty_composer_takes_the_last_picture(desk: Desk) -> None:
     async with desk.app().run_test(size=WIDE) as pilot:
-        await composer(pilot).chips.add(picture_file("a.png"), picture_file("b.png"))
+        await composer(pilot).chips.put_first(picture_file("a.png"), picture_file("b.png"))
         await pilot.press("x", "backspace")
         assert names(pilot) == ["a.png", "b.png"]
         await pilot.press("backspace")
@@ -173,7 +173,7 @@ async def test_backspace_in_the_empty_composer_takes_the_last_picture(desk: Desk
 
 async def test_a_click_on_the_cross_takes_that_picture(desk: Desk) -> None:
     async with desk.app().run_test(size=WIDE) as pilot:
-        await composer(pilot).chips.add(picture_file("a.png"), picture_file("b.png"))
+        await composer(pilot).chips.put_first(picture_file("a.png"), picture_file("b.png"))
         await pilot.pause()
         chip = screen(pilot).query(Chip).first()
         await pilot.click(chip, offset=(3, 0))
@@ -187,7 +187,7 @@ async def test_a_click_on_the_cross_takes_that_picture(desk: Desk) -> None:
 
 async def test_pictures_without_words_are_kept_until_there_is_a_question(desk: Desk) -> None:
     async with desk.app().run_test(size=NARROW) as pilot:
-        await composer(pilot).chips.add(picture_file("a.png"))
+        await composer(pilot).chips.put_first(picture_file("a.png"))
         await pilot.press("enter")
         await until(pilot, lambda: notices(pilot), "a word about it")
         assert names(pilot) == ["a.png"]

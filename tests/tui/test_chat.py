@@ -80,7 +80,7 @@ async def test_a_picture_keeps_its_number_in_a_later_turn(desk: Desk) -> None:
     session = desk.chat("First", "Yes", files=(picture_file("a.png"),))
     async with desk.app(session).run_test(size=(100, 60)) as pilot:
         await sees(pilot, "Picture 1")
-        await composer(pilot).chips.add(picture_file("later.png"))
+        await composer(pilot).chips.put_first(picture_file("later.png"))
         await send(pilot, "And this?")
         await sees(pilot, "Picture 2 · later.png")
         await idle(pilot)
@@ -194,7 +194,7 @@ async def test_a_refused_message_goes_back_into_the_composer(
 
     monkeypatch.setattr(desk.store, "add_user_turn", full)
     async with desk.app().run_test(size=WIDE) as pilot:
-        await composer(pilot).chips.add(picture_file("a.png"))
+        await composer(pilot).chips.put_first(picture_file("a.png"))
         await send(pilot, "Keep me")
         await until(pilot, lambda: area(pilot).text == "Keep me", "the text comes back")
         await idle(pilot)

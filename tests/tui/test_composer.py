@@ -15,6 +15,7 @@ from tests.tui.desk import (
     composer,
     idle,
     notices,
+    picture_file,
     png,
     screen,
     sees,
@@ -32,6 +33,7 @@ from tui.commands import (
     TURN_KEYS,
 )
 from tui.screens.help import HelpScreen
+from tui.widgets.chat_pane import ChatPane
 from tui.widgets.chip import Chip
 from tui.widgets.turn_bar import TurnBar
 
@@ -45,6 +47,25 @@ async def test_these_keys_break_the_line_and_enter_sends(desk: Desk, key: str) -
         await sees(pilot, "Yes.")
         await idle(pilot)
     assert desk.engine.conversation(desk.engine.sessions()[0].id).turns[0].text == "a\nb"
+
+
+async def test_what_is_typed_right_after_enter_is_the_next_message(desk: Desk) -> None:
+    """Typed ahead of a busy screen: nothing is sent twice, neither words nor pictures."""
+    path = desk.file("a.png")
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await composer(pilot).chips.put_first(picture_file("first.png"))
+        text = area(pilot)
+        for words in ("first", "second", f"/attach '{path}'", "third"):
+            text.call_later(text.insert, words)  # as keys come: one behind the other
+            text.call_later(text._submit)
+        await until(pilot, lambda: len(screen(pilot).query_one(ChatPane).turns) == 4)
+        await idle(pilot)
+        # the third was sent before its picture was there: it is kept, the picture too
+        await until(pilot, lambda: composer(pilot).chips.files)
+        assert text.text == "third"
+    turns = desk.engine.conversation(desk.engine.sessions()[0].id).turns
+    assert [turn.text for turn in turns[::2]] == ["first", "second"]
+    assert [len(turn.pictures) for turn in turns[::2]] == [1, 0]
 
 
 async def test_the_composer_grows_to_eight_rows(desk: Desk) -> None:

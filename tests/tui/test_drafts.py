@@ -69,7 +69,7 @@ async def test_chips_say_number_size_and_cost_and_their_crops_can_be_chosen(desk
     session = desk.chat("q1", "a1", files=(picture_file("first.png"),))
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "a1")
-        await composer(pilot).chips.add(picture_file("big.png", png(size=(640, 480))))
+        await composer(pilot).chips.put_first(picture_file("big.png", png(size=(640, 480))))
         await sees(pilot, "#2 big.png 640×480 313 tokens")
         await pilot.press("shift+tab")
         assert isinstance(screen(pilot).focused, Chip)
@@ -87,7 +87,7 @@ async def test_chips_say_number_size_and_cost_and_their_crops_can_be_chosen(desk
 
 async def test_the_focus_walks_along_the_chips_and_delete_takes_one(desk: Desk) -> None:
     async with desk.app().run_test(size=WIDE) as pilot:
-        await composer(pilot).chips.add(*(picture_file(f"{name}.png") for name in "abc"))
+        await composer(pilot).chips.put_first(*(picture_file(f"{name}.png") for name in "abc"))
         await pilot.press("shift+tab", "left", "delete")
         await until(pilot, lambda: len(composer(pilot).chips.files) == 2, "one is gone")
         assert [file.name for file in composer(pilot).chips.files] == ["a.png", "c.png"]
@@ -97,7 +97,7 @@ async def test_fewer_crops_for_want_of_room_are_told(make_desk: MakeDesk) -> Non
     desk = make_desk(context=3000)
     desk.core._num_crops = 16
     async with desk.app().run_test(size=WIDE) as pilot:
-        await composer(pilot).chips.add(picture_file("big.png", png(size=(640, 480))))
+        await composer(pilot).chips.put_first(picture_file("big.png", png(size=(640, 480))))
         await sees(pilot, "↓")
         await send(pilot, "What is it?")
         await until(pilot, lambda: notices(pilot), "a word")

@@ -112,7 +112,7 @@ class TestMainScreens:
         async def scene(pilot: Pilot[None]) -> None:
             await sees(pilot, "It is a circle.")
             await drawn(pilot)
-            await composer(pilot).chips.add(
+            await composer(pilot).chips.put_first(
                 picture_file("my cat.png", png("orange", (800, 600))), picture_file("two.png")
             )
             area(pilot).insert("Compare\nthese two")

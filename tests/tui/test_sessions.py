@@ -116,7 +116,7 @@ async def test_new_chat_and_back_keeps_each_draft(desk: Desk) -> None:
     session = desk.chat("Earlier", "a")
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "Earlier")
-        await composer(pilot).chips.add(picture_file("a.png"))
+        await composer(pilot).chips.put_first(picture_file("a.png"))
         await type_text(pilot, "half a question")
         await pilot.press("ctrl+n")
         await sees(pilot, "Talk about pictures.")

@@ -61,7 +61,7 @@ async def test_the_meter_follows_what_is_typed_and_attached(desk: Desk) -> None:
         await until(pilot, lambda: measured(pilot).report.used > empty + 200, "the words")
         words = measured(pilot).report.used
         assert words == desk.engine.context(None, composer(pilot).draft).used
-        await composer(pilot).chips.add(picture_file("cat.png", png(size=(640, 480))))
+        await composer(pilot).chips.put_first(picture_file("cat.png", png(size=(640, 480))))
         await until(pilot, lambda: measured(pilot).report.pictures, "the picture")
         report = measured(pilot).report
         assert report.picture_tokens == report.pictures[0].tokens > 100

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -36,18 +37,32 @@ class AttachingScreen(TurnScreen):
     _gallery: Gallery
 
     @on(Composer.AttachRequested)
-    def _attach_requested(self, event: Composer.AttachRequested) -> None:
-        self._attach_pictures(event.sources)
+    async def _attach_requested(self, event: Composer.AttachRequested) -> None:
+        await self._attach_pictures(event.sources)
 
-    @work
     async def action_attach(self, argument: str = "") -> None:
         """Attach what ``argument`` names, or ask for it."""
         if argument:
-            self._attach_pictures(tuple(self._engine.parse_dropped(argument)) or (argument,))
-        elif source := await self.app.push_screen_wait(AttachScreen(Path.cwd(), self._look_at)):
-            self._attach_pictures((source,))
+            # at once: what is sent right after this must wait for it
+            await self._attach_pictures(self._named(argument))
+        else:
+            self._pick_picture()
+
+    def _named(self, argument: str) -> tuple[str, ...]:
+        """The paths and addresses after ``/attach``; a word is one if any of them surely is."""
+        parse = self._engine.parse_dropped
+        try:
+            words = shlex.split(argument)
+        except ValueError:  # a quotation mark without its partner
+            words = []
+        several = any(word.startswith(("http://", "https://")) or parse(word) for word in words)
+        return tuple(parse(argument) or (words if several else [argument]))
 
     @work
+    async def _pick_picture(self) -> None:
+        if source := await self.app.push_screen_wait(AttachScreen(Path.cwd(), self._look_at)):
+            await self._attach_pictures((source,))
+
     async def _attach_pictures(self, sources: tuple[str, ...]) -> None:
         chips = self.query_one(Composer).chips
         for source in sources:

@@ -101,26 +101,26 @@ class ChatScreen(AttachingScreen):
         self._drafts_kept.close()
         self._gallery.close()
 
-    def _begin(self) -> None:
+    async def _begin(self) -> None:
         self.list_sessions()
         self.open_wanted()
         if self._wanted is None:
-            self._begin_draft()
+            await self._begin_draft()
         self.in_thread(self._wake_model)
 
-    def _begin_draft(self) -> None:
+    async def _begin_draft(self) -> None:
         """Bring back what was not sent, and attach what the app was started with."""
         self._drafts_kept.bring_back()
         pictures, self._first_pictures = self._first_pictures, ()
         if pictures:
-            self._attach_pictures(pictures)
+            await self._attach_pictures(pictures)
 
     async def _switch_draft(self, session_id: str | None) -> None:
         self._drafts_kept.save()
         await super()._switch_draft(session_id)
         self.actions.leave()
         self.talk.show_queue()
-        self._begin_draft()
+        await self._begin_draft()
         self._measure_draft()
 
     def got_its_id(self, session_id: str) -> None:
@@ -226,7 +226,7 @@ class ChatScreen(AttachingScreen):
         elif self.turns.running is not None:
             await self.talk.stop()
         elif composer.edited is not None:
-            await composer.end_edit()
+            await composer.give_up_edit()
         composer.area.focus()
 
     def action_toggle_sessions(self) -> None:

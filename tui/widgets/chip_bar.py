@@ -36,9 +36,9 @@ class ChipBar(ItemGrid):
         """How many pictures are still being opened."""
         return len(self.query(OpeningChip))
 
-    async def add(self, *files: PictureFile) -> None:
-        """Attach pictures."""
-        await self.mount_all([Chip(file) for file in files])
+    async def put_first(self, *files: PictureFile) -> None:
+        """Attach pictures in front of the others."""
+        await self.mount_all([Chip(file) for file in files], before=0 if self.children else None)
         self._show()
 
     async def open(self, label: str, open_picture: OpenPicture, instead: str = "") -> None:

@@ -41,7 +41,7 @@ class Composer(Vertical):
 
     @dataclass
     class Sent(Message):
-        """The draft shall be sent. The composer keeps it until :meth:`Composer.clear`."""
+        """The draft shall be sent; the composer has let go of it (see :meth:`Composer.put`)."""
 
         draft: Draft
 
@@ -99,22 +99,30 @@ class Composer(Vertical):
     async def clear(self) -> None:
         """Empty the composer: its draft is kept elsewhere."""
         self.edited, self._aside = None, None
-        await self.take(self.draft)
+        self.area.set_text("")
+        await self.chips.take(self.chips.files)
         await self.chips.give_up_opening()
 
     async def begin_edit(self, turn_id: str, draft: Draft) -> None:
         """Write another version of a message; what is being written is put aside meanwhile."""
         if self.edited is None:
             self._aside = self.draft
-        await self.take(self.draft)
+        self.area.set_text("")
+        await self.chips.take(self.chips.files)
         await self.put(draft)
         self.edited = turn_id
 
     async def end_edit(self) -> None:
-        """Go back to what was being written."""
-        aside = self._aside or Draft("")
-        await self.clear()
-        await self.put(aside)
+        """The other version was sent: go back to what was being written before it."""
+        aside, self._aside, self.edited = self._aside, None, None
+        if aside is not None:
+            await self.put(aside)
+
+    async def give_up_edit(self) -> None:
+        """Leave the message as it was, and go back to what was being written."""
+        self.area.set_text("")
+        await self.chips.take(self.chips.files)
+        await self.end_edit()
 
     def show_queue(self, drafts: Sequence[Draft]) -> None:
         """Show the messages that wait until the reply is over."""
@@ -126,18 +134,10 @@ class Composer(Vertical):
         self.area.pictures = tuple(pictures)
         self.query_one(Suggestions).look_at(self.area.text, pictures)
 
-    async def take(self, draft: Draft) -> None:
-        """Remove a draft that was sent; what was typed since then stays."""
-        self.area.take(draft.text)
-        await self.chips.take(draft.pictures)
-
     async def put(self, draft: Draft) -> None:
         """Put a draft back in front of whatever was typed since."""
-        typed = self.draft
-        await self.chips.take(typed.pictures)
-        await self.chips.add(*draft.pictures, *typed.pictures)
-        texts = [text for text in (draft.text, typed.text) if text.strip()]
-        self.area.set_text("\n".join(texts))
+        await self.chips.put_first(*draft.pictures)
+        self.area.put_first(draft.text)
 
     def watch_edited(self, edited: str | None) -> None:
         """Say above the text that it is another version of something."""
@@ -149,27 +149,27 @@ class Composer(Vertical):
         self.set_class(busy, "busy")
 
     @on(PromptArea.Submitted)
-    def _read_text(self, event: PromptArea.Submitted) -> None:
+    async def _read_text(self, event: PromptArea.Submitted) -> None:
         event.stop()
-        if command := split_slash(event.text):
-            self._run(event.text, *command)
-        elif sources := self._parse_dropped(event.text):
-            self.area.take(event.text)
+        text = event.text
+        if command := split_slash(text):
+            self._run(text, *command)
+        elif sources := self._parse_dropped(text):
             self.post_message(self.AttachRequested(tuple(sources)))
-        elif self.chips.opening:
-            self.post_message(self.Declined("A picture is still being opened; send again then."))
-        elif event.text.strip():
-            self.post_message(self.Sent(Draft(event.text, self.chips.files)))
+        elif text.strip():
+            draft = Draft(text, self.chips.files)
+            await self.chips.take(draft.pictures)
+            self.post_message(self.Sent(draft))
         elif self.chips.files:
             self.post_message(self.Declined("Ask something about the picture, then press enter."))
 
     def _run(self, text: str, name: str, argument: str) -> None:
         command = find_slash(name)
         if command is None:
+            self.area.put_first(text)
             reason = f"There is no command {one_line(name, 30)}; F1 lists them all."
             self.post_message(self.Declined(reason))
         else:
-            self.area.take(text)
             self.post_message(self.CommandEntered(command, argument))
 
     @on(PromptArea.FilesDropped)

@@ -45,7 +45,7 @@ class PromptArea(TextArea):
 
     @dataclass
     class Submitted(Message):
-        """Enter was pressed."""
+        """Enter was pressed; the area has let go of the text."""
 
         text: str
 
@@ -103,17 +103,21 @@ class PromptArea(TextArea):
         self.load_text(text)
         self.move_cursor(self.document.end)
 
-    def take(self, text: str) -> None:
-        """Remove the ``text`` that was submitted; what was typed after it stays."""
-        if self.text.startswith(text):
-            self.set_text(self.text[len(text) :])
+    def put_first(self, text: str) -> None:
+        """Put a text in front of what was typed meanwhile."""
+        self.set_text("\n".join(filter(str.strip, (text, self.text))))
 
     # A priority binding acts before the letters that were typed just before it have arrived
     # here: these three take their turn behind them.
 
     def action_send(self) -> None:
-        """Tell that the text shall be sent; the text stays until it was taken."""
-        self.call_later(lambda: self.post_message(self.Submitted(self.text)))
+        """Let go of the text at once: what is typed from now on belongs to the next message."""
+        self.call_later(self._submit)
+
+    def _submit(self) -> None:
+        text = self.text
+        self.set_text("")
+        self.post_message(self.Submitted(text))
 
     def action_break_line(self) -> None:
         """Start a new line."""
