@@ -16,7 +16,7 @@ from assistant import settings as settings_room
 from assistant.cli import cli
 from assistant.cli.diagnosis import diagnose
 from assistant.cli.doctor import _lines
-from assistant.core import hardware as hardware_room
+from assistant.core.machine import hardware as hardware_room
 from assistant.core.machine.hardware import Cpu, Gpu, Hardware, Memory, Problem, TorchBuild
 from tests.conftest import ROOT, Phichat
 

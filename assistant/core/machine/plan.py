@@ -10,8 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import product
 
-from assistant.core.formats import AUTO_KV_KINDS, KV_KINDS, weight_kinds
-from assistant.core.machine.hardware import Gpu, Hardware
+from assistant.core.formats import AUTO_KV_KINDS, KV_KINDS
+from assistant.core.machine.explaining import does_not_fit, explained, gigabytes, tokens
+from assistant.core.machine.places import (
+    MIB,
+    Place,
+    choose_place,
+    cpu_place,
+    cuda_place,
+    mps_place,
+)
 from assistant.core.machine.sizes import (
     ModelSize,
     activation_bytes,
@@ -21,7 +29,18 @@ from assistant.core.machine.sizes import (
 )
 from assistant.pictures.decoding import MAX_PIXELS
 
-MIB, GIB = 2**20, 2**30
+__all__ = [
+    "MemoryPlan",
+    "Place",
+    "Wanted",
+    "choose_place",
+    "cpu_place",
+    "cuda_place",
+    "gigabytes",
+    "make_plan",
+    "mps_place",
+    "tokens",
+]
 
 MAX_CONTEXT = 131_072
 """The longest context of the family; none is planned beyond it."""
@@ -40,38 +59,6 @@ FEATURE_BUDGET = 256 * MIB
 
 LARGEST_PICTURE = 3 * 3 * MAX_PIXELS
 """Bytes of main memory for a moment: the largest picture as a frame, an image and a copy."""
-
-CPU_LIBRARIES = 400 * MIB
-"""torch and transformers imported (338 MiB measured on Linux with torch 2.13.0 for CPUs) and the
-scratch memory of their matrix products (20 to 50 MiB seen)."""
-
-CUDA_LIBRARIES = GIB
-"""CUDA context, kernels, cuBLAS workspaces and what torch's allocator can't hand out again. An
-assumption from what such processes usually take; not measured here."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a model is to live, in bytes: ``libraries`` take their part, ``reserve`` stays free.
-
-    ``device`` is torch's name ("cuda:0"), ``title`` a person's. ``host`` is main memory for
-    conversations that leave an accelerator; 0 where there is one memory only. ``weights`` are
-    the formats of matrices that can be used there.
-    """
-
-    device: str
-    title: str
-    total: int
-    available: int
-    libraries: int
-    reserve: int
-    weights: tuple[str, ...]
-    host: int = 0
-
-    @property
-    def kind(self) -> str:
-        """``cpu``, ``cuda`` or ``mps``."""
-        return self.device.partition(":")[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,66 +124,6 @@ class MemoryPlan:
         return self.fixed_bytes + self.context_tokens * self.bytes_per_token
 
 
-def choose_place(hardware: Hardware, device: str = "auto") -> tuple[Place, str]:
-    """The device for ``device`` here, as far as can be said without torch, and why.
-
-    The CPU where the device that is asked for is not there.
-    """
-    torch = hardware.torch
-    kind, _, number = device.partition(":")
-    if kind in ("auto", "cuda") and torch is not None and torch.cuda:
-        for gpu in hardware.gpus:
-            if gpu.index == int(number or 0):
-                return cuda_place(gpu, hardware), f"{gpu.name} is here and PyTorch can use it."
-    if kind in ("auto", "mps") and torch is not None and torch.mps:
-        return mps_place(hardware), "Apple's GPU shares the machine's memory."
-    if device in ("auto", "cpu"):
-        why = "it was asked for" if device == "cpu" else "there is no GPU that PyTorch can use"
-        return cpu_place(hardware), f"The CPU is used: {why}."
-    return cpu_place(hardware), f"The CPU is used: there is no {device} that PyTorch can use."
-
-
-def cuda_place(gpu: Gpu, hardware: Hardware) -> Place:
-    """One NVIDIA card; what a screen needs of it is taken already, so little stays free."""
-    return Place(
-        f"cuda:{gpu.index}",
-        gpu.name,
-        gpu.total,
-        gpu.free,
-        CUDA_LIBRARIES,
-        reserve=gpu.total // 50,
-        weights=weight_kinds("cuda") if hardware.torchao else ("float",),
-        host=max(0, hardware.memory.available - 2 * _reserve(hardware.memory.total)) // 4,
-    )
-
-
-def mps_place(hardware: Hardware) -> Place:
-    """Apple silicon: of the one memory, the GPU may wire two thirds (three quarters above 36 GB).
-
-    That share is Metal's default recommendedMaxWorkingSetSize as widely reported; not measured.
-    """
-    memory = hardware.memory
-    share = memory.total * 3 // 4 if memory.total > 36 * GIB else memory.total * 2 // 3
-    available = min(share, memory.available)
-    return _in_main_memory("mps", hardware, share, available)
-
-
-def cpu_place(hardware: Hardware) -> Place:
-    """Main memory."""
-    return _in_main_memory("cpu", hardware, hardware.memory.total, hardware.memory.available)
-
-
-def _in_main_memory(kind: str, hardware: Hardware, total: int, available: int) -> Place:
-    reserve = _reserve(hardware.memory.total)
-    name = hardware.cpu.name
-    return Place(kind, name, total, available, CPU_LIBRARIES, reserve, weight_kinds(kind))
-
-
-def _reserve(total: int) -> int:
-    """Main memory that is left to everyone else: a tenth, 256 MiB at least, 2 GiB at most."""
-    return min(2 * GIB, max(256 * MIB, total // 10))
-
-
 def make_plan(model: ModelSize, place: Place, wanted: Wanted | None = None) -> MemoryPlan:
     """The plan for ``model`` at ``place``. Never raises: what does not fit has a ``problem``."""
     wanted = wanted or Wanted()
@@ -226,9 +153,15 @@ def make_plan(model: ModelSize, place: Place, wanted: Wanted | None = None) -> M
         )
         return replace(chosen, context_tokens=0, problem=problem)
     if chosen.context_tokens < min(SMALLEST_CONTEXT, target):
-        problem = _does_not_fit(chosen, model, place, wanted)
+        fewer = min(wanted.context or COMFORTABLE_CONTEXT, model.geometry.context)
+        others = (
+            _planned(model, place, dtype, weights, kv, fewer)
+            for weights, kv in product(place.weights, KV_KINDS)
+        )
+        problem = does_not_fit(chosen, others, min(SMALLEST_CONTEXT, target))
         return replace(chosen, context_tokens=0, problem=problem)
-    return replace(chosen, sentences=_explained(chosen, plans[0], model, place, wanted, target))
+    by_kv = {kv: _planned(model, place, dtype, chosen.weights, kv, target) for kv in KV_KINDS}
+    return replace(chosen, sentences=explained(chosen, plans[0], by_kv, wanted, target))
 
 
 def _planned(
@@ -285,90 +218,3 @@ def _number_format(model: ModelSize, place: Place, wanted: str) -> str:
         if wide <= place.available // 2:
             return "float32"
     return model.dtype
-
-
-# Words
-
-
-def _explained(
-    chosen: MemoryPlan,
-    first: MemoryPlan,
-    model: ModelSize,
-    place: Place,
-    wanted: Wanted,
-    target: int,
-) -> tuple[str, ...]:
-    said = []
-    if wanted.weights == "auto" and chosen.weights != "float":
-        said.append(
-            f"With weights in {first.dtype} ({gigabytes(first.weights_bytes)}) "
-            f"{tokens(first.context_tokens) if first.context_tokens else 'nothing'} of context "
-            f"would fit here, so {chosen.weights} weights were chosen "
-            f"({gigabytes(chosen.weights_bytes)})."
-        )
-    else:
-        kind = chosen.dtype if chosen.weights == "float" else chosen.weights
-        said.append(f"The weights are held in {kind}: {gigabytes(chosen.weights_bytes)}.")
-    said.append(_kv_sentence(chosen, model, place, wanted, target))
-    if chosen.context_tokens == target:
-        whose = "the model's" if target == model.geometry.context else "asked for"
-        said.append(f"The context is {tokens(target)}, all that is {whose}.")
-    else:
-        said.append(
-            f"The context is {tokens(chosen.context_tokens)}: what {gigabytes(place.available)} "
-            f"of free memory hold beside the weights, not the {target:,} wanted."
-        )
-    return tuple(said)
-
-
-def _kv_sentence(
-    chosen: MemoryPlan, model: ModelSize, place: Place, wanted: Wanted, target: int
-) -> str:
-    if wanted.kv != "auto":
-        return f"{chosen.kv} KV was asked for."
-    if chosen.kv == "float":
-        return f"Float KV was chosen: {tokens(target)} of it fit here."
-    other = _planned(model, place, chosen.dtype, chosen.weights, "float", target)
-    words = (
-        f"Float KV holds {tokens(other.context_tokens)} here; int8 KV was chosen, which holds "
-        f"{chosen.context_tokens:,}."
-    )
-    smallest = _planned(model, place, chosen.dtype, chosen.weights, KV_KINDS[-1], target)
-    if smallest.context_tokens > chosen.context_tokens:
-        words += f" --kv {smallest.kv} would hold {smallest.context_tokens:,}, less exactly."
-    return words
-
-
-def _does_not_fit(chosen: MemoryPlan, model: ModelSize, place: Place, wanted: Wanted) -> str:
-    """One sentence with what would help."""
-    needed = chosen.fixed_bytes + chosen.reserve
-    helps: list[str] = []
-    target = min(wanted.context or COMFORTABLE_CONTEXT, model.geometry.context)
-    for weights, kv in product(place.weights, KV_KINDS):
-        plan = _planned(model, place, chosen.dtype, weights, kv, target)
-        if plan.context_tokens >= SMALLEST_CONTEXT:
-            fits = tokens(plan.context_tokens)
-            helps.append(f"give --weights {weights} --kv {kv}, which holds {fits}")
-            break
-    else:
-        helps.append(f"free {gigabytes(max(0, needed - place.available))} of memory")
-    helps.append("or use --model demo")
-    return (
-        f"{model.name} does not fit on {place.title}: it takes {gigabytes(needed)} before the "
-        f"first token of context, and {gigabytes(place.available)} are free; {', '.join(helps)}."
-    )
-
-
-def gigabytes(size: int) -> str:
-    """A size as people read it, in units of 1000."""
-    for unit, words in ((1e9, "GB"), (1e6, "MB")):
-        if size >= unit:
-            return (
-                f"{size / unit:.1f} {words}" if size < 100 * unit else f"{size / unit:.0f} {words}"
-            )
-    return f"{size / 1e3:.0f} kB"
-
-
-def tokens(count: int) -> str:
-    """A number of tokens as people read it."""
-    return f"{count:,} token{'' if count == 1 else 's'}"

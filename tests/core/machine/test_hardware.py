@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from assistant.core import hardware
+from assistant.core.machine import hardware, nvidia
 from assistant.core.machine.hardware import Gpu, Memory, look, memory
 
 GIB = 2**30
@@ -170,7 +170,7 @@ def test_a_driver_in_trouble_is_a_problem(script: str, words: str, tmp_path: Pat
 
 
 def test_a_driver_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hardware, "NVIDIA_SMI_SECONDS", 0.2)
+    monkeypatch.setattr(nvidia, "NVIDIA_SMI_SECONDS", 0.2)
     found = gpus(tmp_path, "exec /bin/sleep 60")
     assert any("did not answer" in problem.what for problem in found.problems)
 

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from assistant import demo
 from assistant.core.cache import KVCache
 from assistant.core.formats import KV_KINDS
-from assistant.core.machine.plan import CPU_LIBRARIES
+from assistant.core.machine.places import CPU_LIBRARIES
 from assistant.core.machine.sizes import (
     activation_bytes,
     kv_sizes,

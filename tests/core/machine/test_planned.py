@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from assistant.core import Prompt, Sampling, devices
+from assistant.core import Prompt, Sampling
 from assistant.core.client import LocalCore
+from assistant.core.machine import devices
 from assistant.core.machine.hardware import Cpu, Hardware, Memory, TorchBuild
 from assistant.core.machine.plan import Wanted
 from assistant.errors import ModelError
