@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.message import Message
 from textual.screen import Screen
+from textual.theme import Theme
 
 from tui import alt_enter, clipboard
 from tui.commands import CHAT_KEYS, SLASHES
 from tui.gallery import Gallery
 from tui.palette import SessionProvider
 from tui.screens.chat import ChatScreen
+from tui.screens.help import TYPING, HelpScreen, place_of
 from tui.terminal import Graphics
 from tui.themes import INK, THEMES, fallback_variables
 
@@ -35,7 +38,10 @@ class PhichatApp(App[None]):
     TITLE = "phichat"
     CSS_PATH = "phichat.tcss"
     COMMANDS = App.COMMANDS | {SessionProvider}
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q", "quit", "Quit", priority=True)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q", "quit", "Quit", priority=True),
+        *(key.binding(priority=True) for key in CHAT_KEYS if key.action == "help"),
+    ]
 
     def __init__(
         self,
@@ -63,6 +69,31 @@ class PhichatApp(App[None]):
     def on_mount(self) -> None:
         """Show the chat."""
         self.push_screen(self._chat)
+        self.theme_changed_signal.subscribe(self, self._keep_theme)
+
+    def _keep_theme(self, theme: Theme) -> None:
+        """A theme that was chosen, wherever, is that of the next start too."""
+        settings = self.engine.settings
+        if theme.name == settings.theme:
+            return
+        self.engine.use_settings(settings.model_copy(update={"theme": theme.name}))
+
+        def write() -> Message | None:
+            from assistant.settings.file import write_setting  # its library is for this alone
+
+            write_setting(settings.config_file, "theme", theme.name)
+            return None
+
+        self._chat.in_thread(write)
+
+    def action_help(self) -> None:
+        """Show the keys of where one stands, on whatever page; or leave that."""
+        screen = self.screen
+        if isinstance(screen, HelpScreen):
+            screen.dismiss(None)
+        else:
+            place = place_of(screen.focused) or place_of(screen) or TYPING
+            self.push_screen(HelpScreen(place, self.engine.settings.keys))
 
     async def show_session(self, session_id: str) -> None:
         """Open a session, or go on with the one that is open."""

@@ -151,7 +151,6 @@ SEARCH_KEYS = (
     Key("down", "down", "move('cursor_down')", "The place below"),
     Key("pageup", "page up", "move('page_up')", "A page up"),
     Key("pagedown", "page down", "move('page_down')", "A page down"),
-    Key("f1", "F1", "help", "These keys"),
     Key("escape", "esc", "close", "Back to the chat"),
 )
 """Keys of the search."""
@@ -164,21 +163,18 @@ CONTEXT_KEYS = (
     Key("pagedown,space", "page down", "scroll('page_down')", "A page down"),
     Key("home", "home", "scroll('home')", "The beginning"),
     Key("end", "end", "scroll('end')", "The end"),
-    Key("f1", "F1", "help", "These keys"),
     Key("escape,f4,q", "esc", "close", "Back to the chat"),
 )
 """Keys of the exact prompt."""
 
 ENGINE_KEYS = (
     Key("r", "r", "dismiss(True)", "Start the engine again"),
-    Key("f1", "F1", "help", "These keys"),
     Key("escape,f5,q", "esc", "dismiss(False)", "Back to the chat"),
 )
 """Keys of the engine's state."""
 
 MODELS_KEYS = (
     Key("s", "s", "stop_download", "Stop the download; what came is kept"),
-    Key("f1", "F1", "help", "These keys"),
     Key("escape,f8,q", "esc", "close", "All stays as it is"),
 )
 """Keys of the models, beside their numbers."""
@@ -188,10 +184,37 @@ SETTINGS_KEYS = (
     Key("delete", "delete", "reset", "Back to its default"),
     Key("tab", "tab", "switch", "Settings of all chats, or of the open one"),
     Key("r", "r", "restart", "Start the engine again, where a change needs it"),
-    Key("f1", "F1", "help", "These keys"),
     Key("escape,f9,q", "esc", "close", "Back to the chat"),
 )
 """Keys of the settings."""
+
+PICTURE_KEYS = (
+    Key("left,up", "← or ↑", "step(-1)", "The picture before"),
+    Key("right,down", "→ or ↓", "step(1)", "The next picture"),
+    Key("escape,f3,q", "esc", "dismiss(None)", "Back to the chat"),
+)
+"""Keys of a picture that is shown large."""
+
+PICK_KEYS = (
+    Key("enter", "enter", "", "Attach what is typed or marked; open a folder"),
+    Key("tab", "tab", "", "Complete the path; then from the line to the folders"),
+    Key("up", "↑ ↓", "", "In the folders: what is above or below, with its picture"),
+    Key("escape", "esc", "dismiss(None)", "Back to the chat"),
+)
+"""Keys of the dialog that attaches a picture."""
+
+CHOICE_KEYS = (
+    Key("enter", "enter", "", "Take what is marked or typed"),
+    Key("up", "↑ ↓", "", "What is above or below, of several"),
+    Key("escape", "esc", "dismiss(None)", "Leave all as it is"),
+)
+"""Keys of a dialog with one question."""
+
+WRITE_KEYS = (
+    Key("ctrl+s", "ctrl+s", "keep", "Keep the text"),
+    Key("escape", "esc", "dismiss(None)", "Leave it as it was"),
+)
+"""Keys of a dialog with a text of several lines."""
 
 APP_KEYS = (
     Key("ctrl+p", "ctrl+p", "", "Command palette: themes and everything else by name"),

@@ -8,11 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-PICTURE_SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif", ".ppm", ".pgm"}
-)
-"""Suffixes offered by completion and the picker, compared in lower case; any file may be typed."""
-
 MOST_OFFERED = 200
 
 
@@ -58,8 +53,10 @@ def complete_reference(fragment: str, pictures: Sequence[KnownPicture]) -> Compl
 
 
 def looks_like_picture(path: Path | str) -> bool:
-    """Say whether a file name ends like a picture's."""
-    return Path(path).suffix.lower() in PICTURE_SUFFIXES
+    """Say whether a file name ends like a picture's, in either case; any file may be typed."""
+    from assistant.pictures.dropped import SUFFIXES  # its library is imported only now
+
+    return Path(path).suffix.lower() in SUFFIXES
 
 
 def _common(names: Sequence[str]) -> str:

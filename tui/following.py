@@ -34,7 +34,9 @@ class Following:
         """Look whether anything changed; ``everything``: also far above the last turns."""
         self._screen.actions.mark_summary()
         session_id, turns = self._screen.session_id, self._screen.turns
-        shown = tuple(self._screen.query_one(ChatPane).turns)
+        pane = self._screen.query_one(ChatPane)
+        self._screen.places.leave(session_id, pane.chat.place)  # the app may end at any time
+        shown = tuple(pane.turns)
         if session_id is not None and (not shown or turns.answers(session_id)):
             return
         if self._looking and not everything:

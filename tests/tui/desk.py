@@ -38,6 +38,7 @@ from tui.widgets.composer import Composer
 from tui.widgets.prompt_area import PromptArea
 from tui.widgets.reply_text import ReplyText
 from tui.widgets.status_line import StatusLine
+from tui.widgets.turn_bar import TurnBar
 
 NOON = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
 WIDE = (140, 45)
@@ -269,6 +270,25 @@ async def until(
 async def sees(pilot: Pilot[None], words: str) -> None:
     """Wait until ``words`` are on the screen."""
     await until(pilot, lambda: words in shown(pilot), words)
+
+
+async def opened(pilot: Pilot[None], session_id: str) -> None:
+    """Wait until the turns of this chat are on the screen, not only its id."""
+    turns = screen(pilot)._engine.conversation(session_id).turns
+
+    def is_open() -> bool:
+        ids = [turn.id for turn in pane(pilot).turns]
+        return screen(pilot).session_id == session_id and ids == [turn.id for turn in turns]
+
+    await until(pilot, is_open, "the chat")
+    await until(pilot, lambda: pane(pilot).widget_of(turns[-1].id), "its last turn")
+
+
+async def select_turn(pilot: Pilot[None], *keys: str) -> None:
+    """Select the last turn; the keys that follow are for it."""
+    await pilot.press("ctrl+up")
+    await until(pilot, lambda: screen(pilot).query_one(TurnBar).has_focus, "the selected turn")
+    await pilot.press(*keys)
 
 
 async def type_text(pilot: Pilot[None], text: str) -> None:

@@ -19,6 +19,7 @@ from tests.tui.desk import (
     png,
     screen,
     sees,
+    select_turn,
     send,
     shown,
     until,
@@ -33,8 +34,10 @@ from tui.commands import (
     TURN_KEYS,
 )
 from tui.screens.help import HelpScreen
+from tui.screens.write import WriteScreen
 from tui.widgets.chat_pane import ChatPane
 from tui.widgets.chip import Chip
+from tui.widgets.session_list import SessionOptions
 from tui.widgets.turn_bar import TurnBar
 
 
@@ -210,6 +213,51 @@ async def test_help_lists_every_key_and_command(desk: Desk) -> None:
             assert slash.does in words
         await pilot.press("f1")
         assert not isinstance(pilot.app.screen, HelpScreen)
+
+
+async def test_f1_names_the_keys_of_every_page_and_dialog(desk: Desk) -> None:
+    file = picture_file("a.png")
+    session = desk.chat("Look\n```\nx\n```\n```\ny\n```", "I see", files=(file,))
+
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "I see")
+
+        async def helps(section: str, key: str) -> None:
+            here = pilot.app.screen
+            await pilot.press("f1")
+            await sees(pilot, f"Here: {section}")
+            assert key in shown(pilot)
+            await pilot.press("f1")
+            await until(pilot, lambda: pilot.app.screen is here, "back")
+
+        for keys, section, key in (
+            (("f2",), "in a question", "Take what is marked"),
+            (("f3",), "a picture, large", "The next picture"),
+            (("f4",), "what the model sees", "token ids"),
+            (("f5",), "the engine", "Start the engine again"),
+            (("f6",), "in a question", "Take what is marked"),
+            (("f8",), "models", "Stop the download"),
+            (("f9",), "settings", "Back to its default"),
+            (("ctrl+f",), "in the search", "Go to the place"),
+            (("ctrl+o",), "attaching a picture", "Complete the path"),
+        ):
+            before = pilot.app.screen
+            await pilot.press(*keys)
+            await until(pilot, lambda was=before: pilot.app.screen is not was, section)
+            await helps(section, key)
+            await pilot.press("escape")
+            await until(pilot, lambda was=before: pilot.app.screen is was, "closed")
+        await send(pilot, "/system")
+        await until(pilot, lambda: isinstance(pilot.app.screen, WriteScreen), "a longer text")
+        await helps("in a longer text", "Keep the text")
+        await pilot.press("escape")
+        await composer(pilot).chips.put_first(file)
+        composer(pilot).query_one(Chip).focus()
+        await helps("on an attached picture", "in how many crops")
+        await select_turn(pilot)
+        await helps("on a selected turn", "The version before")
+        screen(pilot).query_one(SessionOptions).focus()
+        await helps("in the list of chats", "Rename the chat")
 
 
 def test_no_key_is_one_that_terminals_confuse() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,15 +23,19 @@ from tests.tui.desk import (
     composer,
     idle,
     notices,
+    opened,
     pane,
     picture_file,
     screen,
     sees,
+    select_turn,
     send,
     shown,
     type_text,
     until,
 )
+from tui.places import Places
+from tui.widgets.chat_view import Place
 from tui.widgets.session_list import SessionList, SessionOptions
 
 GONE = "“First” was deleted. F7 brings it back."
@@ -219,22 +224,23 @@ async def test_a_fork_begins_as_the_other_chat_and_leaves_it_alone(desk: Desk) -
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "second")
         await send(pilot, "/fork")
-        await until(pilot, lambda: screen(pilot).session_id != session, "the fork")
-        await sees(pilot, "second")
-        await send(pilot, "three")
-        await idle(pilot)
+        await until(pilot, lambda: screen(pilot).session_id not in (None, session), "the fork")
         fork = screen(pilot).session_id
         assert fork is not None
+        await opened(pilot, fork)
+        await send(pilot, "three")
+        await idle(pilot)
         assert len(desk.engine.conversation(fork).turns) == 6
         assert len(desk.engine.conversation(session).turns) == 4
         screen(pilot).open_session(session)
-        await until(pilot, lambda: screen(pilot).session_id == session, "back")
-        await pilot.press("ctrl+up", "up", "up")  # the reply "first"
+        await opened(pilot, session)
+        await select_turn(pilot, "up", "up")  # the reply "first"
         await sees(pilot, "f fork")
         await pilot.press("f")
         await until(pilot, lambda: screen(pilot).session_id not in (session, fork), "the fork")
         half = screen(pilot).session_id
         assert half is not None
+        await opened(pilot, half)
         assert [turn.text for turn in desk.engine.conversation(half).turns] == ["one", "first"]
         screen(pilot).query_one(SessionOptions).focus()
         await pilot.press("f")
@@ -262,6 +268,37 @@ async def test_each_chat_is_left_and_found_again_at_its_place(desk: Desk) -> Non
         await sees(pilot, "other answer")
         screen(pilot).open_session(long)
         await sees(pilot, "more of 59")
+
+
+async def test_a_chat_opens_where_it_was_left_before_the_restart(desk: Desk) -> None:
+    session = desk.chat(*[f"line {n}\n\nmore of {n}" for n in range(60)])
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "more of 59")
+        await pane(pilot).show_turn(desk.engine.conversation(session).turns[20].id, 1)
+        await until(pilot, lambda: "more of 20" in shown(pilot), "the place")
+        place = chat(pilot).place
+        assert place is not None
+        await until(pilot, lambda: screen(pilot).places.of(session) == place, "it is noted")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await until(pilot, lambda: chat(pilot).place == place, "the same place")
+        await pilot.press("ctrl+end")
+        await until(pilot, lambda: screen(pilot).places.of(session) is None, "the end")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "more of 59")
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"x": {"turn_id": 1}}'])
+def test_a_spoilt_file_of_places_is_no_place(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "places.json"
+    file.write_text(text)
+    places = Places(file)
+    places.load()
+    assert places.of("x") is None
+    places.leave("y", Place("t", 3))
+    places.save()
+    again = Places(file)
+    again.load()
+    assert again.of("y") == Place("t", 3)
 
 
 async def test_the_list_follows_another_terminal(desk: Desk) -> None:

@@ -194,6 +194,17 @@ async def test_a_theme_is_used_at_once_and_at_the_next_start(desk: Desk) -> None
         assert app.theme == CONTRAST.name
 
 
+async def test_a_theme_of_the_palette_is_kept_like_one_of_the_settings(desk: Desk) -> None:
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await pilot.press("ctrl+p", *"theme", "enter")
+        await sees(pilot, "Search for themes")
+        await pilot.press(*CONTRAST.name, "enter")
+        await until(pilot, lambda: pilot.app.theme == CONTRAST.name, "the theme")
+        file = desk.engine.settings.config_file
+        await until(pilot, lambda: CONTRAST.name in file.read_text(), "it is written")
+    assert desk.engine.settings.theme == CONTRAST.name
+
+
 @pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
 async def test_the_app_stands_in_every_theme(desk: Desk, theme: object) -> None:
     async with desk.app(desk.chat("Hi", "Hello.")).run_test(size=NARROW) as pilot:

@@ -19,6 +19,7 @@ from tests.tui.desk import (
     picture_file,
     screen,
     sees,
+    select_turn,
     send,
     shown,
     until,
@@ -68,7 +69,7 @@ async def test_pinning_and_taking_out_are_marked_and_undone(desk: Desk) -> None:
     session = desk.chat("q1", "a1", "q2", "a2")
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "a2")
-        await pilot.press("ctrl+up", "up", "p")
+        await select_turn(pilot, "up", "p")
         await sees(pilot, "▲ pinned")
         assert [turn.pinned for turn in desk.engine.conversation(session).turns][2]
         await pilot.press("p")
@@ -87,13 +88,13 @@ async def test_any_reply_can_be_made_anew_and_one_steps_through_them(desk: Desk)
     desk.say("second answer")
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "a2")
-        await pilot.press("ctrl+up", "up", "up", "r")
+        await select_turn(pilot, "up", "up", "r")
         await sees(pilot, "second answer")
         await idle(pilot)
         assert "first answer" not in shown(pilot)
         assert "q2" not in shown(pilot)  # it followed the old answer
         await sees(pilot, "‹2/2›")
-        await pilot.press("ctrl+up", "left")
+        await select_turn(pilot, "left")
         await sees(pilot, "first answer")
         await sees(pilot, "‹1/2›")
         assert "a2" in shown(pilot)
@@ -109,7 +110,8 @@ async def test_a_message_is_edited_with_its_pictures_and_the_old_one_stays(desk:
     desk.say("A dog")
     async with desk.app(session).run_test(size=(140, 60)) as pilot:
         await sees(pilot, "A cat")
-        await pilot.press(*"begun", "ctrl+up", "up", "e")
+        await pilot.press(*"begun")
+        await select_turn(pilot, "up", "e")
         await until(pilot, lambda: area(pilot).text == "What is it?", "its words")
         await until(pilot, lambda: composer(pilot).chips.files, "its picture")
         assert "another version" in shown(pilot)
@@ -120,7 +122,7 @@ async def test_a_message_is_edited_with_its_pictures_and_the_old_one_stays(desk:
         assert "A cat" not in shown(pilot)
         assert "Picture 1 · a.png" in shown(pilot)
         assert area(pilot).text == "begun"  # what was put aside
-        await pilot.press("ctrl+up", "up")
+        await select_turn(pilot, "up")
         await sees(pilot, "Message ‹2/2›")
         await pilot.press("left")
         await sees(pilot, "A cat")
@@ -130,7 +132,8 @@ async def test_escape_leaves_a_message_as_it_was(desk: Desk) -> None:
     session = desk.chat("q1", "a1")
     async with desk.app(session).run_test(size=NARROW) as pilot:
         await sees(pilot, "a1")
-        await pilot.press(*"begun", "ctrl+up", "up", "e")
+        await pilot.press(*"begun")
+        await select_turn(pilot, "up", "e")
         await until(pilot, lambda: area(pilot).text == "q1", "the message")
         await pilot.press("escape")
         await until(pilot, lambda: area(pilot).text == "begun", "what was being written")
@@ -168,7 +171,7 @@ async def test_copying_a_message_and_a_chosen_code_block(
     session = desk.chat("q1", CODE)
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "x = 1")
-        await pilot.press("ctrl+up", "c")
+        await select_turn(pilot, "c")
         await until(pilot, lambda: copied, "the message")
         assert copied == [CODE]
         assert pilot.app.clipboard == CODE
@@ -186,7 +189,8 @@ async def test_a_quotation_goes_below_what_is_written(desk: Desk) -> None:
     session = desk.chat("q1", "one\n\ntwo")
     async with desk.app(session).run_test(size=NARROW) as pilot:
         await sees(pilot, "two")
-        await pilot.press(*"So:", "ctrl+up", "q")
+        await pilot.press(*"So:")
+        await select_turn(pilot, "q")
         await until(pilot, lambda: "> one\n>\n> two\n\n" in area(pilot).text, "the quotation")
         assert area(pilot).text.startswith("So:\n\n")
 
@@ -195,7 +199,7 @@ async def test_the_menu_and_the_palette_do_the_same(desk: Desk) -> None:
     session = desk.chat("q1", "a1")
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "a1")
-        await pilot.press("ctrl+up", "enter")
+        await select_turn(pilot, "enter")
         await sees(pilot, "Pin: the model always sees it")
         await pilot.press("down", "down", "enter")
         await sees(pilot, "▲ pinned")

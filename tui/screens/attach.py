@@ -17,6 +17,7 @@ from textual.widgets import DirectoryTree, Input, Static, Tree
 from textual.widgets.directory_tree import DirEntry
 
 from assistant.plain_text import one_line
+from tui.commands import PICK_KEYS
 from tui.completion import complete_path, looks_like_picture
 from tui.widgets.picture_preview import LookAt, PicturePreview
 
@@ -67,9 +68,7 @@ class PathInput(Input):
 class AttachScreen(ModalScreen[str | None]):
     """Returns a path or URL, or None."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "Close", show=False)
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in PICK_KEYS if key.action]
 
     def __init__(self, folder: Path, look_at: LookAt) -> None:
         super().__init__()

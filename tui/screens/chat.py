@@ -18,7 +18,6 @@ from tui.following import LOOK_S, Following
 from tui.gallery import Gallery
 from tui.memory import Memory
 from tui.screens.attaching import AttachingScreen
-from tui.screens.help import TYPING, HelpScreen, place_of
 from tui.summariser import Summariser
 from tui.talk import Talk
 from tui.turn_actions import TurnActions
@@ -49,6 +48,7 @@ class ChatScreen(AttachingScreen):
         # a text area has uses of its own for these
         key.binding(priority=key.action in {"search", "switch_session", "bring_back_session"})
         for key in CHAT_KEYS
+        if key.action != "help"  # which is the app's: it works on every page
     ]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
@@ -99,6 +99,7 @@ class ChatScreen(AttachingScreen):
         """The app ends: what there is of a running reply stays, and its thread may end."""
         self.stop_reply()
         self._drafts_kept.close()
+        self.places.save()
         self._gallery.close()
 
     async def _begin(self) -> None:
@@ -240,10 +241,9 @@ class ChatScreen(AttachingScreen):
         else:
             self.query_one(Composer).area.focus()
 
-    def action_help(self) -> None:
+    async def action_help(self) -> None:
         """Show the keys of where one stands, then every key and command."""
-        place = place_of(self.focused) or TYPING
-        self.app.push_screen(HelpScreen(place, self._engine.settings.keys))
+        await self.run_action("app.help")
 
     async def action_scroll_chat(self, where: str) -> None:
         """Scroll the chat by a page, or to its end."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -15,14 +15,13 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from assistant.plain_text import one_line
+from tui.commands import CHOICE_KEYS
 
 
 class ChooseScreen(ModalScreen[int | None]):
     """Returns the place of what was chosen, or None."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "Leave it", show=False)
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in CHOICE_KEYS if key.action]
 
     def __init__(self, title: str, rows: Sequence[Content]) -> None:
         super().__init__()

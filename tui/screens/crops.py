@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -16,6 +16,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from assistant.plain_text import one_line
+from tui.commands import CHOICE_KEYS
 from tui.text import counted
 
 CHOICES = (None, 1, 4, 9, 16)
@@ -32,9 +33,7 @@ class CropsChosen:
 class CropsScreen(ModalScreen[CropsChosen | None]):
     """Returns the choice, or None when it was left as it is."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "Leave it", show=False)
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in CHOICE_KEYS if key.action]
 
     def __init__(self, name: str, chosen: int | None, tokens: Sequence[int]) -> None:
         """``tokens`` are what the picture takes with each of :data:`CHOICES`."""

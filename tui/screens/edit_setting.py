@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
@@ -17,14 +17,13 @@ from textual.widgets.option_list import Option
 from assistant import settings as schema
 from assistant.plain_text import one_line
 from assistant.settings import SETTABLE, SettingsError
+from tui.commands import CHOICE_KEYS
 
 
 class EditSettingScreen(ModalScreen[str | None]):
     """Returns what was typed, if the schema takes it; None leaves the setting as it is."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "Leave it", show=False)
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in CHOICE_KEYS if key.action]
 
     def __init__(self, name: str, text: str, choices: Sequence[tuple[str, str]]) -> None:
         """``choices`` are words and the text that each stands for."""

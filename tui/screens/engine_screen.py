@@ -14,7 +14,6 @@ from assistant.plain_text import plain
 from tui import messages
 from tui.running import unexpected_words
 from tui.screens.guarded import GuardedScreen, ResultT
-from tui.screens.help import HelpScreen, place_of
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
@@ -45,11 +44,6 @@ class EngineScreen(GuardedScreen[ResultT]):
             message = messages.RequestRefused(unexpected_words(unexpected))
         if message is not None:
             self.post_message(message)
-
-    def action_help(self) -> None:
-        """Show the keys of this page."""
-        keys = self._engine.settings.keys
-        self.app.push_screen(HelpScreen(place_of(self.focused) or place_of(self), keys))
 
     def action_close(self) -> None:
         """Leave the page."""

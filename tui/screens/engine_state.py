@@ -18,7 +18,6 @@ from assistant.errors import PhichatError
 from assistant.events import ModelStatus, Phase
 from assistant.plain_text import one_line
 from tui.commands import ENGINE_KEYS
-from tui.screens.help import HelpScreen, place_of
 from tui.text import file_size
 from tui.widgets.status_line import DEMO_WORDS, loading_words
 
@@ -52,10 +51,6 @@ class EngineStateScreen(ModalScreen[bool]):
             dialog.border_title = "The engine"
             dialog.border_subtitle = "r starts it again · esc closes"
             yield Static(classes="facts")
-
-    def action_help(self) -> None:
-        """Show the keys of this page."""
-        self.app.push_screen(HelpScreen(place_of(self), self._engine.settings.keys))
 
     def on_mount(self) -> None:
         """Look now and again."""

@@ -19,16 +19,20 @@ from tui.commands import (
     APP_KEYS,
     CHAT_KEYS,
     CHIP_KEYS,
+    CHOICE_KEYS,
     COMPOSER_KEYS,
     CONTEXT_KEYS,
     ENGINE_KEYS,
     LIST_KEYS,
     MODELS_KEYS,
+    PICK_KEYS,
+    PICTURE_KEYS,
     SEARCH_KEYS,
     SETTINGS_KEYS,
     SLASHES,
     TURN_ACTIONS,
     TURN_KEYS,
+    WRITE_KEYS,
     Key,
 )
 
@@ -43,6 +47,10 @@ CONTEXT = "What the model sees"
 ENGINE = "The engine"
 MODELS = "Models"
 SETTINGS = "Settings"
+PICTURE = "A picture, large"
+PICK = "Attaching a picture"
+CHOICE = "In a question"
+WRITE = "In a longer text"
 
 PLACES = {
     "PromptArea": TYPING,
@@ -56,6 +64,14 @@ PLACES = {
     "ModelsScreen": MODELS,
     "FirstRunScreen": MODELS,
     "SettingsScreen": SETTINGS,
+    "PictureScreen": PICTURE,
+    "AttachScreen": PICK,
+    "CropsScreen": CHOICE,
+    "ChooseScreen": CHOICE,
+    "RenameScreen": CHOICE,
+    "EditSettingScreen": CHOICE,
+    "CommandPalette": CHOICE,
+    "WriteScreen": WRITE,
 }
 """Which section belongs to a widget or screen, by its class."""
 
@@ -79,6 +95,10 @@ def sections(rebound: Mapping[str, str]) -> dict[str, Rows]:
         ENGINE: rows(ENGINE_KEYS),
         MODELS: rows(MODELS_KEYS),
         SETTINGS: rows(SETTINGS_KEYS),
+        PICTURE: rows(PICTURE_KEYS),
+        PICK: rows(PICK_KEYS),
+        CHOICE: rows(CHOICE_KEYS),
+        WRITE: rows(WRITE_KEYS),
         "Commands": tuple((f"{s.name} {s.argument}".strip(), s.does) for s in SLASHES),
         "Pictures": (
             ("drop", "Drop files on the window; their paths become pictures"),
@@ -97,10 +117,10 @@ def place_of(node: DOMNode | None) -> str | None:
 
 
 class HelpScreen(ModalScreen[None]):
-    """Closes with escape, F1 or q."""
+    """Closes with escape or q, and with the key that opened it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,f1,q", "dismiss(None)", "Close", show=False)
+        Binding("escape,q", "dismiss(None)", "Close", show=False)
     ]
 
     def __init__(self, here: str | None = None, rebound: Mapping[str, str] | None = None) -> None:

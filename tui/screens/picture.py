@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from textual import events, on, work
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Container
 from textual.content import Content
 from textual.message import Message
@@ -18,6 +18,7 @@ from textual.widgets import Static
 from assistant.conversation import Picture, Turn
 from assistant.errors import PhichatError
 from assistant.plain_text import one_line
+from tui.commands import PICTURE_KEYS
 from tui.gallery import Gallery
 from tui.text import counted, file_size
 from tui.widgets.drawing import Drawing
@@ -30,11 +31,7 @@ LABEL_ROWS = 2
 class PictureScreen(ModalScreen[None]):
     """Steps through the pictures of a chat with the arrow keys."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,f3,q", "dismiss(None)", "Close", show=False),
-        Binding("left,up", "step(-1)", "The picture before", show=False),
-        Binding("right,down", "step(1)", "The next picture", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in PICTURE_KEYS]
 
     @dataclass
     class Known(Message):

@@ -14,13 +14,13 @@ from textual.message import Message
 from assistant.conversation import Draft, Role
 from tui import messages
 from tui.palette import SessionProvider
+from tui.places import Places
 from tui.screens.engine_screen import EngineScreen
 from tui.screens.search import SearchScreen
 from tui.session_actions import SessionActions
 from tui.turn_runner import TurnRunner
 from tui.widgets.chat_header import ChatHeader
 from tui.widgets.chat_pane import ChatPane
-from tui.widgets.chat_view import Place
 from tui.widgets.composer import Composer
 from tui.widgets.session_list import SessionList, SessionOptions
 from tui.widgets.status_line import StatusLine
@@ -45,8 +45,7 @@ class SessionScreen(EngineScreen[None]):
         """The open session; None while it has no message."""
         self._wanted = session_id
         self._drafts: dict[str | None, Draft] = {}
-        self._places: dict[str | None, Place | None] = {}
-        """Where each chat was left."""
+        self.places = Places(engine.settings.cache_dir / "places.json")
         self._searched = ""
         self.views = 0
         """Counts what was shown: tells two new chats apart, neither of which has an id."""
@@ -79,6 +78,7 @@ class SessionScreen(EngineScreen[None]):
         ended, answering = self.turns.ended, self.turns.answers(session_id)
 
         def read() -> Message:
+            self.places.load()
             conversation = self._engine.conversation(session_id)
             is_there = any(turn.id == turn_id for turn in conversation.turns)
             if turn_id is not None and not is_there and not answering:
@@ -145,7 +145,7 @@ class SessionScreen(EngineScreen[None]):
             await self.turn_reached(event.turn_id)
         elif event.turn_id is not None:
             self.tell("That is on another branch: wait for the reply that is being written.")
-        elif place := self._places.get(conversation.id):
+        elif place := self.places.of(conversation.id):
             await pane.show_turn(place.turn_id, place.line)
         self.query_one(SessionList).mark_open(conversation.id)
         asked = [turn.text for turn in conversation.turns if turn.role is Role.USER]
@@ -155,7 +155,7 @@ class SessionScreen(EngineScreen[None]):
 
     async def _switch_draft(self, session_id: str | None) -> None:
         composer = self.query_one(Composer)
-        self._places[self.session_id] = self.query_one(ChatPane).chat.place
+        self.places.leave(self.session_id, self.query_one(ChatPane).chat.place)
         if session_id != self.session_id:
             self._drafts[self.session_id] = composer.draft
             await composer.clear()

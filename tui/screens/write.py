@@ -5,22 +5,20 @@ from __future__ import annotations
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static, TextArea
 
 from assistant.plain_text import plain
+from tui.commands import WRITE_KEYS
 
 
 class WriteScreen(ModalScreen[str | None]):
     """Returns the text, or None when it was left as it was."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "Leave it", show=False, priority=True),
-        Binding("ctrl+s", "keep", "Keep it", show=False, priority=True),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [key.binding(priority=True) for key in WRITE_KEYS]
 
     def __init__(self, title: str, text: str, hint: str) -> None:
         super().__init__()

@@ -157,6 +157,11 @@ class SessionOptions(ScrollView, can_focus=True):
     def on_mouse_move(self, event: events.MouseMove) -> None:
         self.hovered = self._place_at(event)
 
+    def on_focus(self) -> None:
+        """Some row is there for the keys."""
+        if self.highlighted is None:
+            self.highlighted = 0
+
     def on_leave(self, event: events.Leave) -> None:
         self.hovered = None
 
@@ -187,7 +192,9 @@ class SessionList(Vertical):
             Content.assemble(("φ", "bold $primary"), (" phichat", "bold")), classes="brand"
         )
         yield SessionOptions(self._row)
-        yield Static(Content("No chats yet."), classes="empty")
+        empty = Static(Content("No chats yet."), classes="empty")
+        empty.display = False  # until the chats were read
+        yield empty
 
     def title_of(self, session_id: str) -> str:
         """The title of a listed chat."""

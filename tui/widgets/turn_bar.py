@@ -57,7 +57,7 @@ class TurnBar(Static, can_focus=True):
         keys.append(Content.assemble(("esc", "bold"), " back"))
         self.update(Content.assemble(what, "  ", Content(" · ").join(keys)))
         self.add_class("-shown")
-        self.focus()
+        self.screen.set_focus(self)  # now: the next key is for this turn
 
     def hide(self) -> None:
         """No turn is selected."""
