@@ -76,7 +76,7 @@ class ContextReport:
     ``limit`` is what the core holds, ``max_new_tokens`` is kept of it for the
     reply. ``used`` is the prompt. ``until_eviction`` may still be added before
     something is left out (some of it is set aside for a summary when there is
-    one).
+    one). ``is_estimate`` says that a server answers, which counts in its own way.
     """
 
     limit: int
@@ -87,6 +87,7 @@ class ContextReport:
     until_eviction: int
     pictures: tuple[PictureCost, ...]
     left_out: tuple[LeftOut, ...]
+    is_estimate: bool = False
 
     @property
     def budget(self) -> int:

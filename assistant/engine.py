@@ -32,6 +32,7 @@ from assistant.memory import recall
 from assistant.memory.summary import Summaries
 from assistant.replies import titles
 from assistant.replies.answering import Answering, sampling_of
+from assistant.servers.address import is_server
 from assistant.settings import Settings
 from assistant.spelling import Piece, spell
 from assistant.window.layout import Layout, Planned, PromptPreview, as_turn
@@ -378,7 +379,19 @@ class Engine(Archive):
         from assistant.models.finding import find_models
 
         place, _ = choose_place(look(), self._settings.device)
-        return find_models(self._settings, place)
+        return find_models(self._settings, place, self._store.models())
+
+    def models_at(self, address: str) -> list[str]:
+        """The models of a server, each as a name for :meth:`use_model`; asks it.
+
+        One that the address names must be among them. Raises ModelError.
+        """
+        from assistant.servers.address import parse
+        from assistant.servers.looking import chosen, models
+
+        where = parse(address)
+        found = [chosen(where)] if where.model is not None else models(where)
+        return [one.address.name for one in found]
 
     def pull(self, model_id: str, on_progress: OnProgress, cancelled: Callable[[], bool]) -> None:
         """Fetch a model, or what is missing of it; see :func:`assistant.models.pulling.pull`."""
@@ -455,11 +468,10 @@ class Engine(Archive):
 
 
 def open_engine(settings: Settings) -> Engine:
-    """The engine on the database and the local model that ``settings`` name.
+    """The engine on the database and the model, here or on a server, that ``settings`` name.
 
     Neither is touched before it is needed.
     """
-    from assistant.core.client import LocalCore
 
     def open_store() -> Store:
         from storage import Store  # SQLAlchemy takes a third of a second to import
@@ -467,6 +479,14 @@ def open_engine(settings: Settings) -> Engine:
         return Store.open(settings.store_location)
 
     def make_core(settings: Settings) -> Core:
+        if is_server(settings.model):
+            from assistant.servers.core import ServerCore  # what speaks HTTP is for it alone
+
+            return ServerCore(
+                settings.model, num_crops=settings.num_crops, context=settings.context
+            )
+        from assistant.core.client import LocalCore
+
         return LocalCore(
             settings.model,
             device=settings.device,

@@ -124,6 +124,7 @@ class ModelStatus:
     ``detail`` is one short plain sentence ("Reading weights, 40 %", or why it failed);
     ``done`` of ``total`` bytes of weights are read (``total`` 0: not known yet).
     ``plan`` is the memory plan of the worker that serves this terminal, once it is made.
+    ``is_server`` says that what is asked leaves this machine, for the server named ``model``.
     """
 
     phase: Phase
@@ -133,3 +134,4 @@ class ModelStatus:
     done: int = 0
     total: int = 0
     plan: Mapping[str, Any] | None = field(default=None, hash=False)
+    is_server: bool = False

@@ -1,8 +1,10 @@
-"""What the model is given: runs of token ids and picture slots. Plain values."""
+"""What the model is given: runs of token ids and picture slots, and what ids stand for."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +36,49 @@ class Prompt:
     def picture_tokens(self) -> int:
         """Positions taken by pictures."""
         return sum(slot.tokens for slot in self.slots)
+
+
+class TextStream(Protocol):
+    """Ids that arrive one by one as text; never splits a character."""
+
+    def feed(self, ids: Iterable[int]) -> str:
+        """The text that ``ids`` complete; control tokens are left out."""
+        ...
+
+    def flush(self) -> str:
+        """What is left at the end."""
+        ...
+
+
+class Vocabulary(Protocol):
+    """Between text and ids. Control tokens are kept apart: no text can become one."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the ids are those that the model reads and writes; else counts are estimates."""
+        ...
+
+    @property
+    def stop_ids(self) -> frozenset[int]:
+        """The ids that end a reply."""
+        ...
+
+    def id(self, name: str) -> int:
+        """The id of a control token such as ``<|user|>``. Raises KeyError."""
+        ...
+
+    def control_name(self, token: int) -> str | None:
+        """The name of a control token, None for a token of text."""
+        ...
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Text as the characters it is; never a control token, no BOS."""
+        ...
+
+    def text(self, ids: Sequence[int]) -> str:
+        """What tokens of text say, all at once."""
+        ...
+
+    def stream(self) -> TextStream:
+        """A decoder for ids that arrive one by one."""
+        ...

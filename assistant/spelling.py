@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from assistant.context import PictureCost
-from assistant.phi3v.vocabulary import Vocabulary
-from assistant.prompt import Prompt, Slot
+from assistant.prompt import Prompt, Slot, Vocabulary
 
 
 @dataclass(frozen=True, slots=True)

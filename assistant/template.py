@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from assistant.context import Seen
 from assistant.conversation import Picture, Role, Turn
-from assistant.phi3v.vocabulary import Vocabulary
-from assistant.prompt import Prompt, Slot
+from assistant.prompt import Prompt, Slot, Vocabulary
 
 # Unicode White_Space, which the tokenizer strips after <|assistant|> (its rstrip flag). Python's
 # str.lstrip() would take the separators U+001C..U+001F too.

@@ -73,6 +73,15 @@ def latest(db: Session) -> str | None:
     return db.scalar(kept.order_by(SessionRow.updated.desc(), SessionRow.key.desc()).limit(1))
 
 
+def models(db: Session) -> list[str]:
+    """The models of sessions, the most recently used first."""
+    used = select(SessionRow.model).where(SessionRow.deleted.is_(None), SessionRow.model != "")
+    found = db.scalars(
+        used.group_by(SessionRow.model).order_by(func.max(SessionRow.updated).desc())
+    )
+    return [model for model in found if model is not None]
+
+
 def find(db: Session, typed: str) -> str:
     """The id of the one session that ``typed`` is the id of, or the beginning of."""
     wanted = as_typed(typed)

@@ -34,6 +34,11 @@ class SessionStore(Access):
         with self._read() as db:
             return reading.latest(db)
 
+    def models(self) -> list[str]:
+        """The models that sessions are meant for, the most recently used first."""
+        with self._read() as db:
+            return reading.models(db)
+
     def rename(self, session_id: str, title: str) -> None:
         """Give a session another title. Raises StorageError for one without visible characters."""
         with self._write() as db:

@@ -15,14 +15,17 @@ from assistant import settings as settings_room
 from assistant.cli import completing
 from assistant.cli.common import json_option, print_json, told_plainly
 from assistant.cli.progress_line import ProgressLine
+from assistant.cli.servers import SENT, found_at, verify_server
 from assistant.core.machine.hardware import look
 from assistant.core.machine.plan import choose_place, gigabytes, tokens
 from assistant.core.models import DEMO, model_facts
+from assistant.errors import ModelError
 from assistant.models.finding import FoundModel, find_models
 from assistant.models.known import known_model
 from assistant.models.progress import OnProgress
 from assistant.models.verifying import RIGHT, Verified
 from assistant.plain_text import plain
+from assistant.servers.address import is_server
 
 
 @click.group()
@@ -51,7 +54,7 @@ def list_(as_json: bool) -> None:
     """
     settings = settings_room.load()
     place, _ = choose_place(look(), settings.device)
-    found = find_models(settings, place)
+    found = find_models(settings, place, _used(settings))
     if as_json:
         print_json([_as_json(one) for one in found])
         return
@@ -61,10 +64,26 @@ def list_(as_json: bool) -> None:
     click.echo(f"\nFree right now on {plain(place.title)}: {gigabytes(place.available)}.")
 
 
+def _used(settings: settings_room.Settings) -> list[str]:
+    """The models of the chats, if there are any yet: looking makes no database."""
+    location = settings.store_location
+    if "://" not in location and not Path(location).exists():
+        return []
+    from storage import Store  # the database library, only where there is something to read
+
+    store = Store.open(location)
+    try:
+        return store.models()
+    finally:
+        store.close()
+
+
 def _lines(one: FoundModel) -> Iterator[str]:
     yield f"{'*' if one.in_use else ' '} {one.name}  ({', '.join(_facts(one))})"
     if one.kind == DEMO:
         yield "    comes with phichat; knows coloured shapes and nothing else"
+    elif one.kind == "server":
+        yield f"    {SENT}"
     elif one.known is not None:
         yield f"    {one.known.about}"
     if one.plan is not None and one.plan.problem is None:
@@ -128,6 +147,10 @@ def pull(model_id: str, revision: str | None, as_json: bool) -> None:
     HF_ENDPOINT=https://a.mirror phichat models pull someone/a-finetune
     phichat models pull microsoft/Phi-3.5-vision-instruct --revision main
     """
+    if is_server(model_id):
+        raise ModelError(
+            f"A server has nothing to fetch: “phichat models use {model_id}” lets it answer."
+        )
     from assistant.models.pulling import pull as fetch  # a third of a second: not for the others
 
     with_line = _stoppable("what came is kept: the same command goes on there.", "here and right")
@@ -148,20 +171,24 @@ def pull(model_id: str, revision: str | None, as_json: bool) -> None:
 @json_option
 @told_plainly
 def verify(model: str | None, as_json: bool) -> None:
-    """Check a model that is here, without any network.
+    """Check a model that is here, without any network; or ask a server.
 
     MODEL is the one in use if left out. Files from the hub are read whole and compared with the
     checksums that it stated. A plain folder has none: there completeness, names and shapes are
-    checked.
+    checked. A server is asked for its models.
 
     \b
     phichat models verify
     phichat models verify microsoft/Phi-3-vision-128k-instruct
     phichat models verify ~/models/phi-3-vision
+    phichat models verify http://localhost:8000
     """
     from assistant.models.verifying import verify as check
 
     name = model or settings_room.load().model
+    if is_server(name):
+        verify_server(name, as_json=as_json)
+        return
     known = known_model(name)
     with_line = _stoppable("nothing was changed.")
     found = with_line(lambda show: check(known.id if known else name, on_progress=show))
@@ -233,12 +260,15 @@ def _stoppable(words: str, told: str | None = None) -> Callable[[Callable[[OnPro
 def use(model: str) -> None:
     """Make MODEL the one of every start.
 
-    MODEL is demo, an id that is here, or a folder. Writes one line into the configuration file and
-    leaves the rest of it as it is.
+    MODEL is demo, an id that is here, a folder, or the address of an OpenAI-compatible server, with
+    #NAME behind it for another than its first model. Writes one line into the configuration file
+    and leaves the rest of it as it is.
 
     \b
     phichat models use microsoft/Phi-3-vision-128k-instruct
     phichat models use ~/models/phi-3-vision
+    phichat models use http://localhost:8000
+    phichat models use https://example.org/v1#llava
     phichat models use demo
     """
     from assistant.settings.file import write_setting
@@ -248,7 +278,11 @@ def use(model: str) -> None:
     name = known.id if known else model
     if model != DEMO and folder.exists():
         name = os.path.abspath(folder)
-    model_facts(name)  # refuses what can't be used
+    # what can't be used is refused
+    if is_server(name):
+        name = found_at(name)
+    else:
+        model_facts(name)
     write_setting(settings.config_file, "model", name)
     click.echo(f"The model of every start is now {plain(name)} ({settings.config_file}).")
     if os.environ.get("PHICHAT_MODEL"):

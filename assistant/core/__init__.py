@@ -81,7 +81,10 @@ CoreEvent = CoreProgressed | TokensGenerated | GenerationEnded
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What the app needs to know of a model to lay out prompts for it (no weights are read)."""
+    """What the app needs to know of a model to lay out prompts for it (no weights are read).
+
+    A server (``is_server``) has no ``folder``; what is counted for it is an estimate.
+    """
 
     name: str
     folder: str
@@ -89,6 +92,7 @@ class ModelFacts:
     num_crops: int
     num_img_tokens: int
     context: int
+    is_server: bool = False
 
 
 class Core(Protocol):

@@ -20,10 +20,7 @@ def model_folder(name: str) -> Path:
     if name == DEMO:
         return demo.folder()
     if name.startswith(("http://", "https://")):
-        raise ModelError(
-            f"{name} is a server, and servers can't be used yet: give “demo”, a folder, "
-            "or a Hugging Face id."
-        )
+        raise ModelError(f"{name} is a server: it has no files on this machine.", code="server")
     return find_folder(name, local_files_only=True)
 
 

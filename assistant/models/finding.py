@@ -1,7 +1,9 @@
-"""Which models there are: known ones, what is in the cache, the one in use. Never the network."""
+"""Which models there are: known ones, in the cache, used before, in use. Never the network."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from assistant.errors import ModelError
 from assistant.models.known import KNOWN, KnownModel, known_model
 from assistant.phi3v import hub_cache
 from assistant.phi3v.checkpoint import missing_files, read_config
+from assistant.servers import address
 from assistant.settings import Settings
 
 
@@ -22,7 +25,8 @@ class FoundModel:
     ``kind`` is “demo”, “hub”, “folder” or “server”; ``known`` its entry, if it has one. ``bytes``
     are those of all its files, 0 where that is not known; ``bytes_here`` those that are on this
     disk. ``whole`` says that it can be used now, ``problem`` in a sentence why a folder can't
-    be. ``plan`` is what it would take on this machine, None where its size is not known.
+    be; whether a server answers is not asked. ``plan`` is what it would take on this machine, None
+    where its size is not known.
     """
 
     name: str
@@ -37,25 +41,39 @@ class FoundModel:
     problem: str | None = None
 
 
-def find_models(settings: Settings, place: Place) -> list[FoundModel]:
-    """The demo, the known models, others of the kind in the cache, and the one in the settings."""
+def find_models(settings: Settings, place: Place, used: Iterable[str] = ()) -> list[FoundModel]:
+    """The demo, the known models, others of the kind in the cache, and the one in the settings.
+
+    Of the names ``used`` by earlier chats: servers, and folders that are still there.
+    """
     chosen = _canonical(settings.model)
     names = [DEMO, *(one.id for one in KNOWN)]
     names += [one for one in hub_cache.fetched_ids() if one not in names and _is_ours(one)]
-    if chosen not in names:
-        names.append(chosen)
+    names += [one for one in map(_canonical, used) if _is_elsewhere(one)]
+    names = list(dict.fromkeys([*names, chosen]))
     return [_found(name, name == chosen, settings, place) for name in names]
 
 
 def _canonical(name: str) -> str:
+    if address.is_server(name):
+        with suppress(ModelError):
+            return address.parse(name).name
     known = known_model(name)
     return known.id if known else name
 
 
+def _is_elsewhere(name: str) -> bool:
+    """Whether it is a server, or a folder of a model; a relative path was another day's."""
+    folder = Path(name)
+    with suppress(ModelError):
+        return address.is_server(name) or (folder.is_absolute() and not missing_files(folder))
+    return False
+
+
 def _found(name: str, in_use: bool, settings: Settings, place: Place) -> FoundModel:
     known = known_model(name)
-    if name.startswith(("http://", "https://")):
-        return FoundModel(name, "server", None, 0, 0, False, None, None, in_use)
+    if address.is_server(name):
+        return FoundModel(name, "server", None, 0, 0, True, None, None, in_use)
     folder, problem, size = None, None, known.size if known else None
     try:
         folder = model_folder(name)

@@ -28,6 +28,8 @@ class Vocabulary:
     the tokenizer behind it does not know them. They are added by id.
     """
 
+    is_exact = True
+
     def __init__(self, tokenizer_json: str) -> None:
         values = json.loads(tokenizer_json)
         self._ids: dict[str, int] = {t["content"]: int(t["id"]) for t in values["added_tokens"]}

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from assistant.conversation import FinishReason, Timings, Turn
+from assistant.conversation import FinishReason, Timings, Turn, Usage
 from assistant.core import GenerationEnded
 from assistant.errors import PhichatError
-from assistant.phi3v.vocabulary import Vocabulary
+from assistant.prompt import Vocabulary
 from assistant.replies.stop_strings import StopStrings
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class GrowingReply:
     ) -> None:
         self._store = store
         self._turn = turn
+        self._is_exact = vocabulary.is_exact
         self._stream = vocabulary.stream()
         self._ids = list(begun)
         self._decoded = self._text = self._stream.feed(self._ids)
@@ -99,7 +100,7 @@ class GrowingReply:
                 text=self._text,
                 token_ids=tuple(self._ids),
                 finish_reason=FinishReason.STOP if self.is_cut else reason,
-                usage=replace(ended.usage, completion_tokens=len(self._ids)) if ended else None,
+                usage=self._usage(ended) if ended else None,
                 timings=(
                     Timings(ended.load_s, ended.ttft_s, ended.decode_tokens_per_s)
                     if ended
@@ -107,6 +108,13 @@ class GrowingReply:
                 ),
             )
         return self._finished
+
+    def _usage(self, ended: GenerationEnded) -> Usage:
+        """A server's own count stands; it knows nothing of what was begun before."""
+        if self._is_exact:
+            return replace(ended.usage, completion_tokens=len(self._ids))
+        begun = self._borders[0][1]
+        return replace(ended.usage, completion_tokens=begun + ended.usage.completion_tokens)
 
     def try_to_finish(self, reason: FinishReason) -> Turn | None:
         """As :meth:`finish`, for when something has failed already: None if the store fails too."""

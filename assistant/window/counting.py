@@ -11,8 +11,9 @@ from assistant.context import Seen
 from assistant.conversation import Picture, PictureFile, Role, Turn
 from assistant.core import ModelFacts
 from assistant.phi3v.geometry import CropGrid, crop_grid
-from assistant.phi3v.vocabulary import Vocabulary
-from assistant.prompt import Slot
+from assistant.phi3v.vocabulary import Vocabulary as ModelVocabulary
+from assistant.prompt import Slot, Vocabulary
+from assistant.servers.vocabulary import TextVocabulary
 from assistant.template import render, without_end
 from assistant.window import crops
 
@@ -30,7 +31,9 @@ class Counter:
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """Read when text is counted first: attaching a picture does not wait for it."""
-        return Vocabulary.from_folder(Path(self.facts.folder))
+        if self.facts.is_server:
+            return TextVocabulary()
+        return ModelVocabulary.from_folder(Path(self.facts.folder))
 
     def turn(self, seen: Seen) -> int:
         """Positions that a turn adds: they are additive, but for the BOS that render() sets."""
@@ -74,8 +77,12 @@ class Counter:
         return Slot(picture.pixels_sha256, self.num_crops(picture), self.picture(picture))
 
     def readable(self, turn: Turn) -> Turn:
-        """Another model's ids mean other words here: its replies are tokenized from their text."""
-        if turn.token_ids is None or turn.model == self.facts.name:
+        """Another model's ids mean other words here: its replies are tokenized from their text.
+
+        A server's are too: a reply that came in small pieces has more ids than its text takes.
+        """
+        is_own = turn.model == self.facts.name and not self.facts.is_server
+        if turn.token_ids is None or is_own:
             return turn
         return replace(turn, token_ids=None)
 

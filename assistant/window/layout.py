@@ -10,8 +10,7 @@ from assistant.context import ChosenBy, ContextReport, PictureCost, Seen
 from assistant.conversation import Draft, Picture, Role, Summary, Turn
 from assistant.core import ModelFacts
 from assistant.errors import PhichatError
-from assistant.phi3v.vocabulary import Vocabulary
-from assistant.prompt import Prompt
+from assistant.prompt import Prompt, Vocabulary
 from assistant.template import render
 from assistant.window import fitting, planning
 from assistant.window.counting import Counter, message
@@ -155,6 +154,10 @@ class Layout:
             )
         others = plan.tokens - self.counter.turn(Seen(question))
         advice = fitting.advice(question, self.counter, plan.budget - others)
+        if advice is None and others <= 0:
+            raise PhichatError(
+                f"This message takes {excess}: allow more (the setting context).", code="too_long"
+            )
         if advice is None:
             raise PhichatError(
                 f"This message with what you pinned takes {excess}: let go of some of it.",
@@ -189,6 +192,7 @@ class Layout:
             until_eviction=max(0, plan.budget - plan.tokens),
             pictures=tuple(self._picture_costs(planned)),
             left_out=plan.left_out,
+            is_estimate=not self.vocabulary.is_exact,
         )
 
     def _picture_costs(self, planned: Planned) -> Iterator[PictureCost]:

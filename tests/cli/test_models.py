@@ -345,7 +345,7 @@ def test_use_refuses_what_can_t_be_used(tmp_path: Path) -> None:
     assert f"phichat models pull {KNOWN[1]}" in refused(models("use", KNOWN[1]))
     assert "no config.json" in refused(models("use", tmp_path))
     assert "There is no model 'nothing'" in refused(models("use", "nothing"))
-    assert "servers can't be used yet" in refused(models("use", "http://localhost:8000/v1"))
+    assert "Nothing answers at http://127.0.0.1:9/v1" in refused(models("use", "http://127.0.0.1:9"))
     assert not config.exists()
     config.parent.mkdir()
     config.write_text("model = \n")

@@ -1,0 +1,52 @@
+"""Server-sent events, read from bytes as they come.
+
+Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+LONGEST = 1 << 24
+"""Bytes of one event: more is not the stream of a reply."""
+
+_LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
+
+
+class EventStream:
+    """Takes pieces cut anywhere, gives the data of whole events. Raises ValueError.
+
+    Names, ids and comments are passed over: a reply's stream has no use for them.
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._data: list[bytes] = []
+
+    def feed(self, piece: bytes) -> Iterator[str]:
+        """The data of the events that ``piece`` completes."""
+        self._rest += piece
+        start = 0
+        # a CR at the very end may be half of a line break: it waits
+        for end in _LINE_END.finditer(self._rest):
+            yield from self._line(self._rest[start : end.start()])
+            start = end.end()
+        self._rest = self._rest[start:]
+        if len(self._rest) + sum(map(len, self._data)) > LONGEST:
+            raise ValueError("an event without end")
+
+    def finish(self) -> Iterator[str]:
+        """The data of a last event that the end of the stream completes."""
+        rest, self._rest = self._rest.removesuffix(b"\r"), b""
+        yield from self._line(rest)
+        yield from self._line(b"")
+
+    def _line(self, line: bytes) -> Iterator[str]:
+        if line:
+            name, _, value = line.removeprefix(b"\xef\xbb\xbf").partition(b":")
+            if name == b"data":
+                self._data.append(value.removeprefix(b" "))
+        elif self._data:
+            data, self._data = b"\n".join(self._data), []
+            yield data.decode("utf-8")  # UnicodeDecodeError is a ValueError

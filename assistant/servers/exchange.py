@@ -1,0 +1,112 @@
+"""One request to a server, heard as it is answered, and closed at once from any thread."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import ssl
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+
+import httpx2
+
+CONNECT_S = 10.0
+"""Longest wait for a connection, name lookup included."""
+SILENCE_S = 300.0
+"""Longest wait for the next byte. A picture takes minutes where a server computes on a CPU."""
+LOOK_S = 5.0
+"""Longest time for an answer that takes no computing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What comes before the body."""
+
+    status: int
+    content_type: str
+    location: str
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Made once: reading the certificates takes longer than a request to this machine."""
+    return httpx2.create_ssl_context()
+
+
+class Exchange(Iterator[Head | bytes]):
+    """Gives the :class:`Head`, then the body in pieces as they come.
+
+    Redirects are not followed: the key and the pictures go to the address that
+    was given, and nowhere else. A thread with an event loop of its own does the
+    talking, because there a request can be cancelled at every moment: while a
+    name is looked up, while the server computes, between two bytes. Raises what
+    httpx2 raises, and TimeoutError after ``total_s`` seconds altogether.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        proxies: bool = True,
+        total_s: float | None = None,
+    ) -> None:
+        """A POST of ``body``, or a GET; ``proxies`` obeys HTTP_PROXY and the like."""
+        self._url, self._headers, self._body = url, dict(headers), body
+        self._proxies, self._total_s = proxies, total_s
+        self._heard: queue.SimpleQueue[Head | bytes | BaseException] = queue.SimpleQueue()
+        self._loop = asyncio.new_event_loop()
+        self._task = self._loop.create_task(self._talk())
+        threading.Thread(target=self._run, name="phichat-server", daemon=True).start()
+
+    def __next__(self) -> Head | bytes:
+        heard = self._heard.get()
+        if isinstance(heard, BaseException):
+            self._heard.put(heard)  # whoever asks again hears it again
+            raise heard
+        return heard
+
+    def close(self) -> None:
+        """End it: whoever waits for the next piece hears that there is none."""
+        self._heard.put(StopIteration())
+        with suppress(RuntimeError):  # the loop is closed: it is over already
+            self._loop.call_soon_threadsafe(self._task.cancel)
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._task)
+        except BaseException as error:
+            self._heard.put(StopIteration() if isinstance(error, asyncio.CancelledError) else error)
+        else:
+            self._heard.put(StopIteration())
+        finally:
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.close()
+
+    async def _talk(self) -> None:
+        timeout = httpx2.Timeout(SILENCE_S, connect=CONNECT_S)
+        async with (
+            asyncio.timeout(self._total_s),
+            httpx2.AsyncClient(timeout=timeout, trust_env=self._proxies, verify=_tls()) as client,
+            client.stream(
+                "GET" if self._body is None else "POST",
+                self._url,
+                headers=self._headers,
+                content=self._body,
+                follow_redirects=False,
+            ) as response,
+        ):
+            headers = response.headers
+            self._heard.put(
+                Head(
+                    response.status_code,
+                    headers.get("Content-Type", ""),
+                    headers.get("Location", ""),
+                )
+            )
+            async for piece in response.aiter_bytes():
+                self._heard.put(piece)

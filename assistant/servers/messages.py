@@ -1,0 +1,115 @@
+"""A prompt back as the messages of a chat: roles, text, pictures in their places."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from assistant.conversation import Role
+from assistant.prompt import Prompt, Slot
+from assistant.servers.vocabulary import TextVocabulary
+
+_ROLES = {f"<|{role}|>": role for role in Role}
+_VOCABULARY = TextVocabulary()
+
+
+@dataclass
+class Message:
+    """``parts`` are texts and picture slots in order; one that is not ``whole`` is to go on."""
+
+    role: Role
+    parts: list[str | Slot] = field(default_factory=list)
+    whole: bool = False
+
+
+def messages(prompt: Prompt) -> list[Message]:
+    """The messages that :func:`assistant.template.render` laid out.
+
+    Neighbours of one role (a summary and the question after it) become one
+    message: many servers insist that roles take turns. The template's own line
+    breaks, after a role and around pictures, are not part of the messages.
+    """
+    found: list[Message] = []
+    for one in _split(prompt):
+        if not one.whole and one.parts == [""]:
+            continue  # where the reply begins
+        before = found[-1] if found else None
+        if before is None or before.role is not one.role:
+            found.append(one)
+            continue
+        if isinstance(before.parts[-1], str) and isinstance(one.parts[0], str):
+            one.parts[0] = f"{before.parts.pop()}\n\n{one.parts[0]}"
+        before.parts += one.parts
+        before.whole = one.whole
+    return found
+
+
+def as_json(message: Message, url_of: Callable[[Slot], str]) -> dict[str, Any]:
+    """A message as the API has it: a string where there are no pictures, else typed parts."""
+    if len(message.parts) == 1 and isinstance(message.parts[0], str):
+        return {"role": str(message.role), "content": message.parts[0]}
+    parts: list[dict[str, Any]] = [
+        {"type": "text", "text": part}
+        if isinstance(part, str)
+        else {"type": "image_url", "image_url": {"url": url_of(part)}}
+        for part in message.parts
+    ]
+    return {"role": str(message.role), "content": parts}
+
+
+@dataclass(frozen=True)
+class _Control:
+    """A control token; no text can be one, whatever it says."""
+
+    name: str
+
+
+def _split(prompt: Prompt) -> Iterator[Message]:
+    """Every message by itself, with at least one part; the last may not be whole."""
+    message: Message | None = None
+    text, after_picture = "", False
+    for piece in _pieces(prompt):
+        if isinstance(piece, str):
+            text += piece
+        elif isinstance(piece, Slot):
+            assert message is not None, "a picture stands in a message"
+            _add(message, text.removesuffix("\n"), after_picture)
+            message.parts.append(piece)
+            text, after_picture = "", True
+        elif piece.name in _ROLES:
+            message = Message(_ROLES[piece.name])
+            text, after_picture = "", False
+        elif piece.name == "<|end|>":
+            assert message is not None, "a message ends that began"
+            _add(message, text, after_picture)
+            message.parts = message.parts or [""]
+            message.whole = True
+            yield message
+            message = None
+    if message is not None:
+        _add(message, text, after_picture)
+        message.parts = message.parts or [""]
+        yield message
+
+
+def _add(message: Message, text: str, after_picture: bool) -> None:
+    """A run of text without the line break that the template set before it."""
+    begins = not message.parts and message.role is not Role.ASSISTANT
+    if begins or after_picture:
+        text = text.removeprefix("\n")
+    if text:
+        message.parts.append(text)
+
+
+def _pieces(prompt: Prompt) -> Iterator[str | Slot | _Control]:
+    for part in prompt.parts:
+        if isinstance(part, Slot):
+            yield part
+            continue
+        for name, run in groupby(part, _VOCABULARY.control_name):
+            if name is None:
+                yield _VOCABULARY.text(tuple(run))
+            else:
+                yield from (_Control(name) for _ in run)

@@ -1,0 +1,37 @@
+"""A picture as it is sent: a data URL, no larger than its crops."""
+
+from __future__ import annotations
+
+import base64
+import io
+
+from PIL import Image
+
+from assistant.core import Pixels
+from assistant.phi3v.geometry import crop_grid
+
+MOST_PNG = 1 << 20
+"""Bytes of PNG up to which a picture is sent without loss; beyond, it is a photograph mostly."""
+JPEG_QUALITY = 95
+
+
+def picture_url(pixels: Pixels, num_crops: int) -> str:
+    """A ``data:`` URL of a picture with at most the pixels of its crops.
+
+    So a person's choice of crops, and what is counted for it, mean the same as
+    with a local model. Never enlarged. PNG, or JPEG with full colour where the
+    PNG would be long.
+    """
+    image = Image.frombytes("RGB", (pixels.width, pixels.height), pixels.rgb)
+    grid = crop_grid(pixels.width, pixels.height, num_crops)
+    image.thumbnail((grid.width, grid.height), Image.Resampling.LANCZOS)
+    data, kind = _encoded(image, "PNG"), "png"
+    if len(data) > MOST_PNG:
+        data, kind = _encoded(image, "JPEG", quality=JPEG_QUALITY, subsampling=0), "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def _encoded(image: Image.Image, kind: str, **options: int) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()

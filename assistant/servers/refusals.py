@@ -1,0 +1,178 @@
+"""What goes wrong with a server, each as one plain sentence that says what to do."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import ssl
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import httpx2
+
+from assistant.errors import ModelError
+from assistant.plain_text import one_line
+from assistant.servers.address import Address
+from assistant.servers.exchange import SILENCE_S
+
+KEY = "PHICHAT_SERVER_KEY"
+"""The environment variable with the key. Nothing else reads, stores or shows it."""
+
+_LONGEST = 300
+"""Characters of a server's own words that are shown."""
+
+_TOO_LONG = re.compile(
+    r"maximum context length|context[ _](length|window|size)|exceed_context_size", re.IGNORECASE
+)
+_LIMIT = re.compile(r"(?:context (?:length|window|size)|n_ctx)\D{0,20}?([0-9]{3,9})", re.IGNORECASE)
+
+
+class ContextExceededError(ModelError):
+    """The conversation is longer than the server's model reads; ``limit`` if it said how much."""
+
+    code = "context"
+
+    def __init__(self, message: str, limit: int | None) -> None:
+        super().__init__(message)
+        self.limit = limit
+
+
+def unreachable(address: Address, error: Exception) -> ModelError:
+    """For a request that got no answer."""
+    name, causes = address.base, _causes(error)
+    if isinstance(error, httpx2.ProxyError):
+        return ModelError(
+            f"The proxy on the way to {name} does not let through: check HTTP_PROXY, HTTPS_PROXY "
+            "and NO_PROXY.",
+            code="unreachable",
+        )
+    if any(isinstance(one, ssl.SSLError) for one in causes):
+        return ModelError(
+            f"{name} has no certificate that can be trusted, or speaks http: check the address.",
+            code="unreachable",
+        )
+    if any(isinstance(one, socket.gaierror) for one in causes):
+        return ModelError(
+            f"{name}: no machine of this name is known; check the address and your connection.",
+            code="unreachable",
+        )
+    if isinstance(error, (httpx2.ConnectTimeout, TimeoutError)):
+        return ModelError(
+            f"{name} does not answer: check the address, and whether the server runs.",
+            code="timeout",
+        )
+    if isinstance(error, httpx2.TimeoutException):
+        return ModelError(
+            f"{name} has said nothing for {SILENCE_S:.0f} seconds: ask again, or look at what the "
+            "server does.",
+            code="timeout",
+        )
+    if isinstance(error, httpx2.ConnectError):
+        return ModelError(
+            f"Nothing answers at {name}: start the server, or check the address.",
+            code="unreachable",
+        )
+    if isinstance(error, (httpx2.TransportError, httpx2.DecodingError)):
+        return cut(address)
+    return ModelError(f"{name} can't be asked: check the address.", code="unreachable")
+
+
+def cut(address: Address) -> ModelError:
+    """For an answer that ended in the middle."""
+    return ModelError(
+        f"The connection to {address.base} broke off; what came is kept. Ask again when the "
+        "server is back.",
+        code="cut",
+    )
+
+
+def malformed(address: Address) -> ModelError:
+    """For an answer that is none."""
+    return ModelError(
+        f"{address.base} answers with something else than an OpenAI-compatible server would: "
+        "check the address.",
+        code="malformed",
+    )
+
+
+def redirected(address: Address, location: str) -> ModelError:
+    """Never followed: what is sent is for the server that was named."""
+    there = urlsplit(urljoin(address.base, location))
+    return ModelError(
+        f"{address.base} redirects to {there.scheme}://{one_line(there.netloc, 80)}: nothing was "
+        "sent there. Give that address if you trust it.",
+        code="redirect",
+    )
+
+
+def refused(address: Address, status: int, body: bytes, *, has_key: bool) -> ModelError:
+    """For an answer with an error code; the server's own words are part of it if it has any."""
+    name, said = address.base, error_in(body)
+    words = f": {words_of(said)}" if words_of(said) else ""
+    if words.lower() in (": not found", ": method not allowed"):
+        words = ""  # every web server says that
+    if status in (401, 403):
+        key = f"does not accept the key in {KEY}" if has_key else f"wants a key: set {KEY}"
+        return ModelError(f"{name} {key} (error {status}{words}).", code="unauthorized")
+    if status in (404, 405) and not words:
+        return ModelError(
+            f"There is no OpenAI-compatible server at {name} (error {status}): check the address.",
+            code="not_a_server",
+        )
+    if status == 429:
+        return ModelError(
+            f"{name} is busy or your quota is used up (error 429{words}): try again later.",
+            code="busy",
+        )
+    if status >= 500:
+        return ModelError(
+            f"{name} failed (error {status}{words}): try again, or look at the server's log.",
+            code="server_failed",
+        )
+    if _TOO_LONG.search(text := json.dumps(said)):
+        limit = _LIMIT.search(text)
+        return ContextExceededError(
+            f"{name} can't read as long a conversation{words or '.'}",
+            int(limit[1]) if limit else None,
+        )
+    return ModelError(f"{name} refuses this (error {status}){words or '.'}", code="refused")
+
+
+def given_up(address: Address, said: Any) -> ModelError:
+    """For an error in the middle of a stream."""
+    words = words_of(said)
+    return ModelError(
+        f"{address.base} gave up in the middle{': ' + words if words else '.'}",
+        code="server_failed",
+    )
+
+
+def error_in(body: bytes) -> Any:
+    """The ``error`` of a JSON body, or what stands in its place; None when there is nothing."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return None
+    if isinstance(said, dict):
+        return next((said[name] for name in ("error", "detail", "message") if said.get(name)), None)
+    return None
+
+
+def words_of(said: Any) -> str:
+    """A server's own words, on one short line that does nothing to a terminal."""
+    if isinstance(said, dict):
+        said = said.get("message") or said.get("msg") or said.get("type") or said
+    if isinstance(said, list) and said:
+        return words_of(said[0])
+    if not said:
+        return ""
+    return one_line(said if isinstance(said, str) else json.dumps(said), _LONGEST).rstrip(".")
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = error.__cause__ or error.__context__
+    return found

@@ -1,0 +1,71 @@
+"""Ids for text that some server's model reads: any text there and back, and an estimate of tokens.
+
+A server takes messages and keeps its tokenizer to itself. Here an id stands for up to three
+bytes of UTF-8. That is about what tokenizers make of code and of other languages than English,
+and a third more tokens than they make of English prose: an estimate on the careful side.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Sequence
+
+BYTES = 3
+"""Bytes that an id stands for at most."""
+
+_CONTROLS = ("<s>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>")
+
+
+class TextVocabulary:
+    """A :class:`assistant.prompt.Vocabulary`. Control tokens have the ids 1 to 5.
+
+    The bytes of a text, with a byte 1 set before them, are the digits of its id: so none is
+    below 256, and all are below 2**25.
+    """
+
+    is_exact = False
+    stop_ids = frozenset({_CONTROLS.index("<|end|>") + 1})
+
+    def id(self, name: str) -> int:
+        """The id of a control token. Raises KeyError."""
+        if name not in _CONTROLS:
+            raise KeyError(name)
+        return _CONTROLS.index(name) + 1
+
+    def control_name(self, token: int) -> str | None:
+        """The name of a control token, None for a token of text."""
+        return _CONTROLS[token - 1] if 0 < token <= len(_CONTROLS) else None
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Text as the bytes it is; never a control token."""
+        data = text.encode("utf-8", "replace")
+        pieces = (data[at : at + BYTES] for at in range(0, len(data), BYTES))
+        return tuple(int.from_bytes(b"\1" + piece) for piece in pieces)
+
+    def text(self, ids: Sequence[int]) -> str:
+        """What tokens of text say, all at once."""
+        return _bytes(ids).decode("utf-8", "replace")
+
+    def stream(self) -> TextStream:
+        """A decoder for ids that arrive one by one."""
+        return TextStream()
+
+
+class TextStream:
+    """Never splits a character; control tokens are left out."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def feed(self, ids: Iterable[int]) -> str:
+        """The text that ``ids`` complete."""
+        return self._decoder.decode(_bytes(ids))
+
+    def flush(self) -> str:
+        """What is left at the end: an unfinished character, as U+FFFD."""
+        return self._decoder.decode(b"", final=True)
+
+
+def _bytes(ids: Iterable[int]) -> bytes:
+    pieces = (one.to_bytes(4).lstrip(b"\0")[1:] for one in ids if one > 0xFF)
+    return b"".join(pieces)
