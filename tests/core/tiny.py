@@ -8,14 +8,15 @@ import torch
 
 from assistant.core import Prompt, Slot
 from assistant.core.sequence import Unit
-from assistant.phi3v import Phi3VForCausalLM
+from assistant.phi3v import Phi3VForCausalLM, Regime
 from assistant.phi3v.config import Phi3VConfig
 
 SWITCH = 96
 CONTEXT = 512
 VOCAB = 40
-PICTURE_TOKENS = {1: 13, 2: 17}
-"""Positions of a picture cut into one crop, and into a row of two."""
+PICTURE_TOKENS = {1: 13, 2: 17, 3: 17}
+"""Positions of a picture by the number of crops asked for: one, or a row of two, which is another
+one where three were asked for."""
 
 HEAD_DIM, LAYERS, HEADS = 16, 2, 2
 
@@ -68,8 +69,8 @@ def tiny_phi3v(dtype: torch.dtype = torch.float32) -> Phi3VForCausalLM:
 @cache
 def crops_of(slot: Slot) -> tuple[torch.Tensor, tuple[int, int]]:
     """Made-up pixels of the picture that has this name."""
-    generator = torch.Generator().manual_seed(sum(slot.pixels_sha256.encode()))
-    columns = slot.num_crops
+    generator = torch.Generator().manual_seed(sum(slot.pixels_sha256.encode()) + slot.num_crops)
+    columns = min(slot.num_crops, 2)
     crops = torch.randn(1 + columns, 3, 1, 1, generator=generator).expand(-1, -1, 336, 336)
     return crops, (336, 336 * columns)
 
@@ -101,7 +102,9 @@ def uncached(prompt: Prompt, tokens: int, stop_ids: frozenset[int]) -> list[int]
             rows = [
                 features_of(u) if isinstance(u, Slot) else embed(torch.tensor([u])) for u in units
             ]
-            logits = model(inputs_embeds=torch.cat(rows)[None], logits_to_keep=1).logits
+            inputs = torch.cat(rows)[None]
+            regime = Regime.LONG if inputs.shape[1] > SWITCH else Regime.SHORT
+            logits = model(inputs_embeds=inputs, logits_to_keep=1, regime=regime).logits
             _known[key] = int(logits[0, -1].argmax())
         reply.append(_known[key])
         units.append(reply[-1])

@@ -26,8 +26,9 @@ from assistant.core import (
     Slot,
     TokensGenerated,
 )
+from assistant.core.worker.orders import ended_to_json
 from assistant.core.worker.queueing import Request
-from assistant.core.worker.serving import Server, ended_to_json
+from assistant.core.worker.serving import Server
 from assistant.core.worker.wire import Channel, Header
 from assistant.errors import ModelError
 from assistant.events import Phase

@@ -14,54 +14,26 @@ import socket
 import sys
 import threading
 import time
-from asyncio import IncompleteReadError, StreamReader, StreamWriter
+from asyncio import IncompleteReadError
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from assistant.conversation import FinishReason, Usage
-from assistant.core import GenerationEnded, Pixels
+from assistant.core.worker.clients import Client
+from assistant.core.worker.orders import Orders
 from assistant.core.worker.queueing import FairQueue, Request
-from assistant.core.worker.wire import (
-    MAX_HEADER,
-    SIZES,
-    FrameError,
-    Header,
-    pack,
-    parse_header,
-    prompt_from_json,
-    sampling_from_json,
-    text,
-    whole,
-)
+from assistant.core.worker.wire import MAX_HEADER, FrameError, Header, text, whole
 from assistant.events import Phase
-from assistant.pictures import MAX_PIXELS
 
 if TYPE_CHECKING:
     from assistant.core.worker.rendezvous import Rendezvous
 
 MAX_CLIENTS = 64
-MAX_REQUESTS = 8
-"""Of one client, waiting."""
 
 _MAX_HELLO = 4096
 _HELLO_WAIT_S = 10.0
-_MAX_UNSENT = 8 << 20
-"""Bytes that a client that does not read may leave unread (a suspended terminal, say)."""
 _WATCH_S = 2.0
-_DISCARD = 1 << 16
-
-
-class _Client:
-    """One connection; ``keep_alive`` is None for one that only asks for information."""
-
-    def __init__(self, writer: StreamWriter) -> None:
-        self.writer = writer
-        self.keep_alive: int | None = None
-        self.waited_s = 0.0
-        """How long it has waited for the model, until a reply has told so."""
 
 
 class Server:
@@ -77,11 +49,12 @@ class Server:
         listener: socket.socket | None = None,
         place: Rendezvous | None = None,
     ) -> None:
-        self.queue = FairQueue()
+        self._queue = FairQueue()
+        self._orders = Orders(self._queue, self._info)
         self._spec, self._token = spec, token
         self._first, self._listener, self._place = first, listener, place
         self._started = time.monotonic()
-        self._members: set[_Client] = set()
+        self._members: set[Client] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections = 0
         self._shared = listener is not None
@@ -107,16 +80,16 @@ class Server:
 
     def next_request(self) -> Request:
         """The next request, as soon as there is one; the one before is over."""
-        request = self.queue.take()
-        self._call(self._tell_positions)
+        request = self._queue.take()
+        self._call(self._orders.tell_positions)
         return request
 
     def send(self, request: Request, header: Header) -> None:
         """Tell the client of a request something about it."""
-        assert isinstance(request.client, _Client)
+        assert isinstance(request.client, Client)
         if header["ev"] in ("ended", "failed"):
-            self.queue.finish()  # before its client can ask for more: that needs not wait for this
-        self._call(self._write, request.client, {"id": request.number, **header})
+            self._queue.finish()  # before its client can ask for more: that needs not wait for this
+        self._call(request.client.write, {"id": request.number, **header})
 
     def tell_status(self, phase: Phase, detail: str = "", done: int = 0, total: int = 0) -> None:
         """Tell everyone, those who come later too, how far the loading is."""
@@ -133,7 +106,7 @@ class Server:
     def waited_s(self, request: Request) -> float:
         """How long the request's client waited for the model; told once."""
         client = request.client
-        assert isinstance(client, _Client)
+        assert isinstance(client, Client)
         waited, client.waited_s = client.waited_s, 0.0
         return waited
 
@@ -190,36 +163,32 @@ class Server:
 
     async def _attend(self, connection: socket.socket, is_first: bool = False) -> None:
         """One client, from its hello until it is gone."""
-        reader, writer = await asyncio.open_unix_connection(sock=connection)
-        client = _Client(writer)
+        client = Client(*await asyncio.open_unix_connection(sock=connection))
         self._connections += 1
         if is_first:
             self._members.add(client)  # or the worker would end before it has said hello
         try:
-            await asyncio.wait_for(self._admit(client, reader), _HELLO_WAIT_S)
+            await asyncio.wait_for(self._admit(client), _HELLO_WAIT_S)
             while True:
-                header_size, payload_size = SIZES.unpack(await reader.readexactly(SIZES.size))
-                header = await _header(reader, header_size, MAX_HEADER)
-                await self._obey(client, header, reader, payload_size)
+                await self._orders.obey(client, *await client.next_header(MAX_HEADER))
         except FrameError as error:
-            self._write(client, {"ev": "refused", "message": str(error)})
+            client.write({"ev": "refused", "message": str(error)})
         except (IncompleteReadError, OSError, TimeoutError):
             pass  # it is gone, or says nothing
         finally:
             self._connections -= 1
             self._leave(client)
-            writer.close()
+            client.writer.close()
 
-    async def _admit(self, client: _Client, reader: StreamReader) -> None:
+    async def _admit(self, client: Client) -> None:
         """Let a client in that shows the token; tell it how things are."""
-        header_size, payload_size = SIZES.unpack(await reader.readexactly(SIZES.size))
-        header = await _header(reader, header_size, _MAX_HELLO)
+        header, payload_size = await client.next_header(_MAX_HELLO)
         shown = text(header.get("token")).encode(errors="replace")
         if payload_size or header.get("op") != "hello":
             raise FrameError("the first frame is no hello")
         if not hmac.compare_digest(shown, self._token.encode()):
             raise FrameError("the token is wrong")
-        self._write(client, {"ev": "welcome", "pid": os.getpid(), "shared": self._shared})
+        client.write({"ev": "welcome", "pid": os.getpid(), "shared": self._shared})
         if header.get("keep_alive") is None:
             return
         client.keep_alive = whole(header["keep_alive"], 0, 86_400)
@@ -228,73 +197,8 @@ class Server:
             self._idle.cancel()
             self._idle = None
         if self._plan is not None:
-            self._write(client, self._plan)
-        self._write(client, self._status)
-
-    async def _obey(
-        self, client: _Client, header: Header, reader: StreamReader, payload_size: int
-    ) -> None:
-        op = header.get("op")
-        if op == "pixels":
-            await self._take_pixels(client, header, reader, payload_size)
-            return
-        if payload_size:
-            raise FrameError("a payload came with something that has none")
-        if op == "info":
-            self._write(client, self._info())
-        elif client.keep_alive is None:
-            raise FrameError("a visitor may only ask for information")
-        elif op == "generate":
-            if self.queue.waiting_of(client) >= MAX_REQUESTS:
-                raise FrameError("too many requests are waiting")
-            self.queue.put(
-                Request(
-                    client,
-                    whole(header.get("id")),
-                    prompt_from_json(header.get("parts")),
-                    sampling_from_json(header.get("sampling")),
-                )
-            )
-            self._tell_positions()
-        elif op == "stop":
-            stopped = self.queue.stop(client, whole(header.get("id")))
-            if stopped is not None:
-                usage = Usage(stopped.prompt.tokens, stopped.prompt.picture_tokens)
-                ended = GenerationEnded(FinishReason.STOPPED, usage, 0.0, 0.0)
-                self._write(client, {"id": stopped.number, **ended_to_json(ended)})
-                self._tell_positions()
-        else:
-            raise FrameError("no such operation")
-
-    async def _take_pixels(
-        self, client: _Client, header: Header, reader: StreamReader, payload_size: int
-    ) -> None:
-        """Pixels are kept only for the request that waits for them; others come too late."""
-        request = self.queue.running(client, whole(header.get("id")))
-        wanted = request is not None and request.pixels_wanted
-        if header.get("error"):
-            answer: Pixels | str = text(header["error"])
-            if payload_size:
-                raise FrameError("an error came with pixels")
-        else:
-            width, height = whole(header.get("width"), 1), whole(header.get("height"), 1)
-            if width * height > MAX_PIXELS or payload_size != width * height * 3:
-                raise FrameError("the pixels have another size than was said")
-            if not wanted:
-                while payload_size:
-                    payload_size -= len(await reader.readexactly(min(payload_size, _DISCARD)))
-                return
-            answer = Pixels(width, height, await reader.readexactly(payload_size))
-        if wanted and request is not None and request.pixels_wanted:
-            request.pixels_wanted = False
-            request.pixels.put(answer)
-
-    def _write(self, client: _Client, header: Header) -> None:
-        if client.writer.is_closing():
-            return
-        client.writer.write(pack(header))
-        if client.writer.transport.get_write_buffer_size() > _MAX_UNSENT:
-            client.writer.transport.abort()
+            client.write(self._plan)
+        client.write(self._status)
 
     def _spread(self, header: Header) -> None:
         if header["ev"] == "planned":
@@ -303,22 +207,15 @@ class Server:
             self._status = header
         for client in self._members:
             if client.keep_alive is not None:  # the first may not have said hello yet
-                self._write(client, header)
+                client.write(header)
 
     def _loaded(self, load_s: float) -> None:
         for client in self._members:
             client.waited_s = load_s
         self._spread(_status(Phase.READY))
 
-    def _tell_positions(self) -> None:
-        for request, ahead in self.queue.order():
-            if ahead and request.ahead != ahead:
-                request.ahead = ahead
-                assert isinstance(request.client, _Client)
-                self._write(request.client, {"id": request.number, "ev": "queued", "ahead": ahead})
-
     def _info(self) -> Header:
-        requests = len(self.queue.order()) + self.queue.is_running
+        requests = len(self._queue.order()) + self._queue.is_running
         return {
             "ev": "info",
             "pid": os.getpid(),
@@ -331,11 +228,10 @@ class Server:
             "resident_bytes": _resident_bytes(),
         }
 
-    def _leave(self, client: _Client) -> None:
+    def _leave(self, client: Client) -> None:
         """Forget a client at once, what it asked for included; the last one leaves the worker
         idle for as long as that client wished."""
-        self.queue.drop(client)
-        self._tell_positions()
+        self._orders.forget(client)
         if client not in self._members:
             return
         self._members.discard(client)
@@ -388,17 +284,6 @@ class Server:
         if self._place is not None:
             with suppress(OSError):
                 self._place.remove(self._token)
-
-
-async def _header(reader: StreamReader, size: int, limit: int) -> Header:
-    if size > limit:
-        raise FrameError("a header is too long")
-    return parse_header(await reader.readexactly(size))
-
-
-def ended_to_json(event: GenerationEnded) -> Header:
-    """The last frame of a reply."""
-    return {**asdict(event), "ev": "ended"}
 
 
 def _status(phase: Phase, detail: str = "", done: int = 0, total: int = 0) -> Header:
