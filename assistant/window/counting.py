@@ -27,6 +27,7 @@ class Counter:
         self._text_costs: dict[tuple[Role, str, tuple[int, ...]], int] = {}
         self._grid = lru_cache(maxsize=4096)(crop_grid)
         self._seeable = lru_cache(maxsize=4096)(crops.seeable)
+        self._covering = lru_cache(maxsize=4096)(crops.covering)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -70,7 +71,10 @@ class Counter:
     def num_crops(self, picture: Picture | PictureFile) -> int:
         """Its own number of crops or the default, or more if it is too thin for so few."""
         limit = picture.num_crops or self.facts.num_crops
-        return self._seeable(picture.width, picture.height, limit)
+        limit = self._seeable(picture.width, picture.height, limit)
+        if self.facts.is_server:
+            return self._covering(picture.width, picture.height, limit)
+        return limit
 
     def slot(self, picture: Picture) -> Slot:
         """A picture's place in the prompt."""

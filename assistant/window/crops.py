@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from assistant.conversation import Picture
 from assistant.phi3v.geometry import crop_grid
@@ -52,3 +53,18 @@ def seeable(width: int, height: int, num_crops: int) -> int:
             continue
         return limit
     raise ValueError("too thin to be seen")
+
+
+def covering(width: int, height: int, num_crops: int) -> int:
+    """The least of the steps at which a picture is not made smaller; ``num_crops`` at most.
+
+    A server's pictures are never enlarged, as Phi-3-vision's are: more crops would say nothing.
+    """
+    for limit in reversed(CROPS):
+        if limit >= num_crops:
+            break
+        with suppress(ValueError):  # so long that it vanishes at this step
+            grid = crop_grid(width, height, limit)
+            if width <= grid.width and height <= grid.height:
+                return limit
+    return num_crops

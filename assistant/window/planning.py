@@ -12,6 +12,13 @@ LOW_WATER = 0.7
 """What is kept, as a share of the budget, when something must go: the next eviction is then some
 turns away, and until then the cached prefix stays as it is."""
 
+LOWEST_WATER = 0.5
+"""The least that is kept from the second eviction on, where exchanges are so long that the room
+above :data:`LOW_WATER` is used up too soon."""
+
+AHEAD = 11
+"""So many exchanges of the chat's average length find room after a cut, if :data:`LOWEST_WATER`
+allows it: the cached prefix then stays as it is for nine messages of ten."""
 
 _NONE = -1
 
@@ -51,9 +58,9 @@ def plan(
     ``budget`` and ``cost`` are in positions; ``summary`` is what a summary
     takes as soon as a turn no longer fits. The history is replayed from its
     beginning, prompt by prompt as its questions were sent, and cut down to
-    :data:`LOW_WATER` each time it would not have fitted: the same history
-    always gives the same plan, and one more turn mostly leaves the start of
-    the window where it was.
+    :data:`LOW_WATER` (or towards :data:`LOWEST_WATER`) each time it would not
+    have fitted: the same history always gives the same plan, and one more turn
+    mostly leaves the start of the window where it was.
 
     An exchange is a question with its reply; a recalled quotation is one of
     its own. Never left out for want of room: the newest question, and an
@@ -127,6 +134,8 @@ class _Window:
         self._budget, self._cost, self._summary = budget, cost, summary
         self._exchanges: list[_Exchange] = []
         self._total = 0
+        self._said = 0  # what all turns took as they came, whatever became of them
+        self._was_cut = False
         self._oldest = 0  # every exchange before it was evicted, is pinned, or was passed over
         self._first_pictured = 0  # no exchange before it has a picture to replace
         self._last_pictured = _NONE
@@ -145,6 +154,7 @@ class _Window:
         if excluded:
             return
         self._total += entry.cost
+        self._said += entry.cost
         if turn.pictures:
             self._last_pictured = len(self._exchanges) - 1
         if not is_reply:
@@ -155,6 +165,10 @@ class _Window:
         if self._total <= self._budget:
             return
         low = self._budget * LOW_WATER
+        if self._was_cut:
+            ahead = AHEAD * self._said / len(self._exchanges)
+            low = min(low, max(self._budget * LOWEST_WATER, self._budget - ahead))
+        self._was_cut = True
         newest = len(self._exchanges) - 1
         while self._total > low and self._first_pictured < min(newest, self._last_pictured):
             self._replace_pictures(self._exchanges[self._first_pictured], low)
