@@ -33,8 +33,8 @@ def messages(prompt: Prompt) -> list[Message]:
     """
     found: list[Message] = []
     for one in _split(prompt):
-        if not one.whole and one.parts == [""]:
-            continue  # where the reply begins
+        if one.role is Role.ASSISTANT and one.parts == [""]:
+            continue  # where the reply begins, or one that failed before its first word
         before = found[-1] if found else None
         if before is None or before.role is not one.role:
             found.append(one)

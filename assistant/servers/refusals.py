@@ -99,8 +99,9 @@ def malformed(address: Address) -> ModelError:
 def redirected(address: Address, location: str) -> ModelError:
     """Never followed: what is sent is for the server that was named."""
     there = urlsplit(urljoin(address.base, location))
+    place = there.netloc.rpartition("@")[2]
     return ModelError(
-        f"{address.base} redirects to {there.scheme}://{one_line(there.netloc, 80)}: nothing was "
+        f"{address.base} redirects to {there.scheme}://{one_line(place, 80)}: nothing was "
         "sent there. Give that address if you trust it.",
         code="redirect",
     )

@@ -32,6 +32,10 @@ class TextVocabulary:
             raise KeyError(name)
         return _CONTROLS.index(name) + 1
 
+    def knows(self, ids: Iterable[int]) -> bool:
+        """Any number is read as the bytes that it is."""
+        return True
+
     def control_name(self, token: int) -> str | None:
         """The name of a control token, None for a token of text."""
         return _CONTROLS[token - 1] if 0 < token <= len(_CONTROLS) else None

@@ -81,12 +81,19 @@ class Counter:
         return Slot(picture.pixels_sha256, self.num_crops(picture), self.picture(picture))
 
     def readable(self, turn: Turn) -> Turn:
-        """Another model's ids mean other words here: its replies are tokenized from their text.
+        """The turn as this model can be given it, whatever an import brought.
 
-        A server's are too: a reply that came in small pieces has more ids than its text takes.
+        Only replies have ids, and they show no pictures. Another model's ids mean other words
+        here: its replies are tokenized from their text. A server's are too: a reply that came in
+        small pieces has more ids than its text takes.
         """
+        is_reply = turn.role is Role.ASSISTANT
+        if is_reply and turn.pictures:
+            turn = replace(turn, pictures=())
+        if turn.token_ids is None:
+            return turn
         is_own = turn.model == self.facts.name and not self.facts.is_server
-        if turn.token_ids is None or is_own:
+        if is_reply and is_own and self.vocabulary.knows(turn.token_ids):
             return turn
         return replace(turn, token_ids=None)
 
