@@ -6,8 +6,10 @@ Exit codes: 0 done, 1 the request failed, 2 wrong usage, 130 interrupted.
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -32,6 +34,15 @@ COMMANDS = {
 
 class _Commands(click.Group):
     """Commands whose modules are imported when they are used, not to be listed."""
+
+    def main(self, args: Sequence[str] | None = None, **options: Any) -> NoReturn:  # type: ignore[override]
+        """As click's own, but every error is told as the contract has it."""
+        from assistant.cli.telling import told
+
+        words = sys.argv[1:] if args is None else list(args)
+        with told(words):
+            super().main(args, **{**options, "standalone_mode": False})
+        sys.exit(0)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

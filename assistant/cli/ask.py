@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 import click
 
 from assistant.cli.common import (
+    TEXT,
     continue_option,
     fail,
     json_option,
@@ -27,14 +28,15 @@ from assistant.errors import PhichatError
 if TYPE_CHECKING:
     from assistant.core import Sampling
     from assistant.engine import Engine
+    from assistant.events import Event
     from assistant.settings import Settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 DEMO_WORD = (
-    "This is the demo model: it knows coloured shapes and nothing else. "
-    "“phichat models list” shows the way to Phi-3-vision."
+    "This is the demo model: it knows coloured shapes and nothing else. Get the real one with: "
+    "phichat models pull microsoft/Phi-3-vision-128k-instruct"
 )
 
 
@@ -54,7 +56,7 @@ def sampling_options(command: Callable[P, R]) -> Callable[P, R]:
                          metavar="R", help="Above 1, words that were said become less likely."),
             click.option("--seed", type=click.IntRange(0, 2**63 - 1), metavar="N",
                          help="Makes sampling repeatable."),
-            click.option("--stop", metavar="TEXT", multiple=True,
+            click.option("--stop", metavar="TEXT", type=TEXT, multiple=True,
                          help="End the answer before this text; may be repeated."),
             click.option("--max-new-tokens", type=click.IntRange(1, 131_072), metavar="N",
                          help="Longest answer, in tokens."),
@@ -68,13 +70,15 @@ def sampling_options(command: Callable[P, R]) -> Callable[P, R]:
 @pictures_option
 @session_option("Go on in this session.")
 @continue_option
-@click.option("--system", metavar="TEXT", help="What the model is told first, in a new session.")
+@click.option(
+    "--system", metavar="TEXT", type=TEXT, help="What the model is told first, in a new session."
+)
 @model_option
 @sampling_options
 @memory_options
 @json_option
 @click.option("--stream-json", is_flag=True, help="Print what happens as lines of JSON.")
-@click.argument("words", metavar="[PROMPT] [-]", nargs=-1)
+@click.argument("words", metavar="[PROMPT] [-]", type=TEXT, nargs=-1)
 @told_plainly
 def ask(
     words: tuple[str, ...],
@@ -94,7 +98,7 @@ def ask(
 
     A - reads standard input: alone as the question, after PROMPT as what it is
     about. Without PROMPT a pipe is read too. Ctrl-C ends the answer and keeps
-    what was written.
+    what was written; --continue or --session without PROMPT lets it go on.
 
     \b
     phichat ask "What is a cotangent?"
@@ -103,6 +107,7 @@ def ask(
     cat shot.png | phichat ask -i - "What is this?"
     git diff | phichat ask "Summarise this change." -
     phichat ask --continue "And in one word?"
+    phichat ask --continue                    the rest of an answer that was ended
     phichat ask --json -i chart.png "Read the title." | jq -r .text
     """
     if session is not None and go_on:
@@ -116,6 +121,9 @@ def ask(
     if "" in (sampling["stop"] or ()):  # type: ignore[operator]
         raise click.UsageError("--stop needs a text")
     text = _question(words, images)
+    goes_on = session is not None or go_on
+    if not (text or images or goes_on):
+        raise click.UsageError("give a question, or a picture with -i")
     with opened_engine(model=model, system=system, weights=weights, kv=kv, context=context) as (
         engine,
         settings,
@@ -154,9 +162,15 @@ def _answer(
         try:
             if engine.facts().is_demo:
                 progress.say(DEMO_WORD)
-            draft = Draft(text, tuple(open_picture(engine, source) for source in images))
+            chosen = sampling(session_id)
+            if session_id is not None and not (text or images):
+                reply = _rest(engine, session_id, chosen)
+                is_stored = True
+            else:
+                draft = Draft(text, tuple(open_picture(engine, source) for source in images))
+                reply = engine.send(session_id, draft, chosen)
             # closed before the engine is: its last act is to store the half reply
-            with closing(engine.send(session_id, draft, sampling(session_id))) as events:  # type: ignore[type-var]
+            with closing(reply) as events:  # type: ignore[type-var]
                 for event in events:
                     if isinstance(event, ReplyGrew):  # before anyone can have read it
                         interruption.writing()
@@ -177,9 +191,25 @@ def _answer(
             _stopped(is_stored, as_json=as_json, stream_json=stream_json)
 
 
+def _rest(engine: Engine, session_id: str, sampling: Sampling) -> Iterator[Event]:
+    """The end of a half answer by this model, or the answer to a question that has none."""
+    from assistant.conversation import FinishReason, Role
+
+    turns = engine.tail(session_id, 1)
+    if not turns:
+        raise PhichatError("Nothing was asked in this session yet: give a question.")
+    last = turns[-1]
+    if last.finish_reason is FinishReason.STOP:
+        raise PhichatError("The last answer is complete: give a question.")
+    is_ours = bool(last.text) and last.model == engine.facts().name
+    if last.role is Role.ASSISTANT and (is_ours or last.finish_reason is None):
+        return engine.continue_reply(session_id, sampling)
+    return engine.regenerate(session_id, sampling)
+
+
 def _stopped(is_stored: bool, *, as_json: bool, stream_json: bool) -> NoReturn:
     kept = (
-        "Stopped; what was written is kept. Go on with: phichat ask --continue “…”"
+        "Stopped; what was written is kept. Let it go on with: phichat ask --continue"
         if is_stored
         else "Stopped; nothing was stored."
     )
@@ -197,10 +227,7 @@ def _question(words: tuple[str, ...], images: tuple[str, ...]) -> str:
         raise click.UsageError("standard input can't be both the picture and the prompt")
     if dashes or not (texts or is_taken or sys.stdin is None or sys.stdin.isatty()):
         texts.append(_piped())
-    question = "\n\n".join(text.strip("\n") for text in texts if text.strip())
-    if not question and not images:
-        raise click.UsageError("give a question, or a picture with -i")
-    return question
+    return "\n\n".join(text.strip("\n") for text in texts if text.strip())
 
 
 def _piped() -> str:

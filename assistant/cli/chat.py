@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import sys
+
 import click
 
 from assistant.cli import completing
@@ -12,6 +16,7 @@ from assistant.cli.common import (
     session_option,
     told_plainly,
 )
+from assistant.errors import PhichatError
 
 
 @click.command()
@@ -37,12 +42,32 @@ def chat(
     """
     if session is not None and last:
         raise click.UsageError("--session and --last exclude each other")
-    with opened_engine(model=model, **memory) as (engine, chosen):
-        session_id = engine.latest_session() if last else None
-        if session is not None:
-            session_id = engine.find_session(session)
-        from tui import terminal
-        from tui.app import make_app  # Textual is for this command alone
+    # Nothing that is imported becomes garbage: to look for some takes a tenth of the start.
+    gc.disable()
+    try:
+        with opened_engine(model=model, **memory) as (engine, chosen):
+            session_id = engine.latest_session() if last else None
+            if session is not None:
+                session_id = engine.find_session(session)
+            _must_be_seen()
+            from tui import terminal
+            from tui.app import make_app  # Textual is for this command alone
 
-        graphics = terminal.choose(chosen.pictures)
-        make_app(engine, chosen, session_id=session_id, pictures=pictures, graphics=graphics).run()
+            graphics = terminal.choose(chosen.pictures)
+            app = make_app(
+                engine, chosen, session_id=session_id, pictures=pictures, graphics=graphics
+            )
+            gc.freeze()
+            gc.enable()
+            app.run()
+    finally:
+        gc.enable()
+
+
+def _must_be_seen() -> None:
+    """The app reads keys and paints on standard error; phichat serve gives it a browser instead."""
+    is_terminal = sys.stdin.isatty() and sys.stderr.isatty()
+    if not (is_terminal or os.environ.get("TEXTUAL_DRIVER")):
+        raise PhichatError(
+            "The app needs a terminal, and this is none: phichat ask answers without one."
+        )

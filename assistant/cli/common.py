@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, NoReturn, ParamSpec, TextIO, TypeVar
 
 import click
 
@@ -27,7 +27,10 @@ R = TypeVar("R")
 
 
 def told_plainly(command: Callable[P, R]) -> Callable[P, R]:
-    """Errors as one sentence on stderr (and as JSON on stdout where asked for), exit code 1."""
+    """Errors as one sentence on stderr (and as JSON on stdout where asked for), exit code 1.
+
+    What else may go wrong is told in :mod:`assistant.cli.telling`.
+    """
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -40,14 +43,6 @@ def told_plainly(command: Callable[P, R]) -> Callable[P, R]:
                 as_json=bool(kwargs.get("as_json")),
                 in_lines=bool(kwargs.get("stream_json")),
             )
-        except KeyboardInterrupt:
-            click.echo(err=True)
-            sys.exit(130)
-        except BrokenPipeError:
-            # the reader of our output has what it wanted (`phichat ask … | head -1`); what is
-            # still to be flushed at the end goes nowhere
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(1)
 
     return run
 
@@ -61,8 +56,32 @@ def fail(
         print_json({"error": error})
     elif in_lines:
         print_json({"event": "failed", "error": error})
-    click.echo(plain(message), err=True)
+    try:
+        click.echo(plain(message), err=True)
+    except OSError:  # nobody can be told
+        give_up(sys.stderr)
     sys.exit(exit_code)
+
+
+def give_up(stream: TextIO) -> None:
+    """What ``stream`` still holds goes nowhere when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+class _Text(click.ParamType[str]):
+    """Words. A shell hands on any bytes; those that are no UTF-8 are refused."""
+
+    name = "text"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return os.fsencode(value).decode("utf-8")
+        except UnicodeError:
+            self.fail("it is not UTF-8 text", param, ctx)
+
+
+TEXT = _Text()
+"""The type of what a person says or calls something; paths may be any bytes."""
 
 
 @contextmanager
@@ -79,7 +98,8 @@ def opened_engine(**overrides: object) -> Iterator[tuple[Engine, Settings]]:
 
 
 model_option = click.option(
-    "--model", metavar="MODEL", help="“demo”, a model folder, or a Hugging Face id.",
+    "--model", metavar="MODEL",
+    help="“demo”, a model folder, a Hugging Face id, or http(s)://… for a server.",
     shell_complete=completing.models,
 )  # fmt: skip
 
@@ -108,7 +128,9 @@ def memory_options(command: Callable[P, R]) -> Callable[P, R]:
 
 def session_option(help: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """``--session ID``."""
-    return click.option("--session", metavar="ID", help=help, shell_complete=completing.session_ids)
+    return click.option(
+        "--session", metavar="ID", type=TEXT, help=help, shell_complete=completing.session_ids
+    )
 
 
 continue_option = click.option(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from assistant.cli.common import json_option, print_json, told_plainly
+from assistant.cli.common import TEXT, json_option, print_json, told_plainly
 from assistant.cli.completing import setting_names
 from assistant.errors import PhichatError
 from assistant.plain_text import one_line
@@ -109,9 +109,9 @@ def _edit(file: Path) -> None:
         raise PhichatError(f"The editor {one_line(editor)} ended with exit code {code}.")
 
 
-@config.command("set")
-@click.argument("name", shell_complete=setting_names)
-@click.argument("value")
+@config.command("set", context_settings={"ignore_unknown_options": True})  # -5 is a value
+@click.argument("name", type=TEXT, shell_complete=setting_names)
+@click.argument("value", type=TEXT)
 @told_plainly
 def set_(name: str, value: str) -> None:
     """Write one setting into the configuration file; the rest of it stays as it is.
@@ -130,7 +130,7 @@ def set_(name: str, value: str) -> None:
 
 
 @config.command()
-@click.argument("name", shell_complete=setting_names)
+@click.argument("name", type=TEXT, shell_complete=setting_names)
 @told_plainly
 def unset(name: str) -> None:
     """Take one setting out of the configuration file: its default is in force again.

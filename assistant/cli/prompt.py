@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import click
 
 from assistant.cli.common import (
+    TEXT,
     json_option,
     memory_options,
     model_option,
@@ -18,8 +22,9 @@ from assistant.cli.common import (
 from assistant.context import ChosenBy, ContextReport, LeftOut, PictureCost, Why
 from assistant.conversation import Draft
 from assistant.engine import Engine
-from assistant.plain_text import one_line
+from assistant.plain_text import one_line, plain
 from assistant.prompt import Prompt, Slot
+from assistant.servers.messages import as_json, messages
 from assistant.window.layout import PromptPreview
 
 _WHY = {Why.NO_ROOM: "no room", Why.EXCLUDED: "taken out by you"}
@@ -36,7 +41,7 @@ _CHOSEN_BY = {
 @model_option
 @memory_options
 @json_option
-@click.argument("text", metavar="[PROMPT]", default="")
+@click.argument("text", metavar="[PROMPT]", type=TEXT, default="")
 @told_plainly
 def show_prompt(
     images: tuple[str, ...],
@@ -48,6 +53,7 @@ def show_prompt(
 ) -> None:
     """What the model would see: token ids, picture slots, budget. Nothing is stored.
 
+    A server is given messages instead of ids, and what it counts is estimated.
     With --session and neither PROMPT nor pictures: the session as it stands.
 
     \b
@@ -75,7 +81,9 @@ def _as_json(model: str, preview: PromptPreview) -> dict[str, object]:
     context = preview.context
     return {
         "model": model,
-        "ids": _ids(preview.prompt),
+        "ids": [] if context.is_estimate else _ids(preview.prompt),
+        "messages": _messages(preview) if context.is_estimate else None,
+        "is_estimate": context.is_estimate,
         "pictures": [
             {
                 "number": one.picture.number,
@@ -111,6 +119,21 @@ def _as_json(model: str, preview: PromptPreview) -> dict[str, object]:
     }
 
 
+def _messages(preview: PromptPreview) -> list[dict[str, Any]]:
+    """What a server would be sent, with the numbers of pictures in the place of their bytes."""
+    numbers = iter([one.picture.number for one in preview.context.pictures])
+    return [as_json(one, lambda _: f"picture {next(numbers)}") for one in messages(preview.prompt)]
+
+
+def _message_lines(message: dict[str, Any]) -> Iterator[str]:
+    content = message["content"]
+    parts: list[Any] = [{"type": "text", "text": content}] if isinstance(content, str) else content
+    for part in parts:
+        said = part["text"] if part["type"] == "text" else f"[{part['image_url']['url']}]"
+        for line in said.split("\n"):
+            yield plain(f"{message['role']:>9}  {line}")
+
+
 def _ids(prompt: Prompt) -> list[int | list[int]]:
     """Ids with each picture as [-slot, tokens], as the contract has it."""
     ids: list[int | list[int]] = []
@@ -128,11 +151,20 @@ def _show(preview: PromptPreview) -> None:
     context = preview.context
     for picture in context.pictures:
         click.echo(_picture_line(picture))
-    ids = _ids(preview.prompt)
-    click.echo(" ".join(str(i) if isinstance(i, int) else f"[{i[0]} x {i[1]}]" for i in ids))
+    if context.is_estimate:
+        for message in _messages(preview):
+            for line in _message_lines(message):
+                click.echo(line)
+    else:
+        _show_ids(preview.prompt)
     for one in context.left_out:
         click.echo(_left_out_line(one))
     click.echo(_budget_line(context))
+
+
+def _show_ids(prompt: Prompt) -> None:
+    ids = _ids(prompt)
+    click.echo(" ".join(str(i) if isinstance(i, int) else f"[{i[0]} x {i[1]}]" for i in ids))
 
 
 def _picture_line(one: PictureCost) -> str:
@@ -155,8 +187,9 @@ def _left_out_line(one: LeftOut) -> str:
 def _budget_line(context: ContextReport) -> str:
     turns = sum(one.picture is None for one in context.left_out)
     pictures = len(context.left_out) - turns
+    about = "about " if context.is_estimate else ""
     return (
-        f"{context.used} of {context.limit} tokens, {context.max_new_tokens} kept for the reply, "
-        f"{context.until_eviction} until something is left out; "
+        f"{about}{context.used} of {context.limit} tokens, {context.max_new_tokens} kept for the "
+        f"reply, {context.until_eviction} until something is left out; "
         f"{turns} turns and {pictures} pictures left out"
     )

@@ -75,7 +75,7 @@ class Settings(BaseSettings):
 
     model: str = Field(
         "demo",
-        description="The model: demo, a local folder, or a Hugging Face id that is here.",
+        description="demo, a local folder, a Hugging Face id that is here, or a server's address.",
         json_schema_extra=_MODEL,
     )
     system: str | None = Field(
@@ -234,6 +234,8 @@ class Settings(BaseSettings):
         kinds = _kinds(cls.model_fields[info.field_name])
         if not isinstance(value, str):
             return value
+        if _BROKEN.search(value):
+            raise ValueError("bytes that are not UTF-8")
         text = value.strip().lower()
         if type(None) in kinds and text == "none":
             return None
@@ -247,6 +249,8 @@ class Settings(BaseSettings):
 
 
 _WHOLE = re.compile("[+-]?[0-9]+", re.ASCII)
+_BROKEN = re.compile("[\ud800-\udfff]")
+"""What the environment holds for bytes that are no UTF-8."""
 
 _PLACES = ("data_dir", "config_file", "cache_dir", "runtime_dir")
 

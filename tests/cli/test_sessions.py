@@ -191,14 +191,16 @@ def test_fork(sessions: Run) -> None:
     assert sessions("fork", "NEWER", "--at", "nothing") == (
         1,
         "",
-        "This turn is gone, its session was probably deleted in another window; start a new one.\n",
+        "There is no turn nothing in this session; its turns are named by: phichat sessions show "
+        "NEWER --all --json\n",
     )
 
 
 def test_delete_asks_and_can_be_undone(sessions: Run) -> None:
     question = "Delete “What is the red shape?”? [y/N]: "  # the runner echoes what is typed
-    assert sessions("delete", "NEWER", stdin="n\n") == (1, "", f"{question}n\nAborted!\n")
-    assert sessions("delete", "NEWER", stdin="") == (1, "", f"{question}Aborted!\n")
+    assert sessions("delete", "NEWER", stdin="n\n") == (1, "", f"{question}n\nNothing was deleted.\n")
+    unanswered = f"{question}\nNo answer came, so nothing was done.\n"
+    assert sessions("delete", "NEWER", stdin="") == (1, "", unanswered)
     told = "Deleted; for a day it comes back with: phichat sessions restore NEWER\n"
     assert sessions("delete", "NEWER", stdin="y\n") == (0, "", f"{question}y\n{told}")
     assert titles(sessions) == ["Older talk of nothing"]
@@ -254,23 +256,26 @@ def test_export_to_files(sessions: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["export"], "give sessions, or --all"),
-        (["export", "--all", "NEWER"], "give sessions, or --all"),
+        (["export"], "Give sessions, or --all"),
+        (["export", "--all", "NEWER"], "Give sessions, or --all"),
         (["export", "--all", "--json"], "--json names the files that were written: add -o FILE"),
-        (["export", "--all", "--format", "md"], "one md document holds one session"),
-        (["export", "NEWER", "OLDER", "--format", "html"], "one html document holds one session"),
-        (["export", "NEWER", "--format", "pdf"], "'pdf' is not one of 'json', 'md', 'html'."),
-        (["import"], "Missing argument 'FILE...'."),
-        (["backup"], "Missing argument 'FILE'."),
-        (["search"], "Missing argument 'WORDS...'."),
-        (["list", "--limit", "0"], "0 is not in the range x>=1."),
-        (["nonsense"], "No such command 'nonsense'."),
+        (["export", "--all", "--format", "md"], "One md document holds one session"),
+        (["export", "NEWER", "OLDER", "--format", "html"], "One html document holds one session"),
+        (["export", "NEWER", "--format", "pdf"], "'pdf' is not one of 'json', 'md', 'html';"),
+        (["import"], "Missing argument 'FILE...';"),
+        (["backup"], "Missing argument 'FILE';"),
+        (["search"], "Missing argument 'WORDS...';"),
+        (["list", "--limit", "0"], "0 is not in the range 1<=x<=1000000;"),
+        (["nonsense"], "No such command 'nonsense';"),
     ],
 )
 def test_wrong_usage(sessions: Run, arguments: list[str], words: str) -> None:
     code, stdout, stderr = sessions(*arguments)
-    assert (code, stdout) == (2, "")
+    wanted = {"error": {"code": "usage", "message": stderr.strip()}}
+    assert (code, json.loads(stdout) if stdout else wanted) == (2, wanted)
+    assert bool(stdout) == ("--json" in arguments)
     assert words in stderr
+    assert stderr.count("\n") == 1
 
 
 _NO_SESSION = 'There is no session "nope"; list them with: phichat sessions list.'

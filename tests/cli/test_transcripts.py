@@ -76,6 +76,7 @@ CASES: dict[str, list[list[str]]] = {
         ["config", "set", "seed", "x"],
         ["config", "set", "temperature", "11"],
         ["config", "set", "seed"],
+        ["config", "set", "max_new_tokens", "-5"],
         ["config", "edit", "<editor: true>"],
         ["config", "edit", "<editor: false>"],
         ["config", "edit", "<editor: nowhere --wait>"],

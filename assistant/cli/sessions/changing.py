@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import click
 
-from assistant.cli.common import json_option, opened_engine, print_json, told_plainly
+from assistant.cli.common import TEXT, json_option, opened_engine, print_json, told_plainly
 from assistant.cli.completing import session_ids
+from assistant.errors import PhichatError
 from assistant.plain_text import one_line
 
 
 @click.command()
-@click.argument("session", shell_complete=session_ids)
-@click.argument("title")
+@click.argument("session", type=TEXT, shell_complete=session_ids)
+@click.argument("title", type=TEXT)
 @json_option
 @told_plainly
 def rename(session: str, title: str, as_json: bool) -> None:
@@ -28,8 +29,8 @@ def rename(session: str, title: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("session", shell_complete=session_ids)
-@click.option("--at", "turn", metavar="TURN", help="End the copy with this turn.")
+@click.argument("session", type=TEXT, shell_complete=session_ids)
+@click.option("--at", "turn", metavar="TURN", type=TEXT, help="End the copy with this turn.")
 @json_option
 @told_plainly
 def fork(session: str, turn: str | None, as_json: bool) -> None:
@@ -41,6 +42,12 @@ def fork(session: str, turn: str | None, as_json: bool) -> None:
     """
     with opened_engine() as (engine, _):
         session_id = engine.find_session(session)
+        if turn is not None and all(one.id != turn for one in engine.all_turns(session_id)):
+            raise PhichatError(
+                f"There is no turn {turn} in this session; its turns are named by: "
+                f"phichat sessions show {session_id} --all --json",
+                code="turn",
+            )
         copy = engine.fork(session_id, turn)
         if as_json:
             print_json({"id": copy, "title": engine.conversation(copy).title})
@@ -49,7 +56,7 @@ def fork(session: str, turn: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("session", shell_complete=session_ids)
+@click.argument("session", type=TEXT, shell_complete=session_ids)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--for-good", is_flag=True, help="So that it can't be restored.")
 @json_option
@@ -66,7 +73,8 @@ def delete(session: str, yes: bool, for_good: bool, as_json: bool) -> None:
         title = one_line(engine.conversation(session_id).title, 60)
         if not yes:
             words = " for good" if for_good else ""
-            click.confirm(f"Delete “{title}”{words}?", abort=True, err=True)
+            if not click.confirm(f"Delete “{title}”{words}?", err=True):
+                raise PhichatError("Nothing was deleted.", code="declined")
         engine.delete(session_id, for_good=for_good)
         if as_json:
             print_json({"id": session_id, "restorable": not for_good})
@@ -78,7 +86,7 @@ def delete(session: str, yes: bool, for_good: bool, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("session", shell_complete=session_ids)
+@click.argument("session", type=TEXT, shell_complete=session_ids)
 @json_option
 @told_plainly
 def restore(session: str, as_json: bool) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from assistant.cli.common import json_option, opened_engine, print_json, told_plainly
+from assistant.cli.common import TEXT, json_option, opened_engine, print_json, told_plainly
 from assistant.cli.completing import session_ids
 from assistant.conversation import ExportFormat, Imported, Outcome
 from assistant.plain_text import one_line
@@ -26,7 +26,7 @@ _DONE = {
 
 
 @click.command()
-@click.argument("session", nargs=-1, shell_complete=session_ids)
+@click.argument("session", nargs=-1, type=TEXT, shell_complete=session_ids)
 @click.option("--all", "every", is_flag=True, help="All sessions.")
 @click.option(
     "--format", "chosen", type=click.Choice([one.value for one in ExportFormat]),

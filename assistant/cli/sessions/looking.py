@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from assistant.cli.common import json_option, opened_engine, print_json, told_plainly
+from assistant.cli.common import TEXT, json_option, opened_engine, print_json, told_plainly
 from assistant.cli.completing import session_ids
 from assistant.conversation import Conversation, SearchHit, Snippet, Turn
 from assistant.plain_text import one_line, plain
@@ -15,7 +15,7 @@ from assistant.plain_text import one_line, plain
 
 @click.command("list")
 @click.option(
-    "--limit", type=click.IntRange(1), metavar="N", default=50, show_default=True,
+    "--limit", type=click.IntRange(1, 1_000_000), metavar="N", default=50, show_default=True,
     help="How many at most.",
 )  # fmt: skip
 @json_option
@@ -39,7 +39,7 @@ def list_(limit: int, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("session", shell_complete=session_ids)
+@click.argument("session", type=TEXT, shell_complete=session_ids)
 @click.option("--all", "every", is_flag=True, help="Every branch, not only the current one.")
 @json_option
 @told_plainly
@@ -69,12 +69,13 @@ def show(session: str, every: bool, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("words", nargs=-1, required=True)
+@click.argument("words", nargs=-1, required=True, type=TEXT)
 @click.option(
-    "--session", metavar="SESSION", help="Only in this session.", shell_complete=session_ids
-)
+    "--session", metavar="SESSION", type=TEXT, help="Only in this session.",
+    shell_complete=session_ids,
+)  # fmt: skip
 @click.option(
-    "--limit", type=click.IntRange(1), metavar="N", default=20, show_default=True,
+    "--limit", type=click.IntRange(1, 1_000_000), metavar="N", default=20, show_default=True,
     help="How many at most.",
 )  # fmt: skip
 @json_option
