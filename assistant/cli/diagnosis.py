@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from assistant import demo
+from assistant.cli.servers import A_SERVER
 from assistant.core.formats import KV_KINDS
 from assistant.core.machine.hardware import Hardware, Problem
 from assistant.core.machine.plan import (
@@ -38,8 +39,12 @@ from assistant.core.worker.residents import SharedWorker, shared_workers
 from assistant.errors import ModelError, StorageError
 from assistant.phi3v.geometry import crop_grid
 from assistant.phi3v.shapes import is_read, stored_weights, weight_shapes
+from assistant.servers.address import is_server, parse
 from assistant.settings import Settings
 from storage.examining import DatabaseState, examine
+
+if TYPE_CHECKING:
+    from assistant.servers.looking import ServerModel
 
 PROBE_SECONDS = 120
 """Importing torch takes seconds on a busy machine, the first look at a GPU more."""
@@ -52,12 +57,16 @@ OFFICIAL = size_of_geometry("Phi-3-vision-128k", PHI3_VISION)
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The chosen model; ``folder`` is None where it is not here, ``size`` where it is unfit."""
+    """The chosen model; ``folder`` is None where it is not here, ``size`` where it is unfit.
+
+    ``server`` is what the server said that is to answer, if it did.
+    """
 
     name: str
     folder: Path | None
     size: ModelSize | None
     bytes_on_disk: int = 0
+    server: ServerModel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +179,8 @@ def _demo_fits(place: Place) -> bool:
 
 
 def _model(settings: Settings, problems: list[Problem]) -> Model:
+    if is_server(settings.model):
+        return _on_server(settings.model, problems)
     try:
         folder = model_folder(settings.model)
     except ModelError as error:
@@ -191,6 +202,17 @@ def _model(settings: Settings, problems: list[Problem]) -> Model:
         )
         return Model(settings.model, folder, None)
     return Model(settings.model, folder, size, sum(one.nbytes for one in stored.values()))
+
+
+def _on_server(name: str, problems: list[Problem]) -> Model:
+    from assistant.servers.looking import chosen
+
+    try:
+        address = parse(name)
+        return Model(address.name, None, None, server=chosen(address))
+    except ModelError as error:
+        problems.append(Problem(str(error), "The demo model works without it."))
+        return Model(A_SERVER, None, None)
 
 
 def _probed(device: str, problems: list[Problem]) -> Mapping[str, Any] | None:
@@ -264,11 +286,23 @@ def _database(settings: Settings, problems: list[Problem], *, check: bool) -> Da
     except StorageError as error:
         problems.append(Problem(str(error), "Correct the setting “database”."))
         return DatabaseState(settings.store_location)
+    if found.exists is False and not _can_be_made(Path(found.where)):
+        problems.append(
+            Problem(
+                f"The database {found.where} can't be made: its folder can't be written to.",
+                "Change its permissions, or choose another folder with PHICHAT_HOME.",
+            )
+        )
     if found.problem is not None:
         problems.append(
             Problem(found.problem, "Copy the file away, then start with a new one or a backup.")
         )
     return found
+
+
+def _can_be_made(path: Path) -> bool:
+    nearest = next(folder for folder in path.absolute().parents if folder.exists())
+    return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
 
 
 def _terminal(environ: Mapping[str, str]) -> Terminal:

@@ -11,11 +11,13 @@ import click
 
 from assistant import settings as settings_room
 from assistant.cli.common import json_option, memory_options, model_option, print_json, told_plainly
+from assistant.cli.servers import A_SERVER, SENT
 from assistant.core.machine.plan import MemoryPlan, gigabytes, tokens
 from assistant.plain_text import plain
 
 if TYPE_CHECKING:
     from assistant.cli.diagnosis import Diagnosis, Speed
+    from assistant.servers.looking import ServerModel
 
 
 @click.command()
@@ -87,7 +89,13 @@ def _machine(found: Diagnosis) -> Iterator[str]:
 
 def _model(found: Diagnosis) -> Iterator[str]:
     model = found.model
-    if model.folder is None:
+    if model.server is not None:
+        context = model.server.context
+        reads = f"reads {tokens(context)}" if context else "does not tell its context"
+        yield f"  {model.name} answers: {model.server.address.model}, {reads}; {SENT}"
+    elif model.name == A_SERVER:
+        yield "  a server, which can't be used"
+    elif model.folder is None:
         yield f"  {model.name}: not on this machine"
     elif model.size is None:
         yield f"  {model.name}: in {model.folder}, not usable"
@@ -206,6 +214,7 @@ def _as_json(found: Diagnosis) -> dict[str, Any]:
             "complete": model.size is not None,
             "bytes": model.bytes_on_disk,
         },
+        "server": _server_json(model.server),
         "phi3_vision": [_plan_json(one) for one in found.official],
         "phi3_vision_speed_estimate": _speed_json(found.official_speed),
         "workers": [
@@ -218,6 +227,16 @@ def _as_json(found: Diagnosis) -> dict[str, Any]:
         "configuration": str(found.config_file),
         "terminal": asdict(found.terminal),
         "problems": [asdict(problem) for problem in found.problems],
+    }
+
+
+def _server_json(server: ServerModel | None) -> dict[str, Any] | None:
+    if server is None:
+        return None
+    return {
+        "address": server.address.base,
+        "model": server.address.model,
+        "context": server.context,
     }
 
 

@@ -13,6 +13,9 @@ from assistant.servers.address import parse
 SENT = "what you ask it, and your pictures, go there"
 """Said wherever a server can be chosen."""
 
+A_SERVER = "a server"
+"""The name of one that can't be used: its address may hold what must not be shown."""
+
 _MOST = 9
 """Models of a server that are named where it has many."""
 
