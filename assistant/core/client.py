@@ -25,6 +25,7 @@ from assistant.core.worker.link import CRASHED, WorkerLink
 from assistant.core.worker.wire import Header, prompt_to_json
 from assistant.errors import ModelError, PhichatError
 from assistant.events import ModelStatus, Phase, Stage
+from assistant.phi3v.checkpoint import read_checkpoint
 
 
 class LocalCore:
@@ -174,6 +175,8 @@ class LocalCore:
     def _spec(self) -> Mapping[str, Any]:
         """What a worker is: terminals that ask for the same share one."""
         facts = self._facts_before_the_plan()
+        # only more crops than the model's own take memory that has to be planned
+        most = max(facts.num_crops, read_checkpoint(Path(facts.folder)).num_crops)
         return {
             "folder": str(Path(facts.folder).resolve()),
             "device": self._device,
@@ -181,6 +184,7 @@ class LocalCore:
             "weights": self._weights,
             "kv": self._kv,
             "context": facts.context,
+            "num_crops": most,
             "threads": self._threads,
             "features": None if self._features is None else str(self._features),
             "feature_cache_mb": self._feature_cache_mb,

@@ -44,6 +44,7 @@ from tests.core.tiny import (
     HEADS,
     LAYERS,
     PICTURE_TOKENS,
+    SWITCH,
     VOCAB,
     crops_of,
     tiny_phi3v,
@@ -264,6 +265,20 @@ def live(kind: str, life: list[Step], options: dict[str, Any]) -> None:
     lived = Life(kind, **options)
     for step in life:
         lived.do(step)
+
+
+@pytest.mark.parametrize("chunk", CHUNKS)
+@pytest.mark.parametrize("speculate", [False, True])
+def test_every_length_about_the_switch(chunk: int, speculate: bool) -> None:
+    """To the position: replies that begin below, at and beyond it, on one model after another."""
+    model = resident("float", prefill_chunk=chunk, speculate=speculate)
+    for length in (*range(SWITCH - 4, SWITCH + 3), SWITCH - 2):
+        text = tuple(6 + (7 * at * at + length) % 9 for at in range(length))
+        events = model.generate(
+            Prompt((text,)), Sampling(max_new_tokens=7), crops_of, lambda: False
+        )
+        got = [i for event in events if isinstance(event, TokensGenerated) for i in event.ids]
+        assert got == cold("float", Prompt((text,)), 7)
 
 
 @settings(unhurried, max_examples=40)

@@ -36,7 +36,9 @@ def choose_device(wanted: str) -> torch.device:
     return device
 
 
-def plan_memory(folder: Path, device: torch.device, wanted: Wanted) -> MemoryPlan:
+def plan_memory(
+    folder: Path, device: torch.device, wanted: Wanted, num_crops: int | None = None
+) -> MemoryPlan:
     """The plan for a checkpoint on ``device``, with the memory that torch itself sees there.
 
     Raises ModelError when the checkpoint can't be read, or does not fit.
@@ -50,7 +52,7 @@ def plan_memory(folder: Path, device: torch.device, wanted: Wanted) -> MemoryPla
         place = mps_place(hardware)
     else:
         place = cpu_place(hardware)
-    plan = make_plan(size_of_folder(folder.name, folder), place, wanted)
+    plan = make_plan(size_of_folder(folder.name, folder, num_crops), place, wanted)
     if plan.problem is not None:
         raise ModelError(plan.problem, code="memory")
     return plan

@@ -72,7 +72,11 @@ class ModelSize:
 
 
 def size_of_folder(name: str, folder: Path, num_crops: int | None = None) -> ModelSize:
-    """The size of a checkpoint that is here, from its own headers. Raises ModelError."""
+    """The size of a checkpoint that is here, from its own headers. Raises ModelError.
+
+    ``num_crops`` is the setting. Fewer crops than the model's own change nothing: a picture may
+    be given those by hand.
+    """
     checkpoint = read_checkpoint(folder)
     geometry = Geometry.from_config(checkpoint.config)
     stored = stored_weights(folder)
@@ -83,7 +87,7 @@ def size_of_folder(name: str, folder: Path, num_crops: int | None = None) -> Mod
             f"{folder / 'config.json'} names the number format {dtype!r}: "
             f"only {', '.join(ITEM_BYTES)} can be used."
         )
-    return ModelSize(name, geometry, shapes, dtype, num_crops or checkpoint.num_crops)
+    return ModelSize(name, geometry, shapes, dtype, max(num_crops or 0, checkpoint.num_crops))
 
 
 def size_of_geometry(name: str, geometry: Geometry, num_crops: int = 16) -> ModelSize:

@@ -101,7 +101,7 @@ class Worker:
         folder = Path(spec["folder"])
         device = choose_device(spec["device"])
         wanted = Wanted(spec["dtype"], spec["weights"], spec["kv"], spec["context"])
-        plan = plan_memory(folder, device, wanted)
+        plan = plan_memory(folder, device, wanted, spec["num_crops"])
         self._server.tell_plan(asdict(plan))
         dtype = getattr(torch, plan.dtype)
         shown = -1

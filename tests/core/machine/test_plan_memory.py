@@ -29,6 +29,9 @@ from assistant.phi3v.shapes import Geometry, weight_shapes
 from tests.bench.make_checkpoint import config
 from tests.conftest import ROOT
 
+LIBRARY_FILES = 84 * 2**20
+"""Pages of torch's and Python's files that a prompt uses (seen on Linux, torch 2.13.0)."""
+
 COLUMNS = 4
 """Crops of the picture: with the global view one batch and one more."""
 
@@ -122,7 +125,7 @@ def against_the_plan(
 @pytest.mark.parametrize(
     ("dtype", "weights", "kv", "tokens"),
     [
-        pytest.param("float32", "float", "float", 1500, marks=pytest.mark.long),
+        pytest.param("float32", "float", "float", 1500),
         pytest.param("float32", "float", "float", 4000, marks=pytest.mark.long),
         pytest.param("float32", "float", "float", 12000, marks=pytest.mark.long),
         pytest.param("bfloat16", "float", "float", 4000, marks=pytest.mark.long),
@@ -139,6 +142,6 @@ def test_the_peak_of_a_prompt_is_within_the_plan(
     The scratch memory of matrix products is planned with the libraries.
     """
     took, planned = against_the_plan(folder, dtype, weights, kv, tokens)
-    scratch = CPU_LIBRARIES - took["libraries"]
+    scratch = CPU_LIBRARIES - LIBRARY_FILES - took["libraries"]
     assert scratch > 0
     assert 0.6 * planned <= took["peak"] <= planned + scratch, (took, planned)

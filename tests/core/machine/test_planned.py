@@ -9,10 +9,11 @@ import torch
 
 from assistant.core import Prompt, Sampling
 from assistant.core.client import LocalCore
-from assistant.core.machine import devices
+from assistant.core.machine import devices, plan
 from assistant.core.machine.hardware import Cpu, Hardware, Memory, TorchBuild
 from assistant.core.machine.plan import Wanted
 from assistant.errors import ModelError
+from assistant.phi3v.checkpoint import read_checkpoint
 
 CPU = torch.device("cpu")
 
@@ -28,9 +29,9 @@ def test_the_formats_that_are_asked_for_are_loaded_and_told(random_folder: Path)
         prompt = Prompt(((1, *range(5, 205)),))
         events = list(core.generate(prompt, Sampling(max_new_tokens=4), nothing))  # type: ignore[arg-type]
         assert events
-        plan = core.status().plan
-        assert plan is not None
-        assert (plan["weights"], plan["kv"], plan["context_tokens"]) == ("int8", "int8", 2048)
+        told = core.status().plan
+        assert told is not None
+        assert (told["weights"], told["kv"], told["context_tokens"]) == ("int8", "int8", 2048)
         assert core.facts().context == 2048
     finally:
         core.close()
@@ -66,3 +67,17 @@ def test_a_machine_with_little_memory_holds_less(
     with pytest.raises(ModelError, match="does not fit") as refused:
         devices.plan_memory(random_folder, CPU, Wanted())
     assert refused.value.code == "memory"
+
+
+def test_more_crops_than_the_models_own_are_planned_for(
+    random_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fewer are not: such terminals share a worker, and a picture may be given more by hand."""
+    monkeypatch.setattr(plan, "LARGEST_PICTURE", 0)  # on a CPU it is more than a few crops take
+
+    def planned(num_crops: int | None) -> int:
+        spec = LocalCore(str(random_folder), num_crops=num_crops)._spec()
+        return devices.plan_memory(random_folder, CPU, Wanted(), spec["num_crops"]).activation_bytes
+
+    own = read_checkpoint(random_folder).num_crops
+    assert planned(None) == planned(1) == planned(own) < planned(own + 20)
