@@ -34,7 +34,7 @@ from assistant.replies import titles
 from assistant.replies.answering import Answering, sampling_of
 from assistant.servers.address import is_server
 from assistant.settings import Settings
-from assistant.spelling import Piece, spell
+from assistant.spelling import Piece, spell, spell_messages
 from assistant.window.layout import Layout, Planned, PromptPreview, as_turn
 
 if TYPE_CHECKING:
@@ -400,7 +400,9 @@ class Engine(Archive):
         pull(model_id, on_progress=on_progress, cancelled=cancelled)
 
     def spell(self, preview: PromptPreview) -> tuple[Piece, ...]:
-        """A prompt as a person can read it: text, control tokens by name, pictures."""
+        """A prompt as a person can read it: text, control tokens or roles by name, pictures."""
+        if preview.context.is_estimate:
+            return spell_messages(preview.prompt, preview.context.pictures)
         return spell(preview.prompt, preview.context.pictures, self._layout.vocabulary)
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from itertools import groupby
 
 from assistant.context import PictureCost
 from assistant.prompt import Prompt, Slot, Vocabulary
+from assistant.servers.messages import messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,20 @@ def spell(
 ) -> tuple[Piece, ...]:
     """The pieces of a prompt in order; ``pictures`` are those of its slots."""
     return tuple(_pieces(prompt, iter(pictures), vocabulary))
+
+
+def spell_messages(prompt: Prompt, pictures: Sequence[PictureCost]) -> tuple[Piece, ...]:
+    """The same for a server: it is sent messages, and has control tokens of its own."""
+    costs = iter(pictures)
+    pieces = []
+    for message in messages(prompt):
+        pieces.append(Piece(f"{message.role} ", is_control=True))
+        for part in message.parts:
+            if isinstance(part, str):
+                pieces.append(Piece(part))
+            else:
+                pieces.append(Piece("", picture=next(costs)))
+    return tuple(pieces)
 
 
 def _pieces(

@@ -49,8 +49,17 @@ def short_count(number: int) -> str:
     return f"{thousands:.1f}k" if thousands < 10 else f"{thousands:.0f}k"
 
 
+def server_place(model: str) -> str:
+    """Return host and port where the name of a model is the address of a server, else ""."""
+    scheme, found, rest = model.partition("://")
+    is_server = found and scheme.lower() in ("http", "https")
+    return one_line(rest.partition("/")[0], 40) if is_server else ""
+
+
 def model_name(model: str) -> str:
-    """Return the short name of a hub id or a folder: its last part."""
+    """Return the short name of a hub id, a folder or a server's model: its last part."""
+    if place := server_place(model):
+        model = model.partition("#")[2] or place
     return one_line(model.rstrip("/").rsplit("/", 1)[-1], 40) or "model"
 
 

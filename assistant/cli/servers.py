@@ -10,7 +10,7 @@ from assistant.cli.common import print_json
 from assistant.plain_text import plain
 from assistant.servers.address import parse
 
-SENT = "what you ask it, and your pictures, go there"
+SENT = "your words and pictures go there"
 """Said wherever a server can be chosen."""
 
 A_SERVER = "a server"

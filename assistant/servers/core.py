@@ -195,7 +195,7 @@ class ServerCore:
         vocabulary, reply = TextVocabulary(), Reply(self._address)
         started = time.perf_counter()
         first = last = 0.0
-        count = size = 0
+        events = count = size = 0
         reason: FinishReason | None = None
         exchange = self._begin(body)
         try:
@@ -207,7 +207,7 @@ class ServerCore:
                     last = time.perf_counter()
                     first = first or last
                     ids = vocabulary.encode(text)
-                    count, size = count + len(ids), size + len(text)
+                    events, count, size = events + 1, count + len(ids), size + len(text)
                     yield TokensGenerated(ids)
                     if size > sampling.max_new_tokens * MOST_BYTES:
                         reason = FinishReason.LENGTH
@@ -230,7 +230,8 @@ class ServerCore:
             reason = FinishReason.STOPPED
         self._set_status(Phase.READY, self._words(self._look()))
         told: Mapping[str, int] = reply.usage
-        completion = told.get("completion_tokens", count)
+        # most servers stream a token an event
+        completion = told.get("completion_tokens", events if events > 1 else count)
         usage = Usage(
             told.get("prompt_tokens", prompt.tokens),
             prompt.picture_tokens,

@@ -127,7 +127,7 @@ def lines(report: ContextReport, pieces: Sequence[Piece], *, with_ids: bool) -> 
                 yield (*line, (said, "text"), ("↵", "quiet"))
                 line = []
             line.append((last, "text"))
-        if with_ids:
+        if with_ids and piece.ids:
             line.append((" [" + " ".join(map(str, piece.ids)) + "] ", "quiet"))
     yield tuple(line)
     yield (("← the reply begins here", "quiet"),)

@@ -18,7 +18,8 @@ from assistant.errors import PhichatError
 from assistant.events import ModelStatus, Phase
 from assistant.plain_text import one_line
 from tui.commands import ENGINE_KEYS
-from tui.text import file_size
+from tui.screens.connect import WHERE_IT_GOES
+from tui.text import file_size, server_place
 from tui.widgets.status_line import DEMO_WORDS, loading_words
 
 if TYPE_CHECKING:
@@ -78,13 +79,24 @@ def state_rows(status: ModelStatus, work: str) -> Iterator[tuple[str, str]]:
     yield "State", words
     if status.phase is Phase.FAILED:
         yield "", one_line(status.detail)
-        yield "", "What was written is kept. r starts the engine again."
+        does = "asks the server" if status.is_server else "starts the engine"
+        yield "", f"What was written is kept. r {does} again."
     if work:
         yield "Now", work
-    if status.plan is not None:
+    if status.is_server:
+        yield from server_rows(status)
+    elif status.plan is not None:
         yield from plan_rows(status.plan)
     else:
         yield "Memory", "The plan is made when the model is loaded."
+
+
+def server_rows(status: ModelStatus) -> Iterator[tuple[str, str]]:
+    """Where what is said goes, and what the server tells of its model."""
+    yield "Server", f"{server_place(status.model)}: {WHERE_IT_GOES}"
+    if status.phase is Phase.READY:
+        yield "", one_line(status.detail)
+    yield "", "Counts of tokens are estimates (~): a server counts in its own way."
 
 
 def plan_rows(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -108,6 +120,8 @@ def reply_rows(turns: Sequence[Turn]) -> Iterator[tuple[str, str]]:
             "",
             f"{timings.decode_tokens_per_s:.1f} tokens/s, the first after {timings.ttft_s:.2f} s",
         )
+    if not usage.cached_tokens and server_place(last.model or ""):
+        return  # what it did not tell need not be nothing
     share = 100 * usage.cached_tokens // max(1, usage.prompt_tokens)
     yield (
         "",

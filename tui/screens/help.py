@@ -68,6 +68,7 @@ PLACES = {
     "AttachScreen": PICK,
     "CropsScreen": CHOICE,
     "ChooseScreen": CHOICE,
+    "ConnectScreen": CHOICE,
     "RenameScreen": CHOICE,
     "EditSettingScreen": CHOICE,
     "CommandPalette": CHOICE,

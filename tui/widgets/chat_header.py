@@ -20,6 +20,9 @@ class ChatHeader(Widget):
     other_model: reactive[str] = reactive("")
     """The model that this chat was held with, where another one answers now."""
 
+    server: reactive[str] = reactive("")
+    """Where what is said in this chat goes to be answered; "" while it stays on this machine."""
+
     def render(self) -> Content:
         """The title gives way to the facts."""
         parts = ["F1 help"]
@@ -27,6 +30,8 @@ class ChatHeader(Widget):
             parts.insert(0, counted(self.pictures, "picture"))
         if self.other_model:
             parts.insert(0, f"held with {model_name(self.other_model)}: F8 uses it again")
+        if self.server:
+            parts.insert(0, f"⇄ {self.server} answers")
         facts = " · ".join(parts)
         room = max(0, self.size.width - len(facts) - 2)
         title = Content.styled(one_line(self.chat_title), "bold").truncate(room, ellipsis=True)

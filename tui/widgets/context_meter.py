@@ -78,9 +78,13 @@ def _cells(tokens: int, budget: int) -> int:
 
 
 def head(measured: Measured) -> Content:
-    """``812/3.1k``, and a warning where one is due: the part that is never cut."""
+    """``812/3.1k``, and a warning where one is due: the part that is never cut.
+
+    ``~812/3.1k`` where a server answers, which counts in tokens of its own.
+    """
     report = measured.report
-    figures = f"{short_count(report.used)}/{short_count(report.budget)}"
+    about = "~" if report.is_estimate else ""
+    figures = f"{about}{short_count(report.used)}/{short_count(report.budget)}"
     if report.used > report.budget:
         over = report.used - report.budget
         return Content.styled(f"{figures} ✗ {counted(over, 'token')} too long", "bold $error")

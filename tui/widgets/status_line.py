@@ -27,6 +27,8 @@ DEMO_WORDS = "demo model: knows only coloured shapes"
 """Always on the screen while the bundled demo model answers."""
 RESTART_WORDS = "F5 starts it again"
 """What can be done when the engine is gone."""
+ASK_WORDS = "F5 asks it again"
+"""What can be done when a server does not answer."""
 
 
 class StatusLine(Widget):
@@ -91,12 +93,17 @@ class StatusLine(Widget):
         detail = one_line(status.detail)
         if status.phase is Phase.FAILED:
             words = f" · ✗ {detail or 'could not be loaded'}"
-            return Content.assemble((f"{RESTART_WORDS} · ", "bold $error"), name, (words, "$error"))
+            does = ASK_WORDS if status.is_server else RESTART_WORDS
+            return Content.assemble((f"{does} · ", "bold $error"), name, (words, "$error"))
         if status.phase is Phase.LOADING:
             return Content.assemble(name, (f" · {loading_words(status)}", "$secondary"))
         if status.phase is Phase.IDLE:
             return Content.assemble(name, (" · not loaded", "$phi-quiet"))
         return Content.assemble(("● ", "$success"), name)
+
+    @property
+    def _is_server(self) -> bool:
+        return self.status is not None and self.status.is_server
 
     def figures(self) -> list[str]:
         """Rate, time to the first token and what was taken from the cache: longest first."""
@@ -105,7 +112,9 @@ class StatusLine(Widget):
             parts.append(f"{self.timings.decode_tokens_per_s:.1f} tokens/s")
         if self.timings is not None and self.timings.ttft_s > 0:
             parts.append(f"first after {self.timings.ttft_s:.1f} s")
-        if self.usage is not None and self.usage.prompt_tokens:
+        # a server that does not tell what it took from its cache need not have taken nothing
+        told = self.usage is not None and (self.usage.cached_tokens or not self._is_server)
+        if told and self.usage is not None and self.usage.prompt_tokens:
             cached, prompt = self.usage.cached_tokens, self.usage.prompt_tokens
             parts.append(f"cache {short_count(cached)} of {short_count(prompt)}")
         return [" · ".join(parts[:count]) for count in range(len(parts), 0, -1)]
