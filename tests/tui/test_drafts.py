@@ -20,6 +20,7 @@ from tests.tui.desk import (
     composer,
     idle,
     notices,
+    pane,
     picture_file,
     png,
     screen,
@@ -83,6 +84,23 @@ async def test_chips_say_number_size_and_cost_and_their_crops_can_be_chosen(desk
         await sees(pilot, "Yes.")
         await idle(pilot)
     assert desk.engine.conversation(session).pictures[1].num_crops == 4
+
+
+async def test_the_crops_of_a_picture_that_was_sent_can_be_chosen_anew(desk: Desk) -> None:
+    big = picture_file("big.png", png(size=(640, 480)))
+    session = desk.chat("What is it?", "A square.", files=(big,))
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "A square.")
+        await pilot.press("f3")
+        await sees(pilot, "c crops")
+        await sees(pilot, "313 tokens")
+        await pilot.press("c")
+        await sees(pilot, "at most 16 crops")
+        await pilot.press("down", "down", "enter")
+        await sees(pilot, "2×2 crops and the whole: 757 tokens")
+        await pilot.press("escape")
+        await until(pilot, lambda: pane(pilot).turns[0].pictures[0].num_crops == 4, "the chat")
+    assert desk.engine.conversation(session).turns[0].pictures[0].num_crops == 4
 
 
 async def test_the_focus_walks_along_the_chips_and_delete_takes_one(desk: Desk) -> None:

@@ -101,6 +101,7 @@ class TestMainScreens:
             await drawn(pilot)
             chat(pilot).scroll_home(animate=False, immediate=True)
             await sees(pilot, "Picture 1 · circle.png")
+            await sees(pilot, "the chat goes on below")
 
         assert snap_compare(desk.app(session), terminal_size=size, run_before=scene)
 

@@ -69,6 +69,7 @@ class AttachScreen(ModalScreen[str | None]):
     """Returns a path or URL, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in PICK_KEYS if key.action]
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
 
     def __init__(self, folder: Path, look_at: LookAt) -> None:
         super().__init__()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shlex
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from tui.external_editor import EditorError, edit
 from tui.gallery import Gallery
 from tui.measuring import measured
 from tui.screens.attach import AttachScreen
-from tui.screens.crops import CHOICES, CropsScreen
+from tui.screens.crops import CropsScreen, tokens_of_crops
 from tui.screens.picture import PictureScreen
 from tui.screens.turns import TurnScreen
 from tui.widgets.chat_pane import ChatPane
@@ -106,16 +105,12 @@ class AttachingScreen(TurnScreen):
     @work
     async def _choose_crops(self, event: Chip.CropsWanted) -> None:
         chip = event.chip
-        tokens = await asyncio.to_thread(self._tokens_of_crops, chip.file)
+        tokens = await asyncio.to_thread(tokens_of_crops, self._engine, chip.file)
         chosen = chip.file.num_crops
         picked = await self.app.push_screen_wait(CropsScreen(chip.file.name, chosen, tokens))
         if picked is not None:
             chip.choose_crops(picked.num_crops)
             self._measure_draft()
-
-    def _tokens_of_crops(self, file: PictureFile) -> list[int]:
-        files = [replace(file, num_crops=num_crops) for num_crops in CHOICES]
-        return [self._engine.picture_tokens(one) for one in files]
 
     @on(ChipBar.Changed)
     def _measure_draft(self) -> None:
@@ -146,7 +141,9 @@ class AttachingScreen(TurnScreen):
         elif wanted not in numbers:
             self.tell(f"There is no picture {one_line(wanted, 20)} in this chat.")
         else:
-            self.app.push_screen(PictureScreen(pane.turns, int(wanted), self._gallery))
+            assert self.session_id is not None
+            screen = PictureScreen(self.session_id, pane.turns, int(wanted), self._gallery)
+            self.app.push_screen(screen)
 
     @on(events.ScreenSuspend)
     @on(events.ScreenResume)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -19,8 +19,17 @@ from assistant.plain_text import one_line
 from tui.commands import CHOICE_KEYS
 from tui.text import counted
 
+if TYPE_CHECKING:
+    from assistant.conversation import Picture, PictureFile
+    from assistant.engine import Engine
+
 CHOICES = (None, 1, 4, 9, 16)
 """None: automatic. The others are squares of the picture's side in crops."""
+
+
+def tokens_of_crops(engine: Engine, picture: Picture | PictureFile) -> list[int]:
+    """What a picture takes with each of :data:`CHOICES`. Raises PhichatError, ValueError."""
+    return [engine.picture_tokens(replace(picture, num_crops=crops)) for crops in CHOICES]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from textual import events, on, work
@@ -20,6 +21,7 @@ from assistant.errors import PhichatError
 from assistant.plain_text import one_line
 from tui.commands import PICTURE_KEYS
 from tui.gallery import Gallery
+from tui.screens.crops import CropsScreen, tokens_of_crops
 from tui.text import counted, file_size
 from tui.widgets.drawing import Drawing
 from tui.widgets.picture_view import REST_S, PictureView
@@ -40,9 +42,18 @@ class PictureScreen(ModalScreen[None]):
         number: int
         words: str
 
-    def __init__(self, turns: Sequence[Turn], number: int, gallery: Gallery) -> None:
+    @dataclass
+    class CropsStored(Message):
+        """It was stored in how many crops the model looks at a picture."""
+
+        picture: Picture
+
+    def __init__(
+        self, session_id: str, turns: Sequence[Turn], number: int, gallery: Gallery
+    ) -> None:
         """Show the picture ``number`` of ``turns``, which must have one of that number."""
         super().__init__()
+        self._session_id = session_id
         self._shown = [(turn, picture) for turn in turns for picture in turn.pictures]
         numbers = [picture.number for _, picture in self._shown]
         self._index = numbers.index(number)
@@ -66,6 +77,39 @@ class PictureScreen(ModalScreen[None]):
         """Go to another picture; after the last comes the first."""
         self._index = (self._index + by) % len(self._shown)
         await self._show()
+
+    @work
+    async def action_choose_crops(self) -> None:
+        """Choose in how many crops the model looks at this picture."""
+        picture, engine = self.picture, self._gallery.engine
+        try:
+            tokens = await asyncio.to_thread(tokens_of_crops, engine, picture)
+        except (PhichatError, ValueError):
+            return  # why is told below the picture
+        screen = CropsScreen(picture.name, picture.num_crops, tokens)
+        chosen = await self.app.push_screen_wait(screen)
+        if chosen is not None:
+            self._store_crops(replace(picture, num_crops=chosen.num_crops))
+
+    @work(thread=True, group="crops")
+    def _store_crops(self, picture: Picture) -> None:
+        try:
+            self._gallery.engine.set_picture_crops(
+                self._session_id, picture.number, picture.num_crops
+            )
+        except PhichatError as refused:
+            self.app.call_from_thread(self.notify, str(refused), severity="error", markup=False)
+        else:
+            self.post_message(self.CropsStored(picture))
+
+    @on(CropsStored)
+    def _show_crops(self, event: CropsStored) -> None:
+        event.stop()
+        number = event.picture.number
+        self._shown = [
+            (turn, event.picture if one.number == number else one) for turn, one in self._shown
+        ]
+        self._ask(self.picture)
 
     async def _show(self) -> None:
         frame = self.query_one(".frame", Container)
@@ -109,7 +153,7 @@ class PictureScreen(ModalScreen[None]):
         kind = picture.media_type.removeprefix("image/").upper()
         when = turn.created.astimezone().strftime("%-d %b %Y, %H:%M")
         words = one_line(turn.text, 60)
-        steps = f"{self._index + 1} of {len(self._shown)} · ← → steps · esc closes"
+        steps = f"{self._index + 1} of {len(self._shown)} · ← → steps · c crops · esc closes"
         self.query_one(".facts", Static).update(
             Content.assemble(
                 (f"{picture.width}×{picture.height} · {one_line(kind)} · {facts}\n", ""),

@@ -100,7 +100,8 @@ class ChatView(VerticalScroll, can_focus=False):
     @property
     def place(self) -> Place | None:
         """Where one reads; None at the end."""
-        if self.at_last_turn and self.scroll_y >= self.max_scroll_y:
+        # what is anchored and shorter than the window stands at its foot, above which is nothing
+        if self.at_last_turn and (self.scroll_y >= self.max_scroll_y or self.max_scroll_y == 0):
             return None
         for widget in self._turn_widgets():
             if widget.virtual_region.bottom > self.scroll_y:

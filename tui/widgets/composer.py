@@ -25,6 +25,7 @@ PLACEHOLDER = "Ask about a picture: drop one here, or ctrl+o"
 READY_HINT = "enter sends · ctrl+j new line · / commands"
 BUSY_HINT = "enter queues · esc stops the reply"
 EDITING = "another version of your message · esc leaves it as it was"
+MORE_BELOW = "↓ the chat goes on below · ctrl+end"
 
 
 class Composer(Vertical):
@@ -34,6 +35,8 @@ class Composer(Vertical):
     """A reply is being written."""
     edited: reactive[str | None] = reactive(None)
     """The id of the message of which another version is being written."""
+    more_below: reactive[bool] = reactive(False)
+    """One reads further up in the chat."""
 
     @dataclass
     class DraftChanged(Message):
@@ -141,7 +144,14 @@ class Composer(Vertical):
 
     def watch_edited(self, edited: str | None) -> None:
         """Say above the text that it is another version of something."""
-        self.border_title = EDITING if edited else None
+        self._tell_above()
+
+    def watch_more_below(self, more_below: bool) -> None:
+        """Say above the text that the chat goes on."""
+        self._tell_above()
+
+    def _tell_above(self) -> None:
+        self.border_title = EDITING if self.edited else MORE_BELOW if self.more_below else None
 
     def watch_busy(self, busy: bool) -> None:
         """Say below the text what enter or esc will do."""

@@ -22,6 +22,7 @@ from tui.widgets.drawing import Drawing
 
 log = logging.getLogger(__name__)
 
+MOST_OF_A_NAME = 40
 REST_S = 0.3
 """Seconds without a change of the layout after which Sixel pictures are drawn."""
 
@@ -74,7 +75,7 @@ class PictureView(Vertical):
     def label(self) -> Content:
         """``Picture 3 · name.png · 640×480``, or all of it in brackets where nothing is drawn."""
         picture = self.picture
-        name = one_line(picture.name, 60)
+        name = one_line(picture.name, MOST_OF_A_NAME)
         if self._gallery.protocol is PictureProtocol.TEXT:
             size = f"{picture.width}x{picture.height}"
             return Content(f"[picture {picture.number}: {name} {size}]")

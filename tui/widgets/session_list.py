@@ -235,7 +235,8 @@ class SessionList(Vertical):
         star = "★ " if item.pinned else ""
         room = TITLE_WIDTH - len(star)
         end = " (fork)" if item.title.endswith(" (fork)") else ""  # what tells it from the other
-        title = one_line(item.title.removesuffix(end), room - len(end)) + end or "Untitled"
+        words = Content(one_line(item.title.removesuffix(end)) or "Untitled")
+        title = words.truncate(room - len(end), ellipsis=True).append(end)
         facts = [ago(item.updated, self._clock())]
         if item.pictures:
             facts.insert(0, counted(item.pictures, "picture"))
@@ -243,7 +244,7 @@ class SessionList(Vertical):
         return Content.assemble(
             edge,
             (star, "$warning"),
-            (title, "bold" if is_open else ""),
+            title.stylize("bold") if is_open else title,
             "\n",
             edge,
             (" · ".join(facts), "$phi-quiet"),

@@ -55,7 +55,7 @@ class TurnBar(Static, can_focus=True):
             keys.insert(0, Content.assemble(("←→", "bold"), " versions"))
         keys.append(Content.assemble(("↵", "bold"), " all"))
         keys.append(Content.assemble(("esc", "bold"), " back"))
-        self.update(Content.assemble(what, "  ", Content(" · ").join(keys)))
+        self.update(Content("  ").join([what, *keys]))
         self.add_class("-shown")
         self.screen.set_focus(self)  # now: the next key is for this turn
 
