@@ -67,6 +67,10 @@ class Vocabulary(Protocol):
         """The id of a control token such as ``<|user|>``. Raises KeyError."""
         ...
 
+    def knows(self, ids: Iterable[int]) -> bool:
+        """Whether all ids are of this vocabulary: an import may bring any number."""
+        ...
+
     def control_name(self, token: int) -> str | None:
         """The name of a control token, None for a token of text."""
         ...

@@ -58,6 +58,10 @@ class Vocabulary:
         """The id of a control token such as ``<|user|>``. Raises KeyError."""
         return self._ids[name]
 
+    def knows(self, ids: Iterable[int]) -> bool:
+        """Whether all ids are of this vocabulary: an import may bring any number."""
+        return max(ids, default=0) < self._size
+
     def control_name(self, token: int) -> str | None:
         """The name of a control token, None for a token of text."""
         return self._names.get(token)
@@ -72,8 +76,17 @@ class Vocabulary:
         return frozenset(self._ids[name] for name in STOP_NAMES if name in self._ids)
 
     def encode(self, text: str) -> tuple[int, ...]:
-        """Text as the characters it is; never a control token, no BOS."""
-        return tuple(self._plain.encode(text, add_special_tokens=False).ids)
+        """Text as the characters it is; never a control token, no BOS.
+
+        Half of a surrogate pair, which an argument may hold, is U+FFFD, as in the database.
+        """
+        whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return tuple(self._plain.encode(whole, add_special_tokens=False).ids)
+
+    @cached_property
+    def _size(self) -> int:
+        ids: dict[str, int] = self._full.get_vocab()
+        return max(ids.values()) + 1
 
     @cached_property
     def _full(self) -> Any:
