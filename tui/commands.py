@@ -217,6 +217,11 @@ WRITE_KEYS = (
 )
 """Keys of a dialog with a text of several lines."""
 
+KEYS_BY_NAME = {
+    key.name: key.keys for key in (*CHAT_KEYS, *COMPOSER_KEYS, *TURN_KEYS, *CHIP_KEYS, *LIST_KEYS)
+}
+"""The keys of every action that can be bound to others, by the names in the setting ``keys``."""
+
 APP_KEYS = (
     Key("ctrl+p", "ctrl+p", "", "Command palette: themes and everything else by name"),
     Key("ctrl+c", "ctrl+c", "", "Copy the selected text"),

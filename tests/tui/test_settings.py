@@ -10,6 +10,7 @@ from textual.color import Color
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
+from assistant import settings as settings_room
 from assistant.conversation import Parameters
 from assistant.settings import SETTABLE, group_of
 from assistant.settings.file import write_template
@@ -251,8 +252,27 @@ async def test_keys_can_be_bound_otherwise_in_the_configuration_file(desk: Desk)
         await until(pilot, lambda: isinstance(app.screen, SettingsScreen), "the settings")
 
 
+async def test_keys_are_bound_otherwise_in_the_app_by_the_names_that_it_lists(desk: Desk) -> None:
+    file = desk.engine.settings.config_file
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await pilot.press("f9")
+        await sees(pilot, "keep_alive")
+        await pilot.press("end", "enter")
+        await sees(pilot, "answer_again = ctrl+r")
+        await pilot.press("end", "tab", *"no_such_thing = f7", "enter")
+        await until(pilot, lambda: "There is no action" in " ".join(notices(pilot)), "a word")
+        assert "no_such_thing" not in file.read_text()
+        await pilot.press("enter")
+        await sees(pilot, "answer_again = ctrl+r")
+        await pilot.press("tab", *"answer_again = f10", "enter")
+        await until(pilot, lambda: "answer_again" in file.read_text(), "it is written")
+    async with PhichatApp(desk.engine, settings_room.load()).run_test(size=WIDE) as pilot:
+        await pilot.press("f10")
+        await until(pilot, lambda: "no question to answer" in " ".join(notices(pilot)), "the key")
+
+
 def test_the_screens_hold_no_second_list_of_settings() -> None:
     """The names of settings stand in the schema; the screen names those that are special only."""
     text = Path("tui/screens/settings.py").read_text(encoding="utf-8")
     named = {name for name in SETTABLE if f'"{name}"' in text}
-    assert named <= {"model", "system", "theme"}
+    assert named <= {"model", "system", "theme", "keys"}

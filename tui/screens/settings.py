@@ -20,7 +20,7 @@ from assistant import settings as schema
 from assistant.conversation import Conversation, Parameters
 from assistant.plain_text import one_line
 from assistant.settings import PREFIX, SETTABLE, Settings, TakesEffect
-from tui.commands import SETTINGS_KEYS
+from tui.commands import KEYS_BY_NAME, SETTINGS_KEYS
 from tui.screens.edit_setting import EditSettingScreen
 from tui.screens.engine_screen import EngineScreen
 from tui.system_presets import presets
@@ -35,6 +35,12 @@ EFFECTS = {
     TakesEffect.RESTART: "needs the engine to start again: r",
     TakesEffect.START: "takes effect when phichat is started again",
 }
+
+
+ORIGIN_COLUMN = 60
+"""Where it is told where a value comes from, in a window that is wide enough."""
+MARGINS = 2
+"""An option has a blank on both sides."""
 
 
 class SettingsScreen(EngineScreen[Settings | None]):
@@ -120,12 +126,21 @@ class SettingsScreen(EngineScreen[Settings | None]):
         self._show_about()
 
     def _row(self, name: str) -> Content:
-        value = Content(one_line(self._value(name), 34) or "“”")
+        """One line: name, value, and where the value comes from, in a column of their own each."""
         origin = self._origin(name)
         mark = "* " if origin not in ("default", "as in all chats") else "  "
-        row = Content.assemble(mark, f"{name:<20}", value)
-        gap = " " * max(2, 60 - row.cell_length)
+        options = self.query_one(OptionList)
+        room = options.scrollable_content_region.width - MARGINS
+        place = max(0, min(ORIGIN_COLUMN, room - len(origin)))
+        row = Content.assemble(mark, f"{name:<20}", one_line(self._value(name)) or "“”")
+        row = row.truncate(max(0, place - 2), ellipsis=True)
+        gap = " " * (place - row.cell_length)
         return Content.assemble(row, gap, (one_line(origin, 40), "$phi-quiet"))
+
+    def on_resize(self) -> None:
+        """Rows are as wide as the window."""
+        if self._origins:
+            self.call_after_refresh(self._show_rows)
 
     def _value(self, name: str) -> str:
         if self._of_chat and (own := self._own(name)) is not None:
@@ -223,6 +238,8 @@ class SettingsScreen(EngineScreen[Settings | None]):
             return tuple((one, one) for one in sorted(self.app.available_themes))
         if schema.is_table(name):
             table: Mapping[str, str] = getattr(self._chosen, name)
+            if name == "keys":
+                table = {**KEYS_BY_NAME, **table}
             return tuple((f"{key} = {text}", f"{key} = {text}") for key, text in table.items())
         return tuple((one, one) for one in schema.choices(name))
 
@@ -234,6 +251,10 @@ class SettingsScreen(EngineScreen[Settings | None]):
 
             if schema.is_table(name):
                 value = _changed_table(getattr(self._chosen, name), text)
+                added = set(value) - set(getattr(self._chosen, name))
+                if name == "keys" and (unknown := added - set(KEYS_BY_NAME)):
+                    words = f'There is no action "{one_line(min(unknown), 40)}"'
+                    raise schema.SettingsError(f"{words}: choose one of the list.")
                 write_setting(self._chosen.config_file, name, value)
                 return self.Written(name, self._chosen.model_copy(update={name: value}))
             plain_value = schema.read_value(name, text)
