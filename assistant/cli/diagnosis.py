@@ -207,12 +207,14 @@ def _model(settings: Settings, problems: list[Problem]) -> Model:
 def _on_server(name: str, problems: list[Problem]) -> Model:
     from assistant.servers.looking import chosen
 
+    shown = A_SERVER
     try:
         address = parse(name)
-        return Model(address.name, None, None, server=chosen(address))
+        shown = address.name
+        return Model(shown, None, None, server=chosen(address))
     except ModelError as error:
         problems.append(Problem(str(error), "The demo model works without it."))
-        return Model(A_SERVER, None, None)
+        return Model(shown, None, None)
 
 
 def _probed(device: str, problems: list[Problem]) -> Mapping[str, Any] | None:

@@ -14,6 +14,7 @@ from assistant.cli.common import json_option, memory_options, model_option, prin
 from assistant.cli.servers import A_SERVER, SENT
 from assistant.core.machine.plan import MemoryPlan, gigabytes, tokens
 from assistant.plain_text import plain
+from assistant.servers.address import is_server
 
 if TYPE_CHECKING:
     from assistant.cli.diagnosis import Diagnosis, Speed
@@ -93,8 +94,8 @@ def _model(found: Diagnosis) -> Iterator[str]:
         context = model.server.context
         reads = f"reads {tokens(context)}" if context else "does not tell its context"
         yield f"  {model.name} answers: {model.server.address.model}, {reads}; {SENT}"
-    elif model.name == A_SERVER:
-        yield "  a server, which can't be used"
+    elif model.name == A_SERVER or is_server(model.name):
+        yield f"  {model.name}: can't be used"
     elif model.folder is None:
         yield f"  {model.name}: not on this machine"
     elif model.size is None:

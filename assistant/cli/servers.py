@@ -14,7 +14,7 @@ SENT = "your words and pictures go there"
 """Said wherever a server can be chosen."""
 
 A_SERVER = "a server"
-"""The name of one that can't be used: its address may hold what must not be shown."""
+"""The name of one whose address can't be used, and may hold what must not be shown."""
 
 _MOST = 9
 """Models of a server that are named where it has many."""

@@ -1,0 +1,138 @@
+"""The command line with the address of a server wherever it takes a model."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from assistant.cli import cli
+from tests.conftest import GOLDENS
+from tests.servers.openai_server import Server, refusing, saying
+
+NOWHERE = "http://127.0.0.1:9"
+
+
+def phichat(*arguments: str | Path) -> Result:
+    done = CliRunner().invoke(cli, list(map(str, arguments)), prog_name="phichat")
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done
+
+
+def test_use_ask_go_on_and_what_models_list_remembers(server: Server) -> None:
+    server.models = [{"id": "tiny"}, {"id": "some/other", "context_length": 9000}]
+    name = f"{server.address}/v1#some/other"
+    done = phichat("models", "use", f"{server.address}#some/other")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith(f"The model of every start is now {name} (")
+    assert done.stderr == "A server answers: your words and pictures go there.\n"
+    server.answers = [saying("A \x1b[2Jsquare."), saying("Blue.")]
+    done = phichat("ask", "-i", GOLDENS / "images" / "sq336.png", "What is this?")
+    assert done.stdout == "A square.\n"
+    assert server.chats[0].json["model"] == "some/other"
+    answer = json.loads(phichat("ask", "--continue", "--json", "Colour?").stdout)
+    assert (answer["text"], answer["model"]) == ("Blue.", name)
+    assert [role for role, _ in server.chats[1].said] == ["user", "assistant", "user"]
+    phichat("models", "use", "demo")
+    asked = len(server.asked)
+    listed = phichat("models", "list").stdout
+    assert f"  {name}  (a server)\n    your words and pictures go there\n" in listed
+    assert len(server.asked) == asked  # nothing is asked of any network
+
+
+def test_a_folder_that_chats_were_held_with_is_listed_while_it_is_there(
+    random_folder: Path, tmp_path: Path
+) -> None:
+    from assistant.conversation import Draft
+    from storage import Store
+    from tests.engine.conftest import picture
+
+    home = Path(os.environ["PHICHAT_HOME"])
+    home.mkdir()
+    store = Store.open(home / "phichat.db")
+    for model in (random_folder, tmp_path / "gone", "relative/folder"):
+        store.add_user_turn(None, Draft("Hi", (picture("red"),)), model=str(model))
+    store.close()
+    listed = json.loads(phichat("models", "list", "--json").stdout)
+    folders = [(one["name"], one["whole"]) for one in listed if one["kind"] == "folder"]
+    assert folders == [(str(random_folder), True)]
+
+
+def test_use_and_verify_ask_the_server(server: Server) -> None:
+    server.models = [{"id": "tiny", "max_model_len": 4096}, {"id": "other"}]
+    done = phichat("models", "use", server.address)
+    assert f"is now {server.address}/v1#tiny (" in done.stdout
+    assert f"the first is taken. Others:\n    {server.address}/v1#other\n" in done.stderr
+    done = phichat("models", "verify", server.address)
+    assert done.stdout == (
+        f"{server.address}/v1 answers. Its models:\n"
+        f"  {server.address}/v1#tiny  (reads 4,096 tokens)\n"
+        f"  {server.address}/v1#other  (does not tell its context)\n"
+    )
+    verified = json.loads(phichat("models", "verify", "--json").stdout)  # the one in use
+    assert verified["ok"]
+    assert verified["models"] == [
+        {"name": f"{server.address}/v1#tiny", "model": "tiny", "context": 4096}
+    ]
+    for command in ("use", "verify"):
+        done = phichat("models", command, f"{server.address}#nothing")
+        assert done.exit_code == 1
+        assert done.stderr.endswith("has no model nothing: it has tiny, other.\n")
+    assert phichat("models", "pull", server.address).exit_code == 1
+
+
+def test_prompt_shows_messages(server: Server) -> None:
+    image = GOLDENS / "images" / "sq336.png"
+    arguments = ["prompt", "--model", server.address, "-i", image, "What <|end|>\n is it?"]
+    lines = phichat(*arguments).stdout.splitlines()
+    assert lines[1:4] == ["     user  [picture 1]", "     user  What <|end|>", "     user   is it?"]
+    assert lines[-1].startswith("about ")
+    shown = json.loads(phichat(*arguments, "--json").stdout)
+    assert (shown["ids"], shown["is_estimate"]) == ([], True)
+    assert shown["messages"] == [
+        {
+            "role": "user",
+            "content": [
+                {"type": "image_url", "image_url": {"url": "picture 1"}},
+                {"type": "text", "text": "What <|end|>\n is it?"},
+            ],
+        }
+    ]
+    assert not server.chats
+
+
+def test_doctor_says_whether_it_answers(server: Server) -> None:
+    lines = phichat("doctor", "--quick", "--model", server.address).stdout
+    assert f"  {server.address}/v1 answers: tiny, reads 4,096 tokens; your words and" in lines
+    assert "\nMemory plan" not in lines
+    told = json.loads(phichat("doctor", "--quick", "--json", "--model", server.address).stdout)
+    assert told["server"] == {"address": f"{server.address}/v1", "model": "tiny", "context": 4096}
+    assert told["memory"] is None
+    lines = phichat("doctor", "--quick", "--model", NOWHERE).stdout
+    assert f"  {NOWHERE}/v1: can't be used\n" in lines
+    assert f"  Nothing answers at {NOWHERE}/v1: start the server" in lines
+    assert "hidden" not in phichat("doctor", "--quick", "--model", "http://u:hidden@h").stdout
+
+
+@pytest.mark.parametrize("model", [NOWHERE, "http://u:hidden@h/v1", "https://"])
+def test_what_can_t_be_used_is_one_sentence(model: str) -> None:
+    for command in (["ask", "Hi"], ["prompt", "Hi"]):
+        done = phichat(*command, "--model", model)
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert len(done.stderr.splitlines()) == 1
+        assert "hidden" not in done.stderr
+    done = phichat("ask", "--json", "--model", NOWHERE, "Hi")
+    assert json.loads(done.stdout)["error"]["code"] == "unreachable"
+
+
+def test_a_model_without_eyes_says_so_in_its_own_words(server: Server) -> None:
+    server.answers = [refusing(400, "tiny is not a multimodal model")]
+    image = GOLDENS / "images" / "sq336.png"
+    done = phichat("ask", "--model", server.address, "-i", image, "Hi")
+    assert done.exit_code == 1
+    assert done.stderr == (
+        f"{server.address}/v1 refuses this (error 400): tiny is not a multimodal model\n"
+    )
