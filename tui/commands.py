@@ -253,6 +253,9 @@ SLASHES = (
     Slash("/exclude", "", "turn('exclude')", "Take the selected turn out of what the model sees"),
     Slash("/summary", "", "summary", "The summary of what no longer fits, to be changed"),
     Slash("/system", "TEXT", "system", "Tell the model something before this chat"),
+    Slash(
+        "/stopat", "TEXT", "stop_at", "Replies of this chat end before this text; alone: no more"
+    ),
     Slash("/export", "FILE", "export", "Write this chat to a file: .html, .md or .json"),
     Slash("/stop", "", "stop", "Stop the reply"),
     Slash("/context", "", "show_context", "What the model sees: the exact prompt"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,6 +110,18 @@ class Memory:
         )
         if text is not None and text != old:
             self._change(lambda one: self._engine.set_system(one, text.strip() or None))
+
+    def stop_at(self, text: str) -> None:
+        """End the replies of the open chat before ``text``, in which ``\\n`` breaks the line."""
+        stop = (text.replace("\\n", "\n"),) if text else None
+
+        def change(session_id: str) -> None:
+            parameters = self._engine.conversation(session_id).parameters
+            self._engine.set_parameters(session_id, replace(parameters, stop=stop))
+
+        self._change(
+            change, f"Replies end before “{text}”." if text else "Replies end by themselves."
+        )
 
     def export(self, argument: str) -> None:
         """Write the open chat to a file; its suffix says how."""

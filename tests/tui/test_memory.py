@@ -7,6 +7,7 @@ from assistant.core import CoreProgressed
 from assistant.events import Stage
 from tests.tui.conftest import MakeDesk
 from tests.tui.desk import (
+    NARROW,
     WIDE,
     Desk,
     Gate,
@@ -114,3 +115,19 @@ async def test_what_the_model_is_told_and_the_export(desk: Desk) -> None:
         await until(pilot, lambda: any("ends with .html" in one for one in notices(pilot)), "why")
         assert "q1" in shown(pilot)
     assert (desk.folder / "talk.html").read_text(encoding="utf-8").count("a1")
+
+
+async def test_replies_of_a_chat_end_before_a_text(desk: Desk) -> None:
+    session = desk.chat("One", "two")
+    desk.say("Enough.\nEND and more")
+    async with desk.app(session).run_test(size=NARROW) as pilot:
+        await sees(pilot, "two")
+        await send(pilot, "/stopat \\nEND")
+        parameters = lambda: desk.engine.conversation(session).parameters  # noqa: E731
+        await until(pilot, lambda: parameters().stop == ("\nEND",), "it is stored")
+        await send(pilot, "Go on")
+        await sees(pilot, "Enough.")
+        await idle(pilot)
+        assert desk.engine.conversation(session).turns[-1].text == "Enough."
+        await send(pilot, "/stopat")
+        await until(pilot, lambda: parameters().stop is None, "no longer")

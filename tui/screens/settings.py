@@ -37,6 +37,7 @@ EFFECTS = {
 }
 
 
+MODEL_OF_CHAT = "is used when F8 says so"
 ORIGIN_COLUMN = 60
 """Where it is told where a value comes from, in a window that is wide enough."""
 MARGINS = 2
@@ -186,11 +187,7 @@ class SettingsScreen(EngineScreen[Settings | None]):
             about.update("")
             return
         field = SETTABLE[name]
-        effect = (
-            "takes effect with the next message"
-            if self._of_chat
-            else EFFECTS[schema.takes_effect(name)]
-        )
+        effect = self._effect(name)
         about.update(
             Content.assemble(
                 f"{field.description}\n",
@@ -198,6 +195,11 @@ class SettingsScreen(EngineScreen[Settings | None]):
                 (effect, "$phi-quiet"),
             )
         )
+
+    def _effect(self, name: str) -> str:
+        if not self._of_chat:
+            return EFFECTS[schema.takes_effect(name)]
+        return MODEL_OF_CHAT if name == "model" else "takes effect with the next message"
 
     def _marked(self) -> str | None:
         options = self.query_one(OptionList)
@@ -321,7 +323,7 @@ class SettingsScreen(EngineScreen[Settings | None]):
 
     @on(ChatChanged)
     def _tell_chat(self, event: ChatChanged) -> None:
-        self.tell(f"{event.name} of this chat is changed; it takes effect with the next message.")
+        self.tell(f"{event.name} of this chat is changed; it {self._effect(event.name)}.")
         self._read()
 
     def action_switch(self) -> None:

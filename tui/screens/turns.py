@@ -47,6 +47,10 @@ class TurnScreen(StateScreen):
         """Tell the model something before this chat."""
         await self.memory.system(text)
 
+    def action_stop_at(self, text: str = "") -> None:
+        """End the replies of this chat before a text."""
+        self.memory.stop_at(text)
+
     def action_export(self, path: str = "") -> None:
         """Write this chat to a file."""
         self.memory.export(path)
