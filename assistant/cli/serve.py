@@ -28,13 +28,13 @@ def serve(host: str, port: int) -> None:
     phichat serve
     phichat serve --port 9000
     """
-    _must_be_free(host, port)
     try:
         from textual_serve.server import Server
     except ImportError:
         raise PhichatError(
             "phichat serve needs textual-serve: install it with: pip install -e '.[web]'"
         ) from None
+    _must_be_free(host, port)
     command = shlex.join([sys.executable, "-m", "assistant.cli"])
     Server(command, host=host, port=port, title="phichat").serve()
 

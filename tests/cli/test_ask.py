@@ -7,11 +7,16 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from assistant import settings
+from assistant.conversation import Draft
+from assistant.core.worker.residents import shared_workers
+from storage import Store
 from tests.conftest import GOLDENS, ROOT, Phichat
 
 IMAGES = GOLDENS / "images"
@@ -141,7 +146,7 @@ def test_a_picture_from_a_pipe_and_one_from_a_file(random_folder: Path) -> None:
             sys.executable, "-m", "assistant.cli", "ask", "--json", "--model", random_folder,
             "--max-new-tokens", "3", "-i", "-", "-i", IMAGES / "sq336.png", "Which?",
         ],
-        stdin=(IMAGES / "vga_640x480.png").open("rb"),
+        input=(IMAGES / "vga_640x480.png").read_bytes(),
         capture_output=True,
         cwd=ROOT,
         env={**os.environ, "PHICHAT_NUM_CROPS": "1"},
@@ -222,6 +227,64 @@ def test_a_stopped_answer_in_json_says_so(random_folder: Path, phichat: Phichat)
     assert _last_reply(phichat)["text"] == last["text"]
     again = answer(phichat("ask", "--json", "--continue", "And?"))
     assert again["session"] == last["session"]
+
+
+def test_a_half_answer_goes_on_without_a_question(phichat: Phichat) -> None:
+    """Where it ended, as if it had never been cut: greedy, so in the same words."""
+    whole = answer(phichat("ask", "--json", "--max-new-tokens", "9", "Hello"))["text"]
+    half = answer(phichat("ask", "--json", "--max-new-tokens", "4", "Hello"))
+    assert half["finish_reason"] == "length"
+    rest = phichat("ask", "--continue", "--max-new-tokens", "3")
+    assert (rest.returncode, rest.stderr) == (0, "")
+    added = _last_reply(phichat)["text"]
+    assert added.startswith(half["text"])
+    assert rest.stdout.rstrip("\n") == added.removeprefix(half["text"]).rstrip("\n")
+    end = answer(phichat("ask", "--session", half["session"], "--max-new-tokens", "2", "--json"))
+    assert (end["turn"], end["text"]) == (half["turn"], whole)
+
+
+def test_a_question_without_an_answer_is_answered(phichat: Phichat) -> None:
+    location = Path(settings.load().store_location)
+    location.parent.mkdir(parents=True)
+    with closing(Store.open(str(location))) as store:
+        session, turn = store.add_user_turn(None, Draft("Hello"))
+    assert answer(phichat("ask", "--continue", "--json"))["session"] == session
+    reply = _last_reply(phichat)
+    assert (reply["parent"], reply["role"]) == (turn.id, "assistant")
+
+
+def test_a_half_answer_of_another_model_is_written_anew(phichat: Phichat) -> None:
+    half = answer(phichat("ask", "--json", "--max-new-tokens", "4", "Hello"))
+    demo = ("ask", "--continue", "--json", "--model", "demo", "--max-new-tokens", "100")
+    again = answer(phichat(*demo))
+    assert again["session"] == half["session"]
+    assert again["turn"] != half["turn"]
+    assert again["finish_reason"] == "stop"
+    nothing = phichat(*demo)
+    assert (nothing.returncode, nothing.stderr) == (
+        1, "The last answer is complete: give a question.\n",
+    )  # fmt: skip
+    assert json.loads(nothing.stdout)["error"]["message"] == nothing.stderr.strip()
+
+
+def test_the_second_ctrl_c_ends_at_once(random_folder: Path, phichat: Phichat) -> None:
+    """Also while the worker can't hear of the first: it is held still here."""
+    with _endless(random_folder) as ask:
+        assert ask.stdout is not None
+        assert ask.stdout.read(1)
+        (worker,) = (one.pid for one in shared_workers(settings.load().runtime_dir))
+        os.kill(worker, signal.SIGSTOP)
+        try:
+            while ask.poll() is None:
+                ask.send_signal(signal.SIGINT)
+                with suppress(subprocess.TimeoutExpired):  # so that no two are taken for one
+                    ask.wait(1)
+        finally:
+            os.kill(worker, signal.SIGCONT)
+        assert ask.stderr is not None
+        assert (ask.returncode, ask.stderr.read()) == (-signal.SIGINT, b"")
+    assert _last_reply(phichat)["role"] == "assistant"
+    assert answer(phichat("ask", "--json", "--continue"))["turn"]
 
 
 def _endless(model: Path, *flags: str) -> subprocess.Popen[bytes]:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -70,4 +71,16 @@ def test_a_port_that_is_taken_is_one_sentence(phichat: Phichat) -> None:
     assert done.stderr == (
         f"phichat can't listen on 127.0.0.1:{port} (Address already in use); choose another "
         "--port or --host.\n"
+    )
+
+
+def test_without_textual_serve_it_is_one_sentence(
+    phichat: Phichat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "textual_serve.py").write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = phichat("serve")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "phichat serve needs textual-serve: install it with: pip install -e '.[web]'\n"
     )

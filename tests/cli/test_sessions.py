@@ -198,7 +198,8 @@ def test_fork(sessions: Run) -> None:
 
 def test_delete_asks_and_can_be_undone(sessions: Run) -> None:
     question = "Delete “What is the red shape?”? [y/N]: "  # the runner echoes what is typed
-    assert sessions("delete", "NEWER", stdin="n\n") == (1, "", f"{question}n\nNothing was deleted.\n")
+    refused = f"{question}n\nNothing was deleted.\n"
+    assert sessions("delete", "NEWER", stdin="n\n") == (1, "", refused)
     unanswered = f"{question}\nNo answer came, so nothing was done.\n"
     assert sessions("delete", "NEWER", stdin="") == (1, "", unanswered)
     told = "Deleted; for a day it comes back with: phichat sessions restore NEWER\n"

@@ -1,4 +1,4 @@
-"""Standard input, output and error as a shell can leave them: closed, full, no text, no terminal."""
+"""Standard streams as a shell can leave them: closed, full, no text, no terminal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FULL = "Standard output can't be written (No space left on device): make room, o
 
 
 def sh(line: str) -> tuple[int, str, str]:
-    """What bash makes of a line in which ``phichat`` is ours; bytes that are no text as they are."""
+    """What bash makes of a line in which ``phichat`` is ours."""
     function = f'phichat() {{ "{sys.executable}" -m assistant.cli "$@"; }}'
     done = subprocess.run(
         ["bash", "-c", f"{function}\n{line}"], capture_output=True, cwd=ROOT, env=os.environ
