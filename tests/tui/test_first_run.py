@@ -70,7 +70,7 @@ async def test_the_first_start_offers_what_there_is_and_whether_it_fits(new_desk
         assert "The demo model is ready: it knows only coloured shapes." in text
         assert "1 Get Phi-3-vision-128k  8.3 GB, MIT" in text
         assert "2 Get Phi-3.5-vision  8.3 GB, MIT" in text
-        assert "server" not in text  # the core can't use one yet: it is not offered
+        assert "4 Connect to a server" in text
         place, _ = choose_place(look())
         plan = finding.find_models(new_desk.engine.settings, place)[1].plan
         assert plan is not None

@@ -16,6 +16,7 @@ from textual.widgets.option_list import Option
 
 from assistant.plain_text import one_line
 from tui.commands import MODELS_KEYS
+from tui.screens.connect import WHERE_IT_GOES, ConnectScreen
 from tui.screens.engine_screen import EngineScreen
 from tui.text import file_size
 
@@ -51,9 +52,11 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
 
         models: tuple[FoundModel, ...]
 
-    def __init__(self, engine: Engine, download: Download | None) -> None:
+    def __init__(self, engine: Engine, download: Download | None, marked: str) -> None:
+        """``marked`` is the model that enter chooses, until one moves."""
         super().__init__(engine)
         self._download = download
+        self._marked = marked
         self._models: tuple[FoundModel, ...] = ()
 
     def compose(self) -> ComposeResult:
@@ -67,7 +70,7 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
 
     def heading(self) -> Content:
         """What this is about."""
-        return Content("Which model shall answer? Everything runs on this machine.")
+        return Content("Which model shall answer? All but a server's run on this machine.")
 
     def on_mount(self) -> None:
         """Look at the machine behind the screen."""
@@ -80,18 +83,22 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
     def _show(self, event: Found) -> None:
         demo = [one for one in event.models if one.kind == "demo"]
         usable = [one for one in event.models if one.kind in ("hub", "folder")]
-        self._models = (*usable, *demo)
+        servers = [one for one in event.models if one.kind == "server"]
+        self._models = (*usable, *demo, *servers)
         options = self.query_one(OptionList)
         options.clear_options()
         rows = [self.row(number, one) for number, one in enumerate(self._models, 1)]
-        options.add_options([Option(row) for row in rows])
-        options.highlighted = 0
+        options.add_options([Option(row) for row in (*rows, self._connect_row())])
+        names = [one.name for one in self._models]
+        options.highlighted = names.index(self._marked) if self._marked in names else 0
 
     def row(self, number: int, one: FoundModel) -> Content:
         """What choosing it does, what it is, whether it fits here."""
         does, about = self.does(one), one.known.about if one.known else ""
         if one.kind == "demo":
             about = "comes with phichat; knows coloured shapes and nothing else"
+        elif one.kind == "server":
+            about = f"a server: {WHERE_IT_GOES}"
         facts = ", ".join(_facts(one))
         return Content.assemble(
             (f" {number} ", "bold $primary"),
@@ -99,6 +106,13 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
             (f"  {facts}" if facts else "", "$phi-quiet"),
             (f"\n   {about}" if about else "", "$phi-quiet"),
             *_fit(one),
+        )
+
+    def _connect_row(self) -> Content:
+        return Content.assemble(
+            (f" {len(self._models) + 1} ", "bold $primary"),
+            ("Connect to a server", "bold"),
+            (f"\n   vLLM, Ollama, …: {WHERE_IT_GOES}", "$phi-quiet"),
         )
 
     def does(self, one: FoundModel) -> str:
@@ -131,7 +145,7 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
 
     def action_choose(self, number: int) -> None:
         """Choose by number."""
-        if number <= len(self._models):
+        if self._models and number <= len(self._models) + 1:
             self._choose(number - 1)
 
     @on(OptionList.OptionSelected)
@@ -140,6 +154,9 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
         self._choose(event.option_index)
 
     def _choose(self, place: int) -> None:
+        if place == len(self._models):
+            self.app.push_screen(ConnectScreen(self._engine), self._connected)
+            return
         one = self._models[place]
         if self._is_fetching(one):
             self.tell("It is being fetched; s stops that.")
@@ -147,6 +164,10 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
             self.tell(one.problem, error=True)
         else:
             self.dismiss(ModelChosen(one.name, one.whole))
+
+    def _connected(self, name: str | None) -> None:
+        if name is not None:
+            self.dismiss(ModelChosen(name, is_here=True))
 
     def action_stop_download(self) -> None:
         """Stop the download; what came is kept."""
@@ -160,7 +181,7 @@ def _facts(one: FoundModel) -> list[str]:
         facts.append(file_size(one.bytes))
     if one.known is not None:
         facts.append(one.known.licence)
-    if one.whole and one.kind != "demo":
+    if one.whole and one.kind in ("hub", "folder"):
         facts.append("here")
     elif one.bytes_here and not one.whole:
         facts.append(f"{file_size(one.bytes_here)} of it here")

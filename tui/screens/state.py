@@ -20,9 +20,10 @@ from tui import messages
 from tui.download import Download
 from tui.screens.sessions import SessionScreen
 from tui.seen import seen_words
-from tui.text import model_name
+from tui.text import model_name, server_place
 from tui.widgets.chat_header import ChatHeader
 from tui.widgets.chat_pane import ChatPane
+from tui.widgets.chat_view import Place
 from tui.widgets.composer import Composer
 from tui.widgets.context_meter import ContextMeter, Measured
 from tui.widgets.status_line import StatusLine
@@ -68,6 +69,8 @@ class StateScreen(SessionScreen):
         self._marked: object = None
         self._left_out_words: dict[str, str] = {}
         self._download: Download | None = None
+        self._place: Place | None = None
+        """Where one read at the last look; None at the end of the chat."""
         self._held_with: tuple[str | None, str | None] = (None, None)
         """A chat and the model that it is meant for."""
 
@@ -90,10 +93,15 @@ class StateScreen(SessionScreen):
         line = self.query_one(StatusLine)
         line.status = status
         self.query_one(ChatPane).is_demo = status.is_demo
+        self.query_one(ChatHeader).server = server_place(status.model)
         session_id, model = self._held_with
         is_other = session_id == self.session_id and model not in (None, status.model)
         self.query_one(ChatHeader).other_model = (model or "") if is_other else ""
         self._look_at_download(line)
+        place = self.query_one(ChatPane).chat.place
+        # at rest: while a reply grows, its end is out of sight for a moment
+        self.query_one(Composer).more_below = place is not None and place == self._place
+        self._place = place
         self._measure(status)
         self._mark_turns()
 
@@ -221,7 +229,7 @@ class StateScreen(SessionScreen):
         composer = self.query_one(Composer)
         if self.session_id or composer.draft != Draft("") or composer.chips.opening:
             return  # someone knows already what to do here
-        chosen = await self.app.push_screen_wait(FirstRunScreen(self._engine, None))
+        chosen = await self.app.push_screen_wait(FirstRunScreen(self._engine, None, "demo"))
         self._take(chosen)
 
     @work
@@ -229,7 +237,11 @@ class StateScreen(SessionScreen):
         """Show the models; get one, or use one."""
         from tui.screens.models import ModelsScreen
 
-        chosen = await self.app.push_screen_wait(ModelsScreen(self._engine, self._download))
+        download = self._download
+        marked = self.query_one(ChatHeader).other_model or self._engine.settings.model
+        if download is not None and download.is_over:
+            marked = download.model_id  # what came is what one wants to use
+        chosen = await self.app.push_screen_wait(ModelsScreen(self._engine, download, marked))
         if self._download is not None and self._download.is_over:
             self._download = None
         self._take(chosen)
