@@ -22,7 +22,7 @@ def new_id(length: int) -> str:
 
 def as_typed(text: str) -> str:
     """What a person meant who typed (part of) an id: lower case, o for 0, l for 1."""
-    return text.strip().lower().translate(_MISREAD)
+    return storable(text).strip().lower().translate(_MISREAD)
 
 
 def storable(text: str) -> str:

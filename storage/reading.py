@@ -35,6 +35,9 @@ from storage.tables import (
 
 _SHOWN_MATCHES = 5
 
+_EVERY = 2**63 - 1
+"""More rows than there are; no database takes a larger number."""
+
 _V = TypeVar("_V", Usage, Timings, Parameters, Summary)
 
 
@@ -61,8 +64,8 @@ def summaries(db: Session, limit: int, offset: int) -> list[SessionSummary]:
         .outerjoin(head, head.key == SessionRow.head_key)
         .where(SessionRow.deleted.is_(None))
         .order_by(SessionRow.pinned.desc(), SessionRow.updated.desc(), SessionRow.key.desc())
-        .limit(limit)
-        .offset(offset)
+        .limit(min(limit, _EVERY))
+        .offset(min(offset, _EVERY))
     )
     return [SessionSummary(*row) for row in found]
 

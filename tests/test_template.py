@@ -93,6 +93,10 @@ def test_typed_control_tokens_stay_text(text: str, vocabulary: Vocabulary) -> No
     assert vocabulary.decode(ids) == text
 
 
+def test_half_a_surrogate_pair_is_what_the_database_makes_of_it(vocabulary: Vocabulary) -> None:
+    assert vocabulary.decode(vocabulary.encode("a\ud800b\udcff")) == "a\ufffdb\ufffd"
+
+
 def test_stored_ids_are_replayed_as_generated(vocabulary: Vocabulary) -> None:
     stored = (450, 4996, 17354, 32007)
     turns = [

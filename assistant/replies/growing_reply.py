@@ -25,7 +25,8 @@ class GrowingReply:
 
     ``begun`` are the ids of a half reply that goes on. At the first of the
     ``stop`` strings the reply is over: its text ends before the string, its ids
-    with the last token that lies wholly before it.
+    with the last token that lies wholly before it. Half a stop string at the end
+    of what was ``begun`` is taken back until it is clear how it goes on.
     """
 
     def __init__(
@@ -41,11 +42,15 @@ class GrowingReply:
         self._turn = turn
         self._is_exact = vocabulary.is_exact
         self._stream = vocabulary.stream()
-        self._ids = list(begun)
-        self._decoded = self._text = self._stream.feed(self._ids)
-        self._stop = StopStrings(stop)
+        self._ids: list[int] = []
+        self._decoded = ""
         # (characters, ids) wherever a token ended with a whole character
-        self._borders = [(len(self._decoded), len(self._ids))]
+        self._borders = [(0, 0)]
+        for token in begun:
+            self._decode(token)
+        self._begun = len(self._ids)
+        self._stop = StopStrings(stop, self._decoded)
+        self._text = self._decoded.removesuffix(self._stop.held)
         self._saved_at = time.monotonic()
         self._finished: Turn | None = None
         self.is_cut = False
@@ -59,7 +64,7 @@ class GrowingReply:
     @property
     def has_grown(self) -> bool:
         """Whether anything was generated."""
-        return len(self._ids) > self._borders[0][1]
+        return len(self._ids) > self._begun
 
     def add(self, ids: tuple[int, ...]) -> str:
         """Take ids; returns the text that they add to what is shown."""
@@ -72,13 +77,16 @@ class GrowingReply:
             self._saved_at = time.monotonic()
         return shown
 
-    def _add(self, token: int) -> str:
+    def _decode(self, token: int) -> str:
         self._ids.append(token)
         text = self._stream.feed((token,))
         self._decoded += text
         if text:
             self._borders.append((len(self._decoded), len(self._ids)))
-        shown, self.is_cut = self._stop.feed(text)
+        return text
+
+    def _add(self, token: int) -> str:
+        shown, self.is_cut = self._stop.feed(self._decode(token))
         self._text += shown
         if self.is_cut:
             self._decoded = self._text
@@ -113,8 +121,8 @@ class GrowingReply:
         """A server's own count stands; it knows nothing of what was begun before."""
         if self._is_exact:
             return replace(ended.usage, completion_tokens=len(self._ids))
-        begun = self._borders[0][1]
-        return replace(ended.usage, completion_tokens=begun + ended.usage.completion_tokens)
+        count = self._begun + ended.usage.completion_tokens
+        return replace(ended.usage, completion_tokens=count)
 
     def try_to_finish(self, reason: FinishReason) -> Turn | None:
         """As :meth:`finish`, for when something has failed already: None if the store fails too."""

@@ -8,28 +8,33 @@ from collections.abc import Iterable
 class StopStrings:
     """Watches a growing text for the first of several strings.
 
-    What may still turn out to be the beginning of one is held back.
+    What may still turn out to be the beginning of one is held back. ``begun`` is
+    what was shown before: only what it ends with is looked at again.
     """
 
-    def __init__(self, strings: Iterable[str]) -> None:
+    def __init__(self, strings: Iterable[str], begun: str = "") -> None:
         self._strings = tuple(filter(None, strings))
-        self._held = ""
+        self.held = begun[len(begun) - self._overlap(begun) :]
+        """What is held back."""
 
     def feed(self, text: str) -> tuple[str, bool]:
         """The text that is certain to be shown, and whether a string was found after it."""
-        text = self._held + text
+        text = self.held + text
         found = [at for one in self._strings if (at := text.find(one)) >= 0]
         if found:
-            self._held = ""
+            self.held = ""
             return text[: min(found)], True
-        shown = len(text) - max((_overlap(text, one) for one in self._strings), default=0)
-        self._held = text[shown:]
+        shown = len(text) - self._overlap(text)
+        self.held = text[shown:]
         return text[:shown], False
 
     def flush(self) -> str:
         """What was held back and turned out to be nothing."""
-        held, self._held = self._held, ""
+        held, self.held = self.held, ""
         return held
+
+    def _overlap(self, text: str) -> int:
+        return max((_overlap(text, one) for one in self._strings), default=0)
 
 
 def _overlap(text: str, string: str) -> int:

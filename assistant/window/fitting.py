@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -63,8 +62,12 @@ def advice(question: Turn, counter: Counter, room: int) -> str | None:
     empty = counter.message("")
     if room <= empty:
         return None
-    characters = math.ceil((text - room) * len(question.text) / (text - empty))
-    return f"shorten the text by about {count(characters, 'character')}"
+    kept, takes = question.text, text
+    while takes > room:  # characters differ in what they take: what is named has been tried
+        kept = kept[: len(kept) * (room - empty) // (takes - empty)]
+        takes = counter.message(kept)
+    shorten = f"shorten the text by about {count(len(question.text) - len(kept), 'character')}"
+    return f"leave the pictures out and {shorten}" if pictures else shorten
 
 
 def count(number: int, what: str) -> str:

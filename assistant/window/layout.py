@@ -147,7 +147,8 @@ class Layout:
         plan, question = planned.plan, planned.question
         if plan.fits:
             return
-        excess = f"{plan.tokens - plan.budget} tokens more than the model can hold"
+        more = fitting.count(plan.tokens - plan.budget, "token")
+        excess = f"{more} more than the model can hold"
         if question is None:
             raise PhichatError(
                 f"What you pinned takes {excess}: let go of some of it.", code="too_long"

@@ -22,6 +22,8 @@ from pydantic import (
     FiniteFloat,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
@@ -35,18 +37,20 @@ VERSION = 1
 _V = TypeVar("_V", int, str)
 
 
-def _in_utc(moment: datetime) -> datetime:
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("is a moment that no calendar has") from None
+def in_utc(moment: datetime) -> datetime:
+    """A moment in UTC, of a year that has a date in every time zone. Raises ValueError."""
+    if not 1 < moment.year < 9999:
+        raise ValueError("is a moment that not every calendar has")
+    return moment.astimezone(UTC)
 
 
 Id = Annotated[str, StringConstraints(pattern=f"^[{ALPHABET}]{{4,32}}$")]
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
 Words = Annotated[str, AfterValidator(storable)]
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Moment = Annotated[AwareDatetime, AfterValidator(in_utc)]
 Positive = Annotated[int, Field(ge=1, lt=1 << 31)]
+Number = Annotated[int, Field(ge=1, le=1_000_000)]
+"""Of a picture; the index of the search has 20 bits for it (see :file:`m0003_search.py`)."""
 Count = Annotated[int, Field(ge=0, lt=1 << 31)]
 Figure = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 TokenId = Annotated[int, Field(ge=0, lt=1 << 32)]
@@ -97,13 +101,20 @@ class TurnPart(_Part):
     created: Moment
     pinned: bool
     excluded: bool
-    pictures: tuple[Positive, ...]
+    pictures: tuple[Number, ...]
     token_ids: tuple[TokenId, ...] | None
     finish_reason: FinishReason | None
     model: Words | None
     usage: UsagePart | None
     timings: TimingsPart | None
     parameters: ParametersPart | None
+
+    @field_validator("finish_reason")
+    @classmethod
+    def _has_ended(cls, reason: FinishReason | None, info: ValidationInfo) -> FinishReason | None:
+        """Nobody is writing a reply of a file any more."""
+        is_reply = info.data.get("role") is Role.ASSISTANT
+        return FinishReason.INTERRUPTED if is_reply and reason is None else reason
 
 
 class DraftPicturePart(_Part):
@@ -123,7 +134,7 @@ class DraftPart(_Part):
 class SessionPicturePart(_Part):
     """A picture's number in its session; ``sha256`` names its bytes."""
 
-    number: Positive
+    number: Number
     name: Words
     sha256: Sha256
     num_crops: Positive | None

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from assistant.conversation import FinishReason, Parameters, Role, Turn
+from assistant.conversation import Parameters, Turn
 from storage import reading
 from storage.exchange.document import (
     VERSION,
@@ -79,7 +79,6 @@ def session_part(db: Session, row: SessionRow) -> SessionPart:
 
 
 def _turn(turn: Turn) -> TurnPart:
-    unfinished = turn.role is Role.ASSISTANT and turn.finish_reason is None
     return TurnPart(
         id=turn.id,
         parent=turn.parent,
@@ -91,8 +90,7 @@ def _turn(turn: Turn) -> TurnPart:
         excluded=turn.excluded,
         pictures=tuple(picture.number for picture in turn.pictures),
         token_ids=turn.token_ids,
-        # What is being written right now ends here, as far as the file is concerned.
-        finish_reason=FinishReason.INTERRUPTED if unfinished else turn.finish_reason,
+        finish_reason=turn.finish_reason,
         model=turn.model,
         usage=None if turn.usage is None else UsagePart(**asdict(turn.usage)),
         timings=None if turn.timings is None else TimingsPart(**asdict(turn.timings)),

@@ -19,6 +19,7 @@ from typing import Any
 
 from assistant.conversation import Role, Usage
 from assistant.errors import StorageError
+from storage.exchange.document import in_utc
 from storage.ids import storable
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -284,8 +285,8 @@ def _moment(value: object) -> datetime | None:
     try:
         found = datetime.fromisoformat(text_of(value))
         # llm wrote no time zone before 0.19, and meant UTC.
-        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    except (ValueError, OverflowError):
+        return in_utc(found.replace(tzinfo=UTC) if found.tzinfo is None else found)
+    except ValueError:
         return None
 
 

@@ -152,6 +152,23 @@ def test_the_beginning_of_a_stop_string_is_text_when_nothing_follows(make: MakeE
 # Branches
 
 
+@pytest.mark.parametrize(("rest", "text"), [("er: x", "Hi. "), ("ed", "Hi. Us ed")])
+def test_a_stop_string_is_found_across_a_half_reply(make: MakeEngine, rest: str, text: str) -> None:
+    engine, core = make(["Hi. Us er: x", rest], max_new_tokens=7)
+    session = new_session(engine, "x")
+    engine.set_parameters(session, Parameters(stop=("Us er:",)))
+    half = engine.conversation(session).turns[-1]
+    assert (half.text, half.finish_reason) == ("Hi. Us", FinishReason.LENGTH)
+    events = list(engine.continue_reply(session))
+    assert isinstance(events[0], ReplyStarted)
+    assert events[0].turn.text == "Hi. ", "what may be half a stop string is taken back"
+    turn = ended(events)
+    assert turn.text == events[0].turn.text + shown(events) == text
+    assert turn.finish_reason is FinishReason.STOP
+    assert turn.token_ids is not None
+    assert core._vocabulary.decode(turn.token_ids) == text
+
+
 def test_an_edited_message_is_a_sibling_with_the_same_pictures(make: MakeEngine) -> None:
     engine, core = make(["One.", "Two.", "Three."])
     session = new_session(engine, "what is it", picture("red"))

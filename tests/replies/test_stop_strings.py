@@ -31,6 +31,24 @@ def test_any_breaking_gives_the_same(text: str, strings: list[str], cuts: list[i
         assert not any(one and one in text for one in strings)
 
 
+@given(begun=letters, text=letters, strings=stops)
+def test_one_is_found_across_the_end_of_what_was_begun(
+    begun: str, text: str, strings: list[str]
+) -> None:
+    watch = StopStrings(strings, begun)
+    kept = begun.removesuffix(watch.held)
+    assert kept + watch.held == begun
+    shown, found = watch.feed(text)
+    crosses = any(
+        one and one in begun[-n:] + text[: len(one) - n]
+        for one in strings
+        for n in range(1, min(len(one), len(begun) + 1))
+    )
+    assert found or not crosses
+    if not found:
+        assert kept + shown + watch.flush() == begun + text
+
+
 def test_nothing_is_held_back_without_need() -> None:
     watch = StopStrings(["User:"])
     assert watch.feed("It is. Us") == ("It is. ", False)

@@ -186,13 +186,21 @@ def test_a_typed_beginning_finds_its_session_and_only_when_it_is_the_only_one(
         assert store.find_session(with_digit.replace("0", "O").replace("1", "l")) == with_digit
 
 
-@pytest.mark.parametrize("typed", ["", " ", "%", "_", "zzzzzzzzz", "\x1b[2J", "' OR 1=1"])
+@pytest.mark.parametrize(
+    "typed", ["", " ", "%", "_", "zzzzzzzzz", "\x1b[2J", "' OR 1=1", "\udcff", "\0"]
+)
 def test_what_is_no_beginning_of_an_id_is_not_found(store: Store, typed: str) -> None:
     store.add_user_turn(None, Draft("x"))
     with pytest.raises(SessionNotFoundError) as caught:
         store.find_session(typed)
     assert caught.value.code == "session"
     assert str(caught.value).isprintable()
+
+
+def test_a_list_may_be_asked_for_more_than_there_can_be(store: Store) -> None:
+    session, _ = store.add_user_turn(None, Draft("x"))
+    assert [one.id for one in store.sessions(limit=10**30)] == [session]
+    assert store.sessions(offset=10**30) == []
 
 
 def test_renaming_keeps_titles_on_one_visible_line(store: Store) -> None:

@@ -17,6 +17,7 @@ from assistant.engine import Engine
 from assistant.errors import PhichatError
 from assistant.events import ContextPlanned
 from assistant.phi3v.geometry import crop_grid
+from assistant.prompt import Slot
 from assistant.window import crops
 from assistant.window.layout import Layout, Request
 from tests.engine.conftest import MakeEngine, new_session, picture, said, send
@@ -286,10 +287,15 @@ def branches(draw: st.DrawFn) -> tuple[Turn, ...]:
             Turn(f"u{number}", None, Role.USER, draw(any_text), NOW, tuple(shown), pinned=pinned)
         )
         ids = draw(st.none() | st.lists(st.integers(3, 200), max_size=40).map(tuple))
+        if ids and draw(st.integers(0, 5)) == 0:  # as an import may have it
+            turns[-1] = replace(turns[-1], token_ids=ids)
+            ids, shown = (2**32 - 1, *ids), shown[:1]
+        else:
+            shown = []
         model = draw(st.sampled_from(["scripted", "another"]))
         turns.append(
             Turn(
-                f"a{number}", None, Role.ASSISTANT, draw(any_text), NOW, (), ids,
+                f"a{number}", None, Role.ASSISTANT, draw(any_text), NOW, tuple(shown), ids,
                 model=model, excluded=excluded,
             )
         )  # fmt: skip
@@ -311,7 +317,11 @@ def test_a_prompt_takes_what_was_counted_and_fits(
         layout = limited.layout
         planned = layout.plan(Request(turns, system, max_new), fresh=True)
         previews.append(layout.preview(planned))
-        assert previews[-1].prompt.tokens == previews[-1].context.used
+        prompt = previews[-1].prompt
+        assert prompt.tokens == previews[-1].context.used
+        assert len(prompt.slots) == len(previews[-1].context.pictures)
+        for part in prompt.parts:
+            assert isinstance(part, Slot) or layout.vocabulary.knows(part)
         if planned.plan.fits:
             layout.check(planned)
             assert previews[-1].prompt.tokens + planned.max_new_tokens <= limit
@@ -319,6 +329,52 @@ def test_a_prompt_takes_what_was_counted_and_fits(
             with pytest.raises(PhichatError):
                 layout.check(planned)
     assert previews[0] == previews[1]
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    text=st.lists(any_text, max_size=6).map("".join), limit=st.integers(120, 3000),
+    shown=st.lists(st.tuples(sides, sides, st.sampled_from([None, 1, 4, 16])), max_size=4),
+    pinned=any_text, summaries=st.booleans(),
+)  # fmt: skip
+def test_what_a_refusal_names_fits(
+    text: str, limit: int, shown: list[tuple[int, int, int | None]], pinned: str, summaries: bool,
+    layouts: tuple[Limited, Limited],
+) -> None:  # fmt: skip
+    limited, _ = layouts
+    limited.limit = limit
+    pictures = tuple(Picture(n, "p", "a", f"{n}", "", *one) for n, one in enumerate(shown, 1))
+    first = Turn("u", None, Role.USER, pinned, NOW, pinned=True)
+    reply = Turn("a", None, Role.ASSISTANT, "Yes.", NOW)
+    question = Turn("q", None, Role.USER, text, NOW, pictures)
+
+    def refused(question: Turn) -> str | None:
+        request = Request((first, reply, question), None, 60, summaries=summaries)
+        planned = limited.layout.plan(request, fresh=True)
+        try:
+            limited.layout.check(planned)
+        except PhichatError as error:
+            return str(error)
+        return None
+
+    if (sentence := refused(question)) is None:
+        return
+    if found := re.search(r"with at most (\d+) crops? a picture", sentence):
+        fewer = [replace(p, num_crops=min(p.num_crops or 16, int(found[1]))) for p in pictures]
+        question = replace(question, pictures=tuple(fewer))
+    elif found := re.search(r"(\d+) of the \d+ would fit", sentence):
+        fewer = [replace(p, num_crops=1) for p in pictures[: int(found[1])]]
+        question = replace(question, pictures=tuple(fewer))
+    elif "without the pictures" in sentence:
+        question = replace(question, pictures=())
+    elif found := re.search(r"shorten the text by about (\d+) character", sentence):
+        assert 0 < int(found[1]) <= len(text)
+        question = replace(question, pictures=(), text=text[: len(text) - int(found[1])])
+    else:
+        assert "let go of some of it" in sentence
+        assert refused(replace(question, pictures=(), text="x")) is not None
+        return
+    assert refused(question) is None
 
 
 def test_the_meter_sees_what_another_terminal_stored(make: MakeEngine) -> None:
