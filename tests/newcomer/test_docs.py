@@ -1,0 +1,92 @@
+"""What README.md and docs/ say of commands, options, keys, settings and places is so today."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from assistant import settings
+from assistant.cli import cli
+from tests.conftest import ROOT
+from tui import commands
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = PAGES[0].read_text(encoding="utf-8")
+
+_CODE = re.compile(r"^```bash\n(.*?)^```$|(?<!`)`([^`\n]+)`(?!`)", re.MULTILINE | re.DOTALL)
+_CALL = re.compile(r"(?:^|[\s(])(?:\.venv/bin/)?phichat((?:[ \t]+(?:\"[^\"]*\"|[^\s|;>)#]+))*)")
+_KEY = re.compile(r"\b(?:ctrl|alt|shift)\+\w+|\bF\d+|\b(?:esc|enter|page up|page down)\b")
+
+
+def code(page: Path) -> list[str]:
+    """Every block of shell commands and every `piece` of a page."""
+    text = page.read_text(encoding="utf-8")
+    return [block or piece for block, piece in _CODE.findall(text)]
+
+
+def section(heading: str) -> str:
+    return README.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_and_their_options_exist(page: Path) -> None:
+    for piece in code(page):
+        for call in _CALL.findall(piece):
+            context = click.Context(cli)
+            command: click.Command = cli
+            for word in shlex.split(call):
+                if word.startswith("-") and word != "-":
+                    known = [*command.params, command.get_help_option(context)]
+                    options = {name for one in known if one for name in one.opts}
+                    assert word.partition("=")[0] in options, (call, word)
+                elif isinstance(command, click.Group):
+                    below = command.get_command(context, word)
+                    assert below is not None or not word.isalpha(), call
+                    command = below or command
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_settings_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    others = {"HOME", "CONFIG", "SERVER_KEY"}
+    for name in re.findall(r"\bPHICHAT_([A-Z_]+)\b", text):
+        assert name in others or name.lower() in settings.SETTABLE, name
+    for piece in code(page):
+        for name in re.findall(r"config (?:set|unset) (\w+)|^(\w+) = [a-z0-9\"{]", piece):
+            assert "".join(name) in settings.SETTABLE, piece
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text):
+        file, _, anchor = target.partition("#")
+        found = (page.parent / file) if file else page
+        assert found.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", found.read_text(encoding="utf-8"), re.MULTILINE)
+            slugs = [re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings]
+            assert anchor in slugs, target
+
+
+def test_the_slash_commands_are_all_there_are() -> None:
+    listed = section("Keys").partition("Commands (type `/`")[2]
+    assert re.findall(r"`(/\w+)`", listed) == list(commands.SLASH_NAMES)
+
+
+def test_every_key_of_the_chat_is_told() -> None:
+    for key in (*commands.CHAT_KEYS, *commands.COMPOSER_KEYS, *commands.APP_KEYS):
+        assert key.shown in README, key
+
+
+def test_every_key_that_is_told_does_something() -> None:
+    tables = (table for name, table in vars(commands).items() if name.endswith("_KEYS"))
+    every = [key for table in tables for key in table]
+    known = {key.shown for key in every} | {name for key in every for name in key.keys.split(",")}
+    for row in re.findall(r"^\| (.*?) \|", section("Keys"), re.MULTILINE):
+        for key in _KEY.findall(row):
+            assert key in known or key.lower() in known, row
