@@ -262,7 +262,7 @@ class ResidentModel:
 
         hidden = self._with_room(turn, run)
         if cache.nbytes != size:
-            self._residency.grew(entry)
+            self._with_room(turn, lambda: self._residency.grew(entry))
         return hidden
 
     def _with_room(self, turn: _Turn, compute: Callable[[], T]) -> T:

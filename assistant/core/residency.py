@@ -81,6 +81,7 @@ class Residency:
         elif self._worth_copying(found, kept, needed):
             self._make_room(needed, keep=found)
             entry = Resident(sequence, found.cache.copy(kept).to(self._device))
+            self._make_room(needed)  # both may be too much for the device; host RAM takes one
             _cut_to_whole_units(entry)
         else:
             self._entries.remove(found)
@@ -153,11 +154,12 @@ class Residency:
                 break
             used -= oldest.cache.nbytes
             self._entries.remove(oldest)
+        at = self._entries.index(entry)
+        del self._entries[at]  # what was moved half, because host RAM ran out, is worth nothing
         if used <= self._host_budget:
-            entry.cache = entry.cache.to(torch.device("cpu"))
+            entry.cache.to(torch.device("cpu"))
             entry.on_host = True
-        else:
-            self._entries.remove(entry)
+            self._entries.insert(at, entry)
 
 
 def _cut_to_whole_units(entry: Resident) -> None:

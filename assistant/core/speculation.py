@@ -67,7 +67,9 @@ class Speculation:
     def took(self, proposed: int, chosen: int, seconds: float) -> None:
         """A forward pass of one token and ``proposed`` more gave ``chosen`` tokens."""
         if not proposed:
-            self._step_s = 0.8 * self._step_s + 0.2 * seconds if self._step_s else seconds
+            # one that was compiled first took a thousand times as long and says nothing
+            known = self._step_s or seconds
+            self._step_s = min(seconds, 0.8 * known + 0.2 * seconds)
             self._paused = max(0, self._paused - 1)
             return
         if chosen > proposed:

@@ -222,15 +222,24 @@ def _torchao(weights: str, dtype: torch.dtype) -> MakeLinear:
     """Weight-only formats of torchao, quantized on the GPU matrix by matrix. Never run by us."""
     if importlib.util.find_spec("torchao") is None:
         raise ModelError(f"{weights} weights on CUDA need torchao: pip install torchao.")
+    if weights == "int4" and dtype != torch.bfloat16:
+        raise ModelError("int4 weights on CUDA are multiplied in bfloat16: leave --dtype at auto.")
     from torchao.quantization import Int4WeightOnlyConfig, Int8WeightOnlyConfig, quantize_
+
+    # int4 in torch's own kernel's layout (compute capability 8.0): torchao's default needs another
+    # package. Autotuning of compiled code, which takes minutes, is not asked for.
+    config = (
+        Int8WeightOnlyConfig(set_inductor_config=False)
+        if weights == "int8"
+        else Int4WeightOnlyConfig(
+            group_size=32, int4_packing_format="tile_packed_to_4d", set_inductor_config=False
+        )
+    )
 
     def make(matrix: torch.Tensor) -> nn.Module:
         N, K = matrix.shape
         module = nn.Linear(K, N, bias=False, device="meta")
         module.weight = nn.Parameter(matrix.to(dtype), requires_grad=False)
-        config = (
-            Int8WeightOnlyConfig() if weights == "int8" else Int4WeightOnlyConfig(group_size=32)
-        )
         quantize_(module, config)
         return module
 

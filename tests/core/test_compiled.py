@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -44,6 +44,34 @@ def test_the_static_step_is_prefill_of_one_token() -> None:
     plain.crop(30)
     found = decoder(states[:1], static)
     assert torch.allclose(found, prefill(model, states[:1], plain), atol=1e-5)
+
+
+@pytest.mark.long
+@torch.inference_mode()
+def test_the_static_step_is_traced_whole_and_seldom_again() -> None:
+    """What CUDA graphs need, as far as a CPU can tell: one graph without breaks, and once more when
+    a cache first has another size; neither growth nor another conversation after that."""
+    torch._dynamo.reset()
+    graphs = []
+
+    def compiler(step: Step) -> Step:
+        def keep(graph: torch.fx.GraphModule, _: object) -> Any:
+            graphs.append(graph)
+            return graph
+
+        return torch.compile(step, backend=keep, fullgraph=True)  # type: ignore[no-any-return]
+
+    model, states = tiny_phi3v(), embeddings(4 * KV_BLOCK)
+    decoder = Decoder(model, compiler)
+    for first in (KV_BLOCK - 2, 2 * KV_BLOCK - 2, 3 * KV_BLOCK - 2):
+        static, plain = KVCache(LAYERS, Regime.LONG), KVCache(LAYERS, Regime.LONG)
+        decoder(states[:first], static)
+        prefill(model, states[:first], plain)
+        for at in range(first, first + 5):
+            found = decoder(states[at : at + 1], static)
+            assert torch.allclose(found, prefill(model, states[at : at + 1], plain), atol=5e-5)
+    assert decoder._step is not None, "nothing failed"
+    assert len(graphs) == 2
 
 
 @pytest.mark.parametrize("kind", ["float", "int8"])

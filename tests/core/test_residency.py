@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import NoReturn
 
+import pytest
 import torch
 
 from assistant.core import Prompt, Slot
@@ -139,6 +141,32 @@ def test_host_memory_takes_what_leaves_the_device_and_gives_it_back() -> None:
     converse(index, d)  # b, c, a wait: one too many
     assert converse(index, b) == 0
     assert converse(index, a) == 199
+
+
+def test_a_copy_and_what_it_was_made_of_share_the_device_only_where_both_fit() -> None:
+    index = residency(kv_budget=SMALL, host_budget=SMALL)
+    converse(index, sequence(SYSTEM, range(100, 200)))
+    entry = index.claim(sequence(SYSTEM, range(300, 400)), Regime.SHORT)
+    on_device = [one for one in index._entries if not one.on_host]
+    assert on_device == [entry]
+    assert len(index._entries) == 2, "the other waits in host memory"
+
+
+def test_host_memory_that_runs_out_leaves_nothing_half_moved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def exhausted(*_: object) -> NoReturn:
+        raise MemoryError
+
+    index = residency(kv_budget=SMALL, host_budget=SMALL)
+    a, b = sequence(range(200)), sequence(range(1000, 1200))
+    converse(index, a)
+    with monkeypatch.context() as full:
+        full.setattr(KVCache, "to", exhausted)
+        with pytest.raises(MemoryError):
+            converse(index, b)
+    assert converse(index, b) == 0, "what moved half is gone, and in nobody's way"
+    assert converse(index, a) == 0
 
 
 def test_a_branch_near_the_start_of_a_long_sequence_gives_memory_back() -> None:

@@ -190,6 +190,10 @@ class Life:
             place = step.place % len(branch)
             again = Exchange(branch[place].question)
             self._sessions[self._at].append([*branch[:place], again])
+        elif step.what == "recut":  # the same words, the pictures in other crops
+            place = step.place % len(branch)
+            question = tuple(map(recut, branch[place].question))
+            self._sessions[self._at].append([*branch[:place], Exchange(question)])
         elif step.what == "branch":
             branches = self._sessions[self._at]
             branches.append(branches.pop(step.place % len(branches)))
@@ -199,6 +203,13 @@ class Life:
             branch[-1].ended = False
         if self.branch:
             self.answer(step.tokens, step.patience, step.failing)
+
+
+def recut(part: tuple[int, ...] | Slot) -> tuple[int, ...] | Slot:
+    if not isinstance(part, Slot):
+        return part
+    crops = part.num_crops % 3 + 1
+    return Slot(part.pixels_sha256, crops, PICTURE_TOKENS[crops])
 
 
 @dataclass(frozen=True)
@@ -213,13 +224,17 @@ class Step:
 
 
 KINDS = ["send", "send", "edit", "again", "branch", "branch"]
-KINDS += ["evict", "switch", "resume", "continue"]
+KINDS += ["evict", "switch", "resume", "continue", "recut"]
 slots = st.builds(
     lambda name, crops: Slot(name, crops, PICTURE_TOKENS[crops]),
     st.sampled_from("abc"),
     st.sampled_from(list(PICTURE_TOKENS)),
 )
-words = st.lists(st.integers(6, VOCAB - 1), min_size=1, max_size=24).map(tuple)
+words = st.builds(
+    lambda count, seed: tuple(6 + seed * at * (at + seed) % (VOCAB - 6) for at in range(count)),
+    st.integers(1, 40),
+    st.integers(1, VOCAB),
+)
 steps = st.builds(
     Step,
     st.sampled_from(KINDS),

@@ -138,12 +138,16 @@ def prefill_bytes(g: Geometry, dtype: str, weights: str, device_kind: str) -> in
     The widest moment is inside the MLP: gate and up [chunk, 2 mlp], the gated half and the
     product [chunk, mlp] each, beside the residual, its normed copy and a norm's two float32
     copies [chunk, hidden]. One row of logits and copies for sampling come after. On
-    a CPU matrices that are not in float32 are widened a tile of rows at a time.
+    a CPU matrices that are not in float32 are widened a tile of rows at a time; torchao's int8
+    are widened whole.
     """
     item = ITEM_BYTES[compute_dtype(dtype, device_kind)]
     row = 4 * g.mlp * item + 2 * g.hidden * item + 2 * g.hidden * 4
     narrow = weights != "float" or dtype != "float32"
-    widened = TILE_NUMBERS * 4 if device_kind == "cpu" and narrow else 0
+    if device_kind == "cpu":
+        widened = TILE_NUMBERS * 4 if narrow else 0
+    else:
+        widened = max(g.vocab, 2 * g.mlp) * g.hidden * item if weights == "int8" else 0
     return PREFILL_CHUNK * row + 4 * g.vocab * 4 + widened
 
 
@@ -179,11 +183,13 @@ def working_bytes_per_token(g: Geometry, dtype: str, kv: str, device_kind: str) 
     """What a token of context takes while a prompt is answered, beside its keys and values.
 
     The features of pictures in the prompt, which are kept as long as it is, and one layer's keys a
-    second time, while they move to a larger place.
+    second time, while they move to a larger place, or its values too, while a float layer on a
+    CPU changes its layout.
     """
     compute = compute_dtype(dtype, device_kind)
-    one_layers_keys = kv_bytes_per_token(kv, 1, g.kv_heads, g.head_dim, compute) // 2
-    return g.hidden * ITEM_BYTES[compute] + one_layers_keys
+    one_layer = kv_bytes_per_token(kv, 1, g.kv_heads, g.head_dim, compute)
+    twice = one_layer if device_kind == "cpu" and kv == "float" else one_layer // 2
+    return g.hidden * ITEM_BYTES[compute] + twice
 
 
 def decoder_flop(shapes: Mapping[str, Shape]) -> int:
