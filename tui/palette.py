@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, cast
@@ -46,9 +47,11 @@ class SessionProvider(Provider):
             )
 
     async def search(self, query: str) -> Hits:
-        """Chats whose title has every word, or the beginning of one, that was typed."""
+        """Chats whose title has every word that was typed: first those where words begin so."""
         words = query.casefold().split()
-        fitting = [one for title, one in self._sessions if all(word in title for word in words)]
+        found = [(title, one) for title, one in self._sessions if all(w in title for w in words)]
+        begun = re.compile("".join(rf"(?=.*(?<!\w){re.escape(word)})" for word in words))
+        fitting = [one for _, one in sorted(found, key=lambda row: not begun.match(row[0]))]
         for place, session in enumerate(fitting[:MOST]):
             shown = Content(f"Chat: {_title(session)}")
             for word in words:

@@ -291,6 +291,15 @@ async def select_turn(pilot: Pilot[None], *keys: str) -> None:
     await pilot.press(*keys)
 
 
+async def open_page(pilot: Pilot[None], key: str, *keys: str) -> None:
+    """Press the key of a page or dialog, wait until it stands, and go on typing there."""
+    below = pilot.app.screen
+    await pilot.press(key)
+    await until(pilot, lambda: pilot.app.screen is not below, "the page")
+    await until(pilot, lambda: pilot.app.screen.focused is not None, "its focus")
+    await pilot.press(*keys)
+
+
 async def type_text(pilot: Pilot[None], text: str) -> None:
     """Type into the composer (one paste of ordinary text: quicker than key by key)."""
     area(pilot).insert(text)

@@ -22,6 +22,7 @@ from tests.tui.desk import (
     area,
     idle,
     notices,
+    open_page,
     picture_file,
     screen,
     sees,
@@ -59,7 +60,7 @@ async def test_results_come_as_one_types_and_enter_goes_there(desk: Desk) -> Non
     async with desk.app().run_test(size=WIDE) as pilot:
         await sees(pilot, "Receipt")
         area(pilot).insert("a draft")
-        await pilot.press("ctrl+f", *"hero")  # the beginning of a word is enough
+        await open_page(pilot, "ctrl+f", *"hero")  # the beginning of a word is enough
         await sees(pilot, "4 places, the best first.")
         text = shown(pilot)
         assert "Birds at the lake · the model · 2 h" in text
@@ -78,7 +79,7 @@ async def test_results_come_as_one_types_and_enter_goes_there(desk: Desk) -> Non
         turn = screen(pilot).actions.turn
         assert turn is not None
         assert turn.text.startswith("Yes: a *grey*")  # it is marked as the selected one
-        await pilot.press("ctrl+f")
+        await open_page(pilot, "ctrl+f")
         assert found(pilot).query_one(Input).value == "heron stands"  # to look at the next one
         await pilot.press("escape", "escape")
         assert area(pilot).has_focus
@@ -154,7 +155,7 @@ async def test_one_search_at_a_time_and_the_last_words_win(
 
     monkeypatch.setattr(desk.engine, "search", search)
     async with desk.app().run_test(size=WIDE) as pilot:
-        await pilot.press("ctrl+f", "f")
+        await open_page(pilot, "ctrl+f", "f")
         await until(pilot, first.is_set, "the first search")
         for letters in ("il", "ler"):
             await pilot.press(*letters)
@@ -173,7 +174,7 @@ async def test_one_search_at_a_time_and_the_last_words_win(
 async def test_a_common_word_shows_the_best_hundred(desk: Desk) -> None:
     desk.chat(*[f"common {n}" for n in range(130)])
     async with desk.app().run_test(size=WIDE) as pilot:
-        await pilot.press("ctrl+f", *"common")
+        await open_page(pilot, "ctrl+f", *"common")
         await sees(pilot, "The 100 best places. More words narrow it down.")
 
 
@@ -190,7 +191,8 @@ async def test_the_palette_switches_to_a_chat_by_its_title(desk: Desk) -> None:
         await sees(pilot, "Receipt")
         await pilot.press("f6")
         await sees(pilot, "Chat: Herons in general")  # the chats used last, before one types
-        await pilot.press("escape", "ctrl+p", *"lake bird")
+        await pilot.press("escape")
+        await open_page(pilot, "ctrl+p", *"lake bird")
         await sees(pilot, "Chat: Birds at the lake")
         assert "Chat: Receipt" not in shown(pilot)
         await pilot.press("enter")
@@ -198,11 +200,22 @@ async def test_the_palette_switches_to_a_chat_by_its_title(desk: Desk) -> None:
         await until(pilot, lambda: screen(pilot).session_id == long, "the chat")
 
 
+async def test_words_that_begin_as_typed_come_first(desk: Desk) -> None:
+    for title in ("Page 17", "Page 217"):
+        desk.chat("x", "y", title=title)
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await open_page(pilot, "f6", *"page 17")
+        await sees(pilot, "Chat: Page 217")
+        await sees(pilot, "Chat: Page 17")
+        words = shown(pilot)
+        assert words.index("Chat: Page 17") < words.index("Chat: Page 217")
+
+
 async def test_everything_typed_after_a_slash_is_in_the_palette(desk: Desk) -> None:
     session = desk.chat("Earlier", "a")
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "▌ Earlier")
-        await pilot.press("ctrl+p", *"new chat that begins")
+        await open_page(pilot, "ctrl+p", *"new chat that begins")
         await sees(pilot, "/fork")
         await pilot.press("enter")
         await until(pilot, lambda: screen(pilot).session_id not in (None, session), "the fork")
@@ -225,7 +238,7 @@ def test_how_the_search_looks(desk: Desk, snap_compare: Any, size: tuple[int, in
     stock(desk)
 
     async def scene(pilot: Pilot[None]) -> None:
-        await pilot.press("ctrl+f", *"heron")
+        await open_page(pilot, "ctrl+f", *"heron")
         await sees(pilot, "4 places")
 
     assert snap_compare(desk.app(), terminal_size=size, run_before=scene)

@@ -23,6 +23,7 @@ from tests.tui.desk import (
     composer,
     idle,
     notices,
+    open_page,
     opened,
     pane,
     picture_file,
@@ -350,6 +351,12 @@ async def test_the_list_lies_over_a_narrow_chat_and_beside_a_wide_one(desk: Desk
         await pilot.press("escape")
         assert not listed.display
         assert screen(pilot).focused is area(pilot)
+        await pilot.press("ctrl+b")
+        await open_page(pilot, "f6", *"earlier", "enter")
+        await until(pilot, lambda: not listed.display, "it makes way for the chat")
+        assert screen(pilot).focused is area(pilot)
+        await pilot.press("ctrl+b", "ctrl+n")
+        await until(pilot, lambda: not listed.display, "and for a new one")
         await pilot.resize_terminal(*WIDE)
         await until(pilot, lambda: listed.display, "the list")
         await pilot.press("ctrl+b")

@@ -21,6 +21,7 @@ from tests.tui.desk import (
     area,
     idle,
     notices,
+    open_page,
     screen,
     sees,
     send,
@@ -197,7 +198,7 @@ async def test_a_theme_is_used_at_once_and_at_the_next_start(desk: Desk) -> None
 
 async def test_a_theme_of_the_palette_is_kept_like_one_of_the_settings(desk: Desk) -> None:
     async with desk.app().run_test(size=WIDE) as pilot:
-        await pilot.press("ctrl+p", *"theme", "enter")
+        await open_page(pilot, "ctrl+p", *"theme", "enter")
         await sees(pilot, "Search for themes")
         await pilot.press(*CONTRAST.name, "enter")
         await until(pilot, lambda: pilot.app.theme == CONTRAST.name, "the theme")

@@ -89,11 +89,18 @@ class SessionScreen(EngineScreen[None]):
 
     async def go_to(self, session_id: str, turn_id: str | None) -> None:
         """Go to a turn of any session; None: to where the session was left."""
+        self._close_list()
         is_open = session_id == self.session_id
         if turn_id is not None and is_open and await self.query_one(ChatPane).show_turn(turn_id):
             await self.turn_reached(turn_id)
         elif turn_id is not None or not is_open:
             self.open_session(session_id, turn_id)
+
+    def _close_list(self) -> None:
+        """In a narrow window the list lies over the chat that one wants to see."""
+        if self.has_class("-list-open"):
+            self.remove_class("-list-open")
+            self.query_one(Composer).area.focus()
 
     @abstractmethod
     async def turn_reached(self, turn_id: str) -> None:
@@ -166,6 +173,7 @@ class SessionScreen(EngineScreen[None]):
 
     async def action_new_session(self) -> None:
         """Start an empty chat; the session is made when the first message is sent."""
+        self._close_list()
         self._wanted = None
         await self._switch_draft(None)
         await self.query_one(ChatPane).show((), None)
@@ -214,9 +222,10 @@ class SessionScreen(EngineScreen[None]):
             return  # it was left already
         self.chats.deleted(event, was_open=was_open)
         if was_open:
-            focused = self.focused
+            focused, list_open = self.focused, self.has_class("-list-open")
             await self.action_new_session()
             if isinstance(focused, SessionOptions):
+                self.set_class(list_open, "-list-open")
                 focused.focus()
         self.list_sessions()
 
