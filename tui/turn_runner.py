@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Awaitable, Callable, Iterator
-from time import perf_counter
+from time import perf_counter, thread_time
 
 from textual.screen import Screen
 
@@ -27,6 +27,8 @@ class TurnRunner:
         self._screen = screen
         self._happened = happened
         self._ended = ended
+        self._busy = 0.0
+        """CPU seconds of this thread when the last flush began."""
         self.running: RunningTurn | None = None
         self.ended = 0
         """How many turns are over: what was read from the store before that may be stale."""
@@ -45,16 +47,20 @@ class TurnRunner:
         self._screen.run_worker(
             lambda: running.run(ask), thread=True, exclusive=True, group="turn", name="turn"
         )
-        self._look_again(perf_counter())
+        self._busy = thread_time()
+        self._look_again(perf_counter(), 0.0)
 
-    def _look_again(self, started: float) -> None:
-        self._screen.set_timer(next_interval(perf_counter() - started), self._drain)
+    def _look_again(self, started: float, busy: float) -> None:
+        cost = max(busy, perf_counter() - started)
+        self._screen.set_timer(next_interval(cost), self._drain)
 
     async def _drain(self) -> None:
         running = self.running
         if running is None:
             return
         started = perf_counter()
+        # All that this thread did since the last flush began: its painting, keys, whatever.
+        busy, self._busy = thread_time() - self._busy, thread_time()
         for item in running.feed.drain():
             if isinstance(item, TurnOver):
                 self.running = None
@@ -65,4 +71,4 @@ class TurnRunner:
             running.apply(item)
             await self._happened(running, item)
         # After the repaint: what a flush costs is mostly layout and painting.
-        self._screen.call_after_refresh(self._look_again, started)
+        self._screen.call_after_refresh(self._look_again, started, busy)

@@ -35,7 +35,8 @@ def drawn(text: str, width: int = 40) -> list[str]:
 
 LINE = st.sampled_from(
     ["- a", "  b", "1. c", "2. d", "7) e", "", "", "```", "```py", "text", "# h", "> q", "| a |",
-     "|---|", "|-|-|", "| x | y |", "===", "    code", "***", "<div>", "~~~", "* x", "\tz", "-",
+     "|---|", "|-|-|", "| x | y |", "| a cell of many words | y |",
+     "===", "    code", "***", "<div>", "~~~", "* x", "\tz", "-",
      "   - n", "  - m", "> - w", "[r]: /x", "[r] and **half", "`x", "def f(x):",
      "\N{SNOWMAN}\u2028y"]
 )  # fmt: skip
@@ -48,7 +49,8 @@ def test_a_stream_cut_anywhere_reads_as_the_whole_text(text: str, data: st.DataO
     while start < len(text):
         end = data.draw(st.integers(start + 1, min(len(text), start + 12)))
         document.grow(text[start:end])
-        rows(document)
+        counted = rows(document), rows(document, 9)  # what changed, and then everything
+        assert (rows(document), rows(document, 9)) == counted
         start = end
     document.finish()
     assert rows(document) == rows(whole(text))

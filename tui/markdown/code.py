@@ -39,6 +39,7 @@ class Code(Rows):
             self._source += text.removesuffix("\n").split("\n")
             tail = self._source[self._final :]
             self._coloured[self._final :] = self._colours(tail)
+            self.changed(self._final + 1)  # the language stands in the first part
             if len(tail) >= COLOURED_AT_ONCE:
                 self._final = len(self._source)
         self.show_open("")
@@ -46,12 +47,13 @@ class Code(Rows):
     def show_open(self, text: str) -> None:
         """Show lines that may still change below the complete ones."""
         self._open = self._colours(text.removesuffix("\n").split("\n")) if text else []
-        self.changed()
+        self.changed(len(self._coloured) + 1)
 
     def close(self) -> None:
         """Colour it as one: nothing more will come."""
         if self._final:
             self._coloured = self._colours(self._source)
+            self.changed()
         self.show_open("")
 
     def _colours(self, lines: Sequence[str]) -> list[Content]:
@@ -67,11 +69,12 @@ class Code(Rows):
     def _lines(self) -> list[Content]:
         return self._coloured + self._open
 
-    def heights(self, width: int) -> Iterable[int]:
+    def heights(self, width: int, begin: int) -> Iterable[int]:
         """One row for the language and one below; in between the code."""
         inner = max(1, width - 2 * PADDING)
-        yield 1
-        for line in self._lines():
+        if begin == 0:
+            yield 1
+        for line in self._lines()[max(0, begin - 1) :]:
             fits = "\t" not in line.plain and line.cell_length <= inner
             yield 1 if fits else len(wrapped(line, inner))
         yield 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -58,6 +58,8 @@ class Document:
         """The length of the open text when its end was last looked for in vain."""
         self._width = -1
         self._tops: list[int] = [0]
+        """The first row of every block, its gap included, up to the first that may have changed."""
+        self._is_measured = True
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -66,6 +68,7 @@ class Document:
 
     def grow(self, text: str) -> None:
         """Add what was written since the last call."""
+        self._touch()
         self._open += text
         if "\n" in text and (
             len(self._open) <= MOST_PARSED or len(self._open) > SEARCHED_AFTER * self._searched
@@ -76,6 +79,7 @@ class Document:
 
     def finish(self) -> None:
         """Settle what is open: the text is complete."""
+        self._touch()
         nodes, lines = self._parsed(self._open)
         for node in nodes:
             self._add(node, lines)
@@ -101,14 +105,24 @@ class Document:
         settled = len(self._settled)
         return self._settled[index] if index < settled else self._shown[index - settled]
 
+    def _touch(self) -> None:
+        """The last settled block, which may be growing, and what follows it will change."""
+        del self._tops[max(1, len(self._settled)) :]
+        self._is_measured = False
+
     def _measured(self, width: int) -> Sequence[int]:
         """The first row of every block, its gap included, and at last the number of rows."""
+        if self._is_measured and width == self._width:
+            return self._tops
         if width != self._width:
-            heights = [
-                block.height(width) + int(block.gap and index > 0)
-                for index, block in enumerate(self.blocks)
-            ]
-            self._tops, self._width = list(accumulate(heights, initial=0)), width
+            self._tops, self._width = [0], width
+        begin = len(self._tops) - 1
+        heights = (
+            block.height(width) + int(block.gap and index > 0)
+            for index, block in enumerate(chain(self._settled[begin:], self._shown), begin)
+        )
+        self._tops += list(accumulate(heights, initial=self._tops[-1]))[1:]
+        self._is_measured = True
         return self._tops
 
     # Cutting
@@ -194,7 +208,7 @@ class Document:
 
     def _show_open(self) -> None:
         """Show the open text as the Markdown that it is so far."""
-        self._width, self._shown = -1, []
+        self._shown = []
         if len(self._open) > MOST_PARSED:
             self._shown = [Words(Content(self._open.strip("\n")), gap=True)]
             return

@@ -77,25 +77,41 @@ class Rows(Block):
     def __init__(self, *, gap: bool) -> None:
         super().__init__(gap=gap)
         self._width = -1
+        self._columns: Sequence[int] = ()
         self._ends: list[int] = []
+        """Where each part ends, up to the first that was changed."""
         self._made: dict[int, Sequence[Line]] = {}
+        self._is_counted = False
+
+    def columns(self, width: int) -> Sequence[int]:
+        """What every part depends on: where it differs, all are made anew."""
+        return ()
 
     @abstractmethod
-    def heights(self, width: int) -> Iterable[int]:
-        """Count the rows of each part."""
+    def heights(self, width: int, begin: int) -> Iterable[int]:
+        """Count the rows of each part from the part ``begin`` on."""
 
     @abstractmethod
     def part(self, width: int, index: int) -> Sequence[Line]:
         """Make the rows of one part, as many as were counted."""
 
-    def changed(self) -> None:
-        """Forget what was made: a part was added or changed."""
-        self._width = -1
+    def changed(self, begin: int = 0) -> None:
+        """Forget what was made of the parts from ``begin`` on."""
+        for index in range(begin, len(self._ends)):
+            self._made.pop(index, None)
+        del self._ends[begin:]
+        self._is_counted = False
 
     def _count(self, width: int) -> list[int]:
-        if width != self._width:
-            self._ends, self._width = list(accumulate(self.heights(width))), width
-            self._made.clear()
+        if self._is_counted and width == self._width:
+            return self._ends
+        columns = self.columns(width)
+        if (width, columns) != (self._width, self._columns):
+            self.changed()
+            self._width, self._columns = width, columns
+        begin, end = len(self._ends), self._ends[-1] if self._ends else 0
+        self._ends += list(accumulate(self.heights(width, begin), initial=end))[1:]
+        self._is_counted = True
         return self._ends
 
     def height(self, width: int) -> int:

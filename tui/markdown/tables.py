@@ -35,20 +35,20 @@ class Table(Rows):
 
     def append(self, node: SyntaxTreeNode) -> None:
         """Add the rows of ``node``, a table with the same header."""
+        self.show_open(None)
         added = list(rows_of(node))
         self._rows += added
         self._natural = _widest(added, self._natural)
-        self.show_open(None)
 
     def show_open(self, node: SyntaxTreeNode | None) -> None:
         """Show rows that may still change below the complete ones."""
         self._open = list(rows_of(node)) if node is not None else []
-        self.changed()
+        self.changed(len(self._rows))  # the header and its line are parts too, where there is room
 
     def _body(self) -> list[Row]:
         return self._rows + self._open
 
-    def _columns(self, width: int) -> list[int]:
+    def columns(self, width: int) -> Sequence[int]:
         """The width of each column without its padding; [] where not even the narrowest fit."""
         wanted = [max(1, cells) for cells in _widest(self._open, self._natural)]
         room = width - 3 * len(wanted) + 1  # " a │ b "
@@ -65,21 +65,23 @@ class Table(Rows):
             below, above = (cap, above) if fits else (below, cap)
         return [max(lo, min(w, below)) for w, lo in zip(wanted, low, strict=True)]
 
-    def heights(self, width: int) -> Iterable[int]:
+    def heights(self, width: int, begin: int) -> Iterable[int]:
         """The header, the line below it, then the rows."""
-        columns = self._columns(width)
+        columns = self.columns(width)
         if not columns:
-            for index in range(len(self._body())):
+            for index in range(begin, len(self._body())):
                 yield len(self._record(width, index))
             return
-        yield _height(self._header, columns)
-        yield 1
-        for row in self._body():
+        if begin == 0:
+            yield _height(self._header, columns)
+        if begin <= 1:
+            yield 1
+        for row in self._body()[max(0, begin - 2) :]:
             yield _height(row, columns)
 
     def part(self, width: int, index: int) -> Sequence[Line]:
         """Make the rows of cells of one row."""
-        columns = self._columns(width)
+        columns = self.columns(width)
         if not columns:
             return self._record(width, index)
         if index == 1:

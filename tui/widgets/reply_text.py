@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rich.segment import Segment
 from textual.content import Content
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from textual.message import Message
 from textual.selection import Selection
 from textual.strip import Strip
@@ -17,9 +17,12 @@ from assistant.plain_text import PlainStream, plain
 from tui.markdown.document import Document
 from tui.markdown.lines import Line
 
+DRAWN = 300
+"""Rows above and below that stay drawn: more than any window has."""
+
 
 class ReplyText(Widget):
-    """Draws Markdown row by row; only the rows in sight are ever made."""
+    """Draws Markdown row by row: those in sight, and of these only what changed."""
 
     @dataclass
     class LinkClicked(Message):
@@ -33,6 +36,9 @@ class ReplyText(Widget):
         self._document = Document()
         self._stream = PlainStream()
         self._columns = 0
+        self._drawn: dict[int, tuple[Line | None, Strip]] = {}
+        self._look: object = None
+        """What all rows that are drawn depend on."""
         if text:
             self._document.grow(plain(text))
             self._document.finish()
@@ -58,8 +64,12 @@ class ReplyText(Widget):
 
     def _show_change(self, height: int) -> None:
         self.remove_class("-empty")
+        if self._document.height(self._columns) != height:
+            self.refresh(layout=True)
         # A table's columns or a fence's colours may change far above the last row.
-        self.refresh(layout=self._document.height(self._columns) != height)
+        elif changed := [y for y in self._drawn if self._kept(y) is None]:
+            top, bottom = min(changed), max(changed)
+            self.refresh(Region(0, top, self._columns, bottom - top + 1))
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
         """As wide as there is room."""
@@ -73,16 +83,37 @@ class ReplyText(Widget):
     def render_line(self, y: int) -> Strip:
         """One row; its cells know where in the text they are, for selections."""
         width, base = self._columns, self.visual_style
+        look = (width, base, self.app.theme, self.text_selection)
+        if look != self._look:
+            self._drawn.clear()
+            self._look = look
+        if (kept := self._kept(y)) is not None:
+            return kept
         line = self._document.line(width, y)
         if line is None:
-            return Strip.blank(width, base.rich_style).apply_offsets(0, y)
-        content = self._selected(line, y)
-        segments = [
-            Segment(text, style.rich_style)
-            for text, style in content.render(base, end="", parse_style=_parsed)
-        ]
-        strip = Strip(segments, content.cell_length)
-        return strip.apply_offsets(0, y).adjust_cell_length(width, base.rich_style)
+            strip = Strip.blank(width, base.rich_style).apply_offsets(0, y)
+        else:
+            content = self._selected(line, y)
+            segments = [
+                Segment(text, style.rich_style)
+                for text, style in content.render(base, end="", parse_style=_parsed)
+            ]
+            strip = Strip(segments, content.cell_length).apply_offsets(0, y)
+            strip = strip.adjust_cell_length(width, base.rich_style)
+        self._drawn[y] = (line, strip)
+        if len(self._drawn) > 2 * DRAWN:
+            self._drawn = {at: row for at, row in self._drawn.items() if abs(at - y) < DRAWN}
+        return strip
+
+    def _kept(self, y: int) -> Strip | None:
+        """A row as it was drawn; None when it would look different now."""
+        if y not in self._drawn:
+            return None
+        before, strip = self._drawn[y]
+        line = self._document.line(self._columns, y)
+        if line is None or before is None:
+            return strip if line is before else None
+        return strip if line.content.is_same(before.content) else None
 
     def _selected(self, line: Line, y: int) -> Content:
         selection = self.text_selection

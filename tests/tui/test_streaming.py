@@ -1,0 +1,113 @@
+"""A reply on the screen while it grows: what is painted, and how often."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+from textual.strip import Strip
+
+import tui.turn_runner
+from tests.bench.tui_stream import KINDS, MORE_KINDS, reply
+from tests.tui.desk import NARROW, Desk, Gate, Sheet, composer, idle, send, until
+from tui.widgets.reply_text import ReplyText
+
+
+def painted(app: Sheet) -> list[list[tuple[str, str]]]:
+    """The cells of the screen as they were last painted, with their styles."""
+    strips: list[Strip] = app.screen._compositor.render_strips()
+    return [[(segment.text, str(segment.style)) for segment in strip] for strip in strips]
+
+
+WIDENING = "| a | b |\n|---|---|\n" + "".join(f"| {'x' * n} | word |\n" for n in range(2, 40, 4))
+TEXTS = {kind: reply(kind, 2400) for kind in (*KINDS, *MORE_KINDS)} | {"widening": WIDENING}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+async def test_what_is_painted_in_parts_is_what_is_painted_whole(kind: str) -> None:
+    text, rng = TEXTS[kind], random.Random(kind)
+    app = Sheet()
+    async with app.run_test(size=(60, 120)) as pilot:
+        text_widget, start = app.query_one(ReplyText), 0
+        while start < len(text):
+            end = start + rng.choice((3, 17, 60, 400))
+            text_widget.grow(text[start:end])
+            await pilot.pause()
+            parts = painted(app)
+            text_widget.refresh()
+            await pilot.pause()
+            assert parts == painted(app)
+            start = end
+            if rng.random() < 0.1:
+                await pilot.resize_terminal(rng.choice((30, 60)), 120)
+        text_widget.finish()
+        await pilot.pause()
+        streamed = painted(app)
+        size = app.size
+    whole = Sheet(text)
+    async with whole.run_test(size=size) as pilot:
+        await pilot.pause()
+        assert painted(whole) == streamed
+
+
+async def test_only_rows_that_changed_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    render = ReplyText.render_line
+
+    def render_line(widget: ReplyText, y: int) -> Strip:
+        made.append(y)
+        return render(widget, y)
+
+    app = Sheet()
+    async with app.run_test(size=(60, 40)) as pilot:
+        text = app.query_one(ReplyText)
+        text.grow("A paragraph.\n\n" * 10 + "And the last ")
+        await pilot.pause()
+        monkeypatch.setattr(ReplyText, "render_line", render_line)
+        text.grow("one.")
+        await pilot.pause()
+        painted(app)
+    assert made == [20]
+
+
+async def test_a_theme_changes_rows_that_were_drawn(desk: Desk) -> None:
+    session = desk.chat("Hello", "An answer with `code` in it")
+    app = desk.app(session)
+    async with app.run_test(size=NARROW) as pilot:
+        await until(pilot, lambda: bool(app.screen.query(ReplyText)))
+        text = app.screen.query_one(ReplyText)
+        before = text.render_line(0)
+        app.theme = "textual-light"
+        await pilot.pause()
+        assert text.render_line(0) != before
+
+
+async def test_keys_are_served_while_painting_is_dear(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a flush costs, the next one leaves three quarters of the time to others."""
+    cost_s, waits = 0.08, []
+    grow, next_interval = ReplyText.grow, tui.turn_runner.next_interval
+
+    def dear(widget: ReplyText, piece: str) -> None:
+        began = time.thread_time()
+        while time.thread_time() - began < cost_s:
+            pass
+        grow(widget, piece)
+
+    def interval(cost: float) -> float:
+        waits.append(next_interval(cost))
+        return waits[-1]
+
+    monkeypatch.setattr(ReplyText, "grow", dear)
+    monkeypatch.setattr(tui.turn_runner, "next_interval", interval)
+    gate = Gate()
+    desk.say(*["word "] * 50, gate, "end")
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await send(pilot, "Go")
+        await until(pilot, lambda: any(wait >= 3 * cost_s for wait in waits))
+        await pilot.press(*"typed meanwhile".replace(" ", "_"))
+        assert composer(pilot).area.text == "typed_meanwhile"
+        gate.open()
+        await idle(pilot)
