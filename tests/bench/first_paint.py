@@ -7,8 +7,7 @@ written to the terminal (``first_paint``), and when all is there that the store 
 (``all``): for a home where the app never was, which then welcomes a person, and for
 one with 200 chats in the list. Prints one JSON object. The limit is 1 second.
 
-What shares the machine's cores makes CPU seconds longer too. ``work_cpu_s`` is what a
-fixed piece of work took in between: compare runs by it, and by the best.
+``work_cpu_s`` is what a fixed piece of work took in between.
 """
 
 from __future__ import annotations
@@ -20,21 +19,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench.pseudo_terminal import PseudoTerminal, lived_in
+from tests.bench.pseudo_terminal import PseudoTerminal, lived_in, work_cpu_s
 from tests.bench.tui_open import fill
 
 SHOWN = b"sk about a picture"  # the cursor stands on the first letter
 CHATS = 200
 HOMES = {"new": b"Welcome to phichat", "chats": b"Chat 199"}
 """What is the last to be shown."""
-
-
-def work() -> float:
-    """CPU seconds of a fixed piece of work."""
-    began, texts = time.process_time(), {}
-    for number in range(500_000):
-        texts[number % 1000] = str(number)
-    return time.process_time() - began
 
 
 def start(kind: str, home: Path) -> tuple[float, float, float]:
@@ -68,7 +59,7 @@ def main() -> None:
             starts = []
             for _ in range(runs):
                 starts.append(start(kind, home))
-                works.append(work())
+                works.append(work_cpu_s())
         paints, walls, complete = (sorted(column) for column in zip(*starts, strict=True))
         middle = runs // 2
         result[kind] = {

@@ -1,16 +1,17 @@
 """What a streamed reply costs the screen, in a real pseudo-terminal of 120 x 40.
 
-    python -m tests.bench.tui_stream [--seconds 10] [KIND …]
+    python -m tests.bench.tui_stream [--seconds 10] [--there 8000] [--resize] [KIND …]
 
-For each kind of text: a reply of 8,000 characters is there, 50 tokens a second of
+For each kind of text: a reply of ``--there`` characters is there, 50 tokens a second of
 4 characters each are added to it for ``--seconds``, and its end follows; meanwhile
-a key is pressed four times a second. Prints one JSON object: milliseconds from the
-key to its letter on the terminal (p50, p95, worst), the share of one core that the
-app's process takes (engine, database and pacing included), and the rate that a
-generator of 1,000 tokens a second keeps with the screen, relative to its rate
-without; and the CPU milliseconds for which the screen's thread is busy at a time.
-Limits: p95 50 ms, share 0.40, rate 0.95. CPU shares are solid on a
-busy machine, times are not: give it the cores first there (``nice -n -15``).
+a key is pressed four times a second (and the window made narrower and wider once a
+second). Prints one JSON object: milliseconds from the key to its letter on the terminal
+(p50, p95, worst), the share of one core that the app's process takes (engine, database
+and pacing included), and the rate that a generator of 1,000 tokens a second keeps with
+the screen, relative to its rate without; the CPU milliseconds for which the screen's
+thread is busy at a time; and what a fixed piece of work took in between.
+Limits: p95 50 ms, share 0.40, rate 0.95. On a busy machine times tell of its scheduler,
+and the share falls because less is painted: give it the cores first (``chrt -f 10``).
 """
 
 from __future__ import annotations
@@ -26,9 +27,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.bench.pseudo_terminal import PseudoTerminal, lived_in
+from tests.bench.pseudo_terminal import COLUMNS, PseudoTerminal, lived_in, work_cpu_s
 
-THERE = 8000
 TOKEN = 4
 RATE = 50
 FAST = 1000
@@ -41,6 +41,9 @@ PARTS = {
     "list": "- an item with **bold** words and `code` in it, a line long\n",
     "table": "| circle | 41.90 | some words about it |\n",
     "fence": CODE,
+    "line": "some words of one long paragraph that never ends, ",
+    "nested": "- one\n  - two, with **bold** words\n    1. three and `code`\n    2. four\n",
+    "cjk": "图片里有一个红色的圆形，背景是白色的。 🔴 赤い丸があります。 " * 5 + "\n\n",
 }
 HEADS = {"table": "| shape | price | remark |\n|---|--:|---|\n", "fence": "```python\n"}
 MIXED = (
@@ -48,6 +51,7 @@ MIXED = (
     + HEADS["table"] + PARTS["table"] * 6 + "\n```python\n" + CODE * 2 + "```\n\n> quoted\n\n"
 )  # fmt: skip
 KINDS = ("prose", "mixed", "list", "table", "fence")
+MORE_KINDS = ("line", "nested", "cjk")
 
 
 def reply(kind: str, length: int) -> str:
@@ -56,7 +60,7 @@ def reply(kind: str, length: int) -> str:
     return (HEADS.get(kind, "") + part * (length // len(part) + 1))[:length]
 
 
-def app(kind: str, told: Path, seconds: float, fast: bool, screen: bool) -> None:
+def app(kind: str, told: Path, there: int, seconds: float, fast: bool, screen: bool) -> None:
     """The measured process: an app (or only the engine) whose core writes at a pace."""
     from assistant import settings as settings_room
     from assistant.conversation import Draft, FinishReason, Usage
@@ -70,16 +74,17 @@ def app(kind: str, told: Path, seconds: float, fast: bool, screen: bool) -> None
         """Writes the beginning at once, the rest token by token by the clock."""
 
         def generate(self, prompt: object, sampling: object, pixels: Callable) -> Iterator:
-            length = THERE + (2000 if fast else round(seconds * RATE) * TOKEN)
+            length = there + (2000 if fast else round(seconds * RATE) * TOKEN)
             text = reply(kind, length)
             # every text is encoded with a blank in front
             encode = self._vocabulary.encode
             if not fast:
-                for start in range(0, THERE, 400):
-                    yield TokensGenerated(tuple(encode(text[start : start + 400]))[start > 0 :])
+                for start in range(0, there, there // 20):
+                    piece = text[start : min(there, start + there // 20)]
+                    yield TokensGenerated(tuple(encode(piece))[start > 0 :])
                     time.sleep(0.02)
                 time.sleep(1.0)
-                text = text[THERE:]
+                text = text[there:]
             tokens = [encode(text[i : i + TOKEN])[1:] for i in range(0, len(text), TOKEN)]
             started = time.monotonic()
             busy.times.clear()
@@ -148,10 +153,13 @@ def appears(path: Path, terminal: PseudoTerminal) -> str:
     return path.read_text()
 
 
-def started(kind: str, home: Path, seconds: float, *, fast: bool = False) -> PseudoTerminal:
+def started(
+    kind: str, home: Path, there: int, seconds: float, *, fast: bool = False
+) -> PseudoTerminal:
     """The app with its question sent."""
     told = home / f"{kind}-{fast}"
-    command = ["-m", "tests.bench.tui_stream", "--child", str(told), "--seconds", str(seconds)]
+    command = ["-m", "tests.bench.tui_stream", "--child", str(told)]
+    command += ["--seconds", str(seconds), "--there", str(there)]
     terminal = PseudoTerminal([*command, *(["--fast"] if fast else []), kind], lived_in(home))
     terminal.read_until(b"sk about a picture")
     terminal.read_for(0.5)
@@ -159,9 +167,9 @@ def started(kind: str, home: Path, seconds: float, *, fast: bool = False) -> Pse
     return terminal
 
 
-def latencies(kind: str, home: Path, seconds: float) -> dict[str, float]:
+def latencies(kind: str, home: Path, there: int, seconds: float, resize: bool) -> dict[str, float]:
     """Press keys while a reply of this kind is written, and when it ends."""
-    with started(kind, home, seconds) as terminal:
+    with started(kind, home, there, seconds) as terminal:
         appears(home / f"{kind}-False.began", terminal)
         cpu, began = terminal.cpu_s, time.perf_counter()
         share, keys = 0.0, iter(KEYS)
@@ -172,6 +180,8 @@ def latencies(kind: str, home: Path, seconds: float) -> dict[str, float]:
             if ended.exists():  # one key more: the end is drawn meanwhile
                 over = True
                 share = (terminal.cpu_s - cpu) / (time.perf_counter() - began)
+            if resize and len(waits) % 4 == 0:
+                terminal.resize(COLUMNS if len(waits) % 8 else COLUMNS - 17)
             key = next(keys).encode()
             pressed, written = time.perf_counter(), b""
             terminal.write(key)
@@ -190,16 +200,17 @@ def latencies(kind: str, home: Path, seconds: float) -> dict[str, float]:
         "keys": len(waits),
         "core_share": round(share, 3),
         **busy,
+        "work_cpu_s": round(work_cpu_s(), 3),
     }
 
 
-def kept_rate(kind: str, home: Path) -> float:
+def kept_rate(kind: str, home: Path, there: int) -> float:
     """The rate of the fast generator with the screen, relative to its rate without."""
     told = home / f"{kind}-True"
-    with started(kind, home, 0, fast=True) as terminal:
+    with started(kind, home, there, 0, fast=True) as terminal:
         with_screen = json.loads(appears(told.with_suffix(".ended"), terminal))["rate"]
     told.with_suffix(".ended").unlink()
-    app(kind, told, 0, fast=True, screen=False)
+    app(kind, told, there, 0, fast=True, screen=False)
     without = json.loads(told.with_suffix(".ended").read_text())["rate"]
     return round(with_screen / without, 3)
 
@@ -208,21 +219,24 @@ def main() -> None:
     """Measure, or be measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--there", type=int, default=8000, help="characters")
+    parser.add_argument("--resize", action="store_true")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--fast", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("kinds", nargs="*", metavar="KIND", default=KINDS, help=", ".join(KINDS))
+    kinds = ", ".join((*KINDS, *MORE_KINDS))
+    parser.add_argument("kinds", nargs="*", metavar="KIND", default=KINDS, help=kinds)
     options = parser.parse_args()
     if options.child:
-        app(options.kinds[0], options.child, options.seconds, options.fast, screen=True)
+        paced = (options.kinds[0], options.child, options.there, options.seconds, options.fast)
+        app(*paced, screen=True)
         return
     results: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= lived_in(Path(folder))
         for kind in options.kinds:
             home = Path(folder)
-            results[kind] = latencies(kind, home, options.seconds) | {
-                "kept_rate": kept_rate(kind, home)
-            }
+            measured = latencies(kind, home, options.there, options.seconds, options.resize)
+            results[kind] = measured | {"kept_rate": kept_rate(kind, home, options.there)}
             print(kind, results[kind], file=sys.stderr)
     limits = {"p95_ms": 50, "core_share": 0.40, "kept_rate": 0.95}
     print(json.dumps({"load": os.getloadavg()[0], "limits": limits, **results}))
