@@ -98,16 +98,25 @@ def missing_files(folder: Path) -> list[str]:
 
 def weight_file_names(folder: Path) -> list[str]:
     """Names of the safetensors files, from the index where there is one. Raises ModelError."""
+    weight_map = read_index(folder)
+    return [WEIGHTS] if weight_map is None else sorted(set(weight_map.values()))
+
+
+def read_index(folder: Path) -> dict[str, str] | None:
+    """Which safetensors file holds which weight; None where there is one file and so no index.
+
+    Raises ModelError.
+    """
     index = folder / INDEX
     if not index.exists():
-        return [WEIGHTS]
+        return None
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict):
         raise ModelError(f"{index} has no weight_map: fetch the model again.")
-    names = sorted({str(name) for name in weight_map.values()})
-    if outside := [name for name in names if Path(name).name != name]:
+    files = {str(weight): str(name) for weight, name in weight_map.items()}
+    if outside := [name for name in files.values() if Path(name).name != name]:
         raise ModelError(f"{index} names {outside[0]!r}, which is no file of its folder.")
-    return names
+    return files
 
 
 def _fetched(name: str) -> Path:

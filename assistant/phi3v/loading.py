@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from assistant.errors import ModelError
-from assistant.phi3v.checkpoint import find_folder, read_config, read_json
+from assistant.phi3v.checkpoint import WEIGHTS, find_folder, read_config, read_index
 from assistant.phi3v.config import Phi3VConfig
 from assistant.phi3v.shapes import is_vision
 
@@ -86,23 +86,17 @@ def load_config(values: dict[str, Any], folder: Path) -> Phi3VConfig:
 
 def weight_files(folder: Path) -> dict[str, Path]:
     """Which safetensors file holds which weight. Raises ModelError."""
-    index = folder / "model.safetensors.index.json"
-    if index.exists():
-        weight_map = read_json(index).get("weight_map")
-        if not isinstance(weight_map, dict):
-            raise ModelError(f"{index} has no weight_map: fetch the model again.")
-        files = {str(key): folder / str(name) for key, name in weight_map.items()}
+    weight_map = read_index(folder)
+    if weight_map is not None:
+        files = {weight: folder / name for weight, name in weight_map.items()}
         for path in sorted(set(files.values())):
-            if path.parent.resolve() != folder.resolve() and not path.exists():
-                raise ModelError(f"{index} names {path.name} outside its folder.")
             if not path.exists():
                 raise ModelError(f"{folder} lacks {path.name}: fetch the model again.")
         return files
-    single = folder / "model.safetensors"
+    single = folder / WEIGHTS
     if not single.exists():
         raise ModelError(
-            f"{folder} has no model.safetensors (only safetensors weights are read): "
-            "fetch the model again."
+            f"{folder} has no {WEIGHTS} (only safetensors weights are read): fetch the model again."
         )
     with _opened(single) as file:
         return dict.fromkeys(file.keys(), single)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from assistant.errors import ModelError
-from assistant.phi3v.checkpoint import CLIP_VIT_L_14_336, read_json
+from assistant.phi3v.checkpoint import CLIP_VIT_L_14_336, weight_file_names
 from assistant.phi3v.geometry import CROP
 
 Shape = tuple[int, ...]
@@ -157,16 +157,8 @@ def stored_weights(folder: Path) -> dict[str, StoredWeight]:
 
     Raises ModelError when a file is missing, cut short or no safetensors file.
     """
-    index = folder / "model.safetensors.index.json"
-    if index.exists():
-        weight_map = read_json(index).get("weight_map")
-        if not isinstance(weight_map, dict):
-            raise ModelError(f"{index} has no weight_map: fetch the model again.")
-        names = sorted({str(name) for name in weight_map.values()})
-    else:
-        names = ["model.safetensors"]
     found: dict[str, StoredWeight] = {}
-    for name in names:
+    for name in weight_file_names(folder):
         found |= _header(folder / name)
     return found
 

@@ -54,6 +54,9 @@ def test_shards_give_the_same_weights(tiny_folder: Path) -> None:
 
     (tiny_folder / "model-00002-of-00002.safetensors").unlink()
     assert "lacks model-00002-of-00002.safetensors" in refused(tiny_folder)
+    index[names[0]] = "../elsewhere.safetensors"
+    (tiny_folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": index}))
+    assert "'../elsewhere.safetensors', which is no file of its folder" in refused(tiny_folder)
 
 
 def test_every_weight_of_the_model_has_an_official_name() -> None:
@@ -90,7 +93,8 @@ def test_the_official_config_is_read_as_it_is(official_tokenizer: Path) -> None:
 def test_processor_from_the_official_folder(official_tokenizer: Path, tmp_path: Path) -> None:
     processor = Phi3VProcessor.from_pretrained(official_tokenizer, num_crops=4)
     assert processor.image_processor.num_crops == 4
-    # Phi-3.5-vision-instruct differs in its preprocessor alone
+    # of the preprocessor, the number of crops is what Phi-3.5-vision-instruct has otherwise (its
+    # LongRoPE factors are its own, too)
     folder = Path(shutil.copytree(official_tokenizer, tmp_path / "phi-3.5"))
     path = folder / "preprocessor_config.json"
     path.chmod(0o644)
