@@ -78,10 +78,15 @@ def _opened(backend: str, request: pytest.FixtureRequest) -> Iterator[tuple[str,
     shared: tuple[str, Store] = request.getfixturevalue(
         "_shared_file" if backend == "sqlite" else "_shared_on_server"
     )
-    with shared[1]._write() as db:
+    clear(shared[1])
+    yield shared
+
+
+def clear(store: Store) -> None:
+    """Leave nothing in a database but its tables."""
+    with store._write() as db:
         for table in ("drafts", "sessions", "pictures"):  # and what hangs on them
             db.execute(text(f"DELETE FROM {table}"))
-    yield shared
 
 
 @pytest.fixture

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import sqlite3
 import stat
-import subprocess
-import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -15,48 +16,39 @@ from assistant.conversation import Draft
 from assistant.errors import StorageError
 from storage import Store
 from tests.storage.stored_pictures import make_picture
-
-_WRITES = """
-import sys
-from assistant.conversation import Draft
-from storage import Store
-from tests.storage.stored_pictures import make_picture
-
-store = Store.open(sys.argv[1])
-session, _ = store.add_user_turn(None, Draft("turn 0"))
-print(session, flush=True)
-n = 0
-while True:
-    n += 1
-    store.add_user_turn(session, Draft(f"turn {n}", (make_picture(f"{n}" * 5000),)))
-"""
+from tests.storage.victims import Terminal
 
 
+@pytest.mark.skipif(os.name == "nt", reason="POSIX forks")
 def test_a_backup_while_another_process_writes(
     store: Store, location: Path, tmp_path: Path
 ) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", _WRITES, str(location)], stdout=subprocess.PIPE, text=True
-    ) as writer:
-        try:
-            assert writer.stdout is not None
-            session = writer.stdout.readline().strip()
-            for number in range(5):
-                said_before = [turn.text for turn in store.all_turns(session)]
-                target = tmp_path / f"{number}.db"
-                store.backup(target)
-                with closing(sqlite3.connect(target)) as copy:
-                    assert copy.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-                    assert copy.execute("PRAGMA foreign_key_check").fetchall() == []
-                with closing(Store.open(target)) as copied:
-                    said = [turn.text for turn in copied.conversation(session).turns]
-                    assert said == [f"turn {n}" for n in range(len(said))], "one moment of it"
-                    assert said[: len(said_before)] == said_before
-                    for turn in copied.all_turns(session)[1:]:
-                        assert len(copied.picture_data(turn.pictures[0].sha256)) >= 5000
-            assert writer.poll() is None, "it went on writing"
-        finally:
-            writer.kill()
+    def write(say: Callable[..., None], _listen: Callable[[], str]) -> None:
+        other = Store.open(location)
+        session, _ = other.add_user_turn(None, Draft("turn 0"))
+        say(session)
+        for n in itertools.count(1):
+            other.add_user_turn(session, Draft(f"turn {n}", (make_picture(f"{n}" * 5000),)))
+
+    writer = Terminal(write)
+    try:
+        (session,) = writer.heard()
+        for number in range(5):
+            said_before = [turn.text for turn in store.all_turns(session)]
+            target = tmp_path / f"{number}.db"
+            store.backup(target)
+            with closing(sqlite3.connect(target)) as copy:
+                assert copy.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+                assert copy.execute("PRAGMA foreign_key_check").fetchall() == []
+            with closing(Store.open(target)) as copied:
+                said = [turn.text for turn in copied.conversation(session).turns]
+                assert said == [f"turn {n}" for n in range(len(said))], "one moment of it"
+                assert said[: len(said_before)] == said_before
+                for turn in copied.all_turns(session)[1:]:
+                    assert len(copied.picture_data(turn.pictures[0].sha256)) >= 5000
+        assert writer.is_alive(), "it went on writing"
+    finally:
+        writer.end()
 
 
 @pytest.mark.usefixtures("location")

@@ -35,6 +35,7 @@ from storage import Store
 from storage.exchange import document
 from storage.ids import new_id
 from storage.tables import Base
+from tests.storage.conftest import clear
 from tests.storage.stored_pictures import make_picture
 
 
@@ -56,12 +57,17 @@ def imported(store: Store, text: str | bytes, *, copy: bool = False) -> list[Out
     return [one.outcome for one in done.sessions]
 
 
+@pytest.fixture(scope="module")
+def _elsewhere(_empty: Path) -> Iterator[Store]:
+    with closing(Store.open(shutil.copy(_empty, _empty.with_name("elsewhere.db")))) as store:
+        yield store
+
+
 @pytest.fixture
-def elsewhere(tmp_path: Path, _empty: Path) -> Iterator[Store]:
-    """Another database."""
-    store = Store.open(shutil.copy(_empty, tmp_path / "elsewhere.db"))
-    yield store
-    store.close()
+def elsewhere(_elsewhere: Store) -> Store:
+    """Another database, empty."""
+    clear(_elsewhere)
+    return _elsewhere
 
 
 @pytest.fixture
@@ -282,7 +288,7 @@ def _sessions(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(sessions=st.lists(_sessions(), min_size=1, max_size=3))
 def test_any_sessions_make_the_round_trip(
     store: Store, elsewhere: Store, sessions: list[dict[str, Any]]

@@ -37,7 +37,7 @@ _steps = st.lists(
 
 @given(_steps)
 @settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-import subprocess
 import sys
 import threading
 from contextlib import closing
@@ -19,6 +18,7 @@ from assistant.errors import StorageError
 from storage import Store, opening
 from tests.storage.postgres_server import PostgresServer
 from tests.storage.stored_pictures import make_picture
+from tests.storage.victims import Say, Victim
 
 
 def refused(location: str | Path) -> str:
@@ -187,23 +187,22 @@ def test_a_full_disk_loses_nothing_and_is_named(store: Store, location: Path) ->
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX limits")
-def test_a_disk_that_fails_to_write_is_one_sentence(location: Path) -> None:
+def test_a_disk_that_fails_to_write_is_one_sentence(location: Path, tmp_path: Path) -> None:
     Store.open(location).close()
-    program = (
-        "import resource, sys\n"
-        "from storage import Store\n"
-        "from assistant.conversation import Draft\n"
-        "store = Store.open(sys.argv[1])\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))\n"
-        "try:\n"
-        "    store.add_user_turn(None, Draft('x' * 500_000))\n"
-        "except Exception as error:\n"
-        "    print(type(error).__name__, error)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program, location], capture_output=True, text=True, timeout=60
-    )
-    assert done.stdout.startswith("StorageError The disk under"), done.stdout + done.stderr
+
+    def program(say: Say) -> None:
+        import resource
+
+        store = Store.open(location)
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, hard))
+        try:
+            store.add_user_turn(None, Draft("x" * 500_000))
+        except StorageError as error:
+            say("refused", sentence=str(error))
+
+    (refusal,) = Victim(program, tmp_path / "notes").said()
+    assert refusal.values["sentence"].startswith("The disk under")
     store = Store.open(location)
     assert store.sessions() == []
     store.close()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,75 +14,42 @@ import pytest
 from assistant.conversation import Draft, FinishReason, Turn
 from storage import Store, writers
 from tests.storage.stored_pictures import make_picture
+from tests.storage.victims import Terminal
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and process ids")
 
-_PRELUDE = """
-import sys
-from assistant.conversation import Draft
-from storage import Store
-
-def say(*words):
-    print(*words, flush=True)
-
-def wait():
-    sys.stdin.readline()
-
-store = Store.open(sys.argv[1])
-"""
-
-Terminal = subprocess.Popen[str]
+Program = Callable[[Store, Callable[..., None], Callable[[], str]], None]
+Start = Callable[[Program], Terminal]
 
 
 @pytest.fixture
-def terminal(location: Path) -> Iterator[Callable[[str], Terminal]]:
-    """Start another process on the same database; ``say`` and ``wait`` talk with the test."""
+def terminal(location: Path) -> Iterator[Start]:
+    """Start another process on the same database, with a store of its own."""
     started: list[Terminal] = []
 
-    def start(program: str) -> Terminal:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _PRELUDE + program, str(location)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
+    def start(program: Program) -> Terminal:
+        started.append(Terminal(lambda say, listen: program(Store.open(location), say, listen)))
+        return started[-1]
 
     yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    for one in started:
+        one.end()
 
 
-def heard(process: Terminal) -> list[str]:
-    assert process.stdout is not None
-    return process.stdout.readline().split()
+def _writes_a_reply(store: Store, say: Callable[..., None], listen: Callable[[], str]) -> None:
+    session, turn = store.add_user_turn(None, Draft("What is this?"))
+    reply = store.start_reply(session, turn.id, model="demo")
+    store.checkpoint_reply(reply.id, "It is a", (1, 2, 3))
+    say(session, turn.id, reply.id)
+    listen()
+    store.checkpoint_reply(reply.id, "It is a cat", (1, 2, 3, 4))
+    say("written")
+    listen()
 
 
-def go_on(process: Terminal) -> None:
-    assert process.stdin is not None
-    process.stdin.write("\n")
-    process.stdin.flush()
-
-
-_WRITES_A_REPLY = """
-session, turn = store.add_user_turn(None, Draft("What is this?"))
-reply = store.start_reply(session, turn.id, model="demo")
-store.checkpoint_reply(reply.id, "It is a", (1, 2, 3))
-say(session, turn.id, reply.id)
-wait()
-store.checkpoint_reply(reply.id, "It is a cat", (1, 2, 3, 4))
-say("written")
-wait()
-"""
-
-
-def test_a_reply_of_a_killed_terminal_is_there_and_marked(
-    location: Path, terminal: Callable[[str], Terminal]
-) -> None:
-    writer = terminal(_WRITES_A_REPLY)
-    session, _, reply = heard(writer)
+def test_a_reply_of_a_killed_terminal_is_there_and_marked(location: Path, terminal: Start) -> None:
+    writer = terminal(_writes_a_reply)
+    session, _, reply = writer.heard()
     store = Store.open(location)  # while the other terminal lives: nothing to recover
     assert store.recover() == 0
     assert store.conversation(session).turns[-1].finish_reason is None
@@ -103,52 +68,45 @@ def test_a_reply_of_a_killed_terminal_is_there_and_marked(
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-def test_a_start_recovers_what_died_and_nothing_that_lives(
-    location: Path, terminal: Callable[[str], Terminal]
-) -> None:
-    dead, living = terminal(_WRITES_A_REPLY), terminal(_WRITES_A_REPLY)
-    (of_dead, *_), (of_living, *_) = heard(dead), heard(living)
-    dead.kill()
-    dead.wait()
+def test_a_start_recovers_what_died_and_nothing_that_lives(location: Path, terminal: Start) -> None:
+    dead, living = terminal(_writes_a_reply), terminal(_writes_a_reply)
+    (of_dead, *_), (of_living, *_) = dead.heard(), living.heard()
+    dead.end()
     store = Store.open(location)
     assert store.conversation(of_dead).turns[-1].finish_reason is FinishReason.INTERRUPTED
     assert store.conversation(of_living).turns[-1].finish_reason is None
-    go_on(living)
-    assert heard(living) == ["written"]
+    living.tell()
+    assert living.heard() == ["written"]
     assert store.conversation(of_living).turns[-1].text == "It is a cat"
     store.close()
 
 
 def test_a_message_sent_while_another_terminal_is_answered_becomes_a_sibling(
-    store: Store, terminal: Callable[[str], Terminal], answer: Callable[..., Turn]
+    store: Store, terminal: Start, answer: Callable[..., Turn]
 ) -> None:
     session, first = store.add_user_turn(None, Draft("first"))
     reply = answer(session, first)
-    other = terminal(
-        "session = sys.stdin.readline().strip()\n"
-        "_, turn = store.add_user_turn(session, Draft('theirs'))\n"
-        "say(turn.id, turn.parent)\n"
-        "wait()\n"
-        "reply = store.start_reply(session, turn.id, model='demo')\n"
-        "say(reply.id)\n"
-        "wait()\n"
-    )
-    assert other.stdin is not None
-    other.stdin.write(session)
-    go_on(other)
-    theirs, parent = heard(other)
+
+    def send(store: Store, say: Callable[..., None], listen: Callable[[], str]) -> None:
+        _, turn = store.add_user_turn(session, Draft("theirs"))
+        say(turn.id, turn.parent)
+        listen()
+        say(store.start_reply(session, turn.id, model="demo").id)
+        listen()
+
+    other = terminal(send)
+    theirs, parent = other.heard()
     assert parent == reply.id
     _, mine = store.add_user_turn(session, Draft("mine, before they have a reply"))
     assert mine.parent == reply.id
-    go_on(other)
-    (their_reply,) = heard(other)
+    other.tell()
+    (their_reply,) = other.heard()
     assert store.conversation(session).turns[-1].id == their_reply
     _, again = store.add_user_turn(session, Draft("mine, while their reply grows"))
     assert again.parent == reply.id
 
     store.set_head(session, their_reply)
-    other.kill()
-    other.wait()
+    other.end()
     assert store.recover() == 1
     _, after = store.add_user_turn(session, Draft("mine, after they died"))
     assert after.parent == their_reply
@@ -156,34 +114,29 @@ def test_a_message_sent_while_another_terminal_is_answered_becomes_a_sibling(
 
 
 def test_terminals_that_start_and_send_at_once_lose_nothing(
-    location: Path, terminal: Callable[[str], Terminal]
+    location: Path, terminal: Start
 ) -> None:
     """The first start makes the database; only one of them can be the one that does."""
     messages, terminals = 5, 3
-    program = f"""
-import hashlib
-from assistant.conversation import PictureFile
-say("open")
-session = sys.stdin.readline().strip()
-me = sys.stdin.readline().strip()
-for n in range({messages}):
-    data = f"{{n}}".encode()
-    sha = hashlib.sha256(data).hexdigest()
-    picture = PictureFile(f"{{me}}-{{n}}", data, sha, sha, "image/png", 1, 1)
-    store.add_user_turn(session, Draft(f"{{me}} {{n}}", (picture,)))
-say("done")
-"""
-    processes = [terminal(program) for _ in range(terminals)]
+
+    def send(store: Store, say: Callable[..., None], listen: Callable[[], str]) -> None:
+        say("open")
+        session, me = listen(), listen()
+        for n in range(messages):
+            picture = make_picture(f"{n}", name=f"{me}-{n}")
+            store.add_user_turn(session, Draft(f"{me} {n}", (picture,)))
+        say("done")
+
+    processes = [terminal(send) for _ in range(terminals)]
     for process in processes:
-        assert heard(process) == ["open"]
+        assert process.heard() == ["open"]
     store = Store.open(location)
     session, _ = store.add_user_turn(None, Draft("start", (make_picture("0"),)))
     for me, process in enumerate(processes):
-        assert process.stdin is not None
-        process.stdin.write(f"{session}\n{me}\n")
-        process.stdin.flush()
+        process.tell(session)
+        process.tell(f"{me}")
     for process in processes:
-        assert heard(process) == ["done"]
+        assert process.heard() == ["done"]
 
     turns = store.all_turns(session)
     expected = {f"{me} {n}" for me in range(terminals) for n in range(messages)}
@@ -230,28 +183,28 @@ def test_a_writer_that_cannot_be_looked_up_is_given_up_after_a_day(
 
 
 def test_a_change_of_another_process_is_noticed_and_quiet_is_quiet(
-    store: Store, terminal: Callable[[str], Terminal]
+    store: Store, terminal: Start
 ) -> None:
     session, _ = store.add_user_turn(None, Draft("x"))
-    other = terminal(
-        "session = sys.stdin.readline().strip()\n"
-        "store.rename(session, 'theirs')\n"
-        "say('renamed')\n"
-        "wait()\n"
-        "store.conversation(session)\n"
-        "say('read')\n"
-    )
+
+    def rename(store: Store, say: Callable[..., None], listen: Callable[[], str]) -> None:
+        listen()
+        store.rename(session, "theirs")
+        say("renamed")
+        listen()
+        store.conversation(session)
+        say("read")
+
+    other = terminal(rename)
     before = store.changes()
     store.conversation(session)
     assert store.changes() == before
-    assert other.stdin is not None
-    other.stdin.write(session)
-    go_on(other)
-    assert heard(other) == ["renamed"]
+    other.tell()
+    assert other.heard() == ["renamed"]
     after = store.changes()
     assert after != before
-    go_on(other)
-    assert heard(other) == ["read"]
+    other.tell()
+    assert other.heard() == ["read"]
     assert store.changes() == after
     store.rename(session, "mine")
     assert store.changes() != after

@@ -268,7 +268,7 @@ def test_a_snippet_is_one_harmless_line_around_the_match(store: Store) -> None:
 def test_a_text_of_any_length_is_stored_and_its_beginning_found(store: Store, unit: str) -> None:
     """PostgreSQL's vectors hold a megabyte, words of 2,046 bytes and positions up to 16,383."""
     text = "beginning " + "".join(unit.replace("{}", f"{n:x}") for n in range(10_000))
-    text += text[10:] * (400_000 // len(text))
+    text += text[10:] * (220_000 // len(text))
     _, turn = store.add_user_turn(None, Draft(text))
     assert len(turn.text) == len(text)
     assert turns_found(store, "beginning") == {turn.id}

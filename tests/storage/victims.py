@@ -65,6 +65,54 @@ class Victim:
         return [Said(**json.loads(line)) for line in lines]
 
 
+class Terminal:
+    """Another process that a test talks with, line by line.
+
+    ``program`` is given what says a line to the test and what waits for one of it.
+    """
+
+    def __init__(self, program: Callable[[Callable[..., None], Callable[[], str]], None]) -> None:
+        there, self._to = os.pipe()
+        self._from, back = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                heard = os.fdopen(there)
+
+                def say(*words: str) -> None:
+                    os.write(back, (" ".join(words) + "\n").encode())
+
+                program(say, lambda: heard.readline().strip())
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        os.close(there)
+        os.close(back)
+        self._said = os.fdopen(self._from)
+
+    def heard(self) -> list[str]:
+        """The words of the next line that it says."""
+        return self._said.readline().split()
+
+    def tell(self, line: str = "") -> None:
+        """Say a line to it."""
+        os.write(self._to, f"{line}\n".encode())
+
+    def is_alive(self) -> bool:
+        """Whether it has not ended by itself; for one that was not waited for."""
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None
+
+    def end(self) -> None:
+        """Kill -9 and wait for its end; harmless when done twice."""
+        if self._said.closed:
+            return
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        self._said.close()
+        os.close(self._to)
+
+
 def _sayer(notes: Path) -> Say:
     file = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
