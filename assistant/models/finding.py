@@ -73,6 +73,11 @@ def _is_elsewhere(name: str) -> bool:
 def _found(name: str, in_use: bool, settings: Settings, place: Place) -> FoundModel:
     known = known_model(name)
     if address.is_server(name):
+        try:
+            address.parse(name)
+        except ModelError as error:  # it may hold a secret
+            shown = f"{name.partition(':')[0]}://…"
+            return FoundModel(shown, "server", None, 0, 0, False, None, None, in_use, str(error))
         return FoundModel(name, "server", None, 0, 0, True, None, None, in_use)
     folder, problem, size = None, None, known.size if known else None
     try:

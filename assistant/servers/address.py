@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from assistant.errors import ModelError
@@ -36,7 +38,9 @@ class Address:
     def is_here(self) -> bool:
         """Whether it is this machine, which no proxy leads to."""
         host = urlsplit(self.base).hostname or ""
-        return host in ("localhost", "::1") or host.startswith("127.")
+        with suppress(ValueError):  # a name
+            return ip_address(host).is_loopback
+        return host == "localhost"
 
 
 def is_server(model: str) -> bool:

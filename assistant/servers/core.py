@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-import httpx2
-
 from assistant.conversation import FinishReason, Role, Usage
 from assistant.core import (
     CoreEvent,
@@ -28,7 +26,7 @@ from assistant.events import ModelStatus, Phase, Stage
 from assistant.plain_text import one_line
 from assistant.servers import looking, refusals
 from assistant.servers.address import parse
-from assistant.servers.exchange import Exchange
+from assistant.servers.exchange import FAILURES, Exchange
 from assistant.servers.looking import ServerModel
 from assistant.servers.messages import as_json, messages
 from assistant.servers.pictures import picture_url
@@ -212,7 +210,7 @@ class ServerCore:
                     if size > sampling.max_new_tokens * MOST_BYTES:
                         reason = FinishReason.LENGTH
                         break
-        except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
+        except FAILURES as error:
             if not self._stop_wanted:
                 failure = refusals.unreachable(self._address, error)
                 if failure.code == "unreachable":

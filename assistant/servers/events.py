@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-LONGEST = 1 << 24
+LONGEST = 1 << 20
 """Bytes of one event: more is not the stream of a reply."""
 
 _LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
@@ -21,24 +21,27 @@ class EventStream:
     """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
         self._data: list[bytes] = []
 
     def feed(self, piece: bytes) -> Iterator[str]:
         """The data of the events that ``piece`` completes."""
+        seen = max(0, len(self._rest) - 1)
         self._rest += piece
-        start = 0
         # a CR at the very end may be half of a line break: it waits
-        for end in _LINE_END.finditer(self._rest):
-            yield from self._line(self._rest[start : end.start()])
-            start = end.end()
-        self._rest = self._rest[start:]
+        ends = [(one.start(), one.end()) for one in _LINE_END.finditer(self._rest, seen)]
+        start = 0
+        for end, after in ends:
+            yield from self._line(bytes(self._rest[start:end]))
+            start = after
+        del self._rest[:start]
         if len(self._rest) + sum(map(len, self._data)) > LONGEST:
             raise ValueError("an event without end")
 
     def finish(self) -> Iterator[str]:
         """The data of a last event that the end of the stream completes."""
-        rest, self._rest = self._rest.removesuffix(b"\r"), b""
+        rest = bytes(self._rest.removesuffix(b"\r"))
+        self._rest.clear()
         yield from self._line(rest)
         yield from self._line(b"")
 

@@ -30,6 +30,19 @@ class Head:
     location: str
 
 
+FAILURES = (httpx2.HTTPError, httpx2.InvalidURL, OSError)
+"""What an exchange raises; a TimeoutError is an OSError."""
+
+
+def _client(*, proxies: bool) -> httpx2.AsyncClient:
+    timeout = httpx2.Timeout(SILENCE_S, connect=CONNECT_S)
+    try:
+        return httpx2.AsyncClient(timeout=timeout, trust_env=proxies, verify=_tls())
+    except (ImportError, ValueError, httpx2.InvalidURL) as error:
+        # a proxy that is no address, or of a kind that needs another library
+        raise httpx2.ProxyError(str(error)) from error
+
+
 @cache
 def _tls() -> ssl.SSLContext:
     """Made once: reading the certificates takes longer than a request to this machine."""
@@ -42,8 +55,8 @@ class Exchange(Iterator[Head | bytes]):
     Redirects are not followed: the key and the pictures go to the address that
     was given, and nowhere else. A thread with an event loop of its own does the
     talking, because there a request can be cancelled at every moment: while a
-    name is looked up, while the server computes, between two bytes. Raises what
-    httpx2 raises, and TimeoutError after ``total_s`` seconds altogether.
+    name is looked up, while the server computes, between two bytes. Raises one of
+    :data:`FAILURES`, and TimeoutError after ``total_s`` seconds altogether.
     """
 
     def __init__(
@@ -88,10 +101,9 @@ class Exchange(Iterator[Head | bytes]):
             self._loop.close()
 
     async def _talk(self) -> None:
-        timeout = httpx2.Timeout(SILENCE_S, connect=CONNECT_S)
         async with (
             asyncio.timeout(self._total_s),
-            httpx2.AsyncClient(timeout=timeout, trust_env=self._proxies, verify=_tls()) as client,
+            _client(proxies=self._proxies) as client,
             client.stream(
                 "GET" if self._body is None else "POST",
                 self._url,

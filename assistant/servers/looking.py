@@ -8,14 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import httpx2
-
 from assistant import __version__
 from assistant.errors import ModelError
 from assistant.plain_text import one_line
 from assistant.servers import refusals
 from assistant.servers.address import Address
-from assistant.servers.exchange import LOOK_S, Exchange, Head
+from assistant.servers.exchange import FAILURES, LOOK_S, Exchange, Head
 
 _LONGEST = 1 << 22
 """Bytes of a list of models, or of a refusal, that are read."""
@@ -34,8 +32,15 @@ class ServerModel:
 
 
 def headers() -> dict[str, str]:
-    """What goes with every request; the key is read when it is needed and kept nowhere."""
+    """What goes with every request; the key is read when it is needed and kept nowhere.
+
+    Raises ModelError for a key that no header can hold.
+    """
     key = os.environ.get(refusals.KEY, "").strip()
+    if not key.isascii() or not (key or "x").isprintable():
+        raise ModelError(
+            f"{refusals.KEY} holds something else than a key: set it again.", code="unauthorized"
+        )
     return {
         "User-Agent": f"phichat/{__version__}",
         "Accept": "text/event-stream, application/json",
@@ -79,9 +84,9 @@ def models(address: Address) -> tuple[ServerModel, ...]:
         said = json.loads(rest(exchange))
         listed = said["data"] if isinstance(said, dict) else said
         found = tuple(_model(address, one) for one in listed)
-    except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
+    except FAILURES as error:
         raise refusals.unreachable(address, error) from error
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise refusals.malformed(address) from None
     finally:
         exchange.close()

@@ -98,11 +98,14 @@ def malformed(address: Address) -> ModelError:
 
 def redirected(address: Address, location: str) -> ModelError:
     """Never followed: what is sent is for the server that was named."""
-    there = urlsplit(urljoin(address.base, location))
-    place = there.netloc.rpartition("@")[2]
+    try:
+        there = urlsplit(urljoin(address.base, location))
+        place = f"{there.scheme}://{there.netloc.rpartition('@')[2]}"
+    except ValueError:
+        place = "what is no address"
     return ModelError(
-        f"{address.base} redirects to {there.scheme}://{one_line(place, 80)}: nothing was "
-        "sent there. Give that address if you trust it.",
+        f"{address.base} redirects to {one_line(place, 80)}: nothing was sent there. Give that "
+        "address if you trust it.",
         code="redirect",
     )
 
@@ -153,7 +156,7 @@ def error_in(body: bytes) -> Any:
     """The ``error`` of a JSON body, or what stands in its place; None when there is nothing."""
     try:
         said = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if isinstance(said, dict):
         return next((said[name] for name in ("error", "detail", "message") if said.get(name)), None)

@@ -15,6 +15,8 @@ from assistant.servers.events import EventStream
 from assistant.servers.exchange import Exchange
 
 _DONE = "[DONE]"
+_NO_REPLY = (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError)
+"""What reading JSON of another kind raises."""
 
 
 class Reply:
@@ -47,7 +49,7 @@ class Reply:
         except httpx2.RemoteProtocolError:
             if not self._is_over:  # else nothing but the formal end is missing
                 raise
-        except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
+        except _NO_REPLY as error:
             raise refusals.malformed(self._address) from error
         yield from self._settled("", final=True)
         if not self._is_over:
@@ -73,7 +75,7 @@ class Reply:
             self._note_usage(said.get("usage"))
             yield from self._choice(said["choices"][0], said["choices"][0]["message"])
             yield from self._settled("", final=True)
-        except (ValueError, TypeError, AttributeError, KeyError, IndexError) as error:
+        except _NO_REPLY as error:
             raise refusals.malformed(self._address) from error
 
     def _choice(self, choice: Mapping[str, Any], said: Mapping[str, Any]) -> Iterator[str]:

@@ -117,6 +117,14 @@ def test_doctor_says_whether_it_answers(server: Server) -> None:
     assert "hidden" not in phichat("doctor", "--quick", "--model", "http://u:hidden@h").stdout
 
 
+def test_models_list_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHICHAT_MODEL", "http://u:hidden@h")
+    listed = phichat("models", "list").stdout
+    assert "* http://…  (a server)" in listed
+    assert "give the key in PHICHAT_SERVER_KEY" in listed
+    assert "hidden" not in listed
+
+
 @pytest.mark.parametrize("model", [NOWHERE, "http://u:hidden@h/v1", "https://"])
 def test_what_can_t_be_used_is_one_sentence(model: str) -> None:
     for command in (["ask", "Hi"], ["prompt", "Hi"]):
