@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import shlex
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from assistant import settings
 from assistant.cli import cli
+from docs import render
 from tests.conftest import ROOT
 from tui import commands
 
@@ -90,3 +92,18 @@ def test_every_key_that_is_told_does_something() -> None:
     for row in re.findall(r"^\| (.*?) \|", section("Keys"), re.MULTILINE):
         for key in _KEY.findall(row):
             assert key in known or key.lower() in known, row
+
+
+@pytest.mark.long  # it talks with the demo model
+async def test_the_readme_shows_the_app_of_today(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PHICHAT_HOME", str(tmp_path))
+    render.draw_pictures(tmp_path)
+    assert words(await render.render(tmp_path)) == words(render.OUT.read_text(encoding="utf-8"))
+
+
+def words(svg: str) -> str:
+    """What stands in a picture, without blanks (the cursor cuts a word) and figures of speed."""
+    text = "".join(re.findall(r"<text[^>]*>([^<]*)</text>", svg))
+    return re.sub(r"[\d.]+(tokens/s|s·)", r"\1", re.sub(r"\s", "", html.unescape(text)))
