@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,13 @@ import click
 
 from assistant import settings as settings_room
 from assistant.cli import completing
-from assistant.cli.common import json_option, print_json, told_plainly
+from assistant.cli.common import fail, json_option, print_json, told_plainly
 from assistant.cli.progress_line import ProgressLine
 from assistant.cli.servers import SENT, found_at, verify_server
 from assistant.core.machine.hardware import look
 from assistant.core.machine.plan import choose_place, gigabytes, tokens
 from assistant.core.models import DEMO, model_facts
-from assistant.errors import ModelError
+from assistant.errors import ModelError, StorageError
 from assistant.models.finding import FoundModel, find_models
 from assistant.models.known import known_model
 from assistant.models.progress import OnProgress
@@ -65,17 +66,15 @@ def list_(as_json: bool) -> None:
 
 
 def _used(settings: settings_room.Settings) -> list[str]:
-    """The models of the chats, if there are any yet: looking makes no database."""
+    """The models of the chats, if there are any that can be read: looking makes no database."""
     location = settings.store_location
     if "://" not in location and not Path(location).exists():
         return []
     from storage import Store  # the database library, only where there is something to read
 
-    store = Store.open(location)
-    try:
+    with suppress(StorageError), closing(Store.open(location)) as store:
         return store.models()
-    finally:
-        store.close()
+    return []
 
 
 def _lines(one: FoundModel) -> Iterator[str]:
@@ -153,7 +152,9 @@ def pull(model_id: str, revision: str | None, as_json: bool) -> None:
         )
     from assistant.models.pulling import pull as fetch  # a third of a second: not for the others
 
-    with_line = _stoppable("what came is kept: the same command goes on there.", "here and right")
+    with_line = _stoppable(
+        "what came is kept: the same command goes on there.", "here and right", as_json=as_json
+    )
     pulled = with_line(lambda show: fetch(model_id, revision=revision, on_progress=show))
     if as_json:
         print_json({**asdict(pulled), "folder": str(pulled.folder)})
@@ -190,7 +191,7 @@ def verify(model: str | None, as_json: bool) -> None:
         verify_server(name, as_json=as_json)
         return
     known = known_model(name)
-    with_line = _stoppable("nothing was changed.")
+    with_line = _stoppable("nothing was changed.", as_json=as_json)
     found = with_line(lambda show: check(known.id if known else name, on_progress=show))
     if as_json:
         print_json(_verified_json(found))
@@ -237,7 +238,9 @@ def _verified_json(found: Verified) -> dict[str, Any]:
     }
 
 
-def _stoppable(words: str, told: str | None = None) -> Callable[[Callable[[OnProgress], Any]], Any]:
+def _stoppable(
+    words: str, told: str | None = None, *, as_json: bool
+) -> Callable[[Callable[[OnProgress], Any]], Any]:
     """Runs something with a progress line; ctrl-C ends it in a sentence and exit code 130."""
 
     def run(work: Callable[[OnProgress], Any]) -> Any:
@@ -246,8 +249,7 @@ def _stoppable(words: str, told: str | None = None) -> Callable[[Callable[[OnPro
             return work(line.show)
         except KeyboardInterrupt:
             line.close()
-            click.echo(f"Stopped; {words}", err=True)
-            sys.exit(130)
+            fail("interrupted", f"Stopped; {words}", as_json=as_json, exit_code=130)
         finally:
             line.close()
 

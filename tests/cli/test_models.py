@@ -190,13 +190,18 @@ def test_pull_that_is_ended_goes_on(hub: Hub, way: signal.Signals) -> None:  # n
     digest = hashlib.sha256(hub.models[MODEL][WEIGHTS]).hexdigest()
     partial = blobs() / f"{digest}.incomplete"
     with subprocess.Popen(
-        [*PHICHAT, "pull", MODEL], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        [*PHICHAT, "pull", "--json", MODEL],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     ) as process:
         until(lambda: partial.exists() and partial.stat().st_size >= 200_000)
         process.send_signal(way)
-        _, said = process.communicate(timeout=60)
+        stdout, said = process.communicate(timeout=60)
     if way is signal.SIGINT:
         assert process.returncode == 130
+        assert json.loads(stdout)["error"]["code"] == "interrupted"
         assert said.splitlines()[-1] == (
             "Stopped; what came is kept: the same command goes on there."
         )
@@ -345,7 +350,9 @@ def test_use_refuses_what_can_t_be_used(tmp_path: Path) -> None:
     assert f"phichat models pull {KNOWN[1]}" in refused(models("use", KNOWN[1]))
     assert "no config.json" in refused(models("use", tmp_path))
     assert "There is no model 'nothing'" in refused(models("use", "nothing"))
-    assert "Nothing answers at http://127.0.0.1:9/v1" in refused(models("use", "http://127.0.0.1:9"))
+    assert "Nothing answers at http://127.0.0.1:9/v1" in refused(
+        models("use", "http://127.0.0.1:9")
+    )
     assert not config.exists()
     config.parent.mkdir()
     config.write_text("model = \n")
