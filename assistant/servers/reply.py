@@ -25,7 +25,7 @@ class Reply:
     def __init__(self, address: Address) -> None:
         self._address = address
         self._half = ""
-        self._is_over = False
+        self._is_over = self._has_begun = False
         self.finish_reason = FinishReason.STOP
         self.usage: dict[str, int] = {}
         """``prompt_tokens``, ``completion_tokens`` and ``cached_tokens``, where the server told."""
@@ -52,15 +52,18 @@ class Reply:
         except _NO_REPLY as error:
             raise refusals.malformed(self._address) from error
         yield from self._settled("", final=True)
+        if not self._has_begun:
+            raise refusals.malformed(self._address)
         if not self._is_over:
             raise refusals.cut(self._address)
 
     def _take(self, data: str) -> Iterator[str]:
         if data == _DONE:
-            self._is_over = True
+            self._is_over = self._has_begun = True
             yield from self._settled("", final=True)
             return
         said = json.loads(data)
+        self._has_begun = True
         if said.get("error"):
             raise refusals.given_up(self._address, said["error"])
         self._note_usage(said.get("usage"))

@@ -61,6 +61,15 @@ def test_a_folder_that_chats_were_held_with_is_listed_while_it_is_there(
     assert folders == [(str(random_folder), True)]
 
 
+def test_a_database_that_can_t_be_read_hides_no_model() -> None:
+    home = Path(os.environ["PHICHAT_HOME"])
+    home.mkdir()
+    (home / "phichat.db").write_bytes(b"not a database" * 100)
+    done = phichat("models", "list")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout.startswith("* demo")
+
+
 def test_use_and_verify_ask_the_server(server: Server) -> None:
     server.models = [{"id": "tiny", "max_model_len": 4096}, {"id": "other"}]
     done = phichat("models", "use", server.address)

@@ -374,7 +374,7 @@ def test_a_context_that_is_smaller_than_it_was_said_is_learned(
         (Answer([b"data: [1]\n\n"]), "malformed", "something else"),
         (Answer([b"data: \xff\n\n"]), "malformed", "something else"),
         (Answer([event({"choices": [{"delta": {"content": 7}}]})]), "malformed", "something else"),
-        (Answer([b"<html>Welcome</html>"], 200, "text/html"), "cut", "broke off"),
+        (Answer([b"<html>Welcome</html>"], 200, "text/html"), "malformed", "something else"),
         (Answer([b"{}"], 200, "application/json"), "malformed", "something else"),
         (Answer([event({"error": {"message": "No blocks"}})]), "server_failed", "No blocks"),
         (Answer([b'{"error": "loading"}'], 200, "application/json"), "server_failed", "loading"),
