@@ -25,6 +25,13 @@ def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, causal: bool = 
             q, k, v, None, True, 0.0, causal
         )
         return out, lse[..., : q.shape[2]]  # padded by the kernel
+    return attend_plainly(q, k, v, causal=causal)
+
+
+def attend_plainly(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, causal: bool = False
+) -> Part:
+    """:func:`attend` where no kernel tells the log-sum-exp (MPS): all scores at once, float32."""
     scores = (q.float() @ k.float().mT) * q.shape[-1] ** -0.5
     if causal:
         S, K = scores.shape[-2:]

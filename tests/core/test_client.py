@@ -126,6 +126,23 @@ def test_a_killed_worker_is_an_event_and_starts_anew(core: LocalCore) -> None:
     assert worker_pid(core) != pid
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("stage", [Stage.LOADING, Stage.PREFILL, Stage.PICTURES])
+def test_killed_at_any_stage(stage: Stage, random_folder: Path) -> None:
+    core = LocalCore(str(random_folder), dtype="float32", context=2048, threads=1)
+    try:
+        prompt = Prompt(((1, *range(5, 1500)), *picture("sq336").parts))
+        events = core.generate(prompt, Sampling(max_new_tokens=4), pixels)
+        next(e for e in events if isinstance(e, CoreProgressed) and e.stage is stage)
+        os.kill(worker_pid(core), signal.SIGKILL)
+        with pytest.raises(ModelError, match="ended unexpectedly") as crash:
+            list(events)
+        assert crash.value.code == "crashed"
+        assert len(ids(answer(core, prompt, 4))) == 4
+    finally:
+        core.close()
+
+
 def test_stop_and_close_do_not_wait_for_the_loading(random_folder: Path) -> None:
     core = LocalCore(str(random_folder), threads=1)
     events = core.generate(PROMPT, Sampling(), pixels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -123,6 +124,22 @@ def test_a_folder_that_can_not_be_written_costs_nothing_but_time(tmp_path: Path)
     files = FeatureFiles(tmp_path / "file" / "features", ENOUGH)
     files.write(SLOT, "weights", FEATURES)
     assert files.read(SLOT, "weights", torch.float32) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a limit on files stands for a full disk")
+def test_a_disk_that_fills_up_leaves_nothing_half(folder: Path) -> None:
+    import resource
+
+    files = FeatureFiles(folder, ENOUGH)
+    files.write(SLOT, "weights", FEATURES)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
+    try:
+        files.write(Slot("others", 1, 13), "weights", FEATURES)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert only_file(folder).suffix == ".safetensors"
+    assert read(folder) is not None
 
 
 def test_several_workers_may_share_a_folder(folder: Path) -> None:

@@ -135,6 +135,14 @@ def test_a_format_that_a_cpu_does_not_have_is_refused_in_words(form: str) -> Non
         linear_maker(CPU, torch.float32, form)
 
 
+def test_int4_on_a_card_is_refused_in_words_for_another_format(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(weights.importlib.util, "find_spec", lambda name: name)  # torchao is here
+    with pytest.raises(ModelError, match="multiplied in bfloat16"):
+        weights.linear_maker(torch.device("cuda"), torch.float16, "int4")
+
+
 def test_quantized_weights_are_the_decoders_only(random_folder: Path) -> None:
     model = load_model(random_folder, device=CPU, dtype=torch.bfloat16, weights="float")
     kinds = {type(m).__name__ for m in model.model.layers.modules()}

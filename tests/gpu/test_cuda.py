@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
+from typing import NoReturn
 
 import pytest
 import torch
 
+from assistant.core import GenerationEnded, Prompt, Sampling, TokensGenerated
 from assistant.core.attention import attend, merge
 from assistant.core.cache import KVCache
 from assistant.core.compiled import Decoder
 from assistant.core.decoding import logits_of, prefill
 from assistant.core.formats import kv_bytes_per_token
+from assistant.core.generation import ResidentModel
+from assistant.core.machine.devices import plan_memory
+from assistant.core.machine.plan import Wanted
 from assistant.core.weights import load_model
+from assistant.errors import ModelError
 from assistant.phi3v import Phi3VForCausalLM, Regime
 from tests.conftest import GOLDENS
 
@@ -136,6 +142,70 @@ def test_merged_parts_are_the_whole(dtype: torch.dtype) -> None:
     whole, _ = attend(q, k, v)
     out, _ = merge(attend(q, k[:, :, :37], v[:, :, :37]), attend(q, k[:, :, 37:], v[:, :, 37:]))
     assert torch.allclose(out, whole, atol=1e-5 if dtype is torch.float32 else 2e-2)
+
+
+def replies(resident: ResidentModel, first: int) -> tuple[list[int], int]:
+    """(ids, positions that were cached) of a reply to a prompt that begins with ``first``."""
+    prompt = Prompt(((first, *range(10, 310)),))
+    events = list(resident.generate(prompt, Sampling(max_new_tokens=8), no_crops, lambda: False))
+    assert isinstance(events[-1], GenerationEnded)
+    said = [i for event in events if isinstance(event, TokensGenerated) for i in event.ids]
+    return said, events[-1].usage.cached_tokens
+
+
+def no_crops(_: object) -> NoReturn:
+    raise AssertionError("there is no picture")
+
+
+def test_what_leaves_the_card_waits_in_main_memory(
+    model: Phi3VForCausalLM, tiny_model: Phi3VForCausalLM
+) -> None:
+    """And the replies are the CPU's, from the card and after the way there and back."""
+    here = ResidentModel(tiny_model, frozenset(), 1024)
+    there = ResidentModel(model, frozenset(), 1024, kv_budget=1, host_budget=2**30)
+    expected = {first: replies(here, first)[0] for first in (1, 2)}
+    for first, cached in ((1, 0), (2, 0), (1, 300), (2, 300)):
+        assert replies(there, first) == (expected[first], cached)
+
+
+def test_the_card_that_is_full_ends_one_turn(model: Phi3VForCausalLM) -> None:
+    resident = ResidentModel(model, frozenset(), 131_072)
+    expected, _ = replies(resident, 1)
+    huge = Prompt((tuple(3 + i % 3000 for i in range(100_000)),))
+    total = torch.cuda.get_device_properties(CUDA).total_memory
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 100 * 2**20) / total)
+    try:
+        with pytest.raises(ModelError) as refused:
+            list(resident.generate(huge, Sampling(), no_crops, lambda: False))
+        assert refused.value.code == "memory"
+        assert replies(resident, 1)[0] == expected
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+
+
+def test_the_plan_sees_the_card() -> None:
+    plan = plan_memory(TINY, CUDA, Wanted())
+    free, _ = torch.cuda.mem_get_info()
+    assert plan.device.startswith("cuda")
+    assert plan.available == pytest.approx(free, rel=0.05)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("flash_attn") is None, reason="flash-attn is not installed"
+)
+def test_flash_attention_is_sdpa_up_to_rounding() -> None:
+    ids = tokens(300)
+    found, expected = (
+        read(
+            load_model(TINY, device=CUDA, dtype=torch.bfloat16, attention=attention),
+            ids,
+            64,
+            "float",
+        )
+        for attention in ("flash_attention_2", "sdpa")
+    )
+    assert (found - expected).pow(2).mean().sqrt() < 0.06 * expected.std()
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torchao") is None, reason="torchao is not installed")
