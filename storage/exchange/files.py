@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
+import secrets
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,26 +24,24 @@ def appearing(path: Path, *, overwrite: bool, private: bool = False) -> Iterator
     ``private`` one may be read by its owner only. Raises StorageError.
     """
     path = Path(os.path.realpath(path))
-    if path.exists() and not path.is_file():
-        raise StorageError(f"{path} is not a file that can be written; give another path.")
+    taken = StorageError(f"{path} exists already; choose another path, or add --overwrite.")
     try:
-        reserved = _reserve(path, private)
-        if not reserved and not overwrite:
-            raise StorageError(f"{path} exists already; choose another path, or add --overwrite.")
-        done = False
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
-        os.close(handle)
-        unfinished = Path(name)
+        if path.exists() and not path.is_file():
+            raise StorageError(f"{path} is not a file that can be written; give another path.")
+        if path.exists() and not overwrite:
+            raise taken
+        unfinished = _beside(path, private)
         try:
             yield unfinished
             _to_disk(unfinished)
-            unfinished.chmod(path.stat().st_mode & 0o777)
-            unfinished.replace(path)
-            done = True
+            if overwrite:
+                if path.exists():
+                    unfinished.chmod(path.stat().st_mode & 0o777)
+                unfinished.replace(path)
+            elif not _is_named(unfinished, path):
+                raise taken
         finally:
             unfinished.unlink(missing_ok=True)
-            if reserved and not done:
-                path.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(
             f"{path} can't be written ({error.strerror}); check its folder and the free space."
@@ -57,12 +55,24 @@ def in_folder(folder: Path, title: str, session_id: str, suffix: str) -> Path:
     return folder / f"{beginning}{session_id}{suffix}"
 
 
-def _reserve(path: Path, private: bool) -> bool:
-    """Take the name, unless it is taken."""
+def _beside(path: Path, private: bool) -> Path:
+    """A new empty file in the same folder."""
+    new = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}")
+    mode = 0o600 if private else 0o666  # less what the user's umask takes away
+    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+    return new
+
+
+def _is_named(unfinished: Path, path: Path) -> bool:
+    """Give a file its name; False when another file took it meanwhile."""
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600 if private else 0o666))
+        os.link(unfinished, path)
     except FileExistsError:
         return False
+    except OSError:  # a file system that knows no links
+        if path.exists():
+            return False
+        unfinished.replace(path)
     return True
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
+import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -26,6 +28,7 @@ from assistant.conversation import (
 from assistant.errors import StorageError
 from storage import Store
 from storage.exchange import markdown, page
+from storage.exchange.files import appearing
 from storage.types import utc_now
 from tests.storage.stored_pictures import make_picture
 
@@ -302,6 +305,37 @@ def test_nothing_is_overwritten_and_nothing_is_left_half_written(
         store.export_to(fresh / "c.html", ["zzzzzzzz"], ExportFormat.HTML)
     assert {path.name for path in fresh.iterdir()} == {"b_pictures"}
     assert (fresh / "b_pictures" / "picture-2.png").read_text() == "mine"
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_file_has_its_name_when_it_is_whole_and_takes_nobody_elses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    if not has_links:  # as on a memory stick
+
+        def link(*_: object) -> None:
+            raise PermissionError(errno.EPERM, "Operation not permitted")
+
+        monkeypatch.setattr(os, "link", link)
+    target = tmp_path / "talk.json"
+    with appearing(target, overwrite=False) as unfinished:
+        unfinished.write_text("whole")
+        assert not target.exists(), "whoever is killed now leaves no empty file of that name"
+    assert target.read_text() == "whole"
+    target.unlink()
+    with (
+        pytest.raises(StorageError, match="exists already"),
+        appearing(target, overwrite=False) as unfinished,
+    ):
+        unfinished.write_text("mine")
+        target.write_text("another's")
+    assert target.read_text() == "another's"
+    assert list(tmp_path.iterdir()) == [target]
+    with (
+        pytest.raises(StorageError, match="can't be written"),
+        appearing(tmp_path / ("x" * 300), overwrite=False),
+    ):
+        pass
 
 
 def test_a_readable_file_holds_one_session(store: Store, session: str, tmp_path: Path) -> None:
