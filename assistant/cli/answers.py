@@ -160,6 +160,12 @@ class ProgressLine:
                     self.say(sentence)
                     self._told.append(sentence)
 
+    def fetching(self, done: int, total: int) -> None:
+        """``done`` bytes of a picture have come (``total`` 0: of how many is not known)."""
+        if self._is_terminal:
+            percent = f" {min(100, 100 * done // total)} %" if total else ""
+            self._show(f"Fetching the picture…{percent}")
+
     def say(self, sentence: str) -> None:
         """A line that stays."""
         if self._is_terminal:

@@ -167,7 +167,11 @@ def _answer(
                 reply = _rest(engine, session_id, chosen)
                 is_stored = True
             else:
-                draft = Draft(text, tuple(open_picture(engine, source) for source in images))
+                try:
+                    opened = [open_picture(engine, source, progress.fetching) for source in images]
+                finally:
+                    progress.clear()
+                draft = Draft(text, tuple(opened))
                 reply = engine.send(session_id, draft, chosen)
             # closed before the engine is: its last act is to store the half reply
             with closing(reply) as events:  # type: ignore[type-var]

@@ -144,10 +144,13 @@ pictures_option = click.option(
 )  # fmt: skip
 
 
-def open_picture(engine: Engine, source: str) -> PictureFile:
+def open_picture(
+    engine: Engine, source: str, watch: Callable[[int, int], None] | None = None
+) -> PictureFile:
+    """A picture as ``-i`` names it; ``watch`` follows a fetch (see :meth:`Engine.open_picture`)."""
     if source == "-":
         return engine.open_picture_bytes(sys.stdin.buffer.read(), "standard input")
-    return engine.open_picture(source)
+    return engine.open_picture(source, watch)
 
 
 # What json leaves as it is and a terminal would obey, or no encoding takes: C1 controls, delete,

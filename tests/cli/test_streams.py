@@ -129,3 +129,20 @@ def test_a_question_that_is_not_answered_with_yes(key: bytes, code: int, said: s
         os.close(terminal)
     assert os.waitstatus_to_exitcode(status) == code
     assert written.decode().splitlines()[-1] == said
+
+
+def test_a_fetch_is_told_on_a_terminal_and_leaves_no_trace(picture_url: str) -> None:
+    """Its line is gone when the next one comes: here the refusal of a web page."""
+    outer, inner = pty.openpty()
+    command = [sys.executable, "-m", "assistant.cli", "ask", "-i", f"{picture_url}/", "x"]
+    with subprocess.Popen(command, cwd=ROOT, stderr=inner) as ask:
+        os.close(inner)
+        said = b""
+        with suppress(OSError):
+            while piece := os.read(outer, 65536):
+                said += piece
+        os.close(outer)
+    assert ask.returncode == 1
+    *lines, last = said.decode().split("\r\x1b[K")
+    assert any(line.startswith("Fetching the picture…") for line in lines)
+    assert "is not a picture that can be opened (it is a web page)" in last
