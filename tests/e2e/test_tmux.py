@@ -1,0 +1,126 @@
+"""``phichat`` itself in a real terminal: tmux, the demo model in its worker, pictures on disk."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.drawings import draw
+
+PATIENCE_S = 120.0
+"""A busy machine loads the model in half a minute; only a broken app takes longer."""
+
+
+class Terminal:
+    """A tmux server of its own with one window of 100 x 40."""
+
+    def __init__(self, home: Path) -> None:
+        self._socket = str(home / "tmux")
+        self.home = home
+        variables = {"PHICHAT_HOME": str(home), "PHICHAT_KEEP_ALIVE": "0", "LC_ALL": "C.UTF-8"}
+        named = [word for name, value in variables.items() for word in ("-e", f"{name}={value}")]
+        # what pytest says of its own terminal is not so here; a plain shell: the app is started in it and left for it, as at home
+        size = ("-x", "100", "-y", "40")
+        self._tmux(
+            "-f",
+            "/dev/null",
+            "new-session",
+            "-d",
+            *size,
+            *named,
+            "unset COLUMNS LINES; PS1='ready$ ' sh",
+        )
+
+    def _tmux(self, *words: str) -> str:
+        command = ["tmux", "-S", self._socket, *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    def press(self, *keys: str) -> None:
+        """Press keys by tmux's names."""
+        self._tmux("send-keys", *keys)
+
+    def type(self, text: str) -> None:
+        """Type a text, as fast as a terminal gives it."""
+        self._tmux("send-keys", "-l", text)
+
+    def drop(self, text: str) -> None:
+        """What a terminal does with a file that is dropped on it: a bracketed paste."""
+        self._tmux("set-buffer", text)
+        self._tmux("paste-buffer", "-p")
+
+    def shown(self) -> str:
+        """The screen, line by line."""
+        return self._tmux("capture-pane", "-p")
+
+    def sees(self, *words: str) -> str:
+        """Wait until all ``words`` are on the screen."""
+        until = time.monotonic() + PATIENCE_S
+        while time.monotonic() < until:
+            shown = self.shown()
+            if all(word in shown for word in words):
+                return shown
+            time.sleep(0.1)
+        raise AssertionError(f"{words} never came:\n{self.shown()}")
+
+    def start(self, *arguments: str) -> None:
+        """Run phichat in the shell."""
+        command = [sys.executable, "-m", "assistant.cli", *arguments]
+        self.type(f"cd {shlex.quote(str(Path.cwd()))} && clear && {shlex.join(command)}")
+        self.press("Enter")
+
+    def close(self) -> None:
+        """End it and all that runs in it."""
+        self._tmux("kill-server")
+
+
+@pytest.fixture
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+    if shutil.which("tmux") is None:
+        pytest.skip("there is no tmux here")
+    opened = Terminal(tmp_path_factory.mktemp("t"))
+    yield opened
+    opened.close()
+
+
+def test_attach_ask_follow_up_quit_resume(terminal: Terminal) -> None:
+    one, two = draw(950_000, terminal.home), draw(950_001, terminal.home)
+    terminal.sees("ready$")
+    terminal.start()
+    terminal.sees("Welcome to phichat", "Stay with the demo model")
+    terminal.press("Enter")  # which fetches nothing
+    terminal.sees("Talk about pictures.")
+
+    terminal.drop(f"'{one.path}' ")
+    terminal.sees(f"#1 {one.path.name}", "tokens ✕")
+    terminal.type("What colour is the shape?")
+    terminal.press("Enter")
+    terminal.sees(f"Picture 1 · {one.path.name}", f"It is {one.colour}.", "tokens/s")
+
+    terminal.type("And what shape is it?")
+    terminal.press("Enter")
+    terminal.sees("And what shape is it?", f"It is a {one.shape}.", "tokens/s")
+
+    terminal.type(f"/attach {two.path}")
+    terminal.press("Enter")
+    terminal.sees(f"#2 {two.path.name}", "tokens ✕")
+    terminal.type("Not sent yet")
+    terminal.press("C-q")
+    left = terminal.sees("ready$")
+    assert "Talk about" not in left, "the terminal is as it was before"
+    assert "Traceback" not in left
+
+    terminal.start("chat", "--last")
+    terminal.sees("And what shape is it?", "Not sent yet", f"#2 {two.path.name}")
+    terminal.press("C-u")
+    terminal.type("Which shape do you see here?")
+    terminal.press("Enter")
+    terminal.sees(f"Picture 2 · {two.path.name}", two.shape, "tokens/s")
+    terminal.press("C-q")
+    terminal.sees("ready$")
