@@ -31,9 +31,11 @@ def choose_device(wanted: str) -> torch.device:
     try:
         device = torch.device(wanted)
         torch.empty(1, device=device)
+        if device.type in ("cpu", "cuda", "mps"):  # the ones that memory is planned for
+            return device
     except (RuntimeError, AssertionError):
-        raise ModelError(f"There is no device {wanted!r} here: use auto or cpu.") from None
-    return device
+        pass
+    raise ModelError(f"There is no device {wanted!r} here: use auto or cpu.")
 
 
 def plan_memory(

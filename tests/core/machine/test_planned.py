@@ -81,3 +81,9 @@ def test_more_crops_than_the_models_own_are_planned_for(
 
     own = read_checkpoint(random_folder).num_crops
     assert planned(None) == planned(1) == planned(own) < planned(own + 20)
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "mps:7", "meta", "nonsense"])
+def test_a_device_that_is_not_here_is_refused_in_a_sentence(name: str) -> None:
+    with pytest.raises(ModelError, match=f"There is no device '{name}' here: use auto or cpu."):
+        devices.choose_device(name)
