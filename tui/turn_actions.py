@@ -241,7 +241,8 @@ class TurnActions:
             Content.assemble((f" {action.key}  ", "bold $primary"), action.does)
             for action in actions
         ]
-        place = await self._screen.app.push_screen_wait(ChooseScreen("This turn", rows))
+        keys = [action.key for action in actions]
+        place = await self._screen.app.push_screen_wait(ChooseScreen("This turn", rows, keys))
         if place is not None:
             await self.do(actions[place].name)
 

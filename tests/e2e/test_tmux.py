@@ -26,7 +26,8 @@ class Terminal:
         self.home = home
         variables = {"PHICHAT_HOME": str(home), "PHICHAT_KEEP_ALIVE": "0", "LC_ALL": "C.UTF-8"}
         named = [word for name, value in variables.items() for word in ("-e", f"{name}={value}")]
-        # what pytest says of its own terminal is not so here; a plain shell: the app is started in it and left for it, as at home
+        # The app is started in a plain shell, and left for it, as at home; what pytest says of
+        # its own terminal's size is not so here.
         size = ("-x", "100", "-y", "40")
         self._tmux(
             "-f",

@@ -203,6 +203,12 @@ async def test_the_menu_and_the_palette_do_the_same(desk: Desk) -> None:
         await sees(pilot, "Pin: the model always sees it")
         await pilot.press("down", "down", "enter")
         await sees(pilot, "▲ pinned")
+        for _ in range(2):  # the keys that the menu names choose in it too
+            was_pinned = "▲ pinned" in shown(pilot)
+            await pilot.press("enter")
+            await sees(pilot, "This turn")
+            await pilot.press("p")
+            await until(pilot, lambda was=was_pinned: ("▲ pinned" in shown(pilot)) is not was)
         names = [c.title for c in pilot.app.get_system_commands(screen(pilot))]
         assert any(name.startswith("Selected turn: Quote") for name in names)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -23,8 +23,10 @@ class ChooseScreen(ModalScreen[int | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in CHOICE_KEYS if key.action]
 
-    def __init__(self, title: str, rows: Sequence[Content]) -> None:
+    def __init__(self, title: str, rows: Sequence[Content], keys: Sequence[str] = ()) -> None:
+        """``keys`` choose too: one for each row."""
         super().__init__()
+        self._keys = keys
         self._heading = one_line(title, 60)
         self._rows = rows
 
@@ -34,6 +36,12 @@ class ChooseScreen(ModalScreen[int | None]):
             dialog.border_title = Content(self._heading)
             dialog.border_subtitle = "enter chooses · esc leaves it"
             yield OptionList(*[Option(row) for row in self._rows])
+
+    def on_key(self, event: events.Key) -> None:
+        """A row's own key chooses it."""
+        if event.key in self._keys:
+            event.stop()
+            self.dismiss(self._keys.index(event.key))
 
     @on(OptionList.OptionSelected)
     def _choose(self, event: OptionList.OptionSelected) -> None:
