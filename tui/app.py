@@ -64,6 +64,7 @@ class PhichatApp(App[None]):
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = settings.theme if settings.theme in self.available_themes else INK.name
+        self._last_theme = self.theme
         self.set_keymap(dict(settings.keys))
 
     def on_mount(self) -> None:
@@ -73,8 +74,9 @@ class PhichatApp(App[None]):
 
     def _keep_theme(self, theme: Theme) -> None:
         """A theme that was chosen, wherever, is that of the next start too."""
-        settings = self.engine.settings
-        if theme.name == settings.theme:
+        settings, was = self.engine.settings, self._last_theme
+        self._last_theme = theme.name
+        if theme.name in (was, settings.theme):  # the one at the start, or F9 wrote it
             return
         self.engine.use_settings(settings.model_copy(update={"theme": theme.name}))
 

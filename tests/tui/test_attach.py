@@ -159,6 +159,23 @@ async def test_one_bad_picture_does_not_keep_the_good_ones_out(desk: Desk) -> No
         await until(pilot, lambda: notices(pilot), "a notice")
 
 
+async def test_attach_takes_several_paths_and_addresses(desk: Desk) -> None:
+    one, two = desk.file("one.png"), desk.file("my cat.png")
+    async with desk.app().run_test(size=WIDE) as pilot:
+        for typed, named in (
+            (f"{two}", [str(two)]),
+            (f"{one} '{two}'", [str(one), str(two)]),
+            (
+                "https://x.example/a https://x.example/b?c",
+                ["https://x.example/a", "https://x.example/b?c"],
+            ),
+            (f"{one} https://x.example/a", [str(one), "https://x.example/a"]),
+            ("not here.png", ["not here.png"]),
+            ("it's not here.png", ["it's not here.png"]),
+        ):
+            assert list(screen(pilot)._named(typed)) == named
+
+
 async def test_backspace_in_the_empty_composer_takes_the_last_picture(desk: Desk) -> None:
     async with desk.app().run_test(size=WIDE) as pilot:
         await composer(pilot).chips.put_first(picture_file("a.png"), picture_file("b.png"))
