@@ -59,7 +59,7 @@ CHAT_KEYS = (
     Key("f5", "F5", "show_engine", "The engine: its state, its memory plan; starts it again"),
     Key("f6", "F6", "switch_session", "Go to another chat by its title"),
     Key("f7", "F7", "bring_back_session", "Bring back the chat that was deleted last"),
-    Key("f8", "F8", "show_models", "Models: get one, use one; stop a download"),
+    Key("f8", "F8", "show_models", "Models: get one, use one or a server; stop a download"),
     Key("f9", "F9", "show_settings", "Settings, of all chats and of this one"),
     Key("f1", "F1", "help", "The keys of where you are, then all keys and commands"),
     Key("pageup", "page up", "scroll_chat('page_up')", "Scroll the chat up; older turns load"),
