@@ -84,8 +84,10 @@ def _copy_branch(db: Session, source: SessionRow, session: SessionRow, last: int
     in_branch = TurnRow.key.in_(reading.branch(last))
     originals = db.scalars(select(TurnRow).where(in_branch).order_by(TurnRow.key)).all()
     copies = [_copied(db, row, session) for row in originals]
-    inserted = insert(TurnRow).returning(TurnRow.key, sort_by_parameter_order=True)
-    keys = list(db.scalars(inserted, copies))
+    # Asked for their keys one by one, thousands of rows would take minutes.
+    db.execute(insert(TurnRow), copies)
+    in_copy = select(TurnRow.key).where(TurnRow.session_key == session.key)
+    keys = list(db.scalars(in_copy.order_by(TurnRow.key)))
     follows = [{"key": key, "parent_key": above} for above, key in pairwise(keys)]
     if follows:
         db.execute(update(TurnRow), follows)

@@ -323,12 +323,14 @@ def test_a_file_has_its_name_when_it_is_whole_and_takes_nobody_elses(
         assert not target.exists(), "whoever is killed now leaves no empty file of that name"
     assert target.read_text() == "whole"
     target.unlink()
-    with (
-        pytest.raises(StorageError, match="exists already"),
-        appearing(target, overwrite=False) as unfinished,
-    ):
-        unfinished.write_text("mine")
-        target.write_text("another's")
+
+    def write_beside_another() -> None:
+        with appearing(target, overwrite=False) as unfinished:
+            unfinished.write_text("mine")
+            target.write_text("another's")
+
+    with pytest.raises(StorageError, match="exists already"):
+        write_beside_another()
     assert target.read_text() == "another's"
     assert list(tmp_path.iterdir()) == [target]
     with (
