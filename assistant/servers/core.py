@@ -130,7 +130,7 @@ class ServerCore:
                 except ModelError as error:
                     self._set_status(Phase.FAILED, str(error))
                     raise
-                self._set_status(Phase.READY, self._words(self._found))
+            self._set_status(Phase.READY, self._words(self._found))
             return self._found
 
     def _preload(self) -> None:
@@ -226,7 +226,6 @@ class ServerCore:
                 exchange.close()
         if self._stop_wanted:
             reason = FinishReason.STOPPED
-        self._set_status(Phase.READY, self._words(self._look()))
         told: Mapping[str, int] = reply.usage
         # most servers stream a token an event
         completion = told.get("completion_tokens", events if events > 1 else count)

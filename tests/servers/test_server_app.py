@@ -47,6 +47,7 @@ async def test_connect_at_the_first_start_ask_and_see_where_it_goes(
         await pilot.press("down", "enter")
         await until(pilot, lambda: pilot.app.screen is screen(pilot), "the chat")
         await sees(pilot, f"⇄ {place} answers")
+        await sees(pilot, "● other")
         file = engine.settings.config_file
         await until(pilot, file.exists, "it is remembered")
         assert tomllib.loads(file.read_text())["model"] == f"{server.address}/v1#some/other"
