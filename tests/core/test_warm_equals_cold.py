@@ -296,6 +296,19 @@ def test_every_length_about_the_switch(chunk: int, speculate: bool) -> None:
         assert got == cold("float", Prompt((text,)), 7)
 
 
+@pytest.mark.parametrize("kind", ["float", *QUANTIZED])
+@pytest.mark.parametrize("before", [47, 60, 63, 64])
+def test_a_cut_never_ends_inside_a_picture(kind: str, before: int) -> None:
+    """Quantized KV goes back to the border of a block, 64, which may lie in one."""
+    model = resident(kind)
+    start = tuple(6 + at * at % 31 for at in range(before))
+    for end in (tuple(6 + at % 7 for at in range(200)), (9, 8, 7)):
+        prompt = Prompt((start, Slot("a", 2, PICTURE_TOKENS[2]), (6, 7, 8), end))
+        events = model.generate(prompt, Sampling(max_new_tokens=4), crops_of, lambda: False)
+        got = [i for event in events if isinstance(event, TokensGenerated) for i in event.ids]
+        assert got == cold(kind, prompt, 4)
+
+
 @settings(unhurried, max_examples=40)
 @given(life=lives, options=budgets)
 def test_warm_equals_cold(life: list[Step], options: dict[str, Any]) -> None:
