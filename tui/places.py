@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from tui.widgets.chat_view import Place
+from tui.widgets.turn_window import Place
 
 log = logging.getLogger(__name__)
 

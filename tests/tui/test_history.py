@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from tests.tui.desk import NARROW, Desk, Gate, chat, idle, pane, sees, send, shown, until
-from tui.widgets.chat_view import BATCH, MOST, TAIL, ChatView
+from tui.widgets.chat_view import ChatView
 from tui.widgets.reply_turn import ReplyTurn
+from tui.widgets.turn_window import BATCH, MOST, TAIL
 from tui.widgets.user_turn import UserTurn
 
 

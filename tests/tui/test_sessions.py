@@ -36,8 +36,8 @@ from tests.tui.desk import (
     until,
 )
 from tui.places import Places
-from tui.widgets.chat_view import Place
 from tui.widgets.session_list import SessionList, SessionOptions
+from tui.widgets.turn_window import Place
 
 GONE = "“First” was deleted. F7 brings it back."
 

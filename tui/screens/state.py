@@ -23,11 +23,11 @@ from tui.seen import seen_words
 from tui.text import model_name, server_place
 from tui.widgets.chat_header import ChatHeader
 from tui.widgets.chat_pane import ChatPane
-from tui.widgets.chat_view import Place
 from tui.widgets.composer import Composer
 from tui.widgets.context_meter import ContextMeter, Measured
 from tui.widgets.status_line import StatusLine
 from tui.widgets.turn_head import TurnHead
+from tui.widgets.turn_window import Place
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
