@@ -3,29 +3,39 @@
     python -m tests.bench.tui_open [--turns 2000] [--sessions 10000]
 
 Prints one JSON object: CPU seconds (the app's process, user and system) from a
-start with a new chat to one with the long session on the screen, the difference of
-the two being what opening it costs; CPU milliseconds of a page up and the memory
-that a hundred of them add; CPU seconds of the first list of many sessions, of going
-to its end, and CPU milliseconds of a key in it. Limit: 1 CPU-second to open.
+start with a new chat to one with the long session (a picture in every 40th turn) on
+the screen and counted for the meter, the difference of the two being what opening it
+costs; ``shown_cpu_s`` from the start until its last words stood there; the same for a
+session whose one reply has 200,000 characters; CPU milliseconds of a page up and the
+memory that a hundred of them add; CPU seconds of the first list of many sessions, of
+going to its end, and CPU milliseconds of a key in it, and of a letter typed into the
+search. Limit: 1 CPU-second to open.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import json
+import os
 import sqlite3
 import tempfile
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from assistant.conversation import Draft, FinishReason
+from PIL import Image
+
+from assistant import pictures
+from assistant.conversation import Draft, FinishReason, PictureFile
 from storage import Store
-from tests.bench.pseudo_terminal import PseudoTerminal, lived_in, resident_mb
+from tests.bench.pseudo_terminal import PseudoTerminal, lived_in, resident_mb, work_cpu_s
 
 READY = b"sk about a picture"
 PAGES = 100
 IDLE_CPU_S = 0.03
+PICTURES_EVERY = 40
+HUGE = 200_000
 ANSWER = (
     "It shows **one red circle** on white ground.\n\n- its colour is close to `#c0392b`\n"
     "- it is filled, without an outline\n\n" + "A paragraph about what else can be seen. " * 8
@@ -45,6 +55,31 @@ def multiply(path: Path, sessions: int) -> None:
         db.executemany(f"INSERT INTO sessions VALUES ({marks})", rows)
 
 
+def picture(number: int) -> PictureFile:
+    """One of many pictures."""
+    image = Image.radial_gradient("L").resize((640, 480)).point(lambda v: (v + number) % 256)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return pictures.open_bytes(buffer.getvalue(), name=f"picture {number}.png")
+
+
+def huge(path: Path) -> str:
+    """A session whose one reply is very long; returns its id."""
+    store = Store.open(path)
+    session, turn = store.add_user_turn(None, Draft("Tell me all"), model="scripted")
+    reply = store.start_reply(session, turn.id, model="scripted")
+    store.finish_reply(
+        reply.id,
+        text=(f"{ANSWER}\n\n" * (HUGE // len(ANSWER))) + "The last answer.",
+        token_ids=(),
+        finish_reason=FinishReason.STOP,
+        usage=None,
+        timings=None,
+    )
+    store.close()
+    return session
+
+
 def fill(path: Path, turns: int, sessions: int) -> str:
     """A database with one long session, the newest of many; returns its id."""
     store = Store.open(path)
@@ -53,7 +88,9 @@ def fill(path: Path, turns: int, sessions: int) -> str:
         multiply(path, sessions)
     session: str | None = None
     for number in range(turns // 2):
-        session, turn = store.add_user_turn(session, Draft(f"Question {number}"), model="scripted")
+        shown = (picture(number),) if (turns // 2 - number) % (PICTURES_EVERY // 2) == 1 else ()
+        draft = Draft(f"Question {number}", shown)
+        session, turn = store.add_user_turn(session, draft, model="scripted")
         reply = store.start_reply(session, turn.id, model="scripted")
         store.finish_reply(
             reply.id,
@@ -94,12 +131,14 @@ def long_session(home: str, session: str) -> dict[str, float]:
     """Open it, then page up through it."""
     with start(home, "--session", session) as terminal:
         terminal.read_until(b"The last answer")
+        shown = terminal.cpu_s
         opened, memory = settled(terminal), resident_mb(terminal.pid)
         for _ in range(PAGES):
             terminal.write(b"\x1b[5~")
             terminal.read_for(0.08)
         paged = settled(terminal)
         return {
+            "shown_cpu_s": shown,
             "cpu_s": opened,
             "page_up_cpu_ms": round(1000 * (paged - opened) / PAGES, 1),
             "pages_add_mb": round(resident_mb(terminal.pid) - memory, 1),
@@ -107,7 +146,7 @@ def long_session(home: str, session: str) -> dict[str, float]:
 
 
 def many_sessions(home: str) -> dict[str, float]:
-    """Show the list, go down in it key by key, then to its end."""
+    """Show the list, go down in it key by key, then to its end; then search."""
     with start(home) as terminal:
         terminal.read_until(READY)
         before = settled(terminal)
@@ -122,10 +161,18 @@ def many_sessions(home: str) -> dict[str, float]:
         for _ in range(60):
             terminal.write(b"\x1b[F")
             terminal.read_for(0.1)
+        ended = settled(terminal)
+        terminal.write(b"\x06")  # the search
+        opened = settled(terminal)
+        typed = b"chat 77"
+        for letter in typed:
+            terminal.write(bytes([letter]))
+            terminal.read_for(0.3)  # slow enough for a search after each
         return {
             "start_cpu_s": before,
             "down_cpu_ms": round(1000 * (walked - shown) / keys, 1),
-            "to_the_end_cpu_s": round(settled(terminal) - walked, 2),
+            "to_the_end_cpu_s": round(ended - walked, 2),
+            "search_letter_cpu_ms": round(1000 * (settled(terminal) - opened) / len(typed), 1),
         }
 
 
@@ -143,12 +190,16 @@ def main() -> None:
     ):
         # where the app looks under PHICHAT_HOME
         session = fill(Path(long) / "phichat.db", options.turns, 0)
+        longest = huge(Path(long) / "phichat.db")
         fill(Path(many) / "phichat.db", 2, options.sessions)
         filled = (datetime.now(UTC) - began).total_seconds()
         empty_start(long)  # writes bytecode
         empty, opened, listed = empty_start(long), long_session(long, session), many_sessions(many)
+        read = long_session(long, longest)
     result = {
         "open_cpu_s": round(opened["cpu_s"] - empty, 2),
+        "open_200k_characters_cpu_s": round(read["cpu_s"] - empty, 2),
+        "page_up_200k_characters_cpu_ms": read["page_up_cpu_ms"],
         "limit": 1.0,
         "empty_start_cpu_s": empty,
         "turns": options.turns,
@@ -156,6 +207,8 @@ def main() -> None:
         "sessions": options.sessions,
         **listed,
         "filling_s": round(filled, 1),
+        "work_cpu_s": round(work_cpu_s(), 3),
+        "load": round(os.getloadavg()[0], 1),
     }
     print(json.dumps(result))
 
