@@ -17,6 +17,7 @@ IMAGES = GOLDENS / "images"
 KEYS = {
     "model", "ids", "pictures", "prompt_tokens", "picture_tokens", "system_tokens",
     "summary_tokens", "limit", "budget", "max_new_tokens", "until_eviction", "left_out",
+    "messages", "is_estimate",
 }  # fmt: skip
 
 
