@@ -353,6 +353,19 @@ def test_a_deleted_session_is_not_brought_back_silently(store: Store, talk: str)
     assert imported(store, before) == [Outcome.NEW]
 
 
+def test_a_reply_of_a_file_that_says_no_end_was_interrupted(store: Store, talk: str) -> None:
+    """Else it would be being written for ever, and never be found."""
+    told = json.loads(exported(store))
+    store.delete(talk, for_good=True)
+    told["sessions"][0]["turns"][1]["finish_reason"] = None
+    assert imported(store, json.dumps(told)) == [Outcome.NEW]
+    assert store.all_turns(talk)[1].finish_reason is FinishReason.INTERRUPTED
+    assert store.all_turns(talk)[0].finish_reason is None, "a question has none"
+    reply = store.all_turns(talk)[1]
+    assert reply.id in {hit.turn_id for hit in store.search("and a dog")}
+    assert imported(store, json.dumps(told)) == [Outcome.UNCHANGED]
+
+
 def test_turns_of_another_session_are_not_taken_over(store: Store, talk: str) -> None:
     told = json.loads(exported(store))
     told["sessions"][0]["id"] = "0000000000"
