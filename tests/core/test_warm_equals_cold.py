@@ -298,9 +298,10 @@ def test_every_length_about_the_switch(chunk: int, speculate: bool) -> None:
 
 @pytest.mark.parametrize("kind", ["float", *QUANTIZED])
 @pytest.mark.parametrize("before", [47, 60, 63, 64])
-def test_a_cut_never_ends_inside_a_picture(kind: str, before: int) -> None:
+@pytest.mark.parametrize("kv_budget", [0, 2**30], ids=["cut", "copied"])
+def test_a_cut_never_ends_inside_a_picture(kind: str, before: int, kv_budget: int) -> None:
     """Quantized KV goes back to the border of a block, 64, which may lie in one."""
-    model = resident(kind)
+    model = resident(kind, kv_budget=kv_budget)
     start = tuple(6 + at * at % 31 for at in range(before))
     for end in (tuple(6 + at % 7 for at in range(200)), (9, 8, 7)):
         prompt = Prompt((start, Slot("a", 2, PICTURE_TOKENS[2]), (6, 7, 8), end))
