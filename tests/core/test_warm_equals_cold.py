@@ -303,7 +303,7 @@ def test_a_cut_never_ends_inside_a_picture(kind: str, before: int, kv_budget: in
     """Quantized KV goes back to the border of a block, 64, which may lie in one."""
     model = resident(kind, kv_budget=kv_budget)
     start = tuple(6 + at * at % 31 for at in range(before))
-    for end in (tuple(6 + at % 7 for at in range(200)), (9, 8, 7)):
+    for end in (tuple(6 + at % 7 for at in range(200)), (9, 8, 7) * 20):  # both beyond the switch
         prompt = Prompt((start, Slot("a", 2, PICTURE_TOKENS[2]), (6, 7, 8), end))
         events = model.generate(prompt, Sampling(max_new_tokens=4), crops_of, lambda: False)
         got = [i for event in events if isinstance(event, TokensGenerated) for i in event.ids]
