@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import EnvSettingsSource
 
 from assistant.settings.places import find_places
 from assistant.settings.schema import (
@@ -23,6 +25,23 @@ from assistant.settings.schema import (
     printable,
     quoted,
 )
+
+
+class _Environment(EnvSettingsSource):
+    """The variables of an environment, as the text that they are; empty counts as not set."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        super().__init__(Settings)
+        known = {PREFIX + name.upper() for name in SETTABLE}
+        self.env_vars = {
+            name.lower(): text for name, text in environ.items() if text and name in known
+        }
+
+    def prepare_field_value(
+        self, field_name: str, field: FieldInfo, value: Any, value_is_complex: bool
+    ) -> Any:
+        """The schema reads it."""
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +110,7 @@ def _layers(
 ) -> Iterator[_Layer]:
     """The sources, the weakest first."""
     yield _Layer(_from_file(file, must_exist=is_named), lambda _: str(file))
-    variables = {name: environ.get(PREFIX + name.upper()) for name in SETTABLE}
-    said = {name: text for name, text in variables.items() if text}
-    yield _Layer(said, lambda name: PREFIX + name.upper())
+    yield _Layer(_Environment(environ)(), lambda name: PREFIX + name.upper())
     given = {known(name): value for name, value in flags.items() if value is not None}
     yield _Layer(given, lambda name: "--" + name.replace("_", "-"))
 

@@ -13,8 +13,13 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator
+from pydantic import Field, JsonValue, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from assistant.errors import PhichatError
 
@@ -49,15 +54,15 @@ _LOOKS = _in("App", TakesEffect.NOW)
 _APP = _in("App", TakesEffect.START)
 
 
-class Settings(BaseModel):
+class Settings(BaseSettings):
     """Everything a person can set, and where our files are; made by :func:`load`.
 
     A setting that is None is left to the model or to the place that uses it.
     """
 
-    # pydantic-settings' BaseSettings would take a tenth of a second more of every command's start,
-    # and nothing of it is wanted: what is read, in which order and from where, load() tells.
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = SettingsConfigDict(
+        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, env_prefix=PREFIX
+    )
 
     data_dir: Path
     """Conversations."""
@@ -208,6 +213,18 @@ class Settings(BaseModel):
     def store_location(self) -> str:
         """What to give to ``storage.Store.open``."""
         return self.database or str(self.data_dir / "phichat.db")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Nothing is read behind anyone's back: :func:`load` knows where each value comes from."""
+        return (init_settings,)
 
     @field_validator("*", mode="before")
     @classmethod
