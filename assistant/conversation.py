@@ -91,9 +91,9 @@ class Turn:
     ``token_ids`` are the ids of a reply exactly as the model generated them:
     the truth that is replayed, never re-tokenised text. A server's stand for the
     bytes of its text. They are ``None`` for turns that no model wrote here.
-    ``finish_reason`` is ``None`` for user turns, ``parameters`` are what a reply was generated with. A ``pinned`` turn
-    is never left out of what the model sees; an ``excluded`` one always is: the
-    person took it out of the context.
+    ``finish_reason`` is ``None`` for user turns, ``parameters`` are what a reply
+    was generated with. A ``pinned`` turn is never left out of what the model
+    sees; an ``excluded`` one always is: the person took it out of the context.
     """
 
     id: str
