@@ -133,8 +133,8 @@ def diagnose(settings: Settings, hardware: Hardware, *, quick: bool = False) -> 
     if plan is not None and plan.problem is not None:
         problems.append(Problem(plan.problem, "phichat doctor --weights … shows other plans."))
     database = _database(settings, problems, check=not quick)
-    num_crops = model.size.num_crops if model.size is not None else 16
-    grid = crop_grid(*PICTURE, num_crops)
+    own = OFFICIAL.num_crops if model.size is None else model.size.num_crops
+    grid = crop_grid(*PICTURE, settings.num_crops or own)
     crop_tokens = (model.size.geometry if model.size is not None else PHI3_VISION).crop_tokens
     return Diagnosis(
         hardware=hardware,
@@ -146,9 +146,14 @@ def diagnose(settings: Settings, hardware: Hardware, *, quick: bool = False) -> 
         picture=PICTURE,
         picture_tokens=grid.tokens(crop_tokens),
         picture_crops=grid.crops,
-        speed=_speed(model.size, plan, probe),
+        speed=_speed(model.size, plan, probe, grid.crops),
         official=official_plans(place),
-        official_speed=_speed(OFFICIAL, make_plan(OFFICIAL, place), probe),
+        official_speed=_speed(
+            OFFICIAL,
+            make_plan(OFFICIAL, place),
+            probe,
+            crop_grid(*PICTURE, OFFICIAL.num_crops).crops,
+        ),
         probe=probe,
         workers=workers,
         database=database,
@@ -265,9 +270,12 @@ def _corrected(
 
 
 def _speed(
-    size: ModelSize | None, plan: MemoryPlan | None, probe: Mapping[str, Any] | None
+    size: ModelSize | None, plan: MemoryPlan | None, probe: Mapping[str, Any] | None, crops: int
 ) -> Speed | None:
-    """Decoding reads every matrix and the keys and values of, say, 4,096 tokens per token."""
+    """Decoding reads every matrix and the keys and values of, say, 4,096 tokens per token.
+
+    ``crops`` are those of the picture.
+    """
     if size is None or plan is None or probe is None or plan.problem is not None:
         return None
     bytes_per_s, flop_per_s = float(probe["bytes_per_s"]), float(probe["flop_per_s"])
@@ -278,7 +286,7 @@ def _speed(
         flop_per_s=flop_per_s,
         decode_tokens_per_s=bytes_per_s / read,
         prefill_tokens_per_s=flop_per_s / decoder_flop(size.shapes),
-        picture_s=crop_grid(*PICTURE, size.num_crops).crops * crop_flop(size.geometry) / flop_per_s,
+        picture_s=crops * crop_flop(size.geometry) / flop_per_s,
     )
 
 
