@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +21,10 @@ GOLDENS = Path(__file__).parent / "data" / "goldens"
 OFFICIAL_TOKENIZER = Path(
     os.environ.get("PHICHAT_OFFICIAL_TOKENIZER", ROOT.parent / "shared" / "official-phi3v")
 )
+
+# A shell that starts the tests in its background has interrupts ignored, and what they start
+# would inherit that: ctrl-C is what some of them are about.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 Phichat = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -112,6 +112,7 @@ def test_attach_ask_follow_up_quit_resume(terminal: Terminal) -> None:
     terminal.press("Enter")
     terminal.sees(f"#2 {two.path.name}", "tokens ✕")
     terminal.type("Not sent yet")
+    terminal.sees("Not sent yet")
     terminal.press("C-q")
     left = terminal.sees("ready$")
     assert "Talk about" not in left, "the terminal is as it was before"

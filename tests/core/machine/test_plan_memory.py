@@ -125,7 +125,7 @@ def against_the_plan(
 @pytest.mark.parametrize(
     ("dtype", "weights", "kv", "tokens"),
     [
-        pytest.param("float32", "float", "float", 1500),
+        pytest.param("float32", "float", "float", 1500, marks=pytest.mark.long),
         pytest.param("float32", "float", "float", 4000, marks=pytest.mark.long),
         pytest.param("float32", "float", "float", 12000, marks=pytest.mark.long),
         pytest.param("bfloat16", "float", "float", 4000, marks=pytest.mark.long),
