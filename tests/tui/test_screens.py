@@ -117,6 +117,7 @@ class TestMainScreens:
                 picture_file("my cat.png", png("orange", (800, 600))), picture_file("two.png")
             )
             area(pilot).insert("Compare\nthese two")
+            await sees(pilot, "3 pictures 939")
             await pilot.pause()
 
         assert snap_compare(desk.app(session), terminal_size=size, run_before=scene)
