@@ -121,17 +121,18 @@ def against_the_plan(
     return json.loads(done.stdout), planned
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
 @pytest.mark.parametrize(
     ("dtype", "weights", "kv", "tokens"),
     [
-        pytest.param("float32", "float", "float", 1500, marks=pytest.mark.long),
-        pytest.param("float32", "float", "float", 4000, marks=pytest.mark.long),
-        pytest.param("float32", "float", "float", 12000, marks=pytest.mark.long),
-        pytest.param("bfloat16", "float", "float", 4000, marks=pytest.mark.long),
-        pytest.param("bfloat16", "int8", "int8", 1500, marks=pytest.mark.long),
-        pytest.param("bfloat16", "int8", "int8", 12000, marks=pytest.mark.long),
-        pytest.param("bfloat16", "int8", "int4", 4000, marks=pytest.mark.long),
+        ("float32", "float", "float", 1500),
+        ("float32", "float", "float", 4000),
+        ("float32", "float", "float", 12000),
+        ("bfloat16", "float", "float", 4000),
+        ("bfloat16", "int8", "int8", 1500),
+        ("bfloat16", "int8", "int8", 12000),
+        ("bfloat16", "int8", "int4", 4000),
     ],
 )
 def test_the_peak_of_a_prompt_is_within_the_plan(
