@@ -88,6 +88,10 @@ class PhichatApp(App[None]):
 
         self._chat.in_thread(write)
 
+    async def action_quit(self) -> None:
+        """Leave, after what was typed before the key: it waits in the text area's queue."""
+        self._chat.quit_after_typing()
+
     def action_help(self) -> None:
         """Show the keys of where one stands, on whatever page; or leave that."""
         screen = self.screen

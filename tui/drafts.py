@@ -42,7 +42,13 @@ class DraftKeeper:
         self._latest = self._screen.query_one(Composer).unsent
         if self._timer is not None:
             self._timer.stop()
-        self._timer = self._screen.set_timer(PAUSE_S, self.save)
+        self._timer = self._screen.set_timer(PAUSE_S, self._save_soon)
+
+    def _save_soon(self) -> None:
+        if self._screen.switching.locked():  # the words may be of one chat, the id of another
+            self._timer = self._screen.set_timer(PAUSE_S, self._save_soon)
+        else:
+            self.save()
 
     def save(self) -> None:
         """Save what there is of the open chat (in a thread)."""

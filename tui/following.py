@@ -32,6 +32,8 @@ class Following:
 
     def look(self, *, everything: bool = False) -> None:
         """Look whether anything changed; ``everything``: also far above the last turns."""
+        if self._screen.switching.locked() and not everything:
+            return  # the id may be of one chat already, the turns of another: the next look
         self._screen.actions.mark_summary()
         session_id, turns = self._screen.session_id, self._screen.turns
         pane = self._screen.query_one(ChatPane)
@@ -80,12 +82,13 @@ class Following:
                 screen.list_sessions()
             self._seen = event.changes
             return
-        is_open = conversation.id == screen.session_id
-        is_old = event.turns_ended != screen.turns.ended or screen.turns.answers(conversation.id)
-        if not is_open or is_old:
-            return
-        self._seen = event.changes
-        await screen.query_one(ChatPane).update(conversation.turns)
+        async with screen.switching:
+            is_open = conversation.id == screen.session_id
+            is_old = event.turns_ended != screen.turns.ended
+            if not is_open or is_old or screen.turns.answers(conversation.id):
+                return
+            self._seen = event.changes
+            await screen.query_one(ChatPane).update(conversation.turns)
         screen.actions.look_up_versions([turn.id for turn in conversation.turns[-LOOK_AT:]])
         if event.select is not None:
             await screen.actions.select(event.select)

@@ -38,7 +38,7 @@ class Talk:
         self._screen = screen
         self._engine = engine
         self._queue: list[Queued] = []
-        self.runner = TurnRunner(screen, self._happened, self._ended)
+        self.runner = TurnRunner(screen, screen.switching, self._happened, self._ended)
 
     # What a person wants
 

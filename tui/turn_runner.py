@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import Awaitable, Callable, Iterator
 from time import perf_counter, thread_time
@@ -20,11 +21,15 @@ class TurnRunner:
     """Empties the feed of the running turn on the screen's own thread.
 
     ``happened`` is awaited for every event, ``ended`` once, with one sentence
-    where the engine refused and "" otherwise.
+    where the engine refused and "" otherwise; both while ``switching`` is held, so that
+    the chat that is open stays open meanwhile.
     """
 
-    def __init__(self, screen: Screen[None], happened: Happened, ended: Ended) -> None:
+    def __init__(
+        self, screen: Screen[None], switching: asyncio.Lock, happened: Happened, ended: Ended
+    ) -> None:
         self._screen = screen
+        self._switching = switching
         self._happened = happened
         self._ended = ended
         self._busy = 0.0
@@ -55,6 +60,10 @@ class TurnRunner:
         self._screen.set_timer(next_interval(cost), self._drain)
 
     async def _drain(self) -> None:
+        async with self._switching:
+            await self._flush()
+
+    async def _flush(self) -> None:
         running = self.running
         if running is None:
             return

@@ -102,6 +102,15 @@ class ChatScreen(AttachingScreen):
         self.places.save()
         self._gallery.close()
 
+    def quit_after_typing(self) -> None:
+        """End the app when the letters that were typed so far are in the draft."""
+
+        def leave() -> None:
+            self._drafts_kept.changed()
+            self.app.exit()
+
+        self.query_one(Composer).area.call_later(leave)
+
     async def _begin(self) -> None:
         self.list_sessions()
         self.open_wanted()
@@ -146,10 +155,11 @@ class ChatScreen(AttachingScreen):
         await self._following.show(event)
 
     @on(messages.TurnMarked)
-    def _show_marks(self, event: messages.TurnMarked) -> None:
+    async def _show_marks(self, event: messages.TurnMarked) -> None:
         if event.words:
             self.tell(event.words)
-        self._following.look(everything=True)
+        async with self.switching:
+            self._following.look(everything=True)
         self._measure_draft()
 
     @on(messages.Told)
@@ -208,7 +218,7 @@ class ChatScreen(AttachingScreen):
     @on(Composer.CommandEntered)
     async def _run_command(self, event: Composer.CommandEntered) -> None:
         if event.command.action == "quit":
-            self.app.exit()
+            self.quit_after_typing()
             return
         if "(" in event.command.action:
             await self.run_action(event.command.action)

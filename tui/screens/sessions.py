@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import abstractmethod
 from collections.abc import Callable
 from datetime import datetime
@@ -47,6 +48,9 @@ class SessionScreen(EngineScreen[None]):
         self._drafts: dict[str | None, Draft] = {}
         self.places = Places(engine.settings.cache_dir / "places.json")
         self._searched = ""
+        self.switching = asyncio.Lock()
+        """Held while the open chat is replaced, or something is shown in it: keys, timers and
+        messages come from different tasks, and the chat's id must be that of its turns."""
         self.views = 0
         """Counts what was shown: tells two new chats apart, neither of which has an id."""
 
@@ -138,6 +142,10 @@ class SessionScreen(EngineScreen[None]):
 
     @on(messages.SessionOpened)
     async def _show_session(self, event: messages.SessionOpened) -> None:
+        async with self.switching:
+            await self._switch_to(event)
+
+    async def _switch_to(self, event: messages.SessionOpened) -> None:
         conversation = event.conversation
         if conversation.id != self._wanted:
             return  # another chat was chosen meanwhile
@@ -175,8 +183,11 @@ class SessionScreen(EngineScreen[None]):
         """Start an empty chat; the session is made when the first message is sent."""
         self._close_list()
         self._wanted = None
-        await self._switch_draft(None)
-        await self.query_one(ChatPane).show((), None)
+        async with self.switching:
+            if self._wanted is not None:
+                return  # another chat was chosen meanwhile
+            await self._switch_draft(None)
+            await self.query_one(ChatPane).show((), None)
         self.query_one(SessionList).mark_open(None)
         composer = self.query_one(Composer)
         composer.area.prompts.load(())

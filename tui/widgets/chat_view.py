@@ -34,13 +34,14 @@ class ChatView(TurnWindow, can_focus=False):
 
     async def show(self, turns: Sequence[Turn], *, answering: bool) -> None:
         """Show another conversation from its end; ``answering``: a reply is on its way."""
-        self._live, self._last_note = None, None
-        await self.remove_children()
-        self.turns = list(turns)
-        if turns and _asks(turns[-1]) and not answering:
-            self._last_note = Unanswered
-        await self._mount_only(self._tail())
-        self.anchor()
+        async with self._changing:
+            self._live, self._last_note = None, None
+            await self.remove_children()
+            self.turns = list(turns)
+            if turns and _asks(turns[-1]) and not answering:
+                self._last_note = Unanswered
+            await self._mount_only(self._tail())
+            self.anchor()
         self._stir()
 
     async def add_user_turn(self, turn: Turn) -> None:
@@ -63,8 +64,9 @@ class ChatView(TurnWindow, can_focus=False):
 
     async def add_failure(self, message: str) -> None:
         """Say why there is no reply."""
-        await self.go_to_end()
-        await self._set_note(lambda: Failure(message))
+        async with self._changing:
+            await self._to_end()
+            await self._set_note(lambda: Failure(message))
 
     async def cut_below(self, turn_id: str | None) -> None:
         """Take off what follows a turn (None: everything): another branch begins there."""
@@ -76,6 +78,10 @@ class ChatView(TurnWindow, can_focus=False):
 
     async def update(self, turns: Sequence[Turn]) -> None:
         """Show these turns; those that are shown already stay where they are."""
+        async with self._changing:
+            await self._update(turns)
+
+    async def _update(self, turns: Sequence[Turn]) -> None:
         old, self.turns = self.turns, list(turns)
         pairs = enumerate(zip(old, turns, strict=False))
         kept = next((i for i, (a, b) in pairs if a.id != b.id), min(len(old), len(turns)))
@@ -102,13 +108,14 @@ class ChatView(TurnWindow, can_focus=False):
         self._stir()
 
     async def _add(self, turn: Turn, widget: Widget) -> None:
-        await self.go_to_end()
-        await self._set_note(None)
-        self.turns.append(turn)
-        await self.mount(widget)
-        self._mounted_range = range(self._mounted_range.start, len(self.turns))
-        await self._trim_top()
-        self.anchor()
+        async with self._changing:
+            await self._to_end()
+            await self._set_note(None)
+            self.turns.append(turn)
+            await self.mount(widget)
+            self._mounted_range = range(self._mounted_range.start, len(self.turns))
+            await self._trim_top()
+            self.anchor()
         self._stir()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -56,7 +57,14 @@ class TurnWindow(VerticalScroll, can_focus=False):
         """Makes what stands below the last turn."""
         self._live: ReplyTurn | None = None
         """The reply that grows stays mounted, and is hidden where it is out of the window."""
+        self._changing = asyncio.Lock()
+        """Held while turns are mounted or taken off: keys, timers and messages come from
+        different tasks, and each step of mounting waits for the widgets."""
         self._moving = False
+        self._aim = 0
+        """Counts where one was taken: older turns that come for an earlier place are too late."""
+        self._going: Place | None = None
+        """Where it scrolls to as soon as the turns are laid out."""
         self._resting: Timer | None = None
 
     @property
@@ -72,6 +80,10 @@ class TurnWindow(VerticalScroll, can_focus=False):
     @property
     def place(self) -> Place | None:
         """Where one reads; None at the end."""
+        if self._going is not None:
+            return self._going
+        if self._anchored and not self._anchor_released:  # on its way there, or there
+            return None
         # what is anchored and shorter than the window stands at its foot, above which is nothing
         if self.at_last_turn and (self.scroll_y >= self.max_scroll_y or self.max_scroll_y == 0):
             return None
@@ -82,21 +94,33 @@ class TurnWindow(VerticalScroll, can_focus=False):
 
     async def show_turn(self, turn_id: str, line: int = 0) -> bool:
         """Put a line of a turn at the top of the window; False when it is none of this branch."""
-        index = next((i for i, turn in enumerate(self.turns) if turn.id == turn_id), None)
-        if index is None:
-            return False
-        self.anchor(False)
-        if index not in self._mounted_range:
-            begin = max(0, index - BATCH // 2)
-            await self._mount_only(range(begin, min(len(self.turns), begin + TAIL)))
-        widget = self._turn_widgets()[index - self._mounted_range.start]
+        async with self._changing:
+            index = next((i for i, turn in enumerate(self.turns) if turn.id == turn_id), None)
+            if index is None:
+                return False
+            self.anchor(False)
+            if index not in self._mounted_range:
+                begin = max(0, index - BATCH // 2)
+                await self._mount_only(range(begin, min(len(self.turns), begin + TAIL)))
+            widget = self._turn_widgets()[index - self._mounted_range.start]
+            aim = self._take_aim()
+            self._going = Place(turn_id, line)
 
-        def scroll() -> None:
-            y = widget.virtual_region.y + line
-            self.scroll_to(y=y, animate=False, immediate=True, force=True)
+            def scroll() -> None:
+                if aim == self._aim:
+                    self._going = None
+                    y = widget.virtual_region.y + line
+                    self.scroll_to(y=y, animate=False, immediate=True, force=True)
 
-        self.call_after_refresh(scroll)
-        return True
+            self.call_after_refresh(scroll)
+            return True
+
+    def _take_aim(self) -> int:
+        """From here on, what was on its way to move the window moves it no more."""
+        self._moving = False
+        self._going = None
+        self._aim += 1
+        return self._aim
 
     def widget_of(self, turn_id: str) -> UserTurn | ReplyTurn | None:
         """The widget of a turn, where it is mounted."""
@@ -107,8 +131,13 @@ class TurnWindow(VerticalScroll, can_focus=False):
 
     async def go_to_end(self) -> None:
         """Show the end and stay there."""
+        async with self._changing:
+            await self._to_end()
+
+    async def _to_end(self) -> None:
         if not self.at_last_turn:
             await self._mount_only(self._tail())
+        self._take_aim()
         self.anchor()
 
     async def _set_note(self, note: Callable[[], Widget] | None) -> None:
@@ -136,6 +165,7 @@ class TurnWindow(VerticalScroll, can_focus=False):
             )
             self._mounted_range = range(window.start, window.start)
             await self._mount_below(window.stop - window.start)
+        self._take_aim()  # taking widgets off scrolls, as if older turns were wanted
 
     async def _mount_below(self, count: int) -> None:
         """Mount the next ``count`` turns below the others."""
@@ -162,14 +192,19 @@ class TurnWindow(VerticalScroll, can_focus=False):
         """Mount older turns above, keeping in place what is being read."""
         if self._mounted_range.start and not self._moving:
             self._moving = True
-            self.call_later(self._mount_older)
+            self.call_later(self._mount_older, self._aim)
 
     def _load_newer(self) -> None:
         if not self.at_last_turn and not self._moving:
             self._moving = True
-            self.call_later(self._mount_newer)
+            self.call_later(self._mount_newer, self._aim)
 
-    async def _mount_older(self) -> None:
+    async def _mount_older(self, aim: int) -> None:
+        async with self._changing:
+            if aim == self._aim:
+                await self._add_older()
+
+    async def _add_older(self) -> None:
         start = max(0, self._mounted_range.start - BATCH)
         added = [self._turn_widget(t) for t in self.turns[start : self._mounted_range.start]]
         kept, place = self._turn_widgets()[0], self.scroll_y
@@ -189,7 +224,12 @@ class TurnWindow(VerticalScroll, can_focus=False):
                 self._mounted_range = range(start, self._mounted_range.stop - excess)
         self._keep_place(kept, offset, place)
 
-    async def _mount_newer(self) -> None:
+    async def _mount_newer(self, aim: int) -> None:
+        async with self._changing:
+            if aim == self._aim:
+                await self._add_newer()
+
+    async def _add_newer(self) -> None:
         kept, place = self._turn_widgets()[-1], self.scroll_y
         offset = kept.virtual_region.y
         self.anchor(False)
@@ -207,11 +247,13 @@ class TurnWindow(VerticalScroll, can_focus=False):
 
     def _keep_place(self, kept: Widget, offset: int, place: float) -> None:
         """Scroll so that ``kept``, ``offset`` lines down in the old window, stays in place."""
+        aim = self._aim
 
         def scroll() -> None:
-            moved = kept.virtual_region.y - offset
-            self.scroll_to(y=place + moved, animate=False, force=True, immediate=True)
-            self._moving = False
+            if aim == self._aim:
+                moved = kept.virtual_region.y - offset
+                self.scroll_to(y=place + moved, animate=False, force=True, immediate=True)
+                self._moving = False
 
         self.call_after_refresh(scroll)
 
