@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import TYPE_CHECKING
 
-from assistant.archive import Archive, Parent, newest_question
+from assistant.archive import Parent, newest_question
+from assistant.chosen_model import ChosenModel
 from assistant.context import ContextReport
 from assistant.conversation import (
     Conversation,
@@ -25,42 +25,28 @@ from assistant.conversation import (
     Turn,
     TurnKind,
 )
-from assistant.core import Core, ModelFacts, Sampling
+from assistant.core import Core, Sampling
 from assistant.errors import PhichatError, PictureError
-from assistant.events import Event, ModelStatus, ReplyEnded, UserTurnStored
+from assistant.events import Event, ReplyEnded, UserTurnStored
 from assistant.memory import recall
 from assistant.memory.summary import Summaries
 from assistant.replies import titles
-from assistant.replies.answering import Answering, sampling_of
+from assistant.replies.answering import sampling_of
 from assistant.servers.address import is_server
 from assistant.settings import Settings
 from assistant.spelling import Piece, spell, spell_messages
-from assistant.window.layout import Layout, Planned, PromptPreview, as_turn
+from assistant.window.layout import Planned, PromptPreview, as_turn
 
 if TYPE_CHECKING:
-    from assistant.models.finding import FoundModel
-    from assistant.models.progress import OnProgress
     from storage import Store
 
 
-class Engine(Archive):
+class Engine(ChosenModel):
     """Conversations on top of a store and an inference core.
 
-    What is stored, and how a person marks it, is :class:`assistant.archive.Archive`.
+    Which core that is, is :class:`assistant.chosen_model.ChosenModel`; what is stored, and how a
+    person marks it, is :class:`assistant.archive.Archive`.
     """
-
-    def __init__(
-        self,
-        settings: Settings,
-        store: Store | Callable[[], Store],
-        core: Core,
-        make_core: Callable[[Settings], Core] | None = None,
-    ) -> None:
-        """``make_core`` is how :meth:`restart` gets a core for other settings or another model."""
-        super().__init__(store)
-        self._settings = settings
-        self._core = core
-        self._make_core = make_core
 
     # Pictures
 
@@ -315,111 +301,13 @@ class Engine(Archive):
         """
         return self._summaries.write(session_id, text)
 
-    # The model
-
-    def facts(self) -> ModelFacts:
-        """Facts of the chosen model. Raises ModelError when there is no such model."""
-        return self._core.facts()
-
-    def status(self) -> ModelStatus:
-        """The state of the model; never blocks."""
-        return self._core.status()
-
-    def preload(self) -> None:
-        """Start loading the model behind the screen; returns at once."""
-        self._core.preload()
-
-    @property
-    def settings(self) -> Settings:
-        """What is in force."""
-        return self._settings
-
-    def use_settings(self, settings: Settings) -> None:
-        """Answer with other settings from the next message on; the core stays as it is.
-
-        What only a new core can follow waits for :meth:`restart`.
-        """
-        self._settings = settings
-        self._forget("_answering", "_summaries")
-
-    def use_model(self, name: str) -> None:
-        """Answer with another model; :meth:`restart` with nothing else changed.
-
-        Raises ModelError for one that is not here, and then all stays as it was.
-        """
-        self.restart(self._settings.model_copy(update={"model": name}))
-
-    def restart(self, settings: Settings) -> None:
-        """Leave the core and begin with one for ``settings``; a running reply ends half-way.
-
-        The new one begins to load. Raises ModelError for a model that is not here, and then all
-        stays as it was.
-        """
-        assert self._make_core is not None, "this engine was given one core and no way to another"
-        core = self._make_core(settings)
-        core.facts()  # refuses what can't be used
-        old, self._core, self._settings = self._core, core, settings
-        self._forget("_layout", "_answering", "_summaries")
-        old.stop()
-        old.close()
-        core.preload()
-
-    def _forget(self, *names: str) -> None:
-        """Have cached rooms made anew."""
-        for name in names:
-            self.__dict__.pop(name, None)
-
-    def models(self) -> list[FoundModel]:
-        """The models there are and what each would take here; looks at the machine and its disk.
-
-        Takes a moment: not for the thread that paints. Never asks the network.
-        """
-        from assistant.core.machine.hardware import look
-        from assistant.core.machine.plan import choose_place
-        from assistant.models.finding import find_models
-
-        place, _ = choose_place(look(), self._settings.device)
-        return find_models(self._settings, place, self._store.models())
-
-    def models_at(self, address: str) -> list[str]:
-        """The models of a server, each as a name for :meth:`use_model`; asks it.
-
-        One that the address names must be among them. Raises ModelError.
-        """
-        from assistant.servers.address import parse
-        from assistant.servers.looking import chosen, models
-
-        where = parse(address)
-        found = [chosen(where)] if where.model is not None else models(where)
-        return [one.address.name for one in found]
-
-    def pull(self, model_id: str, on_progress: OnProgress, cancelled: Callable[[], bool]) -> None:
-        """Fetch a model, or what is missing of it; see :func:`assistant.models.pulling.pull`."""
-        from assistant.models.pulling import pull  # the hub's library takes a third of a second
-
-        pull(model_id, on_progress=on_progress, cancelled=cancelled)
-
     def spell(self, preview: PromptPreview) -> tuple[Piece, ...]:
         """A prompt as a person can read it: text, control tokens or roles by name, pictures."""
         if preview.context.is_estimate:
             return spell_messages(preview.prompt, preview.context.pictures)
         return spell(preview.prompt, preview.context.pictures, self._layout.vocabulary)
 
-    def close(self) -> None:
-        """End the worker and release the database."""
-        self._core.close()
-        if self._opened is not None:
-            self._opened.close()
-
-    @cached_property
-    def _layout(self) -> Layout:
-        return Layout(self._core.facts(), lambda: self._core.facts().context)
-
-    @cached_property
-    def _answering(self) -> Answering:
-        return Answering(self._store, self._core, self._layout, summaries=self._settings.summaries)
-
-    @cached_property
+    @property
     def _summaries(self) -> Summaries:
         return Summaries(self._store, self._answering, self._layout, self._planned)
 
