@@ -1,5 +1,8 @@
 """The tables, as typed mappings. The migrations build exactly these (a test compares them).
 
+Conditions of indexes stand here for SQLite only: PostgreSQL's are the same and in the migrations;
+naming them here would load that dialect at every start.
+
 Rows have integer keys of their own (full-text search needs stable ones) beside
 the short ids that people and scripts see. Foreign keys carry the session along,
 so that the database itself refuses a parent, a head or a picture number of
@@ -77,13 +80,11 @@ class SessionRow(Base):
             "updated",
             "key",
             sqlite_where=text("deleted IS NULL"),
-            postgresql_where=text("deleted IS NULL"),
         ),
         Index(
             "ix_sessions_deleted",
             "deleted",
             sqlite_where=text("deleted IS NOT NULL"),
-            postgresql_where=text("deleted IS NOT NULL"),
         ),
     )
 
@@ -131,7 +132,6 @@ class TurnRow(Base):
             "ix_turns_writer",
             "writer",
             sqlite_where=text("writer IS NOT NULL"),
-            postgresql_where=text("writer IS NOT NULL"),
         ),
         CheckConstraint("role IN ('system', 'user', 'assistant')", name="role"),
     )
