@@ -132,4 +132,6 @@ class ChosenModel(Archive):
 
     @cached_property
     def _answering(self) -> Answering:
-        return Answering(self._store, self._core, self._layout, summaries=self._settings.summaries)
+        return Answering(
+            lambda: self._store, self._core, self._layout, summaries=self._settings.summaries
+        )

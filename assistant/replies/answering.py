@@ -49,13 +49,19 @@ def _parameters_of(chosen: Sampling) -> Parameters:
 
 
 class Answering:
-    """Replies of one core to the questions of one store."""
+    """Replies of one core to the questions of one store, which is opened with the first of them."""
 
-    def __init__(self, store: Store, core: Core, layout: Layout, *, summaries: bool) -> None:
-        self._store = store
+    def __init__(
+        self, store: Callable[[], Store], core: Core, layout: Layout, *, summaries: bool
+    ) -> None:
+        self._open_store = store
         self._core = core
         self._layout = layout
         self._summaries = summaries
+
+    @property
+    def _store(self) -> Store:
+        return self._open_store()
 
     def plan(
         self,

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from assistant import settings
 from assistant.conversation import Draft, FinishReason
 from storage import Store
 from tests.conftest import GOLDENS, Phichat
@@ -97,6 +100,19 @@ def test_what_is_left_out_is_named(
     assert plain[-1].endswith(f"{len(lines)} turns and 0 pictures left out")
     as_it_stands = as_json(phichat, "--session", session)
     assert as_it_stands["prompt_tokens"] < shown["prompt_tokens"] + 10
+
+
+def test_a_new_conversation_needs_no_database() -> None:
+    program = (
+        "import sys; from assistant.cli import cli\n"
+        "try: cli(['prompt', 'Hi'], prog_name='phichat')\n"
+        "finally: print('sqlalchemy' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "False"
+    assert not Path(settings.load().store_location).exists()
 
 
 @pytest.mark.parametrize(
