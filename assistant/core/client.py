@@ -100,33 +100,44 @@ class LocalCore:
         """See :meth:`assistant.core.Core.generate`."""
         with self._one_at_a_time:
             self._stop_wanted = False
-            link = self._start()
-            yield from self._until_ready(link)
-            number = next(self._numbers)
-            request = {
-                "op": "generate",
-                "id": number,
-                "parts": prompt_to_json(prompt),
-                "sampling": asdict(sampling),
-            }
-            with self._state:  # a stop comes before the request or after it, never in between
-                stopped = self._stop_wanted
-                if not stopped:
-                    link.send(request)
-                    self._running = number
-            if stopped:
-                usage = Usage(prompt.tokens, prompt.picture_tokens)
-                yield GenerationEnded(FinishReason.STOPPED, usage, 0.0, 0.0)
-                return
-            ended = False
             try:
-                yield from self._events(link, number, pixels)
-                ended = True
-            finally:
-                self._running = None
-                if not ended:
-                    # an iterator that is dropped half-way must not leave the worker at work
-                    link.send({"op": "stop", "id": number}, missing_ok=True)
+                yield from self._answered(prompt, sampling, pixels)
+                return
+            except _LeftError:
+                pass  # it was told to end just when this came: another one answers
+            yield from self._answered(prompt, sampling, pixels)
+
+    def _answered(
+        self, prompt: Prompt, sampling: Sampling, pixels: Callable[[str], Pixels]
+    ) -> Iterator[CoreEvent]:
+        """What one worker answers, as soon as it has loaded."""
+        link = self._start()
+        yield from self._until_ready(link)
+        number = next(self._numbers)
+        request = {
+            "op": "generate",
+            "id": number,
+            "parts": prompt_to_json(prompt),
+            "sampling": asdict(sampling),
+        }
+        with self._state:  # a stop comes before the request or after it, never in between
+            stopped = self._stop_wanted
+            if not stopped:
+                link.send(request)
+                self._running = number
+        if stopped:
+            usage = Usage(prompt.tokens, prompt.picture_tokens)
+            yield GenerationEnded(FinishReason.STOPPED, usage, 0.0, 0.0)
+            return
+        ended = False
+        try:
+            yield from self._events(link, number, pixels)
+            ended = True
+        finally:
+            self._running = None
+            if not ended:
+                # an iterator that is dropped half-way must not leave the worker at work
+                link.send({"op": "stop", "id": number})
 
     def stop(self) -> None:
         """End the running generation within one token; harmless when nothing runs.
@@ -138,7 +149,7 @@ class LocalCore:
             link, number = self._link, self._running
             self._state.notify_all()
         if link is not None and number is not None:
-            link.send({"op": "stop", "id": number}, missing_ok=True)
+            link.send({"op": "stop", "id": number})
 
     def close(self) -> None:
         """Leave the worker; one of this core's own ends."""
@@ -224,6 +235,7 @@ class LocalCore:
             if status.phase is Phase.READY or self._stop_wanted:
                 return
             if status.phase is Phase.FAILED or link is not self._link:
+                self._raise_if_it_left(link)
                 code = "crashed" if status.detail == CRASHED else None
                 raise ModelError(status.detail or CRASHED, code=code)
             shown = status
@@ -232,14 +244,18 @@ class LocalCore:
     def _events(
         self, link: WorkerLink, number: int, pixels: Callable[[str], Pixels]
     ) -> Iterator[CoreEvent]:
+        answered = False
         while True:
             header = link.events.get()
             if header is None:
+                if not answered:
+                    self._raise_if_it_left(link)
                 raise ModelError(CRASHED, code="crashed")
             if header["id"] != number:
                 continue  # the rest of a generation that was dropped
             kind = header["ev"]
             if kind == "tokens":
+                answered = True
                 yield TokensGenerated(tuple(header["ids"]))
             elif kind == "queued":
                 ahead = header["ahead"]
@@ -260,3 +276,12 @@ class LocalCore:
                     header["load_s"],
                 )
                 return
+
+    def _raise_if_it_left(self, link: WorkerLink) -> None:
+        """Raises _LeftError for a worker that was told to end; not for a crash, not after close."""
+        if link.left and link is self._link:
+            raise _LeftError(CRASHED, code="crashed")
+
+
+class _LeftError(ModelError):
+    """The worker was told to end before it had answered anything."""

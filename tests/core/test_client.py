@@ -113,6 +113,7 @@ def test_a_prompt_beyond_the_context_is_refused_and_the_worker_lives(core: Local
     assert worker_pid(core) == pid
 
 
+@pytest.mark.long
 def test_a_killed_worker_is_an_event_and_starts_anew(core: LocalCore) -> None:
     want = ids(answer(core))
     pid = worker_pid(core)

@@ -12,7 +12,7 @@ from pathlib import Path
 from assistant.core import Pixels
 from assistant.core.worker.launching import launch
 from assistant.core.worker.wire import Channel, FrameError, Header
-from assistant.errors import ModelError, PhichatError
+from assistant.errors import PhichatError
 
 CRASHED = (
     "The engine process ended unexpectedly (it may have run out of memory); "
@@ -49,6 +49,8 @@ class WorkerLink:
         self.pid: int | None = None
         """The worker's process, once it has answered."""
         self.shared = False
+        self.left = False
+        """Whether the worker said that it ends: it was told to, it did not crash."""
         self._spec, self._hear = spec, hear
         self._runtime, self._keep_alive, self._log = runtime, keep_alive, log
         self._state = threading.Lock()
@@ -57,15 +59,14 @@ class WorkerLink:
         self._private: subprocess.Popen[bytes] | None = None
         threading.Thread(target=self._run, daemon=True).start()
 
-    def send(self, header: Header, payload: bytes = b"", *, missing_ok: bool = False) -> None:
-        """Send a frame. Raises ModelError when the worker is gone, unless ``missing_ok``."""
-        try:
-            if self._channel is None:
-                raise OSError("no worker has answered yet")
-            self._channel.send(header, payload)
-        except OSError:
-            if not missing_ok:
-                raise ModelError(CRASHED, code="crashed") from None
+    def send(self, header: Header, payload: bytes = b"") -> None:
+        """Send a frame; to a worker that is gone nothing comes, which ``events`` tells."""
+        channel = self._channel
+        if channel is not None:
+            try:
+                channel.send(header, payload)
+            except OSError:
+                channel.close()
 
     def send_pixels(self, number: int, sha256: str, pixels: Callable[[str], Pixels]) -> None:
         """Answer the worker's question; a picture that can't be read ends that generation."""
@@ -166,6 +167,8 @@ class WorkerLink:
                 if kind == "welcome":
                     channel.limit_wait(None)
                     self.pid, self.shared = header["pid"], header["shared"]
+                elif kind == "leaving":
+                    self.left = True
                 elif kind in ("status", "planned"):
                     self._hear(self, header)
                 elif "id" in header:

@@ -271,6 +271,8 @@ class Server:
     def _end(self, why: str, code: int = 0) -> None:
         """End the process now; a forward pass under way is not worth waiting for."""
         self._close_door()
+        for client in self._members:
+            client.write({"ev": "leaving"})  # reaches whoever reads: what fits the socket is sent
         print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} ended: {why}", file=sys.stderr, flush=True)
         os._exit(code)
 

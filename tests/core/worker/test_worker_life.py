@@ -21,7 +21,17 @@ from assistant.core.worker.residents import shared_workers
 from assistant.errors import ModelError
 from assistant.events import Phase
 from tests.conftest import ROOT
-from tests.core.terminals import PROMPT, answer, ids, pixels, runs, until, worker_pid
+from tests.core.terminals import (
+    PROMPT,
+    Terminal,
+    answer,
+    ids,
+    picture,
+    pixels,
+    runs,
+    until,
+    worker_pid,
+)
 
 Make = Callable[..., LocalCore]
 
@@ -226,6 +236,34 @@ def test_it_ends_when_it_is_told_to(make: Make, runtime: Path, tmp_path: Path) -
         list(events)
     assert sorted(path.name for path in runtime.iterdir()) == ["lock"]
     assert "it was told to (SIGTERM)" in log(tmp_path)
+
+
+@pytest.mark.parametrize("when", ["sent", pytest.param("heard", marks=pytest.mark.long)])
+def test_what_comes_when_it_is_told_to_end_is_answered_by_another(
+    when: str, make: Make, runtime: Path, tmp_path: Path
+) -> None:
+    """A request that a worker got or not, but gave nothing for; another terminal keeps it busy."""
+    core = make()
+    want = ids(answer(core))
+    pid = worker_pid(core)
+    with Terminal(runtime) as busy:
+        busy.ask(1, picture("busy"))
+        busy.hear("pixels_wanted")
+        if when == "sent":  # it has not read what it gets when it hears that it is to end
+            os.kill(pid, signal.SIGSTOP)
+        stream = core.generate(PROMPT, Sampling(max_new_tokens=8), pixels)
+        with ThreadPoolExecutor(1) as threads:
+            got = threads.submit(list, stream)
+            if when == "sent":
+                until(lambda: core._running is not None)
+            else:
+                until(lambda: shared_workers(runtime)[0].requests == 2)
+            os.kill(pid, signal.SIGTERM)
+            os.kill(pid, signal.SIGCONT)
+            assert ids(got.result()) == want
+    assert worker_pid(core) != pid
+    assert core.status().phase is Phase.READY
+    assert log(tmp_path).count("a shared worker") == 2
 
 
 @pytest.mark.long
