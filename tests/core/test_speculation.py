@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,14 +17,6 @@ from assistant.core.speculation import NARROWEST, NGRAM, WIDEST, Speculation
 from assistant.phi3v import Phi3VForCausalLM, Regime
 from assistant.phi3v.vocabulary import Vocabulary
 from tests.core.tiny import CONTEXT, SWITCH, crops_of, tiny_phi3v, uncached
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def warmed_up(units: list[Unit], step_s: float = 1.0) -> Speculation:

@@ -82,14 +82,11 @@ memory = Memory()
 
 @pytest.fixture(scope="module", autouse=True)
 def _small() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(residency, "WORTH_KEEPING", 4)  # conversations are short here
         patch.setattr(speculation, "NGRAM", 1)  # and seldom repeat three ids
         patch.setattr(decoding, "layer_pass", memory.layer_pass)
         yield
-    torch.set_num_threads(threads)
 
 
 @dataclass
