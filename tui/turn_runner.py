@@ -16,6 +16,11 @@ from tui.running import RunningTurn
 Happened = Callable[[RunningTurn, Event], Awaitable[None]]
 Ended = Callable[[RunningTurn, str], Awaitable[None]]
 
+THRESHOLDS = gc.get_threshold()
+NEVER = 1_000_000
+"""The third threshold while a reply is written: a full collection, over all that there is,
+stops everything for 20 to 100 ms. Young objects are collected as ever."""
+
 
 class TurnRunner:
     """Empties the feed of the running turn on the screen's own thread.
@@ -46,9 +51,7 @@ class TurnRunner:
         """Begin a turn; none may be running."""
         assert self.running is None, "one turn at a time"
         self.running = running
-        # A full collection stops everything for 100 ms: while a reply is written, what was
-        # there before it is left alone.
-        gc.freeze()
+        gc.set_threshold(*THRESHOLDS[:2], NEVER)
         self._screen.run_worker(
             lambda: running.run(ask), thread=True, exclusive=True, group="turn", name="turn"
         )
@@ -74,7 +77,7 @@ class TurnRunner:
             if isinstance(item, TurnOver):
                 self.running = None
                 self.ended += 1
-                gc.unfreeze()
+                gc.set_threshold(*THRESHOLDS)
                 await self._ended(running, item.error)
                 return
             running.apply(item)

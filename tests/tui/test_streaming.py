@@ -51,24 +51,33 @@ async def test_what_is_painted_in_parts_is_what_is_painted_whole(kind: str) -> N
         assert painted(whole) == streamed
 
 
-async def test_only_rows_that_changed_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[int] = []
-    render = ReplyText.render_line
-
-    def render_line(widget: ReplyText, y: int) -> Strip:
-        made.append(y)
-        return render(widget, y)
-
+async def test_only_rows_that_changed_are_made_again() -> None:
     app = Sheet()
     async with app.run_test(size=(60, 40)) as pilot:
         text = app.query_one(ReplyText)
         text.grow("A paragraph.\n\n" * 10 + "And the last ")
         await pilot.pause()
-        monkeypatch.setattr(ReplyText, "render_line", render_line)
-        text.grow("one.")
+        before = text.render_lines(text.size.region)
+        text.grow("one.")  # in the same row
         await pilot.pause()
-        painted(app)
-    assert made == [20]
+        after = text.render_lines(text.size.region)
+        assert [y for y, strip in enumerate(after) if strip is not before[y]] == [20]
+        text.grow("\n\nAnd one more.")  # everything is laid out anew
+        await pilot.pause()
+        more = text.render_lines(text.size.region)
+        assert len(more) == len(after) + 2
+        assert all(strip is was for strip, was in zip(more, after, strict=False))
+
+
+async def test_a_link_under_the_mouse_looks_different() -> None:
+    app = Sheet("A [link](address) here")
+    async with app.run_test(size=(60, 10)) as pilot:
+        await pilot.pause()
+        before = painted(app)
+        await pilot.hover(offset=(3, 0))
+        await until(pilot, lambda: painted(app) != before)
+        await pilot.hover(offset=(20, 0))
+        await until(pilot, lambda: painted(app) == before)
 
 
 async def test_a_theme_changes_rows_that_were_drawn(desk: Desk) -> None:

@@ -80,8 +80,24 @@ class ReplyText(Widget):
         self._columns = width
         return self._document.height(width)
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """The rows of a region.
+
+        There is no frame around them, so rows that only moved are the strips they were, and
+        whatever was made of a strip, down to what is sent to the terminal, is kept with it.
+        """
+        if self.opacity != 1.0 or "@click" in self.hover_style.meta:
+            return super().render_lines(crop)
+        strips = [self.render_line(y) for y in crop.line_range]
+        _, background = self.background_colors
+        for line_filter in self.get_line_filters():
+            strips = [strip.apply_filter(line_filter, background) for strip in strips]
+        return [strip.crop(*crop.column_span) for strip in strips]
+
     def render_line(self, y: int) -> Strip:
         """One row; its cells know where in the text they are, for selections."""
+        if not self.is_attached:  # it was replaced, and is painted once more
+            return self._drawn[y][1] if y in self._drawn else Strip.blank(self._columns)
         width, base = self._columns, self.visual_style
         look = (width, base, self.app.theme, self.text_selection)
         if look != self._look:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.geometry import Region
+from textual.strip import Strip
 from textual.widgets import Static
 
 from assistant.conversation import FinishReason, Turn
 from assistant.plain_text import one_line
 from tui.text import model_name
+from tui.widgets.ground import ground
 from tui.widgets.reply_text import ReplyText
 from tui.widgets.turn_head import TurnClicked, TurnHead
 
@@ -48,6 +51,10 @@ class ReplyTurn(Vertical):
             line = Static(note, classes="note")
             line.display = bool(note.plain)
             yield line
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """What lies below the text."""
+        return ground(super().render_lines, crop)
 
     @property
     def head(self) -> TurnHead:

@@ -1,0 +1,17 @@
+"""What lies below the widgets of a container: one row, drawn once and shown everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from textual.geometry import Region
+from textual.strip import Strip
+
+
+def ground(draw: Callable[[Region], list[Strip]], crop: Region) -> list[Strip]:
+    """The rows of a container that has no frame above or below: all look the same.
+
+    Textual draws every container, also where its children cover it: some thirty rows
+    of each whenever a reply grows by one. What is made of a strip is kept with it.
+    """
+    return draw(Region(crop.x, 0, crop.width, 1)) * crop.height
