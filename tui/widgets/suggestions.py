@@ -38,8 +38,10 @@ class Suggestions(Static):
         self._show(_references(text, pictures))
 
     def _show(self, lines: Sequence[Content]) -> None:
-        self.update(Content("\n").join(lines))
-        self.display = bool(lines)
+        words = Content("\n").join(lines)
+        if self.content != words:  # most keys change nothing here, and an update lays out all
+            self.update(words)
+            self.display = bool(lines)
 
 
 def _commands(text: str) -> list[Content]:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from textual.containers import VerticalScroll
+from textual.geometry import Region
+from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
@@ -15,6 +17,7 @@ from assistant.conversation import Role, Turn
 from tui.gallery import Gallery
 from tui.terminal import PictureProtocol
 from tui.widgets.drawing import Drawing
+from tui.widgets.ground import ground
 from tui.widgets.picture_view import REST_S
 from tui.widgets.reply_turn import ReplyTurn
 from tui.widgets.user_turn import UserTurn
@@ -66,6 +69,10 @@ class TurnWindow(VerticalScroll, can_focus=False):
         self._going: Place | None = None
         """Where it scrolls to as soon as the turns are laid out."""
         self._resting: Timer | None = None
+
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """What lies below the turns."""
+        return ground(super().render_lines, crop)
 
     @property
     def mounted_turns(self) -> range:
