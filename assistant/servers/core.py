@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from assistant.conversation import FinishReason, Role, Usage
@@ -45,6 +46,14 @@ MOST_STOPS = 4
 MOST_BYTES = 64
 """Bytes of reply for each token asked for, after which a server that goes on is left."""
 
+INSTEAD: Mapping[str, str | None] = {
+    "max_tokens": "max_completion_tokens",
+    "temperature": None,
+    "top_p": None,
+}
+"""What is sent to a model that does not take one of these, as some of OpenAI's don't; None:
+nothing, and the model's own is in force. What only a person can have set is refused instead."""
+
 
 class ServerCore:
     """A :class:`assistant.core.Core` that asks a server; nothing is asked before it is needed.
@@ -61,12 +70,15 @@ class ServerCore:
         self._num_crops = num_crops or NUM_CROPS
         self._wanted_context = context
         self._learned_context: int | None = None
+        self._density = 1.0  # the server's tokens for each one that was estimated
         self._found: ServerModel | None = None
         self._looking = threading.Lock()
         self._status = ModelStatus(Phase.IDLE, self._address.name, is_demo=False, is_server=True)
         self._one_at_a_time = threading.Lock()
         self._running: Exchange | None = None
         self._stop_wanted = False
+        self._stops = 0
+        self._not_taken: set[str] = set()
         self._switch = threading.Lock()
         self._urls: dict[Slot, str] = {}
 
@@ -74,7 +86,9 @@ class ServerCore:
         """Facts of the server's model; asks the server the first time. Raises ModelError."""
         found = self._look()
         told = (found.context, self._wanted_context, self._learned_context)
-        context = min((one for one in told if one is not None), default=CONTEXT)
+        held = min((one for one in told if one is not None), default=CONTEXT)
+        # in tokens as they are estimated here
+        context = max(1, int(held / max(1.0, self._density)))
         return ModelFacts(
             name=self._address.name,
             folder="",
@@ -100,21 +114,28 @@ class ServerCore:
         with self._one_at_a_time:
             self._stop_wanted = False
             yield CoreProgressed(Stage.QUEUED, detail=f"asking {self._address.host}")
-            found = self._look()
-            yield from self._encode(prompt, pixels)
-            body = json.dumps(self._request(prompt, sampling, found)).encode()
             try:
-                yield from self._answer(prompt, sampling, body)
+                found = self._look()
+                yield from self._encode(prompt, pixels)
+                yield from self._ask(prompt, sampling, found)
+            except refusals.StoppedError:
+                usage = Usage(prompt.tokens, prompt.picture_tokens, 0, 0)
+                yield GenerationEnded(FinishReason.STOPPED, usage, 0.0, 0.0)
             except refusals.ContextExceededError as error:
                 # the estimate was short: the engine lays out anew, once, for less
                 held = self.facts().context
-                self._learned_context = min(error.limit or held, held * 3 // 4)
+                self._learned_context = error.limit or self._learned_context
+                if error.counted is not None:
+                    self._density = error.counted / prompt.tokens
+                elif self.facts().context >= held:
+                    self._density = max(1.0, self._density) * 4 / 3
                 raise
 
     def stop(self) -> None:
         """Close the connection; harmless when nothing runs."""
         with self._switch:
             self._stop_wanted = True
+            self._stops += 1
             if self._running is not None:
                 self._running.close()
 
@@ -123,15 +144,29 @@ class ServerCore:
         self.stop()
 
     def _look(self) -> ServerModel:
+        stops = self._stops
         with self._looking:
             if self._found is None:
                 try:
-                    self._found = looking.chosen(self._address)
+                    self._found = looking.chosen(self._address, partial(self._watch, stops))
                 except ModelError as error:
+                    if self._stops != stops:
+                        self._set_status(Phase.IDLE)
+                        raise refusals.StoppedError(self._address) from error
                     self._set_status(Phase.FAILED, str(error))
                     raise
+                finally:
+                    with self._switch:
+                        self._running = None
             self._set_status(Phase.READY, self._words(self._found))
             return self._found
+
+    def _watch(self, stops: int, exchange: Exchange) -> None:
+        """Let :meth:`stop` end a look, also one that waited for another look to end."""
+        with self._switch:
+            self._running = exchange
+            if self._stops != stops:
+                exchange.close()
 
     def _preload(self) -> None:
         self._set_status(Phase.LOADING, f"asking {self._address.host}")
@@ -162,6 +197,23 @@ class ServerCore:
             yield CoreProgressed(Stage.PICTURES, done, len(missing))
             self._urls[slot] = picture_url(pixels(slot.pixels_sha256), slot.num_crops)
         self._urls = {slot: self._urls[slot] for slot in slots}
+
+    def _ask(self, prompt: Prompt, sampling: Sampling, found: ServerModel) -> Iterator[CoreEvent]:
+        """Send the prompt; once more without each parameter that the server does not take."""
+        while True:
+            request = self._request(prompt, sampling, found)
+            for name in self._not_taken:
+                value, other = request.pop(name), INSTEAD[name]
+                if other is not None:
+                    request[other] = value
+            try:
+                yield from self._answer(prompt, sampling, json.dumps(request).encode())
+            except refusals.NotTakenError as error:
+                if error.parameter not in INSTEAD or error.parameter in self._not_taken:
+                    raise
+                self._not_taken.add(error.parameter)
+            else:
+                return
 
     def _request(self, prompt: Prompt, sampling: Sampling, found: ServerModel) -> dict[str, Any]:
         said = messages(prompt)
@@ -227,6 +279,8 @@ class ServerCore:
         if self._stop_wanted:
             reason = FinishReason.STOPPED
         told: Mapping[str, int] = reply.usage
+        if counted := told.get("prompt_tokens"):
+            self._density = counted / prompt.tokens
         # most servers stream a token an event
         completion = told.get("completion_tokens", events if events > 1 else count)
         usage = Usage(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -74,11 +74,17 @@ def rest(exchange: Exchange) -> bytes:
     return body
 
 
-def models(address: Address) -> tuple[ServerModel, ...]:
+Watch = Callable[[Exchange], None]
+"""Is given a request as it begins, so that another thread can close it."""
+
+
+def models(address: Address, watch: Watch | None = None) -> tuple[ServerModel, ...]:
     """The models of a server, as it lists them; asks it. Raises ModelError."""
     exchange = Exchange(
         f"{address.base}/models", headers(), proxies=not address.is_here, total_s=LOOK_S
     )
+    if watch is not None:
+        watch(exchange)
     try:
         begin(exchange, address)
         said = json.loads(rest(exchange))
@@ -95,10 +101,10 @@ def models(address: Address) -> tuple[ServerModel, ...]:
     return found
 
 
-def chosen(address: Address) -> ServerModel:
+def chosen(address: Address, watch: Watch | None = None) -> ServerModel:
     """The model that an address means: the one that it names, else the first. Raises ModelError."""
     try:
-        found = models(address)
+        found = models(address, watch)
     except ModelError as error:
         if error.code == "not_a_server" and address.model is not None:
             return ServerModel(address)  # a server without a list: what was named may be there

@@ -26,16 +26,44 @@ _TOO_LONG = re.compile(
     r"maximum context length|context[ _](length|window|size)|exceed_context_size", re.IGNORECASE
 )
 _LIMIT = re.compile(r"(?:context (?:length|window|size)|n_ctx)\D{0,20}?([0-9]{3,9})", re.IGNORECASE)
+_COUNTED = re.compile(r"([0-9]{3,9}) (?:input |prompt )?tokens", re.IGNORECASE)
+_NO_EYES = re.compile(r"image input is not supported", re.IGNORECASE)
+"""llama.cpp's words, with which it calls itself broken (error 500)."""
+_NOT_TAKEN = ("unsupported_parameter", "unsupported_value")
+"""OpenAI's codes for a parameter that a model does not take, or not with this value."""
 
 
 class ContextExceededError(ModelError):
-    """The conversation is longer than the server's model reads; ``limit`` if it said how much."""
+    """The conversation is longer than the server's model reads.
+
+    ``limit`` is how much that is and ``counted`` how much it was asked for, in its own tokens,
+    where it said so.
+    """
 
     code = "context"
 
-    def __init__(self, message: str, limit: int | None) -> None:
+    def __init__(self, message: str, limit: int | None, counted: int | None) -> None:
         super().__init__(message)
-        self.limit = limit
+        self.limit, self.counted = limit, counted
+
+
+class NotTakenError(ModelError):
+    """The server's model does not take the ``parameter`` of the request, or not its value."""
+
+    code = "refused"
+
+    def __init__(self, message: str, parameter: str) -> None:
+        super().__init__(message)
+        self.parameter = parameter
+
+
+class StoppedError(ModelError):
+    """The person did not wait for the list of models."""
+
+    code = "stopped"
+
+    def __init__(self, address: Address) -> None:
+        super().__init__(f"Stopped before {address.base} had answered: send again to ask it.")
 
 
 def unreachable(address: Address, error: Exception) -> ModelError:
@@ -129,17 +157,22 @@ def refused(address: Address, status: int, body: bytes, *, has_key: bool) -> Mod
             f"{name} is busy or your quota is used up (error 429{words}): try again later.",
             code="busy",
         )
-    if status >= 500:
+    if status >= 500 and not _NO_EYES.search(words):
         return ModelError(
             f"{name} failed (error {status}{words}): try again, or look at the server's log.",
             code="server_failed",
         )
     if _TOO_LONG.search(text := json.dumps(said)):
-        limit = _LIMIT.search(text)
+        found = _LIMIT.search(text)
+        limit = int(found[1]) if found else 0
+        counted = max(map(int, _COUNTED.findall(text)), default=0)
         return ContextExceededError(
             f"{name} can't read as long a conversation{words or '.'}",
-            int(limit[1]) if limit else None,
+            limit or None,
+            counted if counted > limit else None,
         )
+    if isinstance(said, dict) and said.get("code") in _NOT_TAKEN:
+        return NotTakenError(f"{name} refuses this (error {status}){words}", str(said.get("param")))
     return ModelError(f"{name} refuses this (error {status}){words or '.'}", code="refused")
 
 

@@ -354,6 +354,104 @@ def test_a_context_that_is_smaller_than_it_was_said_is_learned(
     assert told.code == "context"
 
 
+LLAMA = "request (2208 tokens) exceeds the available context size (2048 tokens), try increasing it"
+VLLM = (
+    "This model's maximum context length is 2048 tokens. However, your prompt contains at least "
+    "2049 input tokens, which exceeds this limit even without any output tokens."
+)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        refusing(400, LLAMA, type="exceed_context_size_error", n_prompt_tokens=2208, n_ctx=2048),
+        refusing(400, VLLM, type="BadRequestError", param="input_tokens"),
+        refusing(400, "The context length is exceeded."),
+    ],
+    ids=["llama.cpp", "vLLM", "no numbers"],
+)
+def test_a_conversation_that_takes_more_than_was_estimated_is_cut(
+    server: Server, make: MakeEngine, refusal: Answer
+) -> None:
+    server.models = [{"id": "tiny", "max_model_len": 2048}]
+    engine = make(max_new_tokens=8)
+    session = new_session(engine, "a" * 900)
+    for letter in "bcd":
+        send(engine, session, letter * 900)
+    server.answers = [refusal, saying("Shorter.")]
+    assert ended(send(engine, session, "e" * 900)).text == "Shorter."
+    *_, refused, taken = server.chats
+    assert len(taken.said) < len(refused.said)
+    assert taken.said[-1] == ("user", ["e" * 900])
+    assert engine.facts().context < 2048
+
+
+def test_what_a_token_holds_is_learned_from_each_answer(server: Server, make: MakeEngine) -> None:
+    engine = make()
+    session = new_session(engine, "x" * 3000)
+    asked = engine.context(session).used
+    for told, context in ((2 * asked, 2048), (asked // 2, 4096)):
+        server.answers = [saying("Well.", usage={"prompt_tokens": told})]
+        list(engine.regenerate(session))
+        assert engine.facts().context == pytest.approx(context, rel=0.02)
+
+
+def test_a_parameter_that_a_model_does_not_take_is_left_out(
+    server: Server, make: MakeEngine
+) -> None:
+    words = "Unsupported parameter: 'max_tokens' is not supported with this model."
+    value = "Unsupported value: 'temperature' does not support 0.0 with this model."
+    server.answers = [
+        refusing(400, words, param="max_tokens", code="unsupported_parameter"),
+        refusing(400, value, param="temperature", code="unsupported_value"),
+        saying("Hello."),
+    ]
+    engine = make(max_new_tokens=77)
+    session = new_session(engine, "Hi")
+    assert engine.conversation(session).turns[-1].text == "Hello."
+    send(engine, session, "And?")
+    assert len(server.chats) == 4  # what was learned stays
+    for asked in server.chats[2:]:
+        assert asked.json["max_completion_tokens"] == 77
+        assert not {"max_tokens", "temperature"} & set(asked.json)
+    server.answers = [refusing(400, "No seeds.", param="seed", code="unsupported_parameter")]
+    told = failed(send(make(seed=3), None, "Hi"))  # what a person has set is not dropped silently
+    assert (told.code, str(told.message)) == (
+        "refused", f"{server.address}/v1 refuses this (error 400): No seeds"
+    )  # fmt: skip
+
+
+def test_a_server_that_keeps_refusing_what_it_was_not_sent(
+    server: Server, make: MakeEngine
+) -> None:
+    server.answers = [refusing(400, "x", param="max_tokens", code="unsupported_parameter")]
+    assert failed(send(make(), None, "Hi")).code == "refused"
+    assert len(server.chats) == 2
+
+
+def test_stop_ends_the_first_look_too(server: Server, make: MakeEngine) -> None:
+    is_asked, wait = threading.Event(), threading.Event()
+    server.models = Answer([is_asked.set, wait.wait])
+    engine = make()
+    engine.preload()  # who asks first, and who waits for them: both are stopped
+    assert is_asked.wait(20)
+    refused: list[str] = []
+
+    def ask() -> None:
+        with pytest.raises(ModelError) as refusal:
+            engine.send(None, Draft("Hi")).__next__()
+        refused.append(refusal.value.code)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    while not refused:
+        engine.stop()
+        asking.join(0.05)
+    assert refused == ["stopped"]
+    assert not server.chats
+    wait.set()
+
+
 # What goes wrong
 
 
