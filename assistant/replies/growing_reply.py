@@ -121,8 +121,8 @@ class GrowingReply:
         """A server's own count stands; it knows nothing of what was begun before."""
         if self._is_exact:
             return replace(ended.usage, completion_tokens=len(self._ids))
-        count = self._begun + ended.usage.completion_tokens
-        return replace(ended.usage, completion_tokens=count)
+        before = self._turn.usage.completion_tokens if self._turn.usage else self._begun
+        return replace(ended.usage, completion_tokens=before + ended.usage.completion_tokens)
 
     def try_to_finish(self, reason: FinishReason) -> Turn | None:
         """As :meth:`finish`, for when something has failed already: None if the store fails too."""

@@ -149,7 +149,7 @@ class Settings(BaseSettings):
     )
     device: str = Field(
         "auto",
-        pattern=r"^(auto|cpu|mps|(cuda|xpu)(:[0-9]+)?)$",
+        pattern=r"^(auto|cpu|mps|cuda(:[0-9]+)?)$",
         description="Where the model runs.",
         examples=["auto", "cpu", "cuda", "cuda:0", "mps"],
         json_schema_extra=_MODEL,

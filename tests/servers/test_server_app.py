@@ -60,6 +60,7 @@ async def test_connect_at_the_first_start_ask_and_see_where_it_goes(
         await pilot.press("f5")
         await until(pilot, lambda: isinstance(pilot.app.screen, EngineStateScreen), "the engine")
         await sees(pilot, f"{place}: your words and pictures go there")
+        await sees(pilot, "r asks the server again")
         await pilot.press("escape", "f8")
         await until(pilot, lambda: isinstance(pilot.app.screen, ModelsScreen), "the models")
         await sees(pilot, "some/other: in use")

@@ -119,6 +119,7 @@ def test_home_may_begin_with_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: 
         ("max_new_tokens = 0", ["max_new_tokens must be a whole number from 1"]),
         ("max_new_tokens = 1.5", ["max_new_tokens must be"]),
         ("device = 'gpu'", ['device must be "auto", "cpu"', '"gpu"']),
+        ("device = 'xpu'", ['device must be "auto", "cpu"', '"xpu"']),  # no memory is planned there
         ("dtype = 'int8'", ["dtype must be"]),
         ("model = ' '", ["model must be text"]),
         ("model = 'a\x0b'", ["not valid TOML"]),

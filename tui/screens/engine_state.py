@@ -50,7 +50,6 @@ class EngineStateScreen(ModalScreen[bool]):
         """One text, drawn anew as things change."""
         with VerticalScroll(classes="dialog") as dialog:
             dialog.border_title = "The engine"
-            dialog.border_subtitle = "r starts it again · esc closes"
             yield Static(classes="facts")
 
     def on_mount(self) -> None:
@@ -63,6 +62,8 @@ class EngineStateScreen(ModalScreen[bool]):
             status = self._engine.status()
         except PhichatError as refused:
             status = ModelStatus(Phase.FAILED, "", is_demo=False, detail=str(refused))
+        does = "asks the server" if status.is_server else "starts it"
+        self.query_one(".dialog").border_subtitle = f"r {does} again · esc closes"
         rows = [*state_rows(status, self._work()), *reply_rows(self._turns)]
         table = Table.grid(Column(width=12), Column(), padding=(0, 2, 0, 0))
         for name, words in rows:
