@@ -1,6 +1,6 @@
 """What a streamed reply costs the screen, in a real pseudo-terminal of 120 x 40.
 
-    python -m tests.bench.tui_stream [--seconds 10] [--there 8000] [--resize] [KIND …]
+    python -m tests.bench.tui_stream [--seconds 20] [--there 8000] [--resize] [KIND …]
 
 For each kind of text: a reply of ``--there`` characters is there, 50 tokens a second of
 4 characters each are added to it for ``--seconds``, and its end follows; meanwhile
@@ -17,6 +17,7 @@ and the share falls because less is painted: give it the cores first (``chrt -f 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import selectors
@@ -110,7 +111,9 @@ def app(kind: str, told: Path, there: int, seconds: float, fast: bool, screen: b
         from tui.app import make_app
 
         busy.watch()
-        make_app(engine, settings_room.load({})).run()
+        shown = make_app(engine, settings_room.load({}))
+        gc.freeze()  # as the command line does
+        shown.run()
     else:
         for _ in engine.send(None, Draft("go")):
             pass
@@ -218,7 +221,7 @@ def kept_rate(kind: str, home: Path, there: int) -> float:
 def main() -> None:
     """Measure, or be measured."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--seconds", type=float, default=20, help="81 keys")
     parser.add_argument("--there", type=int, default=8000, help="characters")
     parser.add_argument("--resize", action="store_true")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
