@@ -6,6 +6,8 @@ Rabe and Staats (2021), "Self-attention does not need O(n^2) memory".
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 Part = tuple[torch.Tensor, torch.Tensor]
@@ -46,12 +48,13 @@ def attend_columns(q: torch.Tensor, kt: torch.Tensor, vt: torch.Tensor) -> torch
 
     Two products and a softmax, all scores [H, S, K] at once: for few queries.
     """
-    S = q.shape[2]
-    scores = torch.bmm(q[0] * q.shape[-1] ** -0.5, kt[0])
+    _, H, S, D = q.shape
+    scores = q.new_empty(H, S, kt.shape[3])
+    scores.baddbmm_(q.squeeze(0), kt.squeeze(0), beta=0, alpha=1 / math.sqrt(D))
     if S > 1:
         seen = torch.ones(S, S, dtype=torch.bool, device=q.device).tril_()
         scores[..., -S:].masked_fill_(~seen, float("-inf"))
-    return torch.bmm(scores.softmax(-1), vt[0].mT)[None]
+    return torch.bmm(scores.softmax(-1), vt.squeeze(0).mT).unsqueeze(0)
 
 
 def merge(one: Part, other: Part) -> Part:

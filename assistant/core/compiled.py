@@ -18,7 +18,7 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from assistant.core.cache import KVCache
-from assistant.core.decoding import layer_pass, normed, prefill, rotation_at
+from assistant.core.decoding import layer_pass, parts_of, prefill, rotation_at
 from assistant.core.out_of_memory import is_out_of_memory
 from assistant.phi3v.modeling import Phi3VForCausalLM
 
@@ -38,6 +38,7 @@ class Decoder:
         self, model: Phi3VForCausalLM, compiler: Callable[[Step], Step] | None = None
     ) -> None:
         self._model = model
+        self._parts = parts_of(model)
         self._step = compiler(self._one_token) if compiler is not None else None
 
     @classmethod
@@ -93,10 +94,10 @@ class Decoder:
         values: list[torch.Tensor],
     ) -> torch.Tensor:
         seen = torch.arange(keys[0].shape[2], device=position.device) <= position  # [capacity]
-        for index, layer in enumerate(self._model.model.layers):
+        for index, layer in enumerate(self._parts.layers):
             cached = _Static(keys[index], values[index], position, seen)
             hidden = layer_pass(layer, hidden, rotation, cached)
-        return normed(self._model.model.norm, hidden)
+        return self._parts.norm(hidden)
 
 
 @dataclass(slots=True)

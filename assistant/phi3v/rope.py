@@ -42,13 +42,15 @@ class LongRope:
         dim = config.hidden_size // config.num_attention_heads
         exponents = torch.arange(0, dim, 2, dtype=torch.int64, device="cpu").float() / dim
         base = float(parameters["rope_theta"]) ** exponents
-        self._inverse_frequencies: dict[tuple[Regime, torch.device], torch.Tensor] = {}
+        self._frequencies: dict[tuple[Regime, torch.device], torch.Tensor] = {}
         for regime in Regime:
             factors = parameters.get(f"{regime}_factor")
             extension = torch.tensor(
                 factors if factors else [1.0] * (dim // 2), dtype=torch.float32, device="cpu"
             )
-            self._inverse_frequencies[regime, torch.device("cpu")] = 1.0 / (extension * base)
+            inverse = 1.0 / (extension * base)
+            # negated in the first half, which changes no cosine
+            self._frequencies[regime, torch.device("cpu")] = torch.cat((-inverse, inverse))
         original = config.original_max_position_embeddings
         growth = config.max_position_embeddings / original
         # sqrt(1 + ln(s) / ln(L)) keeps the attention entropy of the stretched context; it
@@ -61,12 +63,17 @@ class LongRope:
         self, position_ids: torch.Tensor, regime: Regime, dtype: torch.dtype
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """``position_ids`` [B, S] -> (cos, sin), each [B, S, head_dim] in ``dtype``."""
+        cos, sin = self.half_negated(position_ids, regime, dtype)
+        return cos, torch.cat((sin[..., sin.shape[-1] // 2 :],) * 2, dim=-1)
+
+    def half_negated(
+        self, position_ids: torch.Tensor, regime: Regime, dtype: torch.dtype
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The same with the first half of the sines negated: x cos + swap_halves(x) sin turns x."""
         key = (regime, position_ids.device)
-        if key not in self._inverse_frequencies:
-            cpu = self._inverse_frequencies[regime, torch.device("cpu")]
-            self._inverse_frequencies[key] = cpu.to(position_ids.device)
-        inverse = self._inverse_frequencies[key]
-        angles = position_ids[..., None].float() * inverse  # [B, S, head_dim / 2]
-        angles = torch.cat((angles, angles), dim=-1)
+        if key not in self._frequencies:
+            cpu = self._frequencies[regime, torch.device("cpu")]
+            self._frequencies[key] = cpu.to(position_ids.device)
+        angles = position_ids[..., None] * self._frequencies[key]  # [B, S, head_dim]
         scale = self.attention_scaling
-        return (angles.cos() * scale).to(dtype), (angles.sin() * scale).to(dtype)
+        return angles.cos().mul_(scale).to(dtype), angles.sin().mul_(scale).to(dtype)

@@ -96,12 +96,13 @@ class FloatLayer(CacheLayerMixin):  # type: ignore[misc]
 
     def _append(self, k: torch.Tensor, v: torch.Tensor) -> None:
         """``k``, ``v`` in the layout of the layer."""
-        axis = self._axis
+        axis, at = self._axis, self.length
         S = k.shape[axis]
-        self.grow(self.length + S)
-        self.keys.narrow(axis, self.length, S).copy_(k)
-        self.values.narrow(axis, self.length, S).copy_(v)
-        self.length += S
+        if at + S > self.values.shape[axis]:  # grown last: memory may run out between the two
+            self.grow(at + S)
+        self.keys.narrow(axis, at, S).copy_(k)
+        self.values.narrow(axis, at, S).copy_(v)
+        self.length = at + S
 
     def grow(self, needed: int) -> None:
         """Make room for ``needed`` positions, in blocks.
