@@ -16,7 +16,7 @@ from textual.theme import Theme
 from tui import alt_enter, clipboard
 from tui.commands import CHAT_KEYS, SLASHES
 from tui.gallery import Gallery
-from tui.palette import SessionProvider
+from tui.palette import Palette, SessionProvider
 from tui.screens.chat import ChatScreen
 from tui.screens.help import TYPING, HelpScreen, place_of
 from tui.terminal import Graphics
@@ -100,6 +100,11 @@ class PhichatApp(App[None]):
         else:
             place = place_of(screen.focused) or place_of(screen) or TYPING
             self.push_screen(HelpScreen(place, self.engine.settings.keys))
+
+    def action_command_palette(self) -> None:
+        """Show everything by name."""
+        if not isinstance(self.screen, Palette):
+            self.push_screen(Palette(id="--command-palette"))
 
     async def show_session(self, session_id: str) -> None:
         """Open a session, or go on with the one that is open."""

@@ -31,6 +31,7 @@ class KnownPicture:
     name: str
     is_seen: bool = True
     """Whether the model still sees it."""
+    is_sent: bool = True
 
 
 def references(text: str) -> list[int]:

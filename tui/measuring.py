@@ -22,7 +22,9 @@ def measured(
     # The question's own pictures come last, and are never left out.
     costs = report.pictures[len(report.pictures) - len(files) :]
     before = _known(report, len(report.pictures) - len(files))
-    coming = [KnownPicture(number + place, file.name) for place, file in enumerate(files)]
+    coming = [
+        KnownPicture(number + place, file.name, is_sent=False) for place, file in enumerate(files)
+    ]
     summary, below = _summary(engine, session_id, report)
     return DraftMeasured(session_id, files, number, costs, (*before, *coming), summary, below)
 

@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual import events
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
+from textual.widgets import Input
 
 from assistant.conversation import SessionSummary
 from assistant.plain_text import one_line
 from tui.text import ago, counted
+from tui.typing_on import type_into
 
 if TYPE_CHECKING:
     from tui.app import PhichatApp
@@ -24,6 +27,21 @@ RECENT = 5
 """Shown before anything is typed."""
 MOST = 30
 """Shown of those that fit: the newest."""
+
+
+class Palette(CommandPalette):
+    """Textual's own, which takes what is typed right after its key."""
+
+    def on_key(self, event: events.Key) -> None:
+        """Typing goes to the line, which may not have the focus yet."""
+        type_into(self.query_one(Input), event)
+
+
+class SessionPalette(Palette):
+    """The chats alone."""
+
+    def __init__(self) -> None:
+        super().__init__([SessionProvider], placeholder="Go to a chat: words of its title")
 
 
 class SessionProvider(Provider):

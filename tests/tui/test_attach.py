@@ -292,3 +292,39 @@ async def test_a_path_of_the_home_folder(
     async with desk.app().run_test(size=NARROW) as pilot:
         await send(pilot, "/attach ~/p.png")
         await attached(pilot, "p.png")
+
+
+async def test_a_number_refers_to_what_is_attached_now(desk: Desk) -> None:
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await send(pilot, f"{desk.file('one.png')} {desk.file('two.png')}")
+        await until(pilot, lambda: len(composer(pilot).chips.files) == 2, "the chips")
+        area(pilot).insert("#2")
+        await sees(pilot, "#2 two.png · attached above")  # not sent: /picture can't show it
+        await composer(pilot).chips.remove_last()
+        await sees(pilot, "#2 is no picture of this chat")
+        await composer(pilot).chips.remove_last()
+        area(pilot).set_text("#1")
+        await sees(pilot, "#1 is no picture of this chat")
+
+
+async def test_a_new_chat_knows_no_picture_of_the_last_one(desk: Desk) -> None:
+    session = desk.chat("See", "Yes.", files=(picture_file("one.png"),))
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "▌ See")
+        await until(pilot, lambda: area(pilot).pictures, "the picture")
+        await pilot.press("ctrl+n")
+        await until(pilot, lambda: screen(pilot).session_id is None, "the new chat")
+        area(pilot).set_text("#1")
+        await sees(pilot, "#1 is no picture of this chat")
+
+
+async def test_arrows_that_come_at_once_each_move_on(desk: Desk) -> None:
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await send(pilot, " ".join(str(desk.file(f"{n}.png")) for n in range(4)))
+        await until(pilot, lambda: len(composer(pilot).chips.files) == 4, "the chips")
+        chips = list(screen(pilot).query(Chip))
+        chips[3].focus()
+        await until(pilot, lambda: chips[3].has_focus, "the last")
+        for key in ("left", "left", "left", "right"):
+            pilot.app.post_message(events.Key(key, None))
+        await until(pilot, lambda: chips[1].has_focus, "three to the left, one back")

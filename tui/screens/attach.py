@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text, TextType
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -19,6 +19,7 @@ from textual.widgets.directory_tree import DirEntry
 from assistant.plain_text import one_line
 from tui.commands import PICK_KEYS
 from tui.completion import complete_path, looks_like_picture
+from tui.typing_on import type_into
 from tui.widgets.picture_preview import LookAt, PicturePreview
 
 
@@ -86,6 +87,10 @@ class AttachScreen(ModalScreen[str | None]):
             with Horizontal():
                 yield PictureTree(self._folder)
                 yield PicturePreview(self._look_at)
+
+    def on_key(self, event: events.Key) -> None:
+        """Typing goes to the line, wherever the focus is."""
+        type_into(self.query_one(PathInput), event)
 
     @on(Tree.NodeHighlighted)
     def _preview(self, event: Tree.NodeHighlighted[DirEntry]) -> None:

@@ -45,7 +45,12 @@ class AttachingScreen(TurnScreen):
             # at once: what is sent right after this must wait for it
             await self._attach_pictures(self._named(argument))
         else:
-            self._pick_picture()
+            # at once, and not in a worker: what is typed next is for the dialog
+            self.app.push_screen(AttachScreen(Path.cwd(), self._look_at), self._attach_picked)
+
+    async def _attach_picked(self, source: str | None) -> None:
+        if source is not None:
+            await self._attach_pictures((source,))
 
     def _named(self, argument: str) -> tuple[str, ...]:
         """The paths and addresses after ``/attach``; a word is one if any of them surely is."""
@@ -56,11 +61,6 @@ class AttachingScreen(TurnScreen):
             words = []
         several = any(word.startswith(("http://", "https://")) or parse(word) for word in words)
         return tuple(parse(argument) or (words if several else [argument]))
-
-    @work
-    async def _pick_picture(self) -> None:
-        if source := await self.app.push_screen_wait(AttachScreen(Path.cwd(), self._look_at)):
-            await self._attach_pictures((source,))
 
     async def _attach_pictures(self, sources: tuple[str, ...]) -> None:
         chips = self.query_one(Composer).chips
@@ -115,16 +115,20 @@ class AttachingScreen(TurnScreen):
     @on(ChipBar.Changed)
     def _measure_draft(self) -> None:
         """Have counted what the attached pictures take, and what ``#`` can refer to."""
-        session_id, files = self.session_id, self.query_one(Composer).chips.files
+        composer = self.query_one(Composer)
+        session_id, files = self.session_id, composer.chips.files
         if session_id is not None or files:
             self.in_thread(lambda: measured(self._engine, session_id, files))
+        else:
+            composer.show_pictures(())
 
     @on(messages.DraftMeasured)
     def _show_measures(self, event: messages.DraftMeasured) -> None:
         composer = self.query_one(Composer)
         if event.session_id == self.session_id:
-            composer.chips.show_costs(event.files, event.number, event.costs)
-            composer.show_pictures(event.pictures)
+            if event.files == composer.chips.files:  # else it is old news
+                composer.chips.show_costs(event.number, event.costs)
+                composer.show_pictures(event.pictures)
             self.actions.show_summary(event.below_summary, event.summary)
 
     @on(PictureView.Opened)

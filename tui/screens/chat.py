@@ -41,12 +41,15 @@ AGES_INTERVAL = 60.0
 """Seconds between two updates of "5 min" in the list."""
 
 
+AT_ONCE = {"search", "switch_session", "attach", "bring_back_session"}
+"""A text area has uses of its own for some of these, and what is typed next is for their page."""
+
+
 class ChatScreen(AttachingScreen):
     """Owns what runs; widgets tell it facts, workers too."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        # a text area has uses of its own for these
-        key.binding(priority=key.action in {"search", "switch_session", "bring_back_session"})
+        key.binding(priority=key.action in AT_ONCE)
         for key in CHAT_KEYS
         if key.action != "help"  # which is the app's: it works on every page
     ]

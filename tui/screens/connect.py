@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -18,6 +18,7 @@ from assistant.plain_text import one_line
 from tui import messages
 from tui.screens.engine_screen import EngineScreen
 from tui.text import counted
+from tui.typing_on import type_into
 
 WHERE_IT_GOES = "your words and pictures go there"
 """Said wherever a server can be chosen."""
@@ -59,6 +60,10 @@ class ConnectScreen(EngineScreen[str | None]):
         self._names: tuple[str, ...] = ()
         self.query_one(OptionList).display = False
         self.query_one(Input).focus()
+
+    def on_key(self, event: events.Key) -> None:
+        """Typing goes to the line, wherever the focus is."""
+        type_into(self.query_one(Input), event)
 
     @on(Input.Submitted)
     def _ask(self, event: Input.Submitted) -> None:

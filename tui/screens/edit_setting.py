@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -18,6 +18,7 @@ from assistant import settings as schema
 from assistant.plain_text import one_line
 from assistant.settings import SETTABLE, SettingsError
 from tui.commands import CHOICE_KEYS
+from tui.typing_on import type_into
 
 
 class EditSettingScreen(ModalScreen[str | None]):
@@ -37,7 +38,7 @@ class EditSettingScreen(ModalScreen[str | None]):
         field = SETTABLE[self._setting]
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = self._setting
-            dialog.border_subtitle = "enter takes it · tab moves · esc leaves it"
+            dialog.border_subtitle = "enter takes it · type another · esc leaves it"
             yield Static(Content(str(field.description)), classes="question")
             if self._choices:
                 yield OptionList(*[Option(self._row(*choice)) for choice in self._choices])
@@ -65,6 +66,10 @@ class EditSettingScreen(ModalScreen[str | None]):
             options.focus()
         else:
             self.query_one(Input).focus()
+
+    def on_key(self, event: events.Key) -> None:
+        """Typing goes to the line, wherever the focus is."""
+        type_into(self.query_one(Input), event)
 
     @on(OptionList.OptionSelected)
     def _take_choice(self, event: OptionList.OptionSelected) -> None:

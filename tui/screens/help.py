@@ -71,7 +71,8 @@ PLACES = {
     "ConnectScreen": CHOICE,
     "RenameScreen": CHOICE,
     "EditSettingScreen": CHOICE,
-    "CommandPalette": CHOICE,
+    "Palette": CHOICE,
+    "SessionPalette": CHOICE,
     "WriteScreen": WRITE,
 }
 """Which section belongs to a widget or screen, by its class."""

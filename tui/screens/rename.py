@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from assistant.plain_text import one_line
+from tui.typing_on import type_into
 
 
 class RenameScreen(ModalScreen[str]):
@@ -31,6 +32,10 @@ class RenameScreen(ModalScreen[str]):
             yield Static("Title of this chat", classes="question", markup=False)
             yield Input(self._old_title, compact=True)
             yield Static("enter keeps it · esc leaves the old one", classes="hint", markup=False)
+
+    def on_key(self, event: events.Key) -> None:
+        """Typing goes to the line, wherever the focus is."""
+        type_into(self.query_one(Input), event)
 
     @on(Input.Submitted)
     def _rename(self, event: Input.Submitted) -> None:

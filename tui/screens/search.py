@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
@@ -23,6 +23,7 @@ from tui import messages
 from tui.commands import SEARCH_KEYS
 from tui.screens.engine_screen import EngineScreen
 from tui.text import ago, counted
+from tui.typing_on import type_into
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
@@ -61,6 +62,8 @@ class SearchScreen(EngineScreen[SearchHit | None]):
         self._hits: tuple[SearchHit, ...] = ()
         self._answered = ""
         self._searching = False
+        self._chosen = False
+        """Enter was pressed before the words were searched for."""
         self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
@@ -79,7 +82,7 @@ class SearchScreen(EngineScreen[SearchHit | None]):
 
     @on(Input.Changed)
     def _note_typed(self, event: Input.Changed) -> None:
-        self.words = event.value
+        self.words, self._chosen = event.value, False
         if self._timer is not None:
             self._timer.stop()
         self._timer = self.set_timer(PAUSE_S, self._look)
@@ -101,7 +104,10 @@ class SearchScreen(EngineScreen[SearchHit | None]):
         options.add_options([Option(row(hit, now)) for hit in event.hits])
         options.highlighted = 0 if event.hits else None
         self.query_one(".hint", Static).update(Content(self._count(event)))
-        self._look()
+        if self._chosen and self._is_answered:
+            self._go()
+        else:
+            self._look()
 
     @on(messages.RequestRefused)
     def _show_refused(self) -> None:
@@ -120,6 +126,10 @@ class SearchScreen(EngineScreen[SearchHit | None]):
             return f"The {MOST} best places. More words narrow it down."
         return f"{counted(len(event.hits), 'place')}, the best first."
 
+    def on_key(self, event: events.Key) -> None:
+        """Typing goes to the line, wherever the focus is."""
+        type_into(self.query_one(Input), event)
+
     def action_move(self, where: str) -> None:
         """Highlight another place (``cursor_down``, ``page_up`` …); the typing goes on."""
         getattr(self.query_one(OptionList), f"action_{where}")()
@@ -127,9 +137,21 @@ class SearchScreen(EngineScreen[SearchHit | None]):
     @on(Input.Submitted)
     def _choose_highlighted(self, event: Input.Submitted) -> None:
         event.stop()
+        self._chosen = True
+        if self._is_answered:
+            self._go()
+        else:
+            self._look()
+
+    def _go(self) -> None:
         place = self.query_one(OptionList).highlighted
-        if place is not None and self._answered == self.words:
+        if place is not None:
             self.dismiss(self._hits[place])
+
+    @property
+    def _is_answered(self) -> bool:
+        """Whether what is shown is what was found for the words."""
+        return self._answered == self.words
 
     @on(OptionList.OptionSelected)
     def _choose(self, event: OptionList.OptionSelected) -> None:

@@ -9,12 +9,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from textual import on, work
-from textual.command import CommandPalette
 from textual.message import Message
 
-from assistant.conversation import Draft, Role
+from assistant.conversation import Draft, Role, SearchHit
 from tui import messages
-from tui.palette import SessionProvider
+from tui.palette import SessionPalette
 from tui.places import Places
 from tui.screens.engine_screen import EngineScreen
 from tui.screens.search import SearchScreen
@@ -248,18 +247,19 @@ class SessionScreen(EngineScreen[None]):
 
     def action_switch_session(self) -> None:
         """Show the palette with the chats alone."""
-        self.app.push_screen(
-            CommandPalette([SessionProvider], placeholder="Go to a chat: words of its title")
-        )
+        self.app.push_screen(SessionPalette())
 
-    @work
-    async def action_search(self, words: str = "") -> None:
+    def action_search(self, words: str = "") -> None:
         """Search all chats, and go to what was found."""
         search = SearchScreen(self._engine, self._clock, words or self._searched)
-        hit = await self.app.push_screen_wait(search)
-        self._searched = search.words
-        if hit is not None:
-            await self.go_to(hit.session_id, hit.turn_id)
+
+        async def closed(hit: SearchHit | None) -> None:
+            self._searched = search.words
+            if hit is not None:
+                await self.go_to(hit.session_id, hit.turn_id)
+
+        # at once, and not in a worker: what is typed next is for the search
+        self.app.push_screen(search, closed)
 
     async def give_back(self, draft: Draft, session_id: str | None) -> None:
         """Nothing was stored: words and pictures go back to where they were typed."""

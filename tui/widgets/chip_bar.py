@@ -65,14 +65,10 @@ class ChipBar(ItemGrid):
         await self.query(OpeningChip).remove()
         self._show()
 
-    def show_costs(
-        self, files: Sequence[PictureFile], number: int, costs: Sequence[PictureCost]
-    ) -> None:
-        """Show what ``files`` cost, the first of which gets ``number``; old news is ignored."""
-        chips = list(self.query(Chip))
-        if [id(chip.file) for chip in chips] == [id(file) for file in files]:
-            for place, chip in enumerate(chips):
-                chip.show_cost(number + place, costs[place] if place < len(costs) else None)
+    def show_costs(self, number: int, costs: Sequence[PictureCost]) -> None:
+        """Show what the pictures cost, the first of which gets ``number``."""
+        for place, chip in enumerate(self.query(Chip)):
+            chip.show_cost(number + place, costs[place] if place < len(costs) else None)
 
     @on(OpeningChip.Opened)
     async def _replace(self, event: OpeningChip.Opened) -> None:
@@ -101,9 +97,12 @@ class ChipBar(ItemGrid):
     def _move_focus(self, event: Chip.Moved) -> None:
         event.stop()
         chips = list(self.query(Chip))
-        place = chips.index(event.chip) + event.by
+        # a key may have moved the focus on since this one was pressed
+        focused = self.screen.focused
+        here = focused if isinstance(focused, Chip) else event.chip
+        place = chips.index(here) + event.by
         if 0 <= place < len(chips):
-            chips[place].focus()
+            self.screen.set_focus(chips[place])
 
     def _show(self) -> None:
         self.display = bool(self.children)

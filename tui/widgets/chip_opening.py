@@ -21,7 +21,7 @@ from assistant.plain_text import one_line
 from tui.commands import OPENING_KEYS
 from tui.running import unexpected_words
 from tui.text import file_size
-from tui.widgets.chip import CROSS
+from tui.widgets.chip import CROSS, NAME_WIDTH
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +120,10 @@ class OpeningChip(Static, can_focus=True):
     def _tell(self, progress: str) -> None:
         self.update(
             Content.assemble(
-                (f"opening {one_line(self.label, 32)}{progress or ' …'}", "italic $phi-quiet"),
+                (
+                    f"opening {one_line(self.label, NAME_WIDTH)}{progress or ' …'}",
+                    "italic $phi-quiet",
+                ),
                 (CROSS, "$phi-quiet"),
             )
         )

@@ -64,6 +64,8 @@ def _references(text: str, pictures: Sequence[KnownPicture]) -> list[Content]:
         picture = known.get(number)
         if picture is None:
             words: tuple[str, str] = (" is no picture of this chat", "$warning")
+        elif not picture.is_sent:
+            words = (f" {one_line(picture.name, 40)} · attached above", "$phi-quiet")
         elif picture.is_seen:
             words = (f" {one_line(picture.name, 40)} · /picture {number} shows it", "$phi-quiet")
         else:

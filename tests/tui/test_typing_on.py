@@ -1,0 +1,80 @@
+"""What is typed right after the key of a page, or while its list has the focus, finds its line."""
+
+from __future__ import annotations
+
+import pytest
+from textual import events
+from textual.pilot import Pilot
+from textual.widgets import Input, OptionList
+
+from tests.tui.desk import WIDE, Desk, area, open_page, sees, shown, until
+from tui.screens.attach import AttachScreen
+from tui.screens.edit_setting import EditSettingScreen
+from tui.screens.search import SearchScreen
+
+
+def burst(pilot: Pilot[None], *keys: str) -> None:
+    """Keys that come with one read of the terminal: nothing waits for what they do."""
+    for key in keys:
+        character = key if len(key) == 1 else None
+        pilot.app.post_message(events.Key(key if key != " " else "space", character))
+
+
+def line(pilot: Pilot[None]) -> str:
+    return pilot.app.screen.query_one(Input).value
+
+
+@pytest.mark.parametrize("key", ["ctrl+f", "f6", "ctrl+o"])
+async def test_letters_right_after_the_key_are_for_its_page(desk: Desk, key: str) -> None:
+    desk.chat("Hello", "Hi.", title="Herons here")
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await sees(pilot, "Herons here")
+        below = pilot.app.screen
+        burst(pilot, key, *"herons he")
+        await until(pilot, lambda: pilot.app.screen is not below, "the page")
+        await until(pilot, lambda: line(pilot) == "herons he", "all letters")
+        assert area(pilot).text == ""
+
+
+async def test_enter_waits_for_what_is_found(desk: Desk) -> None:
+    session = desk.chat("Where is the heron?", "In the water.", title="Birds")
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await sees(pilot, "Birds")
+        await open_page(pilot, "ctrl+f")
+        assert isinstance(pilot.app.screen, SearchScreen)
+        burst(pilot, *"heron", "enter")
+        await sees(pilot, "In the water.")
+        chat = pilot.app.screen
+        assert getattr(chat, "session_id", None) == session
+
+
+async def test_a_choice_can_be_typed_while_the_list_has_the_focus(desk: Desk) -> None:
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await open_page(pilot, "f9")
+        options = pilot.app.screen.query_one(OptionList)
+        await until(pilot, lambda: options.option_count > 5, "the rows")
+        options.highlighted = options.get_option_index("theme")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, EditSettingScreen), "the question")
+        choices = pilot.app.screen.query_one(OptionList)
+        await until(pilot, lambda: choices.has_focus, "the list's focus")
+        await pilot.press(*"phichat-ansi")
+        assert line(pilot) == "phichat-ansi"
+        await pilot.press("enter")
+        await until(pilot, lambda: desk.engine.settings.theme == "phichat-ansi", "the theme")
+
+
+async def test_typing_goes_to_the_line_from_the_folders_too(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(desk.folder)
+    desk.file("a.png")
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await open_page(pilot, "ctrl+o", "tab")
+        assert isinstance(pilot.app.screen, AttachScreen)
+        tree = pilot.app.screen.query_one("PictureTree")
+        await until(pilot, lambda: tree.has_focus, "the folders' focus")
+        await pilot.press(*"a.png")
+        assert line(pilot) == "a.png"
+        await pilot.press("enter")
+        await until(pilot, lambda: "#1 a.png" in shown(pilot), "the picture")
