@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assistant.context import Why
 from assistant.conversation import ExportFormat, Summary
 from assistant.errors import PhichatError
 from assistant.plain_text import one_line
@@ -69,9 +70,16 @@ class Memory:
         if session_id is None:
             self._screen.tell(NOTHING_YET)
             return
-        self._screen.in_thread(
-            lambda: messages.SummaryRead(session_id, self._engine.conversation(session_id).summary)
-        )
+
+        def read() -> Message:
+            summary = self._engine.conversation(session_id).summary
+            left_out = self._engine.context(session_id).left_out
+            gone = any(one.why is Why.NO_ROOM and one.picture is None for one in left_out)
+            if summary is None and not gone:
+                return messages.Told("The model still sees all of this chat: nothing to sum up.")
+            return messages.SummaryRead(session_id, summary)
+
+        self._screen.in_thread(read)
 
     async def edit_summary(self, session_id: str, summary: Summary | None) -> None:
         """Let the person change it; runs as a worker, because a dialog is waited for."""

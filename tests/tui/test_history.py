@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.tui.desk import NARROW, Desk, Gate, chat, idle, pane, sees, send, shown, until
+from tests.tui.desk import NARROW, WIDE, Desk, Gate, chat, idle, pane, sees, send, shown, until
 from tui.widgets.chat_view import ChatView
 from tui.widgets.reply_turn import ReplyTurn
 from tui.widgets.turn_window import BATCH, MOST, TAIL
@@ -134,3 +134,16 @@ async def test_a_short_chat_hides_nothing(desk: Desk) -> None:
     async with desk.app(session).run_test(size=NARROW) as pilot:
         await sees(pilot, "turn 03")
         assert chat(pilot).mounted_turns.start == 0
+
+
+async def test_a_short_chat_stands_at_the_top_whatever_is_done(desk: Desk) -> None:
+    session = desk.chat("q1", "a1")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "a1")
+        places = []
+        for keys in ((), ("ctrl+up",), ("escape", "pageup"), ("ctrl+end",)):
+            await pilot.press(*keys)
+            await pilot.pause()
+            places.append((chat(pilot).scroll_y, shown(pilot).index("q1")))
+        assert places[0][0] == 0
+        assert len(set(places)) == 1

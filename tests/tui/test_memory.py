@@ -131,3 +131,13 @@ async def test_replies_of_a_chat_end_before_a_text(desk: Desk) -> None:
         assert desk.engine.conversation(session).turns[-1].text == "Enough."
         await send(pilot, "/stopat")
         await until(pilot, lambda: parameters().stop is None, "no longer")
+
+
+async def test_where_nothing_was_left_out_there_is_nothing_to_sum_up(desk: Desk) -> None:
+    session = desk.chat("Hello", "Hi.")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "▌ Hello")
+        await send(pilot, "/summary")
+        words = "The model still sees all of this chat: nothing to sum up."
+        await until(pilot, lambda: words in notices(pilot), "a sentence")
+        assert pilot.app.screen is screen(pilot)  # nobody writes what is refused afterwards

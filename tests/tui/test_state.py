@@ -25,6 +25,7 @@ from tests.tui.desk import (
     png,
     screen,
     sees,
+    select_turn,
     send,
     shown,
     status,
@@ -249,3 +250,17 @@ async def test_a_chat_that_was_held_with_another_model_says_so(desk: Desk) -> No
         await sees(pilot, "held with Phi-3.5-vision-instruct: F8 uses it again")
         await pilot.press("ctrl+n")
         await until(pilot, lambda: "held with" not in shown(pilot), "a new chat")
+
+
+async def test_the_meter_counts_an_edited_message_in_its_place(desk: Desk) -> None:
+    session = desk.chat("one two three", "yes", "four five six", "no " * 200)
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "four five six")
+        before = (await counted(pilot)).report.used
+        await select_turn(pilot, "up", "e")
+        await until(pilot, lambda: composer(pilot).edited, "the other version")
+        # the long reply to the old version is not in what the model would see
+        await until(pilot, lambda: measured(pilot).report.used < before, "it counts without it")
+        await pilot.press("f4")
+        await sees(pilot, "four five six")
+        assert "no no no" not in shown(pilot)

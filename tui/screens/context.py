@@ -14,6 +14,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+from assistant.archive import Parent
 from assistant.context import ChosenBy, ContextReport, LeftOut, PictureCost, Why
 from assistant.conversation import Draft
 from assistant.plain_text import one_line, plain
@@ -48,10 +49,18 @@ class ContextScreen(EngineScreen[None]):
         report: ContextReport
         pieces: tuple[Piece, ...]
 
-    def __init__(self, engine: Engine, session_id: str | None, draft: Draft | None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        session_id: str | None,
+        draft: Draft | None,
+        parent: str | Parent | None = Parent.HEAD,
+    ) -> None:
+        """``draft`` follows the turn ``parent``."""
         super().__init__(engine)
         self._session_id = session_id
         self._draft = draft
+        self._follows = parent
         self._spelled: ContextScreen.Spelled | None = None
         self._with_ids = False
 
@@ -68,7 +77,7 @@ class ContextScreen(EngineScreen[None]):
         self.in_thread(self._spell)
 
     def _spell(self) -> Message:
-        preview = self._engine.preview(self._session_id, self._draft)
+        preview = self._engine.preview(self._session_id, self._draft, parent=self._follows)
         return self.Spelled(preview.context, self._engine.spell(preview))
 
     @on(messages.RequestRefused)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from textual import on, work
 from textual.message import Message
 
+from assistant.archive import Parent
 from assistant.conversation import Draft
 from assistant.errors import PhichatError
 from assistant.events import ModelStatus, Phase
@@ -113,15 +114,22 @@ class StateScreen(SessionScreen):
 
     # What the model sees
 
+    @property
+    def _follows(self) -> str | Parent | None:
+        """What the message that is being written follows: the chat's end, or what it edits does."""
+        edited, turns = self.query_one(Composer).edited, self.query_one(ChatPane).turns
+        return next((turn.parent for turn in turns if turn.id == edited), Parent.HEAD)
+
     def _measure(self, status: ModelStatus) -> None:
         """Have the context counted if anything that it depends on is another than last time."""
-        draft = self.query_one(Composer).draft
+        draft, parent = self.query_one(Composer).draft, self._follows
         turns = self.query_one(ChatPane).turns
         key = (
             self.session_id,
             self.turns.ended,
             hash(tuple(map(id, turns))),
             draft.text,
+            parent,
             tuple((file.pixels_sha256, file.num_crops) for file in draft.pictures),
             (status.model, status.phase, id(status.plan)),
             self._engine.settings,
@@ -135,7 +143,9 @@ class StateScreen(SessionScreen):
             try:
                 now = self._engine.context(session_id)
                 words = draft.text.strip() or draft.pictures
-                report = self._engine.context(session_id, draft) if words else now
+                report = now
+                if words:
+                    report = self._engine.context(session_id, draft, parent=parent)
             except PhichatError:  # told where the model, or the store, is told of
                 return self.ContextMeasured(key, None, {})
             more = max(0, len(report.left_out) - len(now.left_out))
@@ -169,7 +179,7 @@ class StateScreen(SessionScreen):
         draft: Draft | None = self.query_one(Composer).draft
         if draft is not None and not (draft.text.strip() or draft.pictures):
             draft = None
-        self.app.push_screen(ContextScreen(self._engine, self.session_id, draft))
+        self.app.push_screen(ContextScreen(self._engine, self.session_id, draft, self._follows))
 
     # The engine
 

@@ -12,6 +12,7 @@ from tui.turn_actions import TurnActions
 from tui.widgets.composer import Composer
 from tui.widgets.turn_bar import TurnBar
 from tui.widgets.turn_head import TurnClicked
+from tui.widgets.turn_window import TAIL
 
 
 class TurnScreen(StateScreen):
@@ -89,6 +90,10 @@ class TurnScreen(StateScreen):
     @on(TurnBar.Left)
     def _leave_turn(self, event: TurnBar.Left) -> None:
         self.actions.leave(event.typed)
+
+    @on(messages.SessionOpened)
+    def _count_versions(self, event: messages.SessionOpened) -> None:
+        self.actions.look_up_versions([turn.id for turn in event.conversation.turns[-TAIL:]])
 
     @on(messages.VersionsCounted)
     def _show_versions(self, event: messages.VersionsCounted) -> None:

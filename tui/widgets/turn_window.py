@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from textual.containers import VerticalScroll
-from textual.geometry import Region
+from textual.geometry import Region, Size
+from textual.layout import DockArrangeResult
 from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
@@ -74,6 +75,17 @@ class TurnWindow(VerticalScroll, can_focus=False):
         """What lies below the turns."""
         return ground(super().render_lines, crop)
 
+    def arrange(self, size: Size, optimal: bool = False) -> DockArrangeResult:
+        """Let a chat that is shorter than the window stand at its top.
+
+        Textual puts the end of what is anchored at the foot of the window, also where that
+        leaves room above it.
+        """
+        arranged = super().arrange(size, optimal)
+        turns = arranged.spatial_map
+        turns.total_region = turns.total_region.union(Region(0, 0, 1, size.height))
+        return arranged
+
     @property
     def mounted_turns(self) -> range:
         """The positions of the mounted turns among all."""
@@ -91,8 +103,7 @@ class TurnWindow(VerticalScroll, can_focus=False):
             return self._going
         if self._anchored and not self._anchor_released:  # on its way there, or there
             return None
-        # what is anchored and shorter than the window stands at its foot, above which is nothing
-        if self.at_last_turn and (self.scroll_y >= self.max_scroll_y or self.max_scroll_y == 0):
+        if self.at_last_turn and self.scroll_y >= self.max_scroll_y:
             return None
         for widget in self._turn_widgets():
             if widget.virtual_region.bottom > self.scroll_y:
