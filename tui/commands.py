@@ -174,10 +174,12 @@ ENGINE_KEYS = (
 """Keys of the engine's state."""
 
 MODELS_KEYS = (
+    Key("enter", "enter", "", "Use what is marked, or get it; a number does it at once"),
+    Key("up", "↑ ↓", "", "What is above or below"),
     Key("s", "s", "stop_download", "Stop the download; what came is kept"),
     Key("escape,f8,q", "esc", "close", "All stays as it is"),
 )
-"""Keys of the models, beside their numbers."""
+"""Keys of the models."""
 
 SETTINGS_KEYS = (
     Key("enter", "enter", "select", "Change the setting"),

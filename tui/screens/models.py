@@ -42,7 +42,7 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
 
     TITLE = "Models"
     BINDINGS: ClassVar[list[BindingType]] = [
-        *(key.binding() for key in MODELS_KEYS),
+        *(key.binding() for key in MODELS_KEYS if key.action),
         *(Binding(str(n), f"choose({n})", f"Choose {n}", show=False) for n in range(1, 10)),
     ]
 

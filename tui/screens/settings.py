@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,10 +20,10 @@ from assistant import settings as schema
 from assistant.conversation import Conversation, Parameters
 from assistant.plain_text import one_line
 from assistant.settings import PREFIX, SETTABLE, Settings, TakesEffect
-from tui.commands import KEYS_BY_NAME, SETTINGS_KEYS
+from tui import setting_file
+from tui.commands import SETTINGS_KEYS
 from tui.screens.edit_setting import EditSettingScreen
 from tui.screens.engine_screen import EngineScreen
-from tui.system_presets import presets
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
@@ -35,8 +35,6 @@ EFFECTS = {
     TakesEffect.RESTART: "needs the engine to start again: r",
     TakesEffect.START: "takes effect when phichat is started again",
 }
-
-
 MODEL_OF_CHAT = "is used when F8 says so"
 ORIGIN_COLUMN = 60
 """Where it is told where a value comes from, in a window that is wide enough."""
@@ -220,7 +218,8 @@ class SettingsScreen(EngineScreen[Settings | None]):
 
     @work
     async def _edit(self, name: str) -> None:
-        screen = EditSettingScreen(name, self._edited_text(name), self._choices(name))
+        choices = setting_file.choices(self._chosen, name, self.app.available_themes)
+        screen = EditSettingScreen(name, self._edited_text(name), choices)
         text = await self.app.push_screen_wait(screen)
         if text is None:
             return
@@ -232,41 +231,9 @@ class SettingsScreen(EngineScreen[Settings | None]):
     def _edited_text(self, name: str) -> str:
         return "" if schema.is_table(name) else self._value(name)
 
-    def _choices(self, name: str) -> tuple[tuple[str, str], ...]:
-        """What can be chosen: words and the text that they stand for."""
-        if name == "system":
-            return tuple(presets(self._chosen).items())
-        if name == "theme":
-            return tuple((one, one) for one in sorted(self.app.available_themes))
-        if schema.is_table(name):
-            table: Mapping[str, str] = getattr(self._chosen, name)
-            if name == "keys":
-                table = {**KEYS_BY_NAME, **table}
-            return tuple((f"{key} = {text}", f"{key} = {text}") for key, text in table.items())
-        return tuple((one, one) for one in schema.choices(name))
-
     def _write(self, name: str, text: str) -> None:
-        """Into the file, which keeps its comments."""
-
-        def write() -> Message:
-            from assistant.settings.file import write_setting  # its library is for this alone
-
-            if schema.is_table(name):
-                value = _changed_table(getattr(self._chosen, name), text)
-                added = set(value) - set(getattr(self._chosen, name))
-                if name == "keys" and (unknown := added - set(KEYS_BY_NAME)):
-                    words = f'There is no action "{one_line(min(unknown), 40)}"'
-                    raise schema.SettingsError(f"{words}: choose one of the list.")
-                write_setting(self._chosen.config_file, name, value)
-                return self.Written(name, self._chosen.model_copy(update={name: value}))
-            plain_value = schema.read_value(name, text)
-            write_setting(self._chosen.config_file, name, plain_value)
-            value_or_none = None if plain_value == "none" else plain_value
-            if name in ("model", "theme"):
-                value_or_none = plain_value
-            return self.Written(name, self._chosen.model_copy(update={name: value_or_none}))
-
-        self.in_thread(write)
+        chosen = self._chosen
+        self.in_thread(lambda: self.Written(name, setting_file.write(chosen, name, text)))
 
     def action_reset(self) -> None:
         """Back to the default, or to what all chats have."""
@@ -277,19 +244,13 @@ class SettingsScreen(EngineScreen[Settings | None]):
             self._set_for_chat(name, None)
             return
 
-        def remove() -> Message:
-            from assistant.settings.file import remove_setting
-
-            remove_setting(self._chosen.config_file, name)
-            default = SETTABLE[name].default
-            return self.Written(name, self._chosen.model_copy(update={name: default}))
-
-        self.in_thread(remove)
+        chosen = self._chosen
+        self.in_thread(lambda: self.Written(name, setting_file.remove(chosen, name)))
 
     @on(Written)
     def _use(self, event: Written) -> None:
-        name, self._chosen = event.name, event.settings
-        value = getattr(event.settings, name)
+        name, value = event.name, getattr(event.settings, event.name)
+        self._chosen = self._chosen.model_copy(update={name: value})  # others may be under way
         variable = PREFIX + name.upper()
         if os.environ.get(variable):
             self.tell(f"Written, but {variable} is set and goes before the file: unset it.")
@@ -361,17 +322,3 @@ def _group_place(name: str) -> int:
     return next(
         i for i, one in enumerate(SETTABLE) if schema.group_of(one) == schema.group_of(name)
     )
-
-
-def _changed_table(table: Mapping[str, str], entry: str) -> dict[str, str]:
-    """``name = text`` sets an entry, ``name =`` takes it out. Raises SettingsError."""
-    name, equals, text = (part.strip() for part in entry.partition("="))
-    if not (name and equals):
-        raise schema.SettingsError("Type a name, =, and a text; nothing after = takes it out.")
-    return dict(_entries(table, name, text))
-
-
-def _entries(table: Mapping[str, str], name: str, text: str) -> Iterator[tuple[str, str]]:
-    yield from ((key, value) for key, value in table.items() if key != name)
-    if text:
-        yield name, text
