@@ -29,8 +29,8 @@ from assistant.phi3v.modeling import Phi3VForCausalLM
 PIECE = 256
 """Rows of activations that are turned into integers at once: what comes between stays small."""
 
-_LEVELS = 254
-"""Steps of the second int8 term of an activation within one step of the first."""
+_STEPS = 127 * 256
+"""Steps of an activation from zero to the largest of its row: two int8 terms, 256 a + b."""
 
 
 def load_model(
@@ -121,7 +121,7 @@ class TiledLinear(nn.Module):
 class Int8Linear(nn.Module):
     """A matrix [N, K] in int8 with a scale for each row, multiplied in integers.
 
-    A row of activations becomes two int8 terms, x = s (a + b / 254): 16 bits, an
+    A row of activations becomes two int8 terms, x = s (256 a + b): 16 bits, an
     error of 1/65,000 of its largest number. Sums of integers are exact, so the
     result for a row does not depend on how many rows come with it: with these
     weights warm and cold runs agree to the bit up to attention.
@@ -157,15 +157,14 @@ class Int8Linear(nn.Module):
         return out.view(*x.shape[:-1], self.out_features)
 
     def _multiply(self, rows: torch.Tensor, out: torch.Tensor) -> None:
-        steps = rows.abs().amax(-1, keepdim=True).clamp_(min=1e-30).div_(127)
-        fine = rows / steps
-        coarse = fine.round()
-        fine.sub_(coarse).mul_(_LEVELS).add_(128.5)  # cut off below: rounded
+        steps = rows.abs().amax(-1, keepdim=True).clamp_(min=1e-30).div_(_STEPS)
+        # 128 is added to either term, as the product wants it; cut off: rounded
+        numbers = (rows / steps).add_(128 * 256 + 128.5).to(torch.int32)
         unsigned = torch.empty(2, *rows.shape, dtype=torch.uint8)
-        unsigned[0].copy_(coarse.add_(128))
-        unsigned[1].copy_(fine)
+        unsigned[1].copy_(numbers)  # the low byte
+        unsigned[0].copy_(numbers.bitwise_right_shift_(8))
         coarse, fine = self._product(unsigned.flatten(0, 1)).chunk(2)
-        torch.mul(coarse.add_(fine, alpha=1 / _LEVELS), steps, out=out)
+        torch.mul(fine.add_(coarse, alpha=256), steps, out=out)
 
     def _product(self, unsigned: torch.Tensor) -> torch.Tensor:
         """(``unsigned`` - 128) [R, K] times the matrix, with its scales: [R, N] float32."""
