@@ -97,8 +97,18 @@ def opened_engine(**overrides: object) -> Iterator[tuple[Engine, Settings]]:
         engine.close()
 
 
+def whole_path(model: str) -> str:
+    """A folder by its whole path: chats and settings remember it, and may start elsewhere."""
+    folder = os.path.expanduser(model)
+    return os.path.abspath(folder) if model != "demo" and os.path.isdir(folder) else model
+
+
+def _model(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    return None if value is None else whole_path(value)
+
+
 model_option = click.option(
-    "--model", metavar="MODEL",
+    "--model", metavar="MODEL", callback=_model,
     help="“demo”, a model folder, a Hugging Face id, or http(s)://… for a server.",
     shell_complete=completing.models,
 )  # fmt: skip

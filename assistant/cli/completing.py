@@ -1,19 +1,26 @@
 """What a shell offers for a word that is being typed: sessions, pictures, models, settings.
 
-Every offer is quick and silent: what can't be read is not offered. Only session ids load the
-database library.
+Every offer is quick and silent: what can't be read is not offered. Only session ids and servers
+load the database library.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from assistant.errors import PhichatError
+
+if TYPE_CHECKING:
+    from storage import Store
+
+Found = TypeVar("Found")
 
 TITLED = "titled"
 """The type of an offer whose help tells more than its value."""
@@ -28,21 +35,8 @@ Offers = list["CompletionItem[str]"]
 def session_ids(context: click.Context, parameter: click.Parameter, incomplete: str) -> Offers:
     """Ids with their titles, the most recently used first."""
     from assistant.plain_text import one_line
-    from assistant.settings import load
 
-    try:
-        location = load().store_location
-        if "://" not in location and not Path(location).exists():
-            return []  # looking must not make one
-        from storage import Store
-
-        store = Store.open(location)
-        try:
-            found = store.sessions(_MOST_SESSIONS, 0)
-        finally:
-            store.close()
-    except PhichatError:
-        return []
+    found = _stored(lambda store: store.sessions(_MOST_SESSIONS, 0))
     return [
         CompletionItem(one.id, TITLED, one_line(one.title, 40))
         for one in found
@@ -58,14 +52,35 @@ def pictures(context: click.Context, parameter: click.Parameter, incomplete: str
 
 
 def models(context: click.Context, parameter: click.Parameter, incomplete: str) -> Offers:
-    """The demo, known ids, ids in the cache, and folders once a path is begun."""
+    """The demo, known ids, ids in the cache; folders and servers once one is begun.
+
+    Servers are those that chats were held with, and the one in the settings. None is asked.
+    """
     from assistant.models.known import KNOWN
     from assistant.phi3v.hub_cache import fetched_ids
 
     if incomplete.startswith(("/", ".", "~")):
         return _paths(incomplete, ())
+    if incomplete.startswith("http"):
+        return _servers(incomplete)
     names = dict.fromkeys(["demo", *(one.id for one in KNOWN), *fetched_ids()])
     return [CompletionItem(name) for name in names if name.lower().startswith(incomplete.lower())]
+
+
+def _servers(incomplete: str) -> Offers:
+    from assistant.servers.address import is_server, parse
+    from assistant.settings import load
+
+    names = []
+    with suppress(PhichatError):
+        names.append(load().model)
+    names += _stored(lambda store: store.models())
+    offers = []
+    for name in dict.fromkeys(filter(is_server, names)):
+        with suppress(PhichatError):  # it may hold a secret, which is shown to nobody
+            if (address := parse(name).name).startswith(incomplete):
+                offers.append(CompletionItem(address))
+    return offers
 
 
 def setting_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> Offers:
@@ -77,6 +92,20 @@ def setting_names(context: click.Context, parameter: click.Parameter, incomplete
         for name, field in SETTABLE.items()
         if name.startswith(incomplete)
     ]
+
+
+def _stored(read: Callable[[Store], Sequence[Found]]) -> Sequence[Found]:
+    """What is read of the database; nothing where there is none that can be."""
+    from assistant.settings import load
+
+    with suppress(PhichatError):
+        location = load().store_location
+        if "://" in location or Path(location).exists():  # looking must not make one
+            from storage import Store
+
+            with closing(Store.open(location)) as store:
+                return read(store)
+    return ()
 
 
 def _paths(incomplete: str, suffixes: Collection[str]) -> Offers:

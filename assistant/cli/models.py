@@ -14,7 +14,7 @@ import click
 
 from assistant import settings as settings_room
 from assistant.cli import completing
-from assistant.cli.common import fail, json_option, print_json, told_plainly
+from assistant.cli.common import fail, json_option, print_json, told_plainly, whole_path
 from assistant.cli.progress_line import ProgressLine
 from assistant.cli.servers import SENT, found_at, verify_server
 from assistant.core.machine.hardware import look
@@ -276,10 +276,8 @@ def use(model: str) -> None:
     from assistant.settings.file import write_setting
 
     settings = settings_room.load()
-    known, folder = known_model(model), Path(model).expanduser()
-    name = known.id if known else model
-    if model != DEMO and folder.exists():
-        name = os.path.abspath(folder)
+    known = known_model(model)
+    name = known.id if known else whole_path(model)
     # what can't be used is refused
     if is_server(name):
         name = found_at(name)

@@ -88,14 +88,32 @@ class Bash(BashComplete):
 
     source_template = _BASH
 
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """The words, put together where bash takes them apart: at colons and equals signs."""
+        words, incomplete = super().get_completion_args()
+        whole: list[str] = []
+        joins = False
+        for word in (*words, incomplete):
+            if whole and (word == ":" or joins):
+                whole[-1] += word
+            elif word != "=" or not whole or not whole[-1].startswith("--"):
+                whole.append(word)
+            joins = word == ":"
+        if incomplete == "=":
+            whole.append("")
+        return whole[:-1], whole[-1]
+
     def complete(self) -> str:
-        """The offers, one a line."""
-        offers = self.get_completions(*self.get_completion_args())
+        """The offers, one a line, as what stands behind the last colon of the word."""
+        words, incomplete = self.get_completion_args()
+        offers = self.get_completions(words, incomplete)
         is_list = len(offers) > 1 and os.environ.get("COMP_TYPE") not in _ONE_IS_INSERTED
+        there = incomplete.rpartition(":")
+        begun = there[0] + there[1]
         return "\n".join(
             f"{one.type},{one.value}  ({one.help})"
             if is_list and one.type == TITLED and one.help
-            else self.format_completion(one)
+            else f"{one.type},{one.value.removeprefix(begun)}"
             for one in offers
         )
 

@@ -32,11 +32,11 @@ def shell(
         yield shell
 
 
-def store_session(title: str) -> str:
+def store_session(title: str, model: str | None = None) -> str:
     location = Path(settings.load().store_location)
     location.parent.mkdir(parents=True, exist_ok=True)
     with closing(Store.open(location)) as store:
-        session, _ = store.add_user_turn(None, Draft(title))
+        session, _ = store.add_user_turn(None, Draft(title), model=model)
         return session
 
 
@@ -63,6 +63,16 @@ def test_session_ids_complete(shell: Shell) -> None:
         assert shell.complete(line + session[:4])[-1] == session, line
 
 
+def test_servers_complete_that_chats_were_held_with(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = "http://localhost:8000/v1#some/other"
+    store_session("Hi", model=address)
+    store_session("Ho", model="http://u:secret@host/v1")
+    for line in ("ask --model http", "ask --model http:", "models use http://localhost:8"):
+        assert shell.complete(f"phichat {line}")[-1] == address, line
+
+
 def test_several_sessions_are_told_apart_by_their_titles(shell: Shell) -> None:
     one, two = store_session("The red circle"), store_session("Blue squares")
     common = next(i for i, (a, b) in enumerate(zip(one, two, strict=True)) if a != b)
@@ -87,6 +97,13 @@ def asked(line: str) -> list[str]:
     )
     assert done.stderr == ""
     return done.stdout.split()
+
+
+def test_words_that_bash_takes_apart_are_put_together() -> None:
+    store_session("Hi", model="http://localhost:8000/v1")
+    assert asked("phichat ask --model = http : //loc") == ["plain,//localhost:8000/v1"]
+    assert asked("phichat ask --model = de") == asked("phichat ask --model de") == ["plain,demo"]
+    assert "plain,demo" in asked("phichat ask --model =")
 
 
 def test_looking_makes_no_database() -> None:

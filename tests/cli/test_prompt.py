@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from assistant import settings
 from assistant.conversation import Draft, FinishReason
 from storage import Store
-from tests.conftest import GOLDENS, Phichat
+from tests.conftest import GOLDENS, ROOT, Phichat
 
 IMAGES = GOLDENS / "images"
 
@@ -100,6 +101,12 @@ def test_what_is_left_out_is_named(
     assert plain[-1].endswith(f"{len(lines)} turns and 0 pictures left out")
     as_it_stands = as_json(phichat, "--session", session)
     assert as_it_stands["prompt_tokens"] < shown["prompt_tokens"] + 10
+
+
+def test_a_folder_is_remembered_by_its_whole_path(phichat: Phichat, random_folder: Path) -> None:
+    assert as_json(phichat, "--model", os.path.relpath(random_folder, ROOT), "Hi")["model"] == str(
+        random_folder
+    )
 
 
 def test_a_new_conversation_needs_no_database() -> None:
