@@ -57,7 +57,14 @@ class Gallery:
 
     def key(self, picture: Picture, columns: int, rows: int) -> Key:
         """The cells that a picture takes where at most ``columns`` x ``rows`` are free."""
-        size = halfcell.fit(max(1, picture.width), max(1, picture.height), columns, rows)
+        most_columns, most_rows = graphics.most_cells(self.graphics)
+        size = halfcell.fit(
+            max(1, picture.width),
+            max(1, picture.height),
+            min(columns, most_columns),
+            min(rows, most_rows),
+            self.graphics.cell,
+        )
         return (picture.pixels_sha256, *size)
 
     def kept(self, key: Key) -> Drawn | None:

@@ -2,13 +2,14 @@
 
 Its widgets are not used: they write to the terminal beside Textual's own writer, so that
 two sequences may end up in each other, and its Sixel widget encodes anew at every step of
-scrolling. Nobody has looked at these two on a real screen yet: tests read what is written.
+scrolling. docs/architecture.md says in which terminals these two were looked at.
 """
 
 from __future__ import annotations
 
 import base64
 import io
+import re
 import sys
 from functools import cache
 from itertools import count
@@ -21,6 +22,8 @@ from rich.segment import ControlType, Segment
 from rich.style import Style
 from textual.strip import Strip
 
+from tui.terminal import Graphics, PictureProtocol
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -29,6 +32,10 @@ CHUNK = 4096
 PLACEHOLDER = "\U0010eeee"
 MOST_CELLS = 297
 """Rows and columns that kitty's placeholders can number."""
+MOST_SIXEL_PIXELS = 1000
+"""Width and height that xterm draws unless ``maxGraphicSize`` says otherwise."""
+SIXEL_COLOURS = 256
+_SIXEL_COLOUR = re.compile(r"(#\d+);2;\d+;\d+;\d+")
 
 # Pictures that another program left in the terminal have other numbers, most likely.
 _ids = count(randint(1, 2**23))
@@ -89,11 +96,28 @@ def kitty_rows(number: int, columns: int, rows: int) -> list[Strip]:
     ]
 
 
+def most_cells(chosen: Graphics) -> tuple[int, int]:
+    """Columns and rows that a picture can take at most by this protocol."""
+    if chosen.protocol is PictureProtocol.SIXEL:
+        width, height = chosen.cell
+        return max(1, MOST_SIXEL_PIXELS // width), max(1, MOST_SIXEL_PIXELS // height)
+    return MOST_CELLS, MOST_CELLS
+
+
 def sixel(image: Image) -> str:
-    """A picture as a Sixel sequence. Slow: half a second of CPU for a large one."""
+    """A picture as a Sixel sequence. Slow: a third of a second of CPU for a large one.
+
+    The colours are ours: those that textual-image chooses show as coarse patches. They are
+    defined before anything is drawn, because in xterm a definition doesn't choose a colour.
+    """
+    from PIL.Image import Dither
     from textual_image._sixel import image_to_sixels
 
-    return image_to_sixels(image)
+    palette = image.quantize(SIXEL_COLOURS)
+    data = image_to_sixels(image.quantize(palette=palette, dither=Dither.FLOYDSTEINBERG))
+    start = data.index("#")
+    definitions = "".join(found[0] for found in _SIXEL_COLOUR.finditer(data))
+    return data[:start] + definitions + _SIXEL_COLOUR.sub(r"\1", data[start:])
 
 
 def with_sixel(row: Strip, data: str, x: int, y: int) -> Strip:

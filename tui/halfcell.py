@@ -19,14 +19,17 @@ MOST_COLUMNS = 40
 MOST_ROWS = 14
 
 
-def fit(width: int, height: int, columns: int, rows: int) -> tuple[int, int]:
+def fit(
+    width: int, height: int, columns: int, rows: int, cell: tuple[int, int] = (1, 2)
+) -> tuple[int, int]:
     """Return the columns and rows that a picture of ``width`` x ``height`` pixels takes.
 
-    The aspect ratio is kept (a cell is taken to be twice as high as wide) and
-    small pictures are not blown up.
+    The aspect ratio is kept, with cells of the shape ``cell`` (width, height), and a small
+    picture takes no more than a column for a pixel.
     """
-    scale = min(columns / width, 2 * rows / height, 1.0)
-    return max(1, round(width * scale)), max(1, round(height * scale / 2))
+    tall = cell[1] / cell[0]
+    scale = min(columns / width, tall * rows / height, 1.0)
+    return max(1, round(width * scale)), max(1, round(height * scale / tall))
 
 
 def decoded(data: bytes, width: int, height: int) -> Image:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -44,23 +45,28 @@ class Graphics:
 
 Ask = Callable[[], str]
 """Asks the terminal and returns what it answered in time."""
+Measure = Callable[[], tuple[int, int]]
+"""Returns the width and height of a cell in pixels as the kernel knows it."""
 
-# A picture of one pixel that is only checked, the size of a cell in pixels, and what every
-# terminal answers, so that the end of the answers is known.
-QUESTION = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[16t\x1b[c"
-_KITTY_YES = re.compile(r"\x1b_Gi=31;OK\x1b\\")
+# Its name and version, the size of a cell in pixels, and what every terminal answers, so that
+# the end of the answers is known. Kitty's own question isn't asked: Terminal.app prints it.
+QUESTION = "\x1b[>q\x1b[16t\x1b[c"
+_VERSION = re.compile(r"\x1bP>\|(\w+)[ (](\d{1,4})\.(\d{1,4})")
 _CELL = re.compile(r"\x1b\[6;(\d{1,4});(\d{1,4})t")
 _ATTRIBUTES = re.compile(r"\x1b\[\?([\d;]*)c")
 _SIXEL_ATTRIBUTE = "4"
 
-# Kitty's placeholders: Konsole and WezTerm say yes to the question and don't draw them.
-_DRAWS_PLACEHOLDERS = ("kitty", "ghostty")
+# Since which version. Konsole, WezTerm and older kittys know the protocol without placeholders.
+_DRAWS_PLACEHOLDERS = {"kitty": (0, 28), "ghostty": (1, 0)}
 _NO_PICTURES = ("dumb", "linux", "vt", "unknown")
 _MULTIPLEXED = ("screen", "tmux")
 
 
 def choose(
-    setting: str, environ: Mapping[str, str] | None = None, ask: Ask | None = None
+    setting: str,
+    environ: Mapping[str, str] | None = None,
+    ask: Ask | None = None,
+    measure: Measure | None = None,
 ) -> Graphics:
     """Choose how to draw pictures; never raises, takes 0.15 s at most.
 
@@ -70,6 +76,7 @@ def choose(
     """
     environ = os.environ if environ is None else environ
     ask = ask_terminal if ask is None else ask
+    measure = kernel_cell if measure is None else measure
     if setting in {PictureProtocol.HALFBLOCKS, PictureProtocol.TEXT}:
         return Graphics(PictureProtocol(setting))
     if setting == "auto":
@@ -78,11 +85,12 @@ def choose(
         if not _may_ask(environ):
             return Graphics()
     answer = ask()
-    cell = _cell(answer)
+    cell = _answered_cell(answer) or measure()
     if setting != "auto":
         return Graphics(PictureProtocol(setting), cell)
-    names = f"{environ.get('TERM', '')} {environ.get('TERM_PROGRAM', '')}".lower()
-    if _KITTY_YES.search(answer) and any(name in names for name in _DRAWS_PLACEHOLDERS):
+    version = _VERSION.search(answer)
+    since = version and _DRAWS_PLACEHOLDERS.get(version[1].lower())
+    if version and since and (int(version[2]), int(version[3])) >= since:
         return Graphics(PictureProtocol.KITTY, cell)
     attributes = _ATTRIBUTES.search(answer)
     if attributes and _SIXEL_ATTRIBUTE in attributes[1].split(";"):
@@ -101,13 +109,28 @@ def _may_ask(environ: Mapping[str, str]) -> bool:
     return not filtered and not term.startswith(_MULTIPLEXED) and bool(not far or named)
 
 
-def _cell(answer: str) -> tuple[int, int]:
+def _answered_cell(answer: str) -> tuple[int, int] | None:
     found = _CELL.search(answer)
-    if found is None:
+    return _sane(int(found[2]), int(found[1])) if found else None
+
+
+def _sane(width: int, height: int) -> tuple[int, int] | None:
+    possible = 0 < width <= LARGEST_CELL and 0 < height <= LARGEST_CELL
+    return (width, height) if possible else None
+
+
+def kernel_cell() -> tuple[int, int]:
+    """Measure a cell by the window's size in pixels, which xterm tells the kernel alone."""
+    try:
+        import fcntl
+        import termios
+
+        output = sys.__stdout__.fileno() if sys.__stdout__ else -1
+        window = fcntl.ioctl(output, termios.TIOCGWINSZ, bytes(8))
+    except (ImportError, OSError, ValueError):
         return DEFAULT_CELL
-    height, width = int(found[1]), int(found[2])
-    sane = 0 < width <= LARGEST_CELL and 0 < height <= LARGEST_CELL
-    return (width, height) if sane else DEFAULT_CELL
+    rows, columns, width, height = struct.unpack("HHHH", window)
+    return _sane(width // max(1, columns), height // max(1, rows)) or DEFAULT_CELL
 
 
 def ask_terminal() -> str:

@@ -105,6 +105,32 @@ async def test_words_where_nothing_can_be_drawn(desk: Desk) -> None:
         assert not screen(pilot).query(Drawing)
 
 
+async def test_every_row_of_a_picture_is_in_sight_and_a_blank_one_below(desk: Desk) -> None:
+    session = desk.chat("What are these?", "Two shapes.", files=TWO)
+    async with desk.app(session).run_test(size=(122, 60)) as pilot:
+        await sees(pilot, "Two shapes.")
+        await until(pilot, lambda: all(d.drawn for d in screen(pilot).query(Drawing)), "pictures")
+        lines = shown(pilot).splitlines()
+        for drawing in screen(pilot).query(Drawing):
+            region = drawing.region
+            drawn = [line[region.x : region.right] for line in lines[region.y : region.bottom]]
+            assert drawn == ["▀" * region.width] * region.height
+            assert region.height == 14
+            assert not lines[region.bottom][region.x :].strip()
+
+
+async def test_a_change_below_a_dialog_is_painted_once(desk: Desk) -> None:
+    """Textual 8.2 would go on painting both screens for ever: slow, and Sixel never rests."""
+    session = desk.chat("What are these?", "Two shapes.", files=TWO)
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "Two shapes.")
+        below = screen(pilot)
+        await pilot.press("f3")
+        await sees(pilot, "Picture 2 · a [b] name.png")
+        below.refresh()
+        await until(pilot, lambda: not below._repaint_required, "an end of it")
+
+
 async def test_kitty_s_cells_are_shown_only_where_nothing_tints_them(desk: Desk) -> None:
     session = desk.chat("What are these?", "Two shapes.", files=TWO[:1])
     async with app_with(desk, PictureProtocol.KITTY, session).run_test(size=WIDE) as pilot:

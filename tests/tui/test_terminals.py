@@ -16,6 +16,7 @@ import termios
 import time
 
 import pytest
+from hypothesis import given, strategies as st
 from PIL import Image
 from textual import events
 from textual._xterm_parser import XTermParser
@@ -24,7 +25,9 @@ from tests.tui.desk import png
 from tui import alt_enter, graphics, halfcell
 from tui.terminal import ANSWER_S, DEFAULT_CELL, QUESTION, Graphics, PictureProtocol, choose
 
-KITTY = "\x1b_Gi=31;OK\x1b\\\x1b[6;18;9t\x1b[?62;c"
+KITTY = "\x1bP>|kitty(0.41.1)\x1b\\\x1b[6;18;9t\x1b[?62;c"
+OLD_KITTY = KITTY.replace("0.41.1", "0.26.5")
+GHOSTTY = "\x1bP>|ghostty 1.1.3\x1b\\\x1b[6;18;9t\x1b[?62;22c"
 SIXEL = "\x1b[6;20;10t\x1b[?62;4;6;22c"
 NEITHER = "\x1b[?1;2c"
 HALFBLOCKS = Graphics()
@@ -34,25 +37,30 @@ HALFBLOCKS = Graphics()
     ("environment", "answer", "expected"),
     [
         ({"TERM": "xterm-kitty"}, KITTY, Graphics(PictureProtocol.KITTY, (9, 18))),
-        (
-            {"TERM": "xterm-256color", "TERM_PROGRAM": "ghostty"},
-            KITTY,
-            Graphics(PictureProtocol.KITTY, (9, 18)),
-        ),
-        # says yes to the question, but can't draw placeholders
-        ({"TERM": "xterm-256color", "TERM_PROGRAM": "WezTerm"}, KITTY, Graphics(cell=(9, 18))),
+        ({"TERM": "xterm-256color"}, GHOSTTY, Graphics(PictureProtocol.KITTY, (9, 18))),
+        # placeholders came with 0.28
+        ({"TERM": "xterm-kitty"}, OLD_KITTY, Graphics(cell=(9, 18))),
+        ({"TERM": "xterm-kitty"}, KITTY.replace("kitty", "WezTerm"), Graphics(cell=(9, 18))),
+        ({"TERM": "xterm-kitty"}, NEITHER, HALFBLOCKS),
         ({"TERM": "foot"}, SIXEL, Graphics(PictureProtocol.SIXEL, (10, 20))),
         ({"TERM": "xterm-256color"}, NEITHER, HALFBLOCKS),
         ({"TERM": "xterm-256color"}, "", HALFBLOCKS),
         ({"TERM": "xterm-256color"}, "\x1b[?64;14;40c", HALFBLOCKS),  # 4 is not in 14 or 40
-        ({"TERM": "xterm-kitty"}, "\x1b_Gi=31;ENOTSUPPORTED\x1b\\" + NEITHER, HALFBLOCKS),
         ({"TERM": "foot"}, "\x1b[6;0;0t" + SIXEL[10:], Graphics(PictureProtocol.SIXEL)),
     ],
 )
 def test_the_choice_follows_the_answer(
     environment: dict[str, str], answer: str, expected: Graphics
 ) -> None:
-    assert choose("auto", environment, lambda: answer) == expected
+    assert choose("auto", environment, lambda: answer, lambda: DEFAULT_CELL) == expected
+
+
+def test_the_window_s_pixels_tell_the_cell_where_the_terminal_doesn_t() -> None:
+    answer = "\x1b[?63;1;2;4;6c"  # xterm's, which answers the question for a cell in newer versions
+    chosen = choose("auto", {"TERM": "xterm"}, lambda: answer, lambda: (6, 13))
+    assert chosen == Graphics(PictureProtocol.SIXEL, (6, 13))
+    told = choose("auto", {"TERM": "xterm"}, lambda: SIXEL, lambda: (6, 13))
+    assert told.cell == (10, 20)
 
 
 @pytest.mark.parametrize(
@@ -93,12 +101,15 @@ print("CHOSE", json.dumps([chosen.protocol, chosen.cell, time.monotonic() - bega
 
 
 def choice_of(
-    terminal_answers: bytes | None, columns: int = 80, term: str = "xterm-kitty"
+    terminal_answers: bytes | None,
+    columns: int = 80,
+    term: str = "xterm-kitty",
+    pixels: tuple[int, int] = (0, 0),
 ) -> tuple[str, list[int], float, str]:
     """Choose in a process whose terminal gives this answer: (protocol, cell, seconds, its text)."""
     pid, terminal = pty.fork()
     if pid == 0:
-        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, *pixels))
         for name in ("TMUX", "NO_COLOR", "TEXTUAL_DRIVER", "SSH_CONNECTION", "SSH_TTY"):
             os.environ.pop(name, None)
         os.environ["TERM"] = term
@@ -136,6 +147,16 @@ def test_a_real_terminal_that_answers() -> None:
 def test_a_real_terminal_that_does_not(answer: bytes | None) -> None:
     protocol, cell, _, _ = choice_of(answer)
     assert (protocol, tuple(cell)) == ("halfblocks", DEFAULT_CELL)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "cell"),
+    [((722, 460), [9, 19]), ((0, 0), [10, 20]), ((60_000, 60_000), [10, 20]), ((3, 3), [10, 20])],
+)
+def test_a_real_terminal_that_tells_its_pixels_to_the_kernel(
+    pixels: tuple[int, int], cell: list[int]
+) -> None:
+    assert choice_of(b"\x1b[?63;1;2;4;6c", pixels=pixels)[:2] == ("sixel", cell)
 
 
 def test_a_real_terminal_without_columns_is_not_asked() -> None:
@@ -226,3 +247,36 @@ def test_a_sixel_picture_lies_over_its_last_row_and_takes_no_cell() -> None:
     row = graphics.with_sixel(rows[-1], data, 10, 5)
     assert row.cell_length == 4
     assert list(row)[-1].text == f"\x1b7\x1b[6;11H{data}\x1b8"
+
+
+def test_a_sixel_picture_defines_all_its_colours_before_it_draws() -> None:
+    """In xterm a definition alone doesn't choose its colour for what is drawn next."""
+    noise = Image.effect_noise((90, 60), 90).convert("RGB")
+    data = graphics.sixel(noise)
+    colours = re.findall(r"#\d+(?:;2;\d+;\d+;\d+)?", data)
+    defined = [";" in colour for colour in colours]
+    assert any(defined)
+    assert defined == sorted(defined, reverse=True)
+    numbers = {colour.partition(";")[0] for colour in colours if ";" in colour}
+    assert {colour for colour in colours if ";" not in colour} == numbers
+
+
+@pytest.mark.parametrize("protocol", [PictureProtocol.KITTY, PictureProtocol.SIXEL])
+def test_a_picture_is_never_larger_than_its_protocol_can_draw(protocol: PictureProtocol) -> None:
+    columns, rows = graphics.most_cells(Graphics(protocol, (9, 18)))
+    if protocol is PictureProtocol.KITTY:
+        assert len(graphics.kitty_rows(1, columns, rows)) == rows
+    else:
+        assert columns * 9 <= graphics.MOST_SIXEL_PIXELS >= rows * 18
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(5, 40), st.integers(5, 40))
+def test_a_picture_keeps_its_shape_in_cells_of_any_shape(
+    width: int, height: int, cell_width: int, cell_height: int
+) -> None:
+    columns, rows = halfcell.fit(width, height, 80, 40, (cell_width, cell_height))
+    assert 1 <= columns <= 80
+    assert 1 <= rows <= 40
+    # Exact but for the rounding to whole cells.
+    wide, high = columns * cell_width, rows * cell_height
+    assert abs(wide * height - high * width) <= height * cell_width + width * cell_height

@@ -1,4 +1,4 @@
-"""A screen that survives clicks on widgets that are just being replaced."""
+"""A screen that survives clicks on what is just being replaced, and rests below a dialog."""
 
 from __future__ import annotations
 
@@ -25,3 +25,9 @@ class GuardedScreen(Screen[ResultT]):
         if widget is not None and widget is not self and widget.parent is None:
             return None, None
         return widget, offset
+
+    def _compositor_refresh(self) -> None:
+        """Below a dialog, paint a change once: Textual 8.2 would go on painting both for ever."""
+        super()._compositor_refresh()
+        if self is not self.app.screen:
+            self._repaint_required = False
