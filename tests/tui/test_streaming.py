@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import time
 
@@ -120,3 +121,16 @@ async def test_keys_are_served_while_painting_is_dear(
         assert composer(pilot).area.text == "typed_meanwhile"
         gate.open()
         await idle(pilot)
+
+
+async def test_no_full_collection_stops_the_screen_while_a_reply_is_written(desk: Desk) -> None:
+    gate = Gate()
+    desk.say("word ", gate, "end")
+    before = gc.get_threshold()
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await send(pilot, "Go")
+        await until(pilot, gate.reached.is_set)
+        assert gc.get_threshold() == (*before[:2], tui.turn_runner.NEVER)
+        gate.open()
+        await idle(pilot)
+        assert gc.get_threshold() == tui.turn_runner.THRESHOLDS
