@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from assistant.errors import PhichatError, SessionNotFoundError
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 LOOK_S = 1.0
 """Seconds between two looks at whether anything was stored."""
+LIST_SHARE = 0.05
+"""Reading the list anew for others' sake takes this share of the time at most: ten thousand
+chats take a seventh of a second, and a reply in another terminal changes the store all the time."""
 LOOK_AT = 12
 """So many last turns are compared before a whole chat is read again."""
 
@@ -78,10 +82,12 @@ class Following:
         """Show what was read, unless it is old news."""
         screen, conversation = self._screen, event.conversation
         if conversation is None:
-            if event.changes != self._seen:
+            if event.changes == self._seen:
+                return
+            if monotonic() - screen.listed_at >= screen.listing_s / LIST_SHARE:
                 screen.list_sessions()
-            self._seen = event.changes
-            return
+                self._seen = event.changes
+            return  # else the next look comes here again
         async with screen.switching:
             is_open = conversation.id == screen.session_id
             is_old = event.turns_ended != screen.turns.ended

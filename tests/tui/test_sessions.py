@@ -302,6 +302,24 @@ def test_a_spoilt_file_of_places_is_no_place(tmp_path: Path, text: str) -> None:
     assert again.of("y") == Place("t", 3)
 
 
+async def test_a_list_that_takes_long_to_read_is_read_seldom_for_others(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.chat("Mine", "a")
+    looks: list[str] = []
+    changes = desk.engine.changes
+    monkeypatch.setattr(desk.engine, "changes", lambda: looks.append(changes()) or looks[-1])
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await sees(pilot, "Mine")
+        await until(pilot, lambda: len(set(looks)) == 1 and len(looks) > 1, "two looks")
+        screen(pilot).listing_s = 3600.0
+        desk.chat("Of the other terminal", "a")
+        await until(pilot, lambda: looks.count(changes()) > 1, "two looks at the change")
+        assert "Of the other terminal" not in shown(pilot)
+        screen(pilot).listing_s = 0.0
+        await sees(pilot, "Of the other terminal")
+
+
 async def test_the_list_follows_another_terminal(desk: Desk) -> None:
     session = desk.chat("Mine", "a", age=timedelta(hours=2))
     async with desk.app(session).run_test(size=WIDE) as pilot:

@@ -6,6 +6,7 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Callable
 from datetime import datetime
+from time import monotonic, thread_time
 from typing import TYPE_CHECKING
 
 from textual import on, work
@@ -47,6 +48,8 @@ class SessionScreen(EngineScreen[None]):
         self._drafts: dict[str | None, Draft] = {}
         self.places = Places(engine.settings.cache_dir / "places.json")
         self._searched = ""
+        self.listed_at = self.listing_s = 0.0
+        """When the list was read last, and how long that took."""
         self.switching = asyncio.Lock()
         """Held while the open chat is replaced, or something is shown in it: keys, timers and
         messages come from different tasks, and the chat's id must be that of its turns."""
@@ -73,7 +76,10 @@ class SessionScreen(EngineScreen[None]):
 
     def read_sessions(self) -> messages.SessionsListed:
         """Read the list (in a thread)."""
-        return messages.SessionsListed(tuple(self._engine.sessions(ALL)))
+        begin = thread_time()
+        sessions = tuple(self._engine.sessions(ALL))
+        self.listing_s, self.listed_at = thread_time() - begin, monotonic()
+        return messages.SessionsListed(sessions)
 
     def open_session(self, session_id: str, turn_id: str | None = None) -> None:
         """Have a session read and shown, where it was left or at a turn, on whatever branch."""
