@@ -106,6 +106,9 @@ def sections(rebound: Mapping[str, str]) -> dict[str, Rows]:
             ("drop", "Drop files on the window; their paths become pictures"),
             ("paste", "Paste one or more paths"),
             ("type", "Type a picture's path alone and press enter"),
+            ("/attach, ctrl+o", "A path or a URL; ctrl+o also shows folders"),
+            ("/paste, ctrl+v", "The picture in the clipboard"),
+            ("phichat chat a.png", "In the shell: at the start"),
         ),
     }
 
