@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,7 @@ from tests.tui.desk import (
     until,
 )
 from tui.commands import (
+    APP_KEYS,
     CHAT_KEYS,
     CHIP_KEYS,
     COMPOSER_KEYS,
@@ -213,6 +215,15 @@ async def test_help_lists_every_key_and_command(desk: Desk) -> None:
             assert slash.does in words
         await pilot.press("f1")
         assert not isinstance(pilot.app.screen, HelpScreen)
+
+
+def test_the_readme_names_every_key_and_command() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    tables = readme.partition("\n## Attaching pictures\n")[2].partition("\n## Without")[0]
+    for key in (*CHAT_KEYS, *COMPOSER_KEYS, *APP_KEYS):
+        assert re.search(rf"(?<![\w+]){re.escape(key.shown)}(?![\w+])", tables), key.shown
+    for slash in SLASHES:
+        assert f"`{slash.name}`" in tables, slash.name
 
 
 async def test_f1_names_the_keys_of_every_page_and_dialog(desk: Desk) -> None:
