@@ -310,6 +310,21 @@ def test_a_cut_never_ends_inside_a_picture(kind: str, before: int, kv_budget: in
         assert got == cold(kind, prompt, 4)
 
 
+@pytest.mark.parametrize("kind", ["float", *QUANTIZED])
+@pytest.mark.parametrize("layers", [1, LAYERS, LAYERS + 1])
+def test_what_was_read_when_memory_ran_out_is_not_reused(kind: str, layers: int) -> None:
+    """One layer holds the last chunk and the next does not: the same question begins anew."""
+    model = resident(kind, prefill_chunk=64)
+    prompt = Prompt((tuple(6 + at * at % 31 for at in range(150)),))
+    memory.layers, memory.times = layers, 2
+    with pytest.raises(ModelError, match="ran out of memory"):
+        list(model.generate(prompt, Sampling(max_new_tokens=4), crops_of, lambda: False))
+    assert memory.times == 0
+    events = model.generate(prompt, Sampling(max_new_tokens=4), crops_of, lambda: False)
+    got = [i for event in events if isinstance(event, TokensGenerated) for i in event.ids]
+    assert got == cold(kind, prompt, 4)
+
+
 @settings(unhurried, max_examples=40)
 @given(life=lives, options=budgets)
 def test_warm_equals_cold(life: list[Step], options: dict[str, Any]) -> None:
