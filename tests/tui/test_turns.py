@@ -275,14 +275,3 @@ async def test_versions_are_marked_when_a_chat_is_opened(desk: Desk) -> None:
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "a3")
         await sees(pilot, "‹1/2›")
-
-
-async def test_no_line_ends_between_a_key_and_what_it_does(desk: Desk) -> None:
-    session = desk.chat("q1", CODE)
-    async with desk.app(session).run_test(size=NARROW) as pilot:
-        await sees(pilot, "Two:")
-        await select_turn(pilot)
-        await sees(pilot, "Reply")
-        words = shown(pilot).replace("\u00a0", " ")
-        for key in ("c copy", "k code", "x take out", "f fork", "↵ all", "esc back"):
-            assert key in words

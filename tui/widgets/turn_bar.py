@@ -50,16 +50,12 @@ class TurnBar(Static, can_focus=True):
 
     def show(self, what: Content, actions: Sequence[TurnAction], *, has_versions: bool) -> None:
         """Show the keys for a turn and take the focus."""
-        keys = [(action.key, action.short) for action in actions]
+        keys = [Content.assemble((action.key, "bold"), f" {action.short}") for action in actions]
         if has_versions:
-            keys.insert(0, ("←→", "versions"))
-        keys += [("↵", "all"), ("esc", "back")]
-        # no line ends between a key and what it does
-        words = [
-            Content.assemble((key, "bold"), "\u00a0", short.replace(" ", "\u00a0"))
-            for key, short in keys
-        ]
-        self.update(Content("  ").join([what, *words]))
+            keys.insert(0, Content.assemble(("←→", "bold"), " versions"))
+        keys.append(Content.assemble(("↵", "bold"), " all"))
+        keys.append(Content.assemble(("esc", "bold"), " back"))
+        self.update(Content("  ").join([what, *keys]))
         self.add_class("-shown")
         self.screen.set_focus(self)  # now: the next key is for this turn
 
