@@ -123,6 +123,13 @@ def test_who_was_used_longest_ago_gives_way() -> None:
     assert converse(index, b) == 0
 
 
+def test_room_is_made_before_it_is_taken() -> None:
+    index = residency(kv_budget=2 * SMALL)
+    converse(index, sequence(range(200)))
+    entry = index.claim(sequence(range(1000, 1000 + 2 * KV_BLOCK)), Regime.SHORT)
+    assert index._entries == [entry], "nothing is allocated yet, and the other has gone"
+
+
 def test_the_one_in_use_may_take_all_and_more() -> None:
     index = residency(kv_budget=SMALL)
     converse(index, sequence(range(200)))
