@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.theme import Theme
 
-from tui import alt_enter, clipboard
+from tui import alt_enter, clipboard, late_answers
 from tui.commands import CHAT_KEYS, SLASHES
 from tui.gallery import Gallery
 from tui.palette import Palette, SessionProvider
@@ -56,6 +56,7 @@ class PhichatApp(App[None]):
         """Show ``session_id`` or a new chat, with ``pictures`` (paths, URLs) already attached."""
         super().__init__()
         alt_enter.teach()
+        late_answers.ignore()
         self.engine = engine
         self.settings = settings
         self.clock = clock

@@ -22,7 +22,7 @@ from textual import events
 from textual._xterm_parser import XTermParser
 
 from tests.tui.desk import png
-from tui import alt_enter, graphics, halfcell
+from tui import alt_enter, graphics, halfcell, late_answers
 from tui.terminal import ANSWER_S, DEFAULT_CELL, QUESTION, Graphics, PictureProtocol, choose
 
 KITTY = "\x1bP>|kitty(0.41.1)\x1b\\\x1b[6;18;9t\x1b[?62;c"
@@ -188,6 +188,15 @@ def test_what_terminals_send_for_enter_and_its_relatives(sent: str, keys: list[s
     parser = XTermParser()
     found = [event.key for event in parser.feed(sent) if isinstance(event, events.Key)]
     assert found == keys
+
+
+@pytest.mark.parametrize("answer", [KITTY, OLD_KITTY, GHOSTTY, SIXEL, NEITHER, "\x1b[?63;1;2c"])
+def test_an_answer_that_comes_late_is_not_typed_into_the_composer(answer: str) -> None:
+    late_answers.ignore()
+    parser = XTermParser()
+    found = list(parser.feed(answer))
+    found += [*parser.feed(f"a{answer}b"), *parser.feed("\x1b[A")]
+    assert [event.key for event in found if isinstance(event, events.Key)] == ["a", "b", "up"]
 
 
 # What is written
