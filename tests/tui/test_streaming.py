@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import random
 import time
 
 import pytest
+from textual.app import App
 from textual.strip import Strip
+from textual.widget import Widget
 
 import tui.turn_runner
 from tests.bench.tui_stream import KINDS, MORE_KINDS, reply
 from tests.tui.desk import NARROW, Desk, Gate, Sheet, composer, idle, send, until
 from tui.widgets.reply_text import ReplyText
+from tui.widgets.reply_turn import ReplyTurn
+from tui.widgets.turn_window import TurnWindow
 
 
-def painted(app: Sheet) -> list[list[tuple[str, str]]]:
+def painted(app: App[None]) -> list[list[tuple[str, str]]]:
     """The cells of the screen as they were last painted, with their styles."""
     strips: list[Strip] = app.screen._compositor.render_strips()
     return [[(segment.text, str(segment.style)) for segment in strip] for strip in strips]
@@ -50,6 +55,26 @@ async def test_what_is_painted_in_parts_is_what_is_painted_whole(kind: str) -> N
     async with whole.run_test(size=size) as pilot:
         await pilot.pause()
         assert painted(whole) == streamed
+
+
+async def test_the_chat_looks_as_if_textual_drew_every_row(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where we draw rows more cheaply than Textual does, they are the same rows."""
+    app = desk.app(desk.chat("Hello", TEXTS["mixed"][:1000]))
+    async with app.run_test(size=NARROW) as pilot:
+        await until(pilot, lambda: bool(app.screen.query(ReplyText)))
+        await pilot.pause()
+        turn = app.screen.query_one(ReplyTurn)
+        for theme, selected in itertools.product(("phichat-ink", "phichat-ansi"), (True, False)):
+            app.theme = theme
+            turn.set_class(selected, "-selected")
+            await pilot.pause()
+            ours = painted(app)
+            with monkeypatch.context() as textual:
+                for widget in (ReplyText, ReplyTurn, TurnWindow):
+                    textual.setattr(widget, "render_lines", Widget.render_lines)
+                assert painted(app) == ours
 
 
 async def test_only_rows_that_changed_are_made_again() -> None:
