@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
@@ -88,3 +90,29 @@ def test_a_long_chunk_changes_the_layout_back() -> None:
     layer.attend(states(300, 6), states(300, 7), states(300, 8))
     assert not layer.by_channel
     assert torch.equal(layer.keys[:, :, 1:9], states(9, 1)[:, :, 1:])
+
+
+@pytest.mark.parametrize("by_channel", [False, True])
+def test_memory_that_runs_out_between_keys_and_values_is_asked_for_again(
+    by_channel: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layer = FloatLayer()
+    keys, values = torch.randn(2, 1, 2, BLOCK + 9, 8)
+    layer.update(keys[:, :, :BLOCK], values[:, :, :BLOCK])
+    layer.lay_out(by_channel=by_channel)
+    new_empty, calls = torch.Tensor.new_empty, []
+
+    def once(self: torch.Tensor, *shape: Any, **options: Any) -> torch.Tensor:
+        calls.append(shape)
+        if len(calls) == 2:
+            raise MemoryError
+        return new_empty(self, *shape, **options)
+
+    with monkeypatch.context() as full:
+        full.setattr(torch.Tensor, "new_empty", once)
+        with pytest.raises(MemoryError):
+            layer.grow(BLOCK + 9)
+    layer.grow(BLOCK + 9)
+    found = layer.update(keys[:, :, BLOCK:], values[:, :, BLOCK:])
+    assert torch.equal(found[0], keys)
+    assert torch.equal(found[1], values)

@@ -29,8 +29,8 @@ from assistant.phi3v.shapes import Geometry, weight_shapes
 from tests.bench.make_checkpoint import config
 from tests.conftest import ROOT
 
-LIBRARY_FILES = 84 * 2**20
-"""Pages of torch's and Python's files that a prompt uses (seen on Linux, torch 2.13.0)."""
+SCRATCH = 62 * 2**20
+"""Of the libraries' share what is left for matrix products beside 338 MiB that imports take."""
 
 COLUMNS = 4
 """Crops of the picture: with the global view one batch and one more."""
@@ -140,9 +140,11 @@ def test_the_peak_of_a_prompt_is_within_the_plan(
 ) -> None:
     """A picture and text, loaded and answered: never more than planned, and at least 60 % of it.
 
-    The scratch memory of matrix products is planned with the libraries.
+    What the libraries took before is no part of what a prompt adds, and differs by process
+    (Python's allocator, what else is installed). The worker plans after it has imported them, so
+    that memory which is theirs is not free any more; what `doctor` says before, the reserve bears.
     """
     took, planned = against_the_plan(folder, dtype, weights, kv, tokens)
-    scratch = CPU_LIBRARIES - LIBRARY_FILES - took["libraries"]
-    assert scratch > 0
-    assert 0.6 * planned <= took["peak"] <= planned + scratch, (took, planned)
+    assert 0.6 * planned <= took["peak"] <= planned + SCRATCH, (took, planned)
+    smallest_reserve = 256 * 2**20
+    assert took["libraries"] < CPU_LIBRARIES + smallest_reserve, took
