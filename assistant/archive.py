@@ -219,10 +219,6 @@ class Archive:
         """What was typed and not sent, or None."""
         return self._store.draft(session_id)
 
-    def drop_draft(self, session_id: str | None) -> None:
-        """Forget what was typed and not sent."""
-        self._store.drop_draft(session_id)
-
     def draft_of(self, session_id: str, turn_id: str) -> Draft:
         """A stored message as a draft, to be changed and sent again with :meth:`Engine.edit`."""
         turn = self._turn(session_id, turn_id)

@@ -59,7 +59,7 @@ class Following:
             conversation = self._engine.conversation(session_id)
             if all(turn.id != shown[-1].id for turn in conversation.turns):
                 conversation = self._engine.conversation(session_id, head=shown[-1].id)
-            return messages.SessionRead(conversation, now, ended)
+            return messages.SessionRead(conversation, now, ended, end=shown[-1].id)
 
         def read() -> Message | None:
             try:
@@ -88,15 +88,18 @@ class Following:
                 screen.list_sessions()
                 self._seen = event.changes
             return  # else the next look comes here again
+        pane = screen.query_one(ChatPane)
         async with screen.switching:
             is_open = conversation.id == screen.session_id
             is_old = event.turns_ended != screen.turns.ended
             if not is_open or is_old or screen.turns.answers(conversation.id):
                 return
+            if event.end is not None and [event.end] != [turn.id for turn in pane.turns[-1:]]:
+                return  # one went to another branch meanwhile
             self._seen = event.changes
-            await screen.query_one(ChatPane).update(conversation.turns)
-        screen.actions.look_up_versions([turn.id for turn in conversation.turns[-LOOK_AT:]])
-        if event.select is not None:
-            await screen.actions.select(event.select)
-        screen.actions.refresh()
+            await pane.update(conversation.turns)
+            screen.actions.look_up_versions([turn.id for turn in conversation.turns[-LOOK_AT:]])
+            if event.select is not None:
+                await screen.actions.select(event.select)
+            screen.actions.refresh()
         screen.list_sessions()

@@ -107,7 +107,7 @@ class Memory:
                 )
             )
 
-    async def edit_system(self, old: str) -> None:
+    async def edit_system(self, session_id: str, old: str) -> None:
         """Let the person change what the model is told; runs as a worker."""
         text = await self._screen.app.push_screen_wait(
             WriteScreen(
@@ -117,7 +117,7 @@ class Memory:
             )
         )
         if text is not None and text != old:
-            self._change(lambda one: self._engine.set_system(one, text.strip() or None))
+            self._change(lambda _: self._engine.set_system(session_id, text.strip() or None))
 
     def stop_at(self, text: str) -> None:
         """End the replies of the open chat before ``text``, in which ``\\n`` breaks the line."""

@@ -13,8 +13,9 @@ from tui.completion import KnownPicture
 
 @dataclass
 class SessionsListed(Message):
-    """The sessions were read from the store."""
+    """The sessions were read from the store; ``reading`` counts how often they were."""
 
+    reading: int
     sessions: tuple[SessionSummary, ...]
 
 
@@ -89,12 +90,14 @@ class DraftSaved(Message):
 class SessionRead(Message):
     """The open session was looked at; ``conversation`` is None where it is as it was.
 
-    ``changes`` is the store's state, ``select`` the turn to select.
+    ``changes`` is the store's state, ``select`` the turn to select. What was looked at is the
+    branch that ended with the turn ``end``; None: show it whatever is shown now.
     """
 
     conversation: Conversation | None
     changes: str
     turns_ended: int
+    end: str | None = None
     select: str | None = None
 
 

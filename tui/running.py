@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -52,6 +53,10 @@ class RunningTurn:
     """The person ended the reply."""
     text: list[str] = field(default_factory=list)
     feed: Feed = field(default_factory=Feed)
+    _on_disk: bool = False
+    """The thread saw the person's turn stored, whether or not the screen was told already."""
+    _known: threading.Event = field(default_factory=threading.Event)
+    """Set once it is known whether it was."""
 
     def apply(self, event: Event) -> None:
         """Remember what happened."""
@@ -72,6 +77,8 @@ class RunningTurn:
         error = ""
         try:
             for event in start():
+                self._on_disk = self._on_disk or isinstance(event, UserTurnStored)
+                self._known.set()
                 self.feed.put(event)
         except PhichatError as refused:
             error = str(refused)
@@ -79,7 +86,14 @@ class RunningTurn:
             log.exception("the turn failed")
             error = unexpected_words(unexpected)
         finally:
+            self._known.set()
             self.feed.put(TurnOver(error))
+
+    def unstored(self, patience: float) -> Draft | None:
+        """Return what was sent and not stored; waits ``patience`` seconds at most to know."""
+        if not self.stored:
+            self._known.wait(patience)
+        return None if self.stored or self._on_disk else self.draft
 
 
 def unexpected_words(error: Exception) -> str:

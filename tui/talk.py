@@ -42,18 +42,20 @@ class Talk:
 
     # What a person wants
 
-    async def send(self, draft: Draft) -> None:
+    async def send(self, text: str) -> None:
         """Send a message, or the other version of one; while a reply runs it waits."""
         composer = self._composer
         edited, session_id = composer.edited, self._screen.session_id
         if composer.chips.opening:
-            await self._decline(draft, "A picture is still being opened; send again then.")
+            self._decline(text, "A picture is still being opened; send again then.")
             return
         if self.runner.running is not None and edited is not None:
             words = "A reply is still being written; stop it with esc, then send again."
-            await self._decline(draft, words)
+            self._decline(text, words)
             return
-        composer.area.prompts.add(draft.text)
+        draft = Draft(text, composer.chips.files)
+        await composer.chips.take(draft.pictures)
+        composer.area.prompts.add(text)
         if self.runner.running is not None:
             self._queue.append(Queued(session_id, self._screen.views, draft))
             self.show_queue()
@@ -66,8 +68,8 @@ class Talk:
         else:
             self._send(session_id, self._screen.views, draft, drop_draft=True)
 
-    async def _decline(self, draft: Draft, why: str) -> None:
-        await self._composer.put(draft)
+    def _decline(self, text: str, why: str) -> None:
+        self._composer.area.put_first(text)
         self._screen.tell(why)
 
     def answer_again(self, turn_id: str | None = None) -> None:
@@ -98,7 +100,9 @@ class Talk:
         if self.runner.running is not None:
             self._engine.stop()
             self._status.work = "stopping …"
-            await self._take_back_all()
+            waiting = self._let_go()
+            async with self._screen.switching:
+                await self._give_back(waiting)
 
     async def take_back(self) -> None:
         """Put the message that was queued last back into the composer."""
@@ -150,6 +154,7 @@ class Talk:
                     queued.session_id = event.session_id
             if screen.session_id is None and running.view == screen.views:
                 screen.got_its_id(event.session_id)
+            screen.was_sent(event.session_id)
             screen.list_sessions()
         if isinstance(event, ContextPlanned):
             self._tell_lowered(event.context)
@@ -173,17 +178,20 @@ class Talk:
                 await self._pane.fail(error)
         screen.list_sessions()
         if error or running.failed or running.stopped:
-            await self._take_back_all()
+            await self._give_back(self._let_go())
         elif self._queue:
             queued = self._queue.pop(0)
             self.show_queue()
             self._send(queued.session_id, queued.view, queued.draft, drop_draft=False)
         screen.turn_is_over()
 
-    async def _take_back_all(self) -> None:
-        """Nothing that waits is sent now: it goes back to where it was typed."""
+    def _let_go(self) -> list[Queued]:
+        """Nothing that waits is sent any more."""
         queue, self._queue = self._queue, []
         self.show_queue()
+        return queue
+
+    async def _give_back(self, queue: list[Queued]) -> None:
         for queued in reversed(queue):
             await self._screen.give_back(queued.draft, queued.session_id)
 

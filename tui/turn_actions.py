@@ -172,7 +172,10 @@ class TurnActions:
                 return messages.Told(words)
             conversation = self._engine.choose(session_id, ids[place])
             return messages.SessionRead(
-                conversation, self._engine.changes(), self._screen.turns.ended, ids[place]
+                conversation,
+                self._engine.changes(),
+                self._screen.turns.ended,
+                select=ids[place],
             )
 
         self._screen.in_thread(choose)
@@ -244,7 +247,7 @@ class TurnActions:
         keys = [action.key for action in actions]
         place = await self._screen.app.push_screen_wait(ChooseScreen("This turn", rows, keys))
         if place is not None:
-            await self.do(actions[place].name)
+            await self._screen.action_turn(actions[place].name)
 
     async def _copy_code(self, turn: Turn) -> None:
         blocks = code_blocks(turn.text)

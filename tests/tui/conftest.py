@@ -6,14 +6,18 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from textual.app import App
+from textual.pilot import Pilot
+from textual.widgets import Input
 
 from assistant import settings as settings_room
 from assistant.engine import Engine
 from storage import Store
 from tests.byte_tokenizer import write_tokenizer
-from tests.tui.desk import Clock, Desk, StagedCore
+from tests.tui.desk import Clock, Desk, StagedCore, settled
 from tui.widgets.prompt_area import PromptArea
 
 SMALLEST = 300
@@ -26,6 +30,7 @@ MakeDesk = Callable[..., Desk]
 def _calm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing blinks or fades, whatever the machine's environment says."""
     monkeypatch.setattr(PromptArea, "_toggle_cursor_blink_visible", lambda self: None)
+    monkeypatch.setattr(Input, "_toggle_cursor", lambda self: None)
 
 
 @pytest.fixture(scope="session")
@@ -75,3 +80,18 @@ def make_desk(
 @pytest.fixture
 def desk(make_desk: MakeDesk) -> Desk:
     return make_desk()
+
+
+@pytest.fixture
+def snap_compare(snap_compare: Callable[..., bool]) -> Callable[..., bool]:
+    """The same, of a screen that shows the chats and what was counted."""
+
+    def compare(app: App[None], *, run_before: Any = None, **how: Any) -> bool:
+        async def scene(pilot: Pilot[None]) -> None:
+            if run_before is not None:
+                await run_before(pilot)
+            await settled(pilot)
+
+        return snap_compare(app, run_before=scene, **how)
+
+    return compare

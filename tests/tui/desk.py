@@ -252,7 +252,8 @@ def notices(pilot: Pilot[None]) -> list[str]:
 def shown(pilot: Pilot[None]) -> str:
     """Everything on the screen, line by line, as a person reads it."""
     strips = pilot.app.screen._compositor.render_strips()
-    return "\n".join("".join(segment.text for segment in strip).rstrip() for strip in strips)
+    lines = ("".join(segment.text for segment in strip) for strip in strips)
+    return "\n".join(line.replace("\u00a0", " ").rstrip() for line in lines)
 
 
 async def until(
@@ -315,3 +316,11 @@ async def send(pilot: Pilot[None], text: str) -> None:
 async def idle(pilot: Pilot[None]) -> None:
     """Wait until no turn runs."""
     await until(pilot, lambda: screen(pilot).turns.running is None, "the turn's end")
+
+
+async def settled(pilot: Pilot[None]) -> None:
+    """Wait until the list and the meter show what there is."""
+    if isinstance(pilot.app, PhichatApp):
+        one = screen(pilot)
+        await until(pilot, lambda: one._listed, "the list")
+        await until(pilot, lambda: one._measured_key and not one._measuring, "the meter")

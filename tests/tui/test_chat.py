@@ -19,6 +19,7 @@ from tests.tui.desk import (
     composer,
     idle,
     notices,
+    opened,
     picture_file,
     screen,
     sees,
@@ -344,10 +345,10 @@ async def test_a_link_in_a_reply_shows_where_it_leads_and_opens_nothing(
 ) -> None:
     session = desk.chat("Where?", "[here](https://example.org/a%20[/b])")
     async with desk.app(session).run_test(size=WIDE, notifications=True) as pilot:
-        opened: list[str] = []
-        monkeypatch.setattr(pilot.app, "open_url", opened.append)
-        await sees(pilot, "here")
+        followed: list[str] = []
+        monkeypatch.setattr(pilot.app, "open_url", followed.append)
+        await opened(pilot, session)
         text = chat(pilot).query_one(ReplyText)
         await pilot.click(text, offset=(1, 0))
         await sees(pilot, "https://example.org/a%20%5B/b%5D")
-        assert opened == []
+        assert followed == []

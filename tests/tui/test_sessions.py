@@ -121,7 +121,7 @@ async def test_a_new_chat_appears_in_the_list_with_its_title(desk: Desk) -> None
 async def test_new_chat_and_back_keeps_each_draft(desk: Desk) -> None:
     session = desk.chat("Earlier", "a")
     async with desk.app(session).run_test(size=WIDE) as pilot:
-        await sees(pilot, "Earlier")
+        await opened(pilot, session)
         await composer(pilot).chips.put_first(picture_file("a.png"))
         await type_text(pilot, "half a question")
         await pilot.press("ctrl+n")
@@ -139,7 +139,7 @@ async def test_new_chat_and_back_keeps_each_draft(desk: Desk) -> None:
 async def test_rename_by_key(desk: Desk) -> None:
     session = desk.chat("Earlier", "a")
     async with desk.app(session).run_test(size=WIDE) as pilot:
-        await sees(pilot, "Earlier")
+        await opened(pilot, session)
         await pilot.press("f2")
         await sees(pilot, "Title of this chat")
         await pilot.press("ctrl+u", *"Bird", "enter")

@@ -46,7 +46,9 @@ async def test_what_is_painted_in_parts_is_what_is_painted_whole(kind: str) -> N
             assert parts == painted(app)
             start = end
             if rng.random() < 0.1:
-                await pilot.resize_terminal(rng.choice((30, 60)), 120)
+                width = rng.choice((30, 60))
+                await pilot.resize_terminal(width, 120)
+                await until(pilot, lambda w=width: text_widget.size.width == w, "the width")
         text_widget.finish()
         await pilot.pause()
         streamed = painted(app)

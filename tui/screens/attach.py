@@ -12,13 +12,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import DirectoryTree, Input, Static, Tree
 from textual.widgets.directory_tree import DirEntry
 
 from assistant.plain_text import one_line
 from tui.commands import PICK_KEYS
 from tui.completion import complete_path, looks_like_picture
+from tui.screens.guarded import Dialog
 from tui.typing_on import type_into
 from tui.widgets.picture_preview import LookAt, PicturePreview
 
@@ -66,7 +66,7 @@ class PathInput(Input):
             self.cursor_position = len(text)
 
 
-class AttachScreen(ModalScreen[str | None]):
+class AttachScreen(Dialog[str | None]):
     """Returns a path or URL, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in PICK_KEYS if key.action]

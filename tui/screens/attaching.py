@@ -132,11 +132,15 @@ class AttachingScreen(TurnScreen):
             self.actions.show_summary(event.below_summary, event.summary)
 
     @on(PictureView.Opened)
-    def _show_clicked(self, event: PictureView.Opened) -> None:
-        self.action_show_picture(str(event.number))
+    async def _show_clicked(self, event: PictureView.Opened) -> None:
+        await self.action_show_picture(str(event.number))
 
-    def action_show_picture(self, number: str = "") -> None:
+    async def action_show_picture(self, number: str = "") -> None:
         """Show a picture large: the one with this number, or the last one in sight."""
+        async with self.switching:
+            self._show_picture(number)
+
+    def _show_picture(self, number: str) -> None:
         pane = self.query_one(ChatPane)
         wanted = number.strip().removeprefix("#") or str(pane.picture_in_sight())
         numbers = {str(picture.number) for turn in pane.turns for picture in turn.pictures}

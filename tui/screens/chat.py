@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
@@ -11,6 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 
+from assistant.conversation import Draft
 from tui import messages
 from tui.commands import CHAT_KEYS
 from tui.drafts import DraftKeeper
@@ -106,13 +108,15 @@ class ChatScreen(AttachingScreen):
         self._gallery.close()
 
     def quit_after_typing(self) -> None:
-        """End the app when the letters that were typed so far are in the draft."""
+        """End the app when what was typed so far has arrived: letters, and a message sent."""
+        composer = self.query_one(Composer)
+        leave = partial(composer.post_message, Composer.LeaveWanted())
+        composer.area.call_later(composer.call_later, leave)
 
-        def leave() -> None:
-            self._drafts_kept.changed()
-            self.app.exit()
-
-        self.query_one(Composer).area.call_later(leave)
+    @on(Composer.LeaveWanted)
+    def _leave(self) -> None:
+        self._drafts_kept.changed()
+        self.app.exit()
 
     async def _begin(self) -> None:
         self.list_sessions()
@@ -129,12 +133,23 @@ class ChatScreen(AttachingScreen):
             await self._attach_pictures(pictures)
 
     async def _switch_draft(self, session_id: str | None) -> None:
-        self._drafts_kept.save()
+        left = self.session_id
         await super()._switch_draft(session_id)
+        self._drafts_kept.switched(left)
         self.actions.leave()
         self.talk.show_queue()
         await self._begin_draft()
         self._measure_draft()
+
+    async def give_back(self, draft: Draft, session_id: str | None) -> None:
+        """Nothing was stored: words and pictures go back to where they were typed."""
+        await super().give_back(draft, session_id)
+        if session_id != self.session_id:
+            self._drafts_kept.save(session_id)
+
+    def was_sent(self, session_id: str) -> None:
+        """What waited in the queue of a chat is stored: it is no draft any more."""
+        self._drafts_kept.save(session_id)
 
     def got_its_id(self, session_id: str) -> None:
         """The new chat on the screen was stored."""
@@ -147,7 +162,8 @@ class ChatScreen(AttachingScreen):
 
     @on(messages.DraftRead)
     async def _show_draft(self, event: messages.DraftRead) -> None:
-        await self._drafts_kept.show(event)
+        async with self.switching:
+            await self._drafts_kept.show(event)
 
     @on(messages.DraftSaved)
     def _note_saved(self, event: messages.DraftSaved) -> None:
@@ -180,19 +196,23 @@ class ChatScreen(AttachingScreen):
 
     @on(Composer.Sent)
     async def _send_draft(self, event: Composer.Sent) -> None:
-        await self.talk.send(event.draft)
+        async with self.switching:
+            await self.talk.send(event.text)
 
-    def action_answer_again(self) -> None:
+    async def action_answer_again(self) -> None:
         """Answer the last question again; one that has no reply gets its first."""
-        self.talk.answer_again()
+        async with self.switching:
+            self.talk.answer_again()
 
-    def action_go_on(self) -> None:
+    async def action_go_on(self) -> None:
         """Let the last reply, which did not end by itself, go on."""
-        self.talk.go_on()
+        async with self.switching:
+            self.talk.go_on()
 
     @on(PromptArea.TakeBackWanted)
     async def _take_back(self) -> None:
-        await self.talk.take_back()
+        async with self.switching:
+            await self.talk.take_back()
 
     def turn_is_over(self) -> None:
         """A turn was answered, or failed."""
@@ -240,7 +260,8 @@ class ChatScreen(AttachingScreen):
         elif self.turns.running is not None:
             await self.talk.stop()
         elif composer.edited is not None:
-            await composer.give_up_edit()
+            async with self.switching:
+                await composer.give_up_edit()
         composer.area.focus()
 
     def action_toggle_sessions(self) -> None:

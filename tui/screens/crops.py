@@ -11,12 +11,12 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from assistant.plain_text import one_line
 from tui.commands import CHOICE_KEYS
+from tui.screens.guarded import Dialog
 from tui.text import counted
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class CropsChosen:
     num_crops: int | None
 
 
-class CropsScreen(ModalScreen[CropsChosen | None]):
+class CropsScreen(Dialog[CropsChosen | None]):
     """Returns the choice, or None when it was left as it is."""
 
     BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in CHOICE_KEYS if key.action]

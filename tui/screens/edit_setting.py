@@ -10,7 +10,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -18,10 +17,11 @@ from assistant import settings as schema
 from assistant.plain_text import one_line
 from assistant.settings import SETTABLE, SettingsError
 from tui.commands import CHOICE_KEYS
+from tui.screens.guarded import Dialog
 from tui.typing_on import type_into
 
 
-class EditSettingScreen(ModalScreen[str | None]):
+class EditSettingScreen(Dialog[str | None]):
     """Returns what was typed, if the schema takes it; None leaves the setting as it is."""
 
     BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in CHOICE_KEYS if key.action]

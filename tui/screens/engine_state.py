@@ -10,7 +10,6 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from assistant.conversation import Turn
@@ -19,6 +18,7 @@ from assistant.events import ModelStatus, Phase
 from assistant.plain_text import one_line
 from tui.commands import ENGINE_KEYS
 from tui.screens.connect import WHERE_IT_GOES
+from tui.screens.guarded import Dialog
 from tui.text import file_size, server_place
 from tui.widgets.status_line import DEMO_WORDS, loading_words
 
@@ -34,7 +34,7 @@ PHASES = {
 }
 
 
-class EngineStateScreen(ModalScreen[bool]):
+class EngineStateScreen(Dialog[bool]):
     """Returns True when the engine shall be started again."""
 
     BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in ENGINE_KEYS]

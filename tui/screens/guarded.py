@@ -1,11 +1,12 @@
-"""A screen that survives clicks on what is just being replaced, and rests below a dialog."""
+"""Screens that survive what comes at the wrong moment, and rest below a dialog."""
 
 from __future__ import annotations
 
 from typing import TypeVar
 
+from textual.await_complete import AwaitComplete
 from textual.geometry import Offset
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
 
 ResultT = TypeVar("ResultT")
@@ -31,3 +32,19 @@ class GuardedScreen(Screen[ResultT]):
         super()._compositor_refresh()
         if self is not self.app.screen:
             self._repaint_required = False
+
+    def dismiss(self, result: ResultT | None = None) -> AwaitComplete:
+        """Leave the page, once: see :meth:`Dialog.dismiss`."""
+        return super().dismiss(result) if self.is_active else AwaitComplete()
+
+
+class Dialog(ModalScreen[ResultT]):
+    """A window over the page."""
+
+    def dismiss(self, result: ResultT | None = None) -> AwaitComplete:
+        """Close it, once.
+
+        A second enter that was typed before the first one was worked off comes when it is
+        closed already, and Textual would then take off the page below.
+        """
+        return super().dismiss(result) if self.is_active else AwaitComplete()

@@ -12,7 +12,6 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.dom import DOMNode
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.commands import (
@@ -35,6 +34,7 @@ from tui.commands import (
     WRITE_KEYS,
     Key,
 )
+from tui.screens.guarded import Dialog
 
 Rows = tuple[tuple[str, str], ...]
 
@@ -121,7 +121,7 @@ def place_of(node: DOMNode | None) -> str | None:
     return None
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(Dialog[None]):
     """Closes with escape or q, and with the key that opened it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

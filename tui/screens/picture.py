@@ -13,7 +13,6 @@ from textual.binding import BindingType
 from textual.containers import Container
 from textual.content import Content
 from textual.message import Message
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from assistant.conversation import Picture, Turn
@@ -22,6 +21,7 @@ from assistant.plain_text import one_line
 from tui.commands import PICTURE_KEYS
 from tui.gallery import Gallery
 from tui.screens.crops import CropsScreen, tokens_of_crops
+from tui.screens.guarded import Dialog
 from tui.text import counted, file_size
 from tui.widgets.drawing import Drawing
 from tui.widgets.picture_view import REST_S, PictureView
@@ -30,7 +30,7 @@ LABEL_ROWS = 2
 """The label of a picture and the blank row below it."""
 
 
-class PictureScreen(ModalScreen[None]):
+class PictureScreen(Dialog[None]):
     """Steps through the pictures of a chat with the arrow keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in PICTURE_KEYS]

@@ -8,14 +8,14 @@ from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from assistant.plain_text import one_line
+from tui.screens.guarded import Dialog
 from tui.typing_on import type_into
 
 
-class RenameScreen(ModalScreen[str]):
+class RenameScreen(Dialog[str]):
     """Returns the new title, or "" to keep the old one."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

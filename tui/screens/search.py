@@ -156,7 +156,9 @@ class SearchScreen(EngineScreen[SearchHit | None]):
     @on(OptionList.OptionSelected)
     def _choose(self, event: OptionList.OptionSelected) -> None:
         event.stop()
-        self.dismiss(self._hits[event.option_index])
+        place, options = event.option_index, event.option_list
+        if place < len(self._hits) and options.get_option_at_index(place) is event.option:
+            self.dismiss(self._hits[place])  # else other places came meanwhile
 
 
 def row(hit: SearchHit, now: datetime) -> Content:

@@ -6,6 +6,7 @@ import asyncio
 from abc import abstractmethod
 from collections.abc import Callable
 from datetime import datetime
+from itertools import count
 from time import monotonic, thread_time
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from tui.places import Places
 from tui.screens.engine_screen import EngineScreen
 from tui.screens.search import SearchScreen
 from tui.session_actions import SessionActions
+from tui.text import joined
 from tui.turn_runner import TurnRunner
 from tui.widgets.chat_header import ChatHeader
 from tui.widgets.chat_pane import ChatPane
@@ -45,11 +47,15 @@ class SessionScreen(EngineScreen[None]):
         self.session_id: str | None = None
         """The open session; None while it has no message."""
         self._wanted = session_id
+        """The session that was asked for last; None: a new chat."""
         self._drafts: dict[str | None, Draft] = {}
         self.places = Places(engine.settings.cache_dir / "places.json")
         self._searched = ""
         self.listed_at = self.listing_s = 0.0
         """When the list was read last, and how long that took."""
+        self._readings = count(1)
+        self._listed = 0
+        """The reading of the list that is shown: threads don't end in the order they began."""
         self.switching = asyncio.Lock()
         """Held while the open chat is replaced, or something is shown in it: keys, timers and
         messages come from different tasks, and the chat's id must be that of its turns."""
@@ -68,7 +74,7 @@ class SessionScreen(EngineScreen[None]):
 
     def got_its_id(self, session_id: str) -> None:
         """The new chat on the screen was stored."""
-        self.session_id = self._wanted = session_id
+        self.session_id = session_id
 
     def list_sessions(self) -> None:
         """Have the list read anew."""
@@ -76,10 +82,11 @@ class SessionScreen(EngineScreen[None]):
 
     def read_sessions(self) -> messages.SessionsListed:
         """Read the list (in a thread)."""
+        reading = next(self._readings)
         begin = thread_time()
         sessions = tuple(self._engine.sessions(ALL))
         self.listing_s, self.listed_at = thread_time() - begin, monotonic()
-        return messages.SessionsListed(sessions)
+        return messages.SessionsListed(reading, sessions)
 
     def open_session(self, session_id: str, turn_id: str | None = None) -> None:
         """Have a session read and shown, where it was left or at a turn, on whatever branch."""
@@ -117,9 +124,10 @@ class SessionScreen(EngineScreen[None]):
 
     @on(messages.SessionsListed)
     def _show_sessions(self, event: messages.SessionsListed) -> None:
-        listed = self.query_one(SessionList)
-        listed.show(event.sessions, self.session_id)
-        self._show_header()
+        if event.reading > self._listed:  # else a list that was read later came earlier
+            self._listed = event.reading
+            self.query_one(SessionList).show(event.sessions, self.session_id)
+            self._show_header()
 
     def _show_header(self) -> None:
         title = "New chat"
@@ -177,8 +185,7 @@ class SessionScreen(EngineScreen[None]):
         composer = self.query_one(Composer)
         self.places.leave(self.session_id, self.query_one(ChatPane).chat.place)
         if session_id != self.session_id:
-            self._drafts[self.session_id] = composer.draft
-            await composer.clear()
+            self._drafts[self.session_id] = await composer.clear()
             if kept := self._drafts.pop(session_id, None):
                 await composer.put(kept)
         self.session_id = session_id
@@ -189,10 +196,12 @@ class SessionScreen(EngineScreen[None]):
         self._close_list()
         self._wanted = None
         async with self.switching:
-            if self._wanted is not None:
-                return  # another chat was chosen meanwhile
-            await self._switch_draft(None)
-            await self.query_one(ChatPane).show((), None)
+            if self._wanted is None:  # else another chat was chosen meanwhile
+                await self._switch_to_new()
+
+    async def _switch_to_new(self) -> None:
+        await self._switch_draft(None)
+        await self.query_one(ChatPane).show((), None)
         self.query_one(SessionList).mark_open(None)
         composer = self.query_one(Composer)
         composer.area.prompts.load(())
@@ -233,16 +242,20 @@ class SessionScreen(EngineScreen[None]):
 
     @on(messages.SessionDeleted)
     async def _leave_deleted(self, event: messages.SessionDeleted) -> None:
-        was_open = event.session_id == self.session_id
-        if not (was_open or event.title):
-            return  # it was left already
-        self.chats.deleted(event, was_open=was_open)
-        if was_open:
-            focused, list_open = self.focused, self.has_class("-list-open")
-            await self.action_new_session()
-            if isinstance(focused, SessionOptions):
-                self.set_class(list_open, "-list-open")
-                focused.focus()
+        async with self.switching:
+            was_open = event.session_id == self.session_id
+            if not (was_open or event.title):
+                return  # it was left already
+            self.chats.deleted(event, was_open=was_open)
+            if self._wanted == event.session_id:  # else another chat is on its way
+                self._wanted = None
+            if was_open:
+                focused = self.focused
+                await self._switch_to_new()
+                if isinstance(focused, SessionOptions):
+                    focused.focus()
+                else:
+                    self._close_list()
         self.list_sessions()
 
     @on(messages.SessionRestored)
@@ -267,9 +280,13 @@ class SessionScreen(EngineScreen[None]):
         # at once, and not in a worker: what is typed next is for the search
         self.app.push_screen(search, closed)
 
+    def left_in(self, session_id: str | None) -> Draft:
+        """What was typed in a chat that is not open, and not sent."""
+        return self._drafts.get(session_id, Draft(""))
+
     async def give_back(self, draft: Draft, session_id: str | None) -> None:
         """Nothing was stored: words and pictures go back to where they were typed."""
         if session_id == self.session_id:
             await self.query_one(Composer).put(draft)
         else:
-            self._drafts[session_id] = draft
+            self._drafts[session_id] = joined(draft, self.left_in(session_id))

@@ -62,30 +62,33 @@ class TurnScreen(StateScreen):
 
     @on(messages.SystemRead)
     def _edit_system(self, event: messages.SystemRead) -> None:
-        self.run_worker(self.memory.edit_system(event.text))
+        self.run_worker(self.memory.edit_system(event.session_id, event.text))
 
     # Single turns
 
     async def action_select_turn(self, by: int) -> None:
         """Select a turn, or the one above or below."""
-        await self.actions.move(by)
+        async with self.switching:
+            await self.actions.move(by)
 
     async def action_turn(self, name: str) -> None:
         """Do something with the selected turn."""
-        await self.actions.do(name)
+        async with self.switching:
+            await self.actions.do(name)
 
     @on(TurnClicked)
     async def _select_clicked(self, event: TurnClicked) -> None:
         if self.get_selected_text() is None:
-            await self.actions.select(event.turn_id)
+            async with self.switching:
+                await self.actions.select(event.turn_id)
 
     @on(TurnBar.Moved)
     async def _move_selection(self, event: TurnBar.Moved) -> None:
-        await self.actions.move(event.by)
+        await self.action_select_turn(event.by)
 
     @on(TurnBar.Pressed)
     async def _do_with_turn(self, event: TurnBar.Pressed) -> None:
-        await self.actions.do(event.name)
+        await self.action_turn(event.name)
 
     @on(TurnBar.Left)
     def _leave_turn(self, event: TurnBar.Left) -> None:
@@ -101,6 +104,7 @@ class TurnScreen(StateScreen):
 
     @on(messages.EditBegun)
     async def _begin_edit(self, event: messages.EditBegun) -> None:
-        if event.session_id == self.session_id:
-            self.actions.leave()
-            await self.query_one(Composer).begin_edit(event.turn_id, event.draft)
+        async with self.switching:
+            if event.session_id == self.session_id:
+                self.actions.leave()
+                await self.query_one(Composer).begin_edit(event.turn_id, event.draft)

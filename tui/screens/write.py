@@ -8,14 +8,14 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Static, TextArea
 
 from assistant.plain_text import plain
 from tui.commands import WRITE_KEYS
+from tui.screens.guarded import Dialog
 
 
-class WriteScreen(ModalScreen[str | None]):
+class WriteScreen(Dialog[str | None]):
     """Returns the text, or None when it was left as it was."""
 
     BINDINGS: ClassVar[list[BindingType]] = [key.binding(priority=True) for key in WRITE_KEYS]

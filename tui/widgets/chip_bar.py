@@ -100,9 +100,10 @@ class ChipBar(ItemGrid):
         # a key may have moved the focus on since this one was pressed
         focused = self.screen.focused
         here = focused if isinstance(focused, Chip) else event.chip
-        place = chips.index(here) + event.by
-        if 0 <= place < len(chips):
-            self.screen.set_focus(chips[place])
+        if here in chips:  # else it was taken off meanwhile
+            place = chips.index(here) + event.by
+            if 0 <= place < len(chips):
+                self.screen.set_focus(chips[place])
 
     def _show(self) -> None:
         self.display = bool(self.children)

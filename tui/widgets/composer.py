@@ -44,9 +44,9 @@ class Composer(Vertical):
 
     @dataclass
     class Sent(Message):
-        """The draft shall be sent; the composer has let go of it (see :meth:`Composer.put`)."""
+        """The text, of which the composer has let go, shall be sent with the pictures."""
 
-        draft: Draft
+        text: str
 
     @dataclass
     class AttachRequested(Message):
@@ -60,6 +60,10 @@ class Composer(Vertical):
 
         command: Slash
         argument: str
+
+    @dataclass
+    class LeaveWanted(Message):
+        """The app shall end, after everything that the composer told before this."""
 
     @dataclass
     class Declined(Message):
@@ -99,12 +103,14 @@ class Composer(Vertical):
         """The draft, and behind it the one that was put aside to edit a message."""
         return self.draft if self._aside is None else joined(self.draft, self._aside)
 
-    async def clear(self) -> None:
-        """Empty the composer: its draft is kept elsewhere."""
+    async def clear(self) -> Draft:
+        """Empty the composer and return what was in it, to be kept elsewhere."""
+        await self.chips.give_up_opening()
+        unsent = self.unsent
         self.edited, self._aside = None, None
         self.area.set_text("")
-        await self.chips.take(self.chips.files)
-        await self.chips.give_up_opening()
+        await self.chips.take(unsent.pictures)
+        return unsent
 
     async def begin_edit(self, turn_id: str, draft: Draft) -> None:
         """Write another version of a message; what is being written is put aside meanwhile."""
@@ -159,7 +165,7 @@ class Composer(Vertical):
         self.set_class(busy, "busy")
 
     @on(PromptArea.Submitted)
-    async def _read_text(self, event: PromptArea.Submitted) -> None:
+    def _read_text(self, event: PromptArea.Submitted) -> None:
         event.stop()
         text = event.text
         if command := split_slash(text):
@@ -167,9 +173,7 @@ class Composer(Vertical):
         elif sources := self._parse_dropped(text):
             self.post_message(self.AttachRequested(tuple(sources)))
         elif text.strip():
-            draft = Draft(text, self.chips.files)
-            await self.chips.take(draft.pictures)
-            self.post_message(self.Sent(draft))
+            self.post_message(self.Sent(text))
         elif self.chips.files:
             self.post_message(self.Declined("Ask something about the picture, then press enter."))
 
