@@ -14,10 +14,10 @@ _ANSWERS = re.compile(r"\x1bP>\|[^\x1b]*\x1b\\|\x1b\[6;\d+;\d+t|\x1b\[\?[\d;]*c"
 _feed = XTermParser.feed
 
 
-def _feed_without_answers(parser: XTermParser, data: str) -> Iterable[Message]:
+def _feed_without_answers(self: XTermParser, data: str) -> Iterable[Message]:
     # An empty piece tells the parser that the input has ended.
     kept = _ANSWERS.sub("", data)
-    return _feed(parser, kept) if kept or not data else ()
+    return _feed(self, kept) if kept or not data else ()
 
 
 def ignore() -> None:
