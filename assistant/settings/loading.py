@@ -98,7 +98,7 @@ def check_file(path: Path) -> None:
     )
 
 
-def read_value(name: str, text: str) -> str | int | float | bool:
+def read_value(name: str, text: str) -> str | int | float | bool | dict[str, str]:
     """What a configuration file holds for a setting that a person typed. Raises SettingsError."""
     layer = _Layer({known(name): text}, lambda _: "as typed")
     value = getattr(_checked(find_places(os.environ)[0], layer), name)

@@ -7,6 +7,7 @@ about bad values are all made from it.
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -241,11 +242,22 @@ class Settings(BaseSettings):
             return None
         if not text:
             raise ValueError("empty")
+        if is_table(info.field_name):
+            return _table(value)
         if bool in kinds:
             return {"1": True, "true": True, "0": False, "false": False}.get(text, value)
         if int in kinds:
             return int(text) if _WHOLE.fullmatch(text) else value
         return float(text) if float in kinds else value
+
+
+def _table(text: str) -> object:
+    """A table as a configuration file has it on one line; ``text`` itself when it is none."""
+    try:
+        found = tomllib.loads(f"table = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return found["table"] if len(found) == 1 else text
 
 
 _WHOLE = re.compile("[+-]?[0-9]+", re.ASCII)
@@ -309,7 +321,7 @@ def must_be(name: str) -> str:
     """The words for what a setting may be, from the schema."""
     field = SETTABLE[name]
     if is_table(name):
-        return "a table of texts"
+        return 'a table of texts like {name="text"}'
     kinds = _kinds(field)
     if choices := list(field.examples or _choices(field)):
         return f"{', '.join(map(quoted, choices[:-1]))} or {quoted(choices[-1])}"

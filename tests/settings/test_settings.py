@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from assistant.errors import PhichatError
-from assistant.settings import Settings, SettingsError, load
+from assistant.settings import (
+    SETTABLE,
+    Settings,
+    SettingsError,
+    load,
+    load_with_origins,
+    read_value,
+)
+from assistant.settings.file import write_setting
 
 
 @pytest.fixture
@@ -35,6 +43,54 @@ def test_each_layer_overrides_the_one_below(home: dict[str, str]) -> None:
     assert (chosen.max_new_tokens, chosen.model, chosen.seed) == (2, "from the file", None)
     chosen = load({"max_new_tokens": 3, "model": None, "seed": 0}, environ=environment)
     assert (chosen.max_new_tokens, chosen.model, chosen.seed) == (3, "from the file", 0)
+
+
+GIVEN: dict[str, tuple[str, object]] = {
+    "model": ("here", "here"),
+    "system": (" Be brief. ", " Be brief. "),
+    "max_new_tokens": ("3", 3),
+    "temperature": ("0.5", 0.5),
+    "top_p": ("0.5", 0.5),
+    "top_k": ("3", 3),
+    "min_p": ("0.5", 0.5),
+    "repetition_penalty": ("1.5", 1.5),
+    "seed": ("3", 3),
+    "num_crops": ("3", 3),
+    "context": ("3", 3),
+    "summaries": ("true", True),
+    "device": ("cuda:1", "cuda:1"),
+    "dtype": ("float16", "float16"),
+    "weights": ("int8", "int8"),
+    "kv": ("int4", "int4"),
+    "shared_worker": ("false", False),
+    "keep_alive": ("0", 0),
+    "feature_cache_mb": ("0", 0),
+    "pictures": ("text", "text"),
+    "theme": ("nord", "nord"),
+    "database": ("/x.db", "/x.db"),
+    "presets": ('{ Terse = "One sentence.", "two words" = "x" }',
+                {"Terse": "One sentence.", "two words": "x"}),
+    "keys": ('{ help = "f7" }', {"help": "f7"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SETTABLE)
+def test_every_setting_has_a_variable_and_can_be_typed(name: str, home: dict[str, str]) -> None:
+    text, value = GIVEN[name]
+    variable = f"PHICHAT_{name.upper()}"
+    chosen, origins = load_with_origins(environ=home | {variable: text})
+    assert (getattr(chosen, name), origins[name]) == (value, variable)
+    assert value != SETTABLE[name].default
+    path = Path(home["PHICHAT_HOME"]) / "config.toml"
+    typed = read_value(name, text)
+    write_setting(path, name, typed)
+    assert getattr(load(environ=home), name) == value
+
+
+@pytest.mark.parametrize("text", ["x", "{ a = 1 }", '{ a = "b"', '["a"]', "3\nseed = 4", "{}\n[x]"])
+def test_what_is_no_table_is_refused(text: str, home: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match=r'presets must be a table of texts like {name="text"}'):
+        load(environ=home | {"PHICHAT_PRESETS": text})
 
 
 def test_the_defaults_are_those_of_the_manual(home: dict[str, str], tmp_path: Path) -> None:
