@@ -25,6 +25,7 @@ from assistant.errors import ModelError
 from assistant.events import Stage
 from assistant.phi3v import Phi3VImageProcessor
 from tests.conftest import GOLDENS
+from tests.core.tiny import tiny_phi3v
 
 CASES = json.loads((GOLDENS / "generate.json").read_text(encoding="utf-8"))["cases"]
 CONTEXT = 16384
@@ -174,6 +175,15 @@ def test_sampling_is_repeatable_and_seeded(cold: ResidentModel) -> None:
     greedy = CASES[0]["uncached"]["new_ids"][:12]
     assert answer(cold, prompt, 12, temperature=1.5, top_k=1)[0] == greedy
     assert answer(cold, prompt, 12, temperature=1.5, top_p=1e-9)[0] == greedy
+
+
+def test_a_penalty_counts_the_whole_prompt_and_what_is_said() -> None:
+    """So high that nothing is said twice; the prompt's first ids are 72 positions back."""
+    model = ResidentModel(tiny_phi3v(), frozenset(), 512)
+    prompt = Prompt(((*range(3, 23), *[35] * 72),))
+    ids, _, _ = answer(model, prompt, 4, repetition_penalty=1e9)
+    assert len(set(ids)) == 4
+    assert not set(ids) & {*range(3, 23), 35}
 
 
 def test_the_context_is_never_exceeded(tiny_model: Any) -> None:

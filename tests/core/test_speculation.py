@@ -166,3 +166,23 @@ def test_the_switch_is_never_crossed_by_a_proposal(
     model = ResidentModel(tiny_phi3v(), frozenset(), CONTEXT)
     events = list(model.generate(prompt, Sampling(max_new_tokens=12), crops_of, lambda: False))
     assert [i for e in events if isinstance(e, TokensGenerated) for i in e.ids] == want
+
+
+def test_a_stop_ends_what_a_proposal_brought_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids that one pass gave come one by one, and none after the stop."""
+    prompt = Prompt((tuple(6 + (n * n) % 31 for n in range(40)),))
+    want = uncached(prompt, 12, frozenset())
+    monkeypatch.setattr(Clairvoyant, "reply", want, raising=False)
+    monkeypatch.setattr(Clairvoyant, "prompt", 40, raising=False)
+    monkeypatch.setattr(Clairvoyant, "mistakes", set(), raising=False)
+    monkeypatch.setattr(generation, "Speculation", Clairvoyant)
+    model = ResidentModel(tiny_phi3v(), frozenset(), CONTEXT)
+    got: list[int] = []
+
+    def enough() -> bool:
+        return len(got) >= 3
+
+    for event in model.generate(prompt, Sampling(max_new_tokens=12), crops_of, enough):
+        if isinstance(event, TokensGenerated):
+            got += event.ids
+    assert got == want[:3]
