@@ -239,6 +239,7 @@ def test_how_the_search_looks(desk: Desk, snap_compare: Any, size: tuple[int, in
 
     async def scene(pilot: Pilot[None]) -> None:
         await open_page(pilot, "ctrl+f", *"heron")
+        await until(pilot, lambda: found(pilot)._answered == "heron", "the last letter's places")
         await sees(pilot, "4 places")
 
     assert snap_compare(desk.app(), terminal_size=size, run_before=scene)
