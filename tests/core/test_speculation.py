@@ -186,3 +186,19 @@ def test_a_stop_ends_what_a_proposal_brought_too(monkeypatch: pytest.MonkeyPatch
         if isinstance(event, TokensGenerated):
             got += event.ids
     assert got == want[:3]
+
+
+def test_nothing_is_proposed_where_tokens_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    prompt = Prompt((tuple(6 + (n * n) % 31 for n in range(40)),))
+    greedy = uncached(prompt, 12, frozenset())
+    monkeypatch.setattr(Clairvoyant, "reply", greedy, raising=False)
+    monkeypatch.setattr(Clairvoyant, "prompt", 40, raising=False)
+    monkeypatch.setattr(Clairvoyant, "mistakes", set(), raising=False)
+    monkeypatch.setattr(generation, "Speculation", Clairvoyant)
+    replies = []
+    for speculate in (False, True):
+        model = ResidentModel(tiny_phi3v(), frozenset(), CONTEXT, speculate=speculate)
+        sampling = Sampling(max_new_tokens=12, temperature=1.5, seed=1)
+        events = list(model.generate(prompt, sampling, crops_of, lambda: False))
+        replies.append([i for e in events if isinstance(e, TokensGenerated) for i in e.ids])
+    assert replies[0] == replies[1] != greedy
