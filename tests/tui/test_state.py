@@ -255,11 +255,12 @@ async def test_a_chat_that_was_held_with_another_model_says_so(desk: Desk) -> No
 async def test_the_meter_counts_an_edited_message_in_its_place(desk: Desk) -> None:
     session = desk.chat("one two three", "yes", "four five six", "no " * 200)
     async with desk.app(session).run_test(size=WIDE) as pilot:
-        await sees(pilot, "four five six")
-        before = (await counted(pilot)).report.used
+        before = desk.engine.context(session).used
+        await counted(pilot)
+        await until(pilot, lambda: measured(pilot).report.used == before, "the chat is counted")
         await select_turn(pilot, "up", "e")
         await until(pilot, lambda: composer(pilot).edited, "the other version")
-        # the long reply to the old version is not in what the model would see
+        # the reply to the old version is not in what the model would see
         await until(pilot, lambda: measured(pilot).report.used < before, "it counts without it")
         await pilot.press("f4")
         await sees(pilot, "four five six")
