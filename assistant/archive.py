@@ -197,9 +197,21 @@ class Archive:
         """A small JPEG of a stored picture, or None when it was stored without one."""
         return self._store.thumbnail(sha256)
 
-    def next_picture_number(self, session_id: str | None) -> int:
-        """The number that the next picture of a session gets; ``None`` is the new chat."""
-        return 1 if session_id is None else self._store.next_picture_number(session_id)
+    def picture_numbers(
+        self,
+        session_id: str | None,
+        pictures: Sequence[PictureFile],
+        *,
+        parent: str | Parent | None = Parent.HEAD,
+    ) -> list[int]:
+        """The numbers that these pictures get when they are sent; ``None`` is the new chat.
+
+        Where an earlier version of the message showed one, it keeps its number.
+        """
+        if session_id is None:
+            return list(range(1, len(pictures) + 1))
+        where = {} if isinstance(parent, Parent) else {"parent": parent}
+        return self._store.picture_numbers(session_id, pictures, **where)
 
     def set_picture_pinned(self, session_id: str, number: int, pinned: bool) -> None:
         """Never leave this picture out of what the model sees, or do again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Collection, Sequence
+from itertools import count
 
 from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
@@ -33,22 +34,31 @@ def attach(
     ``above`` is the turn that ``row`` follows. The bytes of a picture are stored
     once, whatever their name and however often they are attached.
     """
-    kept = _numbers_of_siblings(db, session, above) if pictures else {}
-    for position, picture in enumerate(pictures):
-        numbers = kept.get(picture.sha256)
-        if numbers:
-            number = numbers.popleft()
-            if picture.num_crops is not None:
-                kept_row = db.get_one(SessionPictureRow, (session.key, number))
-                kept_row.num_crops = picture.num_crops
-        else:
-            number = _new_number(db, session, picture)
+    new = _next_number(db, session)
+    for position, (picture, number) in enumerate(
+        zip(pictures, numbers(db, session, above, pictures), strict=True)
+    ):
+        if number >= new:
+            _add(db, session, number, picture)
+        elif picture.num_crops is not None:
+            kept = db.get_one(SessionPictureRow, (session.key, number))
+            kept.num_crops = picture.num_crops
         db.add(
             TurnPictureRow(
                 turn_key=row.key, position=position, session_key=session.key, number=number
             )
         )
     db.flush()
+
+
+def numbers(
+    db: Session, session: SessionRow, above: TurnRow | None, pictures: Sequence[PictureFile]
+) -> list[int]:
+    """The numbers that pictures get where a message with them follows the turn ``above``."""
+    kept = _numbers_of_siblings(db, session, above) if pictures else {}
+    coming = count(_next_number(db, session))
+    same = (kept.get(picture.sha256) for picture in pictures)
+    return [left.popleft() if left else next(coming) for left in same]
 
 
 def _numbers_of_siblings(
@@ -73,21 +83,19 @@ def _numbers_of_siblings(
         .where(TurnRow.session_key == session.key, parent, TurnRow.role == Role.USER.value)
         .order_by(SessionPictureRow.number)
     )
-    numbers: defaultdict[str, deque[int]] = defaultdict(deque)
+    by_picture: defaultdict[str, deque[int]] = defaultdict(deque)
     for sha256, number in found:
-        numbers[sha256].append(number)
-    return numbers
+        by_picture[sha256].append(number)
+    return by_picture
 
 
-def next_number(db: Session, session: SessionRow) -> int:
-    """The number that the next picture of a session gets."""
+def _next_number(db: Session, session: SessionRow) -> int:
     of_session = SessionPictureRow.session_key == session.key
     highest = db.scalar(select(func.max(SessionPictureRow.number)).where(of_session))
     return (highest or 0) + 1
 
 
-def _new_number(db: Session, session: SessionRow, picture: PictureFile) -> int:
-    number = next_number(db, session)
+def _add(db: Session, session: SessionRow, number: int, picture: PictureFile) -> None:
     db.add(
         SessionPictureRow(
             session_key=session.key,
@@ -98,7 +106,6 @@ def _new_number(db: Session, session: SessionRow, picture: PictureFile) -> int:
         )
     )
     db.flush()
-    return number
 
 
 def stored(db: Session, picture: PictureFile) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from storage import attaching, changing, opening, reading, writers, writing
+from storage import changing, opening, reading, writers, writing
 from storage.exchange.store import ExchangeStore
 from storage.session_store import SessionStore
 from storage.turn_store import TurnStore
@@ -77,11 +77,6 @@ class Store(SessionStore, TurnStore, ExchangeStore):
         """A small JPEG of a stored picture, or None when it was stored without one."""
         with self._read() as db:
             return reading.thumbnail(db, sha256)
-
-    def next_picture_number(self, session_id: str) -> int:
-        """The number that a session's next picture gets, unless it is one of a sibling's."""
-        with self._read() as db:
-            return attaching.next_number(db, reading.session_row(db, session_id))
 
     def set_picture_crops(self, session_id: str, number: int, num_crops: int | None) -> None:
         """Choose how many crops a session's picture may take at most; None: automatically.

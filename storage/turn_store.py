@@ -9,6 +9,7 @@ from assistant.conversation import (
     Draft,
     FinishReason,
     Parameters,
+    PictureFile,
     SearchHit,
     Timings,
     Turn,
@@ -98,6 +99,13 @@ class TurnStore(Access):
         """
         with self._write() as db:
             return writing.add_user_turn(db, session_id, draft, parent, model, system, drop_draft)
+
+    def picture_numbers(
+        self, session_id: str, pictures: Sequence[PictureFile], *, parent: str | Head | None = HEAD
+    ) -> list[int]:
+        """The numbers that :meth:`add_user_turn` would give these pictures now."""
+        with self._read() as db:
+            return writing.picture_numbers(db, session_id, pictures, parent)
 
     def add_recall_turn(
         self, session_id: str, text: str, *, parent: str | Head | None = HEAD

@@ -14,6 +14,7 @@ from assistant.conversation import (
     Draft,
     FinishReason,
     Parameters,
+    PictureFile,
     Role,
     Timings,
     Turn,
@@ -22,7 +23,7 @@ from assistant.conversation import (
 )
 from assistant.errors import StorageError
 from storage import drafting, reading, writers
-from storage.attaching import attach
+from storage.attaching import attach, numbers
 from storage.ids import SESSION_LENGTH, TURN_LENGTH, new_id, one_line, storable
 from storage.tables import SessionRow, TurnRow
 from storage.types import utc_now
@@ -58,6 +59,14 @@ def add_user_turn(
     if drop_draft:
         drafting.drop(db, session_id)
     return session.id, reading.turn(db, row)
+
+
+def picture_numbers(
+    db: Session, session_id: str, pictures: Sequence[PictureFile], parent: str | Head | None
+) -> list[int]:
+    """The numbers that pictures of a new turn would get; stores nothing."""
+    session = reading.session_row(db, session_id)
+    return numbers(db, session, _above_new(db, session, parent), pictures)
 
 
 def add_recall_turn(db: Session, session_id: str, text: str, parent: str | Head | None) -> Turn:

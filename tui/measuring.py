@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from assistant.archive import Parent
 from assistant.context import ContextReport
 from assistant.conversation import Draft, PictureFile
 from tui.completion import KnownPicture
@@ -14,19 +15,23 @@ if TYPE_CHECKING:
 
 
 def measured(
-    engine: Engine, session_id: str | None, files: tuple[PictureFile, ...]
+    engine: Engine,
+    session_id: str | None,
+    files: tuple[PictureFile, ...],
+    parent: str | Parent | None = Parent.HEAD,
 ) -> DraftMeasured:
-    """Count (in a thread). Raises PhichatError."""
-    report = engine.context(session_id, Draft("", files))
-    number = engine.next_picture_number(session_id)
+    """Count (in a thread) for a message that follows ``parent``. Raises PhichatError."""
+    report = engine.context(session_id, Draft("", files), parent=parent)
+    numbers = tuple(engine.picture_numbers(session_id, files, parent=parent))
     # The question's own pictures come last, and are never left out.
     costs = report.pictures[len(report.pictures) - len(files) :]
     before = _known(report, len(report.pictures) - len(files))
     coming = [
-        KnownPicture(number + place, file.name, is_sent=False) for place, file in enumerate(files)
+        KnownPicture(number, file.name, is_sent=False)
+        for number, file in zip(numbers, files, strict=True)
     ]
     summary, below = _summary(engine, session_id, report)
-    return DraftMeasured(session_id, files, number, costs, (*before, *coming), summary, below)
+    return DraftMeasured(session_id, files, numbers, costs, (*before, *coming), summary, below)
 
 
 def _summary(

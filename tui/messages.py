@@ -55,7 +55,7 @@ class SessionForked(Message):
 
 @dataclass
 class DraftMeasured(Message):
-    """What the attached ``files`` cost; the first of them will get ``number``.
+    """What the attached ``files`` cost, and the ``numbers`` that they will get.
 
     ``pictures`` are all that a text can refer to, the attached ones last.
     ``summary`` is what the model is told of the turns above ``below_summary``.
@@ -63,7 +63,7 @@ class DraftMeasured(Message):
 
     session_id: str | None
     files: tuple[PictureFile, ...]
-    number: int
+    numbers: tuple[int, ...]
     costs: tuple[PictureCost, ...]
     pictures: tuple[KnownPicture, ...]
     summary: str = ""

@@ -106,6 +106,22 @@ def test_regenerating_and_editing_add_siblings_and_overwrite_nothing(
     assert store.sessions()[0].turns == 3
 
 
+def test_the_numbers_that_pictures_will_get_are_told_before(store: Store, answer: Answer) -> None:
+    a, b, c = (make_picture(name) for name in "abc")
+    session, first = store.add_user_turn(None, Draft("", (a, b)))
+    reply = answer(session, first)
+    for pictures, parent in (
+        ((c, a), reply.id),  # a follow-up: new ones, though one of them was shown before
+        ((b, c, b), None),  # another version of the first message: b was 2, once
+        ((), None),
+        ((a, a), None),
+    ):
+        told = store.picture_numbers(session, pictures, parent=parent)
+        _, turn = store.add_user_turn(session, Draft("", pictures), parent=parent)
+        assert told == [picture.number for picture in turn.pictures]
+    assert store.picture_numbers(session, (c,)) == [8]
+
+
 def test_a_picture_is_stored_once_and_goes_with_its_last_session(
     store: Store, answer: Answer
 ) -> None:

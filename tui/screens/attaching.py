@@ -118,7 +118,8 @@ class AttachingScreen(TurnScreen):
         composer = self.query_one(Composer)
         session_id, files = self.session_id, composer.chips.files
         if session_id is not None or files:
-            self.in_thread(lambda: measured(self._engine, session_id, files))
+            parent = self._follows
+            self.in_thread(lambda: measured(self._engine, session_id, files, parent))
         else:
             composer.show_pictures(())
 
@@ -127,7 +128,7 @@ class AttachingScreen(TurnScreen):
         composer = self.query_one(Composer)
         if event.session_id == self.session_id:
             if event.files == composer.chips.files:  # else it is old news
-                composer.chips.show_costs(event.number, event.costs)
+                composer.chips.show_costs(event.numbers, event.costs)
                 composer.show_pictures(event.pictures)
             self.actions.show_summary(event.below_summary, event.summary)
 

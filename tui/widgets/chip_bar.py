@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 from textual import on
 from textual.containers import ItemGrid
@@ -65,10 +66,11 @@ class ChipBar(ItemGrid):
         await self.query(OpeningChip).remove()
         self._show()
 
-    def show_costs(self, number: int, costs: Sequence[PictureCost]) -> None:
-        """Show what the pictures cost, the first of which gets ``number``."""
-        for place, chip in enumerate(self.query(Chip)):
-            chip.show_cost(number + place, costs[place] if place < len(costs) else None)
+    def show_costs(self, numbers: Sequence[int], costs: Sequence[PictureCost]) -> None:
+        """Show the numbers that the pictures get, and what they cost as far as that is known."""
+        known = chain(costs, repeat(None))
+        for chip, number, cost in zip(self.query(Chip), numbers, known, strict=False):
+            chip.show_cost(number, cost)
 
     @on(OpeningChip.Opened)
     async def _replace(self, event: OpeningChip.Opened) -> None:

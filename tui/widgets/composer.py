@@ -118,8 +118,8 @@ class Composer(Vertical):
             self._aside = self.draft
         self.area.set_text("")
         await self.chips.take(self.chips.files)
+        self.edited = turn_id  # first: what follows is counted and numbered in its place
         await self.put(draft)
-        self.edited = turn_id
 
     async def end_edit(self) -> None:
         """The other version was sent: go back to what was being written before it."""
