@@ -12,7 +12,6 @@ from tests.tui.desk import (
     Gate,
     area,
     chat,
-    composer,
     idle,
     notices,
     pane,
