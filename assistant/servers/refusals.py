@@ -31,6 +31,8 @@ _NO_EYES = re.compile(r"image input is not supported", re.IGNORECASE)
 """llama.cpp's words, with which it calls itself broken (error 500)."""
 _NOT_TAKEN = ("unsupported_parameter", "unsupported_value")
 """OpenAI's codes for a parameter that a model does not take, or not with this value."""
+_NOT_TAKEN_WORDS = re.compile(r"Unsupported (?:parameter|value): '(\w+)'")
+"""Its words, which get through servers in between that keep neither its code nor the name."""
 
 
 class ContextExceededError(ModelError):
@@ -173,6 +175,8 @@ def refused(address: Address, status: int, body: bytes, *, has_key: bool) -> Mod
         )
     if isinstance(said, dict) and said.get("code") in _NOT_TAKEN:
         return NotTakenError(f"{name} refuses this (error {status}){words}", str(said.get("param")))
+    if named := _NOT_TAKEN_WORDS.search(words):
+        return NotTakenError(f"{name} refuses this (error {status}){words}", named[1])
     return ModelError(f"{name} refuses this (error {status}){words or '.'}", code="refused")
 
 
