@@ -31,17 +31,18 @@ def quotable(
     hits: Sequence[SearchHit], seen: Collection[str], turn_of: Callable[[str], Turn]
 ) -> list[Quotable]:
     """The best few of ``hits``: no turn that the model sees anyway, that the person took out of
-    what it sees, or that is a quotation itself.
+    what it sees, or that is a quotation itself. What other branches and forks repeat comes once.
     """
-    found: dict[str, Quotable] = {}
+    found: dict[object, Quotable] = {}
     for hit in hits:
         if len(found) == MOST:
             break
-        if hit.turn_id is None or hit.turn_id in seen or hit.turn_id in found:
+        if hit.turn_id is None or hit.turn_id in seen:
             continue
         turn = turn_of(hit.turn_id)
         if turn.kind is not TurnKind.RECALL and not turn.excluded:
-            found[turn.id] = Quotable(turn, hit)
+            said = (turn.role, turn.text, *(picture.sha256 for picture in turn.pictures))
+            found.setdefault(said, Quotable(turn, hit))
     return list(found.values())
 
 

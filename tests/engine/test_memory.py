@@ -95,6 +95,20 @@ def test_what_a_person_took_out_and_quotations_are_not_quoted(make: MakeEngine) 
         engine.recall(new_session(engine, "again"), "zebra", everywhere=True)
 
 
+def test_what_branches_and_forks_repeat_is_quoted_once(make: MakeEngine) -> None:
+    engine, _ = make(["It is a zebra."])
+    session = new_session(engine, "What is it?", picture("red"))
+    list(engine.regenerate(session))
+    engine.fork(session)
+    new_session(engine, "What is it?", picture("blue"))
+    text = engine.recall(new_session(engine, "hello"), "zebra", everywhere=True).text
+    assert text.count("you answered:\nIt is a zebra.") == 1
+    text = engine.recall(new_session(engine, "hello"), "what is it", everywhere=True).text
+    assert text.count("I said:") == 2, "of two pictures"
+    assert "red.png" in text
+    assert "blue.png" in text
+
+
 # The rolling summary
 
 
