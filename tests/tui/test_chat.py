@@ -167,13 +167,35 @@ async def test_a_failed_reply_is_one_sentence_and_can_be_tried_again(desk: Desk)
     async with desk.app().run_test(size=WIDE) as pilot:
         await send(pilot, "Look")
         await sees(pilot, "The model ran out of memory [/x]; attach fewer pictures.")
-        assert "ctrl+r tries again" in shown(pilot)
+        assert "ctrl+t goes on, ctrl+r asks again" in shown(pilot)
         assert "Half" in shown(pilot)
         await idle(pilot)
         await pilot.press("ctrl+r")
         await sees(pilot, "Whole.")
         await idle(pilot)
         assert "Half" not in shown(pilot)
+
+
+async def test_a_reply_that_failed_before_its_first_word_can_only_be_tried_again(
+    desk: Desk,
+) -> None:
+    desk.say(ModelError("There is no room."))
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await send(pilot, "Look")
+        await sees(pilot, "There is no room.  ctrl+r tries again")
+        await idle(pilot)
+
+
+async def test_a_half_reply_whose_model_failed_goes_on(desk: Desk) -> None:
+    desk.say("Half", ModelError("The engine process ended unexpectedly."))
+    desk.say(" and whole.")
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await send(pilot, "Look")
+        await sees(pilot, "ctrl+t goes on")
+        await idle(pilot)
+        await pilot.press("ctrl+t")
+        await sees(pilot, "Half and whole.")
+        await idle(pilot)
 
 
 async def test_an_unforeseen_error_is_a_sentence_too(desk: Desk) -> None:

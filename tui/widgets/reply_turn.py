@@ -20,16 +20,15 @@ ENDINGS = {
     FinishReason.STOPPED: "stopped · ctrl+t goes on, ctrl+r asks again",
     FinishReason.LENGTH: "cut off: the longest reply was reached · ctrl+t goes on",
     FinishReason.INTERRUPTED: "interrupted · ctrl+t goes on, ctrl+r asks again",
-    FinishReason.ERROR: "the model failed here · ctrl+r tries again",
+    FinishReason.ERROR: "the model failed here · ctrl+t goes on, ctrl+r asks again",
 }
 """What stands under a reply that didn't end by itself."""
 
 
-def failure_words(message: str) -> Content:
-    """One plain sentence, and what can be done."""
-    return Content.assemble(
-        (f"✗ {one_line(message)}", "$error"), ("  ctrl+r tries again", "$phi-quiet")
-    )
+def failure_words(message: str, *, begun: bool = False) -> Content:
+    """One plain sentence, and what can be done; ``begun``: there is half a reply."""
+    can_do = "ctrl+t goes on, ctrl+r asks again" if begun else "ctrl+r tries again"
+    return Content.assemble((f"✗ {one_line(message)}", "$error"), (f"  {can_do}", "$phi-quiet"))
 
 
 class ReplyTurn(Vertical):
@@ -96,11 +95,7 @@ class ReplyTurn(Vertical):
     def fail(self, turn: Turn | None, message: str) -> None:
         """The reply ended in an error; what was written stays."""
         self.end(turn or self.turn)
-        self.show_failure(message)
-
-    def show_failure(self, message: str) -> None:
-        """Show one plain sentence under the reply, and what can be done."""
-        self._show_note(failure_words(message))
+        self._show_note(failure_words(message, begun=bool(self.turn.text)))
 
     def _speaker(self) -> Content:
         return Content.styled(model_name(self.turn.model or "phi-3 vision"), "bold $secondary")
