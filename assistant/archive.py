@@ -210,8 +210,7 @@ class Archive:
         """
         if session_id is None:
             return list(range(1, len(pictures) + 1))
-        where = {} if isinstance(parent, Parent) else {"parent": parent}
-        return self._store.picture_numbers(session_id, pictures, **where)
+        return self._store.picture_numbers(session_id, pictures, **place_of(parent))
 
     def set_picture_pinned(self, session_id: str, number: int, pinned: bool) -> None:
         """Never leave this picture out of what the model sees, or do again."""
@@ -270,6 +269,11 @@ class Archive:
         if held is None or held[0] != key:
             held = self._looked_at = (key, self._branch(session_id, parent))
         return held[1]
+
+
+def place_of(parent: str | Parent | None) -> dict[str, str | None]:
+    """The argument by which the store is told what a message follows; none: the head."""
+    return {} if isinstance(parent, Parent) else {"parent": parent}
 
 
 def newest_question(turns: Sequence[Turn]) -> Turn | None:

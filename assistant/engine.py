@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from assistant.archive import Parent, newest_question
+from assistant.archive import Parent, newest_question, place_of
 from assistant.chosen_model import ChosenModel
 from assistant.context import ContextReport
 from assistant.conversation import (
@@ -333,14 +333,13 @@ class Engine(ChosenModel):
     def _add_message(
         self, session_id: str | None, draft: Draft, parent: str | Parent | None, drop_draft: bool
     ) -> tuple[str, Turn]:
-        where = {} if isinstance(parent, Parent) else {"parent": parent}
         return self._store.add_user_turn(
             session_id,
             draft,
             model=self._layout.model,
             system=self._settings.system if session_id is None else None,
             drop_draft=drop_draft,
-            **where,
+            **place_of(parent),
         )
 
     def _give_title(self, session_id: str, name: str, reply: Turn) -> None:

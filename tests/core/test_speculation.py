@@ -142,6 +142,16 @@ class Clairvoyant(Speculation):
         return [0 if at + n in self.mistakes else token for n, token in enumerate(right)]
 
 
+def foresee(
+    monkeypatch: pytest.MonkeyPatch, reply: list[int], prompt: int, mistakes: set[int]
+) -> None:
+    """Have ``reply`` proposed, after a prompt of so many ids, with mistakes at these places."""
+    monkeypatch.setattr(Clairvoyant, "reply", reply, raising=False)
+    monkeypatch.setattr(Clairvoyant, "prompt", prompt, raising=False)
+    monkeypatch.setattr(Clairvoyant, "mistakes", mistakes, raising=False)
+    monkeypatch.setattr(generation, "Speculation", Clairvoyant)
+
+
 @pytest.mark.parametrize("length", range(SWITCH - 13, SWITCH + 2, 2))
 @pytest.mark.parametrize("mistakes", [set(), {5}, {2, 3, 7, 9}], ids=str)
 def test_the_switch_is_never_crossed_by_a_proposal(
@@ -149,10 +159,7 @@ def test_the_switch_is_never_crossed_by_a_proposal(
 ) -> None:
     prompt = Prompt((tuple(6 + (n * n) % 31 for n in range(length)),))
     want = uncached(prompt, 12, frozenset())
-    monkeypatch.setattr(Clairvoyant, "reply", want, raising=False)
-    monkeypatch.setattr(Clairvoyant, "prompt", length, raising=False)
-    monkeypatch.setattr(Clairvoyant, "mistakes", mistakes, raising=False)
-    monkeypatch.setattr(generation, "Speculation", Clairvoyant)
+    foresee(monkeypatch, want, length, mistakes)
     decode = Decoder.__call__
 
     def watched(
@@ -172,10 +179,7 @@ def test_a_stop_ends_what_a_proposal_brought_too(monkeypatch: pytest.MonkeyPatch
     """Ids that one pass gave come one by one, and none after the stop."""
     prompt = Prompt((tuple(6 + (n * n) % 31 for n in range(40)),))
     want = uncached(prompt, 12, frozenset())
-    monkeypatch.setattr(Clairvoyant, "reply", want, raising=False)
-    monkeypatch.setattr(Clairvoyant, "prompt", 40, raising=False)
-    monkeypatch.setattr(Clairvoyant, "mistakes", set(), raising=False)
-    monkeypatch.setattr(generation, "Speculation", Clairvoyant)
+    foresee(monkeypatch, want, 40, set())
     model = ResidentModel(tiny_phi3v(), frozenset(), CONTEXT)
     got: list[int] = []
 
@@ -191,10 +195,7 @@ def test_a_stop_ends_what_a_proposal_brought_too(monkeypatch: pytest.MonkeyPatch
 def test_nothing_is_proposed_where_tokens_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     prompt = Prompt((tuple(6 + (n * n) % 31 for n in range(40)),))
     greedy = uncached(prompt, 12, frozenset())
-    monkeypatch.setattr(Clairvoyant, "reply", greedy, raising=False)
-    monkeypatch.setattr(Clairvoyant, "prompt", 40, raising=False)
-    monkeypatch.setattr(Clairvoyant, "mistakes", set(), raising=False)
-    monkeypatch.setattr(generation, "Speculation", Clairvoyant)
+    foresee(monkeypatch, greedy, 40, set())
     replies = []
     for speculate in (False, True):
         model = ResidentModel(tiny_phi3v(), frozenset(), CONTEXT, speculate=speculate)

@@ -285,6 +285,12 @@ async def opened(pilot: Pilot[None], session_id: str) -> None:
     await until(pilot, lambda: pane(pilot).widget_of(turns[-1].id), "its last turn")
 
 
+async def draft_read(pilot: Pilot[None], session_id: str | None) -> None:
+    """Wait until the stored draft of this chat is in the composer: from then on it is saved."""
+    keeper = screen(pilot)._drafts_kept
+    await until(pilot, lambda: session_id in keeper._read, "the draft was read")
+
+
 async def select_turn(pilot: Pilot[None], *keys: str) -> None:
     """Select the last turn; the keys that follow are for it."""
     await pilot.press("ctrl+up")

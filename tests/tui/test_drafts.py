@@ -18,6 +18,7 @@ from tests.tui.desk import (
     area,
     chat,
     composer,
+    draft_read,
     idle,
     notices,
     pane,
@@ -40,8 +41,7 @@ async def test_what_was_not_sent_survives_a_restart(desk: Desk) -> None:
         async with desk.app(name).run_test(size=NARROW) as pilot:
             if name:
                 await sees(pilot, "a1")
-            keeper = screen(pilot)._drafts_kept
-            await until(pilot, lambda n=name, k=keeper: n in k._read, "the draft was read")
+            await draft_read(pilot, name)
             await send(pilot, str(path))
             await until(pilot, lambda: composer(pilot).chips.files, "the picture")
             await pilot.press(*"not yet")

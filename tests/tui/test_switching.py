@@ -19,6 +19,7 @@ from tests.tui.desk import (
     area,
     chat,
     composer,
+    draft_read,
     idle,
     notices,
     opened,
@@ -168,8 +169,7 @@ async def test_what_was_typed_right_before_quitting_is_in_the_draft(desk: Desk) 
     session = desk.chat("one", "first")
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await opened(pilot, session)
-        keeper = screen(pilot)._drafts_kept
-        await until(pilot, lambda: session in keeper._read, "the draft was read")
+        await draft_read(pilot, session)
         for letter in "typed fast":
             pilot.app.post_message(Key("space" if letter == " " else letter, letter))
         pilot.app.post_message(Key("ctrl+q", None))
@@ -404,8 +404,7 @@ async def test_a_message_that_was_sent_right_before_quitting_is_stored_or_a_draf
     session = desk.chat("one", "first")
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await opened(pilot, session)
-        keeper = screen(pilot)._drafts_kept
-        await until(pilot, lambda: session in keeper._read, "the draft was read")
+        await draft_read(pilot, session)
         for letter in "hello":
             pilot.app.post_message(Key(letter, letter))
         pilot.app.post_message(Key("enter", None))
