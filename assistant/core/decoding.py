@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import repeat
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -21,6 +22,8 @@ from torch import nn
 from torch.nn.functional import rms_norm, silu
 
 from assistant.core.cache import KVCache
+from assistant.core.kept_memory import KeptMemory
+from assistant.core.row_decoding import RowLayer, gated, rotated, row_layers
 from assistant.phi3v.modeling import Phi3VForCausalLM
 from assistant.phi3v.rope import Regime
 
@@ -71,6 +74,25 @@ def logits_of(model: Phi3VForCausalLM, hidden: torch.Tensor) -> torch.Tensor:
     return logits.float()
 
 
+def is_compiled(model: Phi3VForCausalLM) -> bool:
+    """Whether single tokens of ``model`` are computed by kernels that have to be compiled."""
+    return parts_of(model).layers[0].row is not None
+
+
+@torch.inference_mode()
+def prepare(model: Phi3VForCausalLM, kind: str) -> None:
+    """Compile now what the first token, over KV of ``kind``, would wait for: seconds, once."""
+    layer, config = parts_of(model).layers[0], model.config
+    cache = KVCache(1, Regime.SHORT, kind)
+    for rows in (2, 1, 1):  # a prompt; a token over either layout
+        positions = torch.arange(cache.length, cache.length + rows)
+        rotation = rotation_at(model, positions, cache.regime, torch.float32)
+        hidden = torch.zeros(rows, config.hidden_size)
+        logits_of(model, layer_pass(layer, hidden, rotation, cache.layers[0]))
+        if kind == "float" and rows == 1:
+            _lay_out_one_layer(cache)
+
+
 def _lay_out_one_layer(cache: KVCache) -> None:
     """Change one more layer over to the layout for decoding: all at once would be a pause."""
     for layer in cache.layers:
@@ -79,12 +101,15 @@ def _lay_out_one_layer(cache: KVCache) -> None:
             return
 
 
-Rows = Callable[[torch.Tensor], torch.Tensor]
+Rows = Callable[..., torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What a pass takes of one Phi3DecoderLayer: functions of [S, K] -> [S, N]."""
+    """What a pass takes of one Phi3DecoderLayer: functions of [S, K] -> [S, N].
+
+    With ``row`` the products take an ``out`` as well.
+    """
 
     input_norm: Rows
     qkv: Rows
@@ -92,6 +117,8 @@ class Layer:
     post_norm: Rows
     gate_up: Rows
     down: Rows
+    row: RowLayer | None
+    """What takes the place of all of them for one token on a CPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +140,14 @@ def parts_of(model: Phi3VForCausalLM) -> Parts:
     """The decoder of ``model``, whose weights stay where they are after its first pass."""
     found = _parts.get(model)
     if found is None:
-        layers = [_layer(module) for module in model.model.layers]
+        modules = model.model.layers
+        rows = row_layers(modules) or repeat(None, len(modules))
+        layers = [_layer(module, row) for module, row in zip(modules, rows, strict=True)]
         found = _parts[model] = Parts(layers, _norm(model.model.norm))
     return found
 
 
-def _layer(module: Any) -> Layer:
+def _layer(module: Any, row: RowLayer | None) -> Layer:
     attention, mlp = module.self_attn, module.mlp
     return Layer(
         input_norm=_norm(module.input_layernorm),
@@ -127,6 +156,7 @@ def _layer(module: Any) -> Layer:
         post_norm=_norm(module.post_attention_layernorm),
         gate_up=_product(mlp.gate_up_proj),
         down=_product(mlp.down_proj),
+        row=row,
     )
 
 
@@ -168,16 +198,29 @@ def layer_pass(
 ) -> torch.Tensor:
     """One decoder layer: [S, hidden] -> [S, hidden]; ``cached.attend`` knows the past."""
     S = len(hidden)
+    if S == 1 and layer.row is not None:
+        return layer.row(hidden, rotation, cached)
     cos, sin = rotation
     D = cos.shape[-1]
-    qkv = layer.qkv(layer.input_norm(hidden)).view(S, -1, D)
-    H = qkv.shape[1] // 3  # q heads, then k heads, then v heads
-    qk = qkv.narrow(1, 0, 2 * H)
-    qk = torch.addcmul(qk * cos, qk.roll(D // 2, -1), sin).transpose(0, 1).unsqueeze(0)
-    v = qkv.narrow(1, 2 * H, H).transpose(0, 1).unsqueeze(0)  # [1, H, S, D]
-    out = cached.attend(qk.narrow(1, 0, H), qk.narrow(1, H, H), v)
+    qkv = layer.qkv(layer.input_norm(hidden))
+    if layer.row is not None:
+        q, k, v = rotated(qkv, cos, sin).unsqueeze(0).chunk(3, 1)  # [1, H, S, D]
+    else:
+        qkv = qkv.view(S, -1, D)
+        H = qkv.shape[1] // 3  # q heads, then k heads, then v heads
+        qk = qkv.narrow(1, 0, 2 * H)
+        qk = torch.addcmul(qk * cos, qk.roll(D // 2, -1), sin).transpose(0, 1).unsqueeze(0)
+        q, k = qk.chunk(2, 1)
+        v = qkv.narrow(1, 2 * H, H).transpose(0, 1).unsqueeze(0)
+    out = cached.attend(q, k, v)
     hidden = layer.o(out.transpose(1, 2).reshape(S, -1)).add_(hidden)
-    gate_up = layer.gate_up(layer.post_norm(hidden))
-    width = gate_up.shape[1] // 2
-    gate = silu(gate_up.narrow(1, 0, width))
-    return layer.down(gate.mul_(gate_up.narrow(1, width, width))).add_(hidden)
+    normed = layer.post_norm(hidden)
+    if layer.row is not None:
+        gate_up = layer.gate_up(normed, out=_gate_up.room(S, layer.row.gate_up_width))
+        return layer.down(gated(gate_up)).add_(hidden)
+    gate, up = layer.gate_up(normed).chunk(2, 1)
+    return layer.down(silu(gate).mul_(up)).add_(hidden)
+
+
+_gate_up = KeptMemory()
+"""The largest activation of a layer."""

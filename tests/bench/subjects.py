@@ -11,7 +11,7 @@ from transformers import DynamicCache, Phi3Config, Phi3ForCausalLM
 from transformers.models.phi3.modeling_phi3 import Phi3RotaryEmbedding
 
 from assistant.core.cache import KVCache
-from assistant.core.weights import Int8Linear, load_model
+from assistant.core.weights import load_model
 from assistant.phi3v import Phi3VForCausalLM
 from assistant.phi3v.rope import regime_of
 from tests.bench.make_checkpoint import SIZES, make_checkpoint
@@ -117,9 +117,6 @@ def weights_nbytes(model: Phi3VForCausalLM) -> int:
     """Bytes of all weights in their formats."""
     total = sum(p.nbytes for p in model.parameters())
     for module in model.modules():
-        if isinstance(module, Int8Linear):
-            total += module.nbytes
-        else:
-            buffers: dict[str, Any] = dict(module.named_buffers(recurse=False))
-            total += sum(b.nbytes for b in buffers.values() if b is not None)
+        buffers: dict[str, Any] = dict(module.named_buffers(recurse=False))
+        total += sum(b.nbytes for b in buffers.values() if b is not None)
     return total

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import pytest
 import torch
 
+from assistant.core import decoding, row_decoding
 from assistant.core.attention import attend, merge
 from assistant.core.cache import KVCache
 from assistant.core.decoding import decode_one_token, logits_of, prefill
@@ -14,6 +16,15 @@ from assistant.phi3v import Regime
 from tests.core.tiny import LAYERS, tiny_phi3v
 
 
+@pytest.fixture(params=["torch", "kernels"])
+def _one_token_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One token is computed by torch, as in small models, or by the compiled kernels."""
+    monkeypatch.setattr(decoding, "_parts", WeakKeyDictionary())
+    smallest = 0 if request.param == "kernels" else 2**62
+    monkeypatch.setattr(row_decoding, "SMALLEST_LAYERS", smallest)
+
+
+@pytest.mark.usefixtures("_one_token_by")
 @pytest.mark.parametrize("regime", list(Regime))
 @pytest.mark.parametrize("chunk", [1, 7, 64, 200])
 def test_hidden_states_are_those_of_the_plain_model(chunk: int, regime: Regime) -> None:
@@ -27,6 +38,7 @@ def test_hidden_states_are_those_of_the_plain_model(chunk: int, regime: Regime) 
     assert torch.allclose(torch.cat(pieces), expected, atol=1e-4)
 
 
+@pytest.mark.usefixtures("_one_token_by")
 def test_greedy_ids_are_those_of_the_plain_model(tiny_model: Any) -> None:
     prompt = torch.randint(3, 32000, (30,), generator=torch.Generator().manual_seed(2))
     cache = KVCache(tiny_model.config.num_hidden_layers, Regime.SHORT)
@@ -90,3 +102,34 @@ def test_a_long_pass_can_be_ended_between_layers_and_begun_again(kind: str) -> N
     found = prefill(model, states[70:], cache)
     prefill(model, states[:70], whole)
     assert torch.equal(found, prefill(model, states[70:], whole))
+
+
+@pytest.mark.parametrize("kind", ["float", "int8", "int4"])
+@torch.inference_mode()
+def test_the_kernels_give_what_torch_gives_over_every_cache(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Across blocks of a quantized cache, the layout that a float one changes to, and growth."""
+    model = tiny_phi3v()
+    ids = torch.randint(0, 40, (300,), generator=torch.Generator().manual_seed(8))
+    states = model.model.embed_tokens(ids)
+    found = {}
+    for smallest in (2**62, 0):
+        monkeypatch.setattr(decoding, "_parts", WeakKeyDictionary())
+        monkeypatch.setattr(row_decoding, "SMALLEST_LAYERS", smallest)
+        assert (decoding.parts_of(model).layers[0].row is not None) == (smallest == 0)
+        cache = KVCache(LAYERS, Regime.LONG, kind)
+        prefill(model, states[:120], cache)
+        found[smallest] = torch.cat([prefill(model, one, cache) for one in states[120:].split(1)])
+    assert torch.allclose(found[0], found[2**62], atol=1e-3 if kind == "float" else 0.1)
+
+
+@torch.inference_mode()
+def test_a_token_leaves_what_it_is_given_as_it_was() -> None:
+    model = tiny_phi3v()
+    states = model.model.embed_tokens(torch.arange(30))
+    before = states.clone()
+    cache = KVCache(LAYERS, Regime.LONG)
+    for one in states.split(1):
+        prefill(model, one, cache)
+    assert torch.equal(states, before)

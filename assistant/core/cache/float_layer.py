@@ -75,6 +75,15 @@ class FloatLayer(CacheLayerMixin):  # type: ignore[misc]
             out = merge(attend(q, keys[:, :, :past], values[:, :, :past]), out)
         return out[0]
 
+    def next_place(self) -> tuple[torch.Tensor, torch.Tensor, int]:
+        """For a layer laid out by channel: its keys and values [kv_heads, head_dim, capacity] with
+        room for one more position, and where that is to be written. It counts from now on.
+        """
+        at = self.length
+        self.grow(at + 1)
+        self.length = at + 1
+        return self.keys[0], self.values[0], at
+
     def lay_out(self, *, by_channel: bool) -> None:
         """Change the layout; one layer exists twice meanwhile."""
         if by_channel != self.by_channel and self.is_initialized:

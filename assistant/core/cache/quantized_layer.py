@@ -52,6 +52,9 @@ class QuantizedLayer(CacheLayerMixin):  # type: ignore[misc]
     """
 
     is_croppable = True
+    by_channel = False
+    """Whether one token's attention finds it laid out for the kernels: never, it is packed."""
+
     _packings: ClassVar[tuple[type[Int8 | Int4Keys], type[Int8 | Int4Values]]]
 
     def __init__(self) -> None:

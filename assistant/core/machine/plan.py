@@ -51,6 +51,9 @@ SMALLEST_CONTEXT = 1024
 COMFORTABLE_CONTEXT = 8192
 """Weights are made smaller without being asked only where this many tokens would not fit."""
 
+SMALL_MODEL = 256 * MIB
+"""Bytes of weights in float32 up to which a model is small: what runs to show that it runs."""
+
 TYPICAL_CONVERSATION = 4096
 """Tokens of a conversation when resident ones are counted: two pictures and some talk."""
 
@@ -206,15 +209,16 @@ def _planned(
 
 
 def _number_format(model: ModelSize, place: Place, wanted: str) -> str:
-    """ "auto" keeps the checkpoint's own format, except on a CPU with much memory.
+    """ "auto" keeps the checkpoint's own format, except for a small model on a CPU.
 
-    CPUs without bfloat16 units prefill five times faster in float32, so it is
-    taken where the weights then fill at most half of the free memory.
+    In 16 bits a token is read in half the time there, and computed in float32 all the same: the
+    kernels of :mod:`assistant.core.row_kernels` widen what they have read. What is small is left
+    to torch, which is quicker in float32.
     """
     if wanted != "auto":
         return wanted
     if place.kind == "cpu":
         wide = weights_bytes(model.shapes, "float32", "float", "cpu")
-        if wide <= place.available // 2:
+        if wide <= SMALL_MODEL:
             return "float32"
     return model.dtype

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assistant.core.formats import (
+    INT8_PIECE,
     ITEM_BYTES,
     KV_BLOCK,
     TILE_NUMBERS,
@@ -135,20 +136,29 @@ def kv_sizes(g: Geometry, dtype: str, kv: str, device_kind: str) -> tuple[int, i
 def prefill_bytes(g: Geometry, dtype: str, weights: str, device_kind: str) -> int:
     """Activations of one prefill chunk.
 
-    The widest moment is inside the MLP: gate and up [chunk, 2 mlp], the gated half and the
-    product [chunk, mlp] each, beside the residual, its normed copy and a norm's two float32
-    copies [chunk, hidden]. One row of logits and copies for sampling come after. On
-    a CPU matrices that are not in float32 are widened a tile of rows at a time; torchao's int8
-    are widened whole.
+    On a CPU the MLP's gate and up [chunk, 2 mlp], the gated half [chunk, mlp] and the rotated
+    heads [chunk, 3 hidden] are kept; beside them the widest moment is the attention's product
+    [chunk, 3 hidden] with the residual and its normed copy. Elsewhere it is inside the MLP: gate
+    and up, the gated half and the product [chunk, mlp] each, beside the residual, its normed copy
+    and a norm's two float32 copies. One row of logits and copies for sampling come after. On a CPU
+    16-bit matrices are widened, int8's integer products are made of pieces of the chunk; torchao's
+    int8 are widened whole.
     """
     item = ITEM_BYTES[compute_dtype(dtype, device_kind)]
-    row = 4 * g.mlp * item + 2 * g.hidden * item + 2 * g.hidden * 4
-    narrow = weights != "float" or dtype != "float32"
     if device_kind == "cpu":
-        widened = TILE_NUMBERS * 4 if narrow else 0
+        row = (3 * g.mlp + 8 * g.hidden) * item
     else:
-        widened = max(g.vocab, 2 * g.mlp) * g.hidden * item if weights == "int8" else 0
-    return PREFILL_CHUNK * row + 4 * g.vocab * 4 + widened
+        row = 4 * g.mlp * item + 2 * g.hidden * item + 2 * g.hidden * 4
+    largest = max(g.vocab, 2 * g.mlp) * g.hidden
+    beside = 0
+    if device_kind == "cpu":
+        if weights == "int8":
+            beside = 2 * INT8_PIECE * 2 * g.mlp * 4
+        elif dtype != "float32":
+            beside = min(TILE_NUMBERS, largest) * 4
+    elif weights == "int8":
+        beside = largest * item
+    return PREFILL_CHUNK * row + 4 * g.vocab * 4 + beside
 
 
 def vision_bytes(g: Geometry, dtype: str, num_crops: int, device_kind: str) -> int:

@@ -84,6 +84,7 @@ class Worker:
         import transformers
 
         from assistant.core.cache import KVCache
+        from assistant.core.decoding import is_compiled, prepare
         from assistant.core.feature_files import FeatureFiles
         from assistant.core.generation import ResidentModel
         from assistant.core.machine.devices import (
@@ -126,6 +127,9 @@ class Worker:
         weights = sum(one.numel() for one in (*model.parameters(), *model.buffers()))
         if threads := spec["threads"] or choose_threads(weights):
             torch.set_num_threads(threads)
+        if is_compiled(model):
+            self._server.tell_status(Phase.LOADING, "Compiling for this processor")
+            prepare(model, plan.kv)
         files = None
         if spec["features"] is not None:
             files = FeatureFiles(Path(spec["features"]), spec["feature_cache_mb"] * 2**20)

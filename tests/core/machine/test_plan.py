@@ -131,9 +131,17 @@ def test_a_laptop_of_16_gb_without_a_card() -> None:
     assert plan.context_tokens > 8192
 
 
-def test_a_cpu_with_much_memory_takes_float32() -> None:
+def test_a_cpu_keeps_the_checkpoints_own_format_and_computes_in_float32() -> None:
     plan = planned(hardware(256 * GIB, 240 * GIB))
-    assert (plan.dtype, plan.kv, plan.context_tokens) == ("float32", "float", 131_072)
+    assert (plan.dtype, plan.kv, plan.context_tokens) == ("bfloat16", "float", 131_072)
+    assert plan.kv_bytes_per_token == 768 * 1024
+
+
+def test_a_small_model_is_held_in_float32_on_a_cpu() -> None:
+    place, _ = choose_place(hardware(16 * GIB, 12 * GIB))
+    small = size_of_folder("demo", demo.folder())
+    assert small.dtype == "bfloat16"
+    assert make_plan(small, place).dtype == "float32"
 
 
 def test_a_container_of_2_gb_is_told_what_would_help() -> None:

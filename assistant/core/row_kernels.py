@@ -1,0 +1,454 @@
+"""What one decoded token does on a CPU, compiled, so that weights are read as fast as memory gives.
+
+numba compiles these for the processor they run on, when they are first used, and keeps the result
+beside this file, or in the user's cache folder where that can't be written. All of it is in one
+file: numba compiles anew when the file has changed, and not when what it imports has. The end of
+the file is for many rows: the passes over activations between the products of a prefill.
+
+A matrix [N, K] is float32, float16, bfloat16 (seen as uint16) or int8 with a scale for each of its
+rows; other formats have no scales, an array of none. A row of activations is float32 and stays so:
+only the matrix is narrow. With int8 it is rounded to the 16 bits that a prefill gives it, so that
+both compute the same. N is ROWS at least and K of whole LANES (:func:`can_multiply`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, cast
+
+import numpy as np
+from llvmlite import ir
+from numba import config, njit, prange, types
+from numba.extending import intrinsic
+
+config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]  # OpenMP: torch's threads are used
+
+LANES = 16
+"""Numbers that are multiplied at once: one register of AVX-512, two of AVX, four of NEON."""
+
+ROWS = 8
+"""Rows of a matrix that are read side by side, with the next as many on their way: so memory is
+never waited for. Measured in tests/bench/README.md."""
+
+STEPS = 127 * 256
+"""Steps of an activation from zero to the largest of its row, where the weights are int8."""
+
+TILE = 4096
+"""Positions of which attention weights stay in the nearest cache, and values in the next, until
+they are used."""
+
+ZERO = 128 * 256 + 128
+"""What a zero is in steps before it is split: all terms 0 are then the most negative number."""
+
+Array = np.ndarray[Any, Any]
+F = TypeVar("F", bound=Callable[..., Any])
+
+_I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+_FLOAT, _HALF = ir.FloatType(), ir.HalfType()
+_HELD_AS = {types.float32: _FLOAT, types.int16: _HALF, types.uint16: _I16, types.int8: _I8}
+
+
+class LayerArrays(NamedTuple):
+    """The weights of one decoder layer; norms are float32."""
+
+    input_norm: Array
+    qkv: Array
+    qkv_scales: Array
+    o: Array
+    o_scales: Array
+    post_norm: Array
+    gate_up: Array
+    gate_up_scales: Array
+    down: Array
+    down_scales: Array
+
+
+def can_multiply(rows: int, columns: int) -> bool:
+    """Whether a matrix [rows, columns] has the shape that these kernels read."""
+    return rows >= ROWS and columns % LANES == 0
+
+
+def can_attend(head_dim: int) -> bool:
+    """Whether heads are as wide as :func:`attend` takes them."""
+    return head_dim >= ROWS and head_dim % 4 == 0
+
+
+# Sums in any order, otherwise the arithmetic that is written; other threads run meanwhile.
+_OPTIONS: dict[str, Any] = {
+    "cache": True,
+    "nogil": True,
+    "boundscheck": False,
+    "error_model": "numpy",  # a check for a division by zero ends what is done LANES at once
+    "fastmath": {"reassoc", "contract"},
+}
+# Of what numba would make parallel by itself nothing is: each start of the threads takes time.
+_ONLY_PRANGE = {"prange": True} | dict.fromkeys(
+    ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion"), False
+)
+
+
+def _compiled(function: F) -> F:
+    return cast(F, njit(**_OPTIONS)(function))
+
+
+def _on_all_cores(function: F) -> F:
+    """The same, its ``prange`` shared by all cores."""
+    return cast(F, njit(parallel=_ONLY_PRANGE, **_OPTIONS)(function))
+
+
+def _instruction(write: Callable[..., Any]) -> Any:
+    """What LLVM is told directly: ``write`` gives its signature and what generates it."""
+    return intrinsic(write)
+
+
+@_instruction
+def _dots(context: Any, matrix: Any, first: Any, x: Any) -> tuple[Any, Callable[..., Any]]:
+    """Rows ``first`` to ``first + ROWS`` of ``matrix`` times ``x``: ROWS sums. len(x) > 0."""
+    sums_type = types.UniTuple(types.float32, ROWS)
+
+    def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
+        matrix, first, x = arguments
+        w = context.make_array(signature.args[0])(context, b, matrix)
+        row = context.make_array(signature.args[2])(context, b, x)
+        K, stride = b.extract_value(row.shape, 0), b.extract_value(w.strides, 0)
+        held, lanes = _lanes(_HELD_AS[signature.args[0].dtype]), _lanes(_FLOAT)
+        start = b.bitcast(w.data, _I8.as_pointer())
+        starts = [b.gep(start, [b.mul(stride, b.add(first, _I64(i)))]) for i in range(ROWS)]
+        block = b.mul(stride, _I64(ROWS))
+        fma = _llvm(b, f"llvm.fma.v{LANES}f32", lanes, [lanes] * 3)
+        add_up = _llvm(b, f"llvm.vector.reduce.fadd.v{LANES}f32", _FLOAT, [_FLOAT, lanes])
+        arguments = [_I8.as_pointer(), _I32, _I32, _I32]
+        prefetch = _llvm(b, "llvm.prefetch.p0", ir.VoidType(), arguments)
+
+        before, loop, after = b.block, b.append_basic_block(), b.append_basic_block()
+        b.branch(loop)
+        b.position_at_end(loop)
+        k = b.phi(_I64)
+        k.add_incoming(_I64(0), before)
+        sums = [b.phi(lanes) for _ in starts]
+        xs = b.load(b.bitcast(b.gep(row.data, [k]), lanes.as_pointer()), align=4)
+        at = b.mul(k, _I64(held.element.get_abi_size(context.target_data)))
+        totals = []
+        for start, total in zip(starts, sums, strict=True):
+            total.add_incoming(ir.Constant(lanes, [0.0] * LANES), before)
+            place = b.gep(start, [at])
+            # read, keep in every cache, data: the same place in the next block of rows
+            b.call(prefetch, [b.gep(place, [block]), _I32(0), _I32(3), _I32(1)])
+            numbers = b.load(b.bitcast(place, held.as_pointer()), align=1)
+            totals.append(b.call(fma, [_widened(b, numbers), xs, total]))
+            total.add_incoming(totals[-1], loop)
+        following = b.add(k, _I64(LANES))
+        k.add_incoming(following, loop)
+        b.cbranch(b.icmp_signed("<", following, K), loop, after)
+        b.position_at_end(after)
+        ends = [b.call(add_up, [_FLOAT(-0.0), t], fastmath=["reassoc"]) for t in totals]
+        return context.make_tuple(b, sums_type, ends)
+
+    return sums_type(matrix, types.intp, x), generate
+
+
+def _lanes(element: Any) -> Any:
+    return ir.VectorType(element, LANES)
+
+
+def _llvm(b: Any, name: str, result: Any, arguments: list[Any]) -> Any:
+    """One of LLVM's own functions."""
+    declared = b.module.globals.get(name)
+    return declared or ir.Function(b.module, ir.FunctionType(result, arguments), name)
+
+
+def _widened(b: Any, numbers: Any) -> Any:
+    """A vector in the format of a matrix -> float32, exactly."""
+    held = numbers.type.element
+    if held == _I8:
+        return b.sitofp(numbers, _lanes(_FLOAT))
+    if held == _I16:  # bfloat16 is the upper half of a float32
+        upper = b.shl(b.zext(numbers, _lanes(_I32)), ir.Constant(_lanes(_I32), [16] * LANES))
+        return b.bitcast(upper, _lanes(_FLOAT))
+    return b.fpext(numbers, _lanes(_FLOAT)) if held == _HALF else numbers
+
+
+@_compiled
+def _step(x: Array) -> np.float32:
+    """The size of a step of a row of activations."""
+    largest = np.float32(1e-30)
+    for i in range(len(x)):
+        largest = max(largest, abs(x[i]))
+    return largest / np.float32(STEPS)
+
+
+@_compiled
+def _in_steps(x: Array, whole: Array) -> np.float32:
+    """``whole`` = ``x`` in whole steps, rounded as :func:`split` does; returns a step's size."""
+    step = _step(x)
+    for i in range(len(x)):
+        whole[i] = np.floor(x[i] / step + np.float32(ZERO + 0.5)) - np.float32(ZERO)
+    return step
+
+
+@_on_all_cores
+def split(rows: Array, terms: Array, steps: Array) -> None:
+    """``rows`` [S, K] in whole steps as two int8 terms, 256 a + b: ``terms`` [2, S, K].
+
+    ``steps`` [S] are their sizes.
+    """
+    for s in prange(len(rows)):
+        steps[s] = step = _step(rows[s])
+        for i in range(rows.shape[1]):
+            number = np.int32(rows[s, i] / step + np.float32(ZERO + 0.5))  # cut off: rounded
+            terms[0, s, i] = (number >> 8) - 128
+            terms[1, s, i] = (number & 255) - 128
+
+
+@_on_all_cores
+def join(products: Array, scales: Array, steps: Array, out: Array) -> None:
+    """``out`` [S, N] of the two terms' products [2, S, N] int32."""
+    for s in prange(len(out)):
+        for n in range(out.shape[1]):
+            whole = np.float32(256) * products[0, s, n] + np.float32(products[1, s, n])
+            out[s, n] = whole * scales[n] * steps[s]
+
+
+@_on_all_cores
+def multiply(matrix: Array, scales: Array, rows: Array, out: Array) -> None:
+    """``out`` [S, N] = ``rows`` [S, K] times ``matrix`` [N, K], for few rows: read once for all."""
+    S, N, whole = len(rows), len(matrix), len(scales) > 0
+    x, steps = rows, np.ones(S, np.float32)
+    if whole:
+        x = np.empty_like(rows)
+        for s in range(S):
+            steps[s] = _in_steps(rows[s], x[s])
+    for block in prange((N + ROWS - 1) // ROWS):
+        first = min(block * ROWS, N - ROWS)
+        for s in range(S):
+            sums = _dots(matrix, first, x[s])
+            for i in range(ROWS):
+                out[s, first + i] = sums[i] * scales[first + i] * steps[s] if whole else sums[i]
+
+
+@_compiled
+def _product(matrix: Array, scales: Array, x: Array) -> Array:
+    out = np.empty((1, len(matrix)), np.float32)
+    multiply(matrix, scales, x.reshape(1, -1), out)
+    product: Array = out[0]
+    return product
+
+
+@_instruction
+def _power_of_two(context: Any, exponent: Any) -> tuple[Any, Callable[..., Any]]:
+    """2 to the power of a whole number from -126 to 127, from the bits of a float32."""
+
+    def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
+        return b.bitcast(b.shl(b.add(arguments[0], _I32(127)), _I32(23)), _FLOAT)
+
+    return types.float32(types.int32), generate
+
+
+@_compiled
+def _exp(x: np.float32) -> np.float32:
+    """e to the power of ``x`` <= 0 within 2 units in the last place, as a loop that can be done
+    for LANES numbers at once: numba has no such exp of its own.
+
+    x = n ln 2 + r; the series of e^r to the 7th power of |r| <= ln 2 / 2. Below e^-87 is e^-87.
+    """
+    x = max(x, np.float32(-87))
+    n = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
+    r = x - n * np.float32(0.693359375) - n * np.float32(-2.12194440e-4)  # ln 2 in two parts
+    e = np.float32(1 / 5040)
+    e = e * r + np.float32(1 / 720)
+    e = e * r + np.float32(1 / 120)
+    e = e * r + np.float32(1 / 24)
+    e = e * r + np.float32(1 / 6)
+    e = e * r + np.float32(0.5)
+    e = e * r + np.float32(1)
+    e = e * r + np.float32(1)
+    power: np.float32 = _power_of_two(np.int32(n))
+    return e * power
+
+
+@_compiled
+def _silu(x: np.float32) -> np.float32:
+    """x times the logistic function of x."""
+    e = _exp(-abs(x))
+    share = (np.float32(1) if x >= 0 else e) / (np.float32(1) + e)
+    return np.float32(x * share)
+
+
+@_compiled
+def normed(x: Array, weight: Array, eps: np.float32) -> Array:
+    """Phi3RMSNorm of ``x`` [hidden]."""
+    squares = np.float32(0)
+    for i in range(len(x)):
+        squares += x[i] * x[i]
+    scale = np.float32(1 / np.sqrt(squares / np.float32(len(x)) + eps))
+    out = np.empty_like(x)
+    for i in range(len(x)):
+        out[i] = x[i] * scale * weight[i]
+    return out
+
+
+@_compiled
+def _rotate(x: Array, cos: Array, sin: Array, out: Array) -> None:
+    """``out`` = the head ``x`` [D], turned; the first half of the sines is negated."""
+    half = len(x) // 2
+    low, high = x[:half], x[half:]
+    low_out, low_cos, low_sin = out[:half], cos[:half], sin[:half]
+    high_out, high_cos, high_sin = out[half:], cos[half:], sin[half:]
+    for i in range(half):
+        low_out[i] = low[i] * low_cos[i] + high[i] * low_sin[i]
+    for i in range(half):
+        high_out[i] = high[i] * high_cos[i] + low[i] * high_sin[i]
+
+
+@_compiled
+def until_attention(
+    layer: LayerArrays, hidden: Array, eps: np.float32, cos: Array, sin: Array
+) -> Array:
+    """Queries, keys (rotated) and values [3 H D] of the token ``hidden``.
+
+    ``cos``, ``sin`` [D] have the first half of the sines negated.
+    """
+    qkv = _product(layer.qkv, layer.qkv_scales, normed(hidden, layer.input_norm, eps))
+    D = len(cos)
+    turned = np.empty_like(cos)
+    for start in range(0, len(qkv) // 3 * 2, D):
+        row = qkv[start : start + D]
+        _rotate(row, cos, sin, turned)
+        row[:] = turned
+    return qkv
+
+
+@_compiled
+def _attend_head(
+    q: Array, key: Array, value: Array, keys: Array, values: Array, length: int, out: Array
+) -> None:
+    D, used = len(q), length + 1
+    keys[:, length] = key
+    values[:, length] = value
+    weights = np.zeros(used, np.float32)
+    scaling = np.float32(1 / np.sqrt(D))
+    for start in range(0, used, TILE):
+        tile, end = weights[start : start + TILE], min(start + TILE, used)
+        for d in range(0, D, 4):  # four at a time: the weights are read and written less often
+            q0, q1, q2, q3 = (
+                q[d] * scaling,
+                q[d + 1] * scaling,
+                q[d + 2] * scaling,
+                q[d + 3] * scaling,
+            )
+            k0, k1, k2, k3 = keys[d], keys[d + 1], keys[d + 2], keys[d + 3]
+            k0, k1, k2, k3 = k0[start:end], k1[start:end], k2[start:end], k3[start:end]
+            for p in range(end - start):
+                tile[p] += q0 * k0[p] + q1 * k1[p] + q2 * k2[p] + q3 * k3[p]
+    largest = weights[0]
+    for p in range(used):
+        largest = max(largest, weights[p])
+    total = np.float32(0)
+    for p in range(used):
+        weights[p] = _exp(weights[p] - largest)
+        total += weights[p]
+    out[:] = 0
+    whole = used // LANES * LANES
+    for start in range(0, whole, TILE):
+        end = min(start + TILE, whole)
+        for block in range((D + ROWS - 1) // ROWS):
+            first = min(block * ROWS, D - ROWS)
+            sums = _dots(values[:, start:end], first, weights[start:end])
+            for i in range(block * ROWS - first, ROWS):
+                out[first + i] += sums[i]
+    for d in range(D):
+        for p in range(whole, used):
+            out[d] += weights[p] * values[d, p]
+        out[d] /= total
+
+
+@_on_all_cores
+def attend(qkv: Array, keys: Array, values: Array, length: int) -> Array:
+    """Put the token's keys and values at ``length`` into ``keys``, ``values`` [H, D, capacity] and
+    return its attention over all up to there, [H D].
+    """
+    H, D, _ = keys.shape
+    qkv = qkv.reshape(3, H, D)
+    out = np.empty((H, D), np.float32)
+    for h in prange(H):
+        _attend_head(qkv[0, h], qkv[1, h], qkv[2, h], keys[h], values[h], length, out[h])
+    return out.reshape(-1)
+
+
+@_on_all_cores
+def _gated(gate_up: Array, scales: Array, x: Array) -> Array:
+    """silu(gate) * up [M], of both products at once."""
+    M, whole, step = len(gate_up) // 2, len(scales) > 0, np.float32(1)
+    if whole:
+        steps = np.empty_like(x)
+        step = _in_steps(x, steps)
+        x = steps
+    out = np.empty(M, np.float32)
+    for block in prange((M + ROWS - 1) // ROWS):
+        first = min(block * ROWS, M - ROWS)
+        gates = _dots(gate_up, first, x)
+        ups = _dots(gate_up, M + first, x)
+        for i in range(ROWS):
+            gate, up = gates[i], ups[i]
+            if whole:
+                gate *= scales[first + i] * step
+                up *= scales[M + first + i] * step
+            out[first + i] = _silu(gate) * up
+    return out
+
+
+@_compiled
+def _gate(gate: Array, up: Array, out: Array) -> None:
+    for i in range(len(out)):
+        out[i] = _silu(gate[i]) * up[i]
+
+
+@_on_all_cores
+def gate_rows(gate_up: Array, out: Array) -> None:
+    """``out`` [S, M] = silu(gate) * up of ``gate_up`` [S, 2 M]."""
+    M = out.shape[1]
+    for s in prange(len(out)):
+        _gate(gate_up[s, :M], gate_up[s, M:], out[s])
+
+
+@_on_all_cores
+def rotate_rows(qkv: Array, cos: Array, sin: Array, out: Array) -> None:
+    """``qkv`` [S, 3 H D] by head, queries and keys rotated: ``out`` [3 H, S, D].
+
+    ``cos``, ``sin`` [S, D] have the first half of the sines negated.
+    """
+    heads, S, D = out.shape
+    turned = heads // 3 * 2
+    for s in prange(S):
+        for head in range(heads):
+            x, y = qkv[s, head * D : head * D + D], out[head, s]
+            if head < turned:
+                _rotate(x, cos[s], sin[s], y)
+            else:
+                for i in range(D):
+                    y[i] = x[i]
+
+
+@_compiled
+def after_attention(layer: LayerArrays, hidden: Array, attended: Array, eps: np.float32) -> Array:
+    """The rest of a layer after what was ``attended`` [H D]: the new hidden state."""
+    hidden = hidden + _product(layer.o, layer.o_scales, attended)
+    x = normed(hidden, layer.post_norm, eps)
+    gated = _gated(layer.gate_up, layer.gate_up_scales, x)
+    return hidden + _product(layer.down, layer.down_scales, gated)
+
+
+@_compiled
+def decode_layer(
+    layer: LayerArrays,
+    hidden: Array,
+    eps: np.float32,
+    cos: Array,
+    sin: Array,
+    keys: Array,
+    values: Array,
+    length: int,
+) -> Array:
+    """A whole layer over a float cache laid out by channel, in one call from Python."""
+    qkv = until_attention(layer, hidden, eps, cos, sin)
+    return after_attention(layer, hidden, attend(qkv, keys, values, length), eps)
