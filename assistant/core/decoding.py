@@ -23,7 +23,7 @@ from torch.nn.functional import rms_norm, silu
 
 from assistant.core.cache import KVCache
 from assistant.core.kept_memory import KeptMemory
-from assistant.core.row_decoding import RowLayer, gated, rotated, row_layers
+from assistant.core.row_decoding import RowLayer, gated, multiply_few, rotated, row_layers
 from assistant.phi3v.modeling import Phi3VForCausalLM
 from assistant.phi3v.rope import Regime
 
@@ -70,7 +70,12 @@ def decode_one_token(model: Phi3VForCausalLM, token: int, cache: KVCache) -> tor
 
 def logits_of(model: Phi3VForCausalLM, hidden: torch.Tensor) -> torch.Tensor:
     """Last hidden states [S, hidden] -> logits [S, vocab], float32."""
-    logits: torch.Tensor = model.lm_head(hidden)
+    head: Any = model.lm_head
+    if is_compiled(model):  # for one row quicker than torch in float32 too
+        one = multiply_few(head.weight, getattr(head, "scales", None), hidden, 1)
+        if one is not None:
+            return one
+    logits: torch.Tensor = head(hidden)
     return logits.float()
 
 

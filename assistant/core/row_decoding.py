@@ -57,7 +57,7 @@ def multiply_few(
     if len(rows) > most or not _readable(matrix, rows.dtype):
         return None
     found = kernels()
-    if found is None or not found.can_multiply(*matrix.shape):
+    if found is None or not found.can_multiply(*matrix.shape, is_int8=scales is not None):
         return None
     out = rows.new_empty(len(rows), len(matrix))
     found.multiply(*_arrays(matrix, scales), rows.contiguous().numpy(), out.numpy())
@@ -161,8 +161,9 @@ def row_layers(modules: nn.ModuleList) -> list[RowLayer] | None:
         return None
     if (found := kernels()) is None:
         return None
-    if not all(found.can_multiply(*m.weight.shape) for m in matrices):
-        return None
+    for m in matrices:
+        if not found.can_multiply(*m.weight.shape, is_int8=m.weight.dtype == torch.int8):
+            return None
     attentions: list[Any] = [module.self_attn for module in modules]
     if not all(found.can_attend(attention.head_dim) for attention in attentions):
         return None

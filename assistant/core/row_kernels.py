@@ -8,7 +8,7 @@ the file is for many rows: the passes over activations between the products of a
 A matrix [N, K] is float32, float16, bfloat16 (seen as uint16) or int8 with a scale for each of its
 rows; other formats have no scales, an array of none. A row of activations is float32 and stays so:
 only the matrix is narrow. With int8 it is rounded to the 16 bits that a prefill gives it, so that
-both compute the same. N is ROWS at least and K of whole LANES (:func:`can_multiply`).
+both compute the same. :func:`can_multiply` tells the shapes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba import config, njit, prange, types
 from numba.extending import intrinsic
 
@@ -25,6 +26,9 @@ config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]  # OpenMP: torch's
 
 LANES = 16
 """Numbers that are multiplied at once: one register of AVX-512, two of AVX, four of NEON."""
+
+INT8_LANES = 64
+"""The same of int8."""
 
 ROWS = 8
 """Rows of a matrix that are read side by side, with the next as many on their way: so memory is
@@ -44,7 +48,7 @@ Array = np.ndarray[Any, Any]
 F = TypeVar("F", bound=Callable[..., Any])
 
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
-_FLOAT, _HALF = ir.FloatType(), ir.HalfType()
+_FLOAT, _HALF, _BYTES = ir.FloatType(), ir.HalfType(), _I8.as_pointer()
 _HELD_AS = {types.float32: _FLOAT, types.int16: _HALF, types.uint16: _I16, types.int8: _I8}
 
 
@@ -63,9 +67,9 @@ class LayerArrays(NamedTuple):
     down_scales: Array
 
 
-def can_multiply(rows: int, columns: int) -> bool:
+def can_multiply(rows: int, columns: int, *, is_int8: bool) -> bool:
     """Whether a matrix [rows, columns] has the shape that these kernels read."""
-    return rows >= ROWS and columns % LANES == 0
+    return rows >= ROWS and columns % (INT8_LANES if is_int8 else LANES) == 0
 
 
 def can_attend(head_dim: int) -> bool:
@@ -107,44 +111,102 @@ def _dots(context: Any, matrix: Any, first: Any, x: Any) -> tuple[Any, Callable[
     sums_type = types.UniTuple(types.float32, ROWS)
 
     def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
-        matrix, first, x = arguments
-        w = context.make_array(signature.args[0])(context, b, matrix)
-        row = context.make_array(signature.args[2])(context, b, x)
+        w = context.make_array(signature.args[0])(context, b, arguments[0])
+        row = context.make_array(signature.args[2])(context, b, arguments[2])
+        held = _HELD_AS[signature.args[0].dtype]
+        product = _IntegerSums() if held == _I8 and _has_vnni() else _FloatSums(held)
         K, stride = b.extract_value(row.shape, 0), b.extract_value(w.strides, 0)
-        held, lanes = _lanes(_HELD_AS[signature.args[0].dtype]), _lanes(_FLOAT)
-        start = b.bitcast(w.data, _I8.as_pointer())
-        starts = [b.gep(start, [b.mul(stride, b.add(first, _I64(i)))]) for i in range(ROWS)]
-        block = b.mul(stride, _I64(ROWS))
-        fma = _llvm(b, f"llvm.fma.v{LANES}f32", lanes, [lanes] * 3)
-        add_up = _llvm(b, f"llvm.vector.reduce.fadd.v{LANES}f32", _FLOAT, [_FLOAT, lanes])
-        arguments = [_I8.as_pointer(), _I32, _I32, _I32]
-        prefetch = _llvm(b, "llvm.prefetch.p0", ir.VoidType(), arguments)
+        start = b.bitcast(w.data, _BYTES)
+        starts = [b.gep(start, [b.mul(stride, b.add(arguments[1], _I64(i)))]) for i in range(ROWS)]
+        next_block = b.mul(stride, _I64(ROWS))
+        prefetch = _llvm(b, "llvm.prefetch.p0", ir.VoidType(), [_BYTES, _I32, _I32, _I32])
+        size = _I64(held.get_abi_size(context.target_data))
 
         before, loop, after = b.block, b.append_basic_block(), b.append_basic_block()
         b.branch(loop)
         b.position_at_end(loop)
         k = b.phi(_I64)
         k.add_incoming(_I64(0), before)
-        sums = [b.phi(lanes) for _ in starts]
-        xs = b.load(b.bitcast(b.gep(row.data, [k]), lanes.as_pointer()), align=4)
-        at = b.mul(k, _I64(held.element.get_abi_size(context.target_data)))
-        totals = []
-        for start, total in zip(starts, sums, strict=True):
-            total.add_incoming(ir.Constant(lanes, [0.0] * LANES), before)
-            place = b.gep(start, [at])
+        sums = [[b.phi(kind) for kind in product.kinds] for _ in starts]
+        xs = product.activations(b, b.gep(row.data, [k]))
+        for start, totals in zip(starts, sums, strict=True):
+            place = b.gep(start, [b.mul(k, size)])
             # read, keep in every cache, data: the same place in the next block of rows
-            b.call(prefetch, [b.gep(place, [block]), _I32(0), _I32(3), _I32(1)])
-            numbers = b.load(b.bitcast(place, held.as_pointer()), align=1)
-            totals.append(b.call(fma, [_widened(b, numbers), xs, total]))
-            total.add_incoming(totals[-1], loop)
-        following = b.add(k, _I64(LANES))
+            b.call(prefetch, [b.gep(place, [next_block]), _I32(0), _I32(3), _I32(1)])
+            grown = product.add(b, totals, place, xs)
+            for total, new in zip(totals, grown, strict=True):
+                total.add_incoming(ir.Constant(total.type, None), before)
+                total.add_incoming(new, loop)
+        following = b.add(k, _I64(product.step))
         k.add_incoming(following, loop)
         b.cbranch(b.icmp_signed("<", following, K), loop, after)
         b.position_at_end(after)
-        ends = [b.call(add_up, [_FLOAT(-0.0), t], fastmath=["reassoc"]) for t in totals]
-        return context.make_tuple(b, sums_type, ends)
+        ends = [[dict(map(reversed, t.incomings))[loop] for t in totals] for totals in sums]
+        return context.make_tuple(b, sums_type, [product.end(b, totals) for totals in ends])
 
     return sums_type(matrix, types.intp, x), generate
+
+
+class _FloatSums:
+    """LANES numbers of a row at a time, widened to float32."""
+
+    step = LANES
+
+    def __init__(self, held: Any) -> None:
+        self._held = held
+        self.kinds = [_lanes(_FLOAT)]
+
+    def activations(self, b: Any, place: Any) -> Any:
+        return b.load(b.bitcast(place, _lanes(_FLOAT).as_pointer()), align=4)
+
+    def add(self, b: Any, totals: list[Any], place: Any, xs: Any) -> list[Any]:
+        lanes = _lanes(_FLOAT)
+        fma = _llvm(b, f"llvm.fma.v{LANES}f32", lanes, [lanes] * 3)
+        numbers = b.load(b.bitcast(place, _lanes(self._held).as_pointer()), align=1)
+        return [b.call(fma, [_widened(b, numbers), xs, totals[0]])]
+
+    def end(self, b: Any, totals: list[Any]) -> Any:
+        name = f"llvm.vector.reduce.fadd.v{LANES}f32"
+        add_up = _llvm(b, name, _FLOAT, [_FLOAT, _lanes(_FLOAT)])
+        return b.call(add_up, [_FLOAT(-0.0), totals[0]], fastmath=["reassoc"])
+
+
+class _IntegerSums:
+    """64 bytes of an int8 row at a time, by VNNI; activations are whole numbers of 16 bits.
+
+    It multiplies unsigned by signed bytes: the activations, ZERO more than they are, as two
+    unsigned bytes. What that adds, ZERO for each weight, is taken off again by the third sum, of
+    the weights alone. Exact: no sum leaves 32 bits (255 x 127 x 8192 is 2^28).
+    """
+
+    step = INT8_LANES
+    kinds = (ir.VectorType(_I32, LANES),) * 3
+
+    def activations(self, b: Any, place: Any) -> Any:
+        floats, integers = ir.VectorType(_FLOAT, self.step), ir.VectorType(_I32, self.step)
+        whole = b.fptosi(b.load(b.bitcast(place, floats.as_pointer()), align=4), integers)
+        shifted = b.add(whole, ir.Constant(integers, [ZERO] * self.step))
+        upper = b.lshr(shifted, ir.Constant(integers, [8] * self.step))
+        registers, octets = self.kinds[0], ir.VectorType(_I8, self.step)
+        terms = [b.bitcast(b.trunc(term, octets), registers) for term in (upper, shifted)]
+        return [*terms, ir.Constant(registers, [0x01010101] * LANES)]
+
+    def add(self, b: Any, totals: list[Any], place: Any, xs: Any) -> list[Any]:
+        registers = self.kinds[0]
+        multiply_add = _llvm(b, "llvm.x86.avx512.vpdpbusd.512", registers, [registers] * 3)
+        weights = b.load(b.bitcast(place, registers.as_pointer()), align=1)
+        pairs = zip(totals, xs, strict=True)
+        return [b.call(multiply_add, [total, x, weights]) for total, x in pairs]
+
+    def end(self, b: Any, totals: list[Any]) -> Any:
+        add_up = _llvm(b, f"llvm.vector.reduce.add.v{LANES}i32", _I32, [self.kinds[0]])
+        upper, lower, weights = (b.sext(b.call(add_up, [total]), _I64) for total in totals)
+        both = b.add(b.mul(upper, _I64(256)), lower)
+        return b.sitofp(b.sub(both, b.mul(weights, _I64(ZERO))), _FLOAT)
+
+
+def _has_vnni() -> bool:
+    return bool(get_host_cpu_features().get("avx512vnni"))
 
 
 def _lanes(element: Any) -> Any:
@@ -262,8 +324,8 @@ def _exp(x: np.float32) -> np.float32:
     e = e * r + np.float32(0.5)
     e = e * r + np.float32(1)
     e = e * r + np.float32(1)
-    power: np.float32 = _power_of_two(np.int32(n))
-    return e * power
+    scaled: np.float32 = e * _power_of_two(np.int32(n))
+    return scaled
 
 
 @_compiled
@@ -271,7 +333,7 @@ def _silu(x: np.float32) -> np.float32:
     """x times the logistic function of x."""
     e = _exp(-abs(x))
     share = (np.float32(1) if x >= 0 else e) / (np.float32(1) + e)
-    return np.float32(x * share)
+    return x * share
 
 
 @_compiled

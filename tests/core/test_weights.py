@@ -140,7 +140,8 @@ def test_logits_stay_close_to_float32(
 def test_few_rows_are_multiplied_as_if_the_matrix_were_float32(
     dtype: torch.dtype, s: int, n: int, k: int, seed: int
 ) -> None:
-    matrix, x = normal(n, 16 * k, seed=seed), normal(s, 16 * k, seed=seed + 100)
+    k *= 64 if dtype == torch.int8 else 16
+    matrix, x = normal(n, k, seed=seed), normal(s, k, seed=seed + 100)
     numbers, scales = quantize_rows(matrix) if dtype == torch.int8 else (matrix.to(dtype), None)
     wide = numbers.float() if scales is None else numbers * scales[:, None]
     found = multiply_few(numbers, scales, x, 17)
