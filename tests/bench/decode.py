@@ -1,4 +1,8 @@
-"""Seconds of one decoded token: ours, transformers' DynamicCache loop, and the limit of reading."""
+"""Seconds of one decoded token: ours, transformers' DynamicCache loop, and the limit of reading.
+
+"ours_bfloat16" is what the plan chooses on a CPU: the same weights, where a checkpoint is in
+bfloat16, and arithmetic in float32.
+"""
 
 from __future__ import annotations
 
@@ -67,15 +71,16 @@ def measure(scale: Scale) -> dict[str, Any]:
     """Fractions and ratios of each checkpoint at each context."""
     found: dict[str, Any] = {}
     for name, folder in scale.folders.items():
-        model = ours(folder)
+        model, narrow = ours(folder), ours(folder, "bfloat16")
         other = transformers_own(model)
         for context in scale.contexts:
             cache, dynamic = filled(model, context), filled_dynamic(model, context)
-            rounds = max(2, scale.rounds * 450 // (450 + context // 10))
+            rounds = max(scale.rounds, 4 * scale.rounds * 450 // (450 + context // 10))
             measured = in_turn(
                 rounds,
                 limit=limit(model, cache),
                 ours=step(model, cache),
+                ours_bfloat16=step(narrow, cache),
                 transformers=plain_step(other, dynamic),
             )
             del dynamic
@@ -85,9 +90,11 @@ def measure(scale: Scale) -> dict[str, Any]:
                 "ours_tokens_per_s": 1 / b["ours"],
                 "fraction_of_limit": b["limit"] / b["ours"],
                 "vs_transformers": b["transformers"] / b["ours"],
+                "bfloat16_tokens_per_s": 1 / b["ours_bfloat16"],
+                "bfloat16_vs_transformers": b["transformers"] / b["ours_bfloat16"],
                 "median_fraction_of_limit": m["limit"] / m["ours"],
                 "median_vs_transformers": m["transformers"] / m["ours"],
             }
             del cache
-        del model, other
+        del model, narrow, other
     return found

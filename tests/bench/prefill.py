@@ -35,7 +35,7 @@ def measure(scale: Scale) -> dict[str, Any]:
         states = embeddings(models["float32"], scale.prefill)
         sides: dict[str, Any] = {form: partial(read, m, states) for form, m in models.items()}
         sides["transformers"] = partial(other, inputs_embeds=states[None], logits_to_keep=1)
-        b = best(in_turn(max(2, scale.rounds // 2), **sides))
+        b = best(in_turn(max(2, scale.rounds - 2), **sides))
         for form in FORMATS:
             found[f"{name} {form}"] = {
                 "vs_transformers": b["transformers"] / b[form],

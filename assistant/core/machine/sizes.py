@@ -36,7 +36,7 @@ from assistant.phi3v.shapes import (
 
 PREFILL_CHUNK = 1024
 """Positions per forward pass of a prefill: bounds activation memory. Weights in 16 bits are widened
-once a pass, a twentieth of its time at 512. On a CPU a stop is heard between layers."""
+once a pass, a twenty-fifth of its time. On a CPU a stop is heard between layers."""
 
 CROP_BATCH = 4
 """Crops per pass of the vision tower, for the same reason."""
