@@ -25,6 +25,7 @@ OFFICIAL_TOKENIZER = Path(
 # A shell that starts the tests in its background has interrupts ignored, and what they start
 # would inherit that: ctrl-C is what some of them are about.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and nohup ignores the end of the terminal
 
 Phichat = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -23,7 +23,15 @@ from torch.nn.functional import rms_norm, silu
 
 from assistant.core.cache import KVCache
 from assistant.core.kept_memory import KeptMemory
-from assistant.core.row_decoding import RowLayer, gated, multiply_few, rotated, row_layers
+from assistant.core.out_of_memory import is_out_of_memory
+from assistant.core.row_decoding import (
+    RowLayer,
+    do_without,
+    gated,
+    multiply_few,
+    rotated,
+    row_layers,
+)
 from assistant.phi3v.modeling import Phi3VForCausalLM
 from assistant.phi3v.rope import Regime
 
@@ -86,16 +94,25 @@ def is_compiled(model: Phi3VForCausalLM) -> bool:
 
 @torch.inference_mode()
 def prepare(model: Phi3VForCausalLM, kind: str) -> None:
-    """Compile now what the first token, over KV of ``kind``, would wait for: seconds, once."""
-    layer, config = parts_of(model).layers[0], model.config
+    """Compile now what the first token, over KV of ``kind``, would wait for: seconds, once.
+
+    What does not compile is done without from then on.
+    """
+    layer, width = parts_of(model).layers[0], model.config.hidden_size
     cache = KVCache(1, Regime.SHORT, kind)
-    for rows in (2, 1, 1):  # a prompt; a token over either layout
-        positions = torch.arange(cache.length, cache.length + rows)
-        rotation = rotation_at(model, positions, cache.regime, torch.float32)
-        hidden = torch.zeros(rows, config.hidden_size)
-        logits_of(model, layer_pass(layer, hidden, rotation, cache.layers[0]))
-        if kind == "float" and rows == 1:
-            _lay_out_one_layer(cache)
+    try:
+        for rows in (2, 1, 1):  # a prompt; a token over either layout
+            positions = torch.arange(cache.length, cache.length + rows)
+            rotation = rotation_at(model, positions, cache.regime, torch.float32)
+            hidden = layer_pass(layer, torch.zeros(rows, width), rotation, cache.layers[0])
+            logits_of(model, hidden[-1:])
+            if kind == "float" and rows == 1:
+                _lay_out_one_layer(cache)
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        do_without(error)
+        del _parts[model]
 
 
 def _lay_out_one_layer(cache: KVCache) -> None:

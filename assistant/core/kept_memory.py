@@ -25,5 +25,6 @@ class KeptMemory:
         needed = math.prod(shape)
         if len(self._numbers) < needed:
             self._numbers = torch.empty(0)  # given back first: never both
-            self._numbers = torch.empty(needed)
+            with torch.inference_mode(False):  # may be written to in either mode
+                self._numbers = torch.empty(needed)
         return self._numbers[:needed].view(shape)

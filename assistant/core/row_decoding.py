@@ -8,7 +8,6 @@ torch computes, more slowly.
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
@@ -34,15 +33,28 @@ _gated, _rotated = KeptMemory(), KeptMemory()
 _SEEN_AS = {torch.bfloat16: torch.uint16, torch.float16: torch.int16}
 
 
-@cache
+_failed: list[Exception] = []
+
+
 def kernels() -> ModuleType | None:
     """The compiled kernels, on as many threads as torch has; None where numba can't be used."""
-    # read when numba is imported, and no other thread count is ever asked for
-    os.environ.setdefault("NUMBA_NUM_THREADS", str(torch.get_num_threads()))
+    return None if _failed else _imported()
+
+
+def do_without(error: Exception) -> None:
+    """Something does not compile here: torch computes from now on. Told once, in the log."""
+    _log.warning("decoding is not compiled: %s", str(error).strip().splitlines()[:1])
+    _failed.append(error)
+
+
+@cache
+def _imported() -> ModuleType | None:
     try:
         from assistant.core import row_kernels
+
+        row_kernels.use_threads(torch.get_num_threads())
     except Exception as error:  # no library for this platform, no folder to keep the result in
-        _log.warning("decoding is not compiled: %s", str(error).strip().splitlines()[:1])
+        do_without(error)
         return None
     return row_kernels
 
@@ -154,7 +166,11 @@ class RowLayer:
 def row_layers(modules: nn.ModuleList) -> list[RowLayer] | None:
     """For each Phi3DecoderLayer what computes one token in it; None where torch has to."""
     matrices = [m for module in modules for m in _matrices(module)]
-    if not all(_readable(m.weight, torch.float32) for m in matrices):
+    attentions: list[Any] = [module.self_attn for module in modules]
+    norms: list[Any] = [module.input_layernorm for module in modules]
+    if not all(_readable(m.weight, norms[0].weight.dtype) for m in matrices):
+        return None
+    if any(attention.num_key_value_groups != 1 for attention in attentions):
         return None
     narrow = any(m.weight.dtype != torch.float32 for m in matrices)
     if not narrow and sum(m.weight.nbytes for m in matrices) < SMALLEST_LAYERS:
@@ -164,7 +180,6 @@ def row_layers(modules: nn.ModuleList) -> list[RowLayer] | None:
     for m in matrices:
         if not found.can_multiply(*m.weight.shape, is_int8=m.weight.dtype == torch.int8):
             return None
-    attentions: list[Any] = [module.self_attn for module in modules]
     if not all(found.can_attend(attention.head_dim) for attention in attentions):
         return None
     return [_row_layer(module, found) for module in modules]

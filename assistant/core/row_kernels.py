@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 import numpy as np
 from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
-from numba import config, njit, prange, types
+from numba import config, njit, prange, set_num_threads, types
 from numba.extending import intrinsic
 
 config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]  # OpenMP: torch's threads are used
@@ -65,6 +65,11 @@ class LayerArrays(NamedTuple):
     gate_up_scales: Array
     down: Array
     down_scales: Array
+
+
+def use_threads(count: int) -> None:
+    """Run on ``count`` threads, when called from the one that calls this."""
+    set_num_threads(min(count, config.NUMBA_NUM_THREADS))
 
 
 def can_multiply(rows: int, columns: int, *, is_int8: bool) -> bool:
@@ -129,26 +134,30 @@ def _dots(context: Any, matrix: Any, first: Any, x: Any) -> tuple[Any, Callable[
         k.add_incoming(_I64(0), before)
         sums = [[b.phi(kind) for kind in product.kinds] for _ in starts]
         xs = product.activations(b, b.gep(row.data, [k]))
+        ends = []
         for start, totals in zip(starts, sums, strict=True):
             place = b.gep(start, [b.mul(k, size)])
             # read, keep in every cache, data: the same place in the next block of rows
             b.call(prefetch, [b.gep(place, [next_block]), _I32(0), _I32(3), _I32(1)])
-            grown = product.add(b, totals, place, xs)
-            for total, new in zip(totals, grown, strict=True):
+            ends.append(product.add(b, totals, place, xs))
+            for total, end in zip(totals, ends[-1], strict=True):
                 total.add_incoming(ir.Constant(total.type, None), before)
-                total.add_incoming(new, loop)
+                total.add_incoming(end, loop)
         following = b.add(k, _I64(product.step))
         k.add_incoming(following, loop)
         b.cbranch(b.icmp_signed("<", following, K), loop, after)
         b.position_at_end(after)
-        ends = [[dict(map(reversed, t.incomings))[loop] for t in totals] for totals in sums]
         return context.make_tuple(b, sums_type, [product.end(b, totals) for totals in ends])
 
     return sums_type(matrix, types.intp, x), generate
 
 
 class _FloatSums:
-    """LANES numbers of a row at a time, widened to float32."""
+    """How a row is summed up: LANES numbers at a time, widened to float32.
+
+    ``step`` numbers are taken at once and ``kinds`` are the types of the running totals;
+    ``activations`` and ``add`` write the inside of the loop, ``end`` what follows it.
+    """
 
     step = LANES
 
@@ -172,7 +181,7 @@ class _FloatSums:
 
 
 class _IntegerSums:
-    """64 bytes of an int8 row at a time, by VNNI; activations are whole numbers of 16 bits.
+    """The same for 64 bytes of an int8 row at a time, by VNNI; activations are whole, of 16 bits.
 
     It multiplies unsigned by signed bytes: the activations, ZERO more than they are, as two
     unsigned bytes. What that adds, ZERO for each weight, is taken off again by the third sum, of
@@ -308,8 +317,8 @@ def _power_of_two(context: Any, exponent: Any) -> tuple[Any, Callable[..., Any]]
 
 @_compiled
 def _exp(x: np.float32) -> np.float32:
-    """e to the power of ``x`` <= 0 within 2 units in the last place, as a loop that can be done
-    for LANES numbers at once: numba has no such exp of its own.
+    """e to the power of ``x`` <= 0, to one unit in the last place, and without branches: so loops
+    over it are done LANES at once, as those over numba's own are not.
 
     x = n ln 2 + r; the series of e^r to the 7th power of |r| <= ln 2 / 2. Below e^-87 is e^-87.
     """

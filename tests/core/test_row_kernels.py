@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterator
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytest
@@ -12,8 +13,12 @@ import torch
 from hypothesis import given, settings, strategies as st
 from torch.nn.functional import scaled_dot_product_attention, silu
 
-from assistant.core import row_decoding, row_kernels
+from assistant.core import decoding, row_decoding, row_kernels
+from assistant.core.cache import KVCache
+from assistant.core.decoding import decode_one_token
 from assistant.core.row_decoding import join, multiply_few, split
+from assistant.phi3v import Phi3VForCausalLM, Regime
+from tests.core.tiny import LAYERS, tiny_phi3v
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -73,24 +78,66 @@ def test_gates(s: int, half: int, seed: int) -> None:
 
 
 @pytest.fixture
-def _no_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine on which nothing can be compiled."""
+def _own_state(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What is found out about the kernels here is forgotten afterwards."""
+    monkeypatch.setattr(row_decoding, "_failed", [])
+    monkeypatch.setattr(decoding, "_parts", WeakKeyDictionary())
+    monkeypatch.setattr(row_decoding, "SMALLEST_LAYERS", 0)
+    row_decoding._imported.cache_clear()
+    yield
+    row_decoding._imported.cache_clear()
+
+
+@torch.inference_mode()
+def tokens_of(model: Phi3VForCausalLM) -> torch.Tensor:
+    cache = KVCache(LAYERS, Regime.SHORT)
+    return torch.stack([decode_one_token(model, token, cache) for token in range(6, 12)])
+
+
+@pytest.mark.usefixtures("_own_state")
+@pytest.mark.parametrize("kind", ["float", "int8"])
+def test_a_model_is_prepared_for_its_first_token(
+    kind: str,
+) -> None:
+    model = tiny_phi3v()
+    assert decoding.is_compiled(model)
+    decoding.prepare(model, kind)
+    assert decoding.is_compiled(model)
+    assert not row_decoding._failed
+
+
+@pytest.mark.usefixtures("_own_state")
+def test_where_there_is_no_numba_torch_computes_and_the_log_says_so(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny_phi3v()
+    expected = tokens_of(model)
+    row_decoding._imported.cache_clear()
+    decoding._parts.clear()
     monkeypatch.setitem(sys.modules, "assistant.core.row_kernels", None)
     monkeypatch.delattr("assistant.core.row_kernels")
-    row_decoding.kernels.cache_clear()
-    yield
-    row_decoding.kernels.cache_clear()
-
-
-@pytest.mark.usefixtures("_no_kernels")
-def test_without_kernels_torch_computes_and_the_log_says_so(
-    caplog: pytest.LogCaptureFixture, tiny_model: torch.nn.Module
-) -> None:
     with caplog.at_level(logging.WARNING):
+        assert not decoding.is_compiled(model)
         assert multiply_few(normal(8, 64), None, normal(1, 64), 17) is None
-        assert multiply_few(normal(8, 64), None, normal(1, 64), 17) is None
-    assert [r.message for r in caplog.records if "not compiled" in r.message] != []
-    assert len(caplog.records) == 1
+        assert torch.allclose(tokens_of(model), expected, atol=1e-4)
+    assert [r.message[:27] for r in caplog.records] == ["decoding is not compiled: ["]
+
+
+@pytest.mark.usefixtures("_own_state")
+def test_what_does_not_compile_is_done_without(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*arguments: object) -> None:
+        raise RuntimeError("LLVM ERROR: no such instruction\nand more")
+
+    model = tiny_phi3v()
+    expected = tokens_of(model)
+    monkeypatch.setattr(row_kernels, "until_attention", refused)
+    with caplog.at_level(logging.WARNING):
+        decoding.prepare(model, "float")
+    assert "['LLVM ERROR: no such instruction']" in caplog.text
+    assert not decoding.is_compiled(model)
+    assert torch.allclose(tokens_of(model), expected, atol=1e-4)
 
 
 @settings(max_examples=20, deadline=None)
