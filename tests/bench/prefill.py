@@ -13,7 +13,7 @@ from assistant.core.machine.sizes import PREFILL_CHUNK
 from assistant.phi3v import Phi3VForCausalLM
 from assistant.phi3v.rope import regime_of
 from tests.bench.subjects import FORMATS, Scale, embeddings, ours, transformers_own
-from tests.bench.timing import best, in_turn
+from tests.bench.timing import best, in_turn, typical
 
 
 def read(model: Phi3VForCausalLM, states: torch.Tensor) -> torch.Tensor:
@@ -35,10 +35,12 @@ def measure(scale: Scale) -> dict[str, Any]:
         states = embeddings(models["float32"], scale.prefill)
         sides: dict[str, Any] = {form: partial(read, m, states) for form, m in models.items()}
         sides["transformers"] = partial(other, inputs_embeds=states[None], logits_to_keep=1)
-        b = best(in_turn(max(2, scale.rounds - 2), **sides))
+        measured = in_turn(scale.rounds, **sides)
+        b, m = best(measured), typical(measured)
         for form in FORMATS:
             found[f"{name} {form}"] = {
                 "vs_transformers": b["transformers"] / b[form],
+                "median_vs_transformers": m["transformers"] / m[form],
                 "tokens_per_s": scale.prefill / b[form],
             }
         del models, other, sides
