@@ -2,8 +2,9 @@
 
 numba compiles these for the processor they run on, when they are first used, and keeps the result
 beside this file, or in the user's cache folder where that can't be written. All of it is in one
-file: numba compiles anew when the file has changed, and not when what it imports has. The end of
-the file is for many rows: the passes over activations between the products of a prefill.
+file: numba compiles anew when the file has changed, and not when what it imports has. For many rows
+are ``split``, ``join``, ``gate_rows`` and ``rotate_rows``: the passes over activations between the
+products of a prefill.
 
 A matrix [N, K] is float32, float16, bfloat16 (seen as uint16) or int8 with a scale for each of its
 rows; other formats have no scales, an array of none. A row of activations is float32 and stays so:

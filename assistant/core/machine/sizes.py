@@ -145,19 +145,18 @@ def prefill_bytes(g: Geometry, dtype: str, weights: str, device_kind: str) -> in
     int8 are widened whole.
     """
     item = ITEM_BYTES[compute_dtype(dtype, device_kind)]
-    if device_kind == "cpu":
-        row = (3 * g.mlp + 8 * g.hidden) * item
-    else:
-        row = 4 * g.mlp * item + 2 * g.hidden * item + 2 * g.hidden * 4
     largest = max(g.vocab, 2 * g.mlp) * g.hidden
     beside = 0
     if device_kind == "cpu":
+        row = (3 * g.mlp + 8 * g.hidden) * item
         if weights == "int8":
             beside = 2 * INT8_PIECE * 2 * g.mlp * 4
         elif dtype != "float32":
             beside = min(TILE_NUMBERS, largest) * 4
-    elif weights == "int8":
-        beside = largest * item
+    else:
+        row = 4 * g.mlp * item + 2 * g.hidden * item + 2 * g.hidden * 4
+        if weights == "int8":
+            beside = largest * item
     return PREFILL_CHUNK * row + 4 * g.vocab * 4 + beside
 
 
