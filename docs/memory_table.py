@@ -9,9 +9,9 @@ from itertools import product
 from pathlib import Path
 
 from assistant.core.formats import KV_KINDS
-from assistant.core.machine.hardware import Cpu, Gpu, Hardware, Memory, TorchBuild
-from assistant.core.machine.plan import Place, Wanted, choose_place, gigabytes, make_plan
-from assistant.core.machine.sizes import PHI3_VISION, kv_sizes, size_of_geometry, weights_bytes
+from assistant.core.memory.hardware import Cpu, Gpu, Hardware, Memory, TorchBuild
+from assistant.core.memory.plan import Place, Wanted, choose_place, gigabytes, make_plan
+from assistant.core.memory.sizes import PHI3_VISION, kv_sizes, size_of_geometry, weights_bytes
 
 PAGE = Path(__file__).parent / "models.md"
 BEGIN = "<!-- written by python -m docs.memory_table -->"

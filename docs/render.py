@@ -36,9 +36,9 @@ def draw_pictures(folder: Path) -> None:
 async def render(home: Path) -> str:
     """The app's screen as SVG."""
     from assistant import settings as settings_room
-    from assistant.conversation import Draft
     from assistant.engine import open_engine
-    from assistant.events import UserTurnStored
+    from assistant.values.conversation import Draft
+    from assistant.values.events import UserTurnStored
     from tui.app import make_app
 
     settings = settings_room.load()

@@ -9,7 +9,7 @@ from itertools import count
 from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
-from assistant.conversation import PictureFile, Role
+from assistant.values.conversation import PictureFile, Role
 from storage.ids import storable
 from storage.tables import (
     DraftPictureRow,

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session, aliased
 
-from assistant.conversation import FinishReason, Role, Turn
+from assistant.values.conversation import FinishReason, Role, Turn
 from storage import reading, writing
 from storage.ids import SESSION_LENGTH, TURN_LENGTH, new_id, one_line
 from storage.tables import SessionPictureRow, SessionRow, TurnPictureRow, TurnRow

@@ -8,8 +8,8 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from assistant.conversation import Parameters, Summary
-from assistant.errors import StorageError
+from assistant.values.conversation import Parameters, Summary
+from assistant.values.errors import StorageError
 from storage import attaching, reading
 from storage.ids import one_line, storable
 from storage.tables import DraftPictureRow, DraftRow, SessionPictureRow, SessionRow

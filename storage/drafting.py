@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session, undefer
 
-from assistant.conversation import Draft, PictureFile
+from assistant.values.conversation import Draft, PictureFile
 from storage import attaching, reading
 from storage.ids import storable
 from storage.tables import DraftPictureRow, DraftRow, PictureRow, ThumbnailRow

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc
 
-from assistant.errors import StorageError
+from assistant.values.errors import StorageError
 
 _ELSEWHERE = "or choose another folder with PHICHAT_HOME"
 

@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from assistant.errors import StorageError
+from assistant.values.errors import StorageError
 from storage import migrations
 from storage.failures import told_plainly
 

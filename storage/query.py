@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 
-from assistant.conversation import Snippet
-from assistant.plain_text import one_line
+from assistant.values.conversation import Snippet
+from assistant.values.text import one_line
 from storage.words import MARKS, pairs, runs
 
 _MOST = 16

@@ -1,4 +1,4 @@
-"""From rows to the plain values of :mod:`assistant.conversation`. Nothing here writes."""
+"""From rows to the plain values of :mod:`assistant.values.conversation`. Nothing here writes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Select, func, literal, select
 from sqlalchemy.orm import Session, aliased
 
-from assistant.conversation import (
+from assistant.values.conversation import (
     Conversation,
     FinishReason,
     Parameters,
@@ -22,7 +22,7 @@ from assistant.conversation import (
     TurnKind,
     Usage,
 )
-from assistant.errors import SessionNotFoundError, StorageError
+from assistant.values.errors import SessionNotFoundError, StorageError
 from storage.ids import as_typed
 from storage.tables import (
     PictureRow,

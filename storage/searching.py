@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Select, func, literal, null, select, text
 from sqlalchemy.orm import Session
 
-from assistant.conversation import FoundIn, Role, SearchHit
+from assistant.values.conversation import FoundIn, Role, SearchHit
 from storage import query, reading
 from storage.query import Wanted
 from storage.tables import SessionPictureRow, SessionRow, TurnPictureRow, TurnRow

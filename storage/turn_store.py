@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from assistant.conversation import (
+from assistant.values.conversation import (
     Conversation,
     Draft,
     FinishReason,

@@ -10,7 +10,7 @@ from enum import Enum
 from sqlalchemy import CursorResult, select, update
 from sqlalchemy.orm import Session
 
-from assistant.conversation import (
+from assistant.values.conversation import (
     Draft,
     FinishReason,
     Parameters,
@@ -21,7 +21,7 @@ from assistant.conversation import (
     TurnKind,
     Usage,
 )
-from assistant.errors import StorageError
+from assistant.values.errors import StorageError
 from storage import drafting, reading, writers
 from storage.attaching import attach, numbers
 from storage.ids import SESSION_LENGTH, TURN_LENGTH, new_id, one_line, storable

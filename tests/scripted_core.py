@@ -6,20 +6,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from assistant.conversation import FinishReason, Usage
-from assistant.core import (
-    CoreEvent,
-    CoreProgressed,
-    GenerationEnded,
-    ModelFacts,
-    Pixels,
-    Prompt,
-    Sampling,
-    TokensGenerated,
-)
-from assistant.errors import ModelError
-from assistant.events import ModelStatus, Phase, Stage
 from assistant.phi3v.vocabulary import Vocabulary
+from assistant.values.conversation import FinishReason, Usage
+from assistant.values.errors import ModelError
+from assistant.values.events import ModelStatus, Phase, Progressed, Stage
+from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
+from assistant.values.model import CoreEvent, ModelFacts
+from assistant.values.prompt import Prompt
+from assistant.values.sampling import Sampling
 
 
 class ScriptedCore:
@@ -71,7 +65,7 @@ class ScriptedCore:
         self.samplings.append(sampling)
         self._stop.clear()
         self.pixels += [pixels(slot.pixels_sha256) for slot in prompt.slots]
-        yield CoreProgressed(Stage.PREFILL, prompt.tokens, prompt.tokens)
+        yield Progressed(Stage.PREFILL, prompt.tokens, prompt.tokens)
         script = self._replies[(len(self.prompts) - 1) % len(self._replies)]
         text, error = script if isinstance(script, tuple) else (script, None)
         ids = [*self._vocabulary.encode(text)]

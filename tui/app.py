@@ -13,14 +13,14 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.theme import Theme
 
-from tui import alt_enter, clipboard, late_answers
-from tui.commands import CHAT_KEYS, SLASHES
-from tui.gallery import Gallery
-from tui.palette import Palette, SessionProvider
-from tui.screens.chat import ChatScreen
-from tui.screens.help import TYPING, HelpScreen, place_of
-from tui.terminal import Graphics
+from tui.chat.screen import ChatScreen
+from tui.keys import CHAT_KEYS, SLASHES
+from tui.pages.help import TYPING, HelpScreen, place_of
+from tui.pages.palette import Palette, SessionProvider
+from tui.terminal import alt_enter, clipboard, late_answers
+from tui.terminal.detect import Graphics
 from tui.themes import INK, THEMES, fallback_variables
+from tui.widgets.gallery import Gallery
 
 if TYPE_CHECKING:
     from assistant.engine import Engine

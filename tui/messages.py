@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from textual.message import Message
 
-from assistant.context import PictureCost
-from assistant.conversation import Conversation, Draft, PictureFile, SessionSummary, Summary
-from tui.completion import KnownPicture
+from assistant.values.context import PictureCost
+from assistant.values.conversation import Conversation, Draft, PictureFile, SessionSummary, Summary
+from tui.widgets.completion import KnownPicture
 
 
 @dataclass

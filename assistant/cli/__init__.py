@@ -37,7 +37,7 @@ class _Commands(click.Group):
 
     def main(self, args: Sequence[str] | None = None, **options: Any) -> NoReturn:  # type: ignore[override]
         """As click's own, but every error is told as the contract has it."""
-        from assistant.cli.telling import told
+        from assistant.cli.errors import told
 
         words = sys.argv[1:] if args is None else list(args)
         with told(words):
@@ -96,7 +96,7 @@ def cli(context: click.Context) -> None:
 def main() -> None:
     """The ``phichat`` command."""
     if "_PHICHAT_COMPLETE" in os.environ:  # a shell asks what a word could become
-        from assistant.cli.shells import register
+        from assistant.cli.completion_scripts import register
 
         register()
     cli(prog_name="phichat")

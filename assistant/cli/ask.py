@@ -23,13 +23,13 @@ from assistant.cli.common import (
     session_option,
     told_plainly,
 )
-from assistant.errors import PhichatError
+from assistant.values.errors import PhichatError
 
 if TYPE_CHECKING:
-    from assistant.core import Sampling
     from assistant.engine import Engine
-    from assistant.events import Event
     from assistant.settings import Settings
+    from assistant.values.events import Event
+    from assistant.values.sampling import Sampling
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -149,10 +149,10 @@ def _answer(
     as_json: bool,
     stream_json: bool,
 ) -> None:
-    from assistant.cli.answers import EventLines, OneObject, PlainAnswer, ProgressLine
-    from assistant.cli.interrupting import Interruption
-    from assistant.conversation import Draft
-    from assistant.events import ReplyEnded, ReplyFailed, ReplyGrew, UserTurnStored
+    from assistant.cli.ask_output import EventLines, OneObject, PlainAnswer, ProgressLine
+    from assistant.cli.interrupts import Interruption
+    from assistant.values.conversation import Draft
+    from assistant.values.events import ReplyEnded, ReplyFailed, ReplyGrew, UserTurnStored
 
     progress = ProgressLine()
     plainly = PlainAnswer()
@@ -197,7 +197,7 @@ def _answer(
 
 def _rest(engine: Engine, session_id: str, sampling: Sampling) -> Iterator[Event]:
     """The end of a half answer by this model, or the answer to a question that has none."""
-    from assistant.conversation import FinishReason, Role
+    from assistant.values.conversation import FinishReason, Role
 
     turns = engine.tail(session_id, 1)
     if not turns:
@@ -259,8 +259,8 @@ def _sampling(
     engine: Engine, settings: Settings, session_id: str | None, given: dict[str, object]
 ) -> Sampling:
     """Flags, then the session's own values, then the settings."""
-    from assistant.conversation import Parameters
-    from assistant.replies.answering import sampling_of
+    from assistant.engine.replies import sampling_of
+    from assistant.values.conversation import Parameters
 
     own = Parameters() if session_id is None else engine.conversation(session_id).parameters
     flags = {name: value for name, value in given.items() if value not in (None, ())}

@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from assistant.cli import completing
+from assistant.cli import completion_words as completing
 from assistant.cli.common import (
     memory_options,
     model_option,
@@ -16,7 +16,7 @@ from assistant.cli.common import (
     session_option,
     told_plainly,
 )
-from assistant.errors import PhichatError
+from assistant.values.errors import PhichatError
 
 
 @click.command()
@@ -50,8 +50,8 @@ def chat(
             if session is not None:
                 session_id = engine.find_session(session)
             _must_be_seen()
-            from tui import terminal
             from tui.app import make_app  # Textual is for this command alone
+            from tui.terminal import detect as terminal
 
             graphics = terminal.choose(chosen.pictures)
             app = make_app(

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, NoReturn, ParamSpec, TextIO, TypeVar
 
 import click
 
-from assistant.cli import completing
-from assistant.errors import PhichatError
-from assistant.plain_text import plain
+from assistant.cli import completion_words as completing
+from assistant.values.errors import PhichatError
+from assistant.values.text import plain
 
 if TYPE_CHECKING:  # --help and completion load neither
-    from assistant.conversation import PictureFile
     from assistant.engine import Engine
     from assistant.settings import Settings
+    from assistant.values.conversation import PictureFile
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,7 +29,7 @@ R = TypeVar("R")
 def told_plainly(command: Callable[P, R]) -> Callable[P, R]:
     """Errors as one sentence on stderr (and as JSON on stdout where asked for), exit code 1.
 
-    What else may go wrong is told in :mod:`assistant.cli.telling`.
+    What else may go wrong is told in :mod:`assistant.cli.errors`.
     """
 
     @wraps(command)

@@ -19,6 +19,6 @@ def completion(shell: str) -> None:
     eval "$(phichat completion zsh)"          in ~/.zshrc, after compinit
     """
     from assistant.cli import cli
-    from assistant.cli.shells import SHELLS, VARIABLE
+    from assistant.cli.completion_scripts import SHELLS, VARIABLE
 
     click.echo(SHELLS[shell](cli, {}, "phichat", VARIABLE).source(), nl=False)

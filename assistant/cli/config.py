@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 
 from assistant.cli.common import TEXT, json_option, print_json, told_plainly
-from assistant.cli.completing import setting_names
-from assistant.errors import PhichatError
-from assistant.plain_text import one_line
+from assistant.cli.completion_words import setting_names
+from assistant.values.errors import PhichatError
+from assistant.values.text import one_line
 
 
 @click.group()

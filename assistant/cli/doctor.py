@@ -11,14 +11,14 @@ import click
 
 from assistant import settings as settings_room
 from assistant.cli.common import json_option, memory_options, model_option, print_json, told_plainly
-from assistant.cli.servers import A_SERVER, SENT
-from assistant.core.machine.plan import MemoryPlan, gigabytes, tokens
-from assistant.plain_text import plain
+from assistant.cli.models_servers import A_SERVER, SENT
+from assistant.core.memory.plan import MemoryPlan, gigabytes, tokens
 from assistant.servers.address import is_server
+from assistant.values.text import plain
 
 if TYPE_CHECKING:
-    from assistant.cli.diagnosis import Diagnosis, Speed
-    from assistant.servers.looking import ServerModel
+    from assistant.cli.doctor_checks import Diagnosis, Speed
+    from assistant.servers.catalogue import ServerModel
 
 
 @click.command()
@@ -38,8 +38,8 @@ def doctor(model: str | None, quick: bool, as_json: bool, **memory: object) -> N
     phichat doctor --quick --json                     for scripts
     """
     # here, because these load the database library, which other commands may never need
-    from assistant.cli.diagnosis import diagnose
-    from assistant.core.machine.hardware import look
+    from assistant.cli.doctor_checks import diagnose
+    from assistant.core.memory.hardware import look
 
     found = diagnose(settings_room.load({"model": model, **memory}), look(), quick=quick)
     if as_json:

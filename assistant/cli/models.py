@@ -13,20 +13,20 @@ from typing import Any
 import click
 
 from assistant import settings as settings_room
-from assistant.cli import completing
+from assistant.cli import completion_words as completing
 from assistant.cli.common import fail, json_option, print_json, told_plainly, whole_path
+from assistant.cli.models_servers import SENT, found_at, verify_server
 from assistant.cli.progress_line import ProgressLine
-from assistant.cli.servers import SENT, found_at, verify_server
-from assistant.core.machine.hardware import look
-from assistant.core.machine.plan import choose_place, gigabytes, tokens
-from assistant.core.models import DEMO, model_facts
-from assistant.errors import ModelError, StorageError
-from assistant.models.finding import FoundModel, find_models
+from assistant.core.memory.hardware import look
+from assistant.core.memory.plan import choose_place, gigabytes, tokens
+from assistant.families.registry import DEMO, model_facts
+from assistant.models.catalogue import FoundModel, find_models
 from assistant.models.known import known_model
 from assistant.models.progress import OnProgress
-from assistant.models.verifying import RIGHT, Verified
-from assistant.plain_text import plain
+from assistant.models.verify import RIGHT, Verified
 from assistant.servers.address import is_server
+from assistant.values.errors import ModelError, StorageError
+from assistant.values.text import plain
 
 
 @click.group()
@@ -150,7 +150,7 @@ def pull(model_id: str, revision: str | None, as_json: bool) -> None:
         raise ModelError(
             f"A server has nothing to fetch: “phichat models use {model_id}” lets it answer."
         )
-    from assistant.models.pulling import pull as fetch  # a third of a second: not for the others
+    from assistant.models.pull import pull as fetch  # a third of a second: not for the others
 
     with_line = _stoppable(
         "what came is kept: the same command goes on there.", "here and right", as_json=as_json
@@ -184,7 +184,7 @@ def verify(model: str | None, as_json: bool) -> None:
     phichat models verify ~/models/phi-3-vision
     phichat models verify http://localhost:8000
     """
-    from assistant.models.verifying import verify as check
+    from assistant.models.verify import verify as check
 
     name = model or settings_room.load().model
     if is_server(name):

@@ -19,12 +19,12 @@ from assistant.cli.common import (
     session_option,
     told_plainly,
 )
-from assistant.context import ChosenBy, ContextReport, LeftOut, PictureCost, Why
-from assistant.conversation import Draft
 from assistant.engine import Engine
-from assistant.plain_text import one_line, plain
-from assistant.prompt import Prompt, Slot
 from assistant.servers.messages import as_json, messages
+from assistant.values.context import ChosenBy, ContextReport, LeftOut, PictureCost, Why
+from assistant.values.conversation import Draft
+from assistant.values.prompt import Prompt, Slot
+from assistant.values.text import one_line, plain
 from assistant.window.layout import PromptPreview
 
 _WHY = {Why.NO_ROOM: "no room", Why.EXCLUDED: "taken out by you"}

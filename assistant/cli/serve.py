@@ -8,7 +8,7 @@ import sys
 import click
 
 from assistant.cli.common import told_plainly
-from assistant.errors import PhichatError
+from assistant.values.errors import PhichatError
 
 
 @click.command()

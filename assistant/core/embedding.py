@@ -8,9 +8,9 @@ from itertools import groupby
 import torch
 from torch import nn
 
-from assistant.core import Slot
 from assistant.core.features import PictureFeatures
 from assistant.core.sequence import Unit
+from assistant.values.prompt import Slot
 
 
 def embedded_chunks(

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from assistant.core import Slot
+from assistant.values.prompt import Slot
 
 FORMAT = "1"
 """Changes when pictures are cut, encoded or stored differently."""

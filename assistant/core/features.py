@@ -9,13 +9,13 @@ from functools import partial
 
 import torch
 
-from assistant.core import CoreProgressed, Slot
 from assistant.core.feature_files import FeatureFiles, fingerprint
-from assistant.core.machine.sizes import CROP_BATCH
-from assistant.core.stopping import Stopped
-from assistant.errors import ModelError
-from assistant.events import Stage
+from assistant.core.memory.sizes import CROP_BATCH
+from assistant.core.stop import Stopped
 from assistant.phi3v.vision import Phi3VImageEmbedding
+from assistant.values.errors import ModelError
+from assistant.values.events import Progressed, Stage
+from assistant.values.prompt import Slot
 
 SLOW_S = 0.5
 """Seconds of encoding from which a picture is worth a file: writing 17 crops takes 0.03 to 0.15 s
@@ -52,7 +52,7 @@ class PictureFeatures:
         crops_of: CropsOf,
         stop_requested: Callable[[], bool],
         guard: Guard,
-    ) -> Iterator[CoreProgressed]:
+    ) -> Iterator[Progressed]:
         """Have the features of these pictures in memory; reports those that are encoded.
 
         Raises ModelError when a picture's size is not what the prompt planned.
@@ -67,7 +67,7 @@ class PictureFeatures:
             else:
                 missing.append(slot)
         for number, slot in enumerate(missing):
-            yield CoreProgressed(Stage.PICTURES, number, len(missing))
+            yield Progressed(Stage.PICTURES, number, len(missing))
             crops, size = crops_of(slot)
             started = time.perf_counter()
             features = self._encode(crops, size, stop_requested, guard)

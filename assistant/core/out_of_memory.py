@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from assistant.errors import ModelError
+from assistant.values.errors import ModelError
 
 T = TypeVar("T")
 

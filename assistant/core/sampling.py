@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import torch
 
-from assistant.core import Sampling
+from assistant.values.sampling import Sampling
 
 FIRST_LOOK = 1024
 """Candidates of which top-p looks at first. Sorting 32,064 logits takes 2.6 ms on a small CPU,

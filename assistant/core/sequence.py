@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from itertools import accumulate
 
-from assistant.core import Prompt, Slot
+from assistant.values.prompt import Prompt, Slot
 
 Unit = int | Slot
 """One token, or one whole picture: a cached prefix never ends inside a picture."""

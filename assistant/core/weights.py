@@ -21,12 +21,12 @@ import torch
 from torch import nn
 from torch.nn.functional import linear
 
+from assistant.core.cpu.rows import join, multiply_few, split
 from assistant.core.formats import INT8_PIECE, TILE_NUMBERS, compute_dtype, weight_kinds
-from assistant.core.kept_memory import KeptMemory
-from assistant.core.row_decoding import join, multiply_few, split
-from assistant.errors import ModelError
+from assistant.core.scratch import KeptMemory
 from assistant.phi3v.loading import MakeLinear, Progress
 from assistant.phi3v.modeling import Phi3VForCausalLM
+from assistant.values.errors import ModelError
 
 MOST_ROWS = 24
 """Rows for which a 16-bit matrix is read once by the kernels: a proposal, a short question. More

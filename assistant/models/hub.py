@@ -31,8 +31,8 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # it marks no
     hf_raise_for_status,
 )
 
-from assistant.errors import ModelError
 from assistant.phi3v.checkpoint import WANTED
+from assistant.values.errors import ModelError
 
 # Otherwise the hub is told which torch is installed and which program this one was started by,
 # after one more question to it that nobody asked for.

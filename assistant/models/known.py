@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from assistant.core.machine.sizes import PHI3_VISION, ModelSize, size_of_geometry
+from assistant.core.memory.sizes import PHI3_VISION, ModelSize, size_of_geometry
 from assistant.phi3v.shapes import Geometry
 
 

@@ -7,7 +7,7 @@
     inputs = processor(text, images, return_tensors="pt")
     logits = model(**inputs).logits
 
-The names are loaded on first use, because :mod:`assistant.phi3v.geometry` and
+The names are loaded on first use, because :mod:`assistant.phi3v.crops` and
 :mod:`assistant.phi3v.vocabulary` serve the terminal app, which never imports torch.
 """
 

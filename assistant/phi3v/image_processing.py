@@ -17,7 +17,7 @@ from PIL import Image
 from transformers import BatchFeature
 
 from assistant.phi3v.checkpoint import find_folder, read_json
-from assistant.phi3v.geometry import CROP, crop_grid, plan_hd
+from assistant.phi3v.crops import CROP, crop_grid, plan_hd
 
 # OpenAI's CLIP statistics, used when a preprocessor config has none.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)

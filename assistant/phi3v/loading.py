@@ -11,10 +11,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from assistant.errors import ModelError
 from assistant.phi3v.checkpoint import WEIGHTS, find_folder, read_config, read_index
 from assistant.phi3v.config import Phi3VConfig
 from assistant.phi3v.shapes import is_vision
+from assistant.values.errors import ModelError
 
 _log = logging.getLogger(__name__)
 

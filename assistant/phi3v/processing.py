@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 from transformers import BatchFeature, PreTrainedTokenizerFast
 
-from assistant.errors import ModelError
 from assistant.phi3v.checkpoint import find_folder, read_json
 from assistant.phi3v.image_processing import Phi3VImageProcessor
+from assistant.values.errors import ModelError
 
 # \d is any Unicode digit, as in the reference: <|image_１|> names picture 1 too.
 _TAG = re.compile(r"<\|image_(\d+)\|>")

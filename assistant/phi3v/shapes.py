@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assistant.errors import ModelError
 from assistant.phi3v.checkpoint import CLIP_VIT_L_14_336, weight_file_names
-from assistant.phi3v.geometry import CROP
+from assistant.phi3v.crops import CROP
+from assistant.values.errors import ModelError
 
 Shape = tuple[int, ...]
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from transformers import CLIPVisionModel
 
-from assistant.phi3v.geometry import CROP
+from assistant.phi3v.crops import CROP
 
 if TYPE_CHECKING:
     from assistant.phi3v.config import Phi3VConfig

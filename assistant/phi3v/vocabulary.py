@@ -15,7 +15,7 @@ from typing import Any
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
-from assistant.errors import ModelError
+from assistant.values.errors import ModelError
 
 STOP_NAMES = ("</s>", "<|endoftext|>", "<|end|>")
 """The tokens that end a reply: config.json names only the first, chat turns end in the last."""

@@ -1,7 +1,7 @@
 """Opens a picture safely, from wherever it comes, and shows the model what a person sees.
 
 ``open_source`` takes a path, an http(s) or file address, or bytes, and returns a
-:class:`~assistant.conversation.PictureFile` that was decoded once from end to
+:class:`~assistant.values.conversation.PictureFile` that was decoded once from end to
 end: what is sent later can't fail to be a picture. ``pixels`` decodes the
 stored bytes again for the model. The bytes themselves are never changed.
 """
@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from assistant.conversation import PictureFile
 from assistant.pictures.clipboard import open_clipboard
-from assistant.pictures.decoding import MAX_BYTES, MAX_PIXELS, open_bytes, pixels
+from assistant.pictures.decode import MAX_BYTES, MAX_PIXELS, open_bytes, pixels
 from assistant.pictures.dropped import parse_dropped
-from assistant.pictures.fetching import Watch, open_url
+from assistant.pictures.fetch import Watch, open_url
 from assistant.pictures.paths import open_path
+from assistant.values.conversation import PictureFile
 
 __all__ = [
     "MAX_BYTES",

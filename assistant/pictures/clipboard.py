@@ -12,9 +12,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from assistant.conversation import PictureFile
-from assistant.errors import PictureError
-from assistant.pictures.decoding import MEDIA_TYPES, open_bytes
+from assistant.pictures.decode import MEDIA_TYPES, open_bytes
+from assistant.values.conversation import PictureFile
+from assistant.values.errors import PictureError
 
 TIMEOUT_S = 10.0
 """Longest wait for a tool, in seconds: PowerShell takes a few to start."""

@@ -8,8 +8,8 @@ import shlex
 import stat
 from urllib.parse import urlsplit
 
-from assistant.errors import PictureError
 from assistant.pictures.paths import to_path
+from assistant.values.errors import PictureError
 
 SUFFIXES = frozenset(
     {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif"}

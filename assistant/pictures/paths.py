@@ -9,10 +9,10 @@ import stat
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from assistant.conversation import PictureFile
-from assistant.errors import PictureError
 from assistant.pictures import names
-from assistant.pictures.decoding import MAX_BYTES, open_bytes, too_large
+from assistant.pictures.decode import MAX_BYTES, open_bytes, too_large
+from assistant.values.conversation import PictureFile
+from assistant.values.errors import PictureError
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from assistant.errors import ModelError
+from assistant.values.errors import ModelError
 
 _SCHEMES = ("http://", "https://")
 _PASTED = ("/chat/completions", "/models")

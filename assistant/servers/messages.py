@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
-from assistant.conversation import Role
-from assistant.prompt import Prompt, Slot
 from assistant.servers.vocabulary import TextVocabulary
+from assistant.values.conversation import Role
+from assistant.values.prompt import Prompt, Slot
 
 _ROLES = {f"<|{role}|>": role for role in Role}
 _VOCABULARY = TextVocabulary()
@@ -25,7 +25,7 @@ class Message:
 
 
 def messages(prompt: Prompt) -> list[Message]:
-    """The messages that :func:`assistant.template.render` laid out.
+    """The messages that :func:`assistant.phi3v.template.render` laid out.
 
     Neighbours of one role (a summary and the question after it) become one
     message: many servers insist that roles take turns. The template's own line

@@ -7,8 +7,8 @@ import io
 
 from PIL import Image
 
-from assistant.core import Pixels
-from assistant.phi3v.geometry import crop_grid
+from assistant.phi3v.crops import crop_grid
+from assistant.values.generation import Pixels
 
 MOST_PNG = 1 << 20
 """Bytes of PNG up to which a picture is sent without loss; beyond, it is a photograph mostly."""

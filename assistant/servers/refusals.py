@@ -11,10 +11,10 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx2
 
-from assistant.errors import ModelError
-from assistant.plain_text import one_line
 from assistant.servers.address import Address
-from assistant.servers.exchange import SILENCE_S
+from assistant.servers.request import SILENCE_S
+from assistant.values.errors import ModelError
+from assistant.values.text import one_line
 
 KEY = "PHICHAT_SERVER_KEY"
 """The environment variable with the key. Nothing else reads, stores or shows it."""

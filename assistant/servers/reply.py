@@ -8,11 +8,11 @@ from typing import Any
 
 import httpx2
 
-from assistant.conversation import FinishReason
-from assistant.servers import looking, refusals
+from assistant.servers import catalogue as looking, refusals
 from assistant.servers.address import Address
-from assistant.servers.events import EventStream
-from assistant.servers.exchange import Exchange
+from assistant.servers.request import Exchange
+from assistant.servers.sse import EventStream
+from assistant.values.conversation import FinishReason
 
 _DONE = "[DONE]"
 _NO_REPLY = (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError)

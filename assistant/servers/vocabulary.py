@@ -17,7 +17,7 @@ _CONTROLS = ("<s>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>")
 
 
 class TextVocabulary:
-    """A :class:`assistant.prompt.Vocabulary`. Control tokens have the ids 1 to 5.
+    """A :class:`assistant.values.prompt.Vocabulary`. Control tokens have the ids 1 to 5.
 
     The bytes of a text, with a byte 1 set before them, are the digits of its id: so none is
     below 256, and all are below 2**25.

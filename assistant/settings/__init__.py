@@ -1,13 +1,13 @@
 """One settings object: defaults < configuration file < PHICHAT_* environment < flags."""
 
-from assistant.settings.loading import (
+from assistant.settings.load import (
     check_file,
     config_file,
     load,
     load_with_origins,
     read_value,
 )
-from assistant.settings.places import APP, CONFIG_NAME
+from assistant.settings.paths import APP, CONFIG_NAME
 from assistant.settings.schema import (
     PREFIX,
     SETTABLE,

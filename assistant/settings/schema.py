@@ -22,7 +22,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from assistant.errors import PhichatError
+from assistant.values.errors import PhichatError
 
 PREFIX = "PHICHAT_"
 

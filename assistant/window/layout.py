@@ -6,14 +6,15 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from assistant.context import ChosenBy, ContextReport, PictureCost, Seen
-from assistant.conversation import Draft, Picture, Role, Summary, Turn
-from assistant.core import ModelFacts
-from assistant.errors import PhichatError
-from assistant.prompt import Prompt, Vocabulary
-from assistant.template import render
-from assistant.window import fitting, planning
-from assistant.window.counting import Counter, message
+from assistant.phi3v.template import render
+from assistant.values.context import ChosenBy, ContextReport, PictureCost, Seen
+from assistant.values.conversation import Draft, Picture, Role, Summary, Turn
+from assistant.values.errors import PhichatError
+from assistant.values.model import ModelFacts
+from assistant.values.prompt import Prompt, Vocabulary
+from assistant.window import fit as fitting
+from assistant.window.count import Counter, message
+from assistant.window.plan import Plan, plan as plan_window
 
 SUMMARY_TOKENS = 256
 """The longest summary that the model may write, and what is set aside for one in the window: a
@@ -48,7 +49,7 @@ class Planned:
     """
 
     request: Request
-    plan: planning.Plan
+    plan: Plan
     frame: int
     summary: str | None
     summary_tokens: int
@@ -126,9 +127,9 @@ class Layout:
             changed = enumerate(zip(asked, question.pictures, strict=True))
             lowered = frozenset(at for at, (before, after) in changed if before != after)
             turns = (*turns[:-1], question)
-        made = planning.plan(turns, room, count.turn, summary=reserve)
+        made = plan_window(turns, room, count.turn, summary=reserve)
         if request.begun and limit - frame - made.tokens - len(request.begun) < max_new:
-            made = planning.plan(turns, room - len(request.begun), count.turn, summary=reserve)
+            made = plan_window(turns, room - len(request.begun), count.turn, summary=reserve)
         shown = told if made.evicted else None
         return Planned(
             request=request,
@@ -237,7 +238,7 @@ class Layout:
         """Positions of what must stay beside a new question."""
         if not any(turn.pinned or any(p.pinned for p in turn.pictures) for turn in turns):
             return 0
-        return planning.plan(turns, room, self.counter.turn).pinned
+        return plan_window(turns, room, self.counter.turn).pinned
 
 
 def _summary_of(turns: Sequence[Turn], summary: Summary | None) -> str | None:

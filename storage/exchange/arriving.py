@@ -12,9 +12,9 @@ from itertools import islice
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
-from assistant.conversation import Arrival, Imported, Outcome, PictureFile
-from assistant.errors import StorageError
-from assistant.plain_text import one_line
+from assistant.values.conversation import Arrival, Imported, Outcome, PictureFile
+from assistant.values.errors import StorageError
+from assistant.values.text import one_line
 from storage.attaching import stored
 from storage.exchange import json_file
 from storage.exchange.document import (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from assistant.errors import StorageError
+from assistant.values.errors import StorageError
 from storage.exchange.files import appearing
 from storage.failures import told_plainly
 

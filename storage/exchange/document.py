@@ -27,9 +27,9 @@ from pydantic import (
     model_validator,
 )
 
-from assistant.conversation import FinishReason, Role, TurnKind
-from assistant.errors import StorageError
-from assistant.plain_text import one_line
+from assistant.values.conversation import FinishReason, Role, TurnKind
+from assistant.values.errors import StorageError
+from assistant.values.text import one_line
 from storage.ids import ALPHABET, storable
 
 VERSION = 1

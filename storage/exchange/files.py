@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from assistant.errors import StorageError
+from assistant.values.errors import StorageError
 from storage.ids import one_line
 
 _LONGEST = 40

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from assistant.conversation import Parameters, Turn
+from assistant.values.conversation import Parameters, Turn
 from storage import reading
 from storage.exchange.document import (
     VERSION,

@@ -15,9 +15,9 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from assistant.conversation import FinishReason, PictureFile, Role, TurnKind
-from assistant.errors import PictureError, StorageError
-from assistant.plain_text import one_line as harmless
+from assistant.values.conversation import FinishReason, PictureFile, Role, TurnKind
+from assistant.values.errors import PictureError, StorageError
+from assistant.values.text import one_line as harmless
 from storage.exchange.arriving import Pictures
 from storage.exchange.document import (
     ParametersPart,

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from assistant.conversation import Role, Usage
-from assistant.errors import StorageError
+from assistant.values.conversation import Role, Usage
+from assistant.values.errors import StorageError
 from storage.exchange.document import in_utc
 from storage.ids import storable
 

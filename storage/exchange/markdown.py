@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
 
-from assistant.conversation import Conversation, Picture, Turn
-from assistant.plain_text import plain
+from assistant.values.conversation import Conversation, Picture, Turn
+from assistant.values.text import plain
 from storage.exchange.files import appearing
 from storage.exchange.outline import Entry, PictureData, caption, entries, facts, moment, title
 

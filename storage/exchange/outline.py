@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from assistant.conversation import Conversation, FinishReason, Picture, Role, Turn, TurnKind
-from assistant.plain_text import one_line
+from assistant.values.conversation import Conversation, FinishReason, Picture, Role, Turn, TurnKind
+from assistant.values.text import one_line
 
 PictureData = Callable[[str], bytes]
 """The original bytes of the picture with a sha256."""

@@ -19,8 +19,8 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
-from assistant.conversation import Conversation, Picture, Role, Turn
-from assistant.plain_text import plain
+from assistant.values.conversation import Conversation, Picture, Role, Turn
+from assistant.values.text import plain
 from storage.exchange.outline import Entry, PictureData, caption, entries, facts, moment, title
 
 _STYLE = """

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from assistant.conversation import Conversation, ExportFormat, Imported, Turn
-from assistant.errors import PictureError, StorageError
+from assistant.values.conversation import Conversation, ExportFormat, Imported, Turn
+from assistant.values.errors import PictureError, StorageError
 from storage import reading
 from storage.access import Access
 from storage.exchange import markdown

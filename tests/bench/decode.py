@@ -14,7 +14,7 @@ from torch.nn.functional import linear
 from transformers import DynamicCache, Phi3ForCausalLM
 
 from assistant.core.cache import KVCache
-from assistant.core.decoding import decode_one_token
+from assistant.core.decode import decode_one_token
 from assistant.phi3v import Phi3VForCausalLM
 from tests.bench.subjects import Scale, filled, filled_dynamic, ours, transformers_own
 from tests.bench.timing import best, in_turn, typical

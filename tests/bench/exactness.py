@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 from assistant.core.cache import KVCache
-from assistant.core.decoding import logits_of, prefill
-from assistant.core.machine.sizes import PREFILL_CHUNK
+from assistant.core.decode import logits_of, prefill
+from assistant.core.memory.sizes import PREFILL_CHUNK
 from assistant.phi3v import Phi3VForCausalLM, Phi3VImageProcessor
 from assistant.phi3v.rope import regime_of
 from tests.bench.subjects import ours

@@ -27,7 +27,7 @@ from pathlib import Path
 from PIL import Image
 
 from assistant import pictures
-from assistant.conversation import Draft, FinishReason, PictureFile
+from assistant.values.conversation import Draft, FinishReason, PictureFile
 from storage import Store
 from tests.bench.pseudo_terminal import PseudoTerminal, lived_in, resident_mb, work_cpu_s
 

@@ -64,9 +64,9 @@ def reply(kind: str, length: int) -> str:
 def app(kind: str, told: Path, there: int, seconds: float, fast: bool, screen: bool) -> None:
     """The measured process: an app (or only the engine) whose core writes at a pace."""
     from assistant import settings as settings_room
-    from assistant.conversation import Draft, FinishReason, Usage
-    from assistant.core import GenerationEnded, TokensGenerated
     from assistant.engine import Engine
+    from assistant.values.conversation import Draft, FinishReason, Usage
+    from assistant.values.generation import GenerationEnded, TokensGenerated
     from storage import Store
     from tests.byte_tokenizer import write_tokenizer
     from tests.scripted_core import ScriptedCore

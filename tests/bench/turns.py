@@ -15,13 +15,15 @@ from unittest.mock import patch
 
 import torch
 
-from assistant.core import GenerationEnded, Prompt, Sampling, Slot
 from assistant.core.cache import KVCache
 from assistant.core.cache.float_layer import FloatLayer
-from assistant.core.decoding import logits_of, prefill
-from assistant.core.generation import ResidentModel
+from assistant.core.decode import logits_of, prefill
+from assistant.core.generate import ResidentModel
 from assistant.phi3v import Phi3VForCausalLM
-from assistant.phi3v.geometry import CROP, crop_grid
+from assistant.phi3v.crops import CROP, crop_grid
+from assistant.values.generation import GenerationEnded
+from assistant.values.prompt import Prompt, Slot
+from assistant.values.sampling import Sampling
 from tests.bench.subjects import Scale, embeddings, filled, ours, transformers_own
 from tests.bench.timing import best, in_turn, seconds
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from assistant.cli import cli
-from assistant.cli.shells import SHELLS, VARIABLE
+from assistant.cli.completion_scripts import SHELLS, VARIABLE
 
 _START = {
     "bash": ["bash", "--noprofile", "--norc", "-i"],

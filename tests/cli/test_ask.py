@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from assistant import settings
-from assistant.conversation import Draft
-from assistant.core.worker.residents import shared_workers
+from assistant.values.conversation import Draft
+from assistant.worker.running import shared_workers
 from storage import Store
 from tests.conftest import GOLDENS, ROOT, Phichat
 

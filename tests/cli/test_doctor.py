@@ -14,10 +14,10 @@ from click.testing import CliRunner
 
 from assistant import settings as settings_room
 from assistant.cli import cli
-from assistant.cli.diagnosis import diagnose
 from assistant.cli.doctor import _lines
-from assistant.core.machine import hardware as hardware_room
-from assistant.core.machine.hardware import Cpu, Gpu, Hardware, Memory, Problem, TorchBuild
+from assistant.cli.doctor_checks import diagnose
+from assistant.core.memory import hardware as hardware_room
+from assistant.core.memory.hardware import Cpu, Gpu, Hardware, Memory, Problem, TorchBuild
 from tests.conftest import ROOT, Phichat
 
 GIB = 2**30

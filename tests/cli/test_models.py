@@ -20,8 +20,8 @@ import pytest
 from click.testing import CliRunner
 
 from assistant.cli import cli
-from assistant.errors import ModelError
-from assistant.models.pulling import pull as fetch
+from assistant.models.pull import pull as fetch
+from assistant.values.errors import ModelError
 from tests.conftest import ROOT
 from tests.models.conftest import MODEL, hub, model_files  # noqa: F401 (fixtures)
 from tests.models.hub_server import COMMIT, Hub

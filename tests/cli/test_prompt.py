@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from assistant import settings
-from assistant.conversation import Draft, FinishReason
+from assistant.values.conversation import Draft, FinishReason
 from storage import Store
 from tests.conftest import GOLDENS, ROOT, Phichat
 

@@ -18,8 +18,8 @@ from click.testing import CliRunner
 from assistant import pictures, settings
 from assistant.cli import cli
 from assistant.cli.sessions import sessions as group
-from assistant.cli.sessions.looking import _highlighted
-from assistant.conversation import Draft, FinishReason, Snippet
+from assistant.cli.sessions.show import _highlighted
+from assistant.values.conversation import Draft, FinishReason, Snippet
 from storage import Store
 from tests.conftest import GOLDENS
 from tests.storage.llm_tables import LLM_0_13

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from assistant import settings
-from assistant.conversation import Draft
+from assistant.values.conversation import Draft
 from storage import Store
 from tests.conftest import ROOT
 

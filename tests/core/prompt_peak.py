@@ -18,11 +18,12 @@ from pathlib import Path
 
 import torch
 
-from assistant.core import Prompt, Sampling, Slot
 from assistant.core.cache import KVCache
-from assistant.core.generation import ResidentModel
+from assistant.core.generate import ResidentModel
 from assistant.core.weights import load_model
-from assistant.phi3v.geometry import CROP
+from assistant.phi3v.crops import CROP
+from assistant.values.prompt import Prompt, Slot
+from assistant.values.sampling import Sampling
 
 
 def memory(key: str) -> int:

@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 from assistant.core.cache import KVCache
 from assistant.core.cache.packing import Int4Keys, Int4Values, Int8
 from assistant.core.cache.quantized_layer import Int4Layer, Int8Layer, QuantizedLayer
-from assistant.core.decoding import prefill
+from assistant.core.decode import prefill
 from assistant.core.formats import TAIL_BLOCK, kv_bytes_per_token, kv_fixed_bytes
 from assistant.phi3v import Phi3VForCausalLM, Regime
 from tests.core.tiny import HEAD_DIM, HEADS, LAYERS, tiny_phi3v

@@ -8,10 +8,11 @@ from weakref import WeakKeyDictionary
 import pytest
 import torch
 
-from assistant.core import decoding, row_decoding
+from assistant.core import decode as decoding
 from assistant.core.attention import attend, merge
 from assistant.core.cache import KVCache
-from assistant.core.decoding import decode_one_token, logits_of, prefill
+from assistant.core.cpu import rows as row_decoding
+from assistant.core.decode import decode_one_token, logits_of, prefill
 from assistant.phi3v import Regime
 from tests.core.tiny import LAYERS, tiny_phi3v
 

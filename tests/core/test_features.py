@@ -14,9 +14,12 @@ import pytest
 import torch
 from torch import nn
 
-from assistant.core import Prompt, Sampling, Slot, TokensGenerated, features
+from assistant.core import features
 from assistant.core.feature_files import ABANDONED_S, FeatureFiles, fingerprint
-from assistant.core.generation import ResidentModel
+from assistant.core.generate import ResidentModel
+from assistant.values.generation import TokensGenerated
+from assistant.values.prompt import Prompt, Slot
+from assistant.values.sampling import Sampling
 from tests.core.tiny import CONTEXT, PICTURE_TOKENS, crops_of, tiny_phi3v, uncached
 
 SLOT = Slot("pixels", 1, 13)

@@ -10,20 +10,15 @@ import pytest
 import torch
 from PIL import Image
 
-from assistant.conversation import FinishReason
-from assistant.core import (
-    CoreEvent,
-    CoreProgressed,
-    GenerationEnded,
-    Prompt,
-    Sampling,
-    Slot,
-    TokensGenerated,
-)
-from assistant.core.generation import ResidentModel
-from assistant.errors import ModelError
-from assistant.events import Stage
+from assistant.core.generate import ResidentModel
 from assistant.phi3v import Phi3VImageProcessor
+from assistant.values.conversation import FinishReason
+from assistant.values.errors import ModelError
+from assistant.values.events import Progressed, Stage
+from assistant.values.generation import GenerationEnded, TokensGenerated
+from assistant.values.model import CoreEvent
+from assistant.values.prompt import Prompt, Slot
+from assistant.values.sampling import Sampling
 from tests.conftest import GOLDENS
 from tests.core.tiny import tiny_phi3v
 
@@ -84,7 +79,7 @@ def test_greedy_ids_are_the_uncached_references(
     assert ended.finish_reason is FinishReason.LENGTH
     assert ended.usage.prompt_tokens == case["prompt_length"]
     crossed = case["first_step_computed_with_long_factors"]
-    rebuilt = any(isinstance(e, CoreProgressed) and e.stage is Stage.REGIME for e in events)
+    rebuilt = any(isinstance(e, Progressed) and e.stage is Stage.REGIME for e in events)
     assert rebuilt == bool(crossed), "the rebuild at the switch is reported"
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from assistant.core.out_of_memory import is_out_of_memory, with_room
-from assistant.errors import ModelError
+from assistant.values.errors import ModelError
 from tests.conftest import ROOT
 
 CHILD = """
@@ -18,8 +18,8 @@ import resource
 from copy import deepcopy
 import torch
 from assistant.core import GenerationEnded, Prompt, Sampling
-from assistant.core.generation import ResidentModel
-from assistant.errors import ModelError
+from assistant.core.generate import ResidentModel
+from assistant.values.errors import ModelError
 from assistant.phi3v import Phi3VForCausalLM
 from tests.core.tiny import HEAD_DIM, tiny_phi3v
 

@@ -8,12 +8,12 @@ from typing import NoReturn
 import pytest
 import torch
 
-from assistant.core import Prompt, Slot
 from assistant.core.cache import KVCache
 from assistant.core.formats import KV_BLOCK
 from assistant.core.residency import Residency, Resident
 from assistant.core.sequence import Sequence
 from assistant.phi3v import Regime
+from assistant.values.prompt import Prompt, Slot
 
 CPU = torch.device("cpu")
 POSITION = 2 * 2 * 8 * 4

@@ -13,10 +13,11 @@ import torch
 from hypothesis import given, settings, strategies as st
 from torch.nn.functional import scaled_dot_product_attention, silu
 
-from assistant.core import decoding, row_decoding, row_kernels
+from assistant.core import decode as decoding
 from assistant.core.cache import KVCache
-from assistant.core.decoding import decode_one_token
-from assistant.core.row_decoding import join, multiply_few, split
+from assistant.core.cpu import kernels as row_kernels, rows as row_decoding
+from assistant.core.cpu.rows import join, multiply_few, split
+from assistant.core.decode import decode_one_token
 from assistant.phi3v import Phi3VForCausalLM, Regime
 from tests.core.tiny import LAYERS, tiny_phi3v
 
@@ -114,8 +115,8 @@ def test_where_there_is_no_numba_torch_computes_and_the_log_says_so(
     expected = tokens_of(model)
     row_decoding._imported.cache_clear()
     decoding._parts.clear()
-    monkeypatch.setitem(sys.modules, "assistant.core.row_kernels", None)
-    monkeypatch.delattr("assistant.core.row_kernels")
+    monkeypatch.setitem(sys.modules, "assistant.core.cpu.kernels", None)
+    monkeypatch.delattr("assistant.core.cpu.kernels")
     with caplog.at_level(logging.WARNING):
         assert not decoding.is_compiled(model)
         assert multiply_few(normal(8, 64), None, normal(1, 64), 17) is None

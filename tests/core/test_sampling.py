@@ -16,8 +16,8 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from assistant.core import Sampling
 from assistant.core.sampling import FIRST_LOOK, Sampler
+from assistant.values.sampling import Sampling
 
 VOCAB = 4 * FIRST_LOOK
 

@@ -7,15 +7,18 @@ from typing import Any
 import pytest
 import torch
 
-from assistant import demo
-from assistant.core import Prompt, Sampling, Slot, TokensGenerated, generation
+from assistant import demo_model as demo
+from assistant.core import generate as generation
 from assistant.core.cache import KVCache
-from assistant.core.compiled import Decoder
-from assistant.core.generation import ResidentModel
+from assistant.core.cuda import Decoder
+from assistant.core.generate import ResidentModel
 from assistant.core.sequence import Unit
 from assistant.core.speculation import NARROWEST, NGRAM, WIDEST, Speculation
 from assistant.phi3v import Phi3VForCausalLM, Regime
 from assistant.phi3v.vocabulary import Vocabulary
+from assistant.values.generation import TokensGenerated
+from assistant.values.prompt import Prompt, Slot
+from assistant.values.sampling import Sampling
 from tests.core.tiny import CONTEXT, SWITCH, crops_of, tiny_phi3v, uncached
 
 

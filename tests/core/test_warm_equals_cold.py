@@ -26,22 +26,16 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from assistant.conversation import FinishReason
-from assistant.core import (
-    GenerationEnded,
-    Prompt,
-    Sampling,
-    Slot,
-    TokensGenerated,
-    decoding,
-    residency,
-    row_decoding,
-    speculation,
-)
+from assistant.core import decode as decoding, residency, speculation
 from assistant.core.cache import KVCache
+from assistant.core.cpu import rows as row_decoding
 from assistant.core.formats import KV_BLOCK
-from assistant.core.generation import ResidentModel
-from assistant.errors import ModelError
+from assistant.core.generate import ResidentModel
+from assistant.values.conversation import FinishReason
+from assistant.values.errors import ModelError
+from assistant.values.generation import GenerationEnded, TokensGenerated
+from assistant.values.prompt import Prompt, Slot
+from assistant.values.sampling import Sampling
 from tests.core.tiny import (
     CONTEXT,
     HEAD_DIM,

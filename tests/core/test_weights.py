@@ -10,9 +10,9 @@ from hypothesis import given, settings, strategies as st
 
 from assistant.core import weights
 from assistant.core.cache import KVCache
-from assistant.core.decoding import decode_one_token, logits_of, prefill
+from assistant.core.cpu.rows import multiply_few
+from assistant.core.decode import decode_one_token, logits_of, prefill
 from assistant.core.formats import matrix_bytes
-from assistant.core.row_decoding import multiply_few
 from assistant.core.weights import (
     Int8Linear,
     TiledLinear,
@@ -21,8 +21,8 @@ from assistant.core.weights import (
     load_model,
     quantize_rows,
 )
-from assistant.errors import ModelError
 from assistant.phi3v import Regime
+from assistant.values.errors import ModelError
 from tests.conftest import GOLDENS
 
 CPU = torch.device("cpu")

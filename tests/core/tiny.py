@@ -6,10 +6,10 @@ from functools import cache
 
 import torch
 
-from assistant.core import Prompt, Slot
 from assistant.core.sequence import Unit
 from assistant.phi3v import Phi3VForCausalLM, Regime
 from assistant.phi3v.config import Phi3VConfig
+from assistant.values.prompt import Prompt, Slot
 
 SWITCH = 96
 CONTEXT = 512

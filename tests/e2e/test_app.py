@@ -11,9 +11,9 @@ from pathlib import Path
 from textual.pilot import Pilot
 
 from assistant import settings as settings_room
-from assistant.conversation import Role
 from assistant.engine import Engine, open_engine
-from assistant.events import Phase
+from assistant.values.conversation import Role
+from assistant.values.events import Phase
 from tests.e2e.drawings import draw, says
 from tests.tui.desk import composer, screen, sees, send, until
 from tui.app import make_app

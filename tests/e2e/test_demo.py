@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from assistant import demo, settings as settings_room
-from assistant.conversation import Draft
-from assistant.core.client import LocalCore
+from assistant import demo_model as demo, settings as settings_room
 from assistant.engine import Engine
-from assistant.events import ReplyEnded
+from assistant.values.conversation import Draft
+from assistant.values.events import ReplyEnded
+from assistant.worker.client import LocalCore
 from storage import Store
 from tests.conftest import Phichat
 from tests.e2e.drawings import COLOUR_QUESTIONS, SHAPE_QUESTIONS, Drawing, draw, says

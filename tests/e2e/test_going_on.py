@@ -9,11 +9,11 @@ import pytest
 from PIL import Image, ImageDraw
 
 from assistant import settings as settings_room
-from assistant.conversation import Draft, FinishReason, Turn
-from assistant.core import Sampling
-from assistant.core.client import LocalCore
 from assistant.engine import Engine
-from assistant.events import Event, ReplyEnded
+from assistant.values.conversation import Draft, FinishReason, Turn
+from assistant.values.events import Event, ReplyEnded
+from assistant.values.sampling import Sampling
+from assistant.worker.client import LocalCore
 from storage import Store
 
 

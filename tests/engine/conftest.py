@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from assistant import pictures, settings as settings_room
-from assistant.conversation import Draft, PictureFile
-from assistant.core import Prompt
 from assistant.engine import Engine
-from assistant.events import Event, UserTurnStored
+from assistant.values.conversation import Draft, PictureFile
+from assistant.values.events import Event, UserTurnStored
+from assistant.values.prompt import Prompt
 from storage import Store
 from tests.byte_tokenizer import BYTES
 from tests.scripted_core import ScriptedCore

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from assistant.conversation import Draft, FinishReason, Parameters, Role, Turn
-from assistant.core import CoreEvent, Pixels, Prompt, Sampling
 from assistant.engine import Engine
-from assistant.errors import ModelError, PhichatError
-from assistant.events import (
+from assistant.values.conversation import Draft, FinishReason, Parameters, Role, Turn
+from assistant.values.errors import ModelError, PhichatError
+from assistant.values.events import (
     ContextPlanned,
     Event,
     ReplyEnded,
@@ -22,6 +21,10 @@ from assistant.events import (
     ReplyStarted,
     UserTurnStored,
 )
+from assistant.values.generation import Pixels
+from assistant.values.model import CoreEvent
+from assistant.values.prompt import Prompt
+from assistant.values.sampling import Sampling
 from storage import Store
 from tests.byte_tokenizer import BYTES
 from tests.engine.conftest import MakeEngine, new_session, picture, said, send

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from assistant.conversation import Draft, FinishReason, Role
-from assistant.core import Slot
-from assistant.errors import ModelError, PhichatError, PictureError
-from assistant.events import (
+from assistant.values.conversation import Draft, FinishReason, Role
+from assistant.values.errors import ModelError, PhichatError, PictureError
+from assistant.values.events import (
     ContextPlanned,
     Progressed,
     ReplyEnded,
@@ -20,6 +19,7 @@ from assistant.events import (
     ReplyStarted,
     UserTurnStored,
 )
+from assistant.values.prompt import Slot
 from storage import Store
 from tests.byte_tokenizer import BYTES
 from tests.engine.conftest import MakeEngine, picture, send

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from assistant import settings as settings_room
-from assistant.conversation import Draft
-from assistant.core import Core, ModelFacts, TokensGenerated
 from assistant.engine import Engine
-from assistant.errors import ModelError
 from assistant.settings import Settings
+from assistant.values.conversation import Draft
+from assistant.values.errors import ModelError
+from assistant.values.generation import TokensGenerated
+from assistant.values.model import Core, ModelFacts
 from storage import Store
 from tests.engine.conftest import MakeEngine, picture, send
 from tests.scripted_core import ScriptedCore

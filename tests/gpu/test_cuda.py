@@ -9,18 +9,20 @@ from typing import NoReturn
 import pytest
 import torch
 
-from assistant.core import GenerationEnded, Prompt, Sampling, TokensGenerated
 from assistant.core.attention import attend, merge
 from assistant.core.cache import KVCache
-from assistant.core.compiled import Decoder
-from assistant.core.decoding import logits_of, prefill
+from assistant.core.cuda import Decoder
+from assistant.core.decode import logits_of, prefill
 from assistant.core.formats import kv_bytes_per_token
-from assistant.core.generation import ResidentModel
-from assistant.core.machine.devices import plan_memory
-from assistant.core.machine.plan import Wanted
+from assistant.core.generate import ResidentModel
+from assistant.core.memory.devices import plan_memory
+from assistant.core.memory.plan import Wanted
 from assistant.core.weights import load_model
-from assistant.errors import ModelError
 from assistant.phi3v import Phi3VForCausalLM, Regime
+from assistant.values.errors import ModelError
+from assistant.values.generation import GenerationEnded, TokensGenerated
+from assistant.values.prompt import Prompt
+from assistant.values.sampling import Sampling
 from tests.conftest import GOLDENS
 
 pytestmark = [

@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import constants
 from huggingface_hub.utils import close_session
 
-from assistant.models import pulling
+from assistant.models import pull as pulling
 from tests.models.hub_server import Hub, serving
 
 MODEL = "someone/tiny-vision"

@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
-from assistant.core.models import model_facts
+from assistant.families.registry import model_facts
 from assistant.models.known import KNOWN
 from assistant.phi3v import Phi3VConfig, Phi3VForCausalLM, Phi3VImageProcessor, Phi3VProcessor
 from assistant.phi3v.checkpoint import read_config

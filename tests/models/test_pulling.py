@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from assistant.errors import ModelError
-from assistant.models import pulling
+from assistant.models import pull as pulling
 from assistant.models.progress import Progress
-from assistant.models.pulling import PullCancelled, pull
+from assistant.models.pull import PullCancelled, pull
 from assistant.phi3v.checkpoint import find_folder
+from assistant.values.errors import ModelError
 from tests.conftest import ROOT
 from tests.models.conftest import MODEL
 from tests.models.hub_server import COMMIT, Hub

@@ -14,7 +14,7 @@ from assistant import settings
 from assistant.cli import cli
 from docs import render
 from tests.conftest import ROOT
-from tui import commands
+from tui import keys as commands
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 README = PAGES[0].read_text(encoding="utf-8")

@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from assistant.errors import ModelError
 from assistant.phi3v import Phi3VConfig, Phi3VForCausalLM, Phi3VProcessor
 from assistant.phi3v.checkpoint import find_folder, read_checkpoint
 from assistant.phi3v.loading import load_config, weight_files
+from assistant.values.errors import ModelError
 from tests.bench.make_checkpoint import SIZES, weights
 from tests.conftest import GOLDENS
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from assistant import demo
-from assistant.core.machine.sizes import PHI3_VISION
-from assistant.errors import ModelError
+from assistant import demo_model as demo
+from assistant.core.memory.sizes import PHI3_VISION
 from assistant.phi3v.checkpoint import read_config, read_json
 from assistant.phi3v.shapes import Geometry, is_read, stored_weights, weight_shapes
+from assistant.values.errors import ModelError
 from tests.conftest import GOLDENS
 
 OFFICIAL_BYTES = 8_293_242_880

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from assistant.errors import PictureError
 from assistant.pictures.clipboard import open_clipboard
+from assistant.values.errors import PictureError
 from tests.pictures.picture_files import encoded, flag
 
 Environ = dict[str, str]

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from assistant import pictures
-from assistant.errors import PictureError
+from assistant.values.errors import PictureError
 from tests.pictures.picture_files import encoded, flag
 
 PNG = encoded(flag())

@@ -15,8 +15,8 @@ from hypothesis import given, settings, strategies as st
 from PIL import Image
 
 from assistant import pictures
-from assistant.conversation import PictureFile
-from assistant.errors import PictureError
+from assistant.values.conversation import PictureFile
+from assistant.values.errors import PictureError
 from tests.pictures.picture_files import FORMATS, encoded, flag, png
 
 

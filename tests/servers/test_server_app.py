@@ -13,9 +13,9 @@ from assistant.engine import Engine, open_engine
 from tests.servers.openai_server import Server, saying
 from tests.tui.desk import idle, pane, screen, sees, send, shown, until
 from tui.app import make_app
-from tui.screens.connect import ConnectScreen
-from tui.screens.engine_state import EngineStateScreen
-from tui.screens.models import ModelsScreen
+from tui.pages.connect import ConnectScreen
+from tui.pages.engine_state import EngineStateScreen
+from tui.pages.models import ModelsScreen
 
 
 @pytest.fixture

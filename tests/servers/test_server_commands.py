@@ -46,7 +46,7 @@ def test_use_ask_go_on_and_what_models_list_remembers(server: Server) -> None:
 def test_a_folder_that_chats_were_held_with_is_listed_while_it_is_there(
     random_folder: Path, tmp_path: Path
 ) -> None:
-    from assistant.conversation import Draft
+    from assistant.values.conversation import Draft
     from storage import Store
     from tests.engine.conftest import picture
 

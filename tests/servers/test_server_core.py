@@ -10,12 +10,12 @@ import pytest
 from PIL import Image, ImageChops
 
 from assistant import pictures
-from assistant.conversation import Draft, FinishReason, PictureFile, Turn
-from assistant.core import Sampling
-from assistant.errors import ModelError
-from assistant.events import Event, Phase, Progressed, ReplyEnded, ReplyFailed, ReplyGrew
-from assistant.servers import exchange, looking
-from assistant.servers.core import CONTEXT, ServerCore
+from assistant.servers import catalogue as looking, request as exchange
+from assistant.servers.client import CONTEXT, ServerCore
+from assistant.values.conversation import Draft, FinishReason, PictureFile, Turn
+from assistant.values.errors import ModelError
+from assistant.values.events import Event, Phase, Progressed, ReplyEnded, ReplyFailed, ReplyGrew
+from assistant.values.sampling import Sampling
 from storage import Store
 from tests.engine.conftest import new_session, send
 from tests.servers.conftest import MakeEngine

@@ -9,15 +9,15 @@ from typing import Any
 
 from hypothesis import given, strategies as st
 
-from assistant.conversation import Picture, Role, Turn
-from assistant.prompt import Slot
+from assistant.phi3v.template import render
 from assistant.servers.address import Address
-from assistant.servers.events import EventStream
 from assistant.servers.messages import as_json, messages
 from assistant.servers.reply import Reply
+from assistant.servers.sse import EventStream
 from assistant.servers.vocabulary import TextVocabulary
-from assistant.template import render
-from assistant.window import crops
+from assistant.values.conversation import Picture, Role, Turn
+from assistant.values.prompt import Slot
+from assistant.window import details as crops
 
 VOCABULARY = TextVocabulary()
 NAMES = ["<s>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
@@ -167,7 +167,7 @@ class Pieces:
 
 
 def test_halves_of_a_character_in_two_events_are_one() -> None:
-    from assistant.servers.exchange import Head
+    from assistant.servers.request import Head
 
     halves = [rb"\ud83d", rb"\ude00 \udc00 x\ud83d"]
     raw = [b'data: {"choices": [{"delta": {"content": "%s"}}]}\n\n' % half for half in halves]

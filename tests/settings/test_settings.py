@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from assistant.errors import PhichatError
 from assistant.settings import (
     SETTABLE,
     Settings,
@@ -18,6 +17,7 @@ from assistant.settings import (
     read_value,
 )
 from assistant.settings.file import write_setting
+from assistant.values.errors import PhichatError
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from assistant.conversation import FinishReason, Turn
+from assistant.values.conversation import FinishReason, Turn
 from storage import Store
 from tests.storage.postgres_server import PostgresServer
 

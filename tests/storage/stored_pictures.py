@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from assistant.conversation import PictureFile
+from assistant.values.conversation import PictureFile
 
 
 def make_picture(content: str, name: str = "picture.png") -> PictureFile:

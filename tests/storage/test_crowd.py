@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from assistant.conversation import Draft, FinishReason
+from assistant.values.conversation import Draft, FinishReason
 from storage import Store
 from tests.storage.stored_pictures import make_picture
 from tests.storage.test_kills import check_whole

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from assistant.errors import StorageError
+from assistant.values.errors import StorageError
 from storage import Store
 from storage.examining import examine
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from assistant.conversation import Draft
-from assistant.errors import StorageError
+from assistant.values.conversation import Draft
+from assistant.values.errors import StorageError
 from storage import Store
 from tests.storage.stored_pictures import make_picture
 from tests.storage.victims import Terminal

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from pydantic import BaseModel
 
-from assistant.conversation import (
+from assistant.values.conversation import (
     Draft,
     FinishReason,
     Outcome,
@@ -30,7 +30,7 @@ from assistant.conversation import (
     TurnKind,
     Usage,
 )
-from assistant.errors import PictureError, SessionNotFoundError, StorageError
+from assistant.values.errors import PictureError, SessionNotFoundError, StorageError
 from storage import Store
 from storage.exchange import document
 from storage.ids import new_id

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from assistant.conversation import (
+from assistant.values.conversation import (
     Arrival,
     Draft,
     FinishReason,
@@ -20,7 +20,7 @@ from assistant.conversation import (
     Role,
     Usage,
 )
-from assistant.errors import PictureError, StorageError
+from assistant.values.errors import PictureError, StorageError
 from storage import Store
 from tests.storage.llm_tables import BOTH, LLM_0_13, LLM_0_17, LLM_0_24, LLM_0_32
 from tests.storage.stored_pictures import make_picture

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from markdown_it import MarkdownIt
 
-from assistant.conversation import (
+from assistant.values.conversation import (
     Conversation,
     Draft,
     ExportFormat,
@@ -25,7 +25,7 @@ from assistant.conversation import (
     Summary,
     Turn,
 )
-from assistant.errors import StorageError
+from assistant.values.errors import StorageError
 from storage import Store
 from storage.exchange import markdown, page
 from storage.exchange.files import appearing

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event
 
-from assistant.conversation import FinishReason
-from assistant.errors import SessionNotFoundError
 from assistant.phi3v.vocabulary import Vocabulary
+from assistant.values.conversation import FinishReason
+from assistant.values.errors import SessionNotFoundError
 from storage import Store, migrations
 from tests.byte_tokenizer import write_tokenizer
 from tests.storage import earlier_versions

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from assistant.conversation import Draft
-from assistant.errors import StorageError
+from assistant.values.conversation import Draft
+from assistant.values.errors import StorageError
 from storage import Store
 from tests.storage.victims import Say, Victim
 
@@ -81,8 +81,8 @@ def test_what_may_not_be_written_is_one_sentence(
 
 _FILLS_A_DISK = """
 import sys
-from assistant.conversation import Draft
-from assistant.errors import StorageError
+from assistant.values.conversation import Draft
+from assistant.values.errors import StorageError
 from storage import Store
 
 store = Store.open(sys.argv[1])

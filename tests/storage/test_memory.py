@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from assistant.conversation import (
+from assistant.values.conversation import (
     Draft,
     FinishReason,
     Parameters,
@@ -17,7 +17,7 @@ from assistant.conversation import (
     Turn,
     TurnKind,
 )
-from assistant.errors import SessionNotFoundError, StorageError
+from assistant.values.errors import SessionNotFoundError, StorageError
 from storage import Store
 from tests.storage.stored_pictures import make_picture
 

@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import CheckConstraint, Engine, inspect
 
-from assistant.conversation import (
+from assistant.values.conversation import (
     Draft,
     FinishReason,
     FoundIn,
@@ -25,7 +25,7 @@ from assistant.conversation import (
     TurnKind,
     Usage,
 )
-from assistant.errors import StorageError
+from assistant.values.errors import StorageError
 from storage import Store, migrations, opening
 from storage.tables import Base
 from tests.storage import earlier_versions

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from assistant.conversation import Draft, FinishReason, Role, Turn
+from assistant.values.conversation import Draft, FinishReason, Role, Turn
 from storage import Store
 from tests.storage.stored_pictures import make_picture
 

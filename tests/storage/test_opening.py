@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event, text
 
-from assistant.conversation import Draft
-from assistant.errors import StorageError
+from assistant.values.conversation import Draft
+from assistant.values.errors import StorageError
 from storage import Store, opening
 from tests.storage.postgres_server import PostgresServer
 from tests.storage.stored_pictures import make_picture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from assistant.conversation import Draft, FinishReason, Turn
+from assistant.values.conversation import Draft, FinishReason, Turn
 from storage import Store, writers
 from tests.storage.stored_pictures import make_picture
 from tests.storage.victims import Terminal

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, example, given, settings, strategies as st
 
-from assistant.conversation import Draft, FinishReason, FoundIn, Role, SearchHit, Turn
-from assistant.errors import SessionNotFoundError
+from assistant.values.conversation import Draft, FinishReason, FoundIn, Role, SearchHit, Turn
+from assistant.values.errors import SessionNotFoundError
 from storage import Store
 from tests.storage.stored_pictures import make_picture
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from assistant.conversation import Draft, FinishReason, Role, Timings, Turn, Usage
-from assistant.errors import SessionNotFoundError, StorageError
+from assistant.values.conversation import Draft, FinishReason, Role, Timings, Turn, Usage
+from assistant.values.errors import SessionNotFoundError, StorageError
 from storage import Store
 from tests.storage.stored_pictures import make_picture
 

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assistant.conversation import Draft, FinishReason
+from assistant.engine.growing_reply import GrowingReply
 from assistant.phi3v.vocabulary import Vocabulary
-from assistant.replies.growing_reply import GrowingReply
+from assistant.values.conversation import Draft, FinishReason
 from storage import Store
 from tests.storage.stored_pictures import make_picture
 

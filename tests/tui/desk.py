@@ -15,22 +15,17 @@ from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
 from assistant import pictures, settings as settings_room
-from assistant.conversation import Draft, FinishReason, PictureFile, Turn, Usage
-from assistant.core import (
-    CoreEvent,
-    CoreProgressed,
-    GenerationEnded,
-    Pixels,
-    Prompt,
-    Sampling,
-    TokensGenerated,
-)
 from assistant.engine import Engine
-from assistant.events import ModelStatus, Phase
+from assistant.values.conversation import Draft, FinishReason, PictureFile, Turn, Usage
+from assistant.values.events import ModelStatus, Phase, Progressed
+from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
+from assistant.values.model import CoreEvent
+from assistant.values.prompt import Prompt
+from assistant.values.sampling import Sampling
 from storage import Store
 from tests.scripted_core import ScriptedCore
 from tui.app import PhichatApp
-from tui.screens.chat import ChatScreen
+from tui.chat.screen import ChatScreen
 from tui.themes import fallback_variables
 from tui.widgets.chat_pane import ChatPane
 from tui.widgets.chat_view import ChatView
@@ -56,7 +51,7 @@ class Gate:
         self.opened.set()
 
 
-Step = str | CoreProgressed | Gate | Exception | FinishReason
+Step = str | Progressed | Gate | Exception | FinishReason
 
 
 class StagedCore(ScriptedCore):
@@ -91,7 +86,7 @@ class StagedCore(ScriptedCore):
                 ids = ids[1:] if count else ids
                 count += len(ids)
                 yield TokensGenerated(ids)
-            elif isinstance(step, CoreProgressed):
+            elif isinstance(step, Progressed):
                 yield step
             elif isinstance(step, FinishReason):
                 reason = step

@@ -29,8 +29,8 @@ from tests.tui.desk import (
     shown,
     until,
 )
-from tui.screens.attach import AttachScreen, PathInput, PictureTree
-from tui.screens.crops import CropsScreen
+from tui.pages.attach import AttachScreen, PathInput, PictureTree
+from tui.pages.crops import CropsScreen
 from tui.widgets.chip import Chip
 
 

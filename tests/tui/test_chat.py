@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from assistant.conversation import Draft, FinishReason, Role
-from assistant.core import CoreProgressed
-from assistant.errors import ModelError, StorageError
-from assistant.events import Phase, Stage
+from assistant.values.conversation import Draft, FinishReason, Role
+from assistant.values.errors import ModelError, StorageError
+from assistant.values.events import Phase, Progressed, Stage
 from tests.tui.conftest import MakeDesk
 from tests.tui.desk import (
     NARROW,
@@ -151,7 +150,7 @@ async def test_escape_stops_the_reply_and_keeps_the_half(desk: Desk) -> None:
 
 async def test_progress_is_shown_in_percent(desk: Desk) -> None:
     gate = Gate()
-    desk.say(CoreProgressed(Stage.PREFILL, 410, 1000), gate, "Ready.")
+    desk.say(Progressed(Stage.PREFILL, 410, 1000), gate, "Ready.")
     async with desk.app().run_test(size=NARROW) as pilot:
         await send(pilot, "Go")
         await sees(pilot, "reading the conversation 41 %")

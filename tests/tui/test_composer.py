@@ -25,7 +25,7 @@ from tests.tui.desk import (
     shown,
     until,
 )
-from tui.commands import (
+from tui.keys import (
     APP_KEYS,
     CHAT_KEYS,
     CHIP_KEYS,
@@ -35,8 +35,8 @@ from tui.commands import (
     TURN_ACTIONS,
     TURN_KEYS,
 )
-from tui.screens.help import HelpScreen
-from tui.screens.write import WriteScreen
+from tui.pages.help import HelpScreen
+from tui.pages.write import WriteScreen
 from tui.widgets.chat_pane import ChatPane
 from tui.widgets.chip import Chip
 from tui.widgets.session_list import SessionOptions

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from assistant.conversation import Draft
+from assistant.values.conversation import Draft
 from tests.tui.conftest import MakeDesk
 from tests.tui.desk import (
     NARROW,

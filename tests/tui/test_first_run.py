@@ -7,11 +7,11 @@ import tomllib
 import pytest
 from textual.pilot import Pilot
 
-from assistant.core.machine.hardware import look
-from assistant.core.machine.plan import choose_place
-from assistant.errors import ModelError
-from assistant.models import finding, known
+from assistant.core.memory.hardware import look
+from assistant.core.memory.plan import choose_place
+from assistant.models import catalogue as finding, known
 from assistant.settings import Settings
+from assistant.values.errors import ModelError
 from tests.models.conftest import MODEL, hub, model_files  # noqa: F401 (fixtures)
 from tests.models.hub_server import Hub
 from tests.tui.conftest import MakeDesk
@@ -29,9 +29,9 @@ from tests.tui.desk import (
     type_text,
     until,
 )
-from tui.screens.first_run import FirstRunScreen
-from tui.screens.models import ModelsScreen
-from tui.screens.state import StateScreen
+from tui.chat.state import StateScreen
+from tui.pages.first_run import FirstRunScreen
+from tui.pages.models import ModelsScreen
 
 WEIGHTS = "model.safetensors"
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from assistant.core.machine.hardware import Cpu, Hardware, Memory
-from assistant.core.machine.plan import cpu_place
-from assistant.models.finding import find_models
+from assistant.core.memory.hardware import Cpu, Hardware, Memory
+from assistant.core.memory.plan import cpu_place
+from assistant.models.catalogue import find_models
 from tests.tui.desk import (
     NARROW,
     WIDE,
@@ -26,7 +26,7 @@ from tests.tui.desk import (
     select_turn,
     until,
 )
-from tui.screens.attach import AttachScreen
+from tui.pages.attach import AttachScreen
 from tui.widgets.chip import Chip
 
 Scene = Callable[[Pilot[None]], Awaitable[None]]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from assistant.conversation import Draft
-from assistant.core import CoreProgressed
-from assistant.events import Stage
+from assistant.values.conversation import Draft
+from assistant.values.events import Progressed, Stage
 from tests.tui.conftest import MakeDesk
 from tests.tui.desk import (
     NARROW,
@@ -72,7 +71,7 @@ async def test_a_message_does_not_wait_for_a_summary(make_desk: MakeDesk) -> Non
     session = long_chat(desk)
     gate = Gate()
     desk.say("Yes.")
-    desk.say(CoreProgressed(Stage.PREFILL, 1, 2), "A summary that", gate)
+    desk.say(Progressed(Stage.PREFILL, 1, 2), "A summary that", gate)
     desk.say("At once.")
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "newer answer")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.tui.desk import NARROW, WIDE, Desk, area, composer, notices, png, sees, until
-from tui import clipboard
-from tui.external_editor import EditorError, edit
+from tui.terminal import clipboard
+from tui.terminal.editor import EditorError, edit
 
 
 @pytest.fixture

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from assistant.events import Progressed, ReplyGrew, Stage
+from assistant.values.events import Progressed, ReplyGrew, Stage
+from assistant.values.words import ago, counted, file_size, model_name, short_count
 from tests.tui.desk import NOON, png
-from tui import halfcell
-from tui.commands import split_slash
-from tui.completion import complete_name, complete_path
-from tui.feed import BASE_INTERVAL, LONGEST_INTERVAL, Feed, TurnOver, next_interval
-from tui.prompt_history import PromptHistory
-from tui.running import progress_words
-from tui.text import ago, counted, file_size, model_name, short_count
+from tui.keys import split_slash
+from tui.terminal import half_blocks as halfcell
+from tui.widgets.completion import complete_name, complete_path
+from tui.widgets.feed import BASE_INTERVAL, LONGEST_INTERVAL, Feed, TurnOver, next_interval
+from tui.widgets.prompt_history import PromptHistory
+from tui.widgets.running_turn import progress_words
 
 
 def test_the_feed_joins_text_and_keeps_the_last_progress() -> None:
@@ -204,7 +204,7 @@ import sys
 from assistant.engine import open_engine
 from assistant.settings import load
 from tui.app import make_app
-from tui.screens.chat import ChatScreen
+from tui.chat.screen import ChatScreen
 
 app = make_app(open_engine(load()), load())
 painted = []

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from textual.geometry import Region
 
-from assistant.conversation import Draft
+from assistant.values.conversation import Draft
 from storage import Store
 from tests.bench.pseudo_terminal import PseudoTerminal
 from tests.tui.desk import (
@@ -29,9 +29,9 @@ from tests.tui.desk import (
     until,
 )
 from tui.app import PhichatApp
-from tui.graphics import PLACEHOLDER
-from tui.screens.picture import PictureScreen
-from tui.terminal import Graphics, PictureProtocol
+from tui.pages.picture import PictureScreen
+from tui.terminal.detect import Graphics, PictureProtocol
+from tui.terminal.graphics import PLACEHOLDER
 from tui.widgets.drawing import Drawing
 from tui.widgets.picture_view import PictureView
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from assistant.errors import ModelError
+from assistant.values.errors import ModelError
 from tests.tui.desk import (
     NARROW,
     WIDE,

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from assistant.core import CoreProgressed
-from assistant.errors import ModelError
-from assistant.events import Stage
+from assistant.values.errors import ModelError
+from assistant.values.events import Progressed, Stage
 from tests.tui.conftest import MakeDesk
 from tests.tui.desk import (
     NARROW,
@@ -170,7 +169,7 @@ def test_progress_and_a_failed_reply(desk: Desk, snap_compare: Any) -> None:
     session = stock(desk)
     desk.say("Half of an", ModelError("The model ran out of memory; attach fewer pictures."))
     gate = Gate()
-    desk.say(CoreProgressed(Stage.PREFILL, 40, 100), gate)
+    desk.say(Progressed(Stage.PREFILL, 40, 100), gate)
 
     async def scene(pilot: Pilot[None]) -> None:
         await sees(pilot, "It is a circle.")

@@ -12,8 +12,8 @@ from textual.command import CommandPalette
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
-from assistant.conversation import Draft, Snippet
-from assistant.errors import StorageError
+from assistant.values.conversation import Draft, Snippet
+from assistant.values.errors import StorageError
 from tests.tui.desk import (
     NARROW,
     WIDE,
@@ -30,7 +30,7 @@ from tests.tui.desk import (
     shown,
     until,
 )
-from tui.screens.search import SearchScreen, marked
+from tui.pages.search import SearchScreen, marked
 
 
 def found(pilot: Pilot[None]) -> SearchScreen:

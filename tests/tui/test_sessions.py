@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from assistant.conversation import Conversation, SessionSummary
+from assistant.values.conversation import Conversation, SessionSummary
 from tests.tui.desk import (
     NARROW,
     NOON,
@@ -35,7 +35,7 @@ from tests.tui.desk import (
     type_text,
     until,
 )
-from tui.places import Places
+from tui.chat.positions import Places
 from tui.widgets.session_list import SessionList, SessionOptions
 from tui.widgets.turn_window import Place
 

@@ -11,9 +11,9 @@ from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
 from assistant import settings as settings_room
-from assistant.conversation import Parameters
 from assistant.settings import SETTABLE, group_of
 from assistant.settings.file import write_template
+from assistant.values.conversation import Parameters
 from tests.tui.desk import (
     NARROW,
     WIDE,
@@ -29,10 +29,10 @@ from tests.tui.desk import (
     until,
 )
 from tui.app import PhichatApp
-from tui.screens.edit_setting import EditSettingScreen
-from tui.screens.help import HelpScreen
-from tui.screens.settings import PER_CHAT, SettingsScreen
-from tui.system_presets import BUILT_IN
+from tui.pages.edit_setting import EditSettingScreen
+from tui.pages.help import HelpScreen
+from tui.pages.settings import PER_CHAT, SettingsScreen
+from tui.pages.system_presets import BUILT_IN
 from tui.themes import ANSI, CONTRAST, THEMES
 
 
@@ -274,6 +274,6 @@ async def test_keys_are_bound_otherwise_in_the_app_by_the_names_that_it_lists(de
 
 def test_the_screens_hold_no_second_list_of_settings() -> None:
     """The names of settings stand in the schema; the screen names those that are special only."""
-    text = Path("tui/screens/settings.py").read_text(encoding="utf-8")
+    text = Path("tui/pages/settings.py").read_text(encoding="utf-8")
     named = {name for name in SETTABLE if f'"{name}"' in text}
     assert named <= {"model", "system", "theme", "keys"}

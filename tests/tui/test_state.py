@@ -7,10 +7,9 @@ from dataclasses import replace
 
 from textual.pilot import Pilot
 
-from assistant.context import LeftOut, Why
-from assistant.core import CoreProgressed
-from assistant.errors import ModelError
-from assistant.events import ModelStatus, Phase, Stage
+from assistant.values.context import LeftOut, Why
+from assistant.values.errors import ModelError
+from assistant.values.events import ModelStatus, Phase, Progressed, Stage
 from tests.tui.conftest import MakeDesk
 from tests.tui.desk import (
     NARROW,
@@ -32,9 +31,9 @@ from tests.tui.desk import (
     type_text,
     until,
 )
-from tui.screens.context import ContextScreen
-from tui.screens.help import HelpScreen
-from tui.seen import BOUNDARY, BOUNDARY_PINNED, NO_ROOM, seen_words
+from tui.chat.notes import BOUNDARY, BOUNDARY_PINNED, NO_ROOM, seen_words
+from tui.pages.context import ContextScreen
+from tui.pages.help import HelpScreen
 from tui.widgets.context_meter import ContextMeter, Measured, bar
 from tui.widgets.long_text import LongText, wrapped
 
@@ -214,10 +213,10 @@ async def test_loading_and_a_crash_are_told_and_it_can_be_started_again(desk: De
 
 async def test_every_stage_of_a_turn_has_its_words(desk: Desk) -> None:
     steps = {
-        CoreProgressed(Stage.QUEUED, 2, 0, "waiting for 2 other requests"): "2 other requests",
-        CoreProgressed(Stage.PICTURES, 1, 4): "looking at the pictures 25 %",
-        CoreProgressed(Stage.PREFILL, 40, 100): "reading the conversation 40 %",
-        CoreProgressed(Stage.REGIME, 1, 2): "rebuilding for the long context 50 %",
+        Progressed(Stage.QUEUED, 2, 0, "waiting for 2 other requests"): "2 other requests",
+        Progressed(Stage.PICTURES, 1, 4): "looking at the pictures 25 %",
+        Progressed(Stage.PREFILL, 40, 100): "reading the conversation 40 %",
+        Progressed(Stage.REGIME, 1, 2): "rebuilding for the long context 50 %",
     }
     gates = [Gate() for _ in steps]
     desk.say(*(one for pair in zip(steps, gates, strict=True) for one in pair), "Yes.")

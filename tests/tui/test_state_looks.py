@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from assistant.core.machine.hardware import Cpu, Hardware, Memory
-from assistant.core.machine.plan import cpu_place
-from assistant.events import ModelStatus, Phase
-from assistant.models.finding import FoundModel, find_models
+from assistant.core.memory.hardware import Cpu, Hardware, Memory
+from assistant.core.memory.plan import cpu_place
+from assistant.models.catalogue import FoundModel, find_models
+from assistant.values.events import ModelStatus, Phase
 from tests.tui.conftest import MakeDesk
 from tests.tui.desk import NARROW, WIDE, Desk, picture_file, png, sees, type_text
 from tui.themes import ANSI, CONTRAST, PAPER

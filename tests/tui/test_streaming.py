@@ -12,7 +12,7 @@ from textual.app import App
 from textual.strip import Strip
 from textual.widget import Widget
 
-import tui.turn_runner
+import tui.chat.turn_runner
 from tests.bench.tui_stream import KINDS, MORE_KINDS, reply
 from tests.tui.desk import NARROW, Desk, Gate, Sheet, composer, idle, send, until
 from tui.widgets.reply_text import ReplyText
@@ -125,7 +125,7 @@ async def test_keys_are_served_while_painting_is_dear(
 ) -> None:
     """Whatever a flush costs, the next one leaves three quarters of the time to others."""
     cost_s, waits = 0.08, []
-    grow, next_interval = ReplyText.grow, tui.turn_runner.next_interval
+    grow, next_interval = ReplyText.grow, tui.chat.turn_runner.next_interval
 
     def dear(widget: ReplyText, piece: str) -> None:
         began = time.thread_time()
@@ -138,7 +138,7 @@ async def test_keys_are_served_while_painting_is_dear(
         return waits[-1]
 
     monkeypatch.setattr(ReplyText, "grow", dear)
-    monkeypatch.setattr(tui.turn_runner, "next_interval", interval)
+    monkeypatch.setattr(tui.chat.turn_runner, "next_interval", interval)
     gate = Gate()
     desk.say(*["word "] * 50, gate, "end")
     async with desk.app().run_test(size=NARROW) as pilot:
@@ -157,7 +157,7 @@ async def test_no_full_collection_stops_the_screen_while_a_reply_is_written(desk
     async with desk.app().run_test(size=NARROW) as pilot:
         await send(pilot, "Go")
         await until(pilot, gate.reached.is_set)
-        assert gc.get_threshold() == (*before[:2], tui.turn_runner.NEVER)
+        assert gc.get_threshold() == (*before[:2], tui.chat.turn_runner.NEVER)
         gate.open()
         await idle(pilot)
-        assert gc.get_threshold() == tui.turn_runner.THRESHOLDS
+        assert gc.get_threshold() == tui.chat.turn_runner.THRESHOLDS

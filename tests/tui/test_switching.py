@@ -10,8 +10,8 @@ import pytest
 from textual.events import Key
 from textual.widgets import Input, OptionList
 
-from assistant.conversation import Draft, PictureFile
 from assistant.engine import Engine
+from assistant.values.conversation import Draft, PictureFile
 from tests.tui.desk import (
     WIDE,
     Desk,
@@ -32,14 +32,14 @@ from tests.tui.desk import (
     type_text,
     until,
 )
-from tui.running import RunningTurn
-from tui.screens.rename import RenameScreen
-from tui.screens.search import SearchScreen
+from tui.pages.rename import RenameScreen
+from tui.pages.search import SearchScreen
 from tui.widgets.chat_pane import ChatPane
 from tui.widgets.chat_view import ChatView
 from tui.widgets.chip_bar import ChipBar
 from tui.widgets.composer import Composer
 from tui.widgets.reply_turn import ReplyTurn
+from tui.widgets.running_turn import RunningTurn
 from tui.widgets.turn_window import Place
 
 LINES = [f"line {n}\n\nmore of {n}" for n in range(60)]

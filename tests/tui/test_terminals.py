@@ -22,8 +22,8 @@ from textual import events
 from textual._xterm_parser import XTermParser
 
 from tests.tui.desk import png
-from tui import alt_enter, graphics, halfcell, late_answers
-from tui.terminal import ANSWER_S, DEFAULT_CELL, QUESTION, Graphics, PictureProtocol, choose
+from tui.terminal import alt_enter, graphics, half_blocks as halfcell, late_answers
+from tui.terminal.detect import ANSWER_S, DEFAULT_CELL, QUESTION, Graphics, PictureProtocol, choose
 
 KITTY = "\x1bP>|kitty(0.41.1)\x1b\\\x1b[6;18;9t\x1b[?62;c"
 OLD_KITTY = KITTY.replace("0.41.1", "0.26.5")
@@ -93,7 +93,7 @@ def test_the_setting_is_obeyed_whatever_the_terminal_says(protocol: PictureProto
 
 CHOOSING = """
 import json, sys, time
-from tui.terminal import choose
+from tui.terminal.detect import choose
 began = time.monotonic()
 chosen = choose("auto")
 print("CHOSE", json.dumps([chosen.protocol, chosen.cell, time.monotonic() - began]), flush=True)

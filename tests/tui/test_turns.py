@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from assistant.conversation import Draft, FinishReason, TurnKind
+from assistant.values.conversation import Draft, FinishReason, TurnKind
 from tests.tui.desk import (
     NARROW,
     WIDE,
@@ -23,7 +23,7 @@ from tests.tui.desk import (
     shown,
     until,
 )
-from tui.turn_actions import code_blocks, quoted
+from tui.chat.turn_actions import code_blocks, quoted
 from tui.widgets.reply_turn import ReplyTurn
 from tui.widgets.turn_bar import TurnBar
 from tui.widgets.user_turn import UserTurn
@@ -166,7 +166,7 @@ async def test_copying_a_message_and_a_chosen_code_block(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copied: list[str] = []
-    monkeypatch.setattr("tui.clipboard.copy", lambda text: copied.append(text) or False)
+    monkeypatch.setattr("tui.terminal.clipboard.copy", lambda text: copied.append(text) or False)
     session = desk.chat("q1", CODE)
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "x = 1")
@@ -176,7 +176,7 @@ async def test_copying_a_message_and_a_chosen_code_block(
         assert pilot.app.clipboard == CODE
         await until(pilot, lambda: notices(pilot), "a word")
         assert notices(pilot) == ["Sent to the terminal's clipboard."]
-        monkeypatch.setattr("tui.clipboard.copy", lambda text: copied.append(text) or True)
+        monkeypatch.setattr("tui.terminal.clipboard.copy", lambda text: copied.append(text) or True)
         await pilot.press("k")
         await sees(pilot, "Copy which one?")
         await pilot.press("down", "enter")

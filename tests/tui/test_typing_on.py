@@ -8,9 +8,9 @@ from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
 from tests.tui.desk import WIDE, Desk, area, open_page, sees, shown, until
-from tui.screens.attach import AttachScreen
-from tui.screens.edit_setting import EditSettingScreen
-from tui.screens.search import SearchScreen
+from tui.pages.attach import AttachScreen
+from tui.pages.edit_setting import EditSettingScreen
+from tui.pages.search import SearchScreen
 
 
 def burst(pilot: Pilot[None], *keys: str) -> None:

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from assistant.context import ChosenBy, Why
-from assistant.conversation import Draft, Picture, PictureFile, Role, Turn
-from assistant.core import ModelFacts
 from assistant.engine import Engine
-from assistant.errors import PhichatError
-from assistant.events import ContextPlanned
-from assistant.phi3v.geometry import crop_grid
-from assistant.prompt import Slot
-from assistant.window import crops
+from assistant.phi3v.crops import crop_grid
+from assistant.values.context import ChosenBy, Why
+from assistant.values.conversation import Draft, Picture, PictureFile, Role, Turn
+from assistant.values.errors import PhichatError
+from assistant.values.events import ContextPlanned
+from assistant.values.model import ModelFacts
+from assistant.values.prompt import Slot
+from assistant.window import details as crops
 from assistant.window.layout import Layout, Request
 from tests.engine.conftest import MakeEngine, new_session, picture, said, send
 

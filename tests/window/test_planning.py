@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from assistant.context import Seen, Why
-from assistant.conversation import Picture, Role, Turn, TurnKind
+from assistant.values.context import Seen, Why
+from assistant.values.conversation import Picture, Role, Turn, TurnKind
 from assistant.window import LOW_WATER, LOWEST_WATER, Plan, plan
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

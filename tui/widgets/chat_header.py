@@ -6,8 +6,8 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from assistant.plain_text import one_line
-from tui.text import counted, model_name
+from assistant.values.text import one_line
+from assistant.values.words import counted, model_name
 
 
 class ChatHeader(Widget):

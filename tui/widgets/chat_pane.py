@@ -8,8 +8,8 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.reactive import reactive
 
-from assistant.conversation import Role, Turn
-from assistant.events import (
+from assistant.values.conversation import Role, Turn
+from assistant.values.events import (
     Event,
     Progressed,
     ReplyEnded,
@@ -18,11 +18,11 @@ from assistant.events import (
     ReplyStarted,
     UserTurnStored,
 )
-from tui.gallery import Gallery
-from tui.running import RunningTurn, progress_words
 from tui.widgets.chat_view import ChatView
+from tui.widgets.gallery import Gallery
 from tui.widgets.picture_view import PictureView
 from tui.widgets.reply_turn import ReplyTurn
+from tui.widgets.running_turn import RunningTurn, progress_words
 from tui.widgets.user_turn import UserTurn
 from tui.widgets.welcome import Welcome
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from textual.content import Content
 from textual.widget import Widget
 
-from assistant.conversation import Role, Turn, TurnKind
+from assistant.values.conversation import Role, Turn, TurnKind
 from tui.widgets.reply_turn import ReplyTurn, failure_words
 from tui.widgets.turn_window import TAIL, Note, TurnWindow
 from tui.widgets.user_turn import UserTurn

@@ -11,11 +11,11 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from assistant.context import ChosenBy, PictureCost
-from assistant.conversation import PictureFile
-from assistant.plain_text import one_line
-from tui.commands import CHIP_KEYS
-from tui.text import counted, file_size
+from assistant.values.context import ChosenBy, PictureCost
+from assistant.values.conversation import PictureFile
+from assistant.values.text import one_line
+from assistant.values.words import counted, file_size
+from tui.keys import CHIP_KEYS
 
 CROSS = " ✕ "
 NAME_WIDTH = 24

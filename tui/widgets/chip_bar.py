@@ -10,8 +10,8 @@ from textual import on
 from textual.containers import ItemGrid
 from textual.message import Message
 
-from assistant.context import PictureCost
-from assistant.conversation import PictureFile
+from assistant.values.context import PictureCost
+from assistant.values.conversation import PictureFile
 from tui.widgets.chip import Chip
 from tui.widgets.chip_opening import OpeningChip, OpenPicture
 

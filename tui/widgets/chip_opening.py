@@ -15,13 +15,13 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from assistant.conversation import PictureFile
-from assistant.errors import PhichatError
-from assistant.plain_text import one_line
-from tui.commands import OPENING_KEYS
-from tui.running import unexpected_words
-from tui.text import file_size
+from assistant.values.conversation import PictureFile
+from assistant.values.errors import PhichatError
+from assistant.values.text import one_line
+from assistant.values.words import file_size
+from tui.keys import OPENING_KEYS
 from tui.widgets.chip import CROSS, NAME_WIDTH
+from tui.widgets.running_turn import unexpected_words
 
 log = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from textual.containers import Vertical
 from textual.message import Message
 from textual.reactive import reactive
 
-from assistant.conversation import Draft
-from assistant.plain_text import one_line
-from tui.commands import Slash, find_slash, split_slash
-from tui.completion import KnownPicture
-from tui.text import joined
+from assistant.values.conversation import Draft
+from assistant.values.text import one_line
+from assistant.values.words import joined
+from tui.keys import Slash, find_slash, split_slash
 from tui.widgets.chip_bar import ChipBar
+from tui.widgets.completion import KnownPicture
 from tui.widgets.prompt_area import ParseDropped, PromptArea
 from tui.widgets.queue_bar import QueueBar
 from tui.widgets.suggestions import Suggestions

@@ -11,8 +11,8 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from assistant.context import ContextReport
-from tui.text import counted, short_count
+from assistant.values.context import ContextReport
+from assistant.values.words import counted, short_count
 
 CELLS = 12
 """Width of the bar."""

@@ -6,8 +6,8 @@ from textual.geometry import Region, Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui import graphics
-from tui.gallery import Drawn
+from tui.terminal import graphics
+from tui.widgets.gallery import Drawn
 
 
 class Drawing(Widget):

@@ -16,12 +16,12 @@ from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
-from assistant.conversation import PictureFile
-from assistant.errors import PhichatError
-from assistant.plain_text import one_line
-from tui import halfcell
-from tui.running import unexpected_words
-from tui.text import counted, file_size
+from assistant.values.conversation import PictureFile
+from assistant.values.errors import PhichatError
+from assistant.values.text import one_line
+from assistant.values.words import counted, file_size
+from tui.terminal import half_blocks as halfcell
+from tui.widgets.running_turn import unexpected_words
 
 COLUMNS, ROWS = 30, 12
 

@@ -12,13 +12,13 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from assistant.conversation import Picture
-from assistant.errors import PhichatError
-from assistant.plain_text import one_line
-from tui.gallery import Drawn, Gallery, Key
-from tui.halfcell import MOST_COLUMNS, MOST_ROWS
-from tui.terminal import PictureProtocol
+from assistant.values.conversation import Picture
+from assistant.values.errors import PhichatError
+from assistant.values.text import one_line
+from tui.terminal.detect import PictureProtocol
+from tui.terminal.half_blocks import MOST_COLUMNS, MOST_ROWS
 from tui.widgets.drawing import Drawing
+from tui.widgets.gallery import Drawn, Gallery, Key
 
 log = logging.getLogger(__name__)
 

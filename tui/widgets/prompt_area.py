@@ -11,16 +11,16 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
-from assistant.plain_text import plain
-from tui.commands import CHAT_KEYS, COMPOSER_KEYS, SLASH_NAMES
-from tui.completion import (
+from assistant.values.text import plain
+from tui.keys import CHAT_KEYS, COMPOSER_KEYS, SLASH_NAMES
+from tui.widgets.completion import (
     Completion,
     KnownPicture,
     complete_name,
     complete_path,
     complete_reference,
 )
-from tui.prompt_history import PromptHistory
+from tui.widgets.prompt_history import PromptHistory
 
 ParseDropped = Callable[[str], list[str]]
 """Returns the paths and URLs that a pasted text consists of; nothing when it is just text."""

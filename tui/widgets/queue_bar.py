@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from textual.content import Content
 from textual.widgets import Static
 
-from assistant.conversation import Draft
-from assistant.plain_text import one_line
-from tui.text import counted
+from assistant.values.conversation import Draft
+from assistant.values.text import one_line
+from assistant.values.words import counted
 
 WIDTH = 60
 

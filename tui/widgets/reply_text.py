@@ -13,7 +13,7 @@ from textual.strip import Strip
 from textual.style import Style
 from textual.widget import Widget
 
-from assistant.plain_text import PlainStream, plain
+from assistant.values.text import PlainStream, plain
 from tui.markdown.document import Document
 from tui.markdown.lines import Line
 

@@ -9,9 +9,9 @@ from textual.geometry import Region
 from textual.strip import Strip
 from textual.widgets import Static
 
-from assistant.conversation import FinishReason, Turn
-from assistant.plain_text import one_line
-from tui.text import model_name
+from assistant.values.conversation import FinishReason, Turn
+from assistant.values.text import one_line
+from assistant.values.words import model_name
 from tui.widgets.ground import ground
 from tui.widgets.reply_text import ReplyText
 from tui.widgets.turn_head import TurnClicked, TurnHead

@@ -21,10 +21,10 @@ from textual.strip import Strip
 from textual.visual import Visual
 from textual.widgets import Static
 
-from assistant.conversation import SessionSummary
-from assistant.plain_text import one_line
-from tui.commands import LIST_KEYS
-from tui.text import ago, counted
+from assistant.values.conversation import SessionSummary
+from assistant.values.text import one_line
+from assistant.values.words import ago, counted
+from tui.keys import LIST_KEYS
 
 TITLE_WIDTH = 26
 ROW_LINES = 3

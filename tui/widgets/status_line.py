@@ -8,8 +8,8 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from assistant.conversation import Timings, Turn, Usage
-from assistant.events import (
+from assistant.values.conversation import Timings, Turn, Usage
+from assistant.values.events import (
     Event,
     ModelStatus,
     Phase,
@@ -19,9 +19,9 @@ from assistant.events import (
     ReplyGrew,
     ReplyStarted,
 )
-from assistant.plain_text import one_line
-from tui.running import progress_words
-from tui.text import bar, file_size, model_name, short_count
+from assistant.values.text import one_line
+from assistant.values.words import bar, file_size, model_name, short_count
+from tui.widgets.running_turn import progress_words
 
 DEMO_WORDS = "demo model: knows only coloured shapes"
 """Always on the screen while the bundled demo model answers."""

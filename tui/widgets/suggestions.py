@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from textual.content import Content
 from textual.widgets import Static
 
-from assistant.plain_text import one_line
-from tui.commands import matching_slashes
-from tui.completion import KnownPicture, references
+from assistant.values.text import one_line
+from tui.keys import matching_slashes
+from tui.widgets.completion import KnownPicture, references
 
 MOST_COMMANDS = 6
 MOST_NAMES = 8

@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from tui.commands import TURN_ACTIONS, TURN_KEYS, TurnAction
+from tui.keys import TURN_ACTIONS, TURN_KEYS, TurnAction
 
 _KEYS = {key for row in TURN_KEYS for key in row.keys.split(",")} | {
     action.key for action in TURN_ACTIONS

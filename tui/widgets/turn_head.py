@@ -8,8 +8,8 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from assistant.conversation import Turn
-from assistant.plain_text import plain
+from assistant.values.conversation import Turn
+from assistant.values.text import plain
 
 
 @dataclass

@@ -14,10 +14,10 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
 
-from assistant.conversation import Role, Turn
-from tui.gallery import Gallery
-from tui.terminal import PictureProtocol
+from assistant.values.conversation import Role, Turn
+from tui.terminal.detect import PictureProtocol
 from tui.widgets.drawing import Drawing
+from tui.widgets.gallery import Gallery
 from tui.widgets.ground import ground
 from tui.widgets.picture_view import REST_S
 from tui.widgets.reply_turn import ReplyTurn

@@ -7,11 +7,11 @@ from textual.containers import ItemGrid, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from assistant.conversation import Turn, TurnKind
-from assistant.plain_text import plain
-from tui.completion import REFERENCE
-from tui.gallery import Gallery
-from tui.halfcell import MOST_COLUMNS
+from assistant.values.conversation import Turn, TurnKind
+from assistant.values.text import plain
+from tui.terminal.half_blocks import MOST_COLUMNS
+from tui.widgets.completion import REFERENCE
+from tui.widgets.gallery import Gallery
 from tui.widgets.picture_view import PictureView
 from tui.widgets.turn_head import TurnClicked, TurnHead
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from assistant.cli.sessions.changing import delete, fork, rename, restore
-from assistant.cli.sessions.exchanging import backup, export, import_
-from assistant.cli.sessions.looking import list_, search, show
+from assistant.cli.sessions.change import delete, fork, rename, restore
+from assistant.cli.sessions.exchange import backup, export, import_
+from assistant.cli.sessions.show import list_, search, show
 
 
 @click.group()

@@ -3,7 +3,7 @@
 Laid out by position for prefills, whose kernel wants it so. On a CPU one token's attention
 takes 1.6 times as long over that as over a layout by channel, which is read at the speed of
 plain reading (8 heads of 96, 8,000 positions, one thread, busy machine: 5.5, 3.4 and 3.7 ms).
-So a layer changes over when tokens are decoded (:mod:`assistant.core.decoding` changes one
+So a layer changes over when tokens are decoded (:mod:`assistant.core.decode` changes one
 layer a token) and back when a long chunk comes.
 """
 

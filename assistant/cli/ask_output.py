@@ -1,0 +1,218 @@
+"""How ``phichat ask`` tells what happens: the answer on stdout, progress on a terminal's stderr."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Protocol
+
+import click
+
+from assistant.cli.common import print_json
+from assistant.values.context import ContextReport, LeftOut, Why
+from assistant.values.conversation import Turn
+from assistant.values.events import (
+    ContextPlanned,
+    Event,
+    Progressed,
+    ReplyEnded,
+    ReplyGrew,
+    ReplyStarted,
+    Stage,
+    UserTurnStored,
+)
+from assistant.values.text import PlainStream, one_line
+
+
+class Answer(Protocol):
+    """Writes a reply to standard output."""
+
+    def hear(self, event: Event) -> None:
+        """Something happened."""
+        ...
+
+
+class PlainAnswer:
+    """The text as it grows and nothing else; nothing in it reaches a terminal as a command."""
+
+    def __init__(self) -> None:
+        self._shown = PlainStream()
+        self._last = "\n"
+
+    def hear(self, event: Event) -> None:
+        """See :class:`Answer`."""
+        if isinstance(event, ReplyGrew):
+            self._write(self._shown.feed(event.text))
+        elif isinstance(event, ReplyEnded):
+            self._write(self._shown.finish())
+            self.end_line()
+
+    def end_line(self) -> None:
+        """What comes next begins a line."""
+        if self._last != "\n":
+            self._write("\n")
+
+    def _write(self, text: str) -> None:
+        if text:
+            click.echo(text, nl=False)
+            self._last = text[-1]
+
+
+class OneObject:
+    """One JSON object when the reply is over."""
+
+    def hear(self, event: Event) -> None:
+        """See :class:`Answer`."""
+        if isinstance(event, ReplyEnded):
+            print_json(_ended(event.session_id, event.turn))
+
+
+class EventLines:
+    """One JSON object a line for everything that happens; the README has their shapes."""
+
+    def hear(self, event: Event) -> None:
+        """See :class:`Answer`."""
+        match event:
+            case UserTurnStored():
+                self._line("stored", session=event.session_id, turn=event.turn.id)
+            case ReplyStarted():
+                self._line("started", session=event.session_id, turn=event.turn.id)
+            case ContextPlanned():
+                self._line("planned", **_planned(event.context))
+            case Progressed():
+                self._line("progress", stage=event.stage, done=event.done, total=event.total)
+            case ReplyGrew():
+                self._line("text", text=event.text)
+            case ReplyEnded():
+                self._line("ended", **_ended(event.session_id, event.turn))
+            case _:  # a failure is told as every other error is
+                pass
+
+    def _line(self, event: str, **values: object) -> None:
+        print_json({"event": event, **values})
+
+
+def _ended(session_id: str, turn: Turn) -> dict[str, object]:
+    assert turn.usage is not None
+    assert turn.timings is not None
+    return {
+        "session": session_id,
+        "turn": turn.id,
+        "text": turn.text,
+        "finish_reason": turn.finish_reason,
+        "model": turn.model,
+        "usage": asdict(turn.usage),
+        "timings": asdict(turn.timings),
+    }
+
+
+def _planned(context: ContextReport) -> dict[str, object]:
+    return {
+        "prompt_tokens": context.used,
+        "limit": context.limit,
+        "max_new_tokens": context.max_new_tokens,
+        "pictures": [
+            {"number": one.picture.number, "crops": list(one.crops), "tokens": one.tokens,
+             "chosen_by": one.chosen_by}
+            for one in context.pictures
+        ],
+        "left_out": [
+            {"turn": one.turn.id, "picture": one.picture.number if one.picture else None,
+             "why": one.why}
+            for one in context.left_out
+        ],
+    }  # fmt: skip
+
+
+class ProgressLine:
+    """One line on stderr that is overwritten, and what a person should know of the context.
+
+    Silent where stderr is no terminal.
+    """
+
+    _WORDS = {  # noqa: RUF012
+        Stage.LOADING: "Loading the model",
+        Stage.QUEUED: "Waiting",
+        Stage.PREFILL: "Reading the conversation",
+        Stage.REGIME: "Reading again for a long conversation",
+    }
+
+    def __init__(self) -> None:
+        self._is_terminal = sys.stderr.isatty()
+        self._is_shown = False
+        self._crops = ""
+        self._told: list[str] = []
+
+    def hear(self, event: Event) -> None:
+        """Something happened."""
+        if not self._is_terminal:
+            return
+        if isinstance(event, Progressed):
+            self._show(self._words(event))
+        else:
+            self.clear()
+        if isinstance(event, ContextPlanned):
+            self._crops = _crops(event.context)
+            for sentence in _notes(event.context):
+                if sentence not in self._told:  # the plan may come twice
+                    self.say(sentence)
+                    self._told.append(sentence)
+
+    def fetching(self, done: int, total: int) -> None:
+        """``done`` bytes of a picture have come (``total`` 0: of how many is not known)."""
+        if self._is_terminal:
+            percent = f" {min(100, 100 * done // total)} %" if total else ""
+            self._show(f"Fetching the picture…{percent}")
+
+    def say(self, sentence: str) -> None:
+        """A line that stays."""
+        if self._is_terminal:
+            self.clear()
+            click.echo(sentence, err=True)
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self._is_shown:
+            click.echo("\r\x1b[K", err=True, nl=False)
+            self._is_shown = False
+
+    def _show(self, words: str) -> None:
+        width = shutil.get_terminal_size().columns - 1
+        click.echo(f"\r\x1b[K{one_line(words, width)}", err=True, nl=False)
+        self._is_shown = True
+
+    def _words(self, event: Progressed) -> str:
+        if event.stage is Stage.PICTURES:
+            number = min(event.done + 1, event.total)
+            return f"Looking at picture {number} of {event.total}{self._crops}…"
+        percent = f" {min(100, 100 * event.done // event.total)} %" if event.total else ""
+        return f"{event.detail.capitalize() or self._WORDS[event.stage]}…{percent}"
+
+
+def _crops(context: ContextReport) -> str:
+    """`` (17 + 5 crops)``: what the model looks at, the small whole included."""
+    counts = [1 + rows * columns for rows, columns in (one.crops for one in context.pictures)]
+    return f" ({' + '.join(map(str, counts))} crops)" if counts else ""
+
+
+def _notes(context: ContextReport) -> Iterable[str]:
+    for one in context.lowered:
+        yield (
+            f"Picture {one.picture.number} is seen in at most {one.num_crops} crops, to leave room."
+        )
+    gone = [one for one in context.left_out if one.why is Why.NO_ROOM]
+    if gone:
+        yield f"The model no longer sees {_counted(gone)}: there is no room."
+
+
+def _counted(gone: list[LeftOut]) -> str:
+    pictures = sum(one.picture is not None for one in gone)
+    turns = len(gone) - pictures
+    words = [
+        f"{count} earlier {noun}{'s' if count > 1 else ''}"
+        for count, noun in ((turns, "turn"), (pictures, "picture"))
+        if count
+    ]
+    return " and ".join(words)

@@ -1,0 +1,129 @@
+"""What a shell offers for a word that is being typed: sessions, pictures, models, settings.
+
+Every offer is quick and silent: what can't be read is not offered. Only session ids and servers
+load the database library.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection, Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from assistant.values.errors import PhichatError
+
+if TYPE_CHECKING:
+    from storage import Store
+
+Found = TypeVar("Found")
+
+TITLED = "titled"
+"""The type of an offer whose help tells more than its value."""
+PATH = "path"
+"""The type of an offer that is a path; a folder ends with a slash."""
+
+_MOST_SESSIONS = 100
+
+Offers = list["CompletionItem[str]"]
+
+
+def session_ids(context: click.Context, parameter: click.Parameter, incomplete: str) -> Offers:
+    """Ids with their titles, the most recently used first."""
+    from assistant.values.text import one_line
+
+    found = _stored(lambda store: store.sessions(_MOST_SESSIONS, 0))
+    return [
+        CompletionItem(one.id, TITLED, one_line(one.title, 40))
+        for one in found
+        if one.id.startswith(incomplete)
+    ]
+
+
+def pictures(context: click.Context, parameter: click.Parameter, incomplete: str) -> Offers:
+    """Folders, and files that end like a picture."""
+    from assistant.pictures.dropped import SUFFIXES
+
+    return _paths(incomplete, SUFFIXES)
+
+
+def models(context: click.Context, parameter: click.Parameter, incomplete: str) -> Offers:
+    """The demo, known ids, ids in the cache; folders and servers once one is begun.
+
+    Servers are those that chats were held with, and the one in the settings. None is asked.
+    """
+    from assistant.families.hub_cache import fetched_ids
+    from assistant.models.known import KNOWN
+
+    if incomplete.startswith(("/", ".", "~")):
+        return _paths(incomplete, ())
+    if incomplete.startswith("http"):
+        return _servers(incomplete)
+    names = dict.fromkeys(["demo", *(one.id for one in KNOWN), *fetched_ids()])
+    return [CompletionItem(name) for name in names if name.lower().startswith(incomplete.lower())]
+
+
+def _servers(incomplete: str) -> Offers:
+    from assistant.servers.address import is_server, parse
+    from assistant.settings import load
+
+    names = []
+    with suppress(PhichatError):
+        names.append(load().model)
+    names += _stored(lambda store: store.models())
+    offers = []
+    for name in dict.fromkeys(filter(is_server, names)):
+        with suppress(PhichatError):  # it may hold a secret, which is shown to nobody
+            if (address := parse(name).name).startswith(incomplete):
+                offers.append(CompletionItem(address))
+    return offers
+
+
+def setting_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> Offers:
+    """The settings, each with its meaning."""
+    from assistant.settings import SETTABLE
+
+    return [
+        CompletionItem(name, TITLED, field.description)
+        for name, field in SETTABLE.items()
+        if name.startswith(incomplete)
+    ]
+
+
+def _stored(read: Callable[[Store], Sequence[Found]]) -> Sequence[Found]:
+    """What is read of the database; nothing where there is none that can be."""
+    from assistant.settings import load
+
+    with suppress(PhichatError):
+        location = load().store_location
+        if "://" in location or Path(location).exists():  # looking must not make one
+            from storage import Store
+
+            with closing(Store.open(location)) as store:
+                return read(store)
+    return ()
+
+
+def _paths(incomplete: str, suffixes: Collection[str]) -> Offers:
+    """Folders and files with one of the suffixes, as they were begun: ``~`` stays ``~``."""
+    typed, slash, beginning = incomplete.rpartition("/")
+    offers = []
+    try:
+        with os.scandir(os.path.expanduser(typed + slash) or ".") as entries:
+            for entry in entries:
+                name = entry.name
+                if not name.startswith(beginning) or not name.isprintable():
+                    continue  # the shells read one offer a line
+                if name.startswith(".") and not beginning:
+                    continue
+                if entry.is_dir():
+                    offers.append(f"{typed}{slash}{name}/")
+                elif os.path.splitext(name)[1].lower() in suffixes:
+                    offers.append(f"{typed}{slash}{name}")
+    except OSError:
+        pass
+    return [CompletionItem(offer, PATH) for offer in sorted(offers)]

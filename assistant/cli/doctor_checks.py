@@ -1,0 +1,328 @@
+"""What ``phichat doctor`` finds out. Looks only: nothing is written, fetched or loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assistant import demo_model as demo
+from assistant.cli.models_servers import A_SERVER
+from assistant.core.formats import KV_KINDS
+from assistant.core.memory.hardware import Hardware, Problem
+from assistant.core.memory.plan import (
+    MemoryPlan,
+    Place,
+    Wanted,
+    choose_place,
+    cpu_place,
+    make_plan,
+)
+from assistant.core.memory.sizes import (
+    PHI3_VISION,
+    ModelSize,
+    crop_flop,
+    decoder_flop,
+    size_of_folder,
+    size_of_geometry,
+    streamed_bytes,
+)
+from assistant.families.registry import model_folder
+from assistant.phi3v.crops import crop_grid
+from assistant.phi3v.shapes import is_read, stored_weights, weight_shapes
+from assistant.servers.address import is_server, parse
+from assistant.settings import Settings
+from assistant.values.errors import ModelError, StorageError
+from assistant.worker.running import SharedWorker, shared_workers
+from storage.examining import DatabaseState, examine
+
+if TYPE_CHECKING:
+    from assistant.servers.catalogue import ServerModel
+
+PROBE_SECONDS = 120
+"""Importing torch takes seconds on a busy machine, the first look at a GPU more."""
+
+PICTURE = (640, 480)
+"""Width and height of the picture whose cost is told."""
+
+OFFICIAL = size_of_geometry("Phi-3-vision-128k", PHI3_VISION)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """The chosen model; ``folder`` is None where it is not here, ``size`` where it is unfit.
+
+    ``server`` is what the server said that is to answer, if it did.
+    """
+
+    name: str
+    folder: Path | None
+    size: ModelSize | None
+    bytes_on_disk: int = 0
+    server: ServerModel | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """What the measured speeds of memory and arithmetic allow at most; seconds and tokens/s."""
+
+    bytes_per_s: float
+    flop_per_s: float
+    decode_tokens_per_s: float
+    prefill_tokens_per_s: float
+    picture_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """As far as the environment tells; graphics protocols would have to be asked for."""
+
+    is_terminal: bool
+    columns: int
+    rows: int
+    colours: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Everything that the doctor tells; ``can_run`` when some model, the demo at least, can."""
+
+    hardware: Hardware
+    place: Place
+    why: str
+    attention: str
+    model: Model
+    plan: MemoryPlan | None
+    picture: tuple[int, int]
+    picture_tokens: int
+    picture_crops: int
+    speed: Speed | None
+    official: tuple[MemoryPlan, ...]
+    official_speed: Speed | None
+    probe: Mapping[str, Any] | None
+    workers: tuple[SharedWorker, ...]
+    database: DatabaseState
+    config_file: Path
+    terminal: Terminal
+    problems: tuple[Problem, ...]
+    can_run: bool
+
+
+def diagnose(settings: Settings, hardware: Hardware, *, quick: bool = False) -> Diagnosis:
+    """Look at everything; ``quick`` leaves out the probe and the reading of the whole database."""
+    problems = list(hardware.problems)
+    place, why = choose_place(hardware, settings.device)
+    probe = None if quick or hardware.torch is None else _probed(settings.device, problems)
+    if probe is not None:
+        place, why = _corrected(place, why, hardware, probe, problems)
+    workers = tuple(shared_workers(settings.runtime_dir))
+    model = _model(settings, problems)
+    if place.kind == "cpu" and model.folder is not None:
+        ours = [one for one in workers if Path(one.folder) == model.folder.resolve()]
+        held = sum(one.resident_bytes or 0 for one in ours)  # would be free without them
+        place = replace(place, available=min(place.total, place.available + held))
+    wanted = Wanted(settings.dtype, settings.weights, settings.kv, settings.context)
+    plan = make_plan(model.size, place, wanted) if model.size is not None else None
+    if plan is not None and plan.problem is not None:
+        problems.append(Problem(plan.problem, "phichat doctor --weights … shows other plans."))
+    database = _database(settings, problems, check=not quick)
+    own = OFFICIAL.num_crops if model.size is None else model.size.num_crops
+    grid = crop_grid(*PICTURE, settings.num_crops or own)
+    crop_tokens = (model.size.geometry if model.size is not None else PHI3_VISION).crop_tokens
+    return Diagnosis(
+        hardware=hardware,
+        place=place,
+        why=why,
+        attention=str(probe["attention"]) if probe else _attention(place, hardware, plan),
+        model=model,
+        plan=plan,
+        picture=PICTURE,
+        picture_tokens=grid.tokens(crop_tokens),
+        picture_crops=grid.crops,
+        speed=_speed(model.size, plan, probe, grid.crops),
+        official=official_plans(place),
+        official_speed=_speed(
+            OFFICIAL,
+            make_plan(OFFICIAL, place),
+            probe,
+            crop_grid(*PICTURE, OFFICIAL.num_crops).crops,
+        ),
+        probe=probe,
+        workers=workers,
+        database=database,
+        config_file=settings.config_file,
+        terminal=_terminal(os.environ),
+        problems=tuple(problems),
+        can_run=hardware.torch is not None and _demo_fits(place),
+    )
+
+
+def official_plans(place: Place) -> tuple[MemoryPlan, ...]:
+    """Phi-3-vision at ``place`` in every pair of formats, whether it is on this machine or not."""
+    return tuple(
+        make_plan(OFFICIAL, place, Wanted("bfloat16", weights, kv))
+        for weights, kv in product(place.weights, KV_KINDS)
+    )
+
+
+def _attention(place: Place, hardware: Hardware, plan: MemoryPlan | None) -> str:
+    """As :func:`assistant.core.devices.choose_attention`, which needs torch."""
+    narrow = plan is None or plan.dtype != "float32"
+    flash = place.kind == "cuda" and hardware.flash_attn and narrow
+    return "flash_attention_2" if flash else "sdpa"
+
+
+def _demo_fits(place: Place) -> bool:
+    return make_plan(size_of_folder("demo", demo.folder()), place).problem is None
+
+
+def _model(settings: Settings, problems: list[Problem]) -> Model:
+    if is_server(settings.model):
+        return _on_server(settings.model, problems)
+    try:
+        folder = model_folder(settings.model)
+    except ModelError as error:
+        problems.append(Problem(str(error), "The demo model works without it."))
+        return Model(settings.model, None, None)
+    try:
+        size = size_of_folder(settings.model, folder, settings.num_crops)
+        stored = stored_weights(folder)
+    except ModelError as error:
+        problems.append(Problem(str(error), "The demo model works without it."))
+        return Model(settings.model, folder, None)
+    wanted = {n for n in weight_shapes(size.geometry) if is_read(n, size.geometry)}
+    if missing := sorted(wanted - set(stored)):
+        problems.append(
+            Problem(
+                f"{folder} lacks {len(missing)} weights (the first: {missing[0]}).",
+                "Fetch the model again.",
+            )
+        )
+        return Model(settings.model, folder, None)
+    return Model(settings.model, folder, size, sum(one.nbytes for one in stored.values()))
+
+
+def _on_server(name: str, problems: list[Problem]) -> Model:
+    from assistant.servers.catalogue import chosen
+
+    shown = A_SERVER
+    try:
+        address = parse(name)
+        shown = address.name
+        return Model(shown, None, None, server=chosen(address))
+    except ModelError as error:
+        problems.append(Problem(str(error), "The demo model works without it."))
+        return Model(shown, None, None)
+
+
+def _probed(device: str, problems: list[Problem]) -> Mapping[str, Any] | None:
+    """What torch sees, from a process of its own."""
+    root = str(Path(__file__).resolve().parents[2])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "assistant.core.memory.probe", device],
+            capture_output=True,
+            text=True,
+            timeout=PROBE_SECONDS,
+            check=True,
+            env={**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"},
+        )
+        found: Mapping[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
+        words = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+        problems.append(
+            Problem(
+                f"PyTorch does not work here ({words[-1] if words else 'no reason given'}).",
+                "Install phichat's packages again (make clean, make chat).",
+            )
+        )
+        return None
+    if "error" in found:
+        problems.append(Problem(str(found["error"]), "Use --device auto (PHICHAT_DEVICE=auto)."))
+        return None
+    return found
+
+
+def _corrected(
+    place: Place, why: str, hardware: Hardware, probe: Mapping[str, Any], problems: list[Problem]
+) -> tuple[Place, str]:
+    """The place as torch itself sees it."""
+    kind = str(probe["device"]).partition(":")[0]
+    if place.kind == "cuda" and kind != "cuda":
+        problems.append(
+            Problem(
+                f"{place.title} is here, but PyTorch {probe['torch']} can't use it.",
+                "Update the NVIDIA driver, or install the PyTorch build for its CUDA version.",
+            )
+        )
+        return cpu_place(hardware), "The CPU is used: PyTorch can't use the card."
+    if place.kind == kind and probe.get("free_bytes") is not None:
+        return replace(place, available=int(probe["free_bytes"])), why
+    return place, why
+
+
+def _speed(
+    size: ModelSize | None, plan: MemoryPlan | None, probe: Mapping[str, Any] | None, crops: int
+) -> Speed | None:
+    """Decoding reads every matrix and the keys and values of, say, 4,096 tokens per token.
+
+    ``crops`` are those of the picture.
+    """
+    if size is None or plan is None or probe is None or plan.problem is not None:
+        return None
+    bytes_per_s, flop_per_s = float(probe["bytes_per_s"]), float(probe["flop_per_s"])
+    read = streamed_bytes(size.shapes, plan.dtype, plan.weights)
+    read += min(4096, plan.context_tokens) * plan.kv_bytes_per_token
+    return Speed(
+        bytes_per_s=bytes_per_s,
+        flop_per_s=flop_per_s,
+        decode_tokens_per_s=bytes_per_s / read,
+        prefill_tokens_per_s=flop_per_s / decoder_flop(size.shapes),
+        picture_s=crops * crop_flop(size.geometry) / flop_per_s,
+    )
+
+
+def _database(settings: Settings, problems: list[Problem], *, check: bool) -> DatabaseState:
+    try:
+        found = examine(settings.store_location, check=check)
+    except StorageError as error:
+        problems.append(Problem(str(error), "Correct the setting “database”."))
+        return DatabaseState(settings.store_location)
+    if found.exists is False and not _can_be_made(Path(found.where)):
+        problems.append(
+            Problem(
+                f"The database {found.where} can't be made: its folder can't be written to.",
+                "Change its permissions, or choose another folder with PHICHAT_HOME.",
+            )
+        )
+    if found.problem is not None:
+        problems.append(
+            Problem(found.problem, "Copy the file away, then start with a new one or a backup.")
+        )
+    return found
+
+
+def _can_be_made(path: Path) -> bool:
+    nearest = next(folder for folder in path.absolute().parents if folder.exists())
+    return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+
+
+def _terminal(environ: Mapping[str, str]) -> Terminal:
+    size = shutil.get_terminal_size()
+    if environ.get("NO_COLOR"):
+        colours = "switched off (NO_COLOR)"
+    elif environ.get("COLORTERM") in ("truecolor", "24bit"):
+        colours = "16 million"
+    elif "256" in environ.get("TERM", ""):
+        colours = "256"
+    else:
+        colours = "few or unknown"
+    return Terminal(sys.stdout.isatty(), size.columns, size.lines, colours)

@@ -1,0 +1,101 @@
+"""``phichat sessions rename``, ``fork``, ``delete`` and ``restore``."""
+
+from __future__ import annotations
+
+import click
+
+from assistant.cli.common import TEXT, json_option, opened_engine, print_json, told_plainly
+from assistant.cli.completion_words import session_ids
+from assistant.values.errors import PhichatError
+from assistant.values.text import one_line
+
+
+@click.command()
+@click.argument("session", type=TEXT, shell_complete=session_ids)
+@click.argument("title", type=TEXT)
+@json_option
+@told_plainly
+def rename(session: str, title: str, as_json: bool) -> None:
+    """Give a session another title.
+
+    \b
+    phichat sessions rename 4f2k "The red circle"
+    """
+    with opened_engine() as (engine, _):
+        session_id = engine.find_session(session)
+        engine.rename(session_id, title)
+        if as_json:
+            print_json({"id": session_id, "title": engine.conversation(session_id).title})
+
+
+@click.command()
+@click.argument("session", type=TEXT, shell_complete=session_ids)
+@click.option("--at", "turn", metavar="TURN", type=TEXT, help="End the copy with this turn.")
+@json_option
+@told_plainly
+def fork(session: str, turn: str | None, as_json: bool) -> None:
+    """Copy the current branch of a session into a new one, and print its id.
+
+    \b
+    phichat sessions fork 4f2k
+    phichat chat --session $(phichat sessions fork 4f2k)
+    """
+    with opened_engine() as (engine, _):
+        session_id = engine.find_session(session)
+        if turn is not None and all(one.id != turn for one in engine.all_turns(session_id)):
+            raise PhichatError(
+                f"There is no turn {turn} in this session; its turns are named by: "
+                f"phichat sessions show {session_id} --all --json",
+                code="turn",
+            )
+        copy = engine.fork(session_id, turn)
+        if as_json:
+            print_json({"id": copy, "title": engine.conversation(copy).title})
+        else:
+            click.echo(copy)
+
+
+@click.command()
+@click.argument("session", type=TEXT, shell_complete=session_ids)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--for-good", is_flag=True, help="So that it can't be restored.")
+@json_option
+@told_plainly
+def delete(session: str, yes: bool, for_good: bool, as_json: bool) -> None:
+    """Delete a session. For a day it can be restored, unless it is deleted for good.
+
+    \b
+    phichat sessions delete 4f2k
+    phichat sessions delete 4f2k --for-good --yes
+    """
+    with opened_engine() as (engine, _):
+        session_id = engine.find_session(session)
+        title = one_line(engine.conversation(session_id).title, 60)
+        if not yes:
+            words = " for good" if for_good else ""
+            if not click.confirm(f"Delete “{title}”{words}?", err=True):
+                raise PhichatError("Nothing was deleted.", code="declined")
+        engine.delete(session_id, for_good=for_good)
+        if as_json:
+            print_json({"id": session_id, "restorable": not for_good})
+        elif not for_good:
+            click.echo(
+                f"Deleted; for a day it comes back with: phichat sessions restore {session_id}",
+                err=True,
+            )
+
+
+@click.command()
+@click.argument("session", type=TEXT, shell_complete=session_ids)
+@json_option
+@told_plainly
+def restore(session: str, as_json: bool) -> None:
+    """Bring a deleted session back; SESSION is its whole id.
+
+    \b
+    phichat sessions restore 4f2k9xw0
+    """
+    with opened_engine() as (engine, _):
+        engine.restore(session)
+        if as_json:
+            print_json({"id": session, "title": engine.conversation(session).title})

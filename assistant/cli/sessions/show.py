@@ -1,0 +1,167 @@
+"""``phichat sessions list``, ``show`` and ``search``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from assistant.cli.common import TEXT, json_option, opened_engine, print_json, told_plainly
+from assistant.cli.completion_words import session_ids
+from assistant.values.conversation import Conversation, SearchHit, Snippet, Turn
+from assistant.values.text import one_line, plain
+
+
+@click.command("list")
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000_000), metavar="N", default=50, show_default=True,
+    help="How many at most.",
+)  # fmt: skip
+@json_option
+@told_plainly
+def list_(limit: int, as_json: bool) -> None:
+    """The sessions: pinned ones, then the most recently used.
+
+    \b
+    phichat sessions list --limit 10
+    """
+    with opened_engine() as (engine, _):
+        found = engine.sessions(limit)
+        if as_json:
+            print_json([_jsonable(asdict(one)) for one in found])
+            return
+        for one in found:
+            click.echo(
+                f"{one.id}  {one.updated.astimezone():%Y-%m-%d %H:%M}  "
+                f"{one.turns:3} turns  {one.pictures:2} pictures  {one_line(one.title, 60)}"
+            )
+
+
+@click.command()
+@click.argument("session", type=TEXT, shell_complete=session_ids)
+@click.option("--all", "every", is_flag=True, help="Every branch, not only the current one.")
+@json_option
+@told_plainly
+def show(session: str, every: bool, as_json: bool) -> None:
+    """Print one session.
+
+    \b
+    phichat sessions show 4f2k
+    phichat sessions show 4f2k --all --json
+    """
+    with opened_engine() as (engine, _):
+        session_id = engine.find_session(session)
+        conversation = engine.conversation(session_id)
+        turns = engine.all_turns(session_id) if every else conversation.turns
+        if as_json:
+            print_json(_conversation_json(conversation, turns))
+            return
+        click.echo(one_line(conversation.title))
+        for turn in turns:
+            click.echo(f"\n{turn.role}:")
+            for picture in turn.pictures:
+                click.echo(
+                    f"[picture {picture.number}: {one_line(picture.name)} "
+                    f"{picture.width}x{picture.height}]"
+                )
+            click.echo(plain(turn.text))
+
+
+@click.command()
+@click.argument("words", nargs=-1, required=True, type=TEXT)
+@click.option(
+    "--session", metavar="SESSION", type=TEXT, help="Only in this session.",
+    shell_complete=session_ids,
+)  # fmt: skip
+@click.option(
+    "--limit", type=click.IntRange(1, 1_000_000), metavar="N", default=20, show_default=True,
+    help="How many at most.",
+)  # fmt: skip
+@json_option
+@told_plainly
+def search(words: tuple[str, ...], session: str | None, limit: int, as_json: bool) -> None:
+    """Find turns, titles and picture names that have all of WORDS, the best match first.
+
+    \b
+    phichat sessions search red circle
+    phichat sessions search --session 4f2k "axis*"
+    """
+    with opened_engine() as (engine, _):
+        session_id = None if session is None else engine.find_session(session)
+        hits = engine.search(" ".join(words), session_id=session_id, limit=limit)
+        if as_json:
+            print_json([_hit_json(hit) for hit in hits])
+            return
+        for hit in hits:
+            found_in = hit.found_in if hit.role is None else hit.role
+            click.echo(
+                f"{hit.session_id}  {hit.created.astimezone():%Y-%m-%d %H:%M}  "
+                f"{one_line(hit.session_title, 60)}\n    {found_in}: {_highlighted(hit.snippet)}"
+            )
+
+
+def _highlighted(snippet: Snippet) -> str:
+    """One line with what was found in bold; click takes that away where no terminal reads it."""
+    pieces: list[str] = []
+    end = 0
+    for start, stop in snippet.marks:
+        pieces.append(_flat(snippet.text[end:start]))
+        pieces.append(click.style(_flat(snippet.text[start:stop]), bold=True))
+        end = stop
+    pieces.append(_flat(snippet.text[end:]))
+    return "".join(pieces)
+
+
+def _flat(text: str) -> str:
+    return plain(text).replace("\n", " ").replace("\t", " ")
+
+
+def _hit_json(hit: SearchHit) -> dict[str, object]:
+    return {
+        "session": hit.session_id,
+        "turn": hit.turn_id,
+        "snippet": hit.snippet.text,
+        "score": hit.score,
+        "marks": hit.snippet.marks,
+        "found_in": hit.found_in,
+        "role": hit.role,
+        "title": hit.session_title,
+        "created": hit.created.isoformat(),
+    }
+
+
+def _conversation_json(conversation: Conversation, turns: tuple[Turn, ...]) -> dict[str, object]:
+    return {
+        "id": conversation.id,
+        "title": conversation.title,
+        "created": conversation.created.isoformat(),
+        "updated": conversation.updated.isoformat(),
+        "model": conversation.model,
+        "system": conversation.system,
+        "pinned": conversation.pinned,
+        "parameters": asdict(conversation.parameters),
+        "summary": None if conversation.summary is None else asdict(conversation.summary),
+        "turns": [_turn_json(turn) for turn in turns],
+    }
+
+
+def _turn_json(turn: Turn) -> dict[str, object]:
+    return {
+        "id": turn.id,
+        "parent": turn.parent,
+        "role": turn.role,
+        "text": turn.text,
+        "pictures": [
+            {"number": p.number, "name": p.name, "sha256": p.sha256} for p in turn.pictures
+        ],
+        "finish_reason": turn.finish_reason,
+        "created": turn.created.isoformat(),
+        "kind": turn.kind,
+        "pinned": turn.pinned,
+        "excluded": turn.excluded,
+    }
+
+
+def _jsonable(values: dict[str, Any]) -> dict[str, Any]:
+    return {k: v.isoformat() if hasattr(v, "isoformat") else v for k, v in values.items()}

@@ -1,0 +1,278 @@
+"""The resident model: prefill with prefix reuse, then the decode loop. Ids only, no text."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import torch
+
+from assistant.core.cache import KVCache
+from assistant.core.cuda import Decoder
+from assistant.core.decode import logits_of
+from assistant.core.embedding import embedded_chunks
+from assistant.core.feature_files import FeatureFiles
+from assistant.core.features import CropsOf, PictureFeatures
+from assistant.core.memory.plan import FEATURE_BUDGET
+from assistant.core.memory.sizes import PREFILL_CHUNK
+from assistant.core.out_of_memory import SENTENCE, is_out_of_memory, release, with_room
+from assistant.core.residency import Residency, Resident
+from assistant.core.sampling import Sampler
+from assistant.core.sequence import Sequence, Unit
+from assistant.core.speculation import Speculation
+from assistant.core.stop import Stopped
+from assistant.phi3v.modeling import Phi3VForCausalLM
+from assistant.phi3v.rope import Regime, regime_of
+from assistant.values.conversation import FinishReason, Usage
+from assistant.values.errors import ModelError
+from assistant.values.events import Progressed, Stage
+from assistant.values.generation import GenerationEnded, TokensGenerated
+from assistant.values.model import CoreEvent
+from assistant.values.prompt import Prompt, Slot
+from assistant.values.sampling import Sampling
+
+KV_BUDGET = 2**30
+"""Bytes of KV of all resident conversations together, where no plan says more."""
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One reply on its way: what it reads and where that is cached."""
+
+    sequence: Sequence
+    crops_of: CropsOf
+    stop_requested: Callable[[], bool]
+    sampler: Sampler
+    speculation: Speculation | None
+    entry: Resident | None = None
+
+
+class ResidentModel:
+    """One loaded model, the conversations whose KV it holds and the pictures it has seen.
+
+    The budgets are bytes and come from the memory plan, as does
+    ``position_bytes``, the KV of one position.
+    """
+
+    def __init__(
+        self,
+        model: Phi3VForCausalLM,
+        stop_ids: frozenset[int],
+        context: int,
+        *,
+        new_cache: Callable[[Regime], KVCache] | None = None,
+        position_bytes: int | None = None,
+        kv_budget: int = KV_BUDGET,
+        host_budget: int = 0,
+        feature_budget: int = FEATURE_BUDGET,
+        feature_files: FeatureFiles | None = None,
+        prefill_chunk: int = PREFILL_CHUNK,
+        speculate: bool = True,
+    ) -> None:
+        config = model.config
+        self._model = model
+        self._decoder = Decoder.for_device(model)
+        self._stop_ids = stop_ids
+        self._context = context
+        self._chunk = prefill_chunk
+        self._speculate = speculate
+        self._embed = model.model.embed_tokens
+        weight = self._embed.weight
+        if position_bytes is None:
+            width = config.hidden_size // config.num_attention_heads * config.num_key_value_heads
+            position_bytes = 2 * config.num_hidden_layers * width * weight.element_size()
+        self._residency = Residency(
+            new_cache or partial(KVCache, config.num_hidden_layers),
+            weight.device,
+            position_bytes,
+            kv_budget,
+            host_budget,
+        )
+        self._features = PictureFeatures(
+            model.model.vision_embed_tokens, feature_budget, feature_files
+        )
+
+    @torch.inference_mode()
+    def generate(
+        self,
+        prompt: Prompt,
+        sampling: Sampling,
+        crops_of: CropsOf,
+        stop_requested: Callable[[], bool],
+    ) -> Iterator[CoreEvent]:
+        """Answer ``prompt``, reusing the longest prefix that is still resident.
+
+        Yields progress, then ids as they are chosen (the stop id included),
+        then :class:`GenerationEnded`. Raises ModelError: "context" when the
+        prompt leaves no room in the context, "memory" when memory ran out
+        twice.
+        """
+        started = time.perf_counter()
+        room = self._context - prompt.tokens
+        if room < 1:
+            raise ModelError(
+                f"The conversation takes {prompt.tokens} tokens and the model holds "
+                f"{self._context}: start a new session or attach fewer pictures.",
+                code="context",
+            )
+        budget = min(sampling.max_new_tokens, room)
+        sequence = Sequence(prompt)
+        sampler = Sampler(sampling, (unit for unit in sequence.units if isinstance(unit, int)))
+        speculation = None
+        if self._speculate and sampler.is_plain_greedy:
+            speculation = Speculation(sequence.units)
+        turn = _Turn(sequence, crops_of, stop_requested, sampler, speculation)
+        generated = reused = 0
+        first_token_s = decode_started = 0.0
+
+        def ended(reason: FinishReason) -> GenerationEnded:
+            decode_s = time.perf_counter() - decode_started
+            rate = (generated - 1) / decode_s if generated > 1 and decode_s > 0 else 0.0
+            usage = Usage(prompt.tokens, prompt.picture_tokens, reused, generated)
+            return GenerationEnded(reason, usage, first_token_s, rate)
+
+        out_of_memory = False
+        try:
+            reused = self._claim(turn)
+            chosen = [sampler((yield from self._read(turn, Stage.PREFILL)))]
+            decode_started = time.perf_counter()
+            first_token_s = decode_started - started
+            while True:
+                for token in chosen:
+                    generated += 1
+                    yield TokensGenerated((token,))
+                    if token in self._stop_ids:
+                        yield ended(FinishReason.STOP)
+                        return
+                    if generated >= budget:
+                        yield ended(FinishReason.LENGTH)
+                        return
+                    if stop_requested():
+                        raise Stopped
+                sequence.append(chosen[-1])
+                chosen = yield from self._next(turn, budget - generated)
+        except Stopped:
+            yield ended(FinishReason.STOPPED)
+        except GeneratorExit:
+            raise  # between two forward passes: what is resident is whole
+        except BaseException as error:
+            # the layers may disagree about how far they got: nothing of it can be trusted
+            if turn.entry is not None:
+                self._residency.forget(turn.entry)
+            out_of_memory = is_out_of_memory(error)
+            if not out_of_memory:
+                raise
+        if out_of_memory:
+            release()
+            raise ModelError(SENTENCE, code="memory")
+
+    def _claim(self, turn: _Turn) -> int:
+        """Find the best place for the sequence of ``turn``; returns the positions it holds."""
+        regime = regime_of(turn.sequence.length, self._model.config)
+        turn.entry = None
+        turn.entry = self._with_room(turn, lambda: self._residency.claim(turn.sequence, regime))
+        return turn.entry.cache.length
+
+    def _read(self, turn: _Turn, stage: Stage) -> Generator[CoreEvent, None, torch.Tensor]:
+        """Prefill what is not cached yet, in chunks of one regime, and see its pictures before.
+
+        Returns the logits [vocab] of the last position. Obeys a stop between
+        chunks and between batches of crops.
+        """
+        entry = turn.entry
+        assert entry is not None
+        units = turn.sequence.units[entry.whole_units() :]
+        yield from self._features.see(
+            _slots(units), turn.crops_of, turn.stop_requested, partial(self._with_room, turn)
+        )
+        cached = entry.cache.length
+        total = turn.sequence.length - cached
+        entry.cache.reserve(turn.sequence.length)
+        hidden: torch.Tensor | None = None
+        for chunk in embedded_chunks(units, self._embed, self._features, self._chunk):
+            if turn.stop_requested():
+                raise Stopped
+            yield Progressed(stage, entry.cache.length - cached, total)
+            hidden = self._forward(turn, chunk)
+        assert hidden is not None
+        return self._logits(hidden[-1:])[0]
+
+    def _next(self, turn: _Turn, room: int) -> Generator[CoreEvent, None, list[int]]:
+        """Feed the newest token, the last of the sequence; returns the ids that follow it.
+
+        More than one when a proposal was right, never more than ``room``. At
+        the LongRoPE switch every cached position was rotated with factors that
+        no longer hold, in every layer: the sequence is read again in the other
+        regime, from ids and picture features, so that the next token is the
+        one that an uncached run would give.
+        """
+        entry, sequence = turn.entry, turn.sequence
+        assert entry is not None
+        config = self._model.config
+        if regime_of(sequence.length, config) is not entry.cache.regime:
+            self._claim(turn)
+            return [turn.sampler((yield from self._read(turn, Stage.REGIME)))]
+        started = time.perf_counter()
+        proposal: list[int] = []
+        if turn.speculation is not None:
+            if entry.cache.regime is Regime.SHORT:
+                room = min(room, config.original_max_position_embeddings - sequence.length + 1)
+            proposal = turn.speculation.propose(room - 1)
+        newest = torch.tensor([sequence.units[-1], *proposal], device=self._embed.weight.device)
+        hidden = self._forward(turn, self._embed(newest))
+        if not proposal:
+            chosen = [turn.sampler(self._logits(hidden)[0])]
+        else:
+            choices: list[int] = self._logits(hidden).argmax(-1).tolist()
+            accepted = 0
+            while accepted < len(proposal) and proposal[accepted] == choices[accepted]:
+                accepted += 1
+            chosen = choices[: accepted + 1]
+            entry.cache.crop(sequence.length + accepted)
+            for token in chosen[:-1]:
+                sequence.append(token)
+        if turn.speculation is not None:
+            turn.speculation.took(len(proposal), len(chosen), time.perf_counter() - started)
+        return chosen
+
+    def _forward(self, turn: _Turn, embeddings: torch.Tensor) -> torch.Tensor:
+        """Run [S, hidden] through the decoder and into the cache; returns [S, hidden], normed."""
+        entry = turn.entry
+        assert entry is not None
+        cache, length, size = entry.cache, entry.cache.length, entry.cache.nbytes
+
+        def run() -> torch.Tensor:
+            cache.crop(length)  # a pass that failed got further in some layers
+            return self._decoder(embeddings, cache, obey if len(embeddings) > 1 else None)
+
+        def obey() -> None:
+            if turn.stop_requested():
+                cache.crop(length)
+                raise Stopped
+
+        hidden = self._with_room(turn, run)
+        if cache.nbytes != size:
+            self._with_room(turn, lambda: self._residency.grew(entry))
+        return hidden
+
+    def _with_room(self, turn: _Turn, compute: Callable[[], T]) -> T:
+        """``compute()``; when memory runs out, once more with only this turn resident."""
+
+        def make_room() -> None:
+            self._residency.forget_all_but(turn.entry)
+            self._features.forget_all_but(_slots(turn.sequence.units))
+
+        return with_room(compute, make_room)
+
+    def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """[S, hidden] -> [S, vocab], float32."""
+        return logits_of(self._model, hidden)
+
+
+def _slots(units: list[Unit]) -> list[Slot]:
+    return [unit for unit in units if isinstance(unit, Slot)]

@@ -1,0 +1,92 @@
+"""A memory plan in plain words: what was chosen and why, or what would help where nothing fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from assistant.core.memory.plan import MemoryPlan, Wanted
+
+
+def explained(
+    chosen: MemoryPlan,
+    first: MemoryPlan,
+    by_kv: Mapping[str, MemoryPlan],
+    wanted: Wanted,
+    target: int,
+) -> tuple[str, ...]:
+    """What was chosen for ``target`` tokens and why.
+
+    ``first`` has the weights as they are, ``by_kv`` those of ``chosen`` with each kind of KV.
+    """
+    said = []
+    if wanted.weights == "auto" and chosen.weights != "float":
+        said.append(
+            f"With weights in {first.dtype} ({gigabytes(first.weights_bytes)}) "
+            f"{tokens(first.context_tokens) if first.context_tokens else 'nothing'} of context "
+            f"would fit here, so {chosen.weights} weights were chosen "
+            f"({gigabytes(chosen.weights_bytes)})."
+        )
+    else:
+        kind = chosen.dtype if chosen.weights == "float" else chosen.weights
+        said.append(f"The weights are held in {kind}: {gigabytes(chosen.weights_bytes)}.")
+    said.append(_kv_sentence(chosen, by_kv, wanted, target))
+    if chosen.context_tokens == target:
+        whose = "asked for" if wanted.context == target else "the model's"
+        said.append(f"The context is {tokens(target)}, all that is {whose}.")
+    else:
+        said.append(
+            f"The context is {tokens(chosen.context_tokens)}: what {gigabytes(chosen.available)} "
+            f"of free memory hold beside the weights, not the {target:,} wanted."
+        )
+    return tuple(said)
+
+
+def _kv_sentence(
+    chosen: MemoryPlan, by_kv: Mapping[str, MemoryPlan], wanted: Wanted, target: int
+) -> str:
+    if wanted.kv != "auto":
+        return f"{chosen.kv} KV was asked for."
+    if chosen.kv == "float":
+        return f"Float KV was chosen: {tokens(target)} of it fit here."
+    words = (
+        f"Float KV holds {tokens(by_kv['float'].context_tokens)} here; int8 KV was chosen, "
+        f"which holds {chosen.context_tokens:,}."
+    )
+    smallest = by_kv["int4"]
+    if smallest.context_tokens > chosen.context_tokens:
+        words += f" --kv {smallest.kv} would hold {smallest.context_tokens:,}, less exactly."
+    return words
+
+
+def does_not_fit(chosen: MemoryPlan, others: Iterable[MemoryPlan], smallest: int) -> str:
+    """One sentence with what would help: the first of ``others`` that holds ``smallest`` tokens."""
+    needed = chosen.fixed_bytes + chosen.reserve
+    other = next((plan for plan in others if plan.context_tokens >= smallest), None)
+    if other is not None:
+        fits = tokens(other.context_tokens)
+        helps = f"give --weights {other.weights} --kv {other.kv}, which holds {fits}"
+    else:
+        missing = needed + smallest * chosen.bytes_per_token - chosen.available
+        helps = f"free {gigabytes(missing)} of memory"
+    return (
+        f"{chosen.model} does not fit on {chosen.title}: it takes {gigabytes(needed)} before the "
+        f"first token of context, and {gigabytes(chosen.available)} are free; {helps}, "
+        "or use --model demo."
+    )
+
+
+def gigabytes(size: int) -> str:
+    """A size as people read it, in units of 1000."""
+    for unit, words in ((1e9, "GB"), (1e6, "MB")):
+        if size >= unit:
+            return (
+                f"{size / unit:.1f} {words}" if size < 100 * unit else f"{size / unit:.0f} {words}"
+            )
+    return f"{size / 1e3:.0f} kB"
+
+
+def tokens(count: int) -> str:
+    """A number of tokens as people read it."""
+    return f"{count:,} token{'' if count == 1 else 's'}"

@@ -1,0 +1,224 @@
+"""The memory plan: made before anything is allocated. Arithmetic only: no torch, no clock, no I/O.
+
+What stays (weights, libraries, a reserve) and what comes and goes (activations of a prefill
+chunk, of the vision tower, a picture's pixels) is taken from the memory that is
+free; what is left is divided by what every token of context takes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import product
+
+from assistant.core.formats import AUTO_KV_KINDS, KV_KINDS
+from assistant.core.memory.explanation import does_not_fit, explained, gigabytes, tokens
+from assistant.core.memory.places import (
+    MIB,
+    Place,
+    choose_place,
+    cpu_place,
+    cuda_place,
+    mps_place,
+)
+from assistant.core.memory.sizes import (
+    ModelSize,
+    activation_bytes,
+    kv_sizes,
+    weights_bytes,
+    working_bytes_per_token,
+)
+from assistant.pictures.decode import MAX_PIXELS
+
+__all__ = [
+    "MemoryPlan",
+    "Place",
+    "Wanted",
+    "choose_place",
+    "cpu_place",
+    "cuda_place",
+    "gigabytes",
+    "make_plan",
+    "mps_place",
+    "tokens",
+]
+
+MAX_CONTEXT = 131_072
+"""The longest context of the family; none is planned beyond it."""
+
+SMALLEST_CONTEXT = 1024
+"""Fewer tokens hold no picture with a question and an answer: then a model does not fit."""
+
+COMFORTABLE_CONTEXT = 8192
+"""Weights are made smaller without being asked only where this many tokens would not fit."""
+
+SMALL_MODEL = 256 * MIB
+"""Bytes of weights in float32 up to which a model is small: what runs to show that it runs."""
+
+TYPICAL_CONVERSATION = 4096
+"""Tokens of a conversation when resident ones are counted: two pictures and some talk."""
+
+FEATURE_BUDGET = 256 * MIB
+"""Bytes of features of pictures outside the prompt at most; 17 crops take 15 MB in bfloat16."""
+
+LARGEST_PICTURE = 3 * 3 * MAX_PIXELS
+"""Bytes of main memory for a moment: the largest picture as a frame, an image and a copy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person asked for; "auto" and None leave it to the plan."""
+
+    dtype: str = "auto"
+    weights: str = "auto"
+    kv: str = "auto"
+    context: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """In which formats a model is loaded and how much it then holds; all sizes in bytes.
+
+    ``weights`` is "float" (the matrices are in ``dtype``), "int8" or "int4", and so is ``kv``.
+    ``problem`` is one sentence where the model does not fit, and None where it does;
+    ``sentences`` say in plain words what was chosen and why.
+    """
+
+    model: str
+    device: str
+    title: str
+    available: int
+    dtype: str
+    weights: str
+    weights_bytes: int
+    kv: str
+    kv_bytes_per_token: int
+    kv_fixed_bytes: int
+    working_bytes_per_token: int
+    activation_bytes: int
+    libraries: int
+    reserve: int
+    feature_budget: int
+    context_tokens: int
+    kv_budget: int
+    host_budget: int
+    sentences: tuple[str, ...] = ()
+    problem: str | None = None
+
+    @property
+    def resident_conversations(self) -> int:
+        """Conversations of :data:`TYPICAL_CONVERSATION` tokens that stay resident."""
+        one = self.kv_bytes_per_token * TYPICAL_CONVERSATION + self.kv_fixed_bytes
+        return self.kv_budget // one
+
+    @property
+    def fixed_bytes(self) -> int:
+        """Everything but the context and the reserve."""
+        stays = self.weights_bytes + self.libraries + self.feature_budget
+        return stays + self.activation_bytes + self.kv_fixed_bytes
+
+    @property
+    def bytes_per_token(self) -> int:
+        """What one token of context takes in all."""
+        return self.kv_bytes_per_token + self.working_bytes_per_token
+
+    @property
+    def total_bytes(self) -> int:
+        """Everything, with the context full."""
+        return self.fixed_bytes + self.context_tokens * self.bytes_per_token
+
+
+def make_plan(model: ModelSize, place: Place, wanted: Wanted | None = None) -> MemoryPlan:
+    """The plan for ``model`` at ``place``. Never raises: what does not fit has a ``problem``."""
+    wanted = wanted or Wanted()
+    limit = min(MAX_CONTEXT, model.geometry.context)
+    target = min(limit, wanted.context or limit)
+    dtype = _number_format(model, place, wanted.dtype)
+
+    def best(weights: str) -> MemoryPlan:
+        """Float KV where the wanted context fits, int8 where not."""
+        kinds = AUTO_KV_KINDS if wanted.kv == "auto" else (wanted.kv,)
+        plans = [_planned(model, place, dtype, weights, kv, target) for kv in kinds]
+        return max(plans, key=lambda plan: plan.context_tokens)  # the first of equals
+
+    plans = [
+        best(one) for one in (place.weights if wanted.weights == "auto" else (wanted.weights,))
+    ]
+    enough = min(COMFORTABLE_CONTEXT, target)
+    chosen = next(
+        (plan for plan in plans if plan.context_tokens >= enough),
+        max(plans, key=lambda plan: plan.context_tokens),
+    )
+    if chosen.weights not in place.weights:
+        problem = (
+            f"{chosen.weights} weights can't be used on {place.device}"
+            f"{' without torchao (pip install torchao)' if place.kind == 'cuda' else ''}: "
+            f"give --weights {' or '.join(('auto', *place.weights))}."
+        )
+        return replace(chosen, context_tokens=0, problem=problem)
+    if chosen.context_tokens < min(SMALLEST_CONTEXT, target):
+        fewer = min(wanted.context or COMFORTABLE_CONTEXT, model.geometry.context)
+        others = (
+            _planned(model, place, dtype, weights, kv, fewer)
+            for weights, kv in product(place.weights, KV_KINDS)
+        )
+        problem = does_not_fit(chosen, others, min(SMALLEST_CONTEXT, target))
+        return replace(chosen, context_tokens=0, problem=problem)
+    by_kv = {kv: _planned(model, place, dtype, chosen.weights, kv, target) for kv in KV_KINDS}
+    return replace(chosen, sentences=explained(chosen, plans[0], by_kv, wanted, target))
+
+
+def _planned(
+    model: ModelSize, place: Place, dtype: str, weights: str, kv: str, target: int
+) -> MemoryPlan:
+    """The plan for given formats; its context is as much of ``target`` as fits, 0 at least."""
+    g = model.geometry
+    activation = activation_bytes(model, dtype, weights, place.kind)
+    if place.kind == "cpu":
+        activation = max(activation, LARGEST_PICTURE)
+    held = weights_bytes(model.shapes, dtype, weights, place.kind)
+    per_kv, kv_fixed = kv_sizes(g, dtype, kv, place.kind)
+    per_work = working_bytes_per_token(g, dtype, kv, place.kind)
+    left = place.available - place.libraries - place.reserve - held - activation - kv_fixed
+    features = max(0, min(FEATURE_BUDGET, left // 8))
+    left = max(0, left - features)
+    context = min(target, left // (per_kv + per_work))
+    # One conversation at its longest always stays. Beyond that an accelerator's memory is for
+    # this and nothing else; of main memory most of what is free is left to other programs.
+    spare = left - context * per_work
+    others = spare if place.kind == "cuda" else spare // 4
+    return MemoryPlan(
+        model=model.name,
+        device=place.device,
+        title=place.title,
+        available=place.available,
+        dtype=dtype,
+        weights=weights,
+        weights_bytes=held,
+        kv=kv,
+        kv_bytes_per_token=per_kv,
+        kv_fixed_bytes=kv_fixed,
+        working_bytes_per_token=per_work,
+        activation_bytes=activation,
+        libraries=place.libraries,
+        reserve=place.reserve,
+        feature_budget=features,
+        context_tokens=context,
+        kv_budget=max(context * per_kv, others) + kv_fixed,
+        host_budget=place.host,
+    )
+
+
+def _number_format(model: ModelSize, place: Place, wanted: str) -> str:
+    """ "auto" keeps the checkpoint's own format, except for a small model on a CPU.
+
+    In 16 bits a token is read in half the time there, and computed in float32 all the same: the
+    kernels of :mod:`assistant.core.cpu.kernels` widen what they have read. What is small is left
+    to torch, which is quicker in float32.
+    """
+    if wanted != "auto":
+        return wanted
+    if place.kind == "cpu":
+        wide = weights_bytes(model.shapes, "float32", "float", "cpu")
+        if wide <= SMALL_MODEL:
+            return "float32"
+    return model.dtype

@@ -1,0 +1,95 @@
+"""What torch itself sees here, as one JSON object: ``python -m assistant.core.memory.probe``.
+
+A process of its own, because the command line never imports torch. Measures for well under two
+seconds how fast memory is read and matrices are multiplied, which is what decoding and prefill
+are made of. The CUDA and MPS branches have never run here.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from assistant.core.memory.devices import choose_attention, choose_device
+from assistant.values.errors import ModelError
+
+ROWS, COLUMNS = 8192, 3072
+"""A matrix of Phi-3's width, 100 MB in float32: no cache holds it."""
+
+PREFILL_ROWS = 128
+SECONDS = 0.4
+"""How long each measurement goes on; the best round counts, as others may use the machine."""
+
+
+def look(wanted: str) -> dict[str, Any]:
+    """Device, memory, formats and speeds as torch has them. Raises ModelError."""
+    device = choose_device(wanted)
+    attention = choose_attention(device, torch.bfloat16 if device.type == "cuda" else torch.float32)
+    found: dict[str, Any] = {
+        "torch": torch.__version__,
+        "cuda": torch.version.cuda,
+        "device": str(device),
+        "attention": attention,
+        "threads": torch.get_num_threads(),
+        "flash_attn": importlib.util.find_spec("flash_attn") is not None,
+        "total_bytes": None,
+        "free_bytes": None,
+        "bf16": None,
+    }
+    if device.type == "cuda":
+        found["free_bytes"], found["total_bytes"] = torch.cuda.mem_get_info(device)
+        found["title"] = torch.cuda.get_device_name(device)
+        found["bf16"] = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif device.type == "mps":
+        found["total_bytes"] = torch.mps.recommended_max_memory()
+    else:
+        found["title"] = torch.backends.cpu.get_cpu_capability()
+    return found | _speeds(device)
+
+
+def _speeds(device: torch.device) -> dict[str, float]:
+    """Bytes read per second by a matrix-vector product, operations per second by a large one."""
+    dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
+    with torch.inference_mode():
+        matrix = torch.full((ROWS, COLUMNS), 0.01, dtype=dtype, device=device)
+        row = torch.ones(COLUMNS, dtype=dtype, device=device)
+        rows = torch.ones(PREFILL_ROWS, COLUMNS, dtype=dtype, device=device)
+        vector_s = _best(lambda: matrix @ row, device)
+        product_s = _best(lambda: rows @ matrix.T, device)
+    return {
+        "bytes_per_s": matrix.nbytes / vector_s,
+        "flop_per_s": 2 * ROWS * COLUMNS * PREFILL_ROWS / product_s,
+    }
+
+
+def _best(compute: Callable[[], torch.Tensor], device: torch.device) -> float:
+    compute()
+    best, ends = float("inf"), time.perf_counter() + SECONDS
+    while time.perf_counter() < ends:
+        started = time.perf_counter()
+        compute()
+        if device.type != "cpu":
+            getattr(torch, device.type).synchronize()
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
+def main() -> None:
+    """Print what was found, or ``{"error": sentence}``; the argument is the device setting."""
+    try:
+        found = look(sys.argv[1] if len(sys.argv) > 1 else "auto")
+    except ModelError as error:
+        found = {"error": str(error)}
+    except Exception as error:  # a broken driver raises whatever it likes
+        found = {"error": f"PyTorch failed: {(str(error) or type(error).__name__).splitlines()[0]}"}
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,133 @@
+"""A reply on its way to the database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from assistant.engine.stop_strings import StopStrings
+from assistant.values.conversation import FinishReason, Timings, Turn, Usage
+from assistant.values.errors import PhichatError
+from assistant.values.generation import GenerationEnded
+from assistant.values.prompt import Vocabulary
+
+if TYPE_CHECKING:
+    from storage import Store
+
+CHECKPOINT_S = 0.5
+"""Seconds of reply that a kill -9 may lose; a checkpoint is one small transaction."""
+
+
+class GrowingReply:
+    """A reply on its way to the database: text and ids, checkpointed as they come.
+
+    ``begun`` are the ids of a half reply that goes on. At the first of the
+    ``stop`` strings the reply is over: its text ends before the string, its ids
+    with the last token that lies wholly before it. Half a stop string at the end
+    of what was ``begun`` is taken back until it is clear how it goes on.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        turn: Turn,
+        vocabulary: Vocabulary,
+        *,
+        stop: Iterable[str] = (),
+        begun: Iterable[int] = (),
+    ) -> None:
+        self._store = store
+        self._turn = turn
+        self._is_exact = vocabulary.is_exact
+        self._stream = vocabulary.stream()
+        self._ids: list[int] = []
+        self._decoded = ""
+        # (characters, ids) wherever a token ended with a whole character
+        self._borders = [(0, 0)]
+        for token in begun:
+            self._decode(token)
+        self._begun = len(self._ids)
+        self._stop = StopStrings(stop, self._decoded)
+        self._text = self._decoded.removesuffix(self._stop.held)
+        self._saved_at = time.monotonic()
+        self._finished: Turn | None = None
+        self.is_cut = False
+        """Whether a stop string was found: what comes after it is not added any more."""
+
+    @property
+    def turn(self) -> Turn:
+        """The reply as it stands here; the front end begins with it."""
+        return replace(self._turn, text=self._text, token_ids=tuple(self._ids))
+
+    @property
+    def has_grown(self) -> bool:
+        """Whether anything was generated."""
+        return len(self._ids) > self._begun
+
+    def add(self, ids: tuple[int, ...]) -> str:
+        """Take ids; returns the text that they add to what is shown."""
+        shown = ""
+        for token in ids:
+            if not self.is_cut:
+                shown += self._add(token)
+        if time.monotonic() - self._saved_at >= CHECKPOINT_S:
+            self._store.checkpoint_reply(self._turn.id, self._decoded, self._ids)
+            self._saved_at = time.monotonic()
+        return shown
+
+    def _decode(self, token: int) -> str:
+        self._ids.append(token)
+        text = self._stream.feed((token,))
+        self._decoded += text
+        if text:
+            self._borders.append((len(self._decoded), len(self._ids)))
+        return text
+
+    def _add(self, token: int) -> str:
+        shown, self.is_cut = self._stop.feed(self._decode(token))
+        self._text += shown
+        if self.is_cut:
+            self._decoded = self._text
+            count = max(ids for at, ids in self._borders if at <= len(self._text))
+            del self._ids[count:]
+        return shown
+
+    def flush(self) -> str:
+        """What was held back at the end: an unfinished character, half a stop string."""
+        rest = "" if self.is_cut else self._stop.flush() + self._stream.flush()
+        self._text += rest
+        return rest
+
+    def finish(self, reason: FinishReason, ended: GenerationEnded | None = None) -> Turn:
+        """Store the reply as final, once. Raises StorageError."""
+        if self._finished is None:
+            self._finished = self._store.finish_reply(
+                self._turn.id,
+                text=self._text,
+                token_ids=tuple(self._ids),
+                finish_reason=FinishReason.STOP if self.is_cut else reason,
+                usage=self._usage(ended) if ended else None,
+                timings=(
+                    Timings(ended.load_s, ended.ttft_s, ended.decode_tokens_per_s)
+                    if ended
+                    else None
+                ),
+            )
+        return self._finished
+
+    def _usage(self, ended: GenerationEnded) -> Usage:
+        """A server's own count stands; it knows nothing of what was begun before."""
+        if self._is_exact:
+            return replace(ended.usage, completion_tokens=len(self._ids))
+        before = self._turn.usage.completion_tokens if self._turn.usage else self._begun
+        return replace(ended.usage, completion_tokens=before + ended.usage.completion_tokens)
+
+    def try_to_finish(self, reason: FinishReason) -> Turn | None:
+        """As :meth:`finish`, for when something has failed already: None if the store fails too."""
+        try:
+            self.flush()
+            return self.finish(reason)
+        except PhichatError:
+            return None

@@ -1,0 +1,218 @@
+"""How one reply comes to be: planned, generated, stored as it grows, cut, tried once more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+from assistant.engine.growing_reply import GrowingReply
+from assistant.phi3v.template import without_end
+from assistant.settings import Settings
+from assistant.values.conversation import (
+    Conversation,
+    FinishReason,
+    Parameters,
+    Turn,
+)
+from assistant.values.errors import ModelError, PhichatError
+from assistant.values.events import (
+    ContextPlanned,
+    Event,
+    Progressed,
+    ReplyEnded,
+    ReplyFailed,
+    ReplyGrew,
+    ReplyStarted,
+)
+from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
+from assistant.values.model import Core
+from assistant.values.prompt import Prompt
+from assistant.values.sampling import Sampling
+from assistant.window.layout import Layout, Planned, Request
+
+if TYPE_CHECKING:
+    from storage import Store
+
+
+def sampling_of(settings: Settings, parameters: Parameters) -> Sampling:
+    """A session's own values, then the settings', then the defaults."""
+    values: dict[str, Any] = {}
+    for one in fields(Sampling):
+        for source in (parameters, settings):
+            value = getattr(source, one.name, None)
+            if value is not None:
+                values[one.name] = value
+                break
+    return Sampling(**values)
+
+
+def _parameters_of(chosen: Sampling) -> Parameters:
+    return Parameters(**{one.name: getattr(chosen, one.name) for one in fields(Parameters)})
+
+
+class Answering:
+    """Replies of one core to the questions of one store, which is opened with the first of them."""
+
+    def __init__(
+        self, store: Callable[[], Store], core: Core, layout: Layout, *, summaries: bool
+    ) -> None:
+        self._open_store = store
+        self._core = core
+        self._layout = layout
+        self._summaries = summaries
+
+    @property
+    def _store(self) -> Store:
+        return self._open_store()
+
+    def plan(
+        self,
+        conversation: Conversation,
+        chosen: Sampling,
+        *,
+        fresh: bool,
+        begun: tuple[int, ...] = (),
+    ) -> Planned:
+        """What the model will see of a branch; see :meth:`Layout.plan`."""
+        request = Request(
+            conversation.turns,
+            conversation.system,
+            chosen.max_new_tokens,
+            conversation.summary,
+            self._summaries,
+            begun,
+        )
+        return self._layout.plan(request, fresh=fresh)
+
+    def answer(
+        self,
+        session_id: str,
+        question: Turn,
+        chosen: Sampling,
+        *,
+        planned: Planned | None = None,
+        asked_crops: tuple[int | None, ...] | None = None,
+        begun: Turn | None = None,
+    ) -> Iterator[Event]:
+        """Stream the reply to a stored question; every way out leaves a finished reply.
+
+        ``planned`` is how the question was laid out already, if it was.
+        ``asked_crops`` are given for a question that was never shown to the
+        model: what the person wants of each picture. ``begun`` is a half reply
+        that goes on. When it turns out that the core holds less than it said,
+        the turn is laid out anew, once.
+        """
+        vocabulary = self._layout.vocabulary
+        ids = () if begun is None else tuple(without_end(begun.token_ids or (), vocabulary))
+        if begun is None:
+            reply = self._store.start_reply(
+                session_id,
+                question.id,
+                model=self._layout.model,
+                parameters=_parameters_of(chosen),
+            )
+        else:
+            reply = self._store.reopen_reply(begun.id)
+        growing = GrowingReply(self._store, reply, vocabulary, stop=chosen.stop, begun=ids)
+        try:
+            yield ReplyStarted(session_id, growing.turn)
+            try:
+                planned = planned or self._plan_stored(
+                    session_id, question, chosen, asked_crops, ids
+                )
+                yield from self._stream(session_id, planned, chosen, growing)
+            except ModelError as error:
+                if error.code != "context" or growing.has_grown:
+                    raise
+                planned = self._plan_stored(session_id, question, chosen, asked_crops, ids)
+                yield from self._stream(session_id, planned, chosen, growing)
+        except PhichatError as error:
+            turn = growing.try_to_finish(FinishReason.ERROR)
+            yield ReplyFailed(session_id, error.code, str(error), turn)
+        finally:
+            # the front end went away in the middle (ctrl-C, a closed screen): keep the half reply
+            growing.try_to_finish(FinishReason.STOPPED)
+
+    def plainly(self, prompt: Prompt, chosen: Sampling) -> Generator[Event, None, str]:
+        """A reply that is part of no conversation; returns its text, "" when it was stopped."""
+        stream = self._layout.vocabulary.stream()
+        text = ""
+        for event in self._core.generate(prompt, chosen, self._no_pixels):
+            if isinstance(event, Progressed):
+                yield event
+            elif isinstance(event, TokensGenerated):
+                text += stream.feed(event.ids)
+            elif event.finish_reason is FinishReason.STOPPED:
+                return ""
+        return text + stream.flush()
+
+    def _plan_stored(
+        self,
+        session_id: str,
+        question: Turn,
+        chosen: Sampling,
+        asked_crops: tuple[int | None, ...] | None,
+        begun: tuple[int, ...],
+    ) -> Planned:
+        """Lay out a question that is stored already. Raises PhichatError when it can't fit."""
+        conversation = self._store.conversation(session_id, head=question.id)
+        if asked_crops is not None:
+            *earlier, last = conversation.turns
+            pictures = tuple(
+                replace(picture, num_crops=asked)
+                for picture, asked in zip(last.pictures, asked_crops, strict=True)
+            )
+            conversation = replace(conversation, turns=(*earlier, replace(last, pictures=pictures)))
+        planned = self.plan(conversation, chosen, fresh=asked_crops is not None, begun=begun)
+        self._layout.check(planned)
+        assert planned.question is not None
+        for picture, before in zip(planned.question.pictures, question.pictures, strict=True):
+            if picture.num_crops != before.num_crops:
+                self._store.set_picture_crops(session_id, picture.number, picture.num_crops)
+        return planned
+
+    def _stream(
+        self, session_id: str, planned: Planned, chosen: Sampling, growing: GrowingReply
+    ) -> Iterator[Event]:
+        preview = self._layout.preview(planned)
+        yield ContextPlanned(session_id, preview.context)
+        room = planned.limit - preview.prompt.tokens
+        limited = replace(chosen, max_new_tokens=min(planned.max_new_tokens, room))
+        pixels = self._pixels_of(planned)
+        for event in self._core.generate(preview.prompt, limited, pixels):
+            if isinstance(event, Progressed):
+                yield event
+            elif isinstance(event, TokensGenerated):
+                if text := growing.add(event.ids):
+                    yield ReplyGrew(text)
+                if growing.is_cut:
+                    self._core.stop()
+            else:
+                yield from self._end(session_id, growing, event)
+
+    def _end(
+        self, session_id: str, growing: GrowingReply, ended: GenerationEnded
+    ) -> Iterator[Event]:
+        if text := growing.flush():
+            yield ReplyGrew(text)
+        yield ReplyEnded(session_id, growing.finish(ended.finish_reason, ended))
+
+    def _pixels_of(self, planned: Planned) -> Callable[[str], Pixels]:
+        originals = {
+            picture.pixels_sha256: picture.sha256
+            for seen in planned.plan.seen
+            for picture in seen.turn.pictures
+        }
+
+        def pixels(pixels_sha256: str) -> Pixels:
+            from assistant import pictures
+
+            image = pictures.pixels(self._store.picture_data(originals[pixels_sha256]))
+            return Pixels(image.width, image.height, image.tobytes())
+
+        return pixels
+
+    @staticmethod
+    def _no_pixels(pixels_sha256: str) -> Pixels:
+        raise KeyError(pixels_sha256)

@@ -1,0 +1,119 @@
+"""Which models there are: known ones, in the cache, used before, in use. Never the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from assistant.core.memory.plan import MemoryPlan, Place, Wanted, make_plan
+from assistant.core.memory.sizes import ModelSize, size_of_folder
+from assistant.families import hub_cache
+from assistant.families.registry import DEMO, model_folder
+from assistant.models.known import KNOWN, KnownModel, known_model
+from assistant.phi3v.checkpoint import missing_files, read_config
+from assistant.servers import address
+from assistant.settings import Settings
+from assistant.values.errors import ModelError
+
+
+@dataclass(frozen=True, slots=True)
+class FoundModel:
+    """One model that can be chosen.
+
+    ``kind`` is “demo”, “hub”, “folder” or “server”; ``known`` its entry, if it has one. ``bytes``
+    are those of all its files, 0 where that is not known; ``bytes_here`` those that are on this
+    disk. ``whole`` says that it can be used now, ``problem`` in a sentence why a folder can't
+    be; whether a server answers is not asked. ``plan`` is what it would take on this machine, None
+    where its size is not known.
+    """
+
+    name: str
+    kind: str
+    known: KnownModel | None
+    bytes: int
+    bytes_here: int
+    whole: bool
+    folder: Path | None
+    plan: MemoryPlan | None
+    in_use: bool
+    problem: str | None = None
+
+
+def find_models(settings: Settings, place: Place, used: Iterable[str] = ()) -> list[FoundModel]:
+    """The demo, the known models, others of the kind in the cache, and the one in the settings.
+
+    Of the names ``used`` by earlier chats: servers, and folders that are still there.
+    """
+    chosen = _canonical(settings.model)
+    names = [DEMO, *(one.id for one in KNOWN)]
+    names += [one for one in hub_cache.fetched_ids() if one not in names and _is_ours(one)]
+    names += [one for one in map(_canonical, used) if _is_elsewhere(one)]
+    names = list(dict.fromkeys([*names, chosen]))
+    return [_found(name, name == chosen, settings, place) for name in names]
+
+
+def _canonical(name: str) -> str:
+    if address.is_server(name):
+        with suppress(ModelError):
+            return address.parse(name).name
+    known = known_model(name)
+    return known.id if known else name
+
+
+def _is_elsewhere(name: str) -> bool:
+    """Whether it is a server, or a folder of a model; a relative path was another day's."""
+    folder = Path(name)
+    with suppress(ModelError):
+        return address.is_server(name) or (folder.is_absolute() and not missing_files(folder))
+    return False
+
+
+def _found(name: str, in_use: bool, settings: Settings, place: Place) -> FoundModel:
+    known = known_model(name)
+    if address.is_server(name):
+        try:
+            address.parse(name)
+        except ModelError as error:  # it may hold a secret
+            shown = f"{name.partition(':')[0]}://…"
+            return FoundModel(shown, "server", None, 0, 0, False, None, None, in_use, str(error))
+        return FoundModel(name, "server", None, 0, 0, True, None, None, in_use)
+    folder, problem, size = None, None, known.size if known else None
+    try:
+        folder = model_folder(name)
+        size = size_of_folder(name, folder, settings.num_crops)
+    except ModelError as error:
+        problem = str(error)
+    is_hub = name != DEMO and not Path(name).expanduser().exists() and hub_cache.is_hub_id(name)
+    kind = DEMO if name == DEMO else "hub" if is_hub else "folder"
+    here = _bytes_in(hub_cache.repository(name) / "blobs" if is_hub else folder)
+    total = known.download_bytes if known and problem else here if problem is None else 0
+    plan = _plan(size, settings, place)
+    return FoundModel(
+        name, kind, known, total, here, problem is None, folder, plan, in_use, problem
+    )
+
+
+def _plan(size: ModelSize | None, settings: Settings, place: Place) -> MemoryPlan | None:
+    wanted = Wanted(settings.dtype, settings.weights, settings.kv, settings.context)
+    return None if size is None else make_plan(size, place, wanted)
+
+
+def _bytes_in(folder: Path | None) -> int:
+    if folder is None or not folder.is_dir():
+        return 0
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+
+
+def _is_ours(model_id: str) -> bool:
+    """Whether something in the cache is a Phi-3-vision that phichat could use."""
+    commit = hub_cache.fetched_commit(model_id)
+    if commit is None:
+        return False
+    folder = hub_cache.snapshot(model_id, commit)
+    try:
+        read_config(folder)
+        return not missing_files(folder)
+    except ModelError:
+        return False

@@ -1,0 +1,145 @@
+"""Checking a model that is here: every byte where checksums are recorded, the structure always."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fnmatch import fnmatch
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from assistant.families import hub_cache
+from assistant.families.registry import DEMO, model_folder
+from assistant.models import digests
+from assistant.models.progress import Meter, OnProgress
+from assistant.phi3v.checkpoint import NEEDED, WANTED, read_checkpoint, weight_file_names
+from assistant.phi3v.shapes import Geometry, is_read, stored_weights, weight_shapes
+from assistant.values.errors import ModelError
+
+_DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+RIGHT, DAMAGED, MISSING, UNRECORDED = "right", "damaged", "missing", "unrecorded"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedFile:
+    """``state`` is “right”, “damaged”, “missing”, or “unrecorded”: nothing to compare it with."""
+
+    name: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was found; ``commit`` is None for a folder, ``problem`` a sentence about structure."""
+
+    model: str
+    folder: Path
+    commit: str | None
+    files: tuple[CheckedFile, ...]
+    problem: str | None
+
+    @property
+    def bad(self) -> list[str]:
+        """Names of the files that have to be fetched again."""
+        return [file.name for file in self.files if file.state in (DAMAGED, MISSING)]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing wrong was found."""
+        return not self.bad and self.problem is None
+
+
+def verify(
+    model: str,
+    *,
+    on_progress: OnProgress | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Verified:
+    """Compare every file with the checksum that the hub stated; look at the structure of all.
+
+    In the Hugging Face cache a file is a link to a blob that is named by its checksum; a plain
+    folder records none, so there only completeness, names and shapes can be told. Raises
+    ModelError when there is no such model here, and when cancelled.
+    """
+    folder, commit = _folder(model)
+    present = sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file() and any(fnmatch(path.name, pattern) for pattern in WANTED)
+    )
+    meter = Meter(sum(path.stat().st_size for path in present), on_progress)
+
+    def step(count: int) -> None:
+        if cancelled():
+            raise ModelError("The check was stopped.", code="cancelled")
+        meter.add(count)
+
+    states: dict[str, str] = {}
+    for path in present:
+        meter.begin("checking", path.name)
+        states[path.name] = _state(path, step)
+        meter.end()
+    names, problem = list(NEEDED), None
+    try:
+        names += weight_file_names(folder)
+    except ModelError as error:
+        problem = str(error)
+    states |= {name: MISSING for name in names if name not in states}
+    files = tuple(CheckedFile(name, state) for name, state in sorted(states.items()))
+    found = Verified(model, folder, commit, files, problem)
+    return found if found.bad or problem else _with_structure(found)
+
+
+def _folder(model: str) -> tuple[Path, str | None]:
+    """Also of a model that is only half here."""
+    path = Path(model).expanduser()
+    if model == DEMO or path.exists() or not hub_cache.is_hub_id(model):
+        return model_folder(model), None
+    commit = hub_cache.fetched_commit(model)
+    if commit is None:
+        return model_folder(model), None  # raises, with what to do
+    return hub_cache.snapshot(model, commit), commit
+
+
+def _state(path: Path, step: Callable[[int], None]) -> str:
+    expected = Path(os.readlink(path)).name if path.is_symlink() else ""
+    if not _DIGEST.fullmatch(expected):
+        step(path.stat().st_size)
+        return UNRECORDED
+    digest = digests.begin(expected, path.stat().st_size)
+    try:
+        digests.feed(digest, path, step)
+    except OSError as error:
+        raise ModelError(f"{path} can't be read ({error.strerror}): check the disk.") from error
+    return RIGHT if digest.hexdigest() == expected else DAMAGED
+
+
+def _with_structure(found: Verified) -> Verified:
+    try:
+        geometry = Geometry.from_config(read_checkpoint(found.folder).config)
+        stored = stored_weights(found.folder)
+        for name, shape in weight_shapes(geometry).items():
+            if not is_read(name, geometry):
+                continue
+            if name not in stored:
+                raise ModelError(f"{found.folder} lacks the weight {name}.")
+            if stored[name].shape != shape:
+                raise ModelError(
+                    f"{name} in {found.folder} has the shape {list(stored[name].shape)}, and "
+                    f"config.json asks for {list(shape)}: the folder mixes two models."
+                )
+        _check_tokenizer(found.folder / "tokenizer.json")
+    except ModelError as error:
+        return replace(found, problem=str(error))
+    return found
+
+
+def _check_tokenizer(path: Path) -> None:
+    try:
+        Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise ModelError(f"{path} can't be read ({error}).") from error

@@ -1,0 +1,191 @@
+"""Bytes -> pixels, as a person would see them, and safe against what files may contain."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import warnings
+from typing import TYPE_CHECKING
+
+from assistant.pictures import names
+from assistant.values.conversation import PictureFile
+from assistant.values.errors import PictureError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MAX_BYTES = 64 << 20
+"""Largest file, in bytes."""
+
+MAX_PIXELS = 64_000_000
+"""Largest picture, in pixels: 192 MB once decoded."""
+
+MEDIA_TYPES = {
+    "PNG": "image/png",
+    "JPEG": "image/jpeg",
+    "WEBP": "image/webp",
+    "GIF": "image/gif",
+    "BMP": "image/bmp",
+    "TIFF": "image/tiff",
+    "AVIF": "image/avif",
+}
+"""The formats that are opened; no other decoder ever sees the bytes."""
+
+THUMBNAIL_SIDE = 256
+"""Longest side of a thumbnail, in pixels."""
+
+# A JPEG that carries a second picture (depth, a thumbnail) behind the one that is shown.
+_ALSO = {"MPO": "image/jpeg"}
+
+_BEGINNINGS = re.compile(
+    rb"\x89PNG\r\n|\xff\xd8\xff|RIFF....WEBP|GIF8[79]a|II\*\0|MM\0\*|....ftypavi[fs]", re.DOTALL
+)
+"""How files of these formats begin, also where nothing more of them is left."""
+
+_FORMATS = "PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF"
+
+
+def open_bytes(data: bytes, *, name: str | None = None, max_bytes: int = MAX_BYTES) -> PictureFile:
+    """Check the bytes of a picture by decoding all of it. Raises PictureError.
+
+    ``width`` and ``height`` of the result are pixels as a person sees them.
+    Without a ``name`` it is called after its format, "pasted.png" for example.
+    """
+    label = names.shown(name) if name else "The pasted picture"
+    if not data:
+        raise PictureError(f"{label} is empty; choose another picture.")
+    if len(data) > max_bytes:
+        raise too_large(label, max_bytes)
+    header = _header(data, label)
+    media_type = (MEDIA_TYPES | _ALSO)[str(header.format)]
+    seen = _seen(header, label)
+    return PictureFile(
+        name=names.shown(name) if name else f"pasted.{media_type.partition('/')[2]}",
+        data=data,
+        sha256=hashlib.sha256(data).hexdigest(),
+        pixels_sha256=pixels_sha256(seen),
+        media_type=media_type,
+        width=seen.width,
+        height=seen.height,
+        thumbnail=_thumbnail(seen),
+    )
+
+
+def pixels(data: bytes) -> Image.Image:
+    """The RGB pixels of a picture as a person sees it. Raises PictureError.
+
+    Upright (EXIF), the first frame of an animation, in sRGB, 8 bits a channel,
+    on white where it is transparent.
+    """
+    return _seen(_header(data, "The picture"), "The picture")
+
+
+def pixels_sha256(image: Image.Image) -> str:
+    """Names RGB pixels: SHA-256 over ``WIDTHxHEIGHT``, a line feed, and the RGB bytes by rows."""
+    digest = hashlib.sha256(f"{image.width}x{image.height}\n".encode())
+    digest.update(image.tobytes())
+    return digest.hexdigest()
+
+
+def too_large(label: str, max_bytes: int) -> PictureError:
+    """The error for a file of more than ``max_bytes`` bytes."""
+    size = f"{max_bytes / (1 << 20):.3g} MiB" if max_bytes >= 1 << 20 else f"{max_bytes} bytes"
+    return PictureError(f"{label} is larger than {size}; scale it down first.")
+
+
+def _thumbnail(seen: Image.Image) -> bytes:
+    """A JPEG of the picture as a person sees it, at most THUMBNAIL_SIDE pixels wide and high."""
+    scale = min(1, THUMBNAIL_SIDE / max(seen.size))
+    width, height = (max(1, round(side * scale)) for side in seen.size)
+    out = io.BytesIO()
+    seen.resize((width, height), reducing_gap=2.0).save(out, "JPEG", quality=85)
+    return out.getvalue()
+
+
+def _header(data: bytes, label: str) -> Image.Image:
+    """The picture before it is decoded: its format and size are known, its pixels are not."""
+    # Exactly the decoders we want: Pillow imports all it has when one is missing.
+    from PIL import (  # noqa: F401
+        AvifImagePlugin,
+        BmpImagePlugin,
+        GifImagePlugin,
+        Image,
+        JpegImagePlugin,
+        PngImagePlugin,
+        TiffImagePlugin,
+        UnidentifiedImageError,
+        WebPImagePlugin,
+    )
+
+    # Remarks on odd metadata would be printed across the screen.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    try:
+        image = Image.open(io.BytesIO(data), formats=tuple(MEDIA_TYPES))
+    except UnidentifiedImageError:
+        if _BEGINNINGS.match(data):
+            raise _damaged(label) from None
+        raise PictureError(
+            f"{label} is not a picture that can be opened{_hint(data)}; use {_FORMATS}."
+        ) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_many_pixels(label) from None
+    except Exception as error:  # decoders fail in any way that untrusted bytes make them
+        raise _damaged(label) from error
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_many_pixels(label)
+    if image.width < 1 or image.height < 1:
+        raise _damaged(label)
+    return image
+
+
+def _seen(image: Image.Image, label: str) -> Image.Image:
+    from assistant.pictures.colour import as_seen
+
+    try:
+        return as_seen(image)
+    except MemoryError as error:
+        raise PictureError(
+            f"There is not enough memory to open {label}; scale it down first."
+        ) from error
+    except Exception as error:  # as above
+        raise _damaged(label) from error
+
+
+def _too_many_pixels(label: str) -> PictureError:
+    return PictureError(
+        f"{label} has more than {MAX_PIXELS // 1_000_000} million pixels; scale it down first."
+    )
+
+
+def _damaged(label: str) -> PictureError:
+    return PictureError(f"{label} is damaged or incomplete; get another copy of it.")
+
+
+def _hint(data: bytes) -> str:
+    """What the bytes are instead, where that helps."""
+    start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"heim", b"mif1", b"msf1"):
+        return " (it is HEIC)"
+    if start.startswith(b"%pdf"):
+        return " (it is a PDF)"
+    if b"<svg" in start:
+        return " (it is an SVG drawing)"
+    if start.startswith((b"<!doctype html", b"<html")):
+        return " (it is a web page)"
+    if b"\0" not in data[:512] and _is_text(data[:512]):
+        return " (it is text)"
+    return ""
+
+
+def _is_text(start: bytes) -> bool:
+    # A character may be cut at the end.
+    return any(_decodes(start[: len(start) - cut]) for cut in range(4))
+
+
+def _decodes(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

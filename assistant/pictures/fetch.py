@@ -1,0 +1,171 @@
+"""Pictures on the web, fetched only because the user asked for this address."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from assistant import __version__
+from assistant.pictures import names
+from assistant.pictures.decode import MAX_BYTES, open_bytes, too_large
+from assistant.values.conversation import PictureFile
+from assistant.values.errors import PictureError
+
+if TYPE_CHECKING:
+    import requests
+
+TOTAL_S = 60.0
+"""Longest time for one picture, in seconds, from the name lookup to the last byte."""
+
+Watch = Callable[[int, int], None]
+"""Told the bytes that have arrived, and the bytes announced (0: not known), from a thread of the
+fetch's own. What it raises ends the fetch."""
+
+_CONNECT_S = 10.0
+_SILENCE_S = 20.0
+_REDIRECTS = 5
+_CHUNK = 1 << 16
+_HEADERS = {
+    "User-Agent": f"phichat/{__version__}",
+    "Accept": "image/*, */*;q=0.1",
+    # Pictures are compressed already; and what arrives is what counts against the limit.
+    "Accept-Encoding": "identity",
+}
+
+
+def open_url(
+    url: str,
+    *,
+    name: str | None = None,
+    max_bytes: int = MAX_BYTES,
+    total_s: float = TOTAL_S,
+    watch: Watch | None = None,
+) -> PictureFile:
+    """Fetch and open the picture at an http(s) address, within ``total_s`` seconds.
+
+    The bytes decide whether it is a picture, not what the server says of them.
+    Raises PictureError.
+    """
+    label = names.url_shown(url)
+    answer: queue.SimpleQueue[bytes | BaseException] = queue.SimpleQueue()
+
+    def fetch() -> None:
+        try:
+            answer.put(_fetch(url, label, max_bytes, time.monotonic() + total_s, watch))
+        except BaseException as error:
+            answer.put(error)
+
+    # In a thread, because some waits have no time limit of their own: the name
+    # lookup, and a server that sends its headers a byte at a time.
+    threading.Thread(target=fetch, name="phichat-fetch", daemon=True).start()
+    try:
+        result = answer.get(timeout=total_s + 0.5)
+    except queue.Empty:
+        raise _too_slow(label) from None
+    if isinstance(result, BaseException):
+        raise result
+    return open_bytes(result, name=name or names.from_url(url), max_bytes=max_bytes)
+
+
+def _fetch(url: str, label: str, max_bytes: int, deadline: float, watch: Watch | None) -> bytes:
+    import requests
+    import urllib3
+
+    try:
+        with requests.Session() as session:
+            session.max_redirects = _REDIRECTS
+            with session.get(
+                url, headers=_HEADERS, stream=True, timeout=(_CONNECT_S, _SILENCE_S)
+            ) as response:
+                _must_be_ok(response, label)
+                return _body(response, label, max_bytes, deadline, watch)
+    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
+        raise PictureError(_why(error, label)) from error
+
+
+def _body(
+    response: requests.Response,
+    label: str,
+    max_bytes: int,
+    deadline: float,
+    watch: Watch | None,
+) -> bytes:
+    announced = response.headers.get("Content-Length", "")
+    expected = int(announced) if announced.isdecimal() else 0
+    if expected > max_bytes:
+        raise too_large(label, max_bytes)
+    body = bytearray()
+    # read1 returns what has arrived; read would wait for a whole chunk, a byte at a time
+    # from a server that wants it so.
+    while chunk := response.raw.read1(_CHUNK, decode_content=True):
+        body += chunk
+        if len(body) > max_bytes:
+            raise too_large(label, max_bytes)
+        if time.monotonic() > deadline:
+            raise _too_slow(label)
+        if watch is not None:
+            watch(len(body), expected)
+    return bytes(body)
+
+
+def _must_be_ok(response: requests.Response, label: str) -> None:
+    code = response.status_code
+    if code in (404, 410):
+        raise PictureError(f"There is nothing at {label} (error {code}); check the address.")
+    if code in (401, 402, 403, 407, 451):
+        raise PictureError(
+            f"The server does not give out {label} (error {code}); "
+            "download it in your browser and attach the file."
+        )
+    if code == 429 or code >= 500:
+        raise PictureError(
+            f"The server could not answer for {label} (error {code}); try again later."
+        )
+    if code != 200:
+        raise PictureError(f"The server answered {code} for {label}; check the address.")
+
+
+def _too_slow(label: str) -> PictureError:
+    return PictureError(
+        f"{label} took too long to arrive; try again, or download it and attach the file."
+    )
+
+
+def _why(error: Exception, label: str) -> str:
+    """The plain sentence for a failed request; requests nests its causes deeply."""
+    import requests
+
+    causes = _causes(error)
+    if isinstance(error, requests.TooManyRedirects):
+        return f"{label} redirects in circles; check the address."
+    if isinstance(error, requests.exceptions.SSLError):
+        return f"The server of {label} has no valid certificate; check the address."
+    if isinstance(error, requests.exceptions.ProxyError):
+        return f"The proxy for {label} can't be reached; check HTTP_PROXY and HTTPS_PROXY."
+    if "NameResolutionError" in causes or "gaierror" in causes:
+        return f"The server of {label} is not known; check the address and your connection."
+    if "ConnectionRefusedError" in causes:
+        return f"The server of {label} refuses connections; check the address."
+    if isinstance(error, requests.Timeout) or "ReadTimeoutError" in causes:
+        return f"The server of {label} does not answer; try again later."
+    if isinstance(error, requests.exceptions.InvalidSchema):
+        return f"{label} leads to an address that is not http or https; check the address."
+    if isinstance(error, ValueError) and not isinstance(error, requests.JSONDecodeError):
+        return f"{label} is not a valid address; check it."
+    return f"The connection broke while {label} was fetched; try again."
+
+
+def _causes(error: BaseException) -> frozenset[str]:
+    """Names of the types of everything that led to an error."""
+    found: set[str] = set()
+    waiting: list[object] = [error]
+    while waiting and len(found) < 50:
+        one = waiting.pop()
+        if isinstance(one, BaseException) and type(one).__name__ not in found:
+            found.add(type(one).__name__)
+            reason = getattr(one, "reason", None)
+            waiting += [*one.args, reason, one.__cause__, one.__context__]
+    return frozenset(found)

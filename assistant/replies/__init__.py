@@ -1,1 +1,0 @@
-"""How one reply comes to be, is kept while it grows, ends, and gives its session a title."""

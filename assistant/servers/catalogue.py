@@ -1,0 +1,133 @@
+"""What a server says of itself: its models, and how much each of them reads at once."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from assistant import __version__
+from assistant.servers import refusals
+from assistant.servers.address import Address
+from assistant.servers.request import FAILURES, LOOK_S, Exchange, Head
+from assistant.values.errors import ModelError
+from assistant.values.text import one_line
+
+_LONGEST = 1 << 22
+"""Bytes of a list of models, or of a refusal, that are read."""
+
+_CONTEXT = ("max_model_len", "context_length", "context_window", "max_context_length")
+"""Where servers put it: vLLM and SGLang, OpenRouter, Groq, LM Studio. llama.cpp has its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerModel:
+    """A model that a server names; ``context`` is None where it does not tell."""
+
+    address: Address
+    context: int | None = None
+    owner: str = ""
+
+
+def headers() -> dict[str, str]:
+    """What goes with every request; the key is read when it is needed and kept nowhere.
+
+    Raises ModelError for a key that no header can hold.
+    """
+    key = os.environ.get(refusals.KEY, "").strip()
+    if not key.isascii() or not (key or "x").isprintable():
+        raise ModelError(
+            f"{refusals.KEY} holds something else than a key: set it again.", code="unauthorized"
+        )
+    return {
+        "User-Agent": f"phichat/{__version__}",
+        "Accept": "text/event-stream, application/json",
+        "Accept-Encoding": "identity",  # what is compressed comes late
+        "Content-Type": "application/json",
+        **({"Authorization": f"Bearer {key}"} if key else {}),
+    }
+
+
+def begin(exchange: Exchange, address: Address) -> Head:
+    """The head of a good answer. Raises ModelError for any other, once it is read."""
+    head = next(exchange, None)
+    if not isinstance(head, Head):
+        raise refusals.cut(address)  # closed before there was an answer
+    if 300 <= head.status < 400:
+        raise refusals.redirected(address, head.location)
+    if head.status != 200:
+        has_key = "Authorization" in headers()
+        raise refusals.refused(address, head.status, rest(exchange), has_key=has_key)
+    return head
+
+
+def rest(exchange: Exchange) -> bytes:
+    """What is left of a short body."""
+    body = b""
+    for piece in exchange:
+        assert isinstance(piece, bytes)
+        body += piece
+        if len(body) > _LONGEST:
+            break
+    return body
+
+
+Watch = Callable[[Exchange], None]
+"""Is given a request as it begins, so that another thread can close it."""
+
+
+def models(address: Address, watch: Watch | None = None) -> tuple[ServerModel, ...]:
+    """The models of a server, as it lists them; asks it. Raises ModelError."""
+    exchange = Exchange(
+        f"{address.base}/models", headers(), proxies=not address.is_here, total_s=LOOK_S
+    )
+    if watch is not None:
+        watch(exchange)
+    try:
+        begin(exchange, address)
+        said = json.loads(rest(exchange))
+        listed = said["data"] if isinstance(said, dict) else said
+        found = tuple(_model(address, one) for one in listed)
+    except FAILURES as error:
+        raise refusals.unreachable(address, error) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise refusals.malformed(address) from None
+    finally:
+        exchange.close()
+    if not found:
+        raise ModelError(f"{address.base} has no model: load one there.", code="not_a_server")
+    return found
+
+
+def chosen(address: Address, watch: Watch | None = None) -> ServerModel:
+    """The model that an address means: the one that it names, else the first. Raises ModelError."""
+    try:
+        found = models(address, watch)
+    except ModelError as error:
+        if error.code == "not_a_server" and address.model is not None:
+            return ServerModel(address)  # a server without a list: what was named may be there
+        raise
+    if address.model is None:
+        return found[0]
+    for one in found:
+        if one.address.model in (address.model, f"{address.model}:latest"):
+            return replace(one, address=address)
+    names = ", ".join(one_line(one.address.model or "", 60) for one in found[:5])
+    more = ", …" if len(found) > 5 else ""
+    raise ModelError(
+        f"{address.base} has no model {one_line(address.model, 60)}: it has {names}{more}.",
+        code="no_such_model",
+    )
+
+
+def _model(address: Address, said: Mapping[str, Any]) -> ServerModel:
+    name = said["id"]
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        raise ValueError("a model without a name")
+    meta = said.get("meta")
+    told = [said.get(key) for key in _CONTEXT]
+    told.append(meta.get("n_ctx") if isinstance(meta, Mapping) else None)
+    context = next((one for one in told if isinstance(one, int) and one > 0), None)
+    return ServerModel(replace(address, model=name), context, str(said.get("owned_by") or ""))

@@ -1,0 +1,306 @@
+"""A model behind an OpenAI-compatible server, at the seam where a local one stands."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from assistant.servers import catalogue as looking, refusals
+from assistant.servers.address import parse
+from assistant.servers.catalogue import ServerModel
+from assistant.servers.messages import as_json, messages
+from assistant.servers.pictures import picture_url
+from assistant.servers.reply import Reply
+from assistant.servers.request import FAILURES, Exchange
+from assistant.servers.vocabulary import TextVocabulary
+from assistant.values.conversation import FinishReason, Role, Usage
+from assistant.values.errors import ModelError
+from assistant.values.events import ModelStatus, Phase, Progressed, Stage
+from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
+from assistant.values.model import CoreEvent, ModelFacts
+from assistant.values.prompt import Prompt, Slot
+from assistant.values.sampling import Sampling
+from assistant.values.text import one_line
+
+CONTEXT = 8192
+"""Tokens that a server is taken to read at once when neither it nor the settings tell."""
+
+NUM_CROPS = 16
+"""As many crops as Phi-3-vision has: 1,344 x 1,344 pixels, or as much in another shape."""
+
+MOST_STOPS = 4
+"""Stop strings that the API takes; the engine finds them all by itself anyway."""
+
+MOST_BYTES = 64
+"""Bytes of reply for each token asked for, after which a server that goes on is left."""
+
+INSTEAD: Mapping[str, str | None] = {
+    "max_tokens": "max_completion_tokens",
+    "temperature": None,
+    "top_p": None,
+}
+"""What is sent to a model that does not take one of these, as some of OpenAI's don't; None:
+nothing, and the model's own is in force. What only a person can have set is refused instead."""
+
+
+class ServerCore:
+    """A :class:`assistant.core.Core` that asks a server; nothing is asked before it is needed.
+
+    ``model`` is an address, see :func:`assistant.servers.address.parse`. What a
+    prompt takes there is an estimate: the server counts in tokens of its own.
+    Raises ModelError for what is no address.
+    """
+
+    def __init__(
+        self, model: str, *, num_crops: int | None = None, context: int | None = None
+    ) -> None:
+        self._address = parse(model)
+        self._num_crops = num_crops or NUM_CROPS
+        self._wanted_context = context
+        self._learned_context: int | None = None
+        self._density = 1.0  # the server's tokens for each one that was estimated
+        self._found: ServerModel | None = None
+        self._looking = threading.Lock()
+        self._status = ModelStatus(Phase.IDLE, self._address.name, is_demo=False, is_server=True)
+        self._one_at_a_time = threading.Lock()
+        self._running: Exchange | None = None
+        self._stop_wanted = False
+        self._stops = 0
+        self._not_taken: set[str] = set()
+        self._switch = threading.Lock()
+        self._urls: dict[Slot, str] = {}
+
+    def facts(self) -> ModelFacts:
+        """Facts of the server's model; asks the server the first time. Raises ModelError."""
+        found = self._look()
+        told = (found.context, self._wanted_context, self._learned_context)
+        held = min((one for one in told if one is not None), default=CONTEXT)
+        # in tokens as they are estimated here
+        context = max(1, int(held / max(1.0, self._density)))
+        return ModelFacts(
+            name=self._address.name,
+            folder="",
+            is_demo=False,
+            num_crops=self._num_crops,
+            num_img_tokens=144,
+            context=context,
+            is_server=True,
+        )
+
+    def status(self) -> ModelStatus:
+        """Whether the server answered when it was asked last; never blocks."""
+        return self._status
+
+    def preload(self) -> None:
+        """Ask the server which models it has, in a thread; nothing of a conversation is sent."""
+        threading.Thread(target=self._preload, name="phichat-server-look", daemon=True).start()
+
+    def generate(
+        self, prompt: Prompt, sampling: Sampling, pixels: Callable[[str], Pixels]
+    ) -> Iterator[CoreEvent]:
+        """See :meth:`assistant.core.Core.generate`; ids are of :class:`TextVocabulary`."""
+        with self._one_at_a_time:
+            self._stop_wanted = False
+            yield Progressed(Stage.QUEUED, detail=f"asking {self._address.host}")
+            try:
+                found = self._look()
+                yield from self._encode(prompt, pixels)
+                yield from self._ask(prompt, sampling, found)
+            except refusals.StoppedError:
+                usage = Usage(prompt.tokens, prompt.picture_tokens, 0, 0)
+                yield GenerationEnded(FinishReason.STOPPED, usage, 0.0, 0.0)
+            except refusals.ContextExceededError as error:
+                # the estimate was short: the engine lays out anew, once, for less
+                held = self.facts().context
+                self._learned_context = error.limit or self._learned_context
+                if error.counted is not None:
+                    self._density = error.counted / prompt.tokens
+                elif self.facts().context >= held:
+                    self._density = max(1.0, self._density) * 4 / 3
+                raise
+
+    def stop(self) -> None:
+        """Close the connection; harmless when nothing runs."""
+        with self._switch:
+            self._stop_wanted = True
+            self._stops += 1
+            if self._running is not None:
+                self._running.close()
+
+    def close(self) -> None:
+        """Leave the server."""
+        self.stop()
+
+    def _look(self) -> ServerModel:
+        stops = self._stops
+        with self._looking:
+            if self._found is None:
+                try:
+                    self._found = looking.chosen(self._address, partial(self._watch, stops))
+                except ModelError as error:
+                    if self._stops != stops:
+                        self._set_status(Phase.IDLE)
+                        raise refusals.StoppedError(self._address) from error
+                    self._set_status(Phase.FAILED, str(error))
+                    raise
+                finally:
+                    with self._switch:
+                        self._running = None
+            self._set_status(Phase.READY, self._words(self._found))
+            return self._found
+
+    def _watch(self, stops: int, exchange: Exchange) -> None:
+        """Let :meth:`stop` end a look, also one that waited for another look to end."""
+        with self._switch:
+            self._running = exchange
+            if self._stops != stops:
+                exchange.close()
+
+    def _preload(self) -> None:
+        self._set_status(Phase.LOADING, f"asking {self._address.host}")
+        with suppress(ModelError):  # the status says it
+            self._look()
+
+    def _words(self, found: ServerModel) -> str:
+        name = one_line(found.address.model or "its model", 60)
+        if found.context is not None:
+            return f"{name} reads {found.context:,} tokens"
+        if self._wanted_context is not None:
+            return f"{name}; the server does not tell its context"
+        return (
+            f"{name}; the server does not tell its context, {CONTEXT:,} tokens are assumed (the "
+            "setting context)"
+        )
+
+    def _set_status(self, phase: Phase, detail: str = "") -> None:
+        self._status = ModelStatus(
+            phase, self._address.name, is_demo=False, detail=detail, is_server=True
+        )
+
+    def _encode(self, prompt: Prompt, pixels: Callable[[str], Pixels]) -> Iterator[CoreEvent]:
+        """Make the data URLs of the prompt's pictures; those of the last prompt are kept."""
+        slots = list(dict.fromkeys(prompt.slots))
+        missing = [slot for slot in slots if slot not in self._urls]
+        for done, slot in enumerate(missing):
+            yield Progressed(Stage.PICTURES, done, len(missing))
+            self._urls[slot] = picture_url(pixels(slot.pixels_sha256), slot.num_crops)
+        self._urls = {slot: self._urls[slot] for slot in slots}
+
+    def _ask(self, prompt: Prompt, sampling: Sampling, found: ServerModel) -> Iterator[CoreEvent]:
+        """Send the prompt; once more without each parameter that the server does not take."""
+        while True:
+            request = self._request(prompt, sampling, found)
+            for name in self._not_taken:
+                value, other = request.pop(name), INSTEAD[name]
+                if other is not None:
+                    request[other] = value
+            try:
+                yield from self._answer(prompt, sampling, json.dumps(request).encode())
+            except refusals.NotTakenError as error:
+                if error.parameter not in INSTEAD or error.parameter in self._not_taken:
+                    raise
+                self._not_taken.add(error.parameter)
+            else:
+                return
+
+    def _request(self, prompt: Prompt, sampling: Sampling, found: ServerModel) -> dict[str, Any]:
+        said = messages(prompt)
+        optional: dict[str, Any] = {
+            "seed": sampling.seed,
+            "stop": list(sampling.stop[:MOST_STOPS]) or None,
+            # not OpenAI's, but vLLM's, SGLang's and llama.cpp's: only when they do something
+            "top_k": sampling.top_k or None,
+            "min_p": sampling.min_p or None,
+            "repetition_penalty": (
+                sampling.repetition_penalty if sampling.repetition_penalty != 1 else None
+            ),
+        }
+        if said[-1].role is Role.ASSISTANT and found.owner == "vllm":
+            # others take a last message of the assistant for the beginning of the reply, or don't
+            optional |= {"continue_final_message": True, "add_generation_prompt": False}
+        return {
+            "model": found.address.model,
+            "messages": [as_json(one, self._urls.__getitem__) for one in said],
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "max_tokens": sampling.max_new_tokens,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            **{name: value for name, value in optional.items() if value is not None},
+        }
+
+    def _answer(self, prompt: Prompt, sampling: Sampling, body: bytes) -> Iterator[CoreEvent]:
+        vocabulary, reply = TextVocabulary(), Reply(self._address)
+        started = time.perf_counter()
+        first = last = 0.0
+        events = count = size = 0
+        reason: FinishReason | None = None
+        exchange = self._begin(body)
+        try:
+            if exchange is not None:
+                yield Progressed(Stage.QUEUED, detail=f"waiting for {self._address.host}")
+                for text in reply.read(exchange):
+                    if self._stop_wanted:
+                        break
+                    last = time.perf_counter()
+                    first = first or last
+                    ids = vocabulary.encode(text)
+                    events, count, size = events + 1, count + len(ids), size + len(text)
+                    yield TokensGenerated(ids)
+                    if size > sampling.max_new_tokens * MOST_BYTES:
+                        reason = FinishReason.LENGTH
+                        break
+        except FAILURES as error:
+            if not self._stop_wanted:
+                failure = refusals.unreachable(self._address, error)
+                if failure.code == "unreachable":
+                    self._forget(failure)
+                raise failure from error
+        except ModelError:
+            if not self._stop_wanted:
+                raise
+        finally:
+            with self._switch:
+                self._running = None
+            if exchange is not None:
+                exchange.close()
+        if self._stop_wanted:
+            reason = FinishReason.STOPPED
+        told: Mapping[str, int] = reply.usage
+        if counted := told.get("prompt_tokens"):
+            self._density = counted / prompt.tokens
+        # most servers stream a token an event
+        completion = told.get("completion_tokens", events if events > 1 else count)
+        usage = Usage(
+            told.get("prompt_tokens", prompt.tokens),
+            prompt.picture_tokens,
+            told.get("cached_tokens", 0),
+            completion,
+        )
+        seconds = last - first
+        rate = (completion - 1) / seconds if completion > 1 and seconds > 0 else 0.0
+        ttft = first - started if first else 0.0
+        yield GenerationEnded(reason or reply.finish_reason, usage, ttft, rate)
+
+    def _begin(self, body: bytes) -> Exchange | None:
+        """The request on its way; None when it was stopped before."""
+        with self._switch:
+            if self._stop_wanted:
+                return None
+            self._running = Exchange(
+                f"{self._address.base}/chat/completions",
+                looking.headers(),
+                body,
+                proxies=not self._address.is_here,
+            )
+            return self._running
+
+    def _forget(self, failure: ModelError) -> None:
+        """The server is gone; when it is back it may have another model."""
+        self._found = None
+        self._set_status(Phase.FAILED, str(failure))

@@ -1,0 +1,1 @@
+"""Plain immutable values that every other package may import. Imports nothing of ours."""

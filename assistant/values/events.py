@@ -1,0 +1,137 @@
+"""What happens while a turn is answered, as plain facts in the past tense.
+
+The engine yields these to every front end; nothing calls back into a screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from assistant.values.context import ContextReport
+from assistant.values.conversation import Summary, Turn
+
+
+class Stage(StrEnum):
+    """What the inference core is busy with before it can stream."""
+
+    LOADING = "loading"
+    QUEUED = "queued"
+    """Another terminal's request comes first; ``done`` is how many do."""
+    PICTURES = "pictures"
+    PREFILL = "prefill"
+    REGIME = "regime"
+    """The KV cache is rebuilt with the other LongRoPE factors."""
+
+
+@dataclass(frozen=True, slots=True)
+class UserTurnStored:
+    """The user's turn is safe on disk; from here on nothing typed can be lost."""
+
+    session_id: str
+    turn: Turn
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyStarted:
+    """An empty reply was stored and will grow."""
+
+    session_id: str
+    turn: Turn
+
+
+@dataclass(frozen=True, slots=True)
+class ContextPlanned:
+    """It is settled what the model sees, what was left out, and in how many crops pictures go.
+
+    May come twice in a turn, when the core turns out to hold less than it said.
+    """
+
+    session_id: str
+    context: ContextReport
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed:
+    """``done`` of ``total`` units of a stage (tokens, pictures); ``total`` 0 means unknown."""
+
+    stage: Stage
+    done: int = 0
+    total: int = 0
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyGrew:
+    """The reply gained ``text`` (never half a character)."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyEnded:
+    """The reply is over and stored; ``turn.finish_reason`` says how it ended."""
+
+    session_id: str
+    turn: Turn
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyFailed:
+    """The reply ended in an error; what had been written of it is kept in ``turn``."""
+
+    session_id: str
+    code: str
+    message: str
+    turn: Turn | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryStored:
+    """The turns that no longer fit have a new summary."""
+
+    session_id: str
+    summary: Summary
+
+
+Event = (
+    UserTurnStored
+    | ReplyStarted
+    | ContextPlanned
+    | Progressed
+    | ReplyGrew
+    | ReplyEnded
+    | ReplyFailed
+    | SummaryStored
+)
+
+
+class Phase(StrEnum):
+    """Where the model is between absent and ready."""
+
+    IDLE = "idle"
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """The state of the resident model, for the status line.
+
+    ``detail`` is one short plain sentence ("Reading weights, 40 %", or why it failed);
+    ``done`` of ``total`` bytes of weights are read (``total`` 0: not known yet).
+    ``plan`` is the memory plan of the worker that serves this terminal, once it is made.
+    ``is_server`` says that what is asked leaves this machine, for the server named ``model``.
+    """
+
+    phase: Phase
+    model: str
+    is_demo: bool
+    detail: str = ""
+    done: int = 0
+    total: int = 0
+    plan: Mapping[str, Any] | None = field(default=None, hash=False)
+    is_server: bool = False

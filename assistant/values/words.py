@@ -1,0 +1,77 @@
+"""Words for the screen: times, sizes and counts made short."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from assistant.values.conversation import Draft
+from assistant.values.text import one_line
+
+
+def ago(then: datetime, now: datetime) -> str:
+    """Return how long ago ``then`` was: ``now``, ``5 min``, ``3 h``, ``yesterday``, ``12 Mar``."""
+    then = then if then.tzinfo else then.replace(tzinfo=UTC)
+    seconds = (now - then).total_seconds()
+    if seconds < 60:
+        return "now"
+    if seconds < 3600:
+        return f"{int(seconds // 60)} min"
+    if seconds < 86400:
+        return f"{int(seconds // 3600)} h"
+    if seconds < 7 * 86400:
+        days = int(seconds // 86400)
+        return "yesterday" if days == 1 else f"{days} days"
+    local = then.astimezone(now.tzinfo)
+    return f"{local.day} {local:%b}" if local.year == now.year else f"{local:%b %Y}"
+
+
+def counted(count: int, noun: str) -> str:
+    """Return ``1 picture`` or ``3 pictures``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def file_size(size: int) -> str:
+    """Return a number of bytes as a person says it."""
+    if size < 1000:
+        return f"{size} B"
+    if size < 999_500:
+        return f"{size / 1000:.0f} kB"
+    if size < 999_950_000:
+        return f"{size / 1_000_000:.1f} MB"
+    return f"{size / 1_000_000_000:.1f} GB"
+
+
+def short_count(number: int) -> str:
+    """Return a token count in at most four characters or so: ``812``, ``3.1k``, ``128k``."""
+    if number < 1000:
+        return str(number)
+    thousands = number / 1000
+    return f"{thousands:.1f}k" if thousands < 10 else f"{thousands:.0f}k"
+
+
+def server_place(model: str) -> str:
+    """Return host and port where the name of a model is the address of a server, else ""."""
+    scheme, found, rest = model.partition("://")
+    is_server = found and scheme.lower() in ("http", "https")
+    return one_line(rest.partition("/")[0], 40) if is_server else ""
+
+
+def model_name(model: str) -> str:
+    """Return the short name of a hub id, a folder or a server's model: its last part."""
+    if place := server_place(model):
+        model = model.partition("#")[2] or place
+    return one_line(model.rstrip("/").rsplit("/", 1)[-1], 40) or "model"
+
+
+def joined(first: Draft | None, second: Draft) -> Draft:
+    """Return two drafts as one, the first above."""
+    if first is None:
+        return second
+    texts = [text for text in (first.text, second.text) if text.strip()]
+    return Draft("\n\n".join(texts), first.pictures + second.pictures)
+
+
+def bar(done: float, total: float, cells: int = 8) -> str:
+    """Return ``▰▰▰▱▱▱▱▱`` for how much of ``total`` is ``done``."""
+    full = min(cells, int(cells * done / total)) if total > 0 else 0
+    return "▰" * full + "▱" * (cells - full)

@@ -1,0 +1,228 @@
+"""Which turns and pictures the model sees: a pure function of the history. No clock, no model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from assistant.values.context import LeftOut, Seen, Why
+from assistant.values.conversation import Role, Turn, TurnKind
+
+LOW_WATER = 0.7
+"""What is kept, as a share of the budget, when something must go: the next eviction is then some
+turns away, and until then the cached prefix stays as it is."""
+
+LOWEST_WATER = 0.5
+"""The least that is kept from the second eviction on, where exchanges are so long that the room
+above :data:`LOW_WATER` is used up too soon."""
+
+AHEAD = 11
+"""So many exchanges of the chat's average length find room after a cut, if :data:`LOWEST_WATER`
+allows it: the cached prefix then stays as it is for nine messages of ten."""
+
+_NONE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the model will see, and what it will not.
+
+    ``tokens`` counts the positions of what is seen, with what is reserved for
+    a summary; ``pinned`` counts those of the exchanges that the person keeps.
+    """
+
+    seen: tuple[Seen, ...]
+    left_out: tuple[LeftOut, ...]
+    tokens: int
+    pinned: int
+    budget: int
+
+    @property
+    def fits(self) -> bool:
+        """False when the newest question and what is pinned alone exceed the budget."""
+        return self.tokens <= self.budget
+
+    @property
+    def evicted(self) -> tuple[Turn, ...]:
+        """The turns that no longer fit, oldest first."""
+        return tuple(
+            one.turn for one in self.left_out if one.picture is None and one.why is Why.NO_ROOM
+        )
+
+
+def plan(
+    turns: Sequence[Turn], budget: int, cost: Callable[[Seen], int], *, summary: int = 0
+) -> Plan:
+    """Leave out what does not fit: old pictures first, then whole exchanges, oldest first.
+
+    ``budget`` and ``cost`` are in positions; ``summary`` is what a summary
+    takes as soon as a turn no longer fits. The history is replayed from its
+    beginning, prompt by prompt as its questions were sent, and cut down to
+    :data:`LOW_WATER` (or towards :data:`LOWEST_WATER`) each time it would not
+    have fitted: the same history always gives the same plan, and one more turn
+    mostly leaves the start of the window where it was.
+
+    An exchange is a question with its reply; a recalled quotation is one of
+    its own. Never left out for want of room: the newest question, and an
+    exchange with a pinned turn or picture (markers may take the place of its
+    other pictures, unless their turn itself is pinned). The pictures that were
+    shown last are what is being talked about: they and their exchange go last,
+    and only when the newest question does not fit beside them.
+
+    What the person excluded is left out whatever the room, even when it is
+    pinned. A question takes its reply along, which would answer nothing; a
+    reply goes alone, and its question stays with its pictures. A question that
+    is to be answered now is seen all the same.
+    """
+    window = _Window(budget, cost, summary)
+    for turn in turns:
+        window.add(turn, asks_now=turn is turns[-1] and _asks(turn))
+    if turns and turns[-1].role is Role.ASSISTANT:
+        window.cut()  # as it will be for the next question
+    return window.plan()
+
+
+def _asks(turn: Turn) -> bool:
+    return turn.role is not Role.ASSISTANT and turn.kind is TurnKind.MESSAGE
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A turn in the window, what it costs as it is seen, and the pictures replaced so far."""
+
+    turn: Turn
+    cost: int
+    excluded: bool
+    without: set[int] = field(default_factory=set)
+
+    @property
+    def replaceable(self) -> Iterator[int]:
+        """Positions of the pictures that a marker could still replace, oldest first."""
+        if not (self.excluded or self.turn.pinned):
+            for position, picture in enumerate(self.turn.pictures):
+                if not picture.pinned and position not in self.without:
+                    yield position
+
+
+class _Exchange:
+    """A question with its reply."""
+
+    def __init__(self) -> None:
+        self.entries: list[_Entry] = []
+        self.evicted = False
+
+    @property
+    def seen(self) -> list[_Entry]:
+        return [] if self.evicted else [one for one in self.entries if not one.excluded]
+
+    @property
+    def pinned(self) -> bool:
+        return any(
+            one.turn.pinned or any(picture.pinned for picture in one.turn.pictures)
+            for one in self.seen
+        )
+
+    @property
+    def cost(self) -> int:
+        return sum(one.cost for one in self.seen)
+
+
+class _Window:
+    """The replay. The two cursors only move forward, so a long history costs one pass."""
+
+    def __init__(self, budget: int, cost: Callable[[Seen], int], summary: int) -> None:
+        self._budget, self._cost, self._summary = budget, cost, summary
+        self._exchanges: list[_Exchange] = []
+        self._total = 0
+        self._said = 0  # what all turns took as they came, whatever became of them
+        self._was_cut = False
+        self._oldest = 0  # every exchange before it was evicted, is pinned, or was passed over
+        self._first_pictured = 0  # no exchange before it has a picture to replace
+        self._last_pictured = _NONE
+        self._passed_over = _NONE
+
+    def add(self, turn: Turn, *, asks_now: bool) -> None:
+        """The next turn. Only a question makes a prompt, so only a question cuts."""
+        is_reply = turn.role is Role.ASSISTANT and bool(self._exchanges)
+        if not is_reply:
+            self._exchanges.append(_Exchange())
+        exchange = self._exchanges[-1]
+        answers_nothing = is_reply and exchange.entries[0].excluded
+        excluded = answers_nothing or (turn.excluded and not asks_now)
+        entry = _Entry(turn, self._cost(Seen(turn)), excluded)
+        exchange.entries.append(entry)
+        if excluded:
+            return
+        self._total += entry.cost
+        self._said += entry.cost
+        if turn.pictures:
+            self._last_pictured = len(self._exchanges) - 1
+        if not is_reply:
+            self.cut()
+
+    def cut(self) -> None:
+        """Down to low water, if there is too much."""
+        if self._total <= self._budget:
+            return
+        low = self._budget * LOW_WATER
+        if self._was_cut:
+            ahead = AHEAD * self._said / len(self._exchanges)
+            low = min(low, max(self._budget * LOWEST_WATER, self._budget - ahead))
+        self._was_cut = True
+        newest = len(self._exchanges) - 1
+        while self._total > low and self._first_pictured < min(newest, self._last_pictured):
+            self._replace_pictures(self._exchanges[self._first_pictured], low)
+            if self._total > low:
+                self._first_pictured += 1
+        if self._passed_over not in (_NONE, self._last_pictured) and self._total > low:
+            self._evict(self._passed_over)  # another picture is talked about now
+            self._passed_over = _NONE
+        while self._total > low and self._oldest < newest:
+            if self._oldest == self._last_pictured:
+                self._passed_over = self._oldest
+            else:
+                self._evict(self._oldest)
+            self._oldest += 1
+        if self._total > self._budget and self._passed_over != _NONE:
+            self._replace_pictures(self._exchanges[self._passed_over], low)
+            if self._total > self._budget:
+                self._evict(self._passed_over)
+
+    def _replace_pictures(self, exchange: _Exchange, low: float) -> None:
+        for entry in exchange.seen:
+            for position in list(entry.replaceable):
+                if self._total <= low:
+                    return
+                entry.without.add(position)
+                cost = self._cost(Seen(entry.turn, frozenset(entry.without)))
+                self._total += cost - entry.cost
+                entry.cost = cost
+
+    def _evict(self, number: int) -> None:
+        exchange = self._exchanges[number]
+        if exchange.seen and not exchange.pinned:
+            self._total += self._summary - exchange.cost
+            self._summary = 0  # paid once
+            exchange.evicted = True
+
+    def plan(self) -> Plan:
+        """What has come of it."""
+        seen: list[Seen] = []
+        left_out: list[LeftOut] = []
+        for exchange in self._exchanges:
+            for entry in exchange.entries:
+                if entry.excluded or exchange.evicted:
+                    why = Why.EXCLUDED if entry.excluded else Why.NO_ROOM
+                    left_out.append(LeftOut(entry.turn, why, self._cost(Seen(entry.turn))))
+                else:
+                    seen.append(Seen(entry.turn, frozenset(entry.without)))
+                    left_out += self._replaced(entry)
+        pinned = sum(exchange.cost for exchange in self._exchanges if exchange.pinned)
+        return Plan(tuple(seen), tuple(left_out), self._total, pinned, self._budget)
+
+    def _replaced(self, entry: _Entry) -> Iterator[LeftOut]:
+        """Each picture that a marker replaces, with what that saves."""
+        for position in sorted(entry.without):
+            others = frozenset(entry.without - {position})
+            saved = self._cost(Seen(entry.turn, others)) - entry.cost
+            yield LeftOut(entry.turn, Why.NO_ROOM, saved, entry.turn.pictures[position])

@@ -1,0 +1,60 @@
+"""A prompt as a person can read it: what the model is given, token for token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from assistant.servers.messages import messages
+from assistant.values.context import PictureCost
+from assistant.values.prompt import Prompt, Slot, Vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A run of text, one control token (``is_control``), or one ``picture``.
+
+    ``text`` is what the ids say, or the control token's name; a picture has no ids of its own.
+    """
+
+    text: str
+    ids: tuple[int, ...] = ()
+    is_control: bool = False
+    picture: PictureCost | None = None
+
+
+def spell(
+    prompt: Prompt, pictures: Sequence[PictureCost], vocabulary: Vocabulary
+) -> tuple[Piece, ...]:
+    """The pieces of a prompt in order; ``pictures`` are those of its slots."""
+    return tuple(_pieces(prompt, iter(pictures), vocabulary))
+
+
+def spell_messages(prompt: Prompt, pictures: Sequence[PictureCost]) -> tuple[Piece, ...]:
+    """The same for a server: it is sent messages, and has control tokens of its own."""
+    costs = iter(pictures)
+    pieces = []
+    for message in messages(prompt):
+        pieces.append(Piece(f"{message.role} ", is_control=True))
+        for part in message.parts:
+            if isinstance(part, str):
+                pieces.append(Piece(part))
+            else:
+                pieces.append(Piece("", picture=next(costs)))
+    return tuple(pieces)
+
+
+def _pieces(
+    prompt: Prompt, pictures: Iterator[PictureCost], vocabulary: Vocabulary
+) -> Iterator[Piece]:
+    for part in prompt.parts:
+        if isinstance(part, Slot):
+            yield Piece("", picture=next(pictures))
+            continue
+        for name, run in groupby(part, vocabulary.control_name):
+            ids = tuple(run)
+            if name is None:
+                yield Piece(vocabulary.text(ids), ids)
+            else:
+                yield from (Piece(name, (one,), is_control=True) for one in ids)

@@ -1,0 +1,235 @@
+"""The worker process: loads one model, answers one prompt after another, obeys a stop at once.
+
+Started by :mod:`assistant.worker.launch` as ``python -m assistant.worker FD
+[LISTENER]``: its end of a socket pair with the terminal that starts it, and a socket where others
+will ask to share it. :mod:`assistant.worker.server` says when it ends.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assistant.values.errors import ModelError
+from assistant.values.events import Phase, Progressed
+from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
+from assistant.values.model import CoreEvent
+from assistant.values.prompt import Slot
+from assistant.worker.frames import Channel, Header
+from assistant.worker.queue import Request
+from assistant.worker.requests import ended_to_json
+from assistant.worker.server import Server
+
+if TYPE_CHECKING:
+    import torch
+
+    from assistant.core.generate import ResidentModel
+    from assistant.phi3v.image_processing import Phi3VImageProcessor
+
+_PIXELS_WAIT_S = 60.0
+"""A terminal that is asked for a picture and is suspended keeps the others waiting this long."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Resident:
+    model: ResidentModel
+    images: Phi3VImageProcessor
+    vocab_size: int
+
+
+class Worker:
+    """What computes: it loads what ``spec`` names, then answers the server's requests."""
+
+    def __init__(self, spec: Mapping[str, Any], server: Server) -> None:
+        self._spec, self._server = spec, server
+
+    def run(self) -> None:
+        """Compute until the process ends."""
+        resident = self._load()
+        while True:
+            self._answer(resident, self._server.next_request())
+
+    def _load(self) -> _Resident:
+        started = time.perf_counter()
+        try:
+            resident = self._resident(self._spec)
+        except ModelError as error:
+            reason = str(error)
+        except Exception as error:  # whatever a library raises, the app must hear of it
+            reason = f"The model could not be loaded: {_plain(error)}."
+        else:
+            self._server.ready(time.perf_counter() - started)
+            return resident
+        self._server.tell_status(Phase.FAILED, reason)
+        self._server.end(reason, code=1)
+        raise AssertionError("the process has ended")
+
+    def _resident(self, spec: Mapping[str, Any]) -> _Resident:
+        """Plan the memory, tell every terminal, read the model into it."""
+        # torch and transformers take seconds to import: the door is open meanwhile
+        import torch
+        import transformers
+
+        from assistant.core.cache import KVCache
+        from assistant.core.decode import is_compiled, prepare
+        from assistant.core.feature_files import FeatureFiles
+        from assistant.core.generate import ResidentModel
+        from assistant.core.memory.devices import (
+            choose_attention,
+            choose_device,
+            choose_threads,
+            plan_memory,
+        )
+        from assistant.core.memory.plan import Wanted
+        from assistant.core.weights import load_model
+        from assistant.phi3v.image_processing import Phi3VImageProcessor
+        from assistant.phi3v.vocabulary import Vocabulary
+
+        transformers.logging.set_verbosity_error()
+        folder = Path(spec["folder"])
+        device = choose_device(spec["device"])
+        wanted = Wanted(spec["dtype"], spec["weights"], spec["kv"], spec["context"])
+        plan = plan_memory(folder, device, wanted, spec["num_crops"])
+        self._server.tell_plan(asdict(plan))
+        dtype = getattr(torch, plan.dtype)
+        shown = -1
+
+        def report(done: int, total: int) -> None:
+            nonlocal shown
+            percent = 100 * done // max(total, 1)
+            if percent != shown:
+                shown = percent
+                detail = f"Reading weights, {percent} %"
+                self._server.tell_status(Phase.LOADING, detail, done, total)
+
+        model = load_model(
+            folder,
+            device=device,
+            dtype=dtype,
+            weights=plan.weights,
+            attention=choose_attention(device, dtype),
+            progress=report,
+        )
+        # quantized matrices are buffers
+        weights = sum(one.numel() for one in (*model.parameters(), *model.buffers()))
+        if threads := spec["threads"] or choose_threads(weights):
+            torch.set_num_threads(threads)
+        if is_compiled(model):
+            self._server.tell_status(Phase.LOADING, "Compiling for this processor")
+            prepare(model, plan.kv)
+        files = None
+        if spec["features"] is not None:
+            files = FeatureFiles(Path(spec["features"]), spec["feature_cache_mb"] * 2**20)
+        return _Resident(
+            ResidentModel(
+                model,
+                Vocabulary.from_folder(folder).stop_ids,
+                plan.context_tokens,
+                new_cache=partial(KVCache, model.config.num_hidden_layers, kind=plan.kv),
+                position_bytes=plan.kv_bytes_per_token,
+                kv_budget=plan.kv_budget,
+                host_budget=plan.host_budget,
+                feature_budget=plan.feature_budget,
+                feature_files=files,
+            ),
+            Phi3VImageProcessor.from_pretrained(folder),
+            model.config.vocab_size,
+        )
+
+    def _answer(self, resident: _Resident, request: Request) -> None:
+        from assistant.core.out_of_memory import SENTENCE, is_out_of_memory
+
+        try:
+            for part in request.prompt.parts:
+                # on a GPU an id beyond the table would take the whole process down
+                if not isinstance(part, Slot) and part and max(part) >= resident.vocab_size:
+                    raise ModelError("The prompt has a token that the model does not know.")
+            for event in resident.model.generate(
+                request.prompt,
+                request.sampling,
+                lambda slot: self._crops_of(resident.images, request, slot),
+                request.stopped.is_set,
+            ):
+                self._server.send(request, self._event_to_json(request, event))
+        except ModelError as error:
+            self._fail(request, error.code, str(error))
+        except Exception as error:
+            if is_out_of_memory(error):
+                self._fail(request, "memory", SENTENCE)
+            else:
+                words = f"The model failed ({_plain(error)}): try again, or start a new session."
+                self._fail(request, "model", words)
+
+    def _fail(self, request: Request, code: str, message: str) -> None:
+        self._server.send(request, {"ev": "failed", "code": code, "message": message})
+
+    def _crops_of(
+        self, images: Phi3VImageProcessor, request: Request, slot: Slot
+    ) -> tuple[torch.Tensor, tuple[int, int]]:
+        """Ask the terminal for a picture's pixels and cut them into crops."""
+        from PIL import Image
+
+        from assistant.core.stop import Stopped
+
+        request.pixels_wanted = True
+        self._server.send(request, {"ev": "pixels_wanted", "pixels": slot.pixels_sha256})
+        try:
+            answer = request.pixels.get(timeout=_PIXELS_WAIT_S)
+        except queue.Empty:
+            raise ModelError("A picture did not arrive in time: try again.") from None
+        finally:
+            request.pixels_wanted = False
+        if answer is None:
+            raise Stopped
+        if not isinstance(answer, Pixels):
+            raise ModelError(answer)
+        image = Image.frombytes("RGB", (answer.width, answer.height), answer.rgb)
+        return images.crops(image, slot.num_crops)
+
+    def _event_to_json(self, request: Request, event: CoreEvent) -> Header:
+        if isinstance(event, Progressed):
+            stage, done, total = event.stage, event.done, event.total
+            return {"ev": "progress", "stage": stage, "done": done, "total": total}
+        if isinstance(event, TokensGenerated):
+            return {"ev": "tokens", "ids": event.ids}
+        assert isinstance(event, GenerationEnded)
+        return {**ended_to_json(event), "load_s": self._server.waited_s(request)}
+
+
+def _plain(error: Exception) -> str:
+    """The first line of a library's error, without its full stop."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0].rstrip(".")
+
+
+def main() -> None:
+    """Serve on the inherited sockets whose numbers are the arguments."""
+    first, *others = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
+    for inherited in (first, *others):
+        # a process that a library starts must not hold the door open after us
+        os.set_inheritable(inherited.fileno(), False)
+    order = Channel(first).receive()
+    if order is None:
+        return  # the terminal is gone already
+    place = None
+    if order["place"] is not None:
+        from assistant.worker.rendezvous import Rendezvous
+
+        folder, name = order["place"]
+        place = Rendezvous(Path(folder), name)
+    listener = others[0] if others else None
+    server = Server(order["spec"], order["token"], first, listener, place)
+    server.start()
+    Worker(order["spec"], server).run()
+
+
+if __name__ == "__main__":
+    main()

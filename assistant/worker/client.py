@@ -1,0 +1,281 @@
+"""The inference core as the app sees it: a model in a worker process. Never imports torch."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from assistant.families.registry import DEMO, model_facts
+from assistant.phi3v.checkpoint import read_checkpoint
+from assistant.values.conversation import FinishReason, Usage
+from assistant.values.errors import ModelError, PhichatError
+from assistant.values.events import ModelStatus, Phase, Progressed, Stage
+from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
+from assistant.values.model import CoreEvent, ModelFacts
+from assistant.values.prompt import Prompt
+from assistant.values.sampling import Sampling
+from assistant.worker.frames import Header, prompt_to_json
+from assistant.worker.link import CRASHED, WorkerLink
+
+
+class LocalCore:
+    """A :class:`assistant.core.Core` whose model lives in a process of its own.
+
+    The worker starts on the first :meth:`preload` or :meth:`generate` and
+    again after a crash. With ``runtime`` (a folder) it is shared by every
+    terminal that asks for the same model with the same settings, and ends when
+    nobody has used it for ``keep_alive`` seconds; without, it is this core's
+    own. ``log`` receives what libraries print there, ``features`` (a folder)
+    keeps what was seen in pictures, at most ``feature_cache_mb`` MiB.
+    """
+
+    def __init__(
+        self,
+        model: str = DEMO,
+        *,
+        device: str = "auto",
+        dtype: str = "auto",
+        weights: str = "auto",
+        kv: str = "auto",
+        num_crops: int | None = None,
+        context: int | None = None,
+        threads: int | None = None,
+        runtime: Path | None = None,
+        keep_alive: int = 0,
+        log: Path | None = None,
+        features: Path | None = None,
+        feature_cache_mb: int = 0,
+    ) -> None:
+        self._model = model
+        self._device, self._dtype, self._weights, self._kv = device, dtype, weights, kv
+        self._num_crops, self._context, self._threads = num_crops, context, threads
+        self._runtime, self._keep_alive, self._log = runtime, keep_alive, log
+        self._features, self._feature_cache_mb = features, feature_cache_mb
+        self._facts: ModelFacts | None = None
+        self._link: WorkerLink | None = None
+        self._status = ModelStatus(Phase.IDLE, model, model == DEMO)
+        self._state = threading.Condition(threading.RLock())
+        self._one_at_a_time = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._running: int | None = None
+        self._stop_wanted = False
+
+    def facts(self) -> ModelFacts:
+        """Facts of the chosen model. Raises ModelError when there is no such model.
+
+        The context is the model's (or the one asked for) until a worker has
+        planned its memory, then what that plan holds, if that is less.
+        """
+        facts = self._facts_before_the_plan()
+        planned = (self._status.plan or {}).get("context_tokens", facts.context)
+        return replace(facts, context=min(planned, facts.context))
+
+    def status(self) -> ModelStatus:
+        """The state of the model right now; never blocks."""
+        return self._status
+
+    def preload(self) -> None:
+        """Start the worker and the loading of the model; returns at once.
+
+        A model that can't be found shows as a FAILED status.
+        """
+        try:
+            self._start()
+        except PhichatError as error:
+            self._set_status(phase=Phase.FAILED, detail=str(error))
+
+    def generate(
+        self, prompt: Prompt, sampling: Sampling, pixels: Callable[[str], Pixels]
+    ) -> Iterator[CoreEvent]:
+        """See :meth:`assistant.core.Core.generate`."""
+        with self._one_at_a_time:
+            self._stop_wanted = False
+            try:
+                yield from self._answered(prompt, sampling, pixels)
+                return
+            except _LeftError:
+                pass  # it was told to end just when this came: another one answers
+            yield from self._answered(prompt, sampling, pixels)
+
+    def _answered(
+        self, prompt: Prompt, sampling: Sampling, pixels: Callable[[str], Pixels]
+    ) -> Iterator[CoreEvent]:
+        """What one worker answers, as soon as it has loaded."""
+        link = self._start()
+        yield from self._until_ready(link)
+        number = next(self._numbers)
+        request = {
+            "op": "generate",
+            "id": number,
+            "parts": prompt_to_json(prompt),
+            "sampling": asdict(sampling),
+        }
+        with self._state:  # a stop comes before the request or after it, never in between
+            stopped = self._stop_wanted
+            if not stopped:
+                link.send(request)
+                self._running = number
+        if stopped:
+            usage = Usage(prompt.tokens, prompt.picture_tokens)
+            yield GenerationEnded(FinishReason.STOPPED, usage, 0.0, 0.0)
+            return
+        ended = False
+        try:
+            yield from self._events(link, number, pixels)
+            ended = True
+        finally:
+            self._running = None
+            if not ended:
+                # an iterator that is dropped half-way must not leave the worker at work
+                link.send({"op": "stop", "id": number})
+
+    def stop(self) -> None:
+        """End the running generation within one token; harmless when nothing runs.
+
+        One that waits for the model or for other terminals ends at once.
+        """
+        with self._state:
+            self._stop_wanted = True
+            link, number = self._link, self._running
+            self._state.notify_all()
+        if link is not None and number is not None:
+            link.send({"op": "stop", "id": number})
+
+    def close(self) -> None:
+        """Leave the worker; one of this core's own ends."""
+        with self._state:
+            link, self._link = self._link, None
+            self._state.notify_all()
+        if link is not None:
+            link.close()
+
+    def _facts_before_the_plan(self) -> ModelFacts:
+        if self._facts is None:
+            self._facts = model_facts(self._model, num_crops=self._num_crops, context=self._context)
+        return self._facts
+
+    def _start(self) -> WorkerLink:
+        with self._state:
+            link = self._link
+            if link is not None and link.alive and self._status.phase is not Phase.FAILED:
+                return link
+            spec = self._spec()
+            self._link = None  # what the old one still says is not heard any more
+            if link is not None:
+                link.close()
+            self._set_status(phase=Phase.LOADING, detail="Starting the engine", done=0, total=0)
+            self._link = WorkerLink(
+                spec,
+                self._hear,
+                runtime=self._runtime,
+                keep_alive=self._keep_alive,
+                log=self._log,
+            )
+            return self._link
+
+    def _spec(self) -> Mapping[str, Any]:
+        """What a worker is: terminals that ask for the same share one."""
+        facts = self._facts_before_the_plan()
+        # only more crops than the model's own take memory that has to be planned
+        most = max(facts.num_crops, read_checkpoint(Path(facts.folder)).num_crops)
+        return {
+            "folder": str(Path(facts.folder).resolve()),
+            "device": self._device,
+            "dtype": self._dtype,
+            "weights": self._weights,
+            "kv": self._kv,
+            "context": facts.context,
+            "num_crops": most,
+            "threads": self._threads,
+            "features": None if self._features is None else str(self._features),
+            "feature_cache_mb": self._feature_cache_mb,
+        }
+
+    def _hear(self, link: WorkerLink, header: Header | None) -> None:
+        """A frame about the worker came, or the worker is gone (None)."""
+        with self._state:
+            if link is not self._link:
+                return  # an old worker's last words
+            if header is None:
+                if self._status.phase is not Phase.FAILED:
+                    self._set_status(phase=Phase.FAILED, detail=CRASHED)
+            elif header["ev"] == "planned":
+                self._set_status(plan=header["plan"])
+            else:
+                self._set_status(
+                    phase=Phase(header["phase"]),
+                    detail=str(header["detail"]),
+                    done=header.get("done", 0),
+                    total=header.get("total", 0),
+                )
+
+    def _set_status(self, **changes: Any) -> None:
+        with self._state:
+            self._status = replace(self._status, **changes)
+            self._state.notify_all()
+
+    def _until_ready(self, link: WorkerLink) -> Iterator[CoreEvent]:
+        shown = None
+        while True:
+            with self._state:
+                while (status := self._status) == shown and not self._stop_wanted:
+                    if link is not self._link:
+                        raise ModelError(CRASHED, code="crashed")
+                    self._state.wait()
+            if status.phase is Phase.READY or self._stop_wanted:
+                return
+            if status.phase is Phase.FAILED or link is not self._link:
+                self._raise_if_it_left(link)
+                code = "crashed" if status.detail == CRASHED else None
+                raise ModelError(status.detail or CRASHED, code=code)
+            shown = status
+            yield Progressed(Stage.LOADING, status.done, status.total)
+
+    def _events(
+        self, link: WorkerLink, number: int, pixels: Callable[[str], Pixels]
+    ) -> Iterator[CoreEvent]:
+        answered = False
+        while True:
+            header = link.events.get()
+            if header is None:
+                if not answered:
+                    self._raise_if_it_left(link)
+                raise ModelError(CRASHED, code="crashed")
+            if header["id"] != number:
+                continue  # the rest of a generation that was dropped
+            kind = header["ev"]
+            if kind == "tokens":
+                answered = True
+                yield TokensGenerated(tuple(header["ids"]))
+            elif kind == "queued":
+                ahead = header["ahead"]
+                words = f"waiting for {ahead} other request{'s' if ahead > 1 else ''}"
+                yield Progressed(Stage.QUEUED, ahead, 0, words)
+            elif kind == "progress":
+                yield Progressed(Stage(header["stage"]), header["done"], header["total"])
+            elif kind == "pixels_wanted":
+                link.send_pixels(number, header["pixels"], pixels)
+            elif kind == "failed":
+                raise ModelError(header["message"], code=header["code"])
+            else:
+                yield GenerationEnded(
+                    FinishReason(header["finish_reason"]),
+                    Usage(**header["usage"]),
+                    header["ttft_s"],
+                    header["decode_tokens_per_s"],
+                    header["load_s"],
+                )
+                return
+
+    def _raise_if_it_left(self, link: WorkerLink) -> None:
+        """Raises _LeftError for a worker that was told to end; not for a crash, not after close."""
+        if link.left and link is self._link:
+            raise _LeftError(CRASHED, code="crashed")
+
+
+class _LeftError(ModelError):
+    """The worker was told to end before it had answered anything."""

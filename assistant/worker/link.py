@@ -1,0 +1,179 @@
+"""A terminal's tie to a worker: finds the shared one or starts it, then listens to it."""
+
+from __future__ import annotations
+
+import queue
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from assistant.values.errors import PhichatError
+from assistant.values.generation import Pixels
+from assistant.worker.frames import Channel, FrameError, Header
+from assistant.worker.launch import launch
+
+CRASHED = (
+    "The engine process ended unexpectedly (it may have run out of memory); "
+    "sending again starts it anew."
+)
+
+_ATTEMPTS = 4
+"""A shared worker may end just when it is found; after this many a private one is started."""
+
+_WELCOME_WAIT_S = 60.0
+"""A worker imports libraries before it answers, on a machine that may be busy."""
+
+
+class WorkerLink:
+    """One run of a worker as its client sees it.
+
+    ``hear`` gets what is about the worker itself (header ``status`` or
+    ``planned``; None when it is gone), ``events`` what is about requests.
+    ``runtime`` is the folder where terminals meet; None is a worker for this
+    terminal only. Nothing here blocks its maker: a thread does it all.
+    """
+
+    def __init__(
+        self,
+        spec: Mapping[str, object],
+        hear: Callable[[WorkerLink, Header | None], None],
+        *,
+        runtime: Path | None,
+        keep_alive: int,
+        log: Path | None,
+    ) -> None:
+        self.events: queue.SimpleQueue[Header | None] = queue.SimpleQueue()
+        self.alive = True
+        self.pid: int | None = None
+        """The worker's process, once it has answered."""
+        self.shared = False
+        self.left = False
+        """Whether the worker said that it ends: it was told to, it did not crash."""
+        self._spec, self._hear = spec, hear
+        self._runtime, self._keep_alive, self._log = runtime, keep_alive, log
+        self._state = threading.Lock()
+        self._closed = False
+        self._channel: Channel | None = None
+        self._private: subprocess.Popen[bytes] | None = None
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def send(self, header: Header, payload: bytes = b"") -> None:
+        """Send a frame; to a worker that is gone nothing comes, which ``events`` tells."""
+        channel = self._channel
+        if channel is not None:
+            try:
+                channel.send(header, payload)
+            except OSError:
+                channel.close()
+
+    def send_pixels(self, number: int, sha256: str, pixels: Callable[[str], Pixels]) -> None:
+        """Answer the worker's question; a picture that can't be read ends that generation."""
+        try:
+            picture = pixels(sha256)
+        except PhichatError as error:
+            self.send({"op": "pixels", "id": number, "error": str(error)})
+            return
+        size = {"width": picture.width, "height": picture.height}
+        self.send({"op": "pixels", "id": number, **size}, picture.rgb)
+
+    def close(self) -> None:
+        """Leave: a private worker ends, a shared one when nobody has used it for a while."""
+        with self._state:
+            self._closed = True
+            channel, process = self._channel, self._private
+        if channel is not None:
+            channel.close()
+        if process is not None:
+            try:
+                process.wait(timeout=2)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _run(self) -> None:
+        try:
+            for attempt in range(_ATTEMPTS):
+                channel = self._open(sharing=attempt < _ATTEMPTS - 1)
+                if channel is None or self._listen(channel) or self._private is not None:
+                    break
+        except OSError as error:
+            reason = error.strerror or str(error)
+            detail = f"The engine process could not be started: {reason}."
+            self._hear(self, {"ev": "status", "phase": "failed", "detail": detail})
+        finally:  # whatever happened here, nobody may wait for this worker any more
+            self.alive = False
+            self.events.put(None)
+            self._hear(self, None)
+        if self._private is not None:
+            self._private.wait()
+
+    def _open(self, *, sharing: bool) -> Channel | None:
+        """A connection to a worker that was told hello; None when this link was closed."""
+        why = "a worker of this terminal's own"
+        opened: tuple[Channel, subprocess.Popen[bytes] | None, str] | None = None
+        if self._runtime is not None:
+            try:
+                if not sharing:
+                    raise OSError("the shared one does not answer")
+                opened = self._meet(self._runtime)
+            except (OSError, ImportError) as error:  # ImportError: a system without fcntl
+                why += f", because {getattr(error, 'strerror', None) or error}"
+        if opened is None:
+            channel, process = launch(self._spec, log=self._log, note=why)
+            opened = channel, process, ""
+        channel, owned, token = opened
+        with self._state:
+            self._channel, self._private = channel, owned
+            closed = self._closed
+        if closed:
+            self.close()
+            return None
+        with suppress(OSError):  # it is gone already, which the listener notices
+            channel.send({"op": "hello", "token": token, "keep_alive": self._keep_alive})
+        return channel
+
+    def _meet(self, runtime: Path) -> tuple[Channel, None, str]:
+        """Join the shared worker of these settings; start it if it does not run."""
+        from assistant.worker.rendezvous import Rendezvous, name_of
+
+        place = Rendezvous(runtime, name_of(self._spec))
+        found = place.connect()
+        if found is None:
+            with place.locked():
+                found = place.connect()  # another terminal may have been quicker
+                if found is None:
+                    listening = place.listen()
+                    with listening.socket:
+                        channel, process = launch(
+                            self._spec,
+                            log=self._log,
+                            note=f"{place.name}, a shared worker",
+                            shared=(place, listening),
+                        )
+                    # it outlives us, but while we live someone must note its end
+                    threading.Thread(target=process.wait, daemon=True).start()
+                    return channel, None, listening.token
+        connection, token = found
+        return Channel(connection), None, token
+
+    def _listen(self, channel: Channel) -> bool:
+        """Hear the worker until it is gone; whether it ever answered."""
+        channel.limit_wait(_WELCOME_WAIT_S)
+        try:
+            while (header := channel.receive()) is not None:
+                kind = header["ev"]
+                if kind == "welcome":
+                    channel.limit_wait(None)
+                    self.pid, self.shared = header["pid"], header["shared"]
+                elif kind == "leaving":
+                    self.left = True
+                elif kind in ("status", "planned"):
+                    self._hear(self, header)
+                elif "id" in header:
+                    self.events.put(header)
+        except FrameError:
+            pass  # not our worker, or one that has gone mad: the same as none
+        channel.close()
+        return self.pid is not None or self._closed

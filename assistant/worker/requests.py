@@ -1,0 +1,103 @@
+"""What terminals ask of the worker: checked, queued, stopped, fed with pixels, or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+
+from assistant.pictures import MAX_PIXELS
+from assistant.values.conversation import FinishReason, Usage
+from assistant.values.generation import GenerationEnded, Pixels
+from assistant.worker.connection import Client
+from assistant.worker.frames import (
+    FrameError,
+    Header,
+    prompt_from_json,
+    sampling_from_json,
+    text,
+    whole,
+)
+from assistant.worker.queue import FairQueue, Request
+
+MAX_REQUESTS = 8
+"""Of one client, waiting."""
+
+
+class Orders:
+    """Obeys one frame after another; ``info`` is what the worker tells of itself."""
+
+    def __init__(self, queue: FairQueue, info: Callable[[], Header]) -> None:
+        self._queue, self._info = queue, info
+
+    async def obey(self, client: Client, header: Header, payload_size: int) -> None:
+        """Do what a frame asks for. Raises FrameError for what no client of ours would ask."""
+        op = header.get("op")
+        if op == "pixels":
+            await self._take_pixels(client, header, payload_size)
+            return
+        if payload_size:
+            raise FrameError("a payload came with something that has none")
+        if op == "info":
+            client.write(self._info())
+        elif client.keep_alive is None:
+            raise FrameError("a visitor may only ask for information")
+        elif op == "generate":
+            self._enqueue(client, header)
+        elif op == "stop":
+            self._stop(client, header)
+        else:
+            raise FrameError("no such operation")
+
+    def tell_positions(self) -> None:
+        """Tell every client that waits how many requests are before its own, where that changed."""
+        for request, ahead in self._queue.order():
+            if ahead and request.ahead != ahead:
+                request.ahead = ahead
+                assert isinstance(request.client, Client)
+                request.client.write({"id": request.number, "ev": "queued", "ahead": ahead})
+
+    def forget(self, client: Client) -> None:
+        """Drop all that a client asked for, what runs included."""
+        self._queue.drop(client)
+        self.tell_positions()
+
+    def _enqueue(self, client: Client, header: Header) -> None:
+        if self._queue.waiting_of(client) >= MAX_REQUESTS:
+            raise FrameError("too many requests are waiting")
+        number = whole(header.get("id"))
+        prompt = prompt_from_json(header.get("parts"))
+        self._queue.put(Request(client, number, prompt, sampling_from_json(header.get("sampling"))))
+        self.tell_positions()
+
+    def _stop(self, client: Client, header: Header) -> None:
+        stopped = self._queue.stop(client, whole(header.get("id")))
+        if stopped is not None:
+            usage = Usage(stopped.prompt.tokens, stopped.prompt.picture_tokens)
+            ended = GenerationEnded(FinishReason.STOPPED, usage, 0.0, 0.0)
+            client.write({"id": stopped.number, **ended_to_json(ended)})
+            self.tell_positions()
+
+    async def _take_pixels(self, client: Client, header: Header, payload_size: int) -> None:
+        """Pixels are kept only for the request that waits for them; others come too late."""
+        request = self._queue.running(client, whole(header.get("id")))
+        wanted = request is not None and request.pixels_wanted
+        if header.get("error"):
+            answer: Pixels | str = text(header["error"])
+            if payload_size:
+                raise FrameError("an error came with pixels")
+        else:
+            width, height = whole(header.get("width"), 1), whole(header.get("height"), 1)
+            if width * height > MAX_PIXELS or payload_size != width * height * 3:
+                raise FrameError("the pixels have another size than was said")
+            if not wanted:
+                await client.skip(payload_size)
+                return
+            answer = Pixels(width, height, await client.payload(payload_size))
+        if wanted and request is not None and request.pixels_wanted:
+            request.pixels_wanted = False
+            request.pixels.put(answer)
+
+
+def ended_to_json(event: GenerationEnded) -> Header:
+    """The last frame of a reply."""
+    return {**asdict(event), "ev": "ended"}

@@ -1,0 +1,86 @@
+"""The plan is what the worker does: formats, context and refusals reach the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from assistant.core.memory import devices, plan
+from assistant.core.memory.hardware import Cpu, Hardware, Memory, TorchBuild
+from assistant.core.memory.plan import Wanted
+from assistant.phi3v.checkpoint import read_checkpoint
+from assistant.values.errors import ModelError
+from assistant.values.prompt import Prompt
+from assistant.values.sampling import Sampling
+from assistant.worker.client import LocalCore
+
+CPU = torch.device("cpu")
+
+
+def nothing(_: str) -> None:
+    raise AssertionError("there is no picture")
+
+
+def test_the_formats_that_are_asked_for_are_loaded_and_told(random_folder: Path) -> None:
+    core = LocalCore(str(random_folder), weights="int8", kv="int8", context=2048, threads=1)
+    try:
+        assert core.status().plan is None
+        prompt = Prompt(((1, *range(5, 205)),))
+        events = list(core.generate(prompt, Sampling(max_new_tokens=4), nothing))  # type: ignore[arg-type]
+        assert events
+        told = core.status().plan
+        assert told is not None
+        assert (told["weights"], told["kv"], told["context_tokens"]) == ("int8", "int8", 2048)
+        assert core.facts().context == 2048
+    finally:
+        core.close()
+
+
+def test_weights_that_the_device_lacks_are_refused_in_a_sentence(random_folder: Path) -> None:
+    with pytest.raises(ModelError, match="give --weights auto or float or int8"):
+        devices.plan_memory(random_folder, CPU, Wanted(weights="int4"))
+
+
+def machine(free: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = Memory(16 * 2**30, free)
+    found = Hardware("", Cpu("a CPU", 2), memory, (), TorchBuild("2.13.0"))
+    monkeypatch.setattr(devices, "look", lambda: found)
+
+
+def test_a_machine_with_little_memory_holds_less(
+    random_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(8 * 2**30, monkeypatch)
+    plenty = devices.plan_memory(random_folder, CPU, Wanted())
+    assert plenty.context_tokens == 16_384
+    # as much as everything takes but two thirds of the context
+    fixed = plenty.fixed_bytes - plenty.feature_budget + plenty.reserve
+    machine(fixed + 16_384 * plenty.bytes_per_token // 3, monkeypatch)
+    little = devices.plan_memory(random_folder, CPU, Wanted(weights="float", kv="float"))
+    assert 1024 < little.context_tokens <= 16_384 // 3
+    machine(2**28, monkeypatch)
+    with pytest.raises(ModelError, match="does not fit") as refused:
+        devices.plan_memory(random_folder, CPU, Wanted())
+    assert refused.value.code == "memory"
+
+
+def test_more_crops_than_the_models_own_are_planned_for(
+    random_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fewer are not: such terminals share a worker, and a picture may be given more by hand."""
+    monkeypatch.setattr(plan, "LARGEST_PICTURE", 0)  # on a CPU it is more than a few crops take
+
+    def planned(num_crops: int | None) -> int:
+        spec = LocalCore(str(random_folder), num_crops=num_crops)._spec()
+        return devices.plan_memory(random_folder, CPU, Wanted(), spec["num_crops"]).activation_bytes
+
+    own = read_checkpoint(random_folder).num_crops
+    assert planned(None) == planned(1) == planned(own) < planned(own + 20)
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "mps:7", "meta", "nonsense"])
+def test_a_device_that_is_not_here_is_refused_in_a_sentence(name: str) -> None:
+    with pytest.raises(ModelError, match=f"There is no device '{name}' here: use auto or cpu."):
+        devices.choose_device(name)

@@ -1,0 +1,86 @@
+"""Who is next: fair between clients, in order within one, nothing lost."""
+
+from __future__ import annotations
+
+from hypothesis import given, strategies as st
+
+from assistant.values.prompt import Prompt
+from assistant.values.sampling import Sampling
+from assistant.worker.queue import FairQueue, Request
+
+
+def request(client: str, number: int) -> Request:
+    return Request(client, number, Prompt(((1,),)), Sampling())
+
+
+def names(queue: FairQueue) -> list[tuple[object, int]]:
+    return [(request.client, request.number) for request, _ in queue.order()]
+
+
+def test_one_of_each_client_in_turn() -> None:
+    queue = FairQueue()
+    for client, number in [("a", 1), ("a", 2), ("a", 3), ("b", 1), ("c", 1), ("c", 2)]:
+        queue.put(request(client, number))
+    order = [("a", 1), ("b", 1), ("c", 1), ("a", 2), ("c", 2), ("a", 3)]
+    assert names(queue) == order
+    taken = []
+    for _ in order:
+        one = queue.take()
+        taken.append((one.client, one.number))
+        queue.finish()
+    assert taken == order
+
+
+def test_the_running_request_counts_as_before_the_others() -> None:
+    queue = FairQueue()
+    queue.put(request("a", 1))
+    assert [ahead for _, ahead in queue.order()] == [0]
+    queue.take()
+    queue.put(request("b", 1))
+    queue.put(request("c", 1))
+    assert [ahead for _, ahead in queue.order()] == [1, 2]
+    queue.finish()
+    assert [ahead for _, ahead in queue.order()] == [0, 1]
+
+
+def test_a_stop_is_for_ones_own_request_only() -> None:
+    queue = FairQueue()
+    queue.put(request("a", 1))
+    running = queue.take()
+    queue.put(request("b", 1))
+    queue.put(request("b", 2))
+    assert queue.stop("b", 7) is None
+    assert queue.stop("c", 1) is None
+    stopped = queue.stop("b", 1)
+    assert stopped is not None
+    assert names(queue) == [("b", 2)]
+    assert not running.stopped.is_set()
+    assert queue.stop("a", 1) is None
+    assert running.stopped.is_set()
+
+
+def test_who_leaves_is_forgotten_at_once() -> None:
+    queue = FairQueue()
+    for client in ("a", "b", "c"):
+        queue.put(request(client, 1))
+    running = queue.take()
+    queue.drop("b")
+    assert names(queue) == [("c", 1)]
+    assert not running.stopped.is_set()
+    queue.drop("a")
+    assert running.stopped.is_set()
+
+
+@given(st.lists(st.sampled_from("abcd"), max_size=30))
+def test_everyones_first_then_everyones_second(clients: list[str]) -> None:
+    queue = FairQueue()
+    for number, client in enumerate(clients):
+        queue.put(request(client, number))
+    announced, taken = names(queue), []
+    for _ in clients:
+        one = queue.take()
+        taken.append((one.client, one.number))
+        queue.finish()
+    arrived = list(enumerate(clients))
+    arrived.sort(key=lambda one: (clients[: one[0]].count(one[1]), clients.index(one[1])))
+    assert taken == announced == [(client, number) for number, client in arrived]

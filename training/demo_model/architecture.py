@@ -1,0 +1,108 @@
+"""The demo model's size and files, in the official checkpoint's own words."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from training.demo_model.picture_pool import GRID
+from training.demo_model.train_vision import ACTIVE_LAYERS, HEADS, MEAN, MLP, STD, WIDTH
+
+HIDDEN, LAYERS, DECODER_HEADS, DECODER_MLP = 192, 4, 6, 512
+ORIGINAL, LONGEST = 4096, 8192
+CROP_TOKENS = (GRID // 2) ** 2
+PICTURE_TOKENS = 2 * CROP_TOKENS + 1 + 2 * (GRID // 2)
+"""Positions of a picture at one crop: crop, separator, global view, a row end after each of
+their rows."""
+THETA = 10_000.0
+
+
+def long_factors() -> list[float]:
+    """LongRoPE's long factors, by parts as YaRN has them (Peng et al., 2023, eq. 17).
+
+    A pair of dimensions that turns 32 times or more within the original
+    context keeps its frequency, one that turns less than once is stretched by
+    the whole growth of the context, and between them the factor is blended.
+    """
+    half = HIDDEN // DECODER_HEADS // 2
+    growth = LONGEST / ORIGINAL
+    factors = []
+    for i in range(half):
+        turns = ORIGINAL * THETA ** (-i / half) / (2 * math.pi)
+        kept = min(1.0, max(0.0, (turns - 1) / (32 - 1)))
+        factors.append(1 / (kept + (1 - kept) / growth))
+    return [round(f, 6) for f in factors]
+
+
+def config(
+    vocabulary: int, *, side: int = 336, clip_layers: int = ACTIVE_LAYERS + 1
+) -> dict[str, Any]:
+    """``config.json``. ``side`` 168 is the same model as it is trained (see `scenes.halved`)."""
+    half = HIDDEN // DECODER_HEADS // 2
+    return {
+        "_name_or_path": "phichat-demo",
+        "architectures": ["Phi3VForCausalLM"],
+        "attention_dropout": 0.0,
+        "bos_token_id": 1,
+        "embd_layer": {
+            "embedding_cls": "image",
+            "hd_transform_order": "sub_glb",
+            "projection_cls": "mlp",
+            "use_hd_transform": True,
+            "with_learnable_separator": True,
+        },
+        "eos_token_id": 2,
+        "hidden_act": "silu",
+        "hidden_size": HIDDEN,
+        "img_processor": {
+            "clip_config": {
+                "attention_dropout": 0.0,
+                "dropout": 0.0,
+                "hidden_act": "quick_gelu",
+                "hidden_size": WIDTH,
+                "image_size": side,
+                "initializer_factor": 1.0,
+                "initializer_range": 0.02,
+                "intermediate_size": MLP,
+                "layer_norm_eps": 1e-05,
+                "num_attention_heads": HEADS,
+                "num_channels": 3,
+                "num_hidden_layers": clip_layers,
+                "patch_size": side // GRID,
+                "projection_dim": WIDTH,
+            },
+            "image_dim_out": WIDTH,
+            "model_name": "openai/clip-vit-large-patch14-336",
+            "name": "clip_vision_model",
+            "num_img_tokens": CROP_TOKENS,
+        },
+        "initializer_range": 0.02,
+        "intermediate_size": DECODER_MLP,
+        "max_position_embeddings": LONGEST,
+        "model_type": "phi3_v",
+        "num_attention_heads": DECODER_HEADS,
+        "num_hidden_layers": LAYERS,
+        "num_key_value_heads": DECODER_HEADS,
+        "original_max_position_embeddings": ORIGINAL,
+        "pad_token_id": None,
+        "rms_norm_eps": 1e-05,
+        "rope_scaling": {"long_factor": long_factors(), "short_factor": [1.0] * half, "type": "su"},
+        "rope_theta": THETA,
+        "sliding_window": LONGEST,
+        "tie_word_embeddings": False,
+        "torch_dtype": "bfloat16",
+        "use_cache": True,
+        "vocab_size": vocabulary,
+    }
+
+
+def preprocessor_config() -> dict[str, Any]:
+    """``preprocessor_config.json``: one crop, and the global view beside it."""
+    return {
+        "image_mean": list(MEAN),
+        "image_processor_type": "Phi3VImageProcessor",
+        "image_std": list(STD),
+        "num_crops": 1,
+        "num_img_tokens": CROP_TOKENS,
+        "processor_class": "Phi3VProcessor",
+    }

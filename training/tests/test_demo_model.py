@@ -1,0 +1,57 @@
+"""The shipped model sees: a small fresh sample through the real loader."""
+
+from __future__ import annotations
+
+import pytest
+
+from assistant.demo_model import folder
+
+pytestmark = pytest.mark.skipif(
+    not (folder() / "model.safetensors").exists(), reason="the demo model is not trained yet"
+)
+
+SEED = 77_001
+
+
+@pytest.fixture(scope="module")
+def score():  # type: ignore[no-untyped-def]
+    import torch
+
+    from training.demo_model.evaluate import Score, Witness, manners, stranger
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # many tiny steps: threads would only wait for each other
+    witness, score = Witness(folder()), Score()
+    stranger(witness, score, SEED, 20)
+    manners(witness, score, SEED, every=4)
+    torch.set_num_threads(threads)
+    return score
+
+
+def _share(score, *families: str) -> float:  # type: ignore[no-untyped-def]
+    right, asked = (sum(score.counts[f"stranger: {f}"][i] for f in families) for i in (0, 1))
+    assert asked >= 30
+    return float(right) / float(asked)
+
+
+def test_single_shapes_by_a_stranger(score) -> None:  # type: ignore[no-untyped-def]
+    share = _share(
+        score, "colour, first turn", "shape, first turn", "colour, follow-up", "shape, follow-up"
+    )
+    assert share >= 0.9, score.mistakes
+
+
+def test_the_second_picture_is_told_apart_from_the_first(score) -> None:  # type: ignore[no-untyped-def]
+    share = _share(score, "second picture in turn 3", "colour of the first again")
+    assert share >= 0.9, score.mistakes
+
+
+def test_it_refuses_and_says_what_it_is(score) -> None:  # type: ignore[no-untyped-def]
+    families = (
+        "refusal, no picture",
+        "refusal, with a picture",
+        "who it is",
+        "asked without a picture",
+    )
+    right, asked = (sum(score.counts[f][i] for f in families) for i in (0, 1))
+    assert right / asked >= 0.8, score.mistakes

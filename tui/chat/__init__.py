@@ -1,0 +1,1 @@
+"""The chat: one screen by composition."""

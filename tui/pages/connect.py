@@ -1,0 +1,108 @@
+"""Asks for the address of a server, and which of its models shall answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from assistant.values.text import one_line
+from assistant.values.words import counted
+from tui import messages
+from tui.pages.engine_screen import EngineScreen
+from tui.pages.typing import type_into
+
+WHERE_IT_GOES = "your words and pictures go there"
+"""Said wherever a server can be chosen."""
+
+
+class ConnectScreen(EngineScreen[str | None]):
+    """Returns the name of a server's model, or None. Nothing of a chat is sent to find out."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "close", "Leave it", show=False),
+    ]
+
+    @dataclass
+    class Answered(Message):
+        """The server at ``address`` has these models."""
+
+        address: str
+        names: tuple[str, ...]
+
+    def compose(self) -> ComposeResult:
+        """What this is, the address, what came of it, the models where there are several."""
+        with Vertical(classes="dialog") as dialog:
+            dialog.border_title = "Connect to a server"
+            dialog.border_subtitle = "enter connects · esc leaves it"
+            yield Static(
+                Content.assemble(
+                    "Any server that speaks OpenAI's protocol (vLLM, Ollama, …).\n",
+                    (f"From then on {WHERE_IT_GOES}.\n", "$warning"),
+                    ("A key is taken from the variable PHICHAT_SERVER_KEY.", "$phi-quiet"),
+                ),
+                classes="question",
+            )
+            yield Input(placeholder="http://localhost:8000")
+            yield Static(classes="hint")
+            yield OptionList()
+
+    def on_mount(self) -> None:
+        """The address first; there are no models to choose from yet."""
+        self._names: tuple[str, ...] = ()
+        self.query_one(OptionList).display = False
+        self.query_one(Input).focus()
+
+    def on_key(self, event: events.Key) -> None:
+        """Typing goes to the line, wherever the focus is."""
+        type_into(self.query_one(Input), event)
+
+    @on(Input.Submitted)
+    def _ask(self, event: Input.Submitted) -> None:
+        event.stop()
+        if not (address := event.value.strip()):
+            return
+        self.query_one(OptionList).display = False
+        self._tell(Content("Asking it for its models …"))
+        where = address if "://" in address else f"http://{address}"
+        self.in_thread(lambda: self.Answered(address, tuple(self._engine.models_at(where))))
+
+    @on(Answered)
+    def _show(self, event: Answered) -> None:
+        if event.address != self.query_one(Input).value.strip():
+            return  # it was changed meanwhile
+        if len(event.names) == 1:
+            self.dismiss(event.names[0])
+            return
+        self._names = event.names
+        self._tell(Content(f"It has {counted(len(event.names), 'model')}: choose one."))
+        options = self.query_one(OptionList)
+        options.clear_options()
+        options.add_options(
+            [Option(Content(one_line(name.partition("#")[2], 70))) for name in event.names]
+        )
+        options.display = True
+        options.highlighted = 0
+        options.focus()
+
+    @on(OptionList.OptionSelected)
+    def _choose(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        self.dismiss(self._names[event.option_index])
+
+    @on(messages.RequestRefused)
+    def _show_refusal(self, event: messages.RequestRefused) -> None:
+        event.stop()
+        event.prevent_default()
+        self._tell(Content.styled(f"✗ {one_line(event.reason)}", "$error"))
+
+    def _tell(self, words: Content) -> None:
+        self.query_one(".hint", Static).update(words)

@@ -1,0 +1,161 @@
+"""What the model sees, token for token: turns, control tokens, pictures, and what is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static
+
+from assistant.engine.archive import Parent
+from assistant.values.context import ChosenBy, ContextReport, LeftOut, PictureCost, Why
+from assistant.values.conversation import Draft
+from assistant.values.text import one_line, plain
+from assistant.values.words import counted
+from assistant.window.readable import Piece
+from tui import messages
+from tui.keys import CONTEXT_KEYS
+from tui.pages.engine_screen import EngineScreen
+from tui.widgets.context_meter import Measured, bar, details, head
+from tui.widgets.long_text import Line, LongText
+
+if TYPE_CHECKING:
+    from assistant.engine import Engine
+
+CHOSEN_BY = {
+    ChosenBy.DEFAULT: "",
+    ChosenBy.STORED: ", chosen for it",
+    ChosenBy.ROOM: ", fewer for want of room",
+}
+WHY = {Why.NO_ROOM: "there is no room for it", Why.EXCLUDED: "taken out by you"}
+
+
+class ContextScreen(EngineScreen[None]):
+    """The prompt of the next message, as it would be sent now."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in CONTEXT_KEYS]
+
+    @dataclass
+    class Spelled(Message):
+        """The prompt was laid out and spelled."""
+
+        report: ContextReport
+        pieces: tuple[Piece, ...]
+
+    def __init__(
+        self,
+        engine: Engine,
+        session_id: str | None,
+        draft: Draft | None,
+        parent: str | Parent | None = Parent.HEAD,
+    ) -> None:
+        """``draft`` follows the turn ``parent``."""
+        super().__init__(engine)
+        self._session_id = session_id
+        self._draft = draft
+        self._follows = parent
+        self._spelled: ContextScreen.Spelled | None = None
+        self._with_ids = False
+
+    def compose(self) -> ComposeResult:
+        """A heading with the meter, the prompt."""
+        with Vertical(classes="page") as page:
+            page.border_title = "What the model sees"
+            page.border_subtitle = "i token ids · F1 keys · esc closes"
+            yield Static("Laying out the prompt …", classes="meter")
+            yield LongText()
+
+    def on_mount(self) -> None:
+        """Have it laid out."""
+        self.in_thread(self._spell)
+
+    def _spell(self) -> Message:
+        preview = self._engine.preview(self._session_id, self._draft, parent=self._follows)
+        return self.Spelled(preview.context, self._engine.spell(preview))
+
+    @on(messages.RequestRefused)
+    def _explain(self, event: messages.RequestRefused) -> None:
+        self.query_one(".meter", Static).update(Content(one_line(event.reason)))
+
+    @on(Spelled)
+    def _show(self, event: Spelled) -> None:
+        self._spelled = event
+        self.query_one(".meter", Static).update(Content(meter(event.report)))
+        self._show_lines()
+
+    def action_toggle_ids(self) -> None:
+        """Show the ids beside the words, or no longer."""
+        self._with_ids = not self._with_ids
+        self._show_lines()
+
+    def action_scroll(self, where: str) -> None:
+        """Scroll the prompt."""
+        getattr(self.query_one(LongText), f"scroll_{where}")(animate=False)
+
+    def _show_lines(self) -> None:
+        if self._spelled is not None:
+            report, pieces = self._spelled.report, self._spelled.pieces
+            self.query_one(LongText).show(list(lines(report, pieces, with_ids=self._with_ids)))
+
+
+def meter(report: ContextReport) -> str:
+    """The meter in full."""
+    measured = Measured(report)
+    parts = [head(measured).plain, *(words for words, _ in details(measured))]
+    return f"{bar(report).plain} " + " · ".join(parts)
+
+
+def lines(report: ContextReport, pieces: Sequence[Piece], *, with_ids: bool) -> Iterator[Line]:
+    """What is left out, then the prompt; a control token that begins a turn begins a line."""
+    if report.left_out:
+        yield ((f"Left out: {counted(len(report.left_out), 'item')}", "warning"),)
+        for one in report.left_out:
+            yield ((left_out_words(one), "warning"),)
+        yield (("", "text"),)
+    line: list[tuple[str, str]] = []
+    for piece in pieces:
+        begins = piece.is_control and piece.text not in ("<|end|>", "<s>")
+        if line and (begins or piece.picture is not None):
+            yield tuple(line)
+            line = []
+        if piece.picture is not None:
+            yield ((picture_words(piece.picture), "picture"),)
+            continue
+        if piece.is_control:
+            line.append((piece.text, "control"))
+        else:
+            *whole, last = plain(piece.text).split("\n")
+            for said in whole:  # a line break is a token like any other
+                yield (*line, (said, "text"), ("↵", "quiet"))
+                line = []
+            line.append((last, "text"))
+        if with_ids and piece.ids:
+            line.append((" [" + " ".join(map(str, piece.ids)) + "] ", "quiet"))
+    yield tuple(line)
+    yield (("← the reply begins here", "quiet"),)
+
+
+def picture_words(cost: PictureCost) -> str:
+    """``[picture 3 · name.png · 640×480 · 2×2 crops and the whole · 757 tokens]``."""
+    picture, (rows, columns) = cost.picture, cost.crops
+    return (
+        f"[picture {picture.number}, in slot {cost.slot} · {one_line(picture.name, 40)} · "
+        f"{picture.width}×{picture.height} · {rows}×{columns} crops and the whole"
+        f"{CHOSEN_BY[cost.chosen_by]} · {cost.tokens:,} tokens]"
+    )
+
+
+def left_out_words(one: LeftOut) -> str:
+    """``picture 2 (cat.png): there is no room for it, 757 tokens``."""
+    if one.picture is not None:
+        what = f"picture {one.picture.number} ({one_line(one.picture.name, 40)})"
+    else:
+        what = f"{one.turn.role}: “{one_line(one.turn.text, 50)}”"
+    return f"  ∅ {what}: {WHY[one.why]}, {counted(one.tokens, 'token')}"

@@ -1,0 +1,135 @@
+"""The state of the engine: its model, what it is doing, the memory plan in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.table import Column, Table
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import VerticalScroll
+from textual.widgets import Static
+
+from assistant.values.conversation import Turn
+from assistant.values.errors import PhichatError
+from assistant.values.events import ModelStatus, Phase
+from assistant.values.text import one_line
+from assistant.values.words import file_size, server_place
+from tui.keys import ENGINE_KEYS
+from tui.pages.connect import WHERE_IT_GOES
+from tui.pages.guarded import Dialog
+from tui.widgets.status_line import DEMO_WORDS, loading_words
+
+if TYPE_CHECKING:
+    from assistant.engine import Engine
+
+LOOK_S = 0.3
+PHASES = {
+    Phase.IDLE: "not loaded",
+    Phase.LOADING: "loading",
+    Phase.READY: "● ready",
+    Phase.FAILED: "✗ ended",
+}
+
+
+class EngineStateScreen(Dialog[bool]):
+    """Returns True when the engine shall be started again."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in ENGINE_KEYS]
+
+    def __init__(self, engine: Engine, work: Callable[[], str], turns: Sequence[Turn]) -> None:
+        """``work`` tells what the engine is busy with, ``turns`` are those of the open chat."""
+        super().__init__()
+        self._engine = engine
+        self._work = work
+        self._turns = turns
+
+    def compose(self) -> ComposeResult:
+        """One text, drawn anew as things change."""
+        with VerticalScroll(classes="dialog") as dialog:
+            dialog.border_title = "The engine"
+            yield Static(classes="facts")
+
+    def on_mount(self) -> None:
+        """Look now and again."""
+        self.set_interval(LOOK_S, self._look)
+        self._look()
+
+    def _look(self) -> None:
+        try:
+            status = self._engine.status()
+        except PhichatError as refused:
+            status = ModelStatus(Phase.FAILED, "", is_demo=False, detail=str(refused))
+        does = "asks the server" if status.is_server else "starts it"
+        self.query_one(".dialog").border_subtitle = f"r {does} again · esc closes"
+        rows = [*state_rows(status, self._work()), *reply_rows(self._turns)]
+        table = Table.grid(Column(width=12), Column(), padding=(0, 2, 0, 0))
+        for name, words in rows:
+            table.add_row(Text(name, style="bold"), Text(words))
+        self.query_one(".facts", Static).update(table)
+
+
+def state_rows(status: ModelStatus, work: str) -> Iterator[tuple[str, str]]:
+    """Names and words."""
+    yield "Model", one_line(status.model) or "none"
+    if status.is_demo:
+        yield "", f"◆ {DEMO_WORDS}; F8 gets a real one"
+    words = loading_words(status) if status.phase is Phase.LOADING else PHASES[status.phase]
+    yield "State", words
+    if status.phase is Phase.FAILED:
+        yield "", one_line(status.detail)
+        does = "asks the server" if status.is_server else "starts the engine"
+        yield "", f"What was written is kept. r {does} again."
+    if work:
+        yield "Now", work
+    if status.is_server:
+        yield from server_rows(status)
+    elif status.plan is not None:
+        yield from plan_rows(status.plan)
+    else:
+        yield "Memory", "The plan is made when the model is loaded."
+
+
+def server_rows(status: ModelStatus) -> Iterator[tuple[str, str]]:
+    """Where what is said goes, and what the server tells of its model."""
+    yield "Server", f"{server_place(status.model)}: {WHERE_IT_GOES}"
+    if status.phase is Phase.READY:
+        yield "", one_line(status.detail)
+    yield "", "Counts of tokens are estimates (~): a server counts in its own way."
+
+
+def plan_rows(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The memory plan's own sentences, then its figures."""
+    yield "Device", one_line(str(plan.get("title") or plan.get("device", "")))
+    for place, sentence in enumerate(plan.get("sentences", ())):
+        yield "Memory" if place == 0 else "", one_line(str(sentence))
+    if (weights := plan.get("weights_bytes")) and (each := plan.get("kv_bytes_per_token")):
+        yield "", f"Weights {file_size(weights)}; a token of context takes {file_size(each)}."
+
+
+def reply_rows(turns: Sequence[Turn]) -> Iterator[tuple[str, str]]:
+    """How the last reply went, from what was stored with it."""
+    last = next((turn for turn in reversed(turns) if turn.usage is not None), None)
+    if last is None or last.usage is None:
+        return
+    usage, timings = last.usage, last.timings
+    yield "Last reply", f"{usage.completion_tokens:,} tokens"
+    if timings is not None:
+        yield (
+            "",
+            f"{timings.decode_tokens_per_s:.1f} tokens/s, the first after {timings.ttft_s:.2f} s",
+        )
+    if not usage.cached_tokens and server_place(last.model or ""):
+        return  # what it did not tell need not be nothing
+    share = 100 * usage.cached_tokens // max(1, usage.prompt_tokens)
+    yield (
+        "",
+        (
+            f"{usage.cached_tokens:,} of {usage.prompt_tokens:,} tokens of the prompt came "
+            f"from the cache ({share} %)"
+        ),
+    )
+    if usage.picture_tokens:
+        yield "", f"{usage.picture_tokens:,} tokens of the prompt were pictures"

@@ -1,0 +1,154 @@
+"""The keys of where one stands, then every key and command, from the table that makes them work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import ClassVar
+
+from rich.table import Column, Table
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.dom import DOMNode
+from textual.widgets import Static
+
+from tui.keys import (
+    APP_KEYS,
+    CHAT_KEYS,
+    CHIP_KEYS,
+    CHOICE_KEYS,
+    COMPOSER_KEYS,
+    CONTEXT_KEYS,
+    ENGINE_KEYS,
+    LIST_KEYS,
+    MODELS_KEYS,
+    PICK_KEYS,
+    PICTURE_KEYS,
+    SEARCH_KEYS,
+    SETTINGS_KEYS,
+    SLASHES,
+    TURN_ACTIONS,
+    TURN_KEYS,
+    WRITE_KEYS,
+    Key,
+)
+from tui.pages.guarded import Dialog
+
+Rows = tuple[tuple[str, str], ...]
+
+TYPING = "While typing"
+LIST = "In the list of chats"
+SEARCH = "In the search"
+CHIP = "On an attached picture"
+TURN = "On a selected turn"
+CONTEXT = "What the model sees"
+ENGINE = "The engine"
+MODELS = "Models"
+SETTINGS = "Settings"
+PICTURE = "A picture, large"
+PICK = "Attaching a picture"
+CHOICE = "In a question"
+WRITE = "In a longer text"
+
+PLACES = {
+    "PromptArea": TYPING,
+    "SessionList": LIST,
+    "SearchScreen": SEARCH,
+    "Chip": CHIP,
+    "OpeningChip": CHIP,
+    "TurnBar": TURN,
+    "ContextScreen": CONTEXT,
+    "EngineStateScreen": ENGINE,
+    "ModelsScreen": MODELS,
+    "FirstRunScreen": MODELS,
+    "SettingsScreen": SETTINGS,
+    "PictureScreen": PICTURE,
+    "AttachScreen": PICK,
+    "CropsScreen": CHOICE,
+    "ChooseScreen": CHOICE,
+    "ConnectScreen": CHOICE,
+    "RenameScreen": CHOICE,
+    "EditSettingScreen": CHOICE,
+    "Palette": CHOICE,
+    "SessionPalette": CHOICE,
+    "WriteScreen": WRITE,
+}
+"""Which section belongs to a widget or screen, by its class."""
+
+LEFT_WIDTH = 20
+
+
+def sections(rebound: Mapping[str, str]) -> dict[str, Rows]:
+    """Every section; ``rebound`` are keys from the settings, by the name of their row."""
+
+    def rows(keys: Iterable[Key]) -> Rows:
+        return tuple((rebound.get(key.name, key.shown), key.does) for key in keys)
+
+    return {
+        TYPING: rows(COMPOSER_KEYS),
+        "Everywhere": rows((*CHAT_KEYS, *APP_KEYS)),
+        TURN: (*rows(TURN_KEYS), *((one.key, one.does) for one in TURN_ACTIONS)),
+        CHIP: rows(CHIP_KEYS),
+        LIST: rows(LIST_KEYS),
+        SEARCH: rows(SEARCH_KEYS),
+        CONTEXT: rows(CONTEXT_KEYS),
+        ENGINE: rows(ENGINE_KEYS),
+        MODELS: rows(MODELS_KEYS),
+        SETTINGS: rows(SETTINGS_KEYS),
+        PICTURE: rows(PICTURE_KEYS),
+        PICK: rows(PICK_KEYS),
+        CHOICE: rows(CHOICE_KEYS),
+        WRITE: rows(WRITE_KEYS),
+        "Commands": tuple((f"{s.name} {s.argument}".strip(), s.does) for s in SLASHES),
+        "Pictures": (
+            ("drop", "Drop files on the window; their paths become pictures"),
+            ("paste", "Paste one or more paths"),
+            ("type", "Type a picture's path alone and press enter"),
+            ("/attach, ctrl+o", "A path or a URL; ctrl+o also shows folders"),
+            ("/paste, ctrl+v", "The picture in the clipboard"),
+            ("phichat chat a.png", "In the shell: at the start"),
+        ),
+    }
+
+
+def place_of(node: DOMNode | None) -> str | None:
+    """The section for where the focus is."""
+    for one in node.ancestors_with_self if node is not None else ():
+        if section := PLACES.get(type(one).__name__):
+            return section
+    return None
+
+
+class HelpScreen(Dialog[None]):
+    """Closes with escape or q, and with the key that opened it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "dismiss(None)", "Close", show=False)
+    ]
+
+    def __init__(self, here: str | None = None, rebound: Mapping[str, str] | None = None) -> None:
+        """``here`` is the section that comes first."""
+        super().__init__()
+        self._here = here
+        self._rebound = rebound or {}
+
+    def compose(self) -> ComposeResult:
+        """One section under the other."""
+        found = sections(self._rebound)
+        order = sorted(found, key=lambda title: title != self._here)
+        with VerticalScroll(classes="dialog") as dialog:
+            dialog.border_title = "Keys and commands"
+            dialog.border_subtitle = "esc closes"
+            for title in order:
+                words = f"Here: {title[0].lower()}{title[1:]}" if title == self._here else title
+                yield Static(Content.styled(words, "bold $primary"), classes="section")
+                yield Static(_table(found[title]))
+
+
+def _table(rows: Iterable[tuple[str, str]]) -> Table:
+    table = Table.grid(Column(width=LEFT_WIDTH), Column(), padding=(0, 2, 0, 0))
+    for left, right in rows:
+        table.add_row(Text(left), Text(right))
+    return table

@@ -1,0 +1,104 @@
+"""Quick switch: every chat by its title, in the command palette."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, cast
+
+from textual import events
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
+from textual.widgets import Input
+
+from assistant.values.conversation import SessionSummary
+from assistant.values.text import one_line
+from assistant.values.words import ago, counted
+from tui.pages.typing import type_into
+
+if TYPE_CHECKING:
+    from tui.app import PhichatApp
+
+ALL = 1_000_000
+"""More sessions than anybody has."""
+RECENT = 5
+"""Shown before anything is typed."""
+MOST = 30
+"""Shown of those that fit: the newest."""
+
+
+class Palette(CommandPalette):
+    """Textual's own, which takes what is typed right after its key."""
+
+    def on_key(self, event: events.Key) -> None:
+        """Typing goes to the line, which may not have the focus yet."""
+        type_into(self.query_one(Input), event)
+
+
+class SessionPalette(Palette):
+    """The chats alone."""
+
+    def __init__(self) -> None:
+        super().__init__([SessionProvider], placeholder="Go to a chat: words of its title")
+
+
+class SessionProvider(Provider):
+    """Reads the titles when the palette opens, in a thread."""
+
+    _sessions: Sequence[tuple[str, SessionSummary]] = ()
+    """Each with its title as it is compared."""
+
+    async def startup(self) -> None:
+        """Read them once for this palette."""
+        self._sessions = await asyncio.to_thread(self._read)
+
+    async def discover(self) -> Hits:
+        """The chats used last."""
+        for _, session in self._sessions[:RECENT]:
+            yield DiscoveryHit(
+                Content(f"Chat: {_title(session)}"),
+                partial(self._open, session.id),
+                text=f"Chat: {_title(session)}",
+                help=self._facts(session),
+            )
+
+    async def search(self, query: str) -> Hits:
+        """Chats whose title has every word that was typed: first those where words begin so."""
+        words = query.casefold().split()
+        found = [(title, one) for title, one in self._sessions if all(w in title for w in words)]
+        begun = re.compile("".join(rf"(?=.*(?<!\w){re.escape(word)})" for word in words))
+        fitting = [one for _, one in sorted(found, key=lambda row: not begun.match(row[0]))]
+        for place, session in enumerate(fitting[:MOST]):
+            shown = Content(f"Chat: {_title(session)}")
+            for word in words:
+                at = shown.plain.casefold().find(word, len("Chat: "))
+                if at >= 0:
+                    shown = shown.stylize("bold underline", at, at + len(word))
+            yield Hit(
+                1 - place / (2 * MOST),
+                shown,
+                partial(self._open, session.id),
+                text=shown.plain,
+                help=self._facts(session),
+            )
+
+    @property
+    def _app(self) -> PhichatApp:
+        return cast("PhichatApp", self.app)
+
+    def _read(self) -> list[tuple[str, SessionSummary]]:
+        app = self._app
+        return [(_title(one).casefold(), one) for one in app.engine.sessions(ALL)]
+
+    async def _open(self, session_id: str) -> None:
+        await self._app.show_session(session_id)
+
+    def _facts(self, session: SessionSummary) -> str:
+        pictures = [counted(session.pictures, "picture")] if session.pictures else []
+        return " · ".join([*pictures, ago(session.updated, self._app.clock())])
+
+
+def _title(session: SessionSummary) -> str:
+    return one_line(session.title, 80) or "Untitled"

@@ -1,0 +1,189 @@
+"""Search over everything that was said: results as one types, enter goes to the place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.timer import Timer
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from assistant.values.conversation import FoundIn, Role, SearchHit, Snippet
+from assistant.values.text import one_line
+from assistant.values.words import ago, counted
+from tui import messages
+from tui.keys import SEARCH_KEYS
+from tui.pages.engine_screen import EngineScreen
+from tui.pages.typing import type_into
+
+if TYPE_CHECKING:
+    from assistant.engine import Engine
+
+PAUSE_S = 0.12
+"""How long nothing is typed before it is searched for."""
+MOST = 100
+"""So many places are shown."""
+TITLE_WIDTH = 48
+
+HOW = (
+    'The words in any order, the last one as far as it is typed; "words in quotes" follow one '
+    "another. Chats, titles and names of pictures are searched."
+)
+
+
+class SearchScreen(EngineScreen[SearchHit | None]):
+    """Returns the place to go to, or None. One search runs at a time, whatever is typed."""
+
+    CSS_PATH = "search.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in SEARCH_KEYS if key.action]
+
+    @dataclass
+    class Found(Message):
+        """The store was searched for ``words``."""
+
+        words: str
+        hits: tuple[SearchHit, ...]
+
+    def __init__(self, engine: Engine, clock: Callable[[], datetime], words: str = "") -> None:
+        """Begin with ``words``."""
+        super().__init__(engine)
+        self._clock = clock
+        self.words = words
+        """What is typed."""
+        self._hits: tuple[SearchHit, ...] = ()
+        self._answered = ""
+        self._searching = False
+        self._chosen = False
+        """Enter was pressed before the words were searched for."""
+        self._timer: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        """The words, what there is, the places."""
+        with Vertical(classes="page") as page:
+            page.border_title = "Search all chats"
+            page.border_subtitle = "↑↓ choose · enter goes there · esc closes"
+            yield Input(self.words, placeholder="words", compact=True)
+            yield Static(Content(HOW), classes="hint")
+            yield OptionList(markup=False)
+
+    def on_mount(self) -> None:
+        """Search for what it began with."""
+        self.query_one(Input).focus()
+        self._look()
+
+    @on(Input.Changed)
+    def _note_typed(self, event: Input.Changed) -> None:
+        self.words, self._chosen = event.value, False
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(PAUSE_S, self._look)
+
+    def _look(self) -> None:
+        """Search, unless a search runs: that one looks again when it is over."""
+        words = self.words
+        if not self._searching and words != self._answered:
+            self._searching = True
+            self.in_thread(lambda: self.Found(words, tuple(self._engine.search(words, limit=MOST))))
+
+    @on(Found)
+    def _show(self, event: Found) -> None:
+        self._over(event.words)
+        self._hits = event.hits
+        options = self.query_one(OptionList)
+        options.clear_options()
+        now = self._clock()
+        options.add_options([Option(row(hit, now)) for hit in event.hits])
+        options.highlighted = 0 if event.hits else None
+        self.query_one(".hint", Static).update(Content(self._count(event)))
+        if self._chosen and self._is_answered:
+            self._go()
+        else:
+            self._look()
+
+    @on(messages.RequestRefused)
+    def _show_refused(self) -> None:
+        self._over(self.words)
+
+    def _over(self, words: str) -> None:
+        self._searching = False
+        self._answered = words
+
+    def _count(self, event: Found) -> str:
+        if not event.words.strip():
+            return HOW
+        if not event.hits:
+            return "Nothing has all these words. Fewer, or the beginning of one, find more."
+        if len(event.hits) == MOST:
+            return f"The {MOST} best places. More words narrow it down."
+        return f"{counted(len(event.hits), 'place')}, the best first."
+
+    def on_key(self, event: events.Key) -> None:
+        """Typing goes to the line, wherever the focus is."""
+        type_into(self.query_one(Input), event)
+
+    def action_move(self, where: str) -> None:
+        """Highlight another place (``cursor_down``, ``page_up`` …); the typing goes on."""
+        getattr(self.query_one(OptionList), f"action_{where}")()
+
+    @on(Input.Submitted)
+    def _choose_highlighted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self._chosen = True
+        if self._is_answered:
+            self._go()
+        else:
+            self._look()
+
+    def _go(self) -> None:
+        place = self.query_one(OptionList).highlighted
+        if place is not None:
+            self.dismiss(self._hits[place])
+
+    @property
+    def _is_answered(self) -> bool:
+        """Whether what is shown is what was found for the words."""
+        return self._answered == self.words
+
+    @on(OptionList.OptionSelected)
+    def _choose(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        place, options = event.option_index, event.option_list
+        if place < len(self._hits) and options.get_option_at_index(place) is event.option:
+            self.dismiss(self._hits[place])  # else other places came meanwhile
+
+
+def row(hit: SearchHit, now: datetime) -> Content:
+    """Which chat, who said it and when; below it the words, marked."""
+    title = one_line(hit.session_title, TITLE_WIDTH) or "Untitled"
+    facts = f" · {said(hit)} · {ago(hit.created, now)}"
+    return Content.assemble(
+        (title, "$primary"), (facts, "$phi-quiet"), "\n", marked(hit.snippet), "\n"
+    )
+
+
+def said(hit: SearchHit) -> str:
+    """Who said it, or what it is."""
+    if hit.found_in is FoundIn.TITLE:
+        return "the title"
+    if hit.found_in is FoundIn.PICTURE:
+        return "a picture's name"
+    return "the model" if hit.role is Role.ASSISTANT else "you"
+
+
+def marked(snippet: Snippet) -> Content:
+    """A snippet with what was found bold and underlined: colour is never the only carrier."""
+    parts: list[str | tuple[str, str]] = []
+    end = 0
+    for begin, stop in snippet.marks:
+        parts += [snippet.text[end:begin], (snippet.text[begin:stop], "bold underline")]
+        end = stop
+    return Content.assemble(*parts, snippet.text[end:])

@@ -1,0 +1,71 @@
+"""One setting as a person types or chooses it, and into the configuration file with it.
+
+All of it runs in threads; the file keeps its comments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from assistant import settings as schema
+from assistant.settings import SETTABLE, Settings, SettingsError
+from assistant.values.text import one_line
+from tui.keys import KEYS_BY_NAME
+from tui.pages.system_presets import presets
+
+
+def choices(settings: Settings, name: str, themes: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """What can be chosen for a setting: words and the text that they stand for."""
+    if name == "system":
+        return tuple(presets(settings).items())
+    if name == "theme":
+        return tuple((one, one) for one in sorted(themes))
+    if schema.is_table(name):
+        table: Mapping[str, str] = getattr(settings, name)
+        if name == "keys":
+            table = {**KEYS_BY_NAME, **table}
+        return tuple((f"{key} = {text}", f"{key} = {text}") for key, text in table.items())
+    return tuple((one, one) for one in schema.choices(name))
+
+
+def write(settings: Settings, name: str, text: str) -> Settings:
+    """Write a setting, or one entry of a table; return what is in the file then.
+
+    Raises SettingsError for a text that is no such value.
+    """
+    from assistant.settings.file import write_setting  # its library is for this alone
+
+    if schema.is_table(name):
+        value = changed_table(getattr(settings, name), text)
+        added = set(value) - set(getattr(settings, name))
+        if name == "keys" and (unknown := added - set(KEYS_BY_NAME)):
+            words = f'There is no action "{one_line(min(unknown), 40)}"'
+            raise SettingsError(f"{words}: choose one of the list.")
+        write_setting(settings.config_file, name, value)
+        return settings.model_copy(update={name: value})
+    plain_value = schema.read_value(name, text)
+    write_setting(settings.config_file, name, plain_value)
+    is_none = plain_value == "none" and name not in ("model", "theme")
+    return settings.model_copy(update={name: None if is_none else plain_value})
+
+
+def remove(settings: Settings, name: str) -> Settings:
+    """Take a setting out of the file; return what holds then."""
+    from assistant.settings.file import remove_setting
+
+    remove_setting(settings.config_file, name)
+    return settings.model_copy(update={name: SETTABLE[name].default})
+
+
+def changed_table(table: Mapping[str, str], entry: str) -> dict[str, str]:
+    """``name = text`` sets an entry, ``name =`` takes it out. Raises SettingsError."""
+    name, equals, text = (part.strip() for part in entry.partition("="))
+    if not (name and equals):
+        raise SettingsError("Type a name, =, and a text; nothing after = takes it out.")
+    return dict(_entries(table, name, text))
+
+
+def _entries(table: Mapping[str, str], name: str, text: str) -> Iterator[tuple[str, str]]:
+    yield from ((key, value) for key, value in table.items() if key != name)
+    if text:
+        yield name, text

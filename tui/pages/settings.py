@@ -1,0 +1,324 @@
+"""Every setting of the one schema: for all chats in the configuration file, or for the open one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option, OptionDoesNotExist
+
+from assistant import settings as schema
+from assistant.settings import PREFIX, SETTABLE, Settings, TakesEffect
+from assistant.values.conversation import Conversation, Parameters
+from assistant.values.text import one_line
+from tui.keys import SETTINGS_KEYS
+from tui.pages import setting_values as setting_file
+from tui.pages.edit_setting import EditSettingScreen
+from tui.pages.engine_screen import EngineScreen
+
+if TYPE_CHECKING:
+    from assistant.engine import Engine
+
+PER_CHAT = ("model", "system", *(one.name for one in fields(Parameters) if one.name in SETTABLE))
+"""Settings that a chat can have for itself."""
+EFFECTS = {
+    TakesEffect.NOW: "takes effect now",
+    TakesEffect.RESTART: "needs the engine to start again: r",
+    TakesEffect.START: "takes effect when phichat is started again",
+}
+MODEL_OF_CHAT = "is used when F8 says so"
+ORIGIN_COLUMN = 60
+"""Where it is told where a value comes from, in a window that is wide enough."""
+MARGINS = 2
+"""An option has a blank on both sides."""
+
+
+class SettingsScreen(EngineScreen[Settings | None]):
+    """Writes each change at once; returns settings for which the engine shall start again."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in SETTINGS_KEYS]
+    AUTO_FOCUS = "OptionList"
+
+    @dataclass
+    class Read(Message):
+        """Where each setting comes from, and the open chat's own values."""
+
+        origins: Mapping[str, str]
+        chat: Conversation | None
+
+    @dataclass
+    class Written(Message):
+        """A setting was written."""
+
+        name: str
+        settings: Settings
+
+    @dataclass
+    class ChatChanged(Message):
+        """The open chat has a value of its own, or no longer."""
+
+        name: str
+
+    def __init__(self, engine: Engine, session_id: str | None) -> None:
+        super().__init__(engine)
+        self._session_id = session_id
+        self._chosen = engine.settings
+        """As the file has it now; what needs a restart is not in force yet."""
+        self._origins: Mapping[str, str] = {}
+        self._chat: Conversation | None = None
+        self._of_chat = False
+
+    def compose(self) -> ComposeResult:
+        """The scope, the settings, what the marked one means."""
+        with Vertical(classes="page") as page:
+            page.border_title = "Settings"
+            page.border_subtitle = "enter changes · delete: default · F1 keys · esc closes"
+            yield Static(classes="scope")
+            yield OptionList()
+            yield Static(classes="about")
+
+    def on_mount(self) -> None:
+        """Read behind the screen."""
+        self._read()
+
+    def _read(self) -> None:
+        def read() -> Message:
+            _, origins = schema.load_with_origins()
+            session_id = self._session_id
+            chat = None if session_id is None else self._engine.conversation(session_id)
+            return self.Read(origins, chat)
+
+        self.in_thread(read)
+
+    @on(Read)
+    def _show(self, event: Read) -> None:
+        self._origins, self._chat = event.origins, event.chat
+        self._show_rows()
+
+    # What is shown
+
+    @property
+    def _names(self) -> list[str]:
+        return [name for name in SETTABLE if not self._of_chat or name in PER_CHAT]
+
+    def _show_rows(self) -> None:
+        options = self.query_one(OptionList)
+        marked = options.highlighted
+        options.clear_options()
+        group = ""
+        for name in sorted(self._names, key=_group_place):
+            if schema.group_of(name) != group:
+                group = schema.group_of(name)
+                options.add_option(Option(Content.styled(group, "bold $primary"), disabled=True))
+            options.add_option(Option(self._row(name), id=name))
+        options.highlighted = 1 if marked is None else min(marked, options.option_count - 1)
+        self._show_scope()
+        self._show_about()
+
+    def _row(self, name: str) -> Content:
+        """One line: name, value, and where the value comes from, in a column of their own each."""
+        origin = self._origin(name)
+        mark = "* " if origin not in ("default", "as in all chats") else "  "
+        options = self.query_one(OptionList)
+        room = options.scrollable_content_region.width - MARGINS
+        place = max(0, min(ORIGIN_COLUMN, room - len(origin)))
+        row = Content.assemble(mark, f"{name:<20}", one_line(self._value(name)) or "“”")
+        row = row.truncate(max(0, place - 2), ellipsis=True)
+        gap = " " * (place - row.cell_length)
+        return Content.assemble(row, gap, (one_line(origin, 40), "$phi-quiet"))
+
+    def on_resize(self) -> None:
+        """Rows are as wide as the window."""
+        if self._origins:
+            self.call_after_refresh(self._show_rows)
+
+    def _value(self, name: str) -> str:
+        if self._of_chat and (own := self._own(name)) is not None:
+            return schema.shown(own)
+        return schema.shown(getattr(self._chosen, name))
+
+    def _own(self, name: str) -> object:
+        """The open chat's own value, None when it has none."""
+        chat = self._chat
+        if chat is None:
+            return None
+        return getattr(chat if name in ("model", "system") else chat.parameters, name)
+
+    def _origin(self, name: str) -> str:
+        if self._of_chat:
+            return "of this chat" if self._own(name) is not None else "as in all chats"
+        origin = self._origins.get(name, "default")
+        file = str(self._chosen.config_file)
+        if getattr(self._chosen, name) != getattr(self._engine.settings, name):
+            return "written; needs r"
+        return "configuration file" if origin == file else origin
+
+    def _show_scope(self) -> None:
+        title = one_line(self._chat.title, 40) if self._chat else "no chat is open yet"
+        all_chats, this = ("bold", "$phi-quiet") if not self._of_chat else ("$phi-quiet", "bold")
+        marks = ("▸ ", "  ") if not self._of_chat else ("  ", "▸ ")
+        words = Content.assemble(
+            (f"{marks[0]}All chats", all_chats), "   ", (f"{marks[1]}This chat: {title}", this)
+        )
+        pending = self._needs_restart()
+        if pending:
+            said = f"\nr starts the engine again for: {', '.join(pending)}"
+            words = Content.assemble(words, (said, "bold $warning"))
+        self.query_one(".scope", Static).update(
+            Content.assemble(words, ("   tab switches", "$phi-quiet"))
+        )
+
+    @on(OptionList.OptionHighlighted)
+    def _show_about(self) -> None:
+        name = self._marked()
+        about = self.query_one(".about", Static)
+        if name is None:
+            about.update("")
+            return
+        field = SETTABLE[name]
+        effect = self._effect(name)
+        about.update(
+            Content.assemble(
+                f"{field.description}\n",
+                (f"{schema.must_be(name)} · default {schema.shown(field.default)}\n", "$phi-quiet"),
+                (effect, "$phi-quiet"),
+            )
+        )
+
+    def _effect(self, name: str) -> str:
+        if not self._of_chat:
+            return EFFECTS[schema.takes_effect(name)]
+        return MODEL_OF_CHAT if name == "model" else "takes effect with the next message"
+
+    def _marked(self) -> str | None:
+        options = self.query_one(OptionList)
+        if options.highlighted is None:
+            return None
+        try:
+            return options.get_option_at_index(options.highlighted).id
+        except OptionDoesNotExist:
+            return None
+
+    # What is done
+
+    @on(OptionList.OptionSelected)
+    def _edit_chosen(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        if event.option.id is not None:
+            self._edit(event.option.id)
+
+    @work
+    async def _edit(self, name: str) -> None:
+        choices = setting_file.choices(self._chosen, name, self.app.available_themes)
+        screen = EditSettingScreen(name, self._edited_text(name), choices)
+        text = await self.app.push_screen_wait(screen)
+        if text is None:
+            return
+        if self._of_chat:
+            self._set_for_chat(name, schema.read_value(name, text))
+        else:
+            self._write(name, text)
+
+    def _edited_text(self, name: str) -> str:
+        return "" if schema.is_table(name) else self._value(name)
+
+    def _write(self, name: str, text: str) -> None:
+        chosen = self._chosen
+        self.in_thread(lambda: self.Written(name, setting_file.write(chosen, name, text)))
+
+    def action_reset(self) -> None:
+        """Back to the default, or to what all chats have."""
+        name = self._marked()
+        if name is None:
+            return
+        if self._of_chat:
+            self._set_for_chat(name, None)
+            return
+
+        chosen = self._chosen
+        self.in_thread(lambda: self.Written(name, setting_file.remove(chosen, name)))
+
+    @on(Written)
+    def _use(self, event: Written) -> None:
+        name, value = event.name, getattr(event.settings, event.name)
+        self._chosen = self._chosen.model_copy(update={name: value})  # others may be under way
+        variable = PREFIX + name.upper()
+        if os.environ.get(variable):
+            self.tell(f"Written, but {variable} is set and goes before the file: unset it.")
+        else:
+            self.tell(f"{name} is written; it {EFFECTS[schema.takes_effect(name)]}.")
+        if schema.takes_effect(name) is TakesEffect.NOW:
+            current = self._engine.settings.model_copy(update={name: value})
+            self._engine.use_settings(current)
+            if name == "theme" and value in self.app.available_themes:
+                self.app.theme = value
+        self._read()
+
+    def _set_for_chat(self, name: str, value: object) -> None:
+        chat, session_id = self._chat, self._session_id
+        if chat is None or session_id is None:
+            return
+        own = None if value == "none" and name not in ("model",) else value
+
+        def change() -> Message:
+            if name == "system":
+                self._engine.set_system(session_id, None if own is None else str(own))
+            elif name == "model":
+                self._engine.set_model(session_id, None if own is None else str(own))
+            else:
+                changed: dict[str, Any] = {name: own}
+                parameters = replace(chat.parameters, **changed)
+                self._engine.set_parameters(session_id, parameters)
+            return self.ChatChanged(name)
+
+        self.in_thread(change)
+
+    @on(ChatChanged)
+    def _tell_chat(self, event: ChatChanged) -> None:
+        self.tell(f"{event.name} of this chat is changed; it {self._effect(event.name)}.")
+        self._read()
+
+    def action_switch(self) -> None:
+        """Between all chats and this one."""
+        if self._chat is None:
+            self.tell("This chat has no message yet: it has the settings of all chats.")
+            return
+        self._of_chat = not self._of_chat
+        self.query_one(OptionList).highlighted = None
+        self._show_rows()
+
+    def _needs_restart(self) -> list[str]:
+        running = self._engine.settings
+        return [
+            name
+            for name in SETTABLE
+            if schema.takes_effect(name) is TakesEffect.RESTART
+            and getattr(self._chosen, name) != getattr(running, name)
+        ]
+
+    def action_restart(self) -> None:
+        """Close, and have the engine started for what was written."""
+        if self._needs_restart():
+            self.dismiss(self._chosen)
+        else:
+            self.tell("Nothing was changed that needs the engine to start again.")
+
+    def action_close(self) -> None:
+        """Leave; what was written stays."""
+        self.dismiss(None)
+
+
+def _group_place(name: str) -> int:
+    """The groups in the order in which the schema begins them."""
+    return next(
+        i for i, one in enumerate(SETTABLE) if schema.group_of(one) == schema.group_of(name)
+    )

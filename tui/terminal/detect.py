@@ -1,0 +1,176 @@
+"""How pictures can be drawn on this terminal, found out before Textual starts and without a stall.
+
+textual-image decides on its own when it is imported: it asks a terminal that may never
+answer, for up to two seconds, and divides by zero where a terminal has no columns. So
+the decision is made here, and :mod:`tui.terminal.graphics` imports only its encoders.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+ANSWER_S = 0.15
+"""Seconds that a terminal has for its answer; those that know the question take a few ms."""
+DEFAULT_CELL = (10, 20)
+"""Pixels of a cell where the terminal doesn't say (a VT340's)."""
+LARGEST_CELL = 200
+
+
+class PictureProtocol(StrEnum):
+    """What draws a picture; the values are those of the setting ``pictures``."""
+
+    KITTY = "kitty"
+    """The kitty graphics protocol with Unicode placeholders: scrolls like text."""
+    SIXEL = "sixel"
+    HALFBLOCKS = "halfblocks"
+    """Two pixels a cell: works wherever there are colours."""
+    TEXT = "text"
+    """A line that names the picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Graphics:
+    """The protocol, and the width and height of a cell in pixels."""
+
+    protocol: PictureProtocol = PictureProtocol.HALFBLOCKS
+    cell: tuple[int, int] = DEFAULT_CELL
+
+
+Ask = Callable[[], str]
+"""Asks the terminal and returns what it answered in time."""
+Measure = Callable[[], tuple[int, int]]
+"""Returns the width and height of a cell in pixels as the kernel knows it."""
+
+# Its name and version, the size of a cell in pixels, and what every terminal answers, so that
+# the end of the answers is known. Kitty's own question isn't asked: Terminal.app prints it.
+QUESTION = "\x1b[>q\x1b[16t\x1b[c"
+_VERSION = re.compile(r"\x1bP>\|(\w+)[ (](\d{1,4})\.(\d{1,4})")
+_CELL = re.compile(r"\x1b\[6;(\d{1,4});(\d{1,4})t")
+_ATTRIBUTES = re.compile(r"\x1b\[\?([\d;]*)c")
+_SIXEL_ATTRIBUTE = "4"
+
+# Since which version. Konsole, WezTerm and older kittys know the protocol without placeholders.
+_DRAWS_PLACEHOLDERS = {"kitty": (0, 28), "ghostty": (1, 0)}
+_NO_PICTURES = ("dumb", "linux", "vt", "unknown")
+_MULTIPLEXED = ("screen", "tmux")
+
+
+def choose(
+    setting: str,
+    environ: Mapping[str, str] | None = None,
+    ask: Ask | None = None,
+    measure: Measure | None = None,
+) -> Graphics:
+    """Choose how to draw pictures; never raises, takes 0.15 s at most.
+
+    ``setting`` other than "auto" is obeyed. Half blocks are drawn wherever it is not
+    certain that more works: in tmux and screen, in a browser (textual-serve), over a
+    connection that is too slow to answer, where colours are filtered (NO_COLOR).
+    """
+    environ = os.environ if environ is None else environ
+    ask = ask_terminal if ask is None else ask
+    measure = kernel_cell if measure is None else measure
+    if setting in {PictureProtocol.HALFBLOCKS, PictureProtocol.TEXT}:
+        return Graphics(PictureProtocol(setting))
+    if setting == "auto":
+        if environ.get("TERM", "dumb").lower().startswith(_NO_PICTURES):
+            return Graphics(PictureProtocol.TEXT)
+        if not _may_ask(environ):
+            return Graphics()
+    answer = ask()
+    cell = _answered_cell(answer) or measure()
+    if setting != "auto":
+        return Graphics(PictureProtocol(setting), cell)
+    version = _VERSION.search(answer)
+    since = version and _DRAWS_PLACEHOLDERS.get(version[1].lower())
+    if version and since and (int(version[2]), int(version[3])) >= since:
+        return Graphics(PictureProtocol.KITTY, cell)
+    attributes = _ATTRIBUTES.search(answer)
+    if attributes and _SIXEL_ATTRIBUTE in attributes[1].split(";"):
+        return Graphics(PictureProtocol.SIXEL, cell)
+    return Graphics(cell=cell)
+
+
+def _may_ask(environ: Mapping[str, str]) -> bool:
+    """Say whether an answer would come in time and be worth something."""
+    term = environ.get("TERM", "").lower()
+    filtered = environ.get("NO_COLOR") or environ.get("TEXTUAL_DRIVER") or environ.get("TMUX")
+    # An answer that comes late would be typed into the composer: over ssh, where the
+    # variables of the terminal don't arrive, only those that name themselves are asked.
+    far = environ.get("SSH_CONNECTION") or environ.get("SSH_TTY")
+    named = any(name in term for name in (*_DRAWS_PLACEHOLDERS, "foot", "contour", "mlterm"))
+    return not filtered and not term.startswith(_MULTIPLEXED) and bool(not far or named)
+
+
+def _answered_cell(answer: str) -> tuple[int, int] | None:
+    found = _CELL.search(answer)
+    return _sane(int(found[2]), int(found[1])) if found else None
+
+
+def _sane(width: int, height: int) -> tuple[int, int] | None:
+    possible = 0 < width <= LARGEST_CELL and 0 < height <= LARGEST_CELL
+    return (width, height) if possible else None
+
+
+def kernel_cell() -> tuple[int, int]:
+    """Measure a cell by the window's size in pixels, which xterm tells the kernel alone."""
+    try:
+        import fcntl
+        import termios
+
+        output = sys.__stdout__.fileno() if sys.__stdout__ else -1
+        window = fcntl.ioctl(output, termios.TIOCGWINSZ, bytes(8))
+    except (ImportError, OSError, ValueError):
+        return DEFAULT_CELL
+    rows, columns, width, height = struct.unpack("HHHH", window)
+    return _sane(width // max(1, columns), height // max(1, rows)) or DEFAULT_CELL
+
+
+def ask_terminal() -> str:
+    """Ask the terminal on standard input and output; "" where there is none that can be asked."""
+    try:
+        import termios
+        import tty
+    except ImportError:  # Windows
+        return ""
+    try:
+        terminal = sys.__stdin__.fileno() if sys.__stdin__ else -1
+        output = sys.__stdout__.fileno() if sys.__stdout__ else -1
+        if not (os.isatty(terminal) and os.isatty(output)):
+            return ""
+        size = os.get_terminal_size(output)
+        if size.columns < 1 or size.lines < 1:
+            return ""
+        before = termios.tcgetattr(terminal)
+    except (OSError, ValueError, termios.error):
+        return ""
+    try:
+        tty.setcbreak(terminal, termios.TCSANOW)  # the answer is not to be echoed
+        os.write(output, QUESTION.encode())
+        return _answered(terminal)
+    except OSError:
+        return ""
+    finally:
+        termios.tcsetattr(terminal, termios.TCSANOW, before)
+
+
+def _answered(terminal: int) -> str:
+    """Read until the last answer is complete or the time is over; what is typed is dropped."""
+    import select
+
+    answer, deadline = b"", time.monotonic() + ANSWER_S
+    while (left := deadline - time.monotonic()) > 0:
+        if not select.select([terminal], [], [], left)[0]:
+            break
+        piece = os.read(terminal, 1024)
+        answer += piece
+        if not piece or _ATTRIBUTES.search(answer.decode("latin-1")):
+            break
+    return answer.decode("latin-1")

@@ -1,0 +1,127 @@
+"""Pictures as kitty and Sixel draw them; the encoders are textual-image's.
+
+Its widgets are not used: they write to the terminal beside Textual's own writer, so that
+two sequences may end up in each other, and its Sixel widget encodes anew at every step of
+scrolling. docs/architecture.md says in which terminals these two were looked at.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import sys
+from functools import cache
+from itertools import count
+from random import randint
+from typing import TYPE_CHECKING
+
+from rich.color import Color
+from rich.color_triplet import ColorTriplet
+from rich.segment import ControlType, Segment
+from rich.style import Style
+from textual.strip import Strip
+
+from tui.terminal.detect import Graphics, PictureProtocol
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+CHUNK = 4096
+"""Base64 characters in one kitty message, by its specification."""
+PLACEHOLDER = "\U0010eeee"
+MOST_CELLS = 297
+"""Rows and columns that kitty's placeholders can number."""
+MOST_SIXEL_PIXELS = 1000
+"""Width and height that xterm draws unless ``maxGraphicSize`` says otherwise."""
+SIXEL_COLOURS = 256
+_SIXEL_COLOUR = re.compile(r"(#\d+);2;\d+;\d+;\d+")
+
+# Pictures that another program left in the terminal have other numbers, most likely.
+_ids = count(randint(1, 2**23))
+
+
+@cache
+def _numerals() -> tuple[str, ...]:
+    """Kitty's combining characters that number rows and columns."""
+    shown, sys.__stdout__ = sys.__stdout__, None  # type: ignore[misc]
+    try:  # imported with a terminal in sight, it would ask it questions
+        from textual_image.renderable.tgp import _NUMBER_TO_DIACRITIC
+    finally:
+        sys.__stdout__ = shown  # type: ignore[misc]
+    return tuple(map(chr, _NUMBER_TO_DIACRITIC))
+
+
+def new_id() -> int:
+    """A number for a picture in the terminal: 24 bits, so that a colour can say it."""
+    return next(_ids) % 2**24 or next(_ids) % 2**24
+
+
+def kitty_upload(image: Image, number: int, columns: int, rows: int) -> str:
+    """The messages that bring a picture into the terminal, to be shown by placeholders."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=2)
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    chunks = [data[start : start + CHUNK] for start in range(0, len(data), CHUNK)]
+    messages = []
+    for index, chunk in enumerate(chunks):
+        more = int(index + 1 < len(chunks))
+        first = f"i={number},f=100,q=2," if index == 0 else "q=2,"
+        messages.append(f"\x1b_G{first}m={more};{chunk}\x1b\\")
+    messages.append(f"\x1b_Ga=p,U=1,i={number},c={columns},r={rows},q=2\x1b\\")
+    return "".join(messages)
+
+
+def kitty_forget(number: int) -> str:
+    """The message that frees a picture in the terminal."""
+    return f"\x1b_Ga=d,d=I,i={number},q=2\x1b\\"
+
+
+def kitty_rows(number: int, columns: int, rows: int) -> list[Strip]:
+    """The cells that stand for an uploaded picture: its number is their colour."""
+    assert columns <= MOST_CELLS
+    assert rows <= MOST_CELLS
+    numerals = _numerals()
+    colour = ColorTriplet(number >> 16 & 255, number >> 8 & 255, number & 255)
+    style = Style(color=Color.from_triplet(colour))
+    return [
+        Strip(
+            [
+                Segment(PLACEHOLDER + numerals[row] + numerals[column], style)
+                for column in range(columns)
+            ],
+            columns,
+        )
+        for row in range(rows)
+    ]
+
+
+def most_cells(chosen: Graphics) -> tuple[int, int]:
+    """Columns and rows that a picture can take at most by this protocol."""
+    if chosen.protocol is PictureProtocol.SIXEL:
+        width, height = chosen.cell
+        return max(1, MOST_SIXEL_PIXELS // width), max(1, MOST_SIXEL_PIXELS // height)
+    return MOST_CELLS, MOST_CELLS
+
+
+def sixel(image: Image) -> str:
+    """A picture as a Sixel sequence. Slow: a third of a second of CPU for a large one.
+
+    The colours are ours: those that textual-image chooses show as coarse patches. They are
+    defined before anything is drawn, because in xterm a definition doesn't choose a colour.
+    """
+    from PIL.Image import Dither
+    from textual_image._sixel import image_to_sixels
+
+    palette = image.quantize(SIXEL_COLOURS)
+    data = image_to_sixels(image.quantize(palette=palette, dither=Dither.FLOYDSTEINBERG))
+    start = data.index("#")
+    definitions = "".join(found[0] for found in _SIXEL_COLOUR.finditer(data))
+    return data[:start] + definitions + _SIXEL_COLOUR.sub(r"\1", data[start:])
+
+
+def with_sixel(row: Strip, data: str, x: int, y: int) -> Strip:
+    """A last row of cells, followed by a Sixel picture drawn over it from the cell ``x``, ``y``."""
+    sequence = f"\x1b7\x1b[{y + 1};{x + 1}H{data}\x1b8"
+    control = Segment(sequence, None, [(ControlType.CURSOR_FORWARD, 0)])
+    return Strip([*row, control], row.cell_length)

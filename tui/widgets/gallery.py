@@ -1,0 +1,114 @@
+"""Pictures for the screen: read from the store, drawn off the screen's thread, and kept."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.strip import Strip
+
+from assistant.values.conversation import Picture
+from tui.terminal import graphics, half_blocks as halfcell
+from tui.terminal.detect import Graphics, PictureProtocol
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from assistant.engine import Engine
+
+MOST_KEPT = 128
+
+
+@dataclass(slots=True)
+class Drawn:
+    """A picture in one size: half blocks, and what the terminal's own protocol needs."""
+
+    blocks: list[Strip]
+    kitty: list[Strip] | None = None
+    upload: str = ""
+    """What is to be written before ``kitty`` is shown for the first time."""
+    number: int = 0
+    sixel: str = ""
+    image: Image | None = None
+    """The pixels that ``sixel`` draws, for parts of it."""
+
+
+Key = tuple[str, int, int]
+"""The pixels' sha256, columns, rows."""
+
+
+class Gallery:
+    """Draws pictures as this terminal can, each size of each once."""
+
+    def __init__(
+        self, engine: Engine, chosen: Graphics, write: Callable[[str], None] = lambda text: None
+    ) -> None:
+        self.engine = engine
+        self.graphics = chosen
+        self._write = write
+        self._kept: OrderedDict[Key, Drawn] = OrderedDict()
+
+    @property
+    def protocol(self) -> PictureProtocol:
+        """What draws pictures here."""
+        return self.graphics.protocol
+
+    def key(self, picture: Picture, columns: int, rows: int) -> Key:
+        """The cells that a picture takes where at most ``columns`` x ``rows`` are free."""
+        most_columns, most_rows = graphics.most_cells(self.graphics)
+        size = halfcell.fit(
+            max(1, picture.width),
+            max(1, picture.height),
+            min(columns, most_columns),
+            min(rows, most_rows),
+            self.graphics.cell,
+        )
+        return (picture.pixels_sha256, *size)
+
+    def kept(self, key: Key) -> Drawn | None:
+        """What was drawn before."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        return self._kept.get(key)
+
+    def draw(self, picture: Picture, key: Key) -> Drawn:
+        """Draw a picture (in a thread). Raises what the store and Pillow raise."""
+        _, columns, rows = key
+        data = self.engine.picture_data(picture.sha256)
+        drawn = Drawn(halfcell.draw(data, columns, rows))
+        width, height = self.graphics.cell
+        if self.protocol in {PictureProtocol.KITTY, PictureProtocol.SIXEL}:
+            image = halfcell.decoded(data, columns * width, rows * height)
+            if self.protocol is PictureProtocol.KITTY:
+                drawn.number = graphics.new_id()
+                drawn.upload = graphics.kitty_upload(image, drawn.number, columns, rows)
+                drawn.kitty = graphics.kitty_rows(drawn.number, columns, rows)
+            else:
+                drawn.sixel, drawn.image = graphics.sixel(image), image
+        return drawn
+
+    def keep(self, key: Key, drawn: Drawn) -> Drawn:
+        """Keep a drawing, and bring it into the terminal where that shows it itself.
+
+        Returns the one to show: another view may have drawn the same at the same time.
+        """
+        if (kept := self.kept(key)) is not None:
+            return kept
+        if drawn.upload:
+            self._write(drawn.upload)
+            drawn.upload = ""
+        self._kept[key] = drawn
+        while len(self._kept) > MOST_KEPT:
+            self._forget(self._kept.popitem(last=False)[1])
+        return drawn
+
+    def close(self) -> None:
+        """Free what the terminal holds."""
+        while self._kept:
+            self._forget(self._kept.popitem()[1])
+
+    def _forget(self, drawn: Drawn) -> None:
+        if drawn.number:
+            self._write(graphics.kitty_forget(drawn.number))

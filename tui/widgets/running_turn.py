@@ -1,0 +1,110 @@
+"""The one turn that is being answered: what is known of it, whatever the screen shows meanwhile."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from assistant.values.conversation import Draft, FinishReason, Turn
+from assistant.values.errors import PhichatError
+from assistant.values.events import (
+    Event,
+    Progressed,
+    ReplyEnded,
+    ReplyFailed,
+    ReplyGrew,
+    ReplyStarted,
+    Stage,
+    UserTurnStored,
+)
+from tui.widgets.feed import Feed, TurnOver
+
+log = logging.getLogger(__name__)
+
+STAGE_WORDS = {
+    Stage.LOADING: "loading the model",
+    Stage.QUEUED: "waiting for another chat",
+    Stage.PICTURES: "looking at the pictures",
+    Stage.PREFILL: "reading the conversation",
+    Stage.REGIME: "rebuilding for the long context",
+}
+
+
+@dataclass
+class RunningTurn:
+    """Filled by the screen from the feed; the thread only writes into ``feed``."""
+
+    session_id: str | None
+    view: int
+    """Which view of the screen it was started from."""
+    draft: Draft | None = None
+    """What was sent; None when an old question is answered again."""
+    edited: str | None = None
+    """The id of the message of which this is another version."""
+    stored: bool = False
+    """The person's turn is safe on disk."""
+    asked: Turn | None = None
+    """The person's turn as it was stored by this very turn."""
+    reply: Turn | None = None
+    failed: bool = False
+    stopped: bool = False
+    """The person ended the reply."""
+    text: list[str] = field(default_factory=list)
+    feed: Feed = field(default_factory=Feed)
+    _on_disk: bool = False
+    """The thread saw the person's turn stored, whether or not the screen was told already."""
+    _known: threading.Event = field(default_factory=threading.Event)
+    """Set once it is known whether it was."""
+
+    def apply(self, event: Event) -> None:
+        """Remember what happened."""
+        match event:
+            case UserTurnStored(session_id=session_id, turn=turn):
+                self.session_id, self.asked, self.stored = session_id, turn, True
+            case ReplyStarted(turn=turn):
+                self.reply = turn
+            case ReplyGrew(text=text):
+                self.text.append(text)
+            case ReplyEnded(turn=turn):
+                self.stopped = turn.finish_reason is FinishReason.STOPPED
+            case ReplyFailed():
+                self.failed = True
+
+    def run(self, start: Callable[[], Iterator[Event]]) -> None:
+        """Iterate over the engine's events (in a thread); the feed always ends with TurnOver."""
+        error = ""
+        try:
+            for event in start():
+                self._on_disk = self._on_disk or isinstance(event, UserTurnStored)
+                self._known.set()
+                self.feed.put(event)
+        except PhichatError as refused:
+            error = str(refused)
+        except Exception as unexpected:  # whatever it is, the app goes on
+            log.exception("the turn failed")
+            error = unexpected_words(unexpected)
+        finally:
+            self._known.set()
+            self.feed.put(TurnOver(error))
+
+    def unstored(self, patience: float) -> Draft | None:
+        """Return what was sent and not stored; waits ``patience`` seconds at most to know."""
+        if not self.stored:
+            self._known.wait(patience)
+        return None if self.stored or self._on_disk else self.draft
+
+
+def unexpected_words(error: Exception) -> str:
+    """One sentence for an error that nobody foresaw."""
+    return f"Something unexpected failed ({type(error).__name__}: {error})."
+
+
+def progress_words(progress: Progressed) -> str:
+    """``reading the conversation 40 %``."""
+    words = progress.detail or STAGE_WORDS[progress.stage]
+    if progress.total > 0:
+        percent = min(100, 100 * progress.done // progress.total)
+        return f"{words} {percent} %"
+    return f"{words} …"
