@@ -19,6 +19,7 @@ check: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.style.words
 
 bench: $(VENV)/installed-test
 	$(BIN)/python -m tests.bench
