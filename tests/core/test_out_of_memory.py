@@ -17,7 +17,9 @@ CHILD = """
 import resource
 from copy import deepcopy
 import torch
-from assistant.core import GenerationEnded, Prompt, Sampling
+from assistant.values.generation import GenerationEnded
+from assistant.values.prompt import Prompt
+from assistant.values.sampling import Sampling
 from assistant.core.generate import ResidentModel
 from assistant.values.errors import ModelError
 from assistant.phi3v import Phi3VForCausalLM

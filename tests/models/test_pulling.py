@@ -322,7 +322,7 @@ def test_no_id(hub: Hub) -> None:
 
 
 def test_no_torch_is_needed() -> None:
-    rooms = "finding, known, pulling, verifying"
-    code = f"import sys; from assistant.models import {rooms}; print('torch' in sys.modules)"
+    modules = "catalogue, known, pull, verify"
+    code = f"import sys; from assistant.models import {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout == "False\n"

@@ -236,7 +236,7 @@ def test_kitty_s_cells_name_the_picture_by_their_colour_and_number_themselves() 
 
 def test_importing_kitty_s_table_asks_the_terminal_nothing() -> None:
     graphics._numerals.cache_clear()
-    program = "from tui import graphics; graphics._numerals(); print('DONE', flush=True)"
+    program = "from tui.terminal import graphics; graphics._numerals(); print('DONE', flush=True)"
     pid, terminal = pty.fork()
     if pid == 0:
         os.execv(sys.executable, [sys.executable, "-c", program])
