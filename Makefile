@@ -1,9 +1,19 @@
 # `make chat` and `make test` do everything from nothing and are quick the second time.
+# make TORCH=cpu chat: PyTorch without CUDA, 1.7 GB in place of 5. After make clean, if installed.
 PYTHON ?= python3
+TORCH ?=
 VENV := .venv
 BIN := $(VENV)/bin
+OLD := phichat needs Python 3.11 or newer: make PYTHON=python3.12 chat
+INSTALL = $(PYTHON) -c 'import sys; sys.exit("$(OLD)" if sys.version_info < (3, 11) else 0)' && \
+	  $(PYTHON) .ci/install.py --torch=$(TORCH)
+UNLOCKED := $(addprefix --no-emit-package ,torch triton cuda-bindings cuda-pathfinder cuda-toolkit \
+	  $(addprefix nvidia-,cublas cuda-cupti cuda-nvrtc cuda-runtime cudnn-cu13 cufft cufile curand \
+	  cusolver cusparse cusparselt-cu13 nccl-cu13 nvjitlink nvshmem-cu13 nvtx))
+COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	  --custom-compile-command 'make lock' $(UNLOCKED)
 
-.PHONY: chat test test-long check format bench clean
+.PHONY: chat test test-long check format bench lock clean
 
 chat: $(VENV)/installed
 	@$(BIN)/phichat
@@ -31,16 +41,17 @@ format: $(VENV)/installed-test
 clean:
 	rm -rf $(VENV) *.egg-info build
 
-$(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "phichat needs Python 3.11 or newer: make PYTHON=python3.12 chat"; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || \
-	  { echo "Python's venv module is missing: install it first (Debian: apt install python3-venv)."; exit 1; }
-
-$(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+$(VENV)/installed: pyproject.toml requirements.lock
+	@$(INSTALL)
 	@touch $@
 
-$(VENV)/installed-test: $(VENV)/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+$(VENV)/installed-test: pyproject.toml requirements-test.lock
+	@$(INSTALL) --test
 	@touch $@ $(VENV)/installed
+
+# Needs uv and PyPI. PyTorch and the CUDA libraries are left out: their builds differ by machine.
+lock:
+	$(COMPILE) \
+	  pyproject.toml -o requirements.lock
+	$(COMPILE) \
+	  -c requirements.lock --extra test pyproject.toml -o requirements-test.lock
