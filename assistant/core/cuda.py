@@ -18,9 +18,9 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from assistant.core.cache import KVCache
-from assistant.core.decode import layer_pass, parts_of, prefill, rotation_at
+from assistant.core.decode import layer_pass, parts_of, prefill
 from assistant.core.out_of_memory import is_out_of_memory
-from assistant.phi3v.modeling import Phi3VForCausalLM
+from assistant.families.runtime import VisionLanguageModel
 
 _log = logging.getLogger(__name__)
 
@@ -35,19 +35,18 @@ class Decoder:
     """
 
     def __init__(
-        self, model: Phi3VForCausalLM, compiler: Callable[[Step], Step] | None = None
+        self, model: VisionLanguageModel, compiler: Callable[[Step], Step] | None = None
     ) -> None:
         self._model = model
         self._parts = parts_of(model)
         self._step = compiler(self._one_token) if compiler is not None else None
 
     @classmethod
-    def for_device(cls, model: Phi3VForCausalLM) -> Decoder:
+    def for_device(cls, model: VisionLanguageModel) -> Decoder:
         """Compiled where the model lives on CUDA."""
-        config = model.config
-        on_cuda = model.model.embed_tokens.weight.device.type == "cuda"
-        grouped = config.num_key_value_heads != config.num_attention_heads
-        return cls(model, _cuda_graphs if on_cuda and not grouped else None)
+        on_cuda = model.embed_tokens.weight.device.type == "cuda"
+        ours = on_cuda and model.fused_layers is not None
+        return cls(model, _cuda_graphs if ours else None)
 
     def __call__(
         self,
@@ -77,7 +76,7 @@ class Decoder:
                     torch._dynamo.mark_static_address(states, guard=False)
                     states[:, :, at:] = 0  # a mask hides any number, but not NaN
         position = torch.tensor([at], device=embedding.device)
-        rotation = rotation_at(self._model, position, cache.regime, embedding.dtype)
+        rotation = self._model.rotation(position, cache.regime, embedding.dtype)
         keys = [layer.keys for layer in cache.layers]
         values = [layer.values for layer in cache.layers]
         hidden = self._step(embedding, rotation, position, keys, values)
@@ -94,6 +93,7 @@ class Decoder:
         values: list[torch.Tensor],
     ) -> torch.Tensor:
         seen = torch.arange(keys[0].shape[2], device=position.device) <= position  # [capacity]
+        assert self._parts is not None
         for index, layer in enumerate(self._parts.layers):
             cached = _Static(keys[index], values[index], position, seen)
             hidden = layer_pass(layer, hidden, rotation, cached)

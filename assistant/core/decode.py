@@ -32,12 +32,11 @@ from assistant.core.cpu.rows import (
 )
 from assistant.core.out_of_memory import is_out_of_memory
 from assistant.core.scratch import KeptMemory
-from assistant.phi3v.modeling import Phi3VForCausalLM
-from assistant.phi3v.rope import Regime
+from assistant.families.runtime import VisionLanguageModel
 
 
 def prefill(
-    model: Phi3VForCausalLM,
+    model: VisionLanguageModel,
     embeddings: torch.Tensor,
     cache: KVCache,
     between_layers: Callable[[], None] | None = None,
@@ -48,18 +47,16 @@ def prefill(
     that are cached, in the cache's regime. Exact up to kernel rounding: chunks
     of different sizes sum in different orders. ``between_layers`` may raise to
     end a long pass; the cache then has to be cropped to where it was. It is not
-    called where transformers' layers run.
+    called where the family's own layers run.
     """
-    config = model.config
     on_cpu = embeddings.device.type == "cpu"
-    grouped = config.num_key_value_heads != config.num_attention_heads
-    if grouped or (cache.kind == "float" and not on_cpu):
-        hidden: torch.Tensor = model.model(embeddings[None], past_key_values=cache)
-        return hidden[0]
+    parts = parts_of(model)
+    if parts is None or (cache.kind == "float" and not on_cpu):
+        return model.hidden_states(embeddings, cache)
     past, S = cache.length, embeddings.shape[0]
     positions = torch.arange(past, past + S, device=embeddings.device)
-    rotation = rotation_at(model, positions, cache.regime, embeddings.dtype)
-    hidden, parts = embeddings, parts_of(model)
+    rotation = model.rotation(positions, cache.regime, embeddings.dtype)
+    hidden = embeddings
     for layer, cached in zip(parts.layers, cache.layers, strict=True):
         if between_layers is not None:
             between_layers()
@@ -69,14 +66,14 @@ def prefill(
     return parts.norm(hidden)
 
 
-def decode_one_token(model: Phi3VForCausalLM, token: int, cache: KVCache) -> torch.Tensor:
+def decode_one_token(model: VisionLanguageModel, token: int, cache: KVCache) -> torch.Tensor:
     """Feed ``token`` after what is cached; returns the logits [vocab] that follow, float32."""
-    embed = model.model.embed_tokens
+    embed = model.embed_tokens
     embedding = embed(torch.tensor([token], device=embed.weight.device))
     return logits_of(model, prefill(model, embedding, cache))[0]
 
 
-def logits_of(model: Phi3VForCausalLM, hidden: torch.Tensor) -> torch.Tensor:
+def logits_of(model: VisionLanguageModel, hidden: torch.Tensor) -> torch.Tensor:
     """Last hidden states [S, hidden] -> logits [S, vocab], float32."""
     head: Any = model.lm_head
     if is_compiled(model):  # for one row quicker than torch in float32 too
@@ -87,23 +84,26 @@ def logits_of(model: Phi3VForCausalLM, hidden: torch.Tensor) -> torch.Tensor:
     return logits.float()
 
 
-def is_compiled(model: Phi3VForCausalLM) -> bool:
+def is_compiled(model: VisionLanguageModel) -> bool:
     """Whether single tokens of ``model`` are computed by kernels that have to be compiled."""
-    return parts_of(model).layers[0].row is not None
+    parts = parts_of(model)
+    return parts is not None and parts.layers[0].row is not None
 
 
 @torch.inference_mode()
-def prepare(model: Phi3VForCausalLM, kind: str) -> None:
+def prepare(model: VisionLanguageModel, kind: str) -> None:
     """Compile now what the first token, over KV of ``kind``, would wait for: seconds, once.
 
     What does not compile is done without from then on.
     """
-    layer, width = parts_of(model).layers[0], model.config.hidden_size
-    cache = KVCache(1, Regime.SHORT, kind)
+    parts = parts_of(model)
+    assert parts is not None, "only the core's own pass has kernels"
+    layer, width = parts.layers[0], model.shape.hidden
+    cache = KVCache(1, model.regime_of(1), kind)
     try:
         for rows in (2, 1, 1):  # a prompt; a token over either layout
             positions = torch.arange(cache.length, cache.length + rows)
-            rotation = rotation_at(model, positions, cache.regime, torch.float32)
+            rotation = model.rotation(positions, cache.regime, torch.float32)
             hidden = layer_pass(layer, torch.zeros(rows, width), rotation, cache.layers[0])
             logits_of(model, hidden[-1:])
             if kind == "float" and rows == 1:
@@ -128,7 +128,7 @@ Rows = Callable[..., torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """What a pass takes of one Phi3DecoderLayer: functions of [S, K] -> [S, N].
+    """What a pass takes of one fused layer: functions of [S, K] -> [S, N].
 
     With ``row`` the products take an ``out`` as well.
     """
@@ -155,18 +155,23 @@ class Parts:
     norm: Rows
 
 
-_parts: WeakKeyDictionary[Phi3VForCausalLM, Parts] = WeakKeyDictionary()
+_parts: WeakKeyDictionary[VisionLanguageModel, Parts | None] = WeakKeyDictionary()
 
 
-def parts_of(model: Phi3VForCausalLM) -> Parts:
-    """The decoder of ``model``, whose weights stay where they are after its first pass."""
-    found = _parts.get(model)
-    if found is None:
-        modules = model.model.layers
-        rows = row_layers(modules) or repeat(None, len(modules))
-        layers = [_layer(module, row) for module, row in zip(modules, rows, strict=True)]
-        found = _parts[model] = Parts(layers, _norm(model.model.norm))
-    return found
+def parts_of(model: VisionLanguageModel) -> Parts | None:
+    """The decoder of ``model``, whose weights stay where they are after its first pass.
+
+    None for a family whose layers are not computed here.
+    """
+    if model not in _parts:
+        modules = model.fused_layers
+        if modules is None:
+            _parts[model] = None
+        else:
+            rows = row_layers(modules) or repeat(None, len(modules))
+            layers = [_layer(module, row) for module, row in zip(modules, rows, strict=True)]
+            _parts[model] = Parts(layers, _norm(model.final_norm))
+    return _parts[model]
 
 
 def _layer(module: Any, row: RowLayer | None) -> Layer:
@@ -206,13 +211,6 @@ def _norm(module: Any) -> Rows:
 def _normed(x: torch.Tensor, weight: torch.Tensor, floor: torch.Tensor) -> torch.Tensor:
     length = torch.hypot(torch.linalg.vector_norm(x, dim=-1, keepdim=True), floor)
     return (x / length).mul_(weight)
-
-
-def rotation_at(
-    model: Phi3VForCausalLM, positions: torch.Tensor, regime: Regime, dtype: torch.dtype
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Cosines and sines [S, 1, head_dim] of ``positions`` [S], the first half negated."""
-    return model.model.rope.half_negated(positions[:, None], regime, dtype)
 
 
 def layer_pass(

@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Container, Iterable, Iterator
-from functools import partial
+from typing import Any
 
 import torch
 
 from assistant.core.feature_files import FeatureFiles, fingerprint
-from assistant.core.memory.sizes import CROP_BATCH
 from assistant.core.stop import Stopped
-from assistant.phi3v.vision import Phi3VImageEmbedding
+from assistant.families.runtime import VisionLanguageModel
 from assistant.values.errors import ModelError
 from assistant.values.events import Progressed, Stage
 from assistant.values.prompt import Slot
@@ -21,23 +20,23 @@ SLOW_S = 0.5
 """Seconds of encoding from which a picture is worth a file: writing 17 crops takes 0.03 to 0.15 s
 on a small machine and reading them back 0.02 to 0.05 s; a GPU encodes them in about that time."""
 
-CropsOf = Callable[[Slot], tuple[torch.Tensor, tuple[int, int]]]
-"""Fetches a picture's crops [n, 3, 336, 336] and its (height, width) after the HD transform."""
+ViewsOf = Callable[[Slot], Any]
+"""Fetches a picture as the model's ``encode`` takes it."""
 
 Guard = Callable[[Callable[[], torch.Tensor]], torch.Tensor]
 """Runs a computation, making room and trying again when memory runs out."""
 
 
 class PictureFeatures:
-    """Features [tokens, hidden] by picture (pixels and crops), at most ``budget`` bytes in memory.
+    """Features [tokens, hidden] by picture (pixels and detail), at most ``budget`` bytes in memory.
 
     What a prompt needs stays while it is needed, whatever it takes.
     """
 
     def __init__(
-        self, vision: Phi3VImageEmbedding, budget: int, files: FeatureFiles | None = None
+        self, model: VisionLanguageModel, budget: int, files: FeatureFiles | None = None
     ) -> None:
-        self._vision = vision
+        self._model = model
         self._budget = budget
         self._files = files
         self._weights: str | None = None
@@ -49,7 +48,7 @@ class PictureFeatures:
     def see(
         self,
         slots: Iterable[Slot],
-        crops_of: CropsOf,
+        views_of: ViewsOf,
         stop_requested: Callable[[], bool],
         guard: Guard,
     ) -> Iterator[Progressed]:
@@ -57,6 +56,12 @@ class PictureFeatures:
 
         Raises ModelError when a picture's size is not what the prompt planned.
         """
+
+        def step(compute: Callable[[], torch.Tensor]) -> torch.Tensor:
+            if stop_requested():
+                raise Stopped
+            return guard(compute)
+
         wanted = dict.fromkeys(slots)
         missing = []
         for slot in wanted:
@@ -68,9 +73,9 @@ class PictureFeatures:
                 missing.append(slot)
         for number, slot in enumerate(missing):
             yield Progressed(Stage.PICTURES, number, len(missing))
-            crops, size = crops_of(slot)
+            views = views_of(slot)
             started = time.perf_counter()
-            features = self._encode(crops, size, stop_requested, guard)
+            features = self._model.encode(views, step)
             if features.shape[0] != slot.tokens:
                 raise ModelError(
                     f"A picture takes {features.shape[0]} positions where {slot.tokens} were "
@@ -93,29 +98,14 @@ class PictureFeatures:
                 return
             size -= self._held.pop(slot).nbytes
 
-    def _encode(
-        self,
-        crops: torch.Tensor,
-        size: tuple[int, int],
-        stop_requested: Callable[[], bool],
-        guard: Guard,
-    ) -> torch.Tensor:
-        merged = []
-        for batch in torch.split(crops, CROP_BATCH):
-            if stop_requested():
-                raise Stopped
-            merged.append(guard(partial(self._vision.encode_crops, batch)))
-        rows, columns = (pixels // crops.shape[-1] for pixels in size)
-        return guard(partial(self._vision.arrange, torch.cat(merged), rows, columns))
-
     def _read(self, slot: Slot) -> torch.Tensor | None:
         if self._files is None:
             return None
-        like = self._vision.glb_GN
+        like = self._model.embed_tokens.weight
         stored = self._files.read(slot, self._fingerprint(), like.dtype)
         return None if stored is None else stored.to(like.device)
 
     def _fingerprint(self) -> str:
         if self._weights is None:
-            self._weights = fingerprint(self._vision)
+            self._weights = fingerprint(self._model.vision)
         return self._weights

@@ -15,7 +15,7 @@ from assistant.core.cuda import Decoder
 from assistant.core.decode import logits_of
 from assistant.core.embedding import embedded_chunks
 from assistant.core.feature_files import FeatureFiles
-from assistant.core.features import CropsOf, PictureFeatures
+from assistant.core.features import PictureFeatures, ViewsOf
 from assistant.core.memory.plan import FEATURE_BUDGET
 from assistant.core.memory.sizes import PREFILL_CHUNK
 from assistant.core.out_of_memory import SENTENCE, is_out_of_memory, release, with_room
@@ -24,8 +24,7 @@ from assistant.core.sampling import Sampler
 from assistant.core.sequence import Sequence, Unit
 from assistant.core.speculation import Speculation
 from assistant.core.stop import Stopped
-from assistant.phi3v.modeling import Phi3VForCausalLM
-from assistant.phi3v.rope import Regime, regime_of
+from assistant.families.runtime import Regime, VisionLanguageModel
 from assistant.values.conversation import FinishReason, Usage
 from assistant.values.errors import ModelError
 from assistant.values.events import Progressed, Stage
@@ -45,7 +44,7 @@ class _Turn:
     """One reply on its way: what it reads and where that is cached."""
 
     sequence: Sequence
-    crops_of: CropsOf
+    views_of: ViewsOf
     stop_requested: Callable[[], bool]
     sampler: Sampler
     speculation: Speculation | None
@@ -61,7 +60,7 @@ class ResidentModel:
 
     def __init__(
         self,
-        model: Phi3VForCausalLM,
+        model: VisionLanguageModel,
         stop_ids: frozenset[int],
         context: int,
         *,
@@ -74,35 +73,33 @@ class ResidentModel:
         prefill_chunk: int = PREFILL_CHUNK,
         speculate: bool = True,
     ) -> None:
-        config = model.config
+        shape = model.shape
         self._model = model
         self._decoder = Decoder.for_device(model)
         self._stop_ids = stop_ids
         self._context = context
         self._chunk = prefill_chunk
         self._speculate = speculate
-        self._embed = model.model.embed_tokens
+        self._embed = model.embed_tokens
         weight = self._embed.weight
         if position_bytes is None:
-            width = config.hidden_size // config.num_attention_heads * config.num_key_value_heads
-            position_bytes = 2 * config.num_hidden_layers * width * weight.element_size()
+            numbers = 2 * shape.layers * shape.kv_heads * shape.head_dim
+            position_bytes = numbers * weight.element_size()
         self._residency = Residency(
-            new_cache or partial(KVCache, config.num_hidden_layers),
+            new_cache or partial(KVCache, shape.layers),
             weight.device,
             position_bytes,
             kv_budget,
             host_budget,
         )
-        self._features = PictureFeatures(
-            model.model.vision_embed_tokens, feature_budget, feature_files
-        )
+        self._features = PictureFeatures(model, feature_budget, feature_files)
 
     @torch.inference_mode()
     def generate(
         self,
         prompt: Prompt,
         sampling: Sampling,
-        crops_of: CropsOf,
+        views_of: ViewsOf,
         stop_requested: Callable[[], bool],
     ) -> Iterator[CoreEvent]:
         """Answer ``prompt``, reusing the longest prefix that is still resident.
@@ -126,7 +123,7 @@ class ResidentModel:
         speculation = None
         if self._speculate and sampler.is_plain_greedy:
             speculation = Speculation(sequence.units)
-        turn = _Turn(sequence, crops_of, stop_requested, sampler, speculation)
+        turn = _Turn(sequence, views_of, stop_requested, sampler, speculation)
         generated = reused = 0
         first_token_s = decode_started = 0.0
 
@@ -173,7 +170,7 @@ class ResidentModel:
 
     def _claim(self, turn: _Turn) -> int:
         """Find the best place for the sequence of ``turn``; returns the positions it holds."""
-        regime = regime_of(turn.sequence.length, self._model.config)
+        regime = self._model.regime_of(turn.sequence.length)
         turn.entry = None
         turn.entry = self._with_room(turn, lambda: self._residency.claim(turn.sequence, regime))
         return turn.entry.cache.length
@@ -182,13 +179,13 @@ class ResidentModel:
         """Prefill what is not cached yet, in chunks of one regime, and see its pictures before.
 
         Returns the logits [vocab] of the last position. Obeys a stop between
-        chunks and between batches of crops.
+        chunks and between parts of a picture.
         """
         entry = turn.entry
         assert entry is not None
         units = turn.sequence.units[entry.whole_units() :]
         yield from self._features.see(
-            _slots(units), turn.crops_of, turn.stop_requested, partial(self._with_room, turn)
+            _slots(units), turn.views_of, turn.stop_requested, partial(self._with_room, turn)
         )
         cached = entry.cache.length
         total = turn.sequence.length - cached
@@ -206,22 +203,22 @@ class ResidentModel:
         """Feed the newest token, the last of the sequence; returns the ids that follow it.
 
         More than one when a proposal was right, never more than ``room``. At
-        the LongRoPE switch every cached position was rotated with factors that
+        the end of a regime every cached position was rotated with factors that
         no longer hold, in every layer: the sequence is read again in the other
         regime, from ids and picture features, so that the next token is the
         one that an uncached run would give.
         """
         entry, sequence = turn.entry, turn.sequence
         assert entry is not None
-        config = self._model.config
-        if regime_of(sequence.length, config) is not entry.cache.regime:
+        regime = entry.cache.regime
+        if self._model.regime_of(sequence.length) != regime:
             self._claim(turn)
             return [turn.sampler((yield from self._read(turn, Stage.REGIME)))]
         started = time.perf_counter()
         proposal: list[int] = []
         if turn.speculation is not None:
-            if entry.cache.regime is Regime.SHORT:
-                room = min(room, config.original_max_position_embeddings - sequence.length + 1)
+            if (longest := self._model.longest(regime)) is not None:
+                room = min(room, longest - sequence.length + 1)
             proposal = turn.speculation.propose(room - 1)
         newest = torch.tensor([sequence.units[-1], *proposal], device=self._embed.weight.device)
         hidden = self._forward(turn, self._embed(newest))

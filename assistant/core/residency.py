@@ -14,7 +14,7 @@ import torch
 
 from assistant.core.cache import KVCache
 from assistant.core.sequence import Sequence
-from assistant.phi3v.rope import Regime
+from assistant.families.runtime import Regime
 
 WORTH_KEEPING = 64
 """Positions below which the end that a new branch would cut off is not worth a copy: a part of
@@ -117,7 +117,7 @@ class Residency:
         best: Resident | None = None
         most = 0
         for entry in self._entries:
-            if entry.cache.regime is not regime:
+            if entry.cache.regime != regime:
                 continue
             limit = min(entry.whole_units(), len(sequence.units) - 1)
             shared = entry.sequence.shared_with(sequence, limit)

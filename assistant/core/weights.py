@@ -24,8 +24,8 @@ from torch.nn.functional import linear
 from assistant.core.cpu.rows import join, multiply_few, split
 from assistant.core.formats import INT8_PIECE, TILE_NUMBERS, compute_dtype, weight_kinds
 from assistant.core.scratch import KeptMemory
-from assistant.phi3v.loading import MakeLinear, Progress
-from assistant.phi3v.modeling import Phi3VForCausalLM
+from assistant.families.registry import family_of
+from assistant.families.runtime import MakeLinear, Progress, VisionLanguageModel
 from assistant.values.errors import ModelError
 
 MOST_ROWS = 24
@@ -50,19 +50,19 @@ def load_model(
     weights: str = "float",
     attention: str = "sdpa",
     progress: Progress | None = None,
-) -> Phi3VForCausalLM:
+) -> VisionLanguageModel:
     """The checkpoint with its matrices held as ``weights``: "float" (in ``dtype``), "int8", "int4".
 
     Every tensor is read into its final place and format; peak memory is that of
     the result and one tensor. Raises ModelError.
     """
     name = compute_dtype(str(dtype).removeprefix("torch."), device.type)
-    return Phi3VForCausalLM.from_pretrained(
+    runtime = family_of(folder).runtime()
+    return runtime.load(
         folder,
         dtype=getattr(torch, name),
         device=device,
-        attn_implementation=attention,
-        local_files_only=True,
+        attention=attention,
         make_linear=linear_maker(device, dtype, weights),
         progress=progress,
     )

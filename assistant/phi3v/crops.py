@@ -12,6 +12,9 @@ from dataclasses import dataclass
 CROP = 336
 """Side of a square crop in pixels, the input size of CLIP ViT-L/14-336."""
 
+CROP_BATCH = 4
+"""Crops in one pass of the vision tower: bounds activation memory, and a stop waits for one."""
+
 
 @dataclass(frozen=True, slots=True)
 class CropGrid:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,18 +10,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
+from assistant.families.runtime import MakeLinear, Progress
 from assistant.phi3v.checkpoint import WEIGHTS, find_folder, read_config, read_index
 from assistant.phi3v.config import Phi3VConfig
 from assistant.phi3v.shapes import is_vision
 from assistant.values.errors import ModelError
 
 _log = logging.getLogger(__name__)
-
-Progress = Callable[[int, int], None]
-"""Called with (bytes read, bytes in all)."""
-
-MakeLinear = Callable[[torch.Tensor], nn.Module]
-"""Makes the module that multiplies with a matrix [out, in], given as stored, on its device."""
 
 
 class PretrainedLoading:

@@ -6,6 +6,7 @@ prompt as runs of negative ids, and the LongRoPE regime is explicit.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +17,10 @@ from transformers.cache_utils import Cache
 from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.models.phi3.modeling_phi3 import Phi3DecoderLayer, Phi3RMSNorm
 
+from assistant.families.runtime import Regime as RegimeName, Step
+from assistant.families.sizes import DecoderShape
 from assistant.phi3v.config import Phi3VConfig
+from assistant.phi3v.crops import CROP, CROP_BATCH
 from assistant.phi3v.loading import PretrainedLoading
 from assistant.phi3v.rope import LongRope, Regime, regime_of
 from assistant.phi3v.vision import Phi3VImageEmbedding
@@ -151,6 +155,74 @@ class Phi3VForCausalLM(Phi3VPreTrainedModel):
         self.model = Phi3VModel(config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
+
+    # As assistant.families.runtime.VisionLanguageModel describes it
+
+    @property
+    def shape(self) -> DecoderShape:
+        """Sizes of the decoder."""
+        config = self.config
+        return DecoderShape(
+            hidden=config.hidden_size,
+            mlp=config.intermediate_size,
+            layers=config.num_hidden_layers,
+            heads=config.num_attention_heads,
+            kv_heads=config.num_key_value_heads,
+            head_dim=config.hidden_size // config.num_attention_heads,
+            vocab=config.vocab_size,
+        )
+
+    @property
+    def embed_tokens(self) -> nn.Embedding:
+        """The embedding of token ids."""
+        return self.model.embed_tokens
+
+    @property
+    def vision(self) -> Phi3VImageEmbedding:
+        """The vision tower and its projector."""
+        return self.model.vision_embed_tokens
+
+    @property
+    def fused_layers(self) -> nn.ModuleList | None:
+        """The decoder layers; None for grouped keys."""
+        grouped = self.config.num_key_value_heads != self.config.num_attention_heads
+        return None if grouped else self.model.layers
+
+    @property
+    def final_norm(self) -> nn.Module:
+        """The norm after the last layer."""
+        norm: nn.Module = self.model.norm
+        return norm
+
+    def regime_of(self, length: int) -> Regime:
+        """The LongRoPE regime of a sequence of ``length`` positions."""
+        return regime_of(length, self.config)
+
+    def longest(self, regime: RegimeName) -> int | None:
+        """The original context for the short regime; the long one never ends."""
+        if regime == Regime.LONG:
+            return None
+        return int(self.config.original_max_position_embeddings)
+
+    def rotation(
+        self, positions: torch.Tensor, regime: RegimeName, dtype: torch.dtype
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cosines and sines [S, 1, head_dim] of ``positions`` [S], sines half negated."""
+        return self.model.rope.half_negated(positions[:, None], regime, dtype)
+
+    def hidden_states(self, embeddings: torch.Tensor, cache: Cache) -> torch.Tensor:
+        """[S, hidden] -> [S, hidden] by transformers' layers, which know flash-attn."""
+        hidden: torch.Tensor = self.model(embeddings[None], past_key_values=cache)
+        return hidden[0]
+
+    def encode(self, views: tuple[torch.Tensor, tuple[int, int]], step: Step) -> torch.Tensor:
+        """Crops [n, 3, 336, 336] and their (height, width) -> features [tokens, hidden]."""
+        crops, (height, width) = views
+        merged = [
+            step(partial(self.vision.encode_crops, b)) for b in torch.split(crops, CROP_BATCH)
+        ]
+        rows, columns = height // CROP, width // CROP
+        return step(partial(self.vision.arrange, torch.cat(merged), rows, columns))
 
     def get_image_features(
         self, pixel_values: torch.Tensor, image_sizes: torch.Tensor

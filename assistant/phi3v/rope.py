@@ -42,7 +42,7 @@ class LongRope:
         dim = config.hidden_size // config.num_attention_heads
         exponents = torch.arange(0, dim, 2, dtype=torch.int64, device="cpu").float() / dim
         base = float(parameters["rope_theta"]) ** exponents
-        self._frequencies: dict[tuple[Regime, torch.device], torch.Tensor] = {}
+        self._frequencies: dict[tuple[str, torch.device], torch.Tensor] = {}
         for regime in Regime:
             factors = parameters.get(f"{regime}_factor")
             extension = torch.tensor(
@@ -60,14 +60,14 @@ class LongRope:
         )
 
     def __call__(
-        self, position_ids: torch.Tensor, regime: Regime, dtype: torch.dtype
+        self, position_ids: torch.Tensor, regime: str, dtype: torch.dtype
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """``position_ids`` [B, S] -> (cos, sin), each [B, S, head_dim] in ``dtype``."""
         cos, sin = self.half_negated(position_ids, regime, dtype)
         return cos, torch.cat((sin[..., sin.shape[-1] // 2 :],) * 2, dim=-1)
 
     def half_negated(
-        self, position_ids: torch.Tensor, regime: Regime, dtype: torch.dtype
+        self, position_ids: torch.Tensor, regime: str, dtype: torch.dtype
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """The same with the first half of the sines negated: x cos + swap_halves(x) sin turns x."""
         key = (regime, position_ids.device)

@@ -29,10 +29,8 @@ from assistant.worker.requests import ended_to_json
 from assistant.worker.server import Server
 
 if TYPE_CHECKING:
-    import torch
-
     from assistant.core.generate import ResidentModel
-    from assistant.phi3v.image_processing import Phi3VImageProcessor
+    from assistant.families.runtime import Views
 
 _PIXELS_WAIT_S = 60.0
 """A terminal that is asked for a picture and is suspended keeps the others waiting this long."""
@@ -41,7 +39,7 @@ _PIXELS_WAIT_S = 60.0
 @dataclass(frozen=True, slots=True)
 class _Resident:
     model: ResidentModel
-    images: Phi3VImageProcessor
+    views: Views
     vocab_size: int
 
 
@@ -90,7 +88,7 @@ class Worker:
         )
         from assistant.core.memory.plan import Wanted
         from assistant.core.weights import load_model
-        from assistant.phi3v.image_processing import Phi3VImageProcessor
+        from assistant.families.registry import family_of
         from assistant.phi3v.vocabulary import Vocabulary
 
         transformers.logging.set_verbosity_error()
@@ -133,15 +131,15 @@ class Worker:
                 model,
                 Vocabulary.from_folder(folder).stop_ids,
                 plan.context_tokens,
-                new_cache=partial(KVCache, model.config.num_hidden_layers, kind=plan.kv),
+                new_cache=partial(KVCache, model.shape.layers, kind=plan.kv),
                 position_bytes=plan.kv_bytes_per_token,
                 kv_budget=plan.kv_budget,
                 host_budget=plan.host_budget,
                 feature_budget=plan.feature_budget,
                 feature_files=files,
             ),
-            Phi3VImageProcessor.from_pretrained(folder),
-            model.config.vocab_size,
+            family_of(folder).runtime().views(folder),
+            model.shape.vocab,
         )
 
     def _answer(self, resident: _Resident, request: Request) -> None:
@@ -155,7 +153,7 @@ class Worker:
             for event in resident.model.generate(
                 request.prompt,
                 request.sampling,
-                lambda slot: self._crops_of(resident.images, request, slot),
+                lambda slot: self._views_of(resident.views, request, slot),
                 request.stopped.is_set,
             ):
                 self._server.send(request, self._event_to_json(request, event))
@@ -171,10 +169,8 @@ class Worker:
     def _fail(self, request: Request, code: str, message: str) -> None:
         self._server.send(request, {"ev": "failed", "code": code, "message": message})
 
-    def _crops_of(
-        self, images: Phi3VImageProcessor, request: Request, slot: Slot
-    ) -> tuple[torch.Tensor, tuple[int, int]]:
-        """Ask the terminal for a picture's pixels and cut them into crops."""
+    def _views_of(self, views: Views, request: Request, slot: Slot) -> Any:
+        """Ask the terminal for a picture's pixels and process them."""
         from PIL import Image
 
         from assistant.core.stop import Stopped
@@ -192,7 +188,7 @@ class Worker:
         if not isinstance(answer, Pixels):
             raise ModelError(answer)
         image = Image.frombytes("RGB", (answer.width, answer.height), answer.rgb)
-        return images.crops(image, slot.num_crops)
+        return views(image, slot.num_crops)
 
     def _event_to_json(self, request: Request, event: CoreEvent) -> Header:
         if isinstance(event, Progressed):

@@ -84,7 +84,7 @@ def _open_log(log: Path | None, note: str) -> int:
 
 def _environment() -> dict[str, str]:
     """The worker's environment: no network for libraries that would look for updates."""
-    root = str(Path(__file__).resolve().parents[3])
+    root = str(Path(__file__).resolve().parents[2])
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     # the worker is started in another folder: relative paths would mean something else there
     paths = [root, *(os.path.abspath(path) for path in given if path)]

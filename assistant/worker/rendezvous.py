@@ -159,7 +159,7 @@ class Rendezvous:
 def name_of(spec: Mapping[str, object]) -> str:
     """The name of the worker that serves ``spec``: other settings, weights, code, another machine
     or other graphics cards than these give another name, and so another worker."""
-    code = _fingerprint(Path(__file__).resolve().parents[2].rglob("*.py"))
+    code = _fingerprint(Path(__file__).resolve().parents[1].rglob("*.py"))
     weights = _fingerprint(Path(str(spec["folder"])).glob("*.*"))
     cards = os.environ.get("CUDA_VISIBLE_DEVICES")
     parts = [spec, weights, code, sys.prefix, sys.version, socket.gethostname(), cards]

@@ -1,4 +1,4 @@
-"""The KV cache: preallocated, grown in blocks, cropped to any length, one LongRoPE regime.
+"""The KV cache: preallocated, grown in blocks, cropped to any length, one rotary regime.
 
 Same interface as transformers' caches, without their concatenation per token. Float, or int8 or
 int4 with the recent positions in float.
@@ -12,7 +12,7 @@ from transformers.cache_utils import Cache
 from assistant.core.cache.float_layer import FloatLayer
 from assistant.core.cache.quantized_layer import Int4Layer, Int8Layer, QuantizedLayer
 from assistant.core.formats import KV_BLOCK as BLOCK
-from assistant.phi3v.rope import Regime
+from assistant.families.runtime import Regime
 
 __all__ = ["BLOCK", "FloatLayer", "KVCache", "QuantizedLayer"]
 

@@ -1,0 +1,49 @@
+"""Sizes of a model, for memory plans: decoder, weights, picture encoding. No torch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderShape:
+    """Sizes of a decoder, by the names of a config.json."""
+
+    hidden: int
+    mlp: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocab: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSize:
+    """A model as the memory plan sees it.
+
+    ``matrices`` are the shapes [out, in] that decoding a token reads whole, the only weights that
+    may be held as integers; ``other_weights`` counts the numbers of all others. ``dtype`` is the
+    checkpoint's number format, ``context`` its longest sequence in positions.
+
+    Encoding the largest picture takes ``pixel_bytes`` and ``vision_numbers`` activations at its
+    peak. ``view_flop`` are the operations for one view (crop) of a picture.
+    """
+
+    name: str
+    decoder: DecoderShape
+    context: int
+    dtype: str
+    matrices: tuple[Shape, ...]
+    other_weights: int
+    pixel_bytes: int
+    vision_numbers: int
+    view_flop: int
+
+    @property
+    def decoder_flop(self) -> int:
+        """Operations of the decoder's matrices for one position, without attention."""
+        return sum(2 * math.prod(shape) for shape in self.matrices)
