@@ -45,12 +45,12 @@ async def render(home: Path) -> str:
     engine = open_engine(settings)
     session = None
     for text, name in TALK:
-        files = () if name is None else (engine.open_picture(str(home / name)),)
+        files = () if name is None else (engine.pictures.open(str(home / name)),)
         for event in engine.send(session, Draft(text, files)):
             if isinstance(event, UserTurnStored):
                 session = event.session_id
     assert session is not None
-    engine.rename(session, "Two drawings")
+    engine.store.rename(session, "Two drawings")
     app = make_app(engine, settings, session_id=session)
     async with app.run_test(size=SIZE) as pilot:
         for _ in range(20):

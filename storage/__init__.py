@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from storage.store import HEAD, Store
+from storage.store import Store
 
-__all__ = ["HEAD", "Store"]
+__all__ = ["Store"]

@@ -8,7 +8,14 @@ from sqlalchemy.orm import Session, undefer
 from assistant.values.conversation import Draft, PictureFile
 from storage import attaching, reading
 from storage.ids import storable
-from storage.tables import DraftPictureRow, DraftRow, PictureRow, ThumbnailRow
+from storage.tables import (
+    DraftPictureRow,
+    DraftRow,
+    PictureRow,
+    SessionPictureRow,
+    ThumbnailRow,
+    TurnPictureRow,
+)
 from storage.types import utc_now
 
 
@@ -53,22 +60,41 @@ def read(db: Session, session_id: str | None) -> Draft | None:
         .order_by(DraftPictureRow.position)
         .options(undefer(PictureRow.data))
     )
-    return Draft(
-        row.text,
-        tuple(
-            PictureFile(
-                name=shown.name,
-                data=picture.data,
-                sha256=picture.sha256,
-                pixels_sha256=picture.pixels_sha256,
-                media_type=picture.media_type,
-                width=picture.width,
-                height=picture.height,
-                num_crops=shown.num_crops,
-                thumbnail=thumbnail,
-            )
-            for shown, picture, thumbnail in found
-        ),
+    return Draft(row.text, tuple(_file(*one) for one in found))
+
+
+def of_turn(db: Session, session_id: str, turn_id: str) -> Draft:
+    """A stored message as a draft, with the bytes of its pictures."""
+    turn = reading.turn_row(db, turn_id, reading.session_row(db, session_id))
+    found = db.execute(
+        select(SessionPictureRow, PictureRow, ThumbnailRow.data)
+        .join(PictureRow, PictureRow.key == SessionPictureRow.picture_key)
+        .join(
+            TurnPictureRow,
+            (TurnPictureRow.session_key == SessionPictureRow.session_key)
+            & (TurnPictureRow.number == SessionPictureRow.number),
+        )
+        .outerjoin(ThumbnailRow, ThumbnailRow.picture_key == PictureRow.key)
+        .where(TurnPictureRow.turn_key == turn.key)
+        .order_by(TurnPictureRow.position)
+        .options(undefer(PictureRow.data))
+    )
+    return Draft(turn.text, tuple(_file(*one) for one in found))
+
+
+def _file(
+    shown: DraftPictureRow | SessionPictureRow, picture: PictureRow, thumbnail: bytes | None
+) -> PictureFile:
+    return PictureFile(
+        name=shown.name,
+        data=picture.data,
+        sha256=picture.sha256,
+        pixels_sha256=picture.pixels_sha256,
+        media_type=picture.media_type,
+        width=picture.width,
+        height=picture.height,
+        num_crops=shown.num_crops,
+        thumbnail=thumbnail,
     )
 
 

@@ -133,6 +133,11 @@ class SessionStore(Access):
         with self._read() as db:
             return drafting.read(db, session_id)
 
+    def draft_of(self, session_id: str, turn_id: str) -> Draft:
+        """A stored message as a draft: its text, and its pictures with their bytes."""
+        with self._read() as db:
+            return drafting.of_turn(db, session_id, turn_id)
+
     def drop_draft(self, session_id: str | None) -> None:
         """Forget a draft; harmless when there is none."""
         with self._write() as db:

@@ -10,9 +10,6 @@ from storage.exchange.store import ExchangeStore
 from storage.session_store import SessionStore
 from storage.turn_store import TurnStore
 from storage.types import utc_now
-from storage.writing import HEAD
-
-__all__ = ["HEAD", "Store"]
 
 _UNKNOWN_IS_DEAD_AFTER = timedelta(days=1)
 """No reply takes this long: when its writer can't be looked up, it is given up then."""

@@ -9,15 +9,15 @@ from assistant.values.conversation import (
     Draft,
     FinishReason,
     Parameters,
+    Parent,
     PictureFile,
     SearchHit,
     Timings,
     Turn,
     Usage,
 )
-from storage import branches, reading, searching, writing
+from storage import branches, changing, reading, searching, writing
 from storage.access import Access
-from storage.writing import HEAD, Head
 
 
 class TurnStore(Access):
@@ -46,6 +46,17 @@ class TurnStore(Access):
         """The alternatives of a reply or of a message, itself among them, oldest first."""
         with self._read() as db:
             return branches.siblings(db, turn_id)
+
+    def turn(self, turn_id: str) -> Turn:
+        """A turn of any session."""
+        with self._read() as db:
+            return reading.turn(db, reading.turn_row(db, turn_id))
+
+    def choose(self, session_id: str, turn_id: str) -> Conversation:
+        """Make the branch of ``turn_id`` current, up to the newest turn after it."""
+        with self._write() as db:
+            changing.set_head(db, session_id, branches.newest_leaf(db, turn_id))
+            return reading.conversation(db, session_id, None)
 
     def newest_leaf(self, turn_id: str) -> str:
         """The id of the turn stored last among all that follow ``turn_id``, or of that itself.
@@ -78,7 +89,7 @@ class TurnStore(Access):
         session_id: str | None,
         draft: Draft,
         *,
-        parent: str | Head | None = HEAD,
+        parent: str | Parent | None = Parent.HEAD,
         model: str | None = None,
         system: str | None = None,
         drop_draft: bool = False,
@@ -101,14 +112,18 @@ class TurnStore(Access):
             return writing.add_user_turn(db, session_id, draft, parent, model, system, drop_draft)
 
     def picture_numbers(
-        self, session_id: str, pictures: Sequence[PictureFile], *, parent: str | Head | None = HEAD
+        self,
+        session_id: str | None,
+        pictures: Sequence[PictureFile],
+        *,
+        parent: str | Parent | None = Parent.HEAD,
     ) -> list[int]:
         """The numbers that :meth:`add_user_turn` would give these pictures now."""
         with self._read() as db:
             return writing.picture_numbers(db, session_id, pictures, parent)
 
     def add_recall_turn(
-        self, session_id: str, text: str, *, parent: str | Head | None = HEAD
+        self, session_id: str, text: str, *, parent: str | Parent | None = Parent.HEAD
     ) -> Turn:
         """Store quoted earlier turns as a user turn that awaits no reply; it becomes the head."""
         with self._write() as db:

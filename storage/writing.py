@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
-from enum import Enum
 
 from sqlalchemy import CursorResult, select, update
 from sqlalchemy.orm import Session
@@ -14,6 +13,7 @@ from assistant.values.conversation import (
     Draft,
     FinishReason,
     Parameters,
+    Parent,
     PictureFile,
     Role,
     Timings,
@@ -29,20 +29,11 @@ from storage.tables import SessionRow, TurnRow
 from storage.types import utc_now
 
 
-class Head(Enum):
-    """Stands for "the end of the session's current branch" where a parent is asked for."""
-
-    HEAD = "head"
-
-
-HEAD = Head.HEAD
-
-
 def add_user_turn(
     db: Session,
     session_id: str | None,
     draft: Draft,
-    parent: str | Head | None,
+    parent: str | Parent | None,
     model: str | None,
     system: str | None,
     drop_draft: bool,
@@ -62,14 +53,19 @@ def add_user_turn(
 
 
 def picture_numbers(
-    db: Session, session_id: str, pictures: Sequence[PictureFile], parent: str | Head | None
+    db: Session,
+    session_id: str | None,
+    pictures: Sequence[PictureFile],
+    parent: str | Parent | None,
 ) -> list[int]:
     """The numbers that pictures of a new turn would get; stores nothing."""
+    if session_id is None:
+        return list(range(1, len(pictures) + 1))
     session = reading.session_row(db, session_id)
     return numbers(db, session, _above_new(db, session, parent), pictures)
 
 
-def add_recall_turn(db: Session, session_id: str, text: str, parent: str | Head | None) -> Turn:
+def add_recall_turn(db: Session, session_id: str, text: str, parent: str | Parent | None) -> Turn:
     """Store a quotation of earlier turns, to which no reply is expected."""
     session = reading.session_row(db, session_id)
     row = _add_turn(db, session, _above_new(db, session, parent), Role.USER, storable(text))
@@ -232,10 +228,10 @@ def _end_of_branch(db: Session, session: SessionRow) -> TurnRow | None:
     return row
 
 
-def _above_new(db: Session, session: SessionRow, parent: str | Head | None) -> TurnRow | None:
+def _above_new(db: Session, session: SessionRow, parent: str | Parent | None) -> TurnRow | None:
     """The turn that a new one follows."""
     match parent:
-        case Head.HEAD:
+        case Parent.HEAD:
             return _end_of_branch(db, session)
         case None:
             return None

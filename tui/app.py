@@ -75,11 +75,11 @@ class PhichatApp(App[None]):
 
     def _keep_theme(self, theme: Theme) -> None:
         """A theme that was chosen, wherever, is that of the next start too."""
-        settings, was = self.engine.settings, self._last_theme
+        settings, was = self.engine.model.settings, self._last_theme
         self._last_theme = theme.name
         if theme.name in (was, settings.theme):  # the one at the start, or F9 wrote it
             return
-        self.engine.use_settings(settings.model_copy(update={"theme": theme.name}))
+        self.engine.model.settings = settings.model_copy(update={"theme": theme.name})
 
         def write() -> Message | None:
             from assistant.settings.file import write_setting  # its library is for this alone
@@ -100,7 +100,7 @@ class PhichatApp(App[None]):
             screen.dismiss(None)
         else:
             place = place_of(screen.focused) or place_of(screen) or TYPING
-            self.push_screen(HelpScreen(place, self.engine.settings.keys))
+            self.push_screen(HelpScreen(place, self.engine.model.settings.keys))
 
     def action_command_palette(self) -> None:
         """Show everything by name."""

@@ -27,7 +27,6 @@ from assistant.values.errors import PhichatError
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
-    from assistant.settings import Settings
     from assistant.values.events import Event
     from assistant.values.sampling import Sampling
 
@@ -126,14 +125,14 @@ def ask(
         raise click.UsageError("give a question, or a picture with -i")
     with opened_engine(model=model, system=system, weights=weights, kv=kv, context=context) as (
         engine,
-        settings,
+        _,
     ):
         _answer(
             engine,
             _session(engine, session, go_on),
             text,
             images,
-            lambda session_id: _sampling(engine, settings, session_id, sampling),
+            lambda session_id: _sampling(engine, session_id, sampling),
             as_json=as_json,
             stream_json=stream_json,
         )
@@ -160,7 +159,7 @@ def _answer(
     is_stored = False
     with Interruption(engine.stop) as interruption:
         try:
-            if engine.facts().is_demo:
+            if engine.model.facts().is_demo:
                 progress.say(DEMO_WORD)
             chosen = sampling(session_id)
             if session_id is not None and not (text or images):
@@ -199,13 +198,13 @@ def _rest(engine: Engine, session_id: str, sampling: Sampling) -> Iterator[Event
     """The end of a half answer by this model, or the answer to a question that has none."""
     from assistant.values.conversation import FinishReason, Role
 
-    turns = engine.tail(session_id, 1)
+    turns = engine.store.tail(session_id, 1)
     if not turns:
         raise PhichatError("Nothing was asked in this session yet: give a question.")
     last = turns[-1]
     if last.finish_reason is FinishReason.STOP:
         raise PhichatError("The last answer is complete: give a question.")
-    is_ours = bool(last.text) and last.model == engine.facts().name
+    is_ours = bool(last.text) and last.model == engine.model.facts().name
     if last.role is Role.ASSISTANT and (is_ours or last.finish_reason is None):
         return engine.continue_reply(session_id, sampling)
     return engine.regenerate(session_id, sampling)
@@ -246,22 +245,19 @@ def _piped() -> str:
 
 def _session(engine: Engine, session: str | None, go_on: bool) -> str | None:
     if session is not None:
-        return engine.find_session(session)
+        return engine.store.find_session(session)
     if not go_on:
         return None
-    latest = engine.latest_session()
+    latest = engine.store.latest_session()
     if latest is None:
         raise PhichatError("There is no session to continue yet: ask without --continue.")
     return latest
 
 
-def _sampling(
-    engine: Engine, settings: Settings, session_id: str | None, given: dict[str, object]
-) -> Sampling:
+def _sampling(engine: Engine, session_id: str | None, given: dict[str, object]) -> Sampling:
     """Flags, then the session's own values, then the settings."""
-    from assistant.engine.replies import sampling_of
     from assistant.values.conversation import Parameters
 
-    own = Parameters() if session_id is None else engine.conversation(session_id).parameters
+    own = Parameters() if session_id is None else engine.store.conversation(session_id).parameters
     flags = {name: value for name, value in given.items() if value not in (None, ())}
-    return replace(sampling_of(settings, own), **flags)  # type: ignore[arg-type]
+    return replace(engine.model.sampling(own), **flags)  # type: ignore[arg-type]

@@ -46,9 +46,9 @@ def chat(
     gc.disable()
     try:
         with opened_engine(model=model, **memory) as (engine, chosen):
-            session_id = engine.latest_session() if last else None
+            session_id = engine.store.latest_session() if last else None
             if session is not None:
-                session_id = engine.find_session(session)
+                session_id = engine.store.find_session(session)
             _must_be_seen()
             from tui.app import make_app  # Textual is for this command alone
             from tui.terminal import detect as terminal

@@ -159,8 +159,8 @@ def open_picture(
 ) -> PictureFile:
     """A picture as ``-i`` names it; ``watch`` follows a fetch (see :meth:`Engine.open_picture`)."""
     if source == "-":
-        return engine.open_picture_bytes(sys.stdin.buffer.read(), "standard input")
-    return engine.open_picture(source, watch)
+        return engine.pictures.open_bytes(sys.stdin.buffer.read(), "standard input")
+    return engine.pictures.open(source, watch)
 
 
 # What json leaves as it is and a terminal would obey, or no encoding takes: C1 controls, delete,

@@ -61,10 +61,10 @@ def show_prompt(
     phichat prompt --session 4f2k --json
     """
     with opened_engine(model=model, **memory) as (engine, _):
-        session_id = None if session is None else engine.find_session(session)
-        preview = engine.preview(session_id, _draft(engine, session_id, images, text))
+        session_id = None if session is None else engine.store.find_session(session)
+        preview = engine.prompts.preview(session_id, _draft(engine, session_id, images, text))
         if as_json:
-            print_json(_as_json(engine.facts().name, preview))
+            print_json(_as_json(engine.model.facts().name, preview))
         else:
             _show(preview)
 

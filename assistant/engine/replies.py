@@ -1,16 +1,15 @@
-"""How one reply comes to be: planned, generated, stored as it grows, cut, tried once more."""
+"""Generation of a reply: plan the window, stream tokens, checkpoint, retry once if it shrank."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from assistant.engine.growing_reply import GrowingReply
+from assistant.engine.prompts import request
 from assistant.phi3v.template import without_end
-from assistant.settings import Settings
 from assistant.values.conversation import (
-    Conversation,
     FinishReason,
     Parameters,
     Turn,
@@ -27,63 +26,22 @@ from assistant.values.events import (
 )
 from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
 from assistant.values.model import Core
-from assistant.values.prompt import Prompt
+from assistant.values.prompt import Prompt, Vocabulary
 from assistant.values.sampling import Sampling
-from assistant.window.layout import Layout, Planned, Request
+from assistant.window.layout import Layout, Planned
 
 if TYPE_CHECKING:
     from storage import Store
 
 
-def sampling_of(settings: Settings, parameters: Parameters) -> Sampling:
-    """A session's own values, then the settings', then the defaults."""
-    values: dict[str, Any] = {}
-    for one in fields(Sampling):
-        for source in (parameters, settings):
-            value = getattr(source, one.name, None)
-            if value is not None:
-                values[one.name] = value
-                break
-    return Sampling(**values)
+class Replies:
+    """Replies of one core to the questions of one store."""
 
-
-def _parameters_of(chosen: Sampling) -> Parameters:
-    return Parameters(**{one.name: getattr(chosen, one.name) for one in fields(Parameters)})
-
-
-class Answering:
-    """Replies of one core to the questions of one store, which is opened with the first of them."""
-
-    def __init__(
-        self, store: Callable[[], Store], core: Core, layout: Layout, *, summaries: bool
-    ) -> None:
-        self._open_store = store
+    def __init__(self, store: Store, core: Core, layout: Layout, *, summaries: bool) -> None:
+        self._store = store
         self._core = core
         self._layout = layout
         self._summaries = summaries
-
-    @property
-    def _store(self) -> Store:
-        return self._open_store()
-
-    def plan(
-        self,
-        conversation: Conversation,
-        chosen: Sampling,
-        *,
-        fresh: bool,
-        begun: tuple[int, ...] = (),
-    ) -> Planned:
-        """What the model will see of a branch; see :meth:`Layout.plan`."""
-        request = Request(
-            conversation.turns,
-            conversation.system,
-            chosen.max_new_tokens,
-            conversation.summary,
-            self._summaries,
-            begun,
-        )
-        return self._layout.plan(request, fresh=fresh)
 
     def answer(
         self,
@@ -97,11 +55,10 @@ class Answering:
     ) -> Iterator[Event]:
         """Stream the reply to a stored question; every way out leaves a finished reply.
 
-        ``planned`` is how the question was laid out already, if it was.
-        ``asked_crops`` are given for a question that was never shown to the
-        model: what the person wants of each picture. ``begun`` is a half reply
-        that goes on. When it turns out that the core holds less than it said,
-        the turn is laid out anew, once.
+        ``planned`` is the question's plan, if there is one. ``asked_crops`` are the crops that the
+        user chose for each picture of a question that was never shown to the model. ``begun`` is
+        an unfinished reply to continue. If the core turns out to hold less than it said, the
+        question is planned again, once.
         """
         vocabulary = self._layout.vocabulary
         ids = () if begun is None else tuple(without_end(begun.token_ids or (), vocabulary))
@@ -110,7 +67,9 @@ class Answering:
                 session_id,
                 question.id,
                 model=self._layout.model,
-                parameters=_parameters_of(chosen),
+                parameters=Parameters(
+                    **{one.name: getattr(chosen, one.name) for one in fields(Parameters)}
+                ),
             )
         else:
             reply = self._store.reopen_reply(begun.id)
@@ -131,21 +90,8 @@ class Answering:
             turn = growing.try_to_finish(FinishReason.ERROR)
             yield ReplyFailed(session_id, error.code, str(error), turn)
         finally:
-            # the front end went away in the middle (ctrl-C, a closed screen): keep the half reply
+            # the front end left in the middle (ctrl-C, a closed screen): keep the text so far
             growing.try_to_finish(FinishReason.STOPPED)
-
-    def plainly(self, prompt: Prompt, chosen: Sampling) -> Generator[Event, None, str]:
-        """A reply that is part of no conversation; returns its text, "" when it was stopped."""
-        stream = self._layout.vocabulary.stream()
-        text = ""
-        for event in self._core.generate(prompt, chosen, self._no_pixels):
-            if isinstance(event, Progressed):
-                yield event
-            elif isinstance(event, TokensGenerated):
-                text += stream.feed(event.ids)
-            elif event.finish_reason is FinishReason.STOPPED:
-                return ""
-        return text + stream.flush()
 
     def _plan_stored(
         self,
@@ -160,11 +106,12 @@ class Answering:
         if asked_crops is not None:
             *earlier, last = conversation.turns
             pictures = tuple(
-                replace(picture, num_crops=asked)
-                for picture, asked in zip(last.pictures, asked_crops, strict=True)
+                replace(picture, num_crops=crops)
+                for picture, crops in zip(last.pictures, asked_crops, strict=True)
             )
             conversation = replace(conversation, turns=(*earlier, replace(last, pictures=pictures)))
-        planned = self.plan(conversation, chosen, fresh=asked_crops is not None, begun=begun)
+        asked = request(conversation, chosen, summaries=self._summaries, begun=begun)
+        planned = self._layout.plan(asked, fresh=asked_crops is not None)
         self._layout.check(planned)
         assert planned.question is not None
         for picture, before in zip(planned.question.pictures, question.pictures, strict=True):
@@ -213,6 +160,22 @@ class Answering:
 
         return pixels
 
-    @staticmethod
-    def _no_pixels(pixels_sha256: str) -> Pixels:
-        raise KeyError(pixels_sha256)
+
+def generate_text(
+    core: Core, vocabulary: Vocabulary, prompt: Prompt, sampling: Sampling
+) -> Generator[Event, None, str]:
+    """Generate a reply that belongs to no conversation; returns its text, "" if it was stopped."""
+    stream = vocabulary.stream()
+    text = ""
+    for event in core.generate(prompt, sampling, _no_pixels):
+        if isinstance(event, Progressed):
+            yield event
+        elif isinstance(event, TokensGenerated):
+            text += stream.feed(event.ids)
+        elif event.finish_reason is FinishReason.STOPPED:
+            return ""
+    return text + stream.flush()
+
+
+def _no_pixels(pixels_sha256: str) -> Pixels:
+    raise KeyError(pixels_sha256)

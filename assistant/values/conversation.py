@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 
 class Role(StrEnum):
@@ -40,6 +40,13 @@ class TurnKind(StrEnum):
     MESSAGE = "message"
     RECALL = "recall"
     """Earlier turns that the person asked to have quoted (``/recall``); it awaits no reply."""
+
+
+class Parent(Enum):
+    """A place in the tree of turns, where a parent's id could stand."""
+
+    HEAD = "head"
+    """The end of the session's current branch."""
 
 
 @dataclass(frozen=True, slots=True)

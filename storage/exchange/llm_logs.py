@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 from assistant.values.conversation import FinishReason, PictureFile, Role, TurnKind
 from assistant.values.errors import PictureError, StorageError
@@ -29,8 +29,11 @@ from storage.exchange.document import (
 from storage.exchange.llm_rows import Conversation, Reader, Row, connect, text_of
 from storage.ids import ALPHABET, one_line
 
-OpenPicture = Callable[[bytes | Path, str | None], PictureFile]
-"""Opens a picture from bytes or a path, under a name. Raises PictureError."""
+
+class OpenPicture(Protocol):
+    """Opens a picture from bytes or a path, under a name. Raises PictureError."""
+
+    def __call__(self, source: bytes | Path, *, name: str | None = None) -> PictureFile: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +89,12 @@ class _Gallery:
         elif isinstance(content, bytes) and content:
             try:
                 suffix = media_type.partition("/")[2] or "picture"
-                return self._open(content, f"attachment.{suffix}")
+                return self._open(content, name=f"attachment.{suffix}")
             except PictureError:
                 self.left_out["others"] += 1
         elif path:
             try:
-                return self._open(Path(path), None)
+                return self._open(Path(path))
             except PictureError:
                 self.left_out["paths"] += 1
         elif text_of(row.get("url")):

@@ -140,7 +140,7 @@ class ExchangeStore(Access):
         for picture in read.pictures:
             if picture.sha256 in shown:
                 try:
-                    pictures[picture.sha256] = open_picture(picture.data, None)
+                    pictures[picture.sha256] = open_picture(picture.data)
                 except PictureError as error:
                     raise StorageError(
                         f"A picture in {name} can't be opened, so nothing was imported: {error}",

@@ -65,6 +65,7 @@ def app(kind: str, told: Path, there: int, seconds: float, fast: bool, screen: b
     """The measured process: an app (or only the engine) whose core writes at a pace."""
     from assistant import settings as settings_room
     from assistant.engine import Engine
+    from assistant.engine.model import Model
     from assistant.values.conversation import Draft, FinishReason, Usage
     from assistant.values.generation import GenerationEnded, TokensGenerated
     from storage import Store
@@ -106,7 +107,7 @@ def app(kind: str, told: Path, there: int, seconds: float, fast: bool, screen: b
     folder.mkdir(exist_ok=True)
     write_tokenizer(folder, 300)
     store = Store.open(home / f"{kind}-{fast}-{screen}.db")
-    engine = Engine(settings_room.load({}), store, PacedCore(folder))
+    engine = Engine(store, Model(settings_room.load({}), PacedCore(folder)))
     if screen:
         from tui.app import make_app
 

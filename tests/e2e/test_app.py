@@ -20,9 +20,9 @@ from tui.app import make_app
 
 
 def last_answer(engine: Engine) -> str:
-    session = engine.latest_session()
+    session = engine.store.latest_session()
     assert session is not None
-    turn = engine.conversation(session).turns[-1]
+    turn = engine.store.conversation(session).turns[-1]
     assert turn.role is Role.ASSISTANT
     return turn.text
 
@@ -52,7 +52,10 @@ async def test_first_light(tmp_path: Path) -> None:
         await sees(pilot, "3 Stay with the demo model")  # the first run
         await pilot.press("3")
         await until(
-            pilot, lambda: engine.status().phase is Phase.READY, "the model's loading", tries=6000
+            pilot,
+            lambda: engine.model.status().phase is Phase.READY,
+            "the model's loading",
+            tries=6000,
         )
         await attach(pilot, one.path)
         answer = await ask(pilot, engine, "What colour is the shape?")
@@ -69,10 +72,10 @@ async def test_first_light(tmp_path: Path) -> None:
     engine.close()
 
     engine = open_engine(settings)
-    session = engine.latest_session()
+    session = engine.store.latest_session()
     async with make_app(engine, settings, session_id=session).run_test(size=(120, 40)) as pilot:
         await sees(pilot, f"Picture 2 · {two.path.name}")
         answer = await ask(pilot, engine, "What colour is the shape in the first picture?")
         assert says(answer, one.colour), answer
-        assert engine.latest_session() == session
+        assert engine.store.latest_session() == session
     engine.close()

@@ -14,6 +14,7 @@ import pytest
 
 from assistant import demo_model as demo, settings as settings_room
 from assistant.engine import Engine
+from assistant.engine.model import Model
 from assistant.values.conversation import Draft
 from assistant.values.events import ReplyEnded
 from assistant.worker.client import LocalCore
@@ -32,13 +33,13 @@ def core() -> Iterator[LocalCore]:
 @pytest.fixture
 def engine(core: LocalCore, tmp_path: Path) -> Iterator[Engine]:
     store = Store.open(tmp_path / "phichat.db")
-    yield Engine(settings_room.load(), store, core)
+    yield Engine(store, Model(settings_room.load(), core))
     store.close()
 
 
 def ask(engine: Engine, session: str | None, text: str, *paths: Path) -> tuple[str, str]:
     """(session, answer)"""
-    files = tuple(engine.open_picture(str(path)) for path in paths)
+    files = tuple(engine.pictures.open(str(path)) for path in paths)
     *_, event = engine.send(session, Draft(text, files))
     assert isinstance(event, ReplyEnded), event
     return event.session_id, event.turn.text

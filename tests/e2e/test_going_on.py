@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 
 from assistant import settings as settings_room
 from assistant.engine import Engine
+from assistant.engine.model import Model
 from assistant.values.conversation import Draft, FinishReason, Turn
 from assistant.values.events import Event, ReplyEnded
 from assistant.values.sampling import Sampling
@@ -19,7 +20,9 @@ from storage import Store
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = Engine(settings_room.load(), Store.open(tmp_path / "phichat.db"), LocalCore("demo"))
+    engine = Engine(
+        Store.open(tmp_path / "phichat.db"), Model(settings_room.load(), LocalCore("demo"))
+    )
     yield engine
     engine.close()
 
@@ -39,7 +42,7 @@ def ended(events: Iterator[Event]) -> tuple[str, Turn]:
 
 
 def test_a_reply_in_pieces_is_the_reply_in_one(engine: Engine, drawing: str) -> None:
-    draft = Draft("What do you see?", (engine.open_picture(drawing),))
+    draft = Draft("What do you see?", (engine.pictures.open(drawing),))
     _, whole = ended(engine.send(None, draft, Sampling(max_new_tokens=64)))
     assert whole.finish_reason is FinishReason.STOP
     assert whole.token_ids is not None
@@ -55,7 +58,7 @@ def test_a_reply_in_pieces_is_the_reply_in_one(engine: Engine, drawing: str) -> 
 
 
 def test_a_stop_string_stops_the_worker(engine: Engine, drawing: str) -> None:
-    draft = Draft("What do you see?", (engine.open_picture(drawing),))
+    draft = Draft("What do you see?", (engine.pictures.open(drawing),))
     _, whole = ended(engine.send(None, draft))
     at = len(whole.text) // 2
     stop = whole.text[at : at + 4]

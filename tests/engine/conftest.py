@@ -12,6 +12,7 @@ from PIL import Image
 
 from assistant import pictures, settings as settings_room
 from assistant.engine import Engine
+from assistant.engine.model import Model
 from assistant.values.conversation import Draft, PictureFile
 from assistant.values.events import Event, UserTurnStored
 from assistant.values.prompt import Prompt
@@ -42,7 +43,7 @@ def make(random_folder: Path, empty_database: Path, tmp_path: Path) -> Iterator[
         wanted = {k: options.pop(k) for k in ("max_new_tokens", "summaries") if k in options}
         scripted = core(random_folder, *args, **options)  # type: ignore[arg-type]
         store = Store.open(tmp_path / "phichat.db")
-        engine = Engine(settings_room.load(wanted), store, scripted)
+        engine = Engine(store, Model(settings_room.load(wanted), scripted))
         engines.append(engine)
         return engine, scripted
 

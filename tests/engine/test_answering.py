@@ -47,7 +47,7 @@ def shown(events: list[Event]) -> str:
 def test_a_half_reply_goes_on_as_the_same_turn(make: MakeEngine) -> None:
     engine, core = make(["One two", " three."], max_new_tokens=7)
     session = new_session(engine, "count")
-    half = engine.conversation(session).turns[-1]
+    half = engine.store.conversation(session).turns[-1]
     assert (half.text, half.finish_reason) == ("One tw", FinishReason.LENGTH)
     events = list(engine.continue_reply(session))
     started = events[0]
@@ -61,8 +61,8 @@ def test_a_half_reply_goes_on_as_the_same_turn(make: MakeEngine) -> None:
     assert whole.text == half.text + shown(events)
     assert whole.usage is not None
     assert whole.usage.completion_tokens == len(whole.token_ids)
-    assert engine.conversation(session).turns[-1] == whole
-    assert len(engine.all_turns(session)) == 2
+    assert engine.store.conversation(session).turns[-1] == whole
+    assert len(engine.store.all_turns(session)) == 2
     (first,), (second,) = core.prompts[0].parts, core.prompts[1].parts
     assert second == (*first, *half.token_ids), "the model goes on after its own ids"
 
@@ -86,7 +86,7 @@ def test_only_a_half_reply_can_be_continued(make: MakeEngine, text: str) -> None
     session = new_session(engine, "x")
     with pytest.raises(PhichatError, match="complete"):
         list(engine.continue_reply(session))
-    store = engine._store
+    store = engine.store
     _, asked = store.add_user_turn(session, Draft("y"))
     with pytest.raises(PhichatError, match="no reply"):
         list(engine.continue_reply(session))
@@ -108,7 +108,7 @@ def test_a_reply_that_fails_while_it_goes_on_keeps_all_of_it(make: MakeEngine) -
     assert isinstance(failed, ReplyFailed)
     assert failed.turn is not None
     assert (failed.turn.text, failed.turn.finish_reason) == ("Hal m", FinishReason.ERROR)
-    assert engine.conversation(session).turns[-1] == failed.turn
+    assert engine.store.conversation(session).turns[-1] == failed.turn
 
 
 # Stop strings
@@ -127,7 +127,7 @@ def test_a_stop_string_cuts_the_reply_across_tokens(make: MakeEngine) -> None:
     assert turn.token_ids is not None
     vocabulary = core._vocabulary
     assert vocabulary.decode(turn.token_ids) == turn.text
-    assert engine.conversation(engine.latest_session() or "").turns[-1] == turn
+    assert engine.store.conversation(engine.store.latest_session() or "").turns[-1] == turn
 
 
 def test_the_core_is_stopped_at_a_stop_string(make: MakeEngine) -> None:
@@ -159,8 +159,8 @@ def test_the_beginning_of_a_stop_string_is_text_when_nothing_follows(make: MakeE
 def test_a_stop_string_is_found_across_a_half_reply(make: MakeEngine, rest: str, text: str) -> None:
     engine, core = make(["Hi. Us er: x", rest], max_new_tokens=7)
     session = new_session(engine, "x")
-    engine.set_parameters(session, Parameters(stop=("Us er:",)))
-    half = engine.conversation(session).turns[-1]
+    engine.store.set_parameters(session, Parameters(stop=("Us er:",)))
+    half = engine.store.conversation(session).turns[-1]
     assert (half.text, half.finish_reason) == ("Hi. Us", FinishReason.LENGTH)
     events = list(engine.continue_reply(session))
     assert isinstance(events[0], ReplyStarted)
@@ -176,21 +176,21 @@ def test_an_edited_message_is_a_sibling_with_the_same_pictures(make: MakeEngine)
     engine, core = make(["One.", "Two.", "Three."])
     session = new_session(engine, "what is it", picture("red"))
     send(engine, session, "and now?")
-    first = engine.conversation(session).turns[0]
-    draft = engine.draft_of(session, first.id)
+    first = engine.store.conversation(session).turns[0]
+    draft = engine.store.draft_of(session, first.id)
     assert [file.sha256 for file in draft.pictures] == [p.sha256 for p in first.pictures]
     list(engine.edit(session, first.id, replace(draft, text="what colour is it")))
-    turns = engine.conversation(session).turns
+    turns = engine.store.conversation(session).turns
     assert [turn.text for turn in turns] == ["what colour is it", "Three."]
     assert turns[0].pictures == first.pictures, "it is picture 1 still"
-    assert [turn.text for turn in engine.alternatives(turns[0].id)] == [
+    assert [turn.text for turn in engine.store.siblings(turns[0].id)] == [
         "what is it",
         "what colour is it",
     ]
     assert core.prompts[2].slots == core.prompts[0].slots
-    back = engine.choose(session, first.id)
+    back = engine.store.choose(session, first.id)
     assert [turn.text for turn in back.turns] == ["what is it", "One.", "and now?", "Two."]
-    assert engine.conversation(session) == back
+    assert engine.store.conversation(session) == back
     with pytest.raises(PhichatError, match="message of yours"):
         list(engine.edit(session, back.turns[1].id, Draft("x")))
 
@@ -199,22 +199,22 @@ def test_any_reply_can_be_generated_again(make: MakeEngine) -> None:
     engine, core = make(["One.", "Two.", "Other."])
     session = new_session(engine, "a")
     send(engine, session, "b")
-    reply = engine.conversation(session).turns[1]
+    reply = engine.store.conversation(session).turns[1]
     list(engine.regenerate(session, turn_id=reply.id))
-    assert [turn.text for turn in engine.conversation(session).turns] == ["a", "Other."]
+    assert [turn.text for turn in engine.store.conversation(session).turns] == ["a", "Other."]
     assert core.prompts[2] == core.prompts[0]
-    assert [turn.text for turn in engine.alternatives(reply.id)] == ["One.", "Other."]
+    assert [turn.text for turn in engine.store.siblings(reply.id)] == ["One.", "Other."]
 
 
 def test_two_terminals_that_answer_the_same_turn_get_a_branch_each(make: MakeEngine) -> None:
     engine, _ = make(["One.", "Two."])
     other, core = make(["Three."])
     session = new_session(engine, "a")
-    seen = engine.conversation(session).turns[-1].id
+    seen = engine.store.conversation(session).turns[-1].id
     list(engine.send(session, Draft("b"), parent=seen))
     list(other.send(session, Draft("c"), parent=seen))
     assert "b" not in said(core.prompts[0])
-    texts = {turn.text: turn for turn in engine.all_turns(session)}
+    texts = {turn.text: turn for turn in engine.store.all_turns(session)}
     assert texts["b"].parent == texts["c"].parent == seen
     assert len(texts) == 6
 
@@ -239,7 +239,7 @@ def test_a_quicker_terminal_is_seen_by_the_slower_one(make: MakeEngine) -> None:
     engine, core = make(["One.", "Two.", "Three."])
     session = new_session(engine, "a")
     events = engine.send(session, Draft("slow"))
-    store, add = engine._store, engine._store.add_user_turn
+    store, add = engine.store, engine.store.add_user_turn
 
     def late(*args: object, **options: object) -> tuple[str, Turn]:
         store.add_user_turn = add  # type: ignore[method-assign]
@@ -257,11 +257,11 @@ def test_a_quicker_terminal_is_seen_by_the_slower_one(make: MakeEngine) -> None:
 def test_a_sessions_own_parameters_go_before_the_settings(make: MakeEngine) -> None:
     engine, core = make(max_new_tokens=99)
     session = new_session(engine, "a")
-    engine.set_parameters(session, Parameters(temperature=0.5, stop=("Z",), min_p=0.1))
+    engine.store.set_parameters(session, Parameters(temperature=0.5, stop=("Z",), min_p=0.1))
     send(engine, session, "b")
     assert core.samplings[0] == Sampling(max_new_tokens=99)
     assert core.samplings[1] == Sampling(temperature=0.5, stop=("Z",), min_p=0.1, max_new_tokens=99)
-    reply = engine.conversation(session).turns[-1]
+    reply = engine.store.conversation(session).turns[-1]
     assert reply.parameters is not None
     assert (reply.parameters.temperature, reply.parameters.max_new_tokens) == (0.5, 99)
 
@@ -269,7 +269,7 @@ def test_a_sessions_own_parameters_go_before_the_settings(make: MakeEngine) -> N
 def test_a_sessions_own_system_message_is_used(make: MakeEngine) -> None:
     engine, core = make()
     session = new_session(engine, "a")
-    engine.set_system(session, "Be brief.")
+    engine.store.set_system(session, "Be brief.")
     send(engine, session, "b")
     assert said(core.prompts[1]).startswith(" \nBe brief. \n \na")
 
@@ -280,7 +280,7 @@ def test_a_sessions_own_system_message_is_used(make: MakeEngine) -> None:
 def test_a_chat_without_words_is_called_what_the_model_saw(make: MakeEngine) -> None:
     engine, _ = make(["A red circle on white. It is round."])
     session = new_session(engine, "", picture("red"))
-    assert engine.conversation(session).title == "A red circle on white"
+    assert engine.store.conversation(session).title == "A red circle on white"
 
 
 def test_a_persons_title_stays(make: MakeEngine) -> None:
@@ -288,11 +288,11 @@ def test_a_persons_title_stays(make: MakeEngine) -> None:
     events = engine.send(None, Draft("", (picture("red"),)))
     for event in events:
         if isinstance(event, ReplyStarted):
-            engine.rename(event.session_id, "Mine")
+            engine.store.rename(event.session_id, "Mine")
     assert isinstance(event, ReplyEnded)
-    assert engine.conversation(event.session_id).title == "Mine"
+    assert engine.store.conversation(event.session_id).title == "Mine"
     with_words = new_session(engine, "What is it?", picture("red"))
-    assert engine.conversation(with_words).title == "What is it?"
+    assert engine.store.conversation(with_words).title == "What is it?"
 
 
 # Less room than was promised
@@ -317,7 +317,7 @@ def test_a_core_that_holds_less_than_it_said_is_asked_once_more(make: MakeEngine
     assert [context.limit for context in planned] == [131072, 4096]
     assert [context.pictures[0].num_crops for context in planned] == [16, 4]
     assert ended(events).text == "Fine."
-    (stored,) = engine.conversation(ended_session(events)).pictures
+    (stored,) = engine.store.conversation(ended_session(events)).pictures
     assert stored.num_crops == 4, "later turns show it as it was shown"
     assert core.prompts[-1].tokens <= 4096 - 1024
 
@@ -341,19 +341,19 @@ def ended_session(events: list[Event]) -> str:
 
 def test_a_sent_draft_is_dropped_when_asked(make: MakeEngine) -> None:
     engine, _ = make()
-    engine.save_draft(None, Draft("hello"))
+    engine.store.save_draft(None, Draft("hello"))
     session = new_session(engine, "from elsewhere")
-    assert engine.draft(None) == Draft("hello")
+    assert engine.store.draft(None) == Draft("hello")
     list(engine.send(None, Draft("hello"), drop_draft=True))
-    assert engine.draft(None) is None
-    assert engine.conversation(session).turns[0].role is Role.USER
+    assert engine.store.draft(None) is None
+    assert engine.store.conversation(session).turns[0].role is Role.USER
 
 
 def test_a_reply_cut_in_a_character_goes_on_with_it(make: MakeEngine, tmp_path: Path) -> None:
     """The half shows a replacement; the whole shows the character that its ids spell."""
     engine, core = make(["é"], max_new_tokens=2)
     session = new_session(engine, "x")
-    half = engine.conversation(session).turns[-1]
+    half = engine.store.conversation(session).turns[-1]
     assert half.token_ids == (BYTES + 256, BYTES + 0xC3)
     assert half.text == "\ufffd"
     store = Store.open(tmp_path / "phichat.db")
@@ -367,8 +367,8 @@ def test_a_reply_cut_in_a_character_goes_on_with_it(make: MakeEngine, tmp_path: 
 def test_a_reopened_reply_is_in_the_hands_of_its_writer(make: MakeEngine) -> None:
     engine, _ = make(["Half", "Whole."], max_new_tokens=3)
     session = new_session(engine, "x")
-    half = engine.conversation(session).turns[-1]
-    store = engine._store
+    half = engine.store.conversation(session).turns[-1]
+    store = engine.store
     open_again = store.reopen_reply(half.id)
     assert (open_again.text, open_again.token_ids) == (half.text, half.token_ids)
     assert open_again.finish_reason is None
@@ -380,6 +380,6 @@ def test_a_reopened_reply_is_in_the_hands_of_its_writer(make: MakeEngine) -> Non
         half.id, text="Half and more", token_ids=(1, 2, 3, 4, 5), finish_reason=FinishReason.STOP,
         usage=None, timings=None,
     )  # fmt: skip
-    assert engine.conversation(session).turns[-1] == done
+    assert engine.store.conversation(session).turns[-1] == done
     with pytest.raises(PhichatError, match="can't go on"):
         store.reopen_reply(half.id)

@@ -37,7 +37,7 @@ def test_one_turn_as_the_events_see_it(make: MakeEngine) -> None:
     assert isinstance(ended, ReplyEnded)
     assert ended.turn.finish_reason is FinishReason.STOP
     assert ended.turn.token_ids is not None
-    conversation = engine.conversation(ended.session_id)
+    conversation = engine.store.conversation(ended.session_id)
     assert [turn.role for turn in conversation.turns] == [Role.USER, Role.ASSISTANT]
     assert conversation.turns[1] == ended.turn
 
@@ -47,7 +47,7 @@ def test_the_user_turn_is_stored_before_anything_is_generated(make: MakeEngine) 
     stored = next(engine.send(None, Draft("hello")))
     assert isinstance(stored, UserTurnStored)
     assert core.prompts == []
-    assert engine.conversation(stored.session_id).turns[0].text == "hello"
+    assert engine.store.conversation(stored.session_id).turns[0].text == "hello"
 
 
 def test_a_second_picture_gets_the_second_number_and_slot(make: MakeEngine) -> None:
@@ -55,7 +55,7 @@ def test_a_second_picture_gets_the_second_number_and_slot(make: MakeEngine) -> N
     (first, *_) = send(engine, None, "a", picture("red"))
     assert isinstance(first, UserTurnStored)
     send(engine, first.session_id, "b", picture("blue"))
-    assert [p.number for p in engine.conversation(first.session_id).pictures] == [1, 2]
+    assert [p.number for p in engine.store.conversation(first.session_id).pictures] == [1, 2]
     assert [type(part) for part in core.prompts[1].parts] == [tuple, Slot, tuple, Slot, tuple]
     red, _, blue = (core.pixels[i].rgb[:3] for i in (0, 1, 2))
     assert (red, blue) == (b"\xff\x00\x00", b"\x00\x00\xff")
@@ -84,9 +84,9 @@ def test_an_error_keeps_what_was_written_and_can_be_tried_again(make: MakeEngine
     assert (failed.turn.text, failed.turn.finish_reason) == ("Half a re", FinishReason.ERROR)
     again = list(engine.resume(failed.session_id))
     assert isinstance(again[-1], ReplyEnded)
-    turns = engine.conversation(failed.session_id).turns
+    turns = engine.store.conversation(failed.session_id).turns
     assert [turn.text for turn in turns] == ["x", "Whole."]
-    assert len(engine.all_turns(failed.session_id)) == 3, "the half reply is a sibling"
+    assert len(engine.store.all_turns(failed.session_id)) == 3, "the half reply is a sibling"
     with pytest.raises(PhichatError, match="answer already"):
         list(engine.resume(failed.session_id))
 
@@ -97,8 +97,8 @@ def test_regenerate_keeps_the_old_reply(make: MakeEngine) -> None:
     assert isinstance(stored, UserTurnStored)
     list(engine.regenerate(stored.session_id))
     assert core.prompts[0] == core.prompts[1]
-    assert engine.conversation(stored.session_id).turns[-1].text == "Second."
-    texts = {turn.text for turn in engine.all_turns(stored.session_id)}
+    assert engine.store.conversation(stored.session_id).turns[-1].text == "Second."
+    texts = {turn.text for turn in engine.store.all_turns(stored.session_id)}
     assert texts == {"x", "First.", "Second."}
 
 
@@ -124,9 +124,9 @@ def test_a_front_end_that_goes_away_leaves_a_finished_reply(make: MakeEngine) ->
         if isinstance(event, ReplyGrew):
             break
     events.close()  # type: ignore[attr-defined]
-    session = engine.latest_session()
+    session = engine.store.latest_session()
     assert session is not None
-    reply = engine.conversation(session).turns[-1]
+    reply = engine.store.conversation(session).turns[-1]
     assert reply.finish_reason is FinishReason.STOPPED
     assert reply.text == event.text  # type: ignore[union-attr]
 
@@ -139,7 +139,7 @@ def test_nothing_is_stored_of_what_can_not_be_sent(make: MakeEngine) -> None:
     missing, _ = make(core=MissingCore)
     with pytest.raises(ModelError):
         send(missing, None, "x")
-    assert engine.sessions() == []
+    assert engine.store.sessions() == []
 
 
 def test_old_turns_leave_the_window_but_not_the_session(make: MakeEngine) -> None:
@@ -152,9 +152,9 @@ def test_old_turns_leave_the_window_but_not_the_session(make: MakeEngine) -> Non
     assert all(prompt.tokens + 50 <= 1000 for prompt in core.prompts)
     (slot,) = core.prompts[-1].slots
     assert slot.pixels_sha256 == picture("blue").pixels_sha256, "the picture that is talked about"
-    preview = engine.preview(stored.session_id)
+    preview = engine.prompts.preview(stored.session_id)
     assert preview.context.left_out[0].turn.text == "the first of all"
-    assert len(engine.conversation(stored.session_id).turns) == 26
+    assert len(engine.store.conversation(stored.session_id).turns) == 26
 
 
 def test_another_models_ids_are_not_replayed(make: MakeEngine, tmp_path: Path) -> None:
@@ -184,11 +184,11 @@ def test_a_picture_too_thin_to_be_seen_is_refused_when_it_is_attached(
     engine, _ = make()
     Image.new("RGB", (1, 6000)).save(tmp_path / "line.png")
     with pytest.raises(PictureError, match="too thin"):
-        engine.open_picture(str(tmp_path / "line.png"))
+        engine.pictures.open(str(tmp_path / "line.png"))
 
 
 def test_preview_stores_nothing(make: MakeEngine) -> None:
     engine, _ = make()
-    preview = engine.preview(None, Draft("What?", (picture("red"),)))
+    preview = engine.prompts.preview(None, Draft("What?", (picture("red"),)))
     assert preview.prompt.picture_tokens == 313
-    assert engine.sessions() == []
+    assert engine.store.sessions() == []

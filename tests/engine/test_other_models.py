@@ -9,6 +9,7 @@ import pytest
 
 from assistant import settings as settings_room
 from assistant.engine import Engine
+from assistant.engine.model import Model
 from assistant.settings import Settings
 from assistant.values.conversation import Draft
 from assistant.values.errors import ModelError
@@ -51,11 +52,11 @@ def engine(
 
     store = Store.open(shutil.copy(empty_database, tmp_path / "phichat.db"))
     settings = settings_room.load({"model": "first"})
-    return Engine(settings, store, make_core(settings), make_core)
+    return Engine(store, Model(settings, make_core(settings), make_core))
 
 
 def last_reply(engine: Engine, session: str) -> tuple[str, str | None]:
-    turn = engine.conversation(session).turns[-1]
+    turn = engine.store.conversation(session).turns[-1]
     return turn.text, turn.model
 
 
@@ -63,10 +64,10 @@ def test_another_model_answers_in_the_same_session(engine: Engine, cores: list[N
     events = send(engine, None, "Who are you?")
     session = events[0].session_id  # type: ignore[union-attr]
     assert last_reply(engine, session) == ("I am first.", "first")
-    engine.use_model("second")
+    engine.model.use("second")
     assert cores[0].closed
     assert cores[1].preloaded
-    assert (engine.facts().name, engine.settings.model) == ("second", "second")
+    assert (engine.model.facts().name, engine.model.settings.model) == ("second", "second")
     events = send(engine, session, "And now?")
     assert last_reply(engine, session) == ("I am second.", "second")
     # the first model's ids mean nothing to the second: its reply is tokenized from its text
@@ -76,8 +77,8 @@ def test_another_model_answers_in_the_same_session(engine: Engine, cores: list[N
 
 def test_a_model_that_is_not_here_changes_nothing(engine: Engine, cores: list[NamedCore]) -> None:
     with pytest.raises(ModelError, match="not on this machine"):
-        engine.use_model("absent")
-    assert engine.facts().name == engine.settings.model == "first"
+        engine.model.use("absent")
+    assert engine.model.facts().name == engine.model.settings.model == "first"
     assert not cores[0].closed
     session = send(engine, None, "Who are you?")[0].session_id  # type: ignore[union-attr]
     assert last_reply(engine, session)[1] == "first"
@@ -87,18 +88,22 @@ def test_other_settings_are_used_from_the_next_message_on(
     engine: Engine, cores: list[NamedCore]
 ) -> None:
     send(engine, None, "Hello")
-    engine.use_settings(engine.settings.model_copy(update={"temperature": 0.7, "system": "Brief."}))
+    engine.model.settings = engine.model.settings.model_copy(
+        update={"temperature": 0.7, "system": "Brief."}
+    )
     send(engine, None, "Hello")
     assert [one.temperature for one in cores[0].samplings] == [0.0, 0.7]
     assert len(cores) == 1
-    assert engine.context(None).system_tokens > 0
+    assert engine.prompts.context(None).system_tokens > 0
 
 
 def test_a_prompt_is_spelled_token_for_token(make: MakeEngine) -> None:
     """Nothing is lost, and a control token in a text is no control token."""
     engine, _ = make()
-    preview = engine.preview(None, Draft("Say <|end|> twice", (picture("red"), picture("blue"))))
-    pieces = engine.spell(preview)
+    preview = engine.prompts.preview(
+        None, Draft("Say <|end|> twice", (picture("red"), picture("blue")))
+    )
+    pieces = engine.prompts.spell(preview)
     ids = tuple(token for part in preview.prompt.parts if isinstance(part, tuple) for token in part)
     assert tuple(token for piece in pieces for token in piece.ids) == ids
     controls = [piece.text for piece in pieces if piece.is_control]

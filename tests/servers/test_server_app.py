@@ -32,7 +32,7 @@ async def test_connect_at_the_first_start_ask_and_see_where_it_goes(
     server.models = [{"id": "tiny", "max_model_len": 4096}, {"id": "some/other"}]
     server.answers = [saying("I am a server. [bold]No markup[/bold] \x1b[2J")]
     place = server.address.removeprefix("http://")
-    async with make_app(engine, engine.settings).run_test(size=(100, 30)) as pilot:
+    async with make_app(engine, engine.model.settings).run_test(size=(100, 30)) as pilot:
         await sees(pilot, "4 Connect to a server")
         await pilot.press("4")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConnectScreen), "the question")
@@ -48,7 +48,7 @@ async def test_connect_at_the_first_start_ask_and_see_where_it_goes(
         await until(pilot, lambda: pilot.app.screen is screen(pilot), "the chat")
         await sees(pilot, f"⇄ {place} answers")
         await sees(pilot, "● other")
-        file = engine.settings.config_file
+        file = engine.model.settings.config_file
         await until(pilot, file.exists, "it is remembered")
         assert tomllib.loads(file.read_text())["model"] == f"{server.address}/v1#some/other"
         await send(pilot, "Who are you?")

@@ -16,7 +16,6 @@ from assistant.values.conversation import Draft, FinishReason, PictureFile, Turn
 from assistant.values.errors import ModelError
 from assistant.values.events import Event, Phase, Progressed, ReplyEnded, ReplyFailed, ReplyGrew
 from assistant.values.sampling import Sampling
-from storage import Store
 from tests.engine.conftest import new_session, send
 from tests.servers.conftest import MakeEngine
 from tests.servers.openai_server import (
@@ -177,7 +176,7 @@ def test_a_half_reply_goes_on(server: Server, make: MakeEngine) -> None:
     server.answers = [saying("One, tw", finish="length"), saying("o, three.")]
     engine = make()
     session = new_session(engine, "Count.")
-    assert engine.conversation(session).turns[-1].finish_reason is FinishReason.LENGTH
+    assert engine.store.conversation(session).turns[-1].finish_reason is FinishReason.LENGTH
     reply = ended(list(engine.continue_reply(session)))
     assert (reply.text, reply.finish_reason) == ("One, two, three.", FinishReason.STOP)
     body = server.chats[1].json
@@ -191,19 +190,19 @@ def test_a_half_reply_goes_on(server: Server, make: MakeEngine) -> None:
 
 def test_which_model_answers_and_how_much_it_reads(server: Server, make: MakeEngine) -> None:
     server.models = [{"id": "first", "max_model_len": 9000}, {"id": "some/other:7b"}]
-    facts = make().facts()
+    facts = make().model.facts()
     assert (facts.name, facts.context) == (f"{server.address}/v1", 9000)
     assert facts.is_server
     engine = make(f"{server.address}/v1/chat/completions#some/other:7b")
-    assert engine.facts().name == f"{server.address}/v1#some/other:7b"
-    assert engine.facts().context == CONTEXT
-    assert "8,192 tokens are assumed" in engine.status().detail
+    assert engine.model.facts().name == f"{server.address}/v1#some/other:7b"
+    assert engine.model.facts().context == CONTEXT
+    assert "8,192 tokens are assumed" in engine.model.status().detail
     new_session(engine, "Hi")
     assert server.chats[-1].json["model"] == "some/other:7b"
-    assert make(context=5000).facts().context == 5000
+    assert make(context=5000).model.facts().context == 5000
     with pytest.raises(ModelError, match="has no model third: it has first, some/other:7b"):
-        make(f"{server.address}#third").facts()
-    assert make().models_at(server.address) == [
+        make(f"{server.address}#third").model.facts()
+    assert make().model.at_server(server.address) == [
         f"{server.address}/v1#first", f"{server.address}/v1#some/other:7b",
     ]  # fmt: skip
 
@@ -241,7 +240,7 @@ def test_the_key_goes_to_the_server_and_nowhere_else(
         assert "hidden" not in told.message
         assert not elsewhere.asked
     assert b"sk-secret" not in b"".join(
-        path.read_bytes() for path in engine.settings.data_dir.rglob("*") if path.is_file()
+        path.read_bytes() for path in engine.model.settings.data_dir.rglob("*") if path.is_file()
     )
 
 
@@ -265,13 +264,13 @@ def test_usage_and_rates_are_the_servers_where_it_tells(server: Server, make: Ma
     server.answers = [saying("One ", "two ", "three.", usage=usage), saying("Hm, hm.")]
     engine = make()
     session = new_session(engine, "Hi")
-    told = engine.conversation(session).turns[-1].usage
+    told = engine.store.conversation(session).turns[-1].usage
     assert told is not None
     assert (told.prompt_tokens, told.completion_tokens, told.cached_tokens) == (77, 3, 11)
     told = ended(send(engine, session, "Hi")).usage
     assert told is not None
     assert told.completion_tokens == 3  # "Hm, hm." at three bytes a token
-    assert engine.context(session).is_estimate
+    assert engine.prompts.context(session).is_estimate
 
 
 def test_a_long_reply_comes_whole_and_a_stop_string_ends_one(
@@ -347,7 +346,7 @@ def test_a_context_that_is_smaller_than_it_was_said_is_learned(
         saying("Short."),
     ]
     assert ended(send(engine, session, "b" * 600)).text == "Short."
-    assert engine.facts().context == 2048
+    assert engine.model.facts().context == 2048
     assert server.chats[-1].said == [("user", ["b" * 600])]
     server.answers = [refusing(400, "x", type="exceed_context_size_error", n_ctx=1024)]
     told = failed(send(engine, session, "c"))
@@ -383,17 +382,17 @@ def test_a_conversation_that_takes_more_than_was_estimated_is_cut(
     *_, refused, taken = server.chats
     assert len(taken.said) < len(refused.said)
     assert taken.said[-1] == ("user", ["e" * 900])
-    assert engine.facts().context < 2048
+    assert engine.model.facts().context < 2048
 
 
 def test_what_a_token_holds_is_learned_from_each_answer(server: Server, make: MakeEngine) -> None:
     engine = make()
     session = new_session(engine, "x" * 3000)
-    asked = engine.context(session).used
+    asked = engine.prompts.context(session).used
     for told, context in ((2 * asked, 2048), (asked // 2, 4096)):
         server.answers = [saying("Well.", usage={"prompt_tokens": told})]
         list(engine.regenerate(session))
-        assert engine.facts().context == pytest.approx(context, rel=0.02)
+        assert engine.model.facts().context == pytest.approx(context, rel=0.02)
 
 
 def test_a_parameter_that_a_model_does_not_take_is_left_out(
@@ -408,7 +407,7 @@ def test_a_parameter_that_a_model_does_not_take_is_left_out(
     ]
     engine = make(max_new_tokens=77)
     session = new_session(engine, "Hi")
-    assert engine.conversation(session).turns[-1].text == "Hello."
+    assert engine.store.conversation(session).turns[-1].text == "Hello."
     send(engine, session, "And?")
     assert len(server.chats) == 4  # what was learned stays
     for asked in server.chats[2:]:
@@ -433,7 +432,7 @@ def test_stop_ends_the_first_look_too(server: Server, make: MakeEngine) -> None:
     is_asked, wait = threading.Event(), threading.Event()
     server.models = Answer([is_asked.set, wait.wait])
     engine = make()
-    engine.preload()  # who asks first, and who waits for them: both are stopped
+    engine.model.preload()  # who asks first, and who waits for them: both are stopped
     assert is_asked.wait(20)
     refused: list[str] = []
 
@@ -517,22 +516,22 @@ def test_a_connection_that_breaks_keeps_the_half_and_can_be_asked_again(
 def test_a_server_that_goes_away_and_comes_back(server: Server, make: MakeEngine) -> None:
     engine = make("http://127.0.0.1:9")
     with pytest.raises(ModelError, match="Nothing answers at http://127") as refusal:
-        engine.facts()
+        engine.model.facts()
     assert refusal.value.code == "unreachable"
-    assert engine.status().phase is Phase.FAILED
+    assert engine.model.status().phase is Phase.FAILED
     with pytest.raises(ModelError):
         send(engine, None, "Hi")
-    assert not engine.sessions()  # nothing was stored: the words are still in the composer
+    assert not engine.store.sessions()  # nothing was stored: the words are still in the composer
     good = make()
     with pytest.raises(ModelError):
-        good.use_model("http://127.0.0.1:9")
-    assert good.facts().name == f"{server.address}/v1"  # all stays as it was
-    assert good.status().phase is Phase.READY
+        good.model.use("http://127.0.0.1:9")
+    assert good.model.facts().name == f"{server.address}/v1"  # all stays as it was
+    assert good.model.status().phase is Phase.READY
     server.models = refusing(503, "Loading model")
     with pytest.raises(ModelError, match="Loading model"):
-        good.use_model(f"{server.address}/v1#tiny")
+        good.model.use(f"{server.address}/v1#tiny")
     server.models = refusing(404)
-    good.use_model(f"{server.address}/v1#tiny")  # no list there: the name is taken
+    good.model.use(f"{server.address}/v1#tiny")  # no list there: the name is taken
     assert ended(send(good, None, "Hi")).text == "Hello."
 
 
@@ -561,7 +560,7 @@ def test_silence_is_not_waited_for_for_ever(
     ended_here = threading.Event()
     server.answers = [Answer([event(delta("Half")), ended_here.wait])]
     engine = make()
-    engine.facts()
+    engine.model.facts()
     monkeypatch.setattr(exchange, "SILENCE_S", 0.2)
     told = failed(send(engine, None, "Hi"))
     assert told.code == "timeout"
@@ -579,7 +578,7 @@ def test_proxies_are_for_other_machines(
     server: Server, make: MakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    assert make().facts().context == 4096
+    assert make().model.facts().context == 4096
     for proxy in ("http://127.0.0.1:9", "socks5://127.0.0.1:9", "nonsense://"):
         monkeypatch.setenv("HTTP_PROXY", proxy)
         with pytest.raises(ModelError) as refusal:
@@ -596,8 +595,8 @@ def test_a_key_that_is_none(server: Server, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_nothing_is_sent_before_something_is_asked(server: Server, make: MakeEngine) -> None:
     engine = make()
-    assert engine.status().phase is Phase.IDLE
-    assert engine.status().is_server
+    assert engine.model.status().phase is Phase.IDLE
+    assert engine.model.status().is_server
     assert not server.asked
     send(engine, None, "Hi")
     assert [one.path for one in server.asked] == ["/v1/models", "/v1/chat/completions"]
@@ -608,8 +607,7 @@ def test_nothing_is_sent_before_something_is_asked(server: Server, make: MakeEng
 def test_the_store_remembers_what_chats_were_held_with(server: Server, make: MakeEngine) -> None:
     engine = make()
     new_session(engine, "Hi")
-    store = Store.open(engine.settings.store_location)
-    assert store.models() == [f"{server.address}/v1"]
-    store.close()
-    found = {one.name: one for one in make("demo").models()}
+    mentioned = engine.store.models()
+    assert mentioned == [f"{server.address}/v1"]
+    found = {one.name: one for one in make("demo").model.available(mentioned)}
     assert found[f"{server.address}/v1"].kind == "server"

@@ -39,12 +39,12 @@ from tests.storage.conftest import clear
 from tests.storage.stored_pictures import make_picture
 
 
-def open_picture(picture: bytes | Path, name: str | None) -> PictureFile:
+def open_picture(source: bytes | Path, *, name: str | None = None) -> PictureFile:
     """Opens what :func:`make_picture` makes, as :mod:`assistant.pictures` opens real ones."""
-    assert isinstance(picture, bytes)
-    if picture.startswith(b"not a picture"):
+    assert isinstance(source, bytes)
+    if source.startswith(b"not a picture"):
         raise PictureError("The pasted picture is not a picture that can be opened.")
-    return make_picture(picture.decode(), name or "pasted.png")
+    return make_picture(source.decode(), name or "pasted.png")
 
 
 def exported(store: Store, *session_ids: str) -> str:

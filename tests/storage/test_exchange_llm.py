@@ -26,14 +26,14 @@ from tests.storage.llm_tables import BOTH, LLM_0_13, LLM_0_17, LLM_0_24, LLM_0_3
 from tests.storage.stored_pictures import make_picture
 
 
-def open_picture(picture: bytes | Path, name: str | None) -> PictureFile:
+def open_picture(source: bytes | Path, *, name: str | None = None) -> PictureFile:
     """Opens what :func:`make_picture` makes, from a path too."""
-    if isinstance(picture, bytes):
-        return make_picture(picture.decode(), name or "pasted.png")
+    if isinstance(source, bytes):
+        return make_picture(source.decode(), name or "pasted.png")
     try:
-        return make_picture(picture.read_text(), picture.name)
+        return make_picture(source.read_text(), source.name)
     except OSError as error:
-        raise PictureError(f"There is no file {picture}.") from error
+        raise PictureError(f"There is no file {source}.") from error
 
 
 @pytest.fixture

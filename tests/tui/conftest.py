@@ -15,6 +15,7 @@ from textual.widgets import Input
 
 from assistant import settings as settings_room
 from assistant.engine import Engine
+from assistant.engine.model import Model
 from storage import Store
 from tests.byte_tokenizer import write_tokenizer
 from tests.tui.desk import Clock, Desk, StagedCore, settled
@@ -65,7 +66,7 @@ def make_desk(
         settings.config_file.parent.mkdir(exist_ok=True)
         settings.config_file.touch()  # without it this would be the first run
         store = Store.open(shutil.copy(empty_database, tmp_path / f"{len(desks)}.db"))
-        engine = Engine(settings, store, core)
+        engine = Engine(store, Model(settings, core))
         folder = tmp_path / "pictures"
         folder.mkdir(exist_ok=True)
         desks.append(Desk(engine, store, core, clock, folder))

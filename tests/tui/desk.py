@@ -175,7 +175,7 @@ class Desk:
             self.reply(session_id, turn, line)
         assert session_id is not None
         if title:
-            self.engine.rename(session_id, title)
+            self.engine.store.rename(session_id, title)
         return session_id
 
     def reply(
@@ -270,7 +270,7 @@ async def sees(pilot: Pilot[None], words: str) -> None:
 
 async def opened(pilot: Pilot[None], session_id: str) -> None:
     """Wait until the turns of this chat are on the screen, not only its id."""
-    turns = screen(pilot)._engine.conversation(session_id).turns
+    turns = screen(pilot)._engine.store.conversation(session_id).turns
 
     def is_open() -> bool:
         ids = [turn.id for turn in pane(pilot).turns]

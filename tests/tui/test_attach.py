@@ -74,7 +74,7 @@ async def test_a_path_typed_alone_attaches_instead_of_sending(desk: Desk) -> Non
         await send(pilot, str(path))
         await attached(pilot, "a.png")
         assert area(pilot).text == ""
-    assert desk.engine.sessions() == []
+    assert desk.engine.store.sessions() == []
 
 
 async def test_several_arguments_of_attach(desk: Desk) -> None:
@@ -208,20 +208,20 @@ async def test_pictures_without_words_are_kept_until_there_is_a_question(desk: D
         await pilot.press("enter")
         await until(pilot, lambda: notices(pilot), "a word about it")
         assert names(pilot) == ["a.png"]
-    assert desk.engine.sessions() == []
+    assert desk.engine.store.sessions() == []
 
 
 async def test_while_a_picture_opens_nothing_is_sent_without_it(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = threading.Event()
-    really_open = desk.engine.open_picture
+    really_open = desk.engine.pictures.open
 
     def slow(source: str, watch: object) -> object:
         opened.wait()
         return really_open(source)
 
-    monkeypatch.setattr(desk.engine, "open_picture", slow)
+    monkeypatch.setattr(desk.engine.pictures, "open", slow)
     path = desk.file("a.png")
     async with desk.app().run_test(size=NARROW) as pilot:
         await send(pilot, str(path))

@@ -49,7 +49,7 @@ async def test_a_question_and_its_streamed_answer(desk: Desk) -> None:
         await idle(pilot)
         assert "21.5 tokens/s" in shown(pilot)
         assert "writing" not in shown(pilot)
-    stored = desk.engine.conversation(desk.engine.sessions()[0].id)
+    stored = desk.engine.store.conversation(desk.engine.store.sessions()[0].id)
     assert [turn.role for turn in stored.turns] == [Role.USER, Role.ASSISTANT]
     assert stored.turns[1].text == "It is a **red** circle.\n\nIts colour is red."
 
@@ -84,7 +84,7 @@ async def test_a_picture_keeps_its_number_in_a_later_turn(desk: Desk) -> None:
         await send(pilot, "And this?")
         await sees(pilot, "Picture 2 · later.png")
         await idle(pilot)
-    assert desk.engine.conversation(session).pictures[1].number == 2
+    assert desk.engine.store.conversation(session).pictures[1].number == 2
 
 
 async def test_a_picture_that_cannot_be_drawn_is_a_sentence(desk: Desk) -> None:
@@ -93,7 +93,7 @@ async def test_a_picture_that_cannot_be_drawn_is_a_sentence(desk: Desk) -> None:
     def lost(sha256: str) -> bytes:
         raise StorageError("The picture is not in the database any more.")
 
-    desk.engine.picture_data = lost  # type: ignore[method-assign]
+    desk.engine.store.picture_data = lost  # type: ignore[method-assign]
     async with desk.app(session).run_test(size=NARROW) as pilot:
         view = screen(pilot)
         await until(pilot, lambda: view.query(PictureView), "the turn")
@@ -104,7 +104,7 @@ async def test_a_picture_that_cannot_be_drawn_is_a_sentence(desk: Desk) -> None:
 async def test_text_and_names_are_never_markup(desk: Desk) -> None:
     text = "[bold]what[/] is [/x.png] and **this** \\[red]?"
     session = desk.chat(text, "ok", files=(picture_file("[@click=app.quit]x[/].png"),))
-    desk.engine.rename(session, "[/nope] [red]title")
+    desk.engine.store.rename(session, "[/nope] [red]title")
     async with desk.app(session).run_test(size=(140, 50)) as pilot:
         await sees(pilot, text)
         assert "[@click=app.quit]x[/].png" in shown(pilot)
@@ -144,7 +144,7 @@ async def test_escape_stops_the_reply_and_keeps_the_half(desk: Desk) -> None:
         await idle(pilot)
         assert "Half of" in shown(pilot)
         assert "the answer" not in shown(pilot)
-    reply = desk.engine.conversation(desk.engine.sessions()[0].id).turns[1]
+    reply = desk.engine.store.conversation(desk.engine.store.sessions()[0].id).turns[1]
     assert (reply.text.strip(), reply.finish_reason) == ("Half of", FinishReason.STOPPED)
 
 
@@ -358,7 +358,7 @@ async def test_a_missing_model_is_a_sentence_and_nothing_typed_is_lost(
         await sees(pilot, "There is no model [/x] on this machine")
         await idle(pilot)
         await until(pilot, lambda: area(pilot).text == "Keep me", "the text comes back")
-    assert desk.engine.sessions() == []
+    assert desk.engine.store.sessions() == []
 
 
 async def test_a_link_in_a_reply_shows_where_it_leads_and_opens_nothing(

@@ -51,7 +51,9 @@ async def test_these_keys_break_the_line_and_enter_sends(desk: Desk, key: str) -
         await pilot.press("enter")
         await sees(pilot, "Yes.")
         await idle(pilot)
-    assert desk.engine.conversation(desk.engine.sessions()[0].id).turns[0].text == "a\nb"
+    assert (
+        desk.engine.store.conversation(desk.engine.store.sessions()[0].id).turns[0].text == "a\nb"
+    )
 
 
 async def test_what_is_typed_right_after_enter_is_the_next_message(desk: Desk) -> None:
@@ -68,7 +70,7 @@ async def test_what_is_typed_right_after_enter_is_the_next_message(desk: Desk) -
         # the third was sent before its picture was there: it is kept, the picture too
         await until(pilot, lambda: composer(pilot).chips.files)
         assert text.text == "third"
-    turns = desk.engine.conversation(desk.engine.sessions()[0].id).turns
+    turns = desk.engine.store.conversation(desk.engine.store.sessions()[0].id).turns
     assert [turn.text for turn in turns[::2]] == ["first", "second"]
     assert [len(turn.pictures) for turn in turns[::2]] == [1, 0]
 
@@ -88,7 +90,7 @@ async def test_blank_text_is_not_sent(desk: Desk) -> None:
     async with desk.app().run_test(size=NARROW) as pilot:
         await pilot.press("space", "ctrl+j", "enter")
         await pilot.pause()
-    assert desk.engine.sessions() == []
+    assert desk.engine.store.sessions() == []
 
 
 async def test_up_and_down_walk_the_prompts_and_keep_what_was_begun(desk: Desk) -> None:
@@ -115,7 +117,7 @@ async def test_slash_commands_run(desk: Desk) -> None:
         await send(pilot, "/rename  Greetings [/b]")
         await until(
             pilot,
-            lambda: desk.engine.conversation(session).title == "Greetings [/b]",
+            lambda: desk.engine.store.conversation(session).title == "Greetings [/b]",
             "the chat is renamed",
         )
         await sees(pilot, "Greetings [/b]")
@@ -319,7 +321,7 @@ async def test_what_is_typed_ahead_stays(desk: Desk) -> None:
         field.insert("one more")
         await sees(pilot, "Holidays")
         assert field.text == "one more"
-    turns = desk.engine.conversation(desk.engine.sessions()[0].id).turns
+    turns = desk.engine.store.conversation(desk.engine.store.sessions()[0].id).turns
     assert turns[0].text == "What is it?"
     assert [p.name for p in turns[0].pictures] == ["ahead.png"]
 
@@ -332,4 +334,7 @@ async def test_enter_waits_for_the_letters_before_it(desk: Desk) -> None:
             pilot.app.post_message(events.Key(key, key if len(key) == 1 else None))
         await sees(pilot, "Yes.")
         await idle(pilot)
-    assert desk.engine.conversation(desk.engine.sessions()[0].id).turns[0].text == "hi\nyou"
+    assert (
+        desk.engine.store.conversation(desk.engine.store.sessions()[0].id).turns[0].text
+        == "hi\nyou"
+    )

@@ -56,14 +56,14 @@ async def test_a_draft_is_saved_while_one_types_and_dropped_when_it_is_sent(desk
     async with desk.app(session).run_test(size=NARROW) as pilot:
         await sees(pilot, "a1")
         await pilot.press(*"half a")
-        await until(pilot, lambda: desk.engine.draft(session), "it is saved")
-        assert desk.engine.draft(session) == Draft("half a")
+        await until(pilot, lambda: desk.engine.store.draft(session), "it is saved")
+        assert desk.engine.store.draft(session) == Draft("half a")
         await pilot.press("enter")
         await sees(pilot, "Yes.")
         await idle(pilot)
-        assert desk.engine.draft(session) is None
-    assert desk.engine.draft(session) is None
-    assert desk.engine.draft(None) is None
+        assert desk.engine.store.draft(session) is None
+    assert desk.engine.store.draft(session) is None
+    assert desk.engine.store.draft(None) is None
 
 
 async def test_chips_say_number_size_and_cost_and_their_crops_can_be_chosen(desk: Desk) -> None:
@@ -83,7 +83,7 @@ async def test_chips_say_number_size_and_cost_and_their_crops_can_be_chosen(desk
         await send(pilot, "What is it?")
         await sees(pilot, "Yes.")
         await idle(pilot)
-    assert desk.engine.conversation(session).pictures[1].num_crops == 4
+    assert desk.engine.store.conversation(session).pictures[1].num_crops == 4
 
 
 async def test_the_crops_of_a_picture_that_was_sent_can_be_chosen_anew(desk: Desk) -> None:
@@ -100,7 +100,7 @@ async def test_the_crops_of_a_picture_that_was_sent_can_be_chosen_anew(desk: Des
         await sees(pilot, "2×2 crops and the whole: 757 tokens")
         await pilot.press("escape")
         await until(pilot, lambda: pane(pilot).turns[0].pictures[0].num_crops == 4, "the chat")
-    assert desk.engine.conversation(session).turns[0].pictures[0].num_crops == 4
+    assert desk.engine.store.conversation(session).turns[0].pictures[0].num_crops == 4
 
 
 async def test_the_focus_walks_along_the_chips_and_delete_takes_one(desk: Desk) -> None:
@@ -143,7 +143,7 @@ async def test_a_number_is_completed_and_refers_to_its_picture(desk: Desk) -> No
         words = chat(pilot).query(UserTurn).last().query_one(".words")
         spans = words.render().spans  # type: ignore[union-attr]
         assert [(span.start, span.end) for span in spans] == [(8, 10), (16, 18)]
-    assert desk.engine.conversation(session).turns[2].text == "Compare #1 with #2"
+    assert desk.engine.store.conversation(session).turns[2].text == "Compare #1 with #2"
 
 
 async def test_a_picture_out_of_sight_is_told_and_can_be_pinned(make_desk: MakeDesk) -> None:
@@ -161,7 +161,9 @@ async def test_a_picture_out_of_sight_is_told_and_can_be_pinned(make_desk: MakeD
         area(pilot).set_text("/pin #1")
         await pilot.press("enter")
         await until(
-            pilot, lambda: desk.engine.conversation(session).pictures[0].pinned, "it is pinned"
+            pilot,
+            lambda: desk.engine.store.conversation(session).pictures[0].pinned,
+            "it is pinned",
         )
         area(pilot).set_text("see #1")
         await sees(pilot, "#1 0.png · /picture 1 shows it")

@@ -40,7 +40,7 @@ WEIGHTS = "model.safetensors"
 def new_desk(make_desk: MakeDesk) -> Desk:
     """A machine on which phichat never ran."""
     desk = make_desk(is_demo=True)
-    desk.engine.settings.config_file.unlink()
+    desk.engine.model.settings.config_file.unlink()
     return desk
 
 
@@ -72,12 +72,12 @@ async def test_the_first_start_offers_what_there_is_and_whether_it_fits(new_desk
         assert "2 Get Phi-3.5-vision  8.3 GB, MIT" in text
         assert "4 Connect to a server" in text
         place, _ = choose_place(look())
-        plan = finding.find_models(new_desk.engine.settings, place)[1].plan
+        plan = finding.find_models(new_desk.engine.model.settings, place)[1].plan
         assert plan is not None
         assert ("✗ doesn't fit here now" if plan.problem else "✓ fits here") in text
         await pilot.press("3")
         await until(pilot, lambda: pilot.app.screen is screen(pilot), "the chat")
-        file = new_desk.engine.settings.config_file
+        file = new_desk.engine.model.settings.config_file
         await until(pilot, file.exists, "it is remembered")
         assert tomllib.loads(file.read_text()) == {"model": "demo"}
         await type_text(pilot, "12")
@@ -111,9 +111,9 @@ async def test_a_model_is_fetched_while_one_chats_stopped_gone_on_with_and_used(
 
     def use(settings: Settings) -> None:
         used.append(settings.model)
-        desk.engine.use_settings(settings)
+        desk.engine.model.settings = settings
 
-    desk.engine.restart = use  # type: ignore[method-assign]
+    desk.engine.model.restart = use  # type: ignore[method-assign]
     hub.hangs[WEIGHTS] = 100_000
     async with desk.app().run_test(size=WIDE) as pilot:
         await welcomed(pilot)
@@ -146,11 +146,13 @@ async def test_a_model_is_fetched_while_one_chats_stopped_gone_on_with_and_used(
         await until(pilot, lambda: used == [MODEL], "it is used")
         session = screen(pilot).session_id
         assert session is not None
-        file = desk.engine.settings.config_file
+        file = desk.engine.model.settings.config_file
         await until(pilot, file.exists, "it is remembered")
         assert tomllib.loads(file.read_text()) == {"model": MODEL}
         await until(
-            pilot, lambda: desk.engine.conversation(session).model == MODEL, "the chat's model"
+            pilot,
+            lambda: desk.engine.store.conversation(session).model == MODEL,
+            "the chat's model",
         )
         assert not status(pilot).download
 
@@ -173,17 +175,17 @@ async def test_a_model_that_cannot_be_used_changes_nothing(new_desk: Desk) -> No
     def refuse(settings: Settings) -> None:
         raise ModelError("The model is broken: fetch it again.")
 
-    new_desk.engine.restart = refuse  # type: ignore[method-assign]
+    new_desk.engine.model.restart = refuse  # type: ignore[method-assign]
     async with new_desk.app().run_test(size=WIDE) as pilot:
         await welcomed(pilot)
         await pilot.press("escape")
         screen(pilot)._use_model("elsewhere")
         await until(pilot, lambda: "broken" in " ".join(notices(pilot)), "the sentence")
-        assert not new_desk.engine.settings.config_file.exists()
+        assert not new_desk.engine.model.settings.config_file.exists()
 
 
 async def test_models_are_a_key_away_at_any_time(new_desk: Desk) -> None:
-    new_desk.engine.settings.config_file.touch()
+    new_desk.engine.model.settings.config_file.touch()
     async with new_desk.app().run_test(size=(80, 24)) as pilot:
         await pilot.press("f8")
         await until(pilot, lambda: isinstance(pilot.app.screen, ModelsScreen), "the models")

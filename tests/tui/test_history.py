@@ -90,7 +90,7 @@ async def test_the_place_stays_when_turns_come_above_and_go_below(desk: Desk) ->
 
 async def test_a_turn_anywhere_can_be_shown(desk: Desk) -> None:
     session = desk.chat(*lines(140))
-    turns = desk.engine.conversation(session).turns
+    turns = desk.engine.store.conversation(session).turns
     async with desk.app(session).run_test(size=NARROW) as pilot:
         await sees(pilot, "turn 139")
         view = chat(pilot)
@@ -108,7 +108,7 @@ async def test_a_turn_anywhere_can_be_shown(desk: Desk) -> None:
 
 async def test_a_reply_grows_out_of_sight_and_is_there_on_the_way_back(desk: Desk) -> None:
     session = desk.chat(*lines(100))
-    turns = desk.engine.conversation(session).turns
+    turns = desk.engine.store.conversation(session).turns
     gate = Gate()
     desk.say("Begun, ", gate, "and done.")
     async with desk.app(session).run_test(size=NARROW) as pilot:

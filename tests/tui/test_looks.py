@@ -45,8 +45,8 @@ def test_a_selected_turn(desk: Desk, snap_compare: Any, size: tuple[int, int]) -
     session = desk.chat(
         "Which colour?", "It is **teal**.", "And in code?", "```python\ncolour = 'teal'\n```"
     )
-    turns = desk.engine.conversation(session).turns
-    desk.engine.set_turn_pinned(turns[0].id, True)
+    turns = desk.engine.store.conversation(session).turns
+    desk.engine.store.set_turn_pinned(turns[0].id, True)
     desk.reply(session, turns[2], "As before:\n\n```python\nprint('teal')\n```")
 
     async def scene(pilot: Pilot[None]) -> None:
@@ -124,9 +124,9 @@ def test_the_models(
     fits = {"dtype": "bfloat16", "weights": "int8", "context_tokens": 20_000, "problem": None}
     found = [
         replace(one, bytes=8_300_000_000, plan=replace(one.plan, **fits))  # type: ignore[arg-type, type-var]
-        for one in find_models(desk.engine.settings, place)
+        for one in find_models(desk.engine.model.settings, place)
     ]
-    monkeypatch.setattr(desk.engine, "models", lambda: found)
+    monkeypatch.setattr(desk.engine.model, "available", lambda _: found)
 
     async def scene(pilot: Pilot[None]) -> None:
         await pilot.press("f8")
@@ -152,7 +152,7 @@ def test_wide_and_long_titles(desk: Desk, snap_compare: Any, size: tuple[int, in
     desk.chat("x", "a", title=birds, files=(picture_file("a.png"),))
     desk.chat("y", "a", title="A title of many words that never seems to end, wherever one looks")
     session = desk.chat("Which?", "This.", title="👩 wider than the line above the chat: " * 4)
-    desk.engine.set_session_pinned(session, True)
+    desk.engine.store.set_pinned(session, True)
 
     async def scene(pilot: Pilot[None]) -> None:
         await sees(pilot, "This.")

@@ -23,7 +23,7 @@ from tests.tui.desk import (
 def summed_up(desk: Desk) -> None:
     """Have summaries made."""
     wanted = {"summaries": True, "max_new_tokens": 200}
-    desk.engine.use_settings(desk.engine.settings.model_copy(update=wanted))
+    desk.engine.model.settings = desk.engine.model.settings.model_copy(update=wanted)
 
 
 def long_chat(desk: Desk) -> str:
@@ -48,13 +48,13 @@ async def test_a_summary_is_made_when_idle_and_shown_and_can_be_changed(
         await sees(pilot, "newer answer")
         await send(pilot, "And now? " * 20)
         await idle(pilot)
-        await until(pilot, lambda: desk.engine.conversation(session).summary, "a summary")
+        await until(pilot, lambda: desk.engine.store.conversation(session).summary, "a summary")
         await send(pilot, "/summary")
         await sees(pilot, "They talked about old things.")
         await pilot.press(*"Edited. ", "ctrl+s")
         await until(
             pilot,
-            lambda: desk.engine.conversation(session).summary.text.startswith("Edited."),  # type: ignore[union-attr]
+            lambda: desk.engine.store.conversation(session).summary.text.startswith("Edited."),  # type: ignore[union-attr]
             "it is changed",
         )
         heads = lambda: [str(head.render()) for head in screen(pilot).query("TurnHead")]  # noqa: E731
@@ -80,7 +80,7 @@ async def test_a_message_does_not_wait_for_a_summary(make_desk: MakeDesk) -> Non
         await send(pilot, "Quick?")
         await sees(pilot, "At once.")
         await idle(pilot)
-    summary = desk.engine.conversation(session).summary  # one of a later idle moment, perhaps
+    summary = desk.engine.store.conversation(session).summary  # one of a later idle moment, perhaps
     assert summary is None or "A summary that" not in summary.text
 
 
@@ -102,7 +102,7 @@ async def test_what_the_model_is_told_and_the_export(desk: Desk) -> None:
         await send(pilot, "/system Speak like a pirate.")
         await until(
             pilot,
-            lambda: desk.engine.conversation(session).system == "Speak like a pirate.",
+            lambda: desk.engine.store.conversation(session).system == "Speak like a pirate.",
             "it is stored",
         )
         await send(pilot, "/system")
@@ -122,12 +122,12 @@ async def test_replies_of_a_chat_end_before_a_text(desk: Desk) -> None:
     async with desk.app(session).run_test(size=NARROW) as pilot:
         await sees(pilot, "two")
         await send(pilot, "/stopat \\nEND")
-        parameters = lambda: desk.engine.conversation(session).parameters  # noqa: E731
+        parameters = lambda: desk.engine.store.conversation(session).parameters  # noqa: E731
         await until(pilot, lambda: parameters().stop == ("\nEND",), "it is stored")
         await send(pilot, "Go on")
         await sees(pilot, "Enough.")
         await idle(pilot)
-        assert desk.engine.conversation(session).turns[-1].text == "Enough."
+        assert desk.engine.store.conversation(session).turns[-1].text == "Enough."
         await send(pilot, "/stopat")
         await until(pilot, lambda: parameters().stop is None, "no longer")
 

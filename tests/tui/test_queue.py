@@ -23,7 +23,7 @@ from tui.widgets.user_turn import UserTurn
 
 
 def asked(desk: Desk) -> list[str]:
-    turns = desk.engine.conversation(desk.engine.sessions()[0].id).turns
+    turns = desk.engine.store.conversation(desk.engine.store.sessions()[0].id).turns
     return [turn.text for turn in turns if turn.finish_reason is None]
 
 
@@ -44,7 +44,7 @@ async def test_queued_messages_are_shown_and_sent_in_order(desk: Desk) -> None:
         await idle(pilot)
         assert "queued" not in shown(pilot)
     assert asked(desk) == ["First", "Second", "Third"]
-    turns = desk.engine.conversation(desk.engine.sessions()[0].id).turns
+    turns = desk.engine.store.conversation(desk.engine.store.sessions()[0].id).turns
     assert [len(turn.pictures) for turn in turns] == [0, 0, 0, 0, 1, 0]
 
 
@@ -115,7 +115,7 @@ async def test_what_waits_in_one_chat_is_sent_there_while_another_is_open(desk: 
         await idle(pilot)
         assert "Second" not in shown(pilot)
     assert asked(desk) == ["First", "Second"]
-    assert len(desk.engine.conversation(other).turns) == 2
+    assert len(desk.engine.store.conversation(other).turns) == 2
 
 
 async def test_what_waits_when_the_app_ends_is_a_draft(desk: Desk) -> None:
@@ -126,7 +126,7 @@ async def test_what_waits_when_the_app_ends_is_a_draft(desk: Desk) -> None:
         await send(pilot, "Second")
         await sees(pilot, "queued 1")
         await pilot.press(*"third")
-    session = desk.engine.sessions()[0].id
-    draft = desk.engine.draft(session)
+    session = desk.engine.store.sessions()[0].id
+    draft = desk.engine.store.draft(session)
     assert draft is not None
     assert draft.text == "Second\n\nthird"

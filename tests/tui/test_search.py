@@ -104,9 +104,9 @@ async def test_arrows_choose_while_one_types_and_a_title_opens_its_chat(desk: De
 
 async def test_the_jump_goes_to_the_branch_where_it_was_said(desk: Desk) -> None:
     session = desk.chat("one", "first", "A wombat here", "second")
-    turns = desk.engine.conversation(session).turns
+    turns = desk.engine.store.conversation(session).turns
     desk.store.add_user_turn(session, Draft("Another way"), model="scripted", parent=turns[1].id)
-    assert all("wombat" not in turn.text for turn in desk.engine.conversation(session).turns)
+    assert all("wombat" not in turn.text for turn in desk.engine.store.conversation(session).turns)
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "Another way")
         await send(pilot, "/search wombat")
@@ -120,7 +120,7 @@ async def test_the_jump_goes_to_the_branch_where_it_was_said(desk: Desk) -> None
 
 async def test_a_running_reply_is_not_left_for_another_branch(desk: Desk) -> None:
     session = desk.chat("one", "first", "A wombat here", "second")
-    turns = desk.engine.conversation(session).turns
+    turns = desk.engine.store.conversation(session).turns
     desk.store.add_user_turn(session, Draft("Another way"), model="scripted", parent=turns[1].id)
     gate = Gate()
     desk.say("Begun", gate)
@@ -143,7 +143,7 @@ async def test_one_search_at_a_time_and_the_last_words_win(
     stock(desk)
     asked: list[str] = []
     slow, first = threading.Event(), threading.Event()
-    really = desk.engine.search
+    really = desk.engine.store.search
 
     def search(words: str, *, session_id: str | None = None, limit: int = 50) -> Sequence[Any]:
         asked.append(words)
@@ -153,7 +153,7 @@ async def test_one_search_at_a_time_and_the_last_words_win(
             raise StorageError("The database is gone.")
         return really(words, limit=limit)
 
-    monkeypatch.setattr(desk.engine, "search", search)
+    monkeypatch.setattr(desk.engine.store, "search", search)
     async with desk.app().run_test(size=WIDE) as pilot:
         await open_page(pilot, "ctrl+f", "f")
         await until(pilot, first.is_set, "the first search")

@@ -86,7 +86,7 @@ async def test_a_chat_chosen_in_the_list_opens(desk: Desk) -> None:
         await send(pilot, "go on")
         await sees(pilot, "Yes.")
         await idle(pilot)
-    assert len(desk.engine.conversation(desk.engine.sessions()[0].id).turns) == 4
+    assert len(desk.engine.store.conversation(desk.engine.store.sessions()[0].id).turns) == 4
 
 
 async def test_a_session_given_at_the_start_is_resumed(desk: Desk) -> None:
@@ -115,7 +115,7 @@ async def test_a_new_chat_appears_in_the_list_with_its_title(desk: Desk) -> None
         await idle(pilot)
         listed = screen(pilot).query_one(SessionList)
         await until(pilot, lambda: "▌ What a question" in shown(pilot), "the row")
-        assert listed.title_of(desk.engine.sessions()[0].id) == "What a question"
+        assert listed.title_of(desk.engine.store.sessions()[0].id) == "What a question"
 
 
 async def test_new_chat_and_back_keeps_each_draft(desk: Desk) -> None:
@@ -144,7 +144,7 @@ async def test_rename_by_key(desk: Desk) -> None:
         await sees(pilot, "Title of this chat")
         await pilot.press("ctrl+u", *"Bird", "enter")
         await sees(pilot, "▌ Bird")
-    assert desk.engine.conversation(session).title == "Bird"
+    assert desk.engine.store.conversation(session).title == "Bird"
 
 
 async def test_deleted_chats_come_back_one_after_the_other(desk: Desk) -> None:
@@ -162,7 +162,7 @@ async def test_deleted_chats_come_back_one_after_the_other(desk: Desk) -> None:
         assert screen(pilot).focused is screen(pilot).query_one(SessionOptions)
         await pilot.press("delete")  # the neighbour is highlighted
         await until(pilot, lambda: "“Second”" in "".join(notices(pilot)), "a word")
-        assert [item.title for item in desk.engine.sessions()] == ["Third"]
+        assert [item.title for item in desk.engine.store.sessions()] == ["Third"]
         await pilot.press("f7")
         await until(pilot, lambda: "Second" in rows(pilot), "the second is back")
         assert "First" not in rows(pilot)
@@ -172,7 +172,7 @@ async def test_deleted_chats_come_back_one_after_the_other(desk: Desk) -> None:
         await until(pilot, lambda: area(pilot).text == "half a question", "its draft is back")
         await pilot.press("f7")
         await until(pilot, lambda: "No chat was" in "".join(notices(pilot)), "a word")
-    assert [item.id for item in desk.engine.sessions()][:2] == [first, second]
+    assert [item.id for item in desk.engine.store.sessions()][:2] == [first, second]
 
 
 async def test_the_draft_of_a_deleted_chat_comes_back_with_it(desk: Desk) -> None:
@@ -204,7 +204,7 @@ async def test_pinned_chats_stay_on_top(desk: Desk) -> None:
         await sees(pilot, "▌ Old")
         await send(pilot, "/pinchat")
         await sees(pilot, "▌ ★ Old")
-    assert desk.engine.sessions()[0].id == old
+    assert desk.engine.store.sessions()[0].id == old
 
 
 async def test_rename_in_the_list_renames_the_highlighted_chat(desk: Desk) -> None:
@@ -217,7 +217,7 @@ async def test_rename_in_the_list_renames_the_highlighted_chat(desk: Desk) -> No
         await sees(pilot, "Title of this chat")
         await pilot.press("ctrl+u", *"Bird", "enter")
         await until(pilot, lambda: "Bird" in rows(pilot), "the new title")
-    assert [item.title for item in desk.engine.sessions()] == ["Opened", "Bird"]
+    assert [item.title for item in desk.engine.store.sessions()] == ["Opened", "Bird"]
 
 
 async def test_a_fork_begins_as_the_other_chat_and_leaves_it_alone(desk: Desk) -> None:
@@ -231,8 +231,8 @@ async def test_a_fork_begins_as_the_other_chat_and_leaves_it_alone(desk: Desk) -
         await opened(pilot, fork)
         await send(pilot, "three")
         await idle(pilot)
-        assert len(desk.engine.conversation(fork).turns) == 6
-        assert len(desk.engine.conversation(session).turns) == 4
+        assert len(desk.engine.store.conversation(fork).turns) == 6
+        assert len(desk.engine.store.conversation(session).turns) == 4
         screen(pilot).open_session(session)
         await opened(pilot, session)
         await select_turn(pilot, "up", "up")  # the reply "first"
@@ -242,10 +242,15 @@ async def test_a_fork_begins_as_the_other_chat_and_leaves_it_alone(desk: Desk) -
         half = screen(pilot).session_id
         assert half is not None
         await opened(pilot, half)
-        assert [turn.text for turn in desk.engine.conversation(half).turns] == ["one", "first"]
+        assert [turn.text for turn in desk.engine.store.conversation(half).turns] == [
+            "one",
+            "first",
+        ]
         screen(pilot).query_one(SessionOptions).focus()
         await pilot.press("f")
-        await until(pilot, lambda: len(desk.engine.sessions()) == 4, "one more, from the list")
+        await until(
+            pilot, lambda: len(desk.engine.store.sessions()) == 4, "one more, from the list"
+        )
 
 
 async def test_each_chat_is_left_and_found_again_at_its_place(desk: Desk) -> None:
@@ -254,7 +259,7 @@ async def test_each_chat_is_left_and_found_again_at_its_place(desk: Desk) -> Non
     other = desk.chat("Other chat", "other answer", age=timedelta(hours=1))
     async with desk.app(long).run_test(size=WIDE) as pilot:
         await sees(pilot, "more of 59")
-        await pane(pilot).show_turn(desk.engine.conversation(long).turns[20].id, 1)
+        await pane(pilot).show_turn(desk.engine.store.conversation(long).turns[20].id, 1)
         await until(pilot, lambda: "more of 20" in shown(pilot), "the place")
         place = chat(pilot).place
         assert place is not None
@@ -275,7 +280,7 @@ async def test_a_chat_opens_where_it_was_left_before_the_restart(desk: Desk) -> 
     session = desk.chat(*[f"line {n}\n\nmore of {n}" for n in range(60)])
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "more of 59")
-        await pane(pilot).show_turn(desk.engine.conversation(session).turns[20].id, 1)
+        await pane(pilot).show_turn(desk.engine.store.conversation(session).turns[20].id, 1)
         await until(pilot, lambda: "more of 20" in shown(pilot), "the place")
         place = chat(pilot).place
         assert place is not None
@@ -307,8 +312,8 @@ async def test_a_list_that_takes_long_to_read_is_read_seldom_for_others(
 ) -> None:
     desk.chat("Mine", "a")
     looks: list[str] = []
-    changes = desk.engine.changes
-    monkeypatch.setattr(desk.engine, "changes", lambda: looks.append(changes()) or looks[-1])
+    changes = desk.engine.store.changes
+    monkeypatch.setattr(desk.engine.store, "changes", lambda: looks.append(changes()) or looks[-1])
     async with desk.app().run_test(size=WIDE) as pilot:
         await sees(pilot, "Mine")
         await until(pilot, lambda: len(set(looks)) == 1 and len(looks) > 1, "two looks")
@@ -326,9 +331,9 @@ async def test_the_list_follows_another_terminal(desk: Desk) -> None:
         await sees(pilot, "▌ Mine")
         desk.chat("Of the other terminal", "a")
         await until(pilot, lambda: "Of the other termin" in rows(pilot), "the new chat")
-        desk.engine.rename(session, "Renamed elsewhere")
+        desk.engine.store.rename(session, "Renamed elsewhere")
         await sees(pilot, "▌ Renamed elsewhere")
-        desk.engine.delete(session)
+        desk.engine.store.delete(session)
         await until(pilot, lambda: "in another terminal" in " ".join(notices(pilot)), "a word")
         await until(pilot, lambda: screen(pilot).session_id is None, "it is left")
         await until(pilot, lambda: "Renamed" not in rows(pilot), "it is off the list")
@@ -343,7 +348,9 @@ async def test_ten_thousand_chats_are_gone_through_by_key(
         SessionSummary(f"s{n}", f"Chat {n}", NOON, NOON, turns=2, pictures=n % 3)
         for n in range(10_000)
     )
-    monkeypatch.setattr(desk.engine, "sessions", lambda limit=200, offset=0: list(many[:limit]))
+    monkeypatch.setattr(
+        desk.engine.store, "sessions", lambda limit=200, offset=0: list(many[:limit])
+    )
     async with desk.app().run_test(size=WIDE) as pilot:
         await sees(pilot, "Chat 0")
         options = screen(pilot).query_one(SessionOptions)
@@ -422,12 +429,12 @@ async def test_quitting_keeps_the_half_reply(desk: Desk) -> None:
         await send(pilot, "Hello")
         await sees(pilot, "Half")
         await pilot.press("ctrl+q")
-    session = desk.engine.sessions()[0].id
+    session = desk.engine.store.sessions()[0].id
     for _ in range(500):  # the thread may still be storing it: asyncio.run would wait for it here
-        if desk.engine.conversation(session).turns[1].finish_reason:
+        if desk.engine.store.conversation(session).turns[1].finish_reason:
             break
         await asyncio.sleep(0.01)
-    assert desk.engine.conversation(session).turns[1].text == "Half"
+    assert desk.engine.store.conversation(session).turns[1].text == "Half"
 
 
 async def test_going_back_before_the_first_word_shows_no_mark(desk: Desk) -> None:
@@ -456,7 +463,7 @@ async def test_a_chat_that_was_read_before_its_reply_was_complete_is_read_again(
     other = desk.chat("Other chat", "other answer")
     gate, read, shown_late = Gate(), threading.Event(), threading.Event()
     desk.say("Begun", gate, " and done.")
-    really_read = desk.engine.conversation
+    really_read = desk.engine.store.conversation
 
     def slow(session_id: str) -> Conversation:
         conversation = really_read(session_id)
@@ -471,7 +478,7 @@ async def test_a_chat_that_was_read_before_its_reply_was_complete_is_read_again(
         assert running is not None
         screen(pilot).open_session(other)
         await sees(pilot, "other answer")
-        monkeypatch.setattr(desk.engine, "conversation", slow)
+        monkeypatch.setattr(desk.engine.store, "conversation", slow)
         screen(pilot).open_session(running)
         await until(pilot, read.is_set, "it is read")
         gate.open()
@@ -483,10 +490,10 @@ async def test_a_chat_that_was_read_before_its_reply_was_complete_is_read_again(
 
 def test_how_the_list_looks(desk: Desk, snap_compare: Any) -> None:
     desk.chat("Which bird is this?", "A robin.", title="Pinned", age=timedelta(days=3))
-    desk.engine.set_session_pinned(desk.engine.sessions()[0].id, True)
+    desk.engine.store.set_pinned(desk.engine.store.sessions()[0].id, True)
     desk.chat("A rather long question about birds", "a", age=timedelta(hours=3))
     session = desk.chat("Two", "a", files=(picture_file("a.png"), picture_file("b.png")))
-    desk.engine.fork(desk.engine.sessions()[2].id)
+    desk.engine.store.fork(desk.engine.store.sessions()[2].id)
 
     async def scene(pilot: Pilot[None]) -> None:
         await sees(pilot, "▌ Two")

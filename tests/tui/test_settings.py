@@ -68,7 +68,7 @@ async def edit(pilot: Pilot[None], name: str, text: str) -> None:
 
 
 def config(desk: Desk) -> dict[str, object]:
-    return tomllib.loads(desk.engine.settings.config_file.read_text(encoding="utf-8"))
+    return tomllib.loads(desk.engine.model.settings.config_file.read_text(encoding="utf-8"))
 
 
 async def test_every_setting_of_the_schema_is_there_with_its_meaning_and_limits(
@@ -95,14 +95,14 @@ async def test_every_setting_of_the_schema_is_there_with_its_meaning_and_limits(
 
 
 async def test_a_change_is_written_beside_the_comments_and_used_now(desk: Desk) -> None:
-    file = desk.engine.settings.config_file
+    file = desk.engine.model.settings.config_file
     file.unlink()
     write_template(file)
     comments = [line for line in file.read_text().splitlines() if line.startswith("# Only")]
     async with desk.app(desk.chat("Hi", "Hello.")).run_test(size=NARROW) as pilot:
         await opened(pilot)
         await edit(pilot, "temperature", "0.7")
-        await until(pilot, lambda: desk.engine.settings.temperature == 0.7, "it is in force")
+        await until(pilot, lambda: desk.engine.model.settings.temperature == 0.7, "it is in force")
         assert config(desk) == {"temperature": 0.7}
         after = file.read_text().splitlines()
         assert [line for line in after if line.startswith("# Only")] == comments
@@ -112,13 +112,13 @@ async def test_a_change_is_written_beside_the_comments_and_used_now(desk: Desk) 
         await pilot.press("escape")
         await mark(pilot, "temperature")
         await pilot.press("delete")
-        await until(pilot, lambda: desk.engine.settings.temperature == 0, "the default")
+        await until(pilot, lambda: desk.engine.model.settings.temperature == 0, "the default")
         assert config(desk) == {}
 
 
 async def test_what_needs_the_engine_to_start_again_is_said_and_offered(desk: Desk) -> None:
     restarted = []
-    desk.engine.restart = restarted.append  # type: ignore[method-assign]
+    desk.engine.model.restart = restarted.append  # type: ignore[method-assign]
     async with desk.app().run_test(size=WIDE) as pilot:
         await opened(pilot)
         await pilot.press("r")
@@ -129,7 +129,7 @@ async def test_what_needs_the_engine_to_start_again_is_said_and_offered(desk: De
         await pilot.press("down", "down", "enter")
         await sees(pilot, "r starts the engine again for: kv")
         assert config(desk) == {"kv": "int8"}
-        assert desk.engine.settings.kv == "auto"
+        assert desk.engine.model.settings.kv == "auto"
         await pilot.press("r")
         await until(pilot, lambda: bool(restarted), "the restart")
         assert restarted[0].kv == "int8"
@@ -145,7 +145,7 @@ async def test_a_chat_has_values_of_its_own(desk: Desk) -> None:
         assert {one.id for one in options._options if one.id} == set(PER_CHAT)
         await edit(pilot, "max_new_tokens", "77")
         await sees(pilot, "of this chat")
-        parameters = desk.engine.conversation(session).parameters
+        parameters = desk.engine.store.conversation(session).parameters
         assert parameters == Parameters(max_new_tokens=77)
         await mark(pilot, "system")
         await pilot.press("enter")
@@ -154,7 +154,7 @@ async def test_a_chat_has_values_of_its_own(desk: Desk) -> None:
         await pilot.press("home", "enter")
         await until(
             pilot,
-            lambda: desk.engine.conversation(session).system == next(iter(BUILT_IN.values())),
+            lambda: desk.engine.store.conversation(session).system == next(iter(BUILT_IN.values())),
             "the system prompt",
         )
         assert config(desk) == {}
@@ -162,13 +162,13 @@ async def test_a_chat_has_values_of_its_own(desk: Desk) -> None:
         await pilot.press("delete")
         await until(
             pilot,
-            lambda: desk.engine.conversation(session).parameters == Parameters(),
+            lambda: desk.engine.store.conversation(session).parameters == Parameters(),
             "as in all chats",
         )
         await pilot.press("escape")
         await send(pilot, "And now?")
         await idle(pilot)
-        assert desk.core.prompts[-1].tokens > desk.engine.context(None).used
+        assert desk.core.prompts[-1].tokens > desk.engine.prompts.context(None).used
 
 
 async def test_own_presets_are_kept_and_offered(desk: Desk) -> None:
@@ -181,7 +181,9 @@ async def test_own_presets_are_kept_and_offered(desk: Desk) -> None:
         await pilot.press("enter")
         await sees(pilot, "Pirate")
         await pilot.press("home", "enter")
-        await until(pilot, lambda: desk.engine.settings.system == "Answer like a pirate.", "chosen")
+        await until(
+            pilot, lambda: desk.engine.model.settings.system == "Answer like a pirate.", "chosen"
+        )
         await edit(pilot, "presets", "Pirate =")
         await until(pilot, lambda: config(desk).get("presets") == {}, "taken out")
 
@@ -202,9 +204,9 @@ async def test_a_theme_of_the_palette_is_kept_like_one_of_the_settings(desk: Des
         await sees(pilot, "Search for themes")
         await pilot.press(*CONTRAST.name, "enter")
         await until(pilot, lambda: pilot.app.theme == CONTRAST.name, "the theme")
-        file = desk.engine.settings.config_file
+        file = desk.engine.model.settings.config_file
         await until(pilot, lambda: CONTRAST.name in file.read_text(), "it is written")
-    assert desk.engine.settings.theme == CONTRAST.name
+    assert desk.engine.model.settings.theme == CONTRAST.name
 
 
 @pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
@@ -241,8 +243,8 @@ def test_high_contrast_is_what_its_name_says() -> None:
 
 async def test_keys_can_be_bound_otherwise_in_the_configuration_file(desk: Desk) -> None:
     keys = {"show_settings": "f7", "help": "f10"}
-    desk.engine.use_settings(desk.engine.settings.model_copy(update={"keys": keys}))
-    app = PhichatApp(desk.engine, desk.engine.settings)
+    desk.engine.model.settings = desk.engine.model.settings.model_copy(update={"keys": keys})
+    app = PhichatApp(desk.engine, desk.engine.model.settings)
     async with app.run_test(size=WIDE) as pilot:
         await pilot.press("f10")
         await until(pilot, lambda: isinstance(app.screen, HelpScreen), "help")
@@ -254,7 +256,7 @@ async def test_keys_can_be_bound_otherwise_in_the_configuration_file(desk: Desk)
 
 
 async def test_keys_are_bound_otherwise_in_the_app_by_the_names_that_it_lists(desk: Desk) -> None:
-    file = desk.engine.settings.config_file
+    file = desk.engine.model.settings.config_file
     async with desk.app().run_test(size=WIDE) as pilot:
         await pilot.press("f9")
         await sees(pilot, "keep_alive")

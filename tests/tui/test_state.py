@@ -60,7 +60,7 @@ async def test_the_meter_follows_what_is_typed_and_attached(desk: Desk) -> None:
         await type_text(pilot, "What is this? " * 20)
         await until(pilot, lambda: measured(pilot).report.used > empty + 200, "the words")
         words = measured(pilot).report.used
-        assert words == desk.engine.context(None, composer(pilot).draft).used
+        assert words == desk.engine.prompts.context(None, composer(pilot).draft).used
         await composer(pilot).chips.put_first(picture_file("cat.png", png(size=(640, 480))))
         await until(pilot, lambda: measured(pilot).report.pictures, "the picture")
         report = measured(pilot).report
@@ -92,7 +92,7 @@ async def test_turns_out_of_the_window_are_marked_above_the_boundary(make_desk: 
     desk = make_desk(context=2100)
     lines = [letter * 200 for letter in "abcdefghijkl"]
     session = desk.chat(*lines)
-    left_out = desk.engine.context(session).left_out
+    left_out = desk.engine.prompts.context(session).left_out
     assert left_out
     async with desk.app(session).run_test(size=(120, 60)) as pilot:
         await until(pilot, lambda: screen(pilot)._left_out_words, "the marks")
@@ -107,7 +107,7 @@ def test_words_for_every_way_to_be_left_out(desk: Desk) -> None:
     session = desk.chat(
         "one", "two", "three", "four", "five", "six", files=(picture_file("a.png"),)
     )
-    turns = desk.engine.conversation(session).turns
+    turns = desk.engine.store.conversation(session).turns
     gone = [LeftOut(turn, Why.NO_ROOM, 5) for turn in turns[:2]]
     words = seen_words(turns, gone)
     assert words == {turns[0].id: NO_ROOM, turns[1].id: NO_ROOM, turns[2].id: BOUNDARY}
@@ -140,7 +140,7 @@ async def test_the_exact_prompt_is_shown_with_control_tokens_pictures_and_ids(de
         assert "[picture 1, in slot 1 · cat.png · 640×480" in text
         assert "the reply begins here" in text
         assert "kept for the reply" in text
-        ids = desk.engine.preview(session, composer(pilot).draft).prompt.parts[0]
+        ids = desk.engine.prompts.preview(session, composer(pilot).draft).prompt.parts[0]
         assert isinstance(ids, tuple)
         assert f"[{ids[0]}]" not in text
         await pilot.press("i")
@@ -178,7 +178,7 @@ def test_nothing_is_lost_where_lines_are_cut() -> None:
 
 
 def test_the_bar_is_never_wider_than_it_is_and_never_hides_a_picture(desk: Desk) -> None:
-    report = desk.engine.context(None)
+    report = desk.engine.prompts.context(None)
     for used, budget in ((0, 100), (1, 100), (99, 100), (100, 100), (500, 100)):
         one = dataclasses.replace(
             report, used=used, limit=budget + report.max_new_tokens, pictures=()
@@ -195,7 +195,7 @@ async def test_loading_and_a_crash_are_told_and_it_can_be_started_again(desk: De
         desk.core.phase, "scripted", False, desk.core.detail, 3_300_000_000, 8_300_000_000, plan
     )
     restarted = []
-    desk.engine.restart = restarted.append  # type: ignore[method-assign]
+    desk.engine.model.restart = restarted.append  # type: ignore[method-assign]
     async with desk.app().run_test(size=(120, 40)) as pilot:
         await sees(pilot, "reading weights 39 %")
         assert "3.3 GB of 8.3 GB" in shown(pilot)
@@ -206,7 +206,7 @@ async def test_loading_and_a_crash_are_told_and_it_can_be_started_again(desk: De
         await sees(pilot, "The weights are held in int8: 4.4 GB.")
         assert "A small CPU" in shown(pilot)
         await pilot.press("r")
-        await until(pilot, lambda: restarted == [desk.engine.settings], "the restart")
+        await until(pilot, lambda: restarted == [desk.engine.model.settings], "the restart")
         desk.core.phase = Phase.READY
         await sees(pilot, "● ")
 
@@ -244,7 +244,7 @@ async def test_a_crash_in_a_reply_keeps_what_was_written(desk: Desk) -> None:
 
 async def test_a_chat_that_was_held_with_another_model_says_so(desk: Desk) -> None:
     session = desk.chat("Who?", "Me.")
-    desk.engine.set_model(session, "microsoft/Phi-3.5-vision-instruct")
+    desk.engine.store.set_model(session, "microsoft/Phi-3.5-vision-instruct")
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "held with Phi-3.5-vision-instruct: F8 uses it again")
         await pilot.press("ctrl+n")
@@ -254,7 +254,7 @@ async def test_a_chat_that_was_held_with_another_model_says_so(desk: Desk) -> No
 async def test_the_meter_counts_an_edited_message_in_its_place(desk: Desk) -> None:
     session = desk.chat("one two three", "yes", "four five six", "no " * 200)
     async with desk.app(session).run_test(size=WIDE) as pilot:
-        before = desk.engine.context(session).used
+        before = desk.engine.prompts.context(session).used
         await counted(pilot)
         await until(pilot, lambda: measured(pilot).report.used == before, "the chat is counted")
         await select_turn(pilot, "up", "e")

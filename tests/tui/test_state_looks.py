@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -43,8 +43,8 @@ def test_the_settings(
     desk: Desk, snap_compare: Any, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PHICHAT_KEEP_ALIVE")
-    settings = desk.engine.settings.model_copy(update={"keep_alive": 300})
-    desk.engine.use_settings(settings)
+    settings = desk.engine.model.settings.model_copy(update={"keep_alive": 300})
+    desk.engine.model.settings = settings
 
     async def scene(pilot: Pilot[None]) -> None:
         await pilot.press("f9")
@@ -59,16 +59,16 @@ def test_the_first_run(
     make_desk: MakeDesk, snap_compare: Any, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk = make_desk(is_demo=True)
-    desk.engine.settings.config_file.unlink()
+    desk.engine.model.settings.config_file.unlink()
     place = cpu_place(Hardware("Linux", Cpu("A CPU", 8), Memory(16 * 2**30, 12 * 2**30)))
     fits = {"dtype": "bfloat16", "weights": "int8", "context_tokens": 20_000, "problem": None}
 
-    def models() -> list[FoundModel]:
+    def models(mentioned: Sequence[str]) -> list[FoundModel]:
         """Always the same figures, whatever the planner learns."""
-        found = find_models(desk.engine.settings, place)
+        found = find_models(desk.engine.model.settings, place)
         return [replace(one, bytes=8_300_000_000, plan=replace(one.plan, **fits)) for one in found]  # type: ignore[arg-type, type-var]
 
-    monkeypatch.setattr(desk.engine, "models", models)
+    monkeypatch.setattr(desk.engine.model, "available", models)
 
     async def scene(pilot: Pilot[None]) -> None:
         await sees(pilot, "Stay with the demo model")

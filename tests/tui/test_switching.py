@@ -10,8 +10,8 @@ import pytest
 from textual.events import Key
 from textual.widgets import Input, OptionList
 
-from assistant.engine import Engine
 from assistant.values.conversation import Draft, PictureFile
+from storage import Store
 from tests.tui.desk import (
     WIDE,
     Desk,
@@ -110,7 +110,7 @@ async def test_a_reply_that_ends_while_its_chat_is_opened_is_shown_as_ended(
     async def slow(self: ChatPane, turns: object, running: RunningTurn | None) -> None:
         if running is not None:
             gate.open()
-            while not desk.engine.conversation(mine).turns[-1].finish_reason:
+            while not desk.engine.store.conversation(mine).turns[-1].finish_reason:
                 await asyncio.sleep(0.04)
             await asyncio.sleep(0.3)  # the timer that empties the feed comes now
         await show(self, turns, running)  # type: ignore[arg-type]
@@ -158,7 +158,7 @@ async def test_a_place_is_where_one_went_before_the_window_has_scrolled(desk: De
     session = desk.chat(*LINES)
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "more of 59")
-        turn = desk.engine.conversation(session).turns[20].id
+        turn = desk.engine.store.conversation(session).turns[20].id
         await pane(pilot).show_turn(turn, 1)
         assert chat(pilot).place == Place(turn, 1)
         await sees(pilot, "more of 20")
@@ -174,15 +174,15 @@ async def test_what_was_typed_right_before_quitting_is_in_the_draft(desk: Desk) 
             pilot.app.post_message(Key("space" if letter == " " else letter, letter))
         pilot.app.post_message(Key("ctrl+q", None))
         await until(pilot, lambda: pilot.app._exit, "it ends")
-    assert desk.engine.draft(session) == Draft("typed fast")
+    assert desk.engine.store.draft(session) == Draft("typed fast")
 
 
 class Held:
-    """Lets the engine's answer to one request wait until the test releases it."""
+    """Lets the store's answer to one request wait until the test releases it."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, engine: Engine, method: str) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, store: Store, method: str) -> None:
         self.arrived, self.released = threading.Event(), threading.Event()
-        ask = getattr(engine, method)
+        ask = getattr(store, method)
 
         def held(*arguments: object, **options: object) -> object:
             answer = ask(*arguments, **options)
@@ -191,7 +191,7 @@ class Held:
                 assert self.released.wait(60)
             return answer
 
-        monkeypatch.setattr(engine, method, held)
+        monkeypatch.setattr(store, method, held)
 
 
 async def test_a_new_chat_that_is_stored_does_not_keep_one_from_the_chat_one_went_to(
@@ -200,7 +200,7 @@ async def test_a_new_chat_that_is_stored_does_not_keep_one_from_the_chat_one_wen
     other = desk.chat("Other chat", "other answer")
     async with desk.app().run_test(size=WIDE) as pilot:
         await sees(pilot, "Other chat")
-        read = Held(monkeypatch, desk.engine, "conversation")
+        read = Held(monkeypatch, desk.engine.store, "conversation")
         screen(pilot).open_session(other)
         await until(pilot, read.arrived.is_set, "it is being read")
         await send(pilot, "Hello")
@@ -217,7 +217,7 @@ async def test_a_chat_that_one_goes_to_is_opened_when_the_one_before_is_deleted(
     second = desk.chat("two", "second")
     async with desk.app(first).run_test(size=WIDE) as pilot:
         await opened(pilot, first)
-        read = Held(monkeypatch, desk.engine, "conversation")
+        read = Held(monkeypatch, desk.engine.store, "conversation")
         screen(pilot).chats.delete(first)
         screen(pilot).open_session(second)
         await until(pilot, read.arrived.is_set, "it is being read")
@@ -254,7 +254,10 @@ async def test_keys_wait_while_another_chat_is_being_shown(
             "This chat has no picture yet.",
             "There is no question to answer yet.",
         ]
-    assert [turn.text for turn in desk.engine.conversation(session).turns] == ["Look", "A cat"]
+    assert [turn.text for turn in desk.engine.store.conversation(session).turns] == [
+        "Look",
+        "A cat",
+    ]
 
 
 async def test_a_picture_that_opens_while_one_leaves_the_chat_does_not_follow(
@@ -319,9 +322,11 @@ async def test_what_was_sent_from_the_queue_is_no_draft_of_its_chat(desk: Desk) 
         await type_text(pilot, "typed")
         screen(pilot).open_session(other)
         await opened(pilot, other)
-        await until(pilot, lambda: desk.engine.draft(mine) == Draft("Second\n\ntyped"), "both")
+        await until(
+            pilot, lambda: desk.engine.store.draft(mine) == Draft("Second\n\ntyped"), "both"
+        )
         gate.open()
-        await until(pilot, lambda: desk.engine.draft(mine) == Draft("typed"), "one was sent")
+        await until(pilot, lambda: desk.engine.store.draft(mine) == Draft("typed"), "one was sent")
 
 
 async def test_what_was_put_aside_is_there_when_one_comes_back(desk: Desk) -> None:
@@ -343,7 +348,7 @@ async def test_an_older_list_does_not_replace_a_newer_one(
     session = desk.chat("Old name", "answer")
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "▌ Old name")
-        read = Held(monkeypatch, desk.engine, "sessions")
+        read = Held(monkeypatch, desk.engine.store, "sessions")
         screen(pilot).list_sessions()
         await until(pilot, read.arrived.is_set, "an old list was read")
         await screen(pilot).chats.rename(session, "New name")
@@ -360,13 +365,13 @@ async def test_a_look_at_the_branch_that_one_left_is_old_news(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = desk.chat("one", "first", "Here", "second")
-    old = desk.engine.conversation(session).turns
+    old = desk.engine.store.conversation(session).turns
     desk.store.add_user_turn(session, Draft("Another way"), model="scripted", parent=old[1].id)
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "Another way")
         following = screen(pilot)._following
         await until(pilot, lambda: not following._looking, "the last look is over")
-        read = Held(monkeypatch, desk.engine, "conversation")
+        read = Held(monkeypatch, desk.engine.store, "conversation")
         following.look(everything=True)
         await until(pilot, read.arrived.is_set, "the old branch was read")
         await screen(pilot).go_to(session, old[3].id)
@@ -410,6 +415,6 @@ async def test_a_message_that_was_sent_right_before_quitting_is_stored_or_a_draf
         pilot.app.post_message(Key("enter", None))
         pilot.app.post_message(Key("ctrl+q", None))
         await until(pilot, lambda: pilot.app._exit, "it ends")
-    stored = [turn.text for turn in desk.engine.conversation(session).turns]
-    draft = desk.engine.draft(session)
+    stored = [turn.text for turn in desk.engine.store.conversation(session).turns]
+    draft = desk.engine.store.draft(session)
     assert ("hello" in stored) != (draft == Draft("hello"))

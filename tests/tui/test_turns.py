@@ -70,12 +70,12 @@ async def test_pinning_and_taking_out_are_marked_and_undone(desk: Desk) -> None:
         await sees(pilot, "a2")
         await select_turn(pilot, "up", "p")
         await sees(pilot, "▲ pinned")
-        assert [turn.pinned for turn in desk.engine.conversation(session).turns][2]
+        assert [turn.pinned for turn in desk.engine.store.conversation(session).turns][2]
         await pilot.press("p")
         await until(pilot, lambda: "pinned" not in shown(pilot), "no longer")
         await pilot.press("x")
         await sees(pilot, "the model doesn't see this")
-        excluded = [turn.excluded for turn in desk.engine.conversation(session).turns]
+        excluded = [turn.excluded for turn in desk.engine.store.conversation(session).turns]
         assert excluded[:2] == [False, False]
         assert excluded[2]
         await pilot.press("x")
@@ -101,7 +101,7 @@ async def test_any_reply_can_be_made_anew_and_one_steps_through_them(desk: Desk)
         await sees(pilot, "second answer")
         await pilot.press("right")
         await until(pilot, lambda: "This is the last one." in notices(pilot), "a word")
-    assert len(desk.engine.all_turns(session)) == 5
+    assert len(desk.engine.store.all_turns(session)) == 5
 
 
 async def test_a_message_is_edited_with_its_pictures_and_the_old_one_stays(desk: Desk) -> None:
@@ -157,7 +157,7 @@ async def test_a_half_reply_goes_on_where_it_stopped(desk: Desk, key: str) -> No
         assert "Half of" in shown(pilot)
         assert "stopped" not in shown(pilot)
         assert len(chat(pilot).query(ReplyTurn)) == 1
-    turns = desk.engine.conversation(desk.engine.sessions()[0].id).turns
+    turns = desk.engine.store.conversation(desk.engine.store.sessions()[0].id).turns
     assert len(turns) == 2
     assert turns[1].finish_reason is FinishReason.STOP
 
@@ -226,7 +226,7 @@ async def test_recall_shows_one_quotation(desk: Desk) -> None:
         await idle(pilot)
         await send(pilot, "/recall nosuchword")
         await until(pilot, lambda: any("try others" in one for one in notices(pilot)), "a word")
-    kinds = [turn.kind for turn in desk.engine.conversation(session).turns]
+    kinds = [turn.kind for turn in desk.engine.store.conversation(session).turns]
     assert kinds[2] is TurnKind.RECALL
     assert len(kinds) == 5
 
@@ -255,7 +255,7 @@ async def test_another_terminals_turns_appear_and_a_branch_of_its_own_stays(desk
         await send(pilot, "And on")
         await sees(pilot, "Yes.")
         await idle(pilot)
-    turns = desk.engine.conversation(session).turns
+    turns = desk.engine.store.conversation(session).turns
     assert [turn.text for turn in turns][2:5] == ["from elsewhere", "answered there", "And on"]
 
 
@@ -268,9 +268,9 @@ def test_code_blocks_and_quotations() -> None:
 
 async def test_versions_are_marked_when_a_chat_is_opened(desk: Desk) -> None:
     session = desk.chat("q1", "a1", "q2", "a2", "q3", "a3")
-    turns = desk.engine.conversation(session).turns
+    turns = desk.engine.store.conversation(session).turns
     desk.reply(session, turns[0], "another a1")
-    desk.engine.choose(session, turns[-1].id)
+    desk.engine.store.choose(session, turns[-1].id)
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "a3")
         await sees(pilot, "‹1/2›")

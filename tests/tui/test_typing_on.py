@@ -61,7 +61,7 @@ async def test_a_choice_can_be_typed_while_the_list_has_the_focus(desk: Desk) ->
         await pilot.press(*"phichat-ansi")
         assert line(pilot) == "phichat-ansi"
         await pilot.press("enter")
-        await until(pilot, lambda: desk.engine.settings.theme == "phichat-ansi", "the theme")
+        await until(pilot, lambda: desk.engine.model.settings.theme == "phichat-ansi", "the theme")
 
 
 async def test_typing_goes_to_the_line_from_the_folders_too(

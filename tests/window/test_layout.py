@@ -31,7 +31,7 @@ def vga(colour: str, num_crops: int | None = None) -> PictureFile:
 
 
 def numbers(engine: Engine, session: str | None, *files: PictureFile) -> list[tuple[int, ChosenBy]]:
-    context = engine.context(session, Draft("x", files))
+    context = engine.prompts.context(session, Draft("x", files))
     return [(one.num_crops, one.chosen_by) for one in context.pictures]
 
 
@@ -66,7 +66,7 @@ def test_what_was_sent_keeps_its_crops(make: MakeEngine) -> None:
     first, second = core.prompts[0].slots
     assert first == small_core.prompts[0].slots[0]
     assert (first.num_crops, second.num_crops) == (4, 16)
-    stored = big.conversation(session).pictures
+    stored = big.store.conversation(session).pictures
     assert [one.num_crops for one in stored] == [4, None]
     list(big.regenerate(session))
     assert core.prompts[1] == core.prompts[0]
@@ -80,8 +80,8 @@ def test_a_persons_choice_is_kept_while_it_fits(make: MakeEngine) -> None:
     ]
     session = new_session(engine, "a", vga("red", 9))
     assert core.prompts[0].slots[0].num_crops == 9
-    engine.set_picture_crops(session, 1, 1)
-    assert engine.preview(session).prompt.slots[0].num_crops == 1
+    engine.store.set_picture_crops(session, 1, 1)
+    assert engine.prompts.preview(session).prompt.slots[0].num_crops == 1
 
 
 def test_a_stored_choice_that_no_longer_fits_is_lowered(make: MakeEngine) -> None:
@@ -90,7 +90,7 @@ def test_a_stored_choice_that_no_longer_fits_is_lowered(make: MakeEngine) -> Non
     small, core = make(num_crops=16, context=2048)
     list(small.regenerate(session))
     assert core.prompts[0].slots[0].num_crops == 1
-    assert small.conversation(session).pictures[0].num_crops == 1
+    assert small.store.conversation(session).pictures[0].num_crops == 1
 
 
 @given(
@@ -137,7 +137,7 @@ def test_a_long_thin_picture_gets_the_crops_that_show_it(make: MakeEngine) -> No
         crops.seeable(1, 6000, 16)
     engine, _ = make(context=4096, num_crops=16)
     files = [picture("red", (1, 400)) for _ in range(3)]
-    context = engine.context(None, Draft("x", tuple(files)))
+    context = engine.prompts.context(None, Draft("x", tuple(files)))
     assert {one.num_crops for one in context.pictures} == {4}
 
 
@@ -149,8 +149,8 @@ def refused(engine: Engine, session: str | None, text: str, *files: PictureFile)
         send(engine, session, text, *files)
     assert raised.value.code == "too_long"
     with pytest.raises(PhichatError, match=re.escape(str(raised.value))):
-        engine.preview(session, Draft(text, files))
-    context = engine.context(session, Draft(text, files))
+        engine.prompts.preview(session, Draft(text, files))
+    context = engine.prompts.context(session, Draft(text, files))
     assert f"takes {context.used - context.budget} tokens" in str(raised.value).replace(
         "take ", "takes "
     )
@@ -164,7 +164,7 @@ def test_a_refusal_names_the_crops_that_would_fit(make: MakeEngine) -> None:
     assert "with at most 9 crops a picture it would fit" in words
     fitting = [vga(colour, 9) for colour in ("red", "blue")]
     assert send(engine, None, "x", *fitting)
-    assert len(engine.sessions()) == 1
+    assert len(engine.store.sessions()) == 1
 
 
 def test_a_refusal_names_how_many_pictures_would_fit(make: MakeEngine) -> None:
@@ -189,8 +189,8 @@ def test_a_refusal_says_that_too_much_is_pinned(make: MakeEngine) -> None:
     engine, _ = make(context=1000, max_new_tokens=100)
     session = new_session(engine, "a" * 700)
     send(engine, session, "b" * 170)
-    engine.set_turn_pinned(engine.conversation(session).turns[0].id, True)
-    engine.set_turn_pinned(engine.conversation(session).turns[2].id, True)
+    engine.store.set_turn_pinned(engine.store.conversation(session).turns[0].id, True)
+    engine.store.set_turn_pinned(engine.store.conversation(session).turns[2].id, True)
     with pytest.raises(PhichatError, match=r"what you pinned takes .*: let go of some"):
         send(engine, session, "c")
 
@@ -201,11 +201,11 @@ def test_a_refusal_says_that_too_much_is_pinned(make: MakeEngine) -> None:
 def test_the_report_counts_what_the_prompt_has(make: MakeEngine) -> None:
     engine, core = make(["A reply."], num_crops=4, context=8192)
     session = new_session(engine, "a", vga("red"))
-    engine.set_system(session, "Be brief.")
+    engine.store.set_system(session, "Be brief.")
     for number in range(4):
         send(engine, session, f"b{number}", *[vga("blue")] * (number % 2))
-        context = engine.context(session, Draft("next"))
-        preview = engine.preview(session, Draft("next"))
+        context = engine.prompts.context(session, Draft("next"))
+        preview = engine.prompts.preview(session, Draft("next"))
         assert context == preview.context
         assert context.used == preview.prompt.tokens
         assert context.picture_tokens == preview.prompt.picture_tokens
@@ -219,9 +219,9 @@ def test_the_report_counts_what_the_prompt_has(make: MakeEngine) -> None:
 def test_what_is_left_of_the_window_is_exactly_that(make: MakeEngine) -> None:
     engine, _ = make(["Yes."], context=1200, max_new_tokens=200)
     session = new_session(engine, "a" * 300)
-    free = engine.context(session, Draft("")).until_eviction
-    assert not engine.context(session, Draft("b" * free)).left_out
-    left_out = engine.context(session, Draft("b" * (free + 1))).left_out
+    free = engine.prompts.context(session, Draft("")).until_eviction
+    assert not engine.prompts.context(session, Draft("b" * free)).left_out
+    left_out = engine.prompts.context(session, Draft("b" * (free + 1))).left_out
     assert [one.why for one in left_out] == [Why.NO_ROOM] * 2
 
 
@@ -235,7 +235,7 @@ def test_a_marker_stands_where_a_picture_was(make: MakeEngine) -> None:
     assert "\n[picture 1 was left out]\na" in said(core.prompts[-1])
     assert "\n[picture 2 was left out]\nb" in said(core.prompts[-1])
     assert [one.pixels_sha256 for one in core.prompts[-1].slots] == [vga("green").pixels_sha256]
-    gone = engine.context(session).left_out
+    gone = engine.prompts.context(session).left_out
     assert [one.picture and one.picture.number for one in gone] == [1, 2]
 
 
@@ -243,12 +243,12 @@ def test_an_excluded_turn_is_not_in_the_prompt(make: MakeEngine) -> None:
     engine, core = make(["Yes."])
     session = new_session(engine, "the secret")
     send(engine, session, "b")
-    engine.set_turn_excluded(engine.conversation(session).turns[0].id, True)
+    engine.store.set_turn_excluded(engine.store.conversation(session).turns[0].id, True)
     send(engine, session, "c")
     assert "secret" not in said(core.prompts[-1])
-    assert [one.why for one in engine.context(session).left_out] == [Why.EXCLUDED] * 2
-    engine.set_turn_excluded(engine.conversation(session).turns[0].id, False)
-    assert "secret" in said(engine.preview(session).prompt)
+    assert [one.why for one in engine.prompts.context(session).left_out] == [Why.EXCLUDED] * 2
+    engine.store.set_turn_excluded(engine.store.conversation(session).turns[0].id, False)
+    assert "secret" in said(engine.prompts.preview(session).prompt)
 
 
 # Property: whatever the history, the prompt is what was promised
@@ -381,9 +381,9 @@ def test_the_meter_sees_what_another_terminal_stored(make: MakeEngine) -> None:
     engine, _ = make(["Yes."])
     other, _ = make(["No."])
     session = new_session(engine, "a")
-    before = engine.context(session).used
-    assert engine.context(session).used == before
+    before = engine.prompts.context(session).used
+    assert engine.prompts.context(session).used == before
     send(other, session, "b")
-    assert engine.context(session).used > before
-    engine.set_turn_excluded(engine.conversation(session).turns[2].id, True)
-    assert engine.context(session).used == before
+    assert engine.prompts.context(session).used > before
+    engine.store.set_turn_excluded(engine.store.conversation(session).turns[2].id, True)
+    assert engine.prompts.context(session).used == before

@@ -54,7 +54,7 @@ class AttachingScreen(TurnScreen):
 
     def _named(self, argument: str) -> tuple[str, ...]:
         """The paths and addresses after ``/attach``; a word is one if any of them surely is."""
-        parse = self._engine.parse_dropped
+        parse = self._engine.pictures.parse_dropped
         try:
             words = shlex.split(argument)
         except ValueError:  # a quotation mark without its partner
@@ -65,7 +65,7 @@ class AttachingScreen(TurnScreen):
     async def _attach_pictures(self, sources: tuple[str, ...]) -> None:
         chips = self.query_one(Composer).chips
         for source in sources:
-            await chips.open(source, partial(self._engine.open_picture, source))
+            await chips.open(source, partial(self._engine.pictures.open, source))
 
     @on(PromptArea.PictureWanted)
     async def _paste(self, event: PromptArea.PictureWanted) -> None:
@@ -74,7 +74,7 @@ class AttachingScreen(TurnScreen):
     async def action_paste_picture(self, text: str = "") -> None:
         """Attach the picture in the system's clipboard; where there is none, paste ``text``."""
         chips = self.query_one(Composer).chips
-        await chips.open("the clipboard", lambda _: self._engine.open_clipboard_picture(), text)
+        await chips.open("the clipboard", lambda _: self._engine.pictures.open_clipboard(), text)
 
     @on(OpeningChip.Refused)
     def _tell_why_not(self, event: OpeningChip.Refused) -> None:
@@ -98,8 +98,8 @@ class AttachingScreen(TurnScreen):
         self.app.refresh(layout=True)
 
     def _look_at(self, path: str) -> tuple[PictureFile, int]:
-        file = self._engine.open_picture(path)
-        return file, self._engine.picture_tokens(file)
+        file = self._engine.pictures.open(path)
+        return file, self._engine.pictures.tokens(file)
 
     @on(Chip.CropsWanted)
     @work

@@ -31,7 +31,7 @@ class Following:
         self._screen = screen
         self._engine = engine
         self._seen = ""
-        """The store's state that was read last; see :meth:`Archive.changes`."""
+        """The store's state that was read last; see :meth:`storage.Store.changes`."""
         self._looking = False
 
     def look(self, *, everything: bool = False) -> None:
@@ -51,14 +51,14 @@ class Following:
         ended, seen = turns.ended, self._seen
 
         def look() -> Message:
-            now = self._engine.changes()
+            now = self._engine.store.changes()
             if session_id is None or (now == seen and not everything):
                 return messages.SessionRead(None, now, ended)
-            if not everything and self._engine.tail(session_id, LOOK_AT) == shown[-LOOK_AT:]:
+            if not everything and self._engine.store.tail(session_id, LOOK_AT) == shown[-LOOK_AT:]:
                 return messages.SessionRead(None, now, ended)
-            conversation = self._engine.conversation(session_id)
+            conversation = self._engine.store.conversation(session_id)
             if all(turn.id != shown[-1].id for turn in conversation.turns):
-                conversation = self._engine.conversation(session_id, head=shown[-1].id)
+                conversation = self._engine.store.conversation(session_id, head=shown[-1].id)
             return messages.SessionRead(conversation, now, ended, end=shown[-1].id)
 
         def read() -> Message | None:

@@ -75,7 +75,7 @@ class DraftKeeper:
         session_id = self._screen.session_id
         if session_id not in self._read:
             self._screen.in_thread(
-                lambda: messages.DraftRead(session_id, self._engine.draft(session_id))
+                lambda: messages.DraftRead(session_id, self._engine.store.draft(session_id))
             )
 
     async def show(self, event: messages.DraftRead) -> None:
@@ -105,7 +105,7 @@ class DraftKeeper:
             self._to_save.clear()
             for place, draft in drafts.items():
                 try:
-                    self._engine.save_draft(place, draft)
+                    self._engine.store.save_draft(place, draft)
                 except PhichatError:
                     log.exception("a draft could not be saved")
 
@@ -118,7 +118,7 @@ class DraftKeeper:
         with self._writing:
             if (draft := self._to_save.pop(session_id, None)) is None:
                 return None  # a thread that was quicker has written it
-            before = self._engine.changes()
+            before = self._engine.store.changes()
             with suppress(SessionNotFoundError):  # it was deleted meanwhile
-                self._engine.save_draft(session_id, draft)
-            return messages.DraftSaved(before, self._engine.changes())
+                self._engine.store.save_draft(session_id, draft)
+            return messages.DraftSaved(before, self._engine.store.changes())

@@ -40,7 +40,7 @@ class Memory:
         elif self._screen.turns.running is not None:
             self._screen.tell("A reply is still being written; wait for it, or stop it with esc.")
         else:
-            self._change(lambda one: self._engine.recall(one, words, everywhere=everywhere))
+            self._change(lambda one: self._engine.memory.recall(one, words, everywhere=everywhere))
 
     def pin(self, argument: str, *, pinned: bool) -> None:
         """Pin pictures (``#3``), or else the selected or the last turn."""
@@ -53,14 +53,14 @@ class Memory:
 
             def pin(session_id: str) -> None:
                 for number in numbers:
-                    self._engine.set_picture_pinned(session_id, number, pinned)
+                    self._engine.store.set_picture_pinned(session_id, number, pinned)
 
             words = ", ".join(f"#{number}" for number in numbers)
             does = "always sees" if pinned else "may do without"
             self._change(pin, f"The model {does} {words}.")
         elif turn or turns:
             chosen = turn or turns[-1]
-            self._change(lambda _: self._engine.set_turn_pinned(chosen.id, pinned))
+            self._change(lambda _: self._engine.store.set_turn_pinned(chosen.id, pinned))
         else:
             self._screen.tell(NOTHING_YET)
 
@@ -72,8 +72,8 @@ class Memory:
             return
 
         def read() -> Message:
-            summary = self._engine.conversation(session_id).summary
-            left_out = self._engine.context(session_id).left_out
+            summary = self._engine.store.conversation(session_id).summary
+            left_out = self._engine.prompts.context(session_id).left_out
             gone = any(one.why is Why.NO_ROOM and one.picture is None for one in left_out)
             if summary is None and not gone:
                 return messages.Told("The model still sees all of this chat: nothing to sum up.")
@@ -91,7 +91,7 @@ class Memory:
             )
         )
         if text is not None:
-            self._change(lambda _: self._engine.set_summary(session_id, text))
+            self._change(lambda _: self._engine.memory.set_summary(session_id, text))
 
     async def system(self, text: str) -> None:
         """Tell the model something before the open chat; without ``text``, ask for it."""
@@ -99,11 +99,13 @@ class Memory:
         if session_id is None:
             self._screen.tell("Send a message first; then /system TEXT is for this chat.")
         elif text:
-            self._change(lambda one: self._engine.set_system(one, text), "The model is told that.")
+            self._change(
+                lambda one: self._engine.store.set_system(one, text), "The model is told that."
+            )
         else:
             self._screen.in_thread(
                 lambda: messages.SystemRead(
-                    session_id, self._engine.conversation(session_id).system or ""
+                    session_id, self._engine.store.conversation(session_id).system or ""
                 )
             )
 
@@ -117,15 +119,15 @@ class Memory:
             )
         )
         if text is not None and text != old:
-            self._change(lambda _: self._engine.set_system(session_id, text.strip() or None))
+            self._change(lambda _: self._engine.store.set_system(session_id, text.strip() or None))
 
     def stop_at(self, text: str) -> None:
         """End the replies of the open chat before ``text``, in which ``\\n`` breaks the line."""
         stop = (text.replace("\\n", "\n"),) if text else None
 
         def change(session_id: str) -> None:
-            parameters = self._engine.conversation(session_id).parameters
-            self._engine.set_parameters(session_id, replace(parameters, stop=stop))
+            parameters = self._engine.store.conversation(session_id).parameters
+            self._engine.store.set_parameters(session_id, replace(parameters, stop=stop))
 
         self._change(
             change, f"Replies end before “{text}”." if text else "Replies end by themselves."
@@ -146,7 +148,7 @@ class Memory:
                 raise PhichatError(
                     "Give a file that ends with .html, .md or .json: /export talk.html"
                 ) from None
-            written = self._engine.export_to(path, [session_id], kind)
+            written = self._engine.store.export_to(path, [session_id], kind)
             return messages.Told(f"Written: {one_line(str(written[0]))}")
 
         self._screen.in_thread(write)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assistant.engine.archive import Parent
 from assistant.values.context import ContextReport
-from assistant.values.conversation import Draft, PictureFile
+from assistant.values.conversation import Draft, Parent, PictureFile
 from tui.messages import DraftMeasured
 from tui.widgets.completion import KnownPicture
 
@@ -21,8 +20,8 @@ def measured(
     parent: str | Parent | None = Parent.HEAD,
 ) -> DraftMeasured:
     """Count (in a thread) for a message that follows ``parent``. Raises PhichatError."""
-    report = engine.context(session_id, Draft("", files), parent=parent)
-    numbers = tuple(engine.picture_numbers(session_id, files, parent=parent))
+    report = engine.prompts.context(session_id, Draft("", files), parent=parent)
+    numbers = tuple(engine.store.picture_numbers(session_id, files, parent=parent))
     # The question's own pictures come last, and are never left out.
     costs = report.pictures[len(report.pictures) - len(files) :]
     before = _known(report, len(report.pictures) - len(files))
@@ -40,7 +39,7 @@ def _summary(
     """What the model is told of what it doesn't see, and the first turn that it does see."""
     if session_id is None or not report.summary_tokens:
         return "", None
-    conversation = engine.conversation(session_id)
+    conversation = engine.store.conversation(session_id)
     gone = {one.turn.id for one in report.left_out if one.picture is None}
     below = next((turn.id for turn in conversation.turns if turn.id not in gone), None)
     return conversation.summary.text if conversation.summary else "", below

@@ -90,7 +90,7 @@ class ChatScreen(AttachingScreen):
                 yield ChatHeader()
                 yield ChatPane(self._gallery)
                 yield TurnBar()
-                yield Composer(self._engine.parse_dropped)
+                yield Composer(self._engine.pictures.parse_dropped)
         yield ContextMeter()
         yield StatusLine()
 
@@ -186,7 +186,7 @@ class ChatScreen(AttachingScreen):
         self.tell(event.words)
 
     def _wake_model(self) -> None:
-        self._engine.preload()
+        self._engine.model.preload()
 
     # Turns
 

@@ -36,7 +36,7 @@ class SessionActions:
         old = self._title(session_id)
         new = one_line(title) or await self._screen.app.push_screen_wait(RenameScreen(old))
         if new and new != old:
-            self._change(lambda: self._engine.rename(session_id, new))
+            self._change(lambda: self._engine.store.rename(session_id, new))
 
     def pin(self, session_id: str | None) -> None:
         """Keep a chat on top of the list, or no longer."""
@@ -45,7 +45,7 @@ class SessionActions:
             return
         pinned = not self._list.is_pinned(session_id)
         self._screen.tell("The chat stays on top." if pinned else "The chat is no longer pinned.")
-        self._change(lambda: self._engine.set_session_pinned(session_id, pinned))
+        self._change(lambda: self._engine.store.set_pinned(session_id, pinned))
 
     def fork(self, session_id: str | None, turn_id: str | None = None) -> None:
         """Copy a chat, up to a turn or its end, into a new one, and open that."""
@@ -53,7 +53,7 @@ class SessionActions:
             self._screen.tell(NO_MESSAGE)
             return
         self._screen.in_thread(
-            lambda: messages.SessionForked(self._engine.fork(session_id, turn_id))
+            lambda: messages.SessionForked(self._engine.store.fork(session_id, turn_id))
         )
 
     def delete(self, session_id: str | None) -> None:
@@ -67,7 +67,7 @@ class SessionActions:
         title = one_line(self._title(session_id), 40) or "Untitled"
 
         def delete() -> Message:
-            self._engine.delete(session_id)
+            self._engine.store.delete(session_id)
             return messages.SessionDeleted(session_id, title)
 
         self._screen.in_thread(delete)
@@ -88,7 +88,7 @@ class SessionActions:
         event, was_open = self._deleted.pop()
 
         def restore() -> Message:
-            self._engine.restore(event.session_id)
+            self._engine.store.restore(event.session_id)
             return messages.SessionRestored(event.session_id, was_open)
 
         self._screen.in_thread(restore)

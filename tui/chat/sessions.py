@@ -49,7 +49,7 @@ class SessionScreen(EngineScreen[None]):
         self._wanted = session_id
         """The session that was asked for last; None: a new chat."""
         self._drafts: dict[str | None, Draft] = {}
-        self.places = Places(engine.settings.cache_dir / "places.json")
+        self.places = Places(engine.model.settings.cache_dir / "places.json")
         self._searched = ""
         self.listed_at = self.listing_s = 0.0
         """When the list was read last, and how long that took."""
@@ -84,7 +84,7 @@ class SessionScreen(EngineScreen[None]):
         """Read the list (in a thread)."""
         reading = next(self._readings)
         begin = thread_time()
-        sessions = tuple(self._engine.sessions(ALL))
+        sessions = tuple(self._engine.store.sessions(ALL))
         self.listing_s, self.listed_at = thread_time() - begin, monotonic()
         return messages.SessionsListed(reading, sessions)
 
@@ -95,10 +95,10 @@ class SessionScreen(EngineScreen[None]):
 
         def read() -> Message:
             self.places.load()
-            conversation = self._engine.conversation(session_id)
+            conversation = self._engine.store.conversation(session_id)
             is_there = any(turn.id == turn_id for turn in conversation.turns)
             if turn_id is not None and not is_there and not answering:
-                conversation = self._engine.choose(session_id, turn_id)
+                conversation = self._engine.store.choose(session_id, turn_id)
             return messages.SessionOpened(conversation, ended, turn_id)
 
         self.in_thread(read)

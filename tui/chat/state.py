@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 from textual import on, work
 from textual.message import Message
 
-from assistant.engine.archive import Parent
-from assistant.values.conversation import Draft
+from assistant.values.conversation import Draft, Parent
 from assistant.values.errors import PhichatError
 from assistant.values.events import ModelStatus, Phase
 from assistant.values.words import model_name, server_place
@@ -108,7 +107,7 @@ class StateScreen(SessionScreen):
 
     def _status(self) -> ModelStatus:
         try:
-            return self._engine.status()
+            return self._engine.model.status()
         except PhichatError as refused:
             return ModelStatus(Phase.FAILED, "", is_demo=False, detail=str(refused))
 
@@ -132,7 +131,7 @@ class StateScreen(SessionScreen):
             parent,
             tuple((file.pixels_sha256, file.num_crops) for file in draft.pictures),
             (status.model, status.phase, id(status.plan)),
-            self._engine.settings,
+            self._engine.model.settings,
         )
         if self._measuring or key == self._measured_key:
             return
@@ -141,11 +140,11 @@ class StateScreen(SessionScreen):
 
         def measure() -> Message:
             try:
-                now = self._engine.context(session_id)
+                now = self._engine.prompts.context(session_id)
                 words = draft.text.strip() or draft.pictures
                 report = now
                 if words:
-                    report = self._engine.context(session_id, draft, parent=parent)
+                    report = self._engine.prompts.context(session_id, draft, parent=parent)
             except PhichatError:  # told where the model, or the store, is told of
                 return self.ContextMeasured(key, None, {})
             more = max(0, len(report.left_out) - len(now.left_out))
@@ -191,7 +190,7 @@ class StateScreen(SessionScreen):
         line = self.query_one(StatusLine)
         screen = EngineStateScreen(self._engine, lambda: line.work, self.query_one(ChatPane).turns)
         if await self.app.push_screen_wait(screen):
-            self._restart(self._engine.settings, "The engine is started again.")
+            self._restart(self._engine.model.settings, "The engine is started again.")
 
     @work
     async def action_show_settings(self) -> None:
@@ -212,7 +211,7 @@ class StateScreen(SessionScreen):
             return
 
         def restart() -> Message:
-            self._engine.restart(settings)
+            self._engine.model.restart(settings)
             return self.EngineChanged(words)
 
         self.in_thread(restart)
@@ -227,9 +226,9 @@ class StateScreen(SessionScreen):
     # Models
 
     def _is_first_run(self) -> Message | None:
-        settings = self._engine.settings
+        settings = self._engine.model.settings
         is_new = settings.model == "demo" and not settings.config_file.exists()
-        return self.FirstRun() if is_new and not self._engine.sessions(limit=1) else None
+        return self.FirstRun() if is_new and not self._engine.store.sessions(limit=1) else None
 
     @on(FirstRun)
     @work
@@ -248,7 +247,7 @@ class StateScreen(SessionScreen):
         from tui.pages.models import ModelsScreen
 
         download = self._download
-        marked = self.query_one(ChatHeader).other_model or self._engine.settings.model
+        marked = self.query_one(ChatHeader).other_model or self._engine.model.settings.model
         if download is not None and download.is_over:
             marked = download.model_id  # what came is what one wants to use
         chosen = await self.app.push_screen_wait(ModelsScreen(self._engine, download, marked))
@@ -269,16 +268,16 @@ class StateScreen(SessionScreen):
         if self.turns.running is not None:
             self.tell("A reply is being written; wait for it, or stop it with esc.")
             return
-        session_id, is_other = self.session_id, name != self._engine.settings.model
+        session_id, is_other = self.session_id, name != self._engine.model.settings.model
 
         def use() -> Message:
             from assistant.settings.file import write_setting  # its library is for this alone
 
             if is_other:
-                self._engine.use_model(name)
-            write_setting(self._engine.settings.config_file, "model", name)
+                self._engine.model.use(name)
+            write_setting(self._engine.model.settings.config_file, "model", name)
             if session_id is not None:
-                self._engine.set_model(session_id, name)
+                self._engine.store.set_model(session_id, name)
             return self.EngineChanged(f"{model_name(name)} answers from now on.", name)
 
         self.in_thread(use)

@@ -33,7 +33,7 @@ class Summariser:
     def consider(self) -> None:
         """Nothing is being answered: sum up the open chat if summaries are on and one is due."""
         session_id = self._screen.session_id
-        if session_id is not None and self._engine.settings.summaries:
+        if session_id is not None and self._engine.model.settings.summaries:
             self._wanted.set()
             self._screen.in_thread(lambda: self._sum_up(session_id))
 
@@ -47,8 +47,8 @@ class Summariser:
     def _sum_up(self, session_id: str) -> Message | None:
         with self._model:
             try:
-                if self._wanted.is_set() and self._engine.summary_due(session_id):
-                    for _ in self._engine.summarise(session_id):
+                if self._wanted.is_set() and self._engine.memory.is_summary_due(session_id):
+                    for _ in self._engine.memory.summarise(session_id):
                         if not self._wanted.is_set():
                             self._engine.stop()
                     return messages.TurnMarked()

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from assistant.engine.archive import Parent
 from assistant.values.context import ContextReport
-from assistant.values.conversation import Draft, Role
+from assistant.values.conversation import Draft, Parent, Role
 from assistant.values.events import ContextPlanned, Event, ReplyEnded, UserTurnStored
 from assistant.values.words import counted, joined
 from tui.chat.turn_runner import TurnRunner

@@ -146,7 +146,7 @@ class TurnActions:
         def look() -> Message:
             found = {}
             for turn_id in turn_ids:
-                ids = [turn.id for turn in self._engine.alternatives(turn_id)]
+                ids = [turn.id for turn in self._engine.store.siblings(turn_id)]
                 found[turn_id] = (ids.index(turn_id) + 1, len(ids))
             return messages.VersionsCounted(found)
 
@@ -165,15 +165,15 @@ class TurnActions:
             return
 
         def choose() -> Message:
-            ids = [one.id for one in self._engine.alternatives(turn.id)]
+            ids = [one.id for one in self._engine.store.siblings(turn.id)]
             place = ids.index(turn.id) + by
             if not 0 <= place < len(ids):
                 words = "There is only this version." if len(ids) == 1 else "This is the last one."
                 return messages.Told(words)
-            conversation = self._engine.choose(session_id, ids[place])
+            conversation = self._engine.store.choose(session_id, ids[place])
             return messages.SessionRead(
                 conversation,
-                self._engine.changes(),
+                self._engine.store.changes(),
                 self._screen.turns.ended,
                 select=ids[place],
             )
@@ -222,9 +222,11 @@ class TurnActions:
             case "edit":
                 self._edit(session_id, turn)
             case "pin":
-                self._store(lambda: self._engine.set_turn_pinned(turn.id, not turn.pinned))
+                self._store(lambda: self._engine.store.set_turn_pinned(turn.id, not turn.pinned))
             case "exclude":
-                self._store(lambda: self._engine.set_turn_excluded(turn.id, not turn.excluded))
+                self._store(
+                    lambda: self._engine.store.set_turn_excluded(turn.id, not turn.excluded)
+                )
             case "fork":
                 self._screen.chats.fork(session_id, turn.id)
             case "quote":
@@ -267,7 +269,7 @@ class TurnActions:
         if not self._is_running():
 
             def read() -> Message:
-                draft = self._engine.draft_of(session_id, turn.id)
+                draft = self._engine.store.draft_of(session_id, turn.id)
                 return messages.EditBegun(session_id, turn.id, draft)
 
             self._screen.in_thread(read)

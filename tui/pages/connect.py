@@ -73,7 +73,7 @@ class ConnectScreen(EngineScreen[str | None]):
         self.query_one(OptionList).display = False
         self._tell(Content("Asking it for its models …"))
         where = address if "://" in address else f"http://{address}"
-        self.in_thread(lambda: self.Answered(address, tuple(self._engine.models_at(where))))
+        self.in_thread(lambda: self.Answered(address, tuple(self._engine.model.at_server(where))))
 
     @on(Answered)
     def _show(self, event: Answered) -> None:

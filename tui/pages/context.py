@@ -14,9 +14,8 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from assistant.engine.archive import Parent
 from assistant.values.context import ChosenBy, ContextReport, LeftOut, PictureCost, Why
-from assistant.values.conversation import Draft
+from assistant.values.conversation import Draft, Parent
 from assistant.values.text import one_line, plain
 from assistant.values.words import counted
 from assistant.window.readable import Piece
@@ -77,8 +76,8 @@ class ContextScreen(EngineScreen[None]):
         self.in_thread(self._spell)
 
     def _spell(self) -> Message:
-        preview = self._engine.preview(self._session_id, self._draft, parent=self._follows)
-        return self.Spelled(preview.context, self._engine.spell(preview))
+        preview = self._engine.prompts.preview(self._session_id, self._draft, parent=self._follows)
+        return self.Spelled(preview.context, self._engine.prompts.spell(preview))
 
     @on(messages.RequestRefused)
     def _explain(self, event: messages.RequestRefused) -> None:

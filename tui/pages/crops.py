@@ -29,7 +29,7 @@ CHOICES = (None, 1, 4, 9, 16)
 
 def tokens_of_crops(engine: Engine, picture: Picture | PictureFile) -> list[int]:
     """What a picture takes with each of :data:`CHOICES`. Raises PhichatError, ValueError."""
-    return [engine.picture_tokens(replace(picture, num_crops=crops)) for crops in CHOICES]
+    return [engine.pictures.tokens(replace(picture, num_crops=crops)) for crops in CHOICES]
 
 
 @dataclass(frozen=True, slots=True)

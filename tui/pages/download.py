@@ -41,7 +41,7 @@ class Download:
     def run(self) -> None:
         """Fetch (in a thread)."""
         try:
-            self._engine.pull(self.model_id, self._heard, self._cancelled.is_set)
+            self._engine.model.pull(self.model_id, self._heard, self._cancelled.is_set)
         except PhichatError as refused:
             self.error = "" if self.was_stopped else str(refused)
         except Exception as unexpected:  # whatever it is, the app goes on

@@ -59,7 +59,7 @@ class EngineStateScreen(Dialog[bool]):
 
     def _look(self) -> None:
         try:
-            status = self._engine.status()
+            status = self._engine.model.status()
         except PhichatError as refused:
             status = ModelStatus(Phase.FAILED, "", is_demo=False, detail=str(refused))
         does = "asks the server" if status.is_server else "starts it"

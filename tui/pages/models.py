@@ -72,10 +72,13 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
         """What this is about."""
         return Content("Which model shall answer? All but a server's run on this machine.")
 
+    def _find(self) -> Found:
+        return self.Found(tuple(self._engine.model.available(self._engine.store.models())))
+
     def on_mount(self) -> None:
         """Look at the machine behind the screen."""
         self.query_one(OptionList).add_option(Option("Looking at this machine …", disabled=True))
-        self.in_thread(lambda: self.Found(tuple(self._engine.models())))
+        self.in_thread(self._find)
         self.set_interval(LOOK_S, self._show_download)
         self._show_download()
 

@@ -90,7 +90,7 @@ class SessionProvider(Provider):
 
     def _read(self) -> list[tuple[str, SessionSummary]]:
         app = self._app
-        return [(_title(one).casefold(), one) for one in app.engine.sessions(ALL)]
+        return [(_title(one).casefold(), one) for one in app.engine.store.sessions(ALL)]
 
     async def _open(self, session_id: str) -> None:
         await self._app.show_session(session_id)

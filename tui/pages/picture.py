@@ -94,7 +94,7 @@ class PictureScreen(Dialog[None]):
     @work(thread=True, group="crops")
     def _store_crops(self, picture: Picture) -> None:
         try:
-            self._gallery.engine.set_picture_crops(
+            self._gallery.engine.store.set_picture_crops(
                 self._session_id, picture.number, picture.num_crops
             )
         except PhichatError as refused:
@@ -132,9 +132,9 @@ class PictureScreen(Dialog[None]):
         engine = self._gallery.engine
         facts = []
         try:
-            facts.append(file_size(len(engine.picture_data(picture.sha256))))
-            rows, columns = engine.picture_crops(picture)
-            tokens = engine.picture_tokens(picture)
+            facts.append(file_size(len(engine.store.picture_data(picture.sha256))))
+            rows, columns = engine.pictures.crops(picture)
+            tokens = engine.pictures.tokens(picture)
             facts.append(f"{rows}×{columns} crops and the whole: {counted(tokens, 'token')}")
         except PhichatError as refused:
             facts.append(str(refused))

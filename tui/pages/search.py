@@ -92,7 +92,9 @@ class SearchScreen(EngineScreen[SearchHit | None]):
         words = self.words
         if not self._searching and words != self._answered:
             self._searching = True
-            self.in_thread(lambda: self.Found(words, tuple(self._engine.search(words, limit=MOST))))
+            self.in_thread(
+                lambda: self.Found(words, tuple(self._engine.store.search(words, limit=MOST)))
+            )
 
     @on(Found)
     def _show(self, event: Found) -> None:

@@ -71,7 +71,7 @@ class SettingsScreen(EngineScreen[Settings | None]):
     def __init__(self, engine: Engine, session_id: str | None) -> None:
         super().__init__(engine)
         self._session_id = session_id
-        self._chosen = engine.settings
+        self._chosen = engine.model.settings
         """As the file has it now; what needs a restart is not in force yet."""
         self._origins: Mapping[str, str] = {}
         self._chat: Conversation | None = None
@@ -94,7 +94,7 @@ class SettingsScreen(EngineScreen[Settings | None]):
         def read() -> Message:
             _, origins = schema.load_with_origins()
             session_id = self._session_id
-            chat = None if session_id is None else self._engine.conversation(session_id)
+            chat = None if session_id is None else self._engine.store.conversation(session_id)
             return self.Read(origins, chat)
 
         self.in_thread(read)
@@ -158,7 +158,7 @@ class SettingsScreen(EngineScreen[Settings | None]):
             return "of this chat" if self._own(name) is not None else "as in all chats"
         origin = self._origins.get(name, "default")
         file = str(self._chosen.config_file)
-        if getattr(self._chosen, name) != getattr(self._engine.settings, name):
+        if getattr(self._chosen, name) != getattr(self._engine.model.settings, name):
             return "written; needs r"
         return "configuration file" if origin == file else origin
 
@@ -257,8 +257,8 @@ class SettingsScreen(EngineScreen[Settings | None]):
         else:
             self.tell(f"{name} is written; it {EFFECTS[schema.takes_effect(name)]}.")
         if schema.takes_effect(name) is TakesEffect.NOW:
-            current = self._engine.settings.model_copy(update={name: value})
-            self._engine.use_settings(current)
+            current = self._engine.model.settings.model_copy(update={name: value})
+            self._engine.model.settings = current
             if name == "theme" and value in self.app.available_themes:
                 self.app.theme = value
         self._read()
@@ -271,13 +271,13 @@ class SettingsScreen(EngineScreen[Settings | None]):
 
         def change() -> Message:
             if name == "system":
-                self._engine.set_system(session_id, None if own is None else str(own))
+                self._engine.store.set_system(session_id, None if own is None else str(own))
             elif name == "model":
-                self._engine.set_model(session_id, None if own is None else str(own))
+                self._engine.store.set_model(session_id, None if own is None else str(own))
             else:
                 changed: dict[str, Any] = {name: own}
                 parameters = replace(chat.parameters, **changed)
-                self._engine.set_parameters(session_id, parameters)
+                self._engine.store.set_parameters(session_id, parameters)
             return self.ChatChanged(name)
 
         self.in_thread(change)
@@ -297,7 +297,7 @@ class SettingsScreen(EngineScreen[Settings | None]):
         self._show_rows()
 
     def _needs_restart(self) -> list[str]:
-        running = self._engine.settings
+        running = self._engine.model.settings
         return [
             name
             for name in SETTABLE

@@ -76,7 +76,7 @@ class Gallery:
     def draw(self, picture: Picture, key: Key) -> Drawn:
         """Draw a picture (in a thread). Raises what the store and Pillow raise."""
         _, columns, rows = key
-        data = self.engine.picture_data(picture.sha256)
+        data = self.engine.store.picture_data(picture.sha256)
         drawn = Drawn(halfcell.draw(data, columns, rows))
         width, height = self.graphics.cell
         if self.protocol in {PictureProtocol.KITTY, PictureProtocol.SIXEL}:

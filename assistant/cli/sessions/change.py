@@ -22,10 +22,10 @@ def rename(session: str, title: str, as_json: bool) -> None:
     phichat sessions rename 4f2k "The red circle"
     """
     with opened_engine() as (engine, _):
-        session_id = engine.find_session(session)
-        engine.rename(session_id, title)
+        session_id = engine.store.find_session(session)
+        engine.store.rename(session_id, title)
         if as_json:
-            print_json({"id": session_id, "title": engine.conversation(session_id).title})
+            print_json({"id": session_id, "title": engine.store.conversation(session_id).title})
 
 
 @click.command()
@@ -41,16 +41,16 @@ def fork(session: str, turn: str | None, as_json: bool) -> None:
     phichat chat --session $(phichat sessions fork 4f2k)
     """
     with opened_engine() as (engine, _):
-        session_id = engine.find_session(session)
-        if turn is not None and all(one.id != turn for one in engine.all_turns(session_id)):
+        session_id = engine.store.find_session(session)
+        if turn is not None and all(one.id != turn for one in engine.store.all_turns(session_id)):
             raise PhichatError(
                 f"There is no turn {turn} in this session; its turns are named by: "
                 f"phichat sessions show {session_id} --all --json",
                 code="turn",
             )
-        copy = engine.fork(session_id, turn)
+        copy = engine.store.fork(session_id, turn)
         if as_json:
-            print_json({"id": copy, "title": engine.conversation(copy).title})
+            print_json({"id": copy, "title": engine.store.conversation(copy).title})
         else:
             click.echo(copy)
 
@@ -69,13 +69,13 @@ def delete(session: str, yes: bool, for_good: bool, as_json: bool) -> None:
     phichat sessions delete 4f2k --for-good --yes
     """
     with opened_engine() as (engine, _):
-        session_id = engine.find_session(session)
-        title = one_line(engine.conversation(session_id).title, 60)
+        session_id = engine.store.find_session(session)
+        title = one_line(engine.store.conversation(session_id).title, 60)
         if not yes:
             words = " for good" if for_good else ""
             if not click.confirm(f"Delete “{title}”{words}?", err=True):
                 raise PhichatError("Nothing was deleted.", code="declined")
-        engine.delete(session_id, for_good=for_good)
+        engine.store.delete(session_id, for_good=for_good)
         if as_json:
             print_json({"id": session_id, "restorable": not for_good})
         elif not for_good:
@@ -96,6 +96,6 @@ def restore(session: str, as_json: bool) -> None:
     phichat sessions restore 4f2k9xw0
     """
     with opened_engine() as (engine, _):
-        engine.restore(session)
+        engine.store.restore(session)
         if as_json:
-            print_json({"id": session, "title": engine.conversation(session).title})
+            print_json({"id": session, "title": engine.store.conversation(session).title})

@@ -62,19 +62,19 @@ def export(
     suffix = Path(output).suffix.lower()
     format = ExportFormat(chosen) if chosen else _SUFFIXES.get(suffix, ExportFormat.JSON)
     with opened_engine() as (engine, _):
-        ids = None if every else [engine.find_session(one) for one in session]
+        ids = None if every else [engine.store.find_session(one) for one in session]
         if to_stdout:
             if format is not ExportFormat.JSON and (ids is None or len(ids) > 1):
                 raise click.UsageError(
                     f"one {format} document holds one session: add -o FOLDER, or use JSON"
                 )
-            for piece in engine.export(ids, format, branches=branches):
+            for piece in engine.store.export(ids, format, branches=branches):
                 click.echo(piece, nl=False)
             return
         path = Path(output).expanduser()
         if output.endswith("/"):
             path.mkdir(parents=True, exist_ok=True)
-        written = engine.export_to(path, ids, format, branches=branches, overwrite=overwrite)
+        written = engine.store.export_to(path, ids, format, branches=branches, overwrite=overwrite)
         if as_json:
             print_json({"files": [str(file) for file in written]})
         else:
@@ -96,11 +96,19 @@ def import_(files: tuple[str, ...], copy: bool, as_json: bool) -> None:
     phichat sessions import everything.json
     phichat sessions import "$(llm logs path)"
     """
+    from assistant.pictures import open_source
+
     with opened_engine() as (engine, _):
         done: list[Imported] = []
         for file in files:
-            source = sys.stdin.buffer.read() if file == "-" else Path(file).expanduser()
-            done.append(engine.import_(source, copy=copy))
+            if file == "-":
+                data = sys.stdin.buffer.read()
+                done.append(
+                    engine.store.import_json(data, "standard input", open_source, copy=copy)
+                )
+            else:
+                path = Path(file).expanduser()
+                done.append(engine.store.import_file(path, open_source, copy=copy))
             if not as_json:
                 _tell(done[-1])
         if as_json:
@@ -135,6 +143,6 @@ def backup(file: Path, overwrite: bool, as_json: bool) -> None:
     """
     with opened_engine() as (engine, _):
         path = file.expanduser()
-        engine.backup(path, overwrite=overwrite)
+        engine.store.backup(path, overwrite=overwrite)
         if as_json:
             print_json({"file": str(path), "bytes": path.stat().st_size})

@@ -27,7 +27,7 @@ def list_(limit: int, as_json: bool) -> None:
     phichat sessions list --limit 10
     """
     with opened_engine() as (engine, _):
-        found = engine.sessions(limit)
+        found = engine.store.sessions(limit)
         if as_json:
             print_json([_jsonable(asdict(one)) for one in found])
             return
@@ -51,9 +51,9 @@ def show(session: str, every: bool, as_json: bool) -> None:
     phichat sessions show 4f2k --all --json
     """
     with opened_engine() as (engine, _):
-        session_id = engine.find_session(session)
-        conversation = engine.conversation(session_id)
-        turns = engine.all_turns(session_id) if every else conversation.turns
+        session_id = engine.store.find_session(session)
+        conversation = engine.store.conversation(session_id)
+        turns = engine.store.all_turns(session_id) if every else conversation.turns
         if as_json:
             print_json(_conversation_json(conversation, turns))
             return
@@ -88,8 +88,8 @@ def search(words: tuple[str, ...], session: str | None, limit: int, as_json: boo
     phichat sessions search --session 4f2k "axis*"
     """
     with opened_engine() as (engine, _):
-        session_id = None if session is None else engine.find_session(session)
-        hits = engine.search(" ".join(words), session_id=session_id, limit=limit)
+        session_id = None if session is None else engine.store.find_session(session)
+        hits = engine.store.search(" ".join(words), session_id=session_id, limit=limit)
         if as_json:
             print_json([_hit_json(hit) for hit in hits])
             return

@@ -1,0 +1,122 @@
+"""The model that answers, and the settings it answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from assistant.settings import Settings
+from assistant.values.conversation import Parameters
+from assistant.values.events import ModelStatus
+from assistant.values.model import Core, ModelFacts
+from assistant.values.sampling import Sampling
+from assistant.window.layout import Layout
+
+if TYPE_CHECKING:
+    from assistant.models.catalogue import FoundModel
+    from assistant.models.progress import OnProgress
+
+
+class Model:
+    """The chosen model's core and layout. :meth:`restart` replaces both.
+
+    ``make_core`` makes a core for other settings; without it there is no restart.
+    """
+
+    settings: Settings
+    """The settings in force. Others may be assigned: they hold from the next message on, except
+    those that need another core, which wait for :meth:`restart`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        core: Core,
+        make_core: Callable[[Settings], Core] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.core = core
+        self._make_core = make_core
+        self._layout: tuple[Core, Layout] | None = None
+
+    @property
+    def layout(self) -> Layout:
+        """The layout of prompts for the present core. Raises ModelError without a model."""
+        core = self.core
+        if self._layout is None or self._layout[0] is not core:
+            self._layout = core, Layout(core.facts(), lambda: core.facts().context)
+        return self._layout[1]
+
+    def facts(self) -> ModelFacts:
+        """Return the model's facts. Raises ModelError when there is no such model."""
+        return self.core.facts()
+
+    def status(self) -> ModelStatus:
+        """Return the model's state; never blocks."""
+        return self.core.status()
+
+    def preload(self) -> None:
+        """Start loading the model in the background; returns at once."""
+        self.core.preload()
+
+    def sampling(self, parameters: Parameters) -> Sampling:
+        """Merge a session's own values over the settings' over the defaults."""
+        values: dict[str, Any] = {}
+        for one in fields(Sampling):
+            for source in (parameters, self.settings):
+                value = getattr(source, one.name, None)
+                if value is not None:
+                    values[one.name] = value
+                    break
+        return Sampling(**values)
+
+    def use(self, name: str) -> None:
+        """Answer with another model: :meth:`restart` with nothing else changed.
+
+        Raises ModelError for a model that is not on this machine; nothing changes then.
+        """
+        self.restart(self.settings.model_copy(update={"model": name}))
+
+    def restart(self, settings: Settings) -> None:
+        """Replace the core by a new one for ``settings``, which starts to load.
+
+        A running reply ends half-way. Raises ModelError for a model that is not on this machine;
+        nothing changes then.
+        """
+        assert self._make_core is not None, "this engine was given one core and no way to another"
+        core = self._make_core(settings)
+        core.facts()  # raises for a model that can't be used
+        old, self.core, self.settings = self.core, core, settings
+        old.stop()
+        old.close()
+        core.preload()
+
+    def available(self, mentioned: Sequence[str]) -> list[FoundModel]:
+        """List the models on this machine and those ``mentioned``, with the memory each takes.
+
+        Reads the hardware and the disk, which takes a moment; never asks the network.
+        """
+        from assistant.core.memory.hardware import look
+        from assistant.core.memory.plan import choose_place
+        from assistant.models.catalogue import find_models
+
+        place, _ = choose_place(look(), self.settings.device)
+        return find_models(self.settings, place, mentioned)
+
+    def at_server(self, address: str) -> list[str]:
+        """Ask a server for its models; returns each as a name for :meth:`use`.
+
+        A model that the address names must be among them. Raises ModelError.
+        """
+        from assistant.servers.address import parse
+        from assistant.servers.catalogue import chosen, models
+
+        where = parse(address)
+        found = [chosen(where)] if where.model is not None else models(where)
+        return [one.address.name for one in found]
+
+    def pull(self, model_id: str, on_progress: OnProgress, cancelled: Callable[[], bool]) -> None:
+        """Download a model, or its missing files; see :func:`assistant.models.pull.pull`."""
+        from assistant.models.pull import pull  # the hub's library takes 0.3 s to import
+
+        pull(model_id, on_progress=on_progress, cancelled=cancelled)

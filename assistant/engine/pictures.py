@@ -1,0 +1,65 @@
+"""Pictures to attach: opened, and refused if the chosen model can't be shown them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from assistant.engine.model import Model
+from assistant.values.conversation import Picture, PictureFile
+from assistant.values.errors import PictureError
+
+# assistant.pictures imports PIL, so it is imported when the first picture is opened.
+
+
+class Pictures:
+    """Pictures for the chosen model. Whatever opens one raises PictureError with one sentence."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def open(self, source: str, watch: Callable[[int, int], None] | None = None) -> PictureFile:
+        """Open a path or an http(s) URL.
+
+        ``watch(received, total)`` is called in another thread with the bytes of a URL so far and
+        in all (0: not known); an exception that it raises ends the download.
+        """
+        from assistant import pictures
+
+        return self._checked(pictures.open_source(source, watch=watch))
+
+    def open_clipboard(self) -> PictureFile:
+        """Open the picture in the system's clipboard."""
+        from assistant import pictures
+
+        return self._checked(pictures.open_clipboard())
+
+    def open_bytes(self, data: bytes, name: str) -> PictureFile:
+        """Open a picture from memory (a pipe, say)."""
+        from assistant import pictures
+
+        return self._checked(pictures.open_bytes(data, name=name))
+
+    def parse_dropped(self, text: str) -> list[str]:
+        """List the picture paths and URLs that a pasted text consists of; [] for any other text."""
+        from assistant import pictures
+
+        return pictures.parse_dropped(text)
+
+    def tokens(self, picture: Picture | PictureFile) -> int:
+        """Count the positions that a picture takes in a prompt."""
+        return self._model.layout.counter.picture(picture)
+
+    def crops(self, picture: Picture | PictureFile) -> tuple[int, int]:
+        """Return the rows and columns of a picture's crops, the whole picture not counted."""
+        grid = self._model.layout.counter.grid(picture)
+        return grid.rows, grid.columns
+
+    def _checked(self, file: PictureFile) -> PictureFile:
+        try:
+            self.tokens(file)
+        except ValueError:
+            raise PictureError(
+                f"{file.name} is {file.width} x {file.height} pixels, too thin for the model to "
+                "see: crop it first."
+            ) from None
+        return file

@@ -1,0 +1,114 @@
+"""Prompts of the next message: the branch it follows, planned and rendered for the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from assistant.engine.model import Model
+from assistant.values.context import ContextReport
+from assistant.values.conversation import Conversation, Draft, Parent
+from assistant.values.sampling import Sampling
+from assistant.window.layout import Planned, PromptPreview, Request, as_turn
+from assistant.window.readable import Piece, spell, spell_messages
+
+if TYPE_CHECKING:
+    from storage import Store
+
+
+class Prompts:
+    """Prompts for the chosen model. The store is opened when a stored session is asked for."""
+
+    def __init__(self, store: Callable[[], Store], model: Model) -> None:
+        self._store = store
+        self._model = model
+        self._last_read: tuple[object, Conversation] | None = None
+
+    def preview(
+        self,
+        session_id: str | None,
+        draft: Draft | None = None,
+        *,
+        parent: str | Parent | None = Parent.HEAD,
+    ) -> PromptPreview:
+        """Render the prompt that sending ``draft`` now would give. Stores nothing.
+
+        Raises PhichatError (``too_long``) where :meth:`assistant.engine.Engine.send` would.
+        """
+        layout = self._model.layout
+        planned = self.plan(self.above(session_id, parent), draft)
+        layout.check(planned)
+        return layout.preview(planned)
+
+    def context(
+        self,
+        session_id: str | None,
+        draft: Draft | None = None,
+        *,
+        parent: str | Parent | None = Parent.HEAD,
+    ) -> ContextReport:
+        """Report how full the context is, or would be with ``draft``: for a meter.
+
+        Cheap enough for every key press, and not an error when ``draft`` is too long: ``used`` is
+        more than ``budget`` then.
+        """
+        above = self.above(session_id, parent, cached=True)
+        return self._model.layout.report(self.plan(above, draft))
+
+    def spell(self, preview: PromptPreview) -> tuple[Piece, ...]:
+        """Split a prompt into readable pieces: text, control tokens or roles by name, pictures."""
+        if preview.context.is_estimate:
+            return spell_messages(preview.prompt, preview.context.pictures)
+        return spell(preview.prompt, preview.context.pictures, self._model.layout.vocabulary)
+
+    def above(
+        self, session_id: str | None, parent: str | Parent | None, *, cached: bool = False
+    ) -> Conversation:
+        """Read the conversation that a new message follows; session ``None`` is a new, empty one.
+
+        ``cached`` reads it again only after the database changed.
+        """
+        if session_id is None:
+            now = datetime.now(UTC)
+            return Conversation("", "", now, now, system=self._model.settings.system)
+        store = self._store()
+        key = (store.changes(), session_id, parent) if cached else None
+        if self._last_read is not None and key is not None and self._last_read[0] == key:
+            return self._last_read[1]
+        head = parent if isinstance(parent, str) else None
+        conversation = store.conversation(session_id, head=head)
+        if parent is None:
+            conversation = replace(conversation, turns=())
+        if key is not None:
+            self._last_read = key, conversation
+        return conversation
+
+    def plan(
+        self, above: Conversation, draft: Draft | None = None, sampling: Sampling | None = None
+    ) -> Planned:
+        """Plan the window for ``above``, with ``draft`` as the next message."""
+        if draft is not None:
+            above = replace(above, turns=(*above.turns, as_turn(draft, above.turns)))
+        chosen = sampling or self._model.sampling(above.parameters)
+        asked = request(above, chosen, summaries=self._model.settings.summaries)
+        return self._model.layout.plan(asked, fresh=draft is not None)
+
+
+def request(
+    conversation: Conversation,
+    sampling: Sampling,
+    *,
+    summaries: bool,
+    begun: tuple[int, ...] = (),
+) -> Request:
+    """Turn a branch into a request for the layout; ``begun`` are ids of a reply to continue."""
+    return Request(
+        conversation.turns,
+        conversation.system,
+        sampling.max_new_tokens,
+        conversation.summary,
+        summaries,
+        begun,
+    )
