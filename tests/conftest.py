@@ -30,6 +30,16 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and nohup ignores the end of the
 Phichat = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--slow-threads",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="tests/tui: start and end every thread of the app late, to find what races with it",
+    )
+
+
 @pytest.fixture(autouse=True)
 def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing that a person set on this machine reaches a test, and nothing leaves it."""

@@ -19,6 +19,7 @@ from assistant.engine.model import Model
 from storage import Store
 from tests.byte_tokenizer import write_tokenizer
 from tests.tui.desk import Clock, Desk, StagedCore, settled
+from tests.tui.quiet import make_deterministic, slow_down_threads
 from tui.widgets.prompt_area import PromptArea
 
 SMALLEST = 300
@@ -28,8 +29,11 @@ MakeDesk = Callable[..., Desk]
 
 
 @pytest.fixture(autouse=True)
-def _calm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing blinks or fades, whatever the machine's environment says."""
+def _calm(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Stop what blinks, fades, expires or depends on the machine's speed."""
+    make_deterministic(monkeypatch)
+    if seconds := request.config.getoption("--slow-threads"):
+        slow_down_threads(monkeypatch, seconds)
     monkeypatch.setattr(PromptArea, "_toggle_cursor_blink_visible", lambda self: None)
     monkeypatch.setattr(Input, "_toggle_cursor", lambda self: None)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -23,7 +22,9 @@ from assistant.values.model import CoreEvent
 from assistant.values.prompt import Prompt
 from assistant.values.sampling import Sampling
 from storage import Store
+from tests import waiting
 from tests.scripted_core import ScriptedCore
+from tests.tui.quiet import settle
 from tui.app import PhichatApp
 from tui.chat.screen import ChatScreen
 from tui.themes import fallback_variables
@@ -240,7 +241,7 @@ def status(pilot: Pilot[None]) -> StatusLine:
 
 
 def notices(pilot: Pilot[None]) -> list[str]:
-    """The notifications that were shown."""
+    """All notifications so far: none expires while a test runs."""
     return [notice.message for notice in pilot.app._notifications]
 
 
@@ -251,16 +252,10 @@ def shown(pilot: Pilot[None]) -> str:
     return "\n".join(line.replace("\u00a0", " ").rstrip() for line in lines)
 
 
-async def until(
-    pilot: Pilot[None], condition: Callable[[], object], what: str = "", tries: int = 300
-) -> None:
-    """Wait until something is so."""
-    for _ in range(tries):
-        if condition():
-            await pilot.pause()
-            return
-        await asyncio.sleep(0.04)
-    raise AssertionError(f"it never happened: {what}\n{shown(pilot)}")
+async def until(pilot: Pilot[None], condition: Callable[[], object], what: str = "") -> None:
+    """Wait until something is so, and until the screen shows it."""
+    await waiting.until(condition, what, lambda: shown(pilot))
+    await settle(pilot.app)
 
 
 async def sees(pilot: Pilot[None], words: str) -> None:

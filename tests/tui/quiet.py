@@ -1,0 +1,91 @@
+"""Textual's waits for an idle process, replaced by waits for an event loop without work.
+
+Textual's pilot takes a process for idle when it has used little CPU time for 20 ms: on a loaded
+machine it goes on before the key that it pressed was handled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from functools import partialmethod
+from typing import Any
+
+import pytest
+import textual.app
+import textual.pilot
+from textual._context import active_app
+from textual.app import App
+from textual.notifications import Notification
+from textual.pilot import Pilot
+
+from tests.waiting import LIMIT_S
+
+PAINTS = 50
+"""Paints after which a screen that always wants another one is taken for quiet."""
+TURNS = 2000
+"""Turns of the loop after which callbacks that always schedule others are taken for quiet."""
+TOAST_S = 3600.0
+"""Seconds that a notification stands: longer than any test."""
+
+
+async def loop_drained() -> None:
+    """Wait until the event loop has nothing to run but timers and threads."""
+    ready = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]
+    for _ in range(TURNS):
+        if not ready:
+            return
+        await asyncio.sleep(0)
+
+
+async def settle(app: App[Any]) -> None:
+    """Wait until every message was handled and the screen is painted."""
+    for _ in range(PAINTS):
+        await loop_drained()
+        if not app._running or not app.screen_stack:
+            return
+        screen = app.screen
+        if not (
+            screen._layout_required
+            or screen._scroll_required
+            or screen._repaint_required
+            or screen._recompose_required
+            or screen._dirty_widgets
+            or screen._callbacks
+        ):
+            return
+        screen._on_timer_update()
+
+
+async def _wait_for_idle(min_sleep: float = 0, max_sleep: float = 0) -> None:
+    await settle(active_app.get())
+
+
+def make_deterministic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the pilot wait for events, and let notifications stand until they are dismissed."""
+    for module in (textual.app, textual.pilot):
+        monkeypatch.setattr(module, "wait_for_idle", _wait_for_idle)
+    patient = partialmethod(Pilot._wait_for_screen, timeout=LIMIT_S)
+    monkeypatch.setattr(Pilot, "_wait_for_screen", patient)
+    monkeypatch.setattr(Notification, "time_left", property(lambda self: TOAST_S))
+
+
+def slow_down_threads(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Start every thread of the app late and end it late, up to ``seconds`` each."""
+    run = asyncio.BaseEventLoop.run_in_executor
+
+    def late(function: Callable[..., Any], *arguments: Any) -> Any:
+        time.sleep(random.uniform(0, seconds))
+        try:
+            return function(*arguments)
+        finally:
+            time.sleep(random.uniform(0, seconds))
+
+    def run_late(
+        self: asyncio.BaseEventLoop, executor: Any, function: Callable[..., Any], *arguments: Any
+    ) -> Any:
+        return run(self, executor, late, function, *arguments)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "run_in_executor", run_late)

@@ -1,0 +1,44 @@
+"""Waits of tests: for a condition, never for a time.
+
+A loaded machine may be a hundred times slower than an idle one, so that a test
+neither sleeps for a while nor counts its tries. It waits until something is so.
+The limit here ends only a test that hangs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+LIMIT_S = 120.0
+"""Seconds after which a wait is taken for a hang: far below the 300 of pytest-timeout, because
+this error says what was waited for."""
+
+LOOK_S = 0.01
+"""Seconds between two looks at a condition."""
+
+
+def wait_until(
+    condition: Callable[[], T], what: object = "", state: Callable[[], object] = str
+) -> T:
+    """Block until ``condition()`` is true and return it; ``state`` is shown if it never is."""
+    deadline = time.monotonic() + LIMIT_S
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"it never happened: {what}\n{state()}"
+        time.sleep(LOOK_S)
+    return found
+
+
+async def until(
+    condition: Callable[[], T], what: object = "", state: Callable[[], object] = str
+) -> T:
+    """Wait until ``condition()`` is true, while the loop goes on, and return it."""
+    deadline = time.monotonic() + LIMIT_S
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"it never happened: {what}\n{state()}"
+        await asyncio.sleep(LOOK_S)
+    return found
