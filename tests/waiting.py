@@ -8,6 +8,8 @@ The limit here ends only a test that hangs.
 from __future__ import annotations
 
 import asyncio
+import os
+import select
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -42,3 +44,17 @@ async def until(
         assert time.monotonic() < deadline, f"it never happened: {what}\n{state()}"
         await asyncio.sleep(LOOK_S)
     return found
+
+
+def read_until(terminal: int, is_enough: Callable[[bytes], object], written: bytes = b"") -> bytes:
+    """Read a pseudo-terminal, after what was ``written``, until that is enough or the end."""
+    deadline = time.monotonic() + LIMIT_S
+    while not is_enough(written):
+        assert time.monotonic() < deadline, f"it was never written; there was: {written[-3000:]!r}"
+        if not select.select([terminal], [], [], 1.0)[0]:
+            continue
+        try:
+            written += os.read(terminal, 65536)
+        except OSError:  # the program ended
+            break
+    return written

@@ -51,7 +51,7 @@ class PseudoTerminal:
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str]) -> None:
         self.started = time.perf_counter()
-        self.pid, self._terminal = pty.fork()
+        self.pid, self.descriptor = pty.fork()
         if self.pid == 0:
             # The first two would outdo the terminal's own size. A start that compiles every
             # module takes half as long again: people have bytecode from their second one on.
@@ -64,17 +64,17 @@ class PseudoTerminal:
     def resize(self, columns: int) -> None:
         """Make the window so wide."""
         size = struct.pack("HHHH", ROWS, columns, 0, 0)
-        fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, size)
+        fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, size)
 
     def write(self, keys: bytes) -> None:
         """Press keys."""
-        os.write(self._terminal, keys)
+        os.write(self.descriptor, keys)
 
     def read(self, seconds: float) -> bytes:
         """What the program writes within ``seconds``, as soon as there is something."""
-        ready, _, _ = select.select([self._terminal], [], [], max(0.0, seconds))
+        ready, _, _ = select.select([self.descriptor], [], [], max(0.0, seconds))
         try:
-            return os.read(self._terminal, 65536) if ready else b""
+            return os.read(self.descriptor, 65536) if ready else b""
         except OSError:  # it ended
             return b""
 
@@ -102,7 +102,7 @@ class PseudoTerminal:
         """End the program."""
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
-        os.close(self._terminal)
+        os.close(self.descriptor)
 
     def __enter__(self) -> PseudoTerminal:
         return self

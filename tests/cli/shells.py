@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import pty
 import re
-import select
 import shutil
 import signal
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import pytest
 
 from assistant.cli import cli
 from assistant.cli.completion_scripts import SHELLS, VARIABLE
+from tests.waiting import read_until
 
 _START = {
     "bash": ["bash", "--noprofile", "--norc", "-i"],
@@ -27,7 +26,6 @@ _SETUP = {
     "zsh": "PROMPT='READ''Y$ '; bindkey -e; autoload -U compinit && compinit -D; source {script}",
     "fish": "function fish_prompt; echo 'READ''Y$ '; end; source {script}",
 }
-_SECONDS = 60
 
 _TERMINAL = {"bash": "dumb", "zsh": "dumb", "fish": "xterm"}
 """fish lists what it offers on terminals that it can draw on."""
@@ -67,13 +65,10 @@ class Shell:
         return self._read_until(wait_for or r"READY\$ ")
 
     def _read_until(self, pattern: str) -> str:
-        written, deadline = "", time.monotonic() + _SECONDS
-        while not re.search(pattern, written):
-            ready, _, _ = select.select([self._terminal], [], [], 1)
-            if ready:
-                written += os.read(self._terminal, 65536).decode(errors="replace")
-            assert time.monotonic() < deadline, f"{pattern} never came; there was: {written!r}"
-        return written
+        written = read_until(
+            self._terminal, lambda text: re.search(pattern, text.decode(errors="replace"))
+        )
+        return written.decode(errors="replace")
 
     def close(self) -> None:
         """End it."""

@@ -101,7 +101,7 @@ def test_an_interrupted_answer_is_kept(random_folder: Path, phichat: Phichat) ->
         assert ask.stdout is not None
         assert ask.stdout.read(1)
         ask.send_signal(signal.SIGINT)
-        _, stderr = ask.communicate(timeout=120)
+        _, stderr = ask.communicate()
     assert ask.returncode == 130
     assert b"Traceback" not in stderr
     (session,) = json.loads(phichat("sessions", "list", "--json").stdout)
@@ -219,7 +219,7 @@ def test_a_stopped_answer_in_json_says_so(random_folder: Path, phichat: Phichat)
         while b'"text"' not in (line := ask.stdout.readline()):
             assert line
         ask.send_signal(signal.SIGINT)
-        stdout, stderr = ask.communicate(timeout=120)
+        stdout, stderr = ask.communicate()
     assert ask.returncode == 130
     last = json.loads(stdout.splitlines()[-1])
     assert (last["event"], last["finish_reason"]) == ("ended", "stopped")

@@ -11,8 +11,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +24,7 @@ from tests.conftest import ROOT
 from tests.models.conftest import MODEL, hub, model_files  # noqa: F401 (fixtures)
 from tests.models.hub_server import COMMIT, Hub
 from tests.models.proxy_server import HOST, proxying
+from tests.waiting import wait_until
 
 WEIGHTS = "model.safetensors"
 PHICHAT = [sys.executable, "-m", "assistant.cli", "models"]
@@ -65,7 +64,6 @@ def process(*arguments: str | Path, **environment: str) -> subprocess.CompletedP
         text=True,
         env={**os.environ, **environment},
         cwd=ROOT,
-        timeout=120,
     )
 
 
@@ -74,13 +72,6 @@ def refused(done: Done | subprocess.CompletedProcess[str]) -> str:
     assert (done.returncode, done.stdout) == (1, "")
     assert "Traceback" not in done.stderr
     return done.stderr.splitlines()[-1]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def blobs() -> Path:
@@ -196,9 +187,9 @@ def test_pull_that_is_ended_goes_on(hub: Hub, way: signal.Signals) -> None:  # n
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        until(lambda: partial.exists() and partial.stat().st_size >= 200_000)
+        wait_until(lambda: partial.exists() and partial.stat().st_size >= 200_000)
         process.send_signal(way)
-        stdout, said = process.communicate(timeout=60)
+        stdout, said = process.communicate()
     if way is signal.SIGINT:
         assert process.returncode == 130
         assert json.loads(stdout)["error"]["code"] == "interrupted"

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import pytest
 import requests
 
 from tests.conftest import ROOT, Phichat
+from tests.waiting import LIMIT_S, wait_until
 
 
 @pytest.fixture
@@ -30,22 +30,20 @@ def address() -> Iterator[str]:
         cwd=ROOT,
         env=os.environ,
     ) as server:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", port), 1).close()
-                break
-            except OSError:
-                assert server.poll() is None
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
+
+        def listens() -> bool:
+            assert server.poll() is None
+            with socket.socket() as tried:
+                return tried.connect_ex(("127.0.0.1", port)) == 0
+
+        wait_until(listens, "the server")
         yield f"127.0.0.1:{port}"
         server.send_signal(signal.SIGINT)
-        assert server.wait(60) in (0, 130, -signal.SIGINT)
+        assert server.wait() in (0, 130, -signal.SIGINT)
 
 
 def test_a_browser_gets_the_page_and_the_app_is_behind_it(address: str) -> None:
-    page = requests.get(f"http://{address}/", timeout=60)
+    page = requests.get(f"http://{address}/", timeout=LIMIT_S)
     assert page.status_code == 200
     assert "phichat" in page.text
 
@@ -54,7 +52,7 @@ def test_a_browser_gets_the_page_and_the_app_is_behind_it(address: str) -> None:
         url = f"http://{address}/ws?width=120&height=40"
         async with aiohttp.ClientSession() as session, session.ws_connect(url) as tab:
             while b"sk about a picture" not in shown:
-                message = await tab.receive(timeout=60)
+                message = await tab.receive(timeout=LIMIT_S)
                 assert message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT), shown
                 if message.type is aiohttp.WSMsgType.BINARY:
                     shown += message.data

@@ -15,7 +15,7 @@ from assistant.engine import Engine, open_engine
 from assistant.values.conversation import Role
 from assistant.values.events import Phase
 from tests.e2e.drawings import draw, says
-from tests.tui.desk import composer, screen, sees, send, until
+from tests.tui.desk import composer, idle, sees, send, until
 from tui.app import make_app
 
 
@@ -30,8 +30,7 @@ def last_answer(engine: Engine) -> str:
 async def ask(pilot: Pilot[None], engine: Engine, text: str) -> str:
     await send(pilot, text)
     await sees(pilot, text)
-    # a minute or two: after the restart the model is loaded again, on a machine that may be busy
-    await until(pilot, lambda: screen(pilot).turns.running is None, "the answer", tries=6000)
+    await idle(pilot)
     return last_answer(engine)
 
 
@@ -52,10 +51,7 @@ async def test_first_light(tmp_path: Path) -> None:
         await sees(pilot, "3 Stay with the demo model")  # the first run
         await pilot.press("3")
         await until(
-            pilot,
-            lambda: engine.model.status().phase is Phase.READY,
-            "the model's loading",
-            tries=6000,
+            pilot, lambda: engine.model.status().phase is Phase.READY, "the model's loading"
         )
         await attach(pilot, one.path)
         answer = await ask(pilot, engine, "What colour is the shape?")

@@ -6,16 +6,13 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.drawings import draw
-
-PATIENCE_S = 120.0
-"""A busy machine loads the model in half a minute; only a broken app takes longer."""
+from tests.waiting import wait_until
 
 
 class Terminal:
@@ -62,13 +59,12 @@ class Terminal:
 
     def sees(self, *words: str) -> str:
         """Wait until all ``words`` are on the screen."""
-        until = time.monotonic() + PATIENCE_S
-        while time.monotonic() < until:
+
+        def with_words() -> str:
             shown = self.shown()
-            if all(word in shown for word in words):
-                return shown
-            time.sleep(0.1)
-        raise AssertionError(f"{words} never came:\n{self.shown()}")
+            return shown if all(word in shown for word in words) else ""
+
+        return wait_until(with_words, words, self.shown)
 
     def start(self, *arguments: str) -> None:
         """Run phichat in the shell."""

@@ -20,6 +20,13 @@ from assistant.values.errors import PictureError
 from tests.pictures.picture_files import FORMATS, encoded, flag, png
 
 
+def bytes_read() -> int:
+    """How much this process has read so far (Linux)."""
+    if sys.platform != "linux":
+        return 0
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
 def refused(source: str | Path | bytes, **options: object) -> str:
     with pytest.raises(PictureError) as caught:
         pictures.open_source(source, **options)  # type: ignore[arg-type]
@@ -75,24 +82,21 @@ def test_a_file_without_permission(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX files")
-@pytest.mark.timeout(20)
 def test_pipes_devices_and_sockets_never_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.png")
-    began = time.monotonic()
     for path in (tmp_path / "pipe.png", "/dev/zero", "/dev/tty", "/dev/null"):
         assert "pipe or a device" in refused(path)
     (tmp_path / "circle").symlink_to(tmp_path / "circle")
     assert "There is no file" in refused(tmp_path / "circle")
-    assert time.monotonic() - began < 5
 
 
 def test_large_files_are_refused_by_their_size_and_not_read(tmp_path: Path) -> None:
     path = tmp_path / "large.png"
     with path.open("wb") as file:
         file.truncate(200 << 30)  # sparse: no disk is used
-    began = time.monotonic()
+    before = bytes_read()
     assert "large.png is larger than 64 MiB" in refused(path)
-    assert time.monotonic() - began < 1
+    assert bytes_read() - before < 1 << 20
     assert "larger than 10 bytes" in refused(encoded(flag()), max_bytes=10)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -28,6 +27,7 @@ from tests.tui.desk import (
     shown,
     until,
 )
+from tests.waiting import read_until
 from tui.app import PhichatApp
 from tui.pages.picture import PictureScreen
 from tui.terminal.detect import Graphics, PictureProtocol
@@ -187,11 +187,7 @@ def written(session: str, protocol: str, pattern: bytes) -> bytes:
     }
     command = ["-m", "assistant.cli", "chat", "--session", session]
     with PseudoTerminal(command, environment) as terminal:
-        output, deadline = b"", time.monotonic() + 60
-        while not re.search(pattern, output, re.DOTALL):
-            assert time.monotonic() < deadline, output[-3000:]
-            output += terminal.read(0.5)
-        return output
+        return read_until(terminal.descriptor, lambda text: re.search(pattern, text, re.DOTALL))
 
 
 def test_kitty_gets_the_picture_and_its_cells(stored: str) -> None:

@@ -9,11 +9,9 @@ import json
 import os
 import pty
 import re
-import select
 import struct
 import sys
 import termios
-import time
 
 import pytest
 from hypothesis import given, strategies as st
@@ -22,6 +20,7 @@ from textual import events
 from textual._xterm_parser import XTermParser
 
 from tests.tui.desk import png
+from tests.waiting import read_until
 from tui.terminal import alt_enter, graphics, half_blocks as halfcell, late_answers
 from tui.terminal.detect import ANSWER_S, DEFAULT_CELL, QUESTION, Graphics, PictureProtocol, choose
 
@@ -92,11 +91,10 @@ def test_the_setting_is_obeyed_whatever_the_terminal_says(protocol: PictureProto
 
 
 CHOOSING = """
-import json, sys, time
+import json
 from tui.terminal.detect import choose
-began = time.monotonic()
 chosen = choose("auto")
-print("CHOSE", json.dumps([chosen.protocol, chosen.cell, time.monotonic() - began]), flush=True)
+print("CHOSE", json.dumps([chosen.protocol, chosen.cell]), flush=True)
 """
 
 
@@ -105,8 +103,8 @@ def choice_of(
     columns: int = 80,
     term: str = "xterm-kitty",
     pixels: tuple[int, int] = (0, 0),
-) -> tuple[str, list[int], float, str]:
-    """Choose in a process whose terminal gives this answer: (protocol, cell, seconds, its text)."""
+) -> tuple[str, list[int], str]:
+    """Choose in a process whose terminal gives this answer: (protocol, cell, its text)."""
     pid, terminal = pty.fork()
     if pid == 0:
         fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, *pixels))
@@ -114,27 +112,23 @@ def choice_of(
             os.environ.pop(name, None)
         os.environ["TERM"] = term
         os.execv(sys.executable, [sys.executable, "-c", CHOOSING])
-    written, answered, deadline = b"", False, time.monotonic() + 60
-    while b"CHOSE" not in written or not written.endswith(b"\n"):
-        assert time.monotonic() < deadline, written
-        if not select.select([terminal], [], [], 1.0)[0]:
-            continue
-        try:
-            written += os.read(terminal, 4096)
-        except OSError:
-            break
-        if QUESTION.encode() in written and not answered and terminal_answers:
-            os.write(terminal, terminal_answers)
-            answered = True
+
+    def is_chosen(written: bytes) -> bool:
+        return b"CHOSE" in written and written.endswith(b"\n")
+
+    written = read_until(terminal, lambda text: QUESTION.encode() in text or is_chosen(text))
+    if terminal_answers and not is_chosen(written):
+        os.write(terminal, terminal_answers)
+    written = read_until(terminal, is_chosen, written)
     os.waitpid(pid, 0)
     os.close(terminal)
     text = written.decode(errors="replace")
-    protocol, cell, seconds = json.loads(text.partition("CHOSE ")[2])
-    return protocol, cell, seconds, text
+    protocol, cell = json.loads(text.partition("CHOSE ")[2])
+    return protocol, cell, text
 
 
 def test_a_real_terminal_that_answers() -> None:
-    protocol, cell, _, text = choice_of(KITTY.encode())
+    protocol, cell, text = choice_of(KITTY.encode())
     assert (protocol, cell) == ("kitty", [9, 18])
     assert "OK" not in text.replace(QUESTION, "")  # the answer was not echoed
 
@@ -145,7 +139,7 @@ def test_a_real_terminal_that_answers() -> None:
     ids=["silent", "typing", "empty", "noise", "half"],
 )
 def test_a_real_terminal_that_does_not(answer: bytes | None) -> None:
-    protocol, cell, _, _ = choice_of(answer)
+    protocol, cell, _ = choice_of(answer)
     assert (protocol, tuple(cell)) == ("halfblocks", DEFAULT_CELL)
 
 
@@ -160,7 +154,7 @@ def test_a_real_terminal_that_tells_its_pixels_to_the_kernel(
 
 
 def test_a_real_terminal_without_columns_is_not_asked() -> None:
-    protocol, _, _, text = choice_of(KITTY.encode(), columns=0)
+    protocol, _, text = choice_of(KITTY.encode(), columns=0)
     assert protocol == "halfblocks"
     assert QUESTION not in text
 
@@ -240,9 +234,7 @@ def test_importing_kitty_s_table_asks_the_terminal_nothing() -> None:
     pid, terminal = pty.fork()
     if pid == 0:
         os.execv(sys.executable, [sys.executable, "-c", program])
-    written = b""
-    while b"DONE" not in written:
-        written += os.read(terminal, 4096)
+    written = read_until(terminal, lambda text: b"DONE" in text)
     os.waitpid(pid, 0)
     os.close(terminal)
     assert b"\x1b" not in written
