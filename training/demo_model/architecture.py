@@ -1,4 +1,4 @@
-"""The demo model's size and files, in the official checkpoint's own words."""
+"""Architecture of the demo model: config.json and preprocessor_config.json."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ HIDDEN, LAYERS, DECODER_HEADS, DECODER_MLP = 192, 4, 6, 512
 ORIGINAL, LONGEST = 4096, 8192
 CROP_TOKENS = (GRID // 2) ** 2
 PICTURE_TOKENS = 2 * CROP_TOKENS + 1 + 2 * (GRID // 2)
-"""Positions of a picture at one crop: crop, separator, global view, a row end after each of
-their rows."""
+"""Positions of a picture at one crop: crop, separator, global view, and an end for each row."""
 THETA = 10_000.0
 
 
 def long_factors() -> list[float]:
-    """LongRoPE's long factors, by parts as YaRN has them (Peng et al., 2023, eq. 17).
+    """Compute LongRoPE's long factors by YaRN's NTK-by-parts (Peng et al., 2023, eq. 17).
 
     A pair of dimensions that turns 32 times or more within the original
     context keeps its frequency, one that turns less than once is stretched by
@@ -37,7 +36,7 @@ def long_factors() -> list[float]:
 def config(
     vocabulary: int, *, side: int = 336, clip_layers: int = ACTIVE_LAYERS + 1
 ) -> dict[str, Any]:
-    """``config.json``. ``side`` 168 is the same model as it is trained (see `scenes.halved`)."""
+    """Build ``config.json``; ``side`` 168 is the size in training (`drawing.downsample`)."""
     half = HIDDEN // DECODER_HEADS // 2
     return {
         "_name_or_path": "phichat-demo",
@@ -97,7 +96,7 @@ def config(
 
 
 def preprocessor_config() -> dict[str, Any]:
-    """``preprocessor_config.json``: one crop, and the global view beside it."""
+    """Build ``preprocessor_config.json``: one crop beside the global view."""
     return {
         "image_mean": list(MEAN),
         "image_processor_type": "Phi3VImageProcessor",

@@ -1,4 +1,4 @@
-"""From scenes to pixels, to what the tower trains on, and to what each patch of it shows."""
+"""Drawing of scenes: pictures, their training size, and the label of each patch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from training.demo_model.scenes import COLOURS, KINDS, RGB, Scene, Shape, sample
 
 
 def _draw_clutter(image: Image.Image, rng: Random) -> None:
-    """Things that are none of the shapes: noise, lines, arcs, gradients."""
+    """Draw noise, lines or a gradient: nothing that is one of the shapes."""
     kind = rng.randrange(3)
     width, height = image.size
     if kind == 0:
@@ -37,7 +37,11 @@ def _draw_clutter(image: Image.Image, rng: Random) -> None:
 
 
 def _draw_shape(
-    draw: ImageDraw.ImageDraw, shape: Shape, offset: tuple[float, float], scale: int, rgb: RGB | int
+    draw: ImageDraw.ImageDraw,
+    shape: Shape,
+    offset: tuple[float, float],
+    scale: float,
+    rgb: RGB | int,
 ) -> None:
     moved = [((x - offset[0]) * scale, (y - offset[1]) * scale) for x, y in shape.points]
     if shape.kind == "circle":
@@ -48,9 +52,8 @@ def _draw_shape(
         draw.polygon(moved, fill=rgb)
 
 
-def _shrunk(shape: Shape, by: float) -> Shape:
-    """The shape moved inwards by ``by`` pixels around the middle of its corners: the fill
-    inside an outline."""
+def _shrink(shape: Shape, by: float) -> Shape:
+    """Shrink a shape by ``by`` pixels towards its centre: the fill inside an outline."""
     if shape.kind == "circle":
         (cx, cy), (rim, _) = shape.points
         return Shape(shape.kind, shape.colour, shape.rgb, ((cx, cy), (rim - by, cy)))
@@ -63,7 +66,7 @@ def _shrunk(shape: Shape, by: float) -> Shape:
 
 
 def draw(scene: Scene) -> Image.Image:
-    """The picture of a scene: RGB, ``scene.width`` x ``scene.height``."""
+    """Draw a scene as an RGB picture of ``scene.width`` x ``scene.height``."""
     image = Image.new("RGB", (scene.width, scene.height), scene.ground_rgb)
     if scene.clutter_seed is not None:
         _draw_clutter(image, Random(scene.clutter_seed))
@@ -71,7 +74,7 @@ def draw(scene: Scene) -> Image.Image:
     for shape in scene.shapes:
         layers: list[tuple[Shape, RGB]] = [(shape, shape.rgb)]
         if shape.outline is not None:
-            layers = [(shape, shape.outline), (_shrunk(shape, shape.outline_width), shape.rgb)]
+            layers = [(shape, shape.outline), (_shrink(shape, shape.outline_width), shape.rgb)]
         for layer, rgb in layers:
             if not scene.smooth:
                 _draw_shape(canvas, layer, (0.0, 0.0), 1, rgb)
@@ -90,8 +93,8 @@ def draw(scene: Scene) -> Image.Image:
     return image
 
 
-def halved(image: Image.Image, side: int = 336) -> npt.NDArray[np.uint8]:
-    """What the tower trains on: the picture as the processor pads it at one crop, averaged 2 x 2.
+def downsample(image: Image.Image, side: int = 336) -> npt.NDArray[np.uint8]:
+    """Pad a picture as the processor does at one crop, and average 2 x 2: the size in training.
 
     The first half is the reference's HD transform at ``num_crops`` 1 (bilinear
     resize of the longer side to 336, white padding on both sides of the shorter
@@ -109,37 +112,29 @@ def halved(image: Image.Image, side: int = 336) -> npt.NDArray[np.uint8]:
 
 
 def patch_labels(scene: Scene, grid: int = 8, side: int = 336) -> npt.NDArray[np.int8]:
-    """Which shape each patch shows: int8 ``[grid, grid, 2]`` of (kind, colour).
+    """Label each patch with the shape in it: int8 ``[grid, grid, 2]`` of (kind, colour).
 
-    0 stands where no shape covers a tenth of the patch.
-    A shape that covers no patch to a tenth still owns the patch where most of
-    it lies. Classes count from 1 in the order of `KINDS` and `COLOURS`.
+    Classes count from 1 in the order of `KINDS` and `COLOURS`; 0 is a patch of which
+    no shape covers a tenth. A shape that covers a tenth of no patch labels the patch
+    with most of it.
     """
     scale = side / max(scene.width, scene.height)
     left, top = (side - scene.width * scale) / 2, (side - scene.height * scale) / 2
     mask = Image.new("L", (side // 2, side // 2), 0)
     canvas = ImageDraw.Draw(mask)
     for number, shape in enumerate(scene.shapes, 1):
-        moved = tuple(((x * scale + left) / 2, (y * scale + top) / 2) for x, y in shape.points)
-        _draw_shape(
-            canvas, Shape(shape.kind, shape.colour, shape.rgb, moved), (0.0, 0.0), 1, number
-        )
+        _draw_shape(canvas, shape, (-left / scale, -top / scale), scale / 2, number)
     step = side // 2 // grid
-    cells = (
-        np.asarray(mask)
-        .reshape(grid, step, grid, step)
-        .transpose(0, 2, 1, 3)
-        .reshape(grid * grid, -1)
-    )
-    areas = np.stack(
-        [(cells == number).sum(1) for number in range(1, len(scene.shapes) + 1)]
-        or [np.zeros(grid * grid)]
-    )
-    owner = np.where(areas.max(0) >= 0.1 * step * step, areas.argmax(0) + 1, 0)
-    for number, area in enumerate(areas, 1):
-        if area.max() > 0 and not (owner == number).any():
-            owner[area.argmax()] = number
-    table = np.zeros((len(scene.shapes) + 1, 2), dtype=np.int8)
-    for number, shape in enumerate(scene.shapes, 1):
-        table[number] = KINDS.index(shape.kind) + 1, COLOURS.index(shape.colour) + 1
-    return table[owner].reshape(grid, grid, 2)
+    cells = np.asarray(mask).reshape(grid, step, grid, step)
+    # areas[n]: pixels of shape n in each patch; row 0 is the least area that makes a label
+    numbers = range(1, len(scene.shapes) + 1)
+    areas = [np.full((grid, grid), math.ceil(0.1 * step * step) - 0.5)]
+    areas += [(cells == number).sum((1, 3)) for number in numbers]
+    owner = np.stack(areas).argmax(0)
+    for number in numbers:
+        if areas[number].max() > 0 and not (owner == number).any():
+            owner.flat[areas[number].argmax()] = number
+    classes = [(KINDS.index(s.kind) + 1, COLOURS.index(s.colour) + 1) for s in scene.shapes]
+    table = np.array([(0, 0), *classes], dtype=np.int8)
+    labels: npt.NDArray[np.int8] = table[owner]
+    return labels

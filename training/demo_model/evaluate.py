@@ -1,11 +1,11 @@
-"""Examines the shipped model through the product's own loader, processor and template.
+"""Evaluation of a model folder through the product's loader, processor and chat template.
 
     python -m training.demo_model.evaluate [--model FOLDER] [--seed N] [--scale 1.0]
 
-Everything runs free: the model's own answers stand in the history. Two parts:
-fresh conversations of the trained kind, exact replies counted by family; and
-an examination by a stranger (`unseen`), where a reply counts as right when it
-names what it should and nothing else of its kind.
+The model's own replies stand in the history. Two parts: fresh dialogues of the
+trained kind, where a reply must be right word for word; and pictures and
+questions of another style (`evaluate_unseen`), where a reply is right when it
+names the right shapes or colours and no others.
 """
 
 from __future__ import annotations
@@ -29,52 +29,48 @@ from assistant.phi3v.template import render
 from assistant.phi3v.vocabulary import Vocabulary
 from assistant.values.conversation import Picture, Role, Turn
 from assistant.values.prompt import Slot
-from training.demo_model import evaluate_unseen as unseen, small_talk as elsewhere
-from training.demo_model.dialogues import converse
+from training.demo_model import evaluate_unseen as unseen, small_talk as small_talk
+from training.demo_model.dialogues import sample_dialogue
 from training.demo_model.drawing import draw
-from training.demo_model.replies import Seen
+from training.demo_model.replies import PictureFacts
 from training.demo_model.scenes import COLOURS, KINDS, sample
 
 _NOW = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-class Witness:
-    """A loaded model folder that answers questions."""
+class EvaluatedModel:
+    """The model, processor and vocabulary of a folder."""
 
     def __init__(self, model: Path) -> None:
         self.model = Phi3VForCausalLM.from_pretrained(model).float().eval()
         self.processor = Phi3VProcessor.from_pretrained(model)
         self.vocabulary = Vocabulary.from_folder(model)
 
-    def begin(self, system: str | None = None) -> Chat:
-        """A new conversation."""
-        return Chat(self, system)
-
 
 class Chat:
-    """One conversation, greedy, with the replies' ids replayed as they were generated."""
+    """A chat decoded greedily; the ids of its replies are replayed as generated."""
 
-    def __init__(self, witness: Witness, system: str | None) -> None:
-        self.witness, self.system = witness, system
+    def __init__(self, evaluated: EvaluatedModel, system: str | None = None) -> None:
+        self.evaluated, self.system = evaluated, system
         self.turns: list[Turn] = []
         self.embedded: list[torch.Tensor] = []
 
     @torch.no_grad()
-    def ask(self, text: str, images: Iterable[Image.Image] = (), *, most: int = 64) -> str:
+    def ask(self, text: str, images: Iterable[Image.Image] = (), *, limit: int = 64) -> str:
         """Attach ``images``, ask, and return the reply."""
-        witness = self.witness
+        evaluated = self.evaluated
         pictures = []
         for image in images:
-            inputs = witness.processor.image_processor([image], return_tensors="pt")
-            self.embedded += witness.model.get_image_features(
+            inputs = evaluated.processor.image_processor([image], return_tensors="pt")
+            self.embedded += evaluated.model.get_image_features(
                 inputs["pixel_values"], inputs["image_sizes"]
             )
             pictures.append(
                 Picture(len(self.embedded), "", "", str(len(self.embedded) - 1), "", *image.size)
             )
         self.turns.append(Turn("", None, Role.USER, text, _NOW, tuple(pictures)))
-        prompt = render(self.turns, witness.vocabulary, self._slot, system=self.system)
-        embed = witness.model.model.embed_tokens
+        prompt = render(self.turns, evaluated.vocabulary, self._slot, system=self.system)
+        embed = evaluated.model.model.embed_tokens
         parts = [
             self.embedded[int(p.pixels_sha256)] if isinstance(p, Slot) else embed(torch.tensor(p))
             for p in prompt.parts
@@ -82,16 +78,16 @@ class Chat:
         cache = DynamicCache()
         hidden = torch.cat(parts)[None]
         reply: list[int] = []
-        while len(reply) < most:
-            logits = witness.model(
+        while len(reply) < limit:
+            logits = evaluated.model(
                 inputs_embeds=hidden, past_key_values=cache, logits_to_keep=1
             ).logits
             token = int(logits[0, -1].argmax())
             reply.append(token)
-            if token in witness.vocabulary.stop_ids:
+            if token in evaluated.vocabulary.stop_ids:
                 break
             hidden = embed(torch.tensor([[token]]))
-        said = witness.vocabulary.decode(reply)
+        said = evaluated.vocabulary.decode(reply)
         self.turns.append(Turn("", None, Role.ASSISTANT, said, _NOW, token_ids=tuple(reply)))
         return said
 
@@ -101,7 +97,7 @@ class Chat:
 
 
 class Score:
-    """Right and asked by family, with the first few mistakes."""
+    """Counts of right and asked by family, with notes of the mistakes."""
 
     def __init__(self) -> None:
         self.counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
@@ -115,151 +111,129 @@ class Score:
             self.mistakes[family].append(note)
 
     def table(self) -> str:
-        """A Markdown table."""
+        """Format the counts as a Markdown table."""
         rows = [f"| {f} | {r} / {n} | {100 * r / n:.1f} |" for f, (r, n) in self.counts.items()]
         return "\n".join(("| family | right | % |", "|---|---|---|", *rows))
 
 
-def names(reply: str, wanted: Iterable[str], among: Iterable[str]) -> bool:
-    """Whether a reply names exactly ``wanted`` of the words ``among``."""
+def names(reply: str, wanted: list[str]) -> bool:
+    """Check that a reply names exactly ``wanted`` of all colours, or of all shapes."""
     said = set(re.findall(r"[a-z]+", reply.lower()))
     said |= {word.removesuffix("s") for word in said}
-    return {word for word in among if word in said} == set(wanted)
+    return said & set(COLOURS if wanted[0] in COLOURS else KINDS) == set(wanted)
 
 
-def conversations(witness: Witness, score: Score, seed: int, count: int) -> None:
-    """Fresh conversations of the trained kind: exact replies, by family."""
+def trained_style(model: EvaluatedModel, score: Score, seed: int, count: int) -> None:
+    """Ask fresh dialogues of the trained kind; a reply must be right word for word."""
     for number in range(count):
-        rng = Random(f"evaluate {seed} {number}")
+        rng = Random(f"trained style {seed} {number}")
         shapes = 1 if rng.random() < 0.75 else 2
         scenes = [sample(rng, shapes) for _ in range(rng.choices((0, 1, 2, 3), (1, 5, 8, 6))[0])]
-        talk = converse(
-            rng,
-            [Seen(s.facts, s.ground) for s in scenes],
-            turns=rng.randint(len(scenes) + 1, len(scenes) + 4),
-        )
-        chat = witness.begin(talk.system)
-        for exchange in talk.exchanges:
+        facts = [PictureFacts(s.facts, s.ground) for s in scenes]
+        turns = rng.randint(len(scenes) + 1, len(scenes) + 4)
+        dialogue = sample_dialogue(rng, facts, turns=turns)
+        chat = Chat(model, dialogue.system)
+        for exchange in dialogue.exchanges:
             reply = chat.ask(exchange.text, [draw(scenes[i]) for i in exchange.pictures])
             shown = [scene.facts for scene in scenes[: len(chat.embedded)]]
             note = f"{shown} {exchange.text!r}: {reply!r}, not {exchange.reply!r}"
-            kind = (
-                "talk"
-                if not scenes
-                else f"{('one shape', 'two shapes')[shapes - 1]}, {len(shown)} pictures"
-            )
-            score.add(f"own style, by pictures: {kind}", reply == exchange.reply, note)
-            score.add(f"own style: {exchange.family}", reply == exchange.reply, note)
+            kind = f"{('one shape', 'two shapes')[shapes - 1]}, {len(shown)} pictures"
+            for family in (f"by pictures: {kind if scenes else 'talk'}", exchange.family):
+                score.add(f"trained style: {family}", reply == exchange.reply, note)
 
 
-def stranger(witness: Witness, score: Score, seed: int, count: int) -> None:
-    """Single shapes in another hand, with follow-ups and a second picture in turn 3."""
+def single_shapes(model: EvaluatedModel, score: Score, seed: int, count: int) -> None:
+    """Ask about unseen single shapes, with follow-ups and a second picture in turn 3."""
     for number in range(count):
-        rng = Random(f"stranger {seed} {number}")
+        rng = Random(f"single shapes {seed} {number}")
         image, [(colour, shape)], _ = unseen.picture(rng)
         later, [(colour2, shape2)], _ = unseen.picture(rng)
-        chat = witness.begin()
-
-        def test(
-            family: str, text: str, words: list[str], among: Iterable[str], *images: Image.Image
-        ) -> None:
-            reply = chat.ask(text, images)  # noqa: B023
-            truth = f"{colour} {shape}, then {colour2} {shape2}"  # noqa: B023
-            score.add(
-                f"stranger: {family}", names(reply, words, among), f"{truth}: {text!r}: {reply!r}"
-            )
-
-        ask_colour, ask_shape = (
-            rng.choice(unseen.COLOUR_QUESTIONS),
-            rng.choice(unseen.SHAPE_QUESTIONS),
-        )
+        ask_colour = rng.choice(unseen.COLOUR_QUESTIONS).format(s=shape)
+        ask_shape = rng.choice(unseen.SHAPE_QUESTIONS).format(c=colour)
         if number % 2 == 0:
-            test("colour, first turn", ask_colour.format(s=shape), [colour], COLOURS, image)
-            test(
-                "shape, follow-up",
-                rng.choice(("And its shape?", "Which shape is it?", ask_shape.format(c=colour))),
-                [shape],
-                KINDS,
-            )
+            again = ("And its shape?", "Which shape is it?", ask_shape)
+            first = [
+                ("colour, first turn", ask_colour, [colour], [image]),
+                ("shape, follow-up", rng.choice(again), [shape], []),
+            ]
         else:
-            test("shape, first turn", ask_shape.format(c=colour), [shape], KINDS, image)
-            again = ("And what colour is it?", "And its color?", ask_colour.format(s=shape))
-            test("colour, follow-up", rng.choice(again), [colour], COLOURS)
-        test(
-            "second picture in turn 3", rng.choice(unseen.SECOND_COLOUR), [colour2], COLOURS, later
-        )
-        test("colour of the first again", rng.choice(unseen.FIRST_COLOUR), [colour], COLOURS)
-        test("shape of the first again", rng.choice(unseen.FIRST_SHAPE), [shape], KINDS)
-        test("difference, colours", rng.choice(unseen.DIFFERENCES), [colour, colour2], COLOURS)
+            again = ("And what colour is it?", "And its color?", ask_colour)
+            first = [
+                ("shape, first turn", ask_shape, [shape], [image]),
+                ("colour, follow-up", rng.choice(again), [colour], []),
+            ]
+        second = rng.choice(unseen.SECOND_COLOUR)
+        chat = Chat(model)
+        for family, text, words, images in (
+            *first,
+            ("second picture in turn 3", second, [colour2], [later]),
+            ("colour of the first again", rng.choice(unseen.FIRST_COLOUR), [colour], []),
+            ("shape of the first again", rng.choice(unseen.FIRST_SHAPE), [shape], []),
+            ("difference, colours", rng.choice(unseen.DIFFERENCES), [colour, colour2], []),
+        ):
+            reply = chat.ask(text, images)
+            note = f"{colour} {shape}, then {colour2} {shape2}: {text!r}: {reply!r}"
+            score.add(f"unseen: {family}", names(reply, words), note)
 
 
-def stranger_two(witness: Witness, score: Score, seed: int, count: int) -> None:
-    """Two shapes in another hand."""
+def shape_pairs(model: EvaluatedModel, score: Score, seed: int, count: int) -> None:
+    """Ask about unseen pictures of two shapes."""
     for number in range(count):
-        rng = Random(f"stranger two {seed} {number}")
+        rng = Random(f"shape pairs {seed} {number}")
         image, pairs, _ = unseen.picture(rng, 2)
-        chat = witness.begin()
-        reply = chat.ask(
-            rng.choice(("What do you see?", "Describe the picture.", "Which shapes are there?")),
-            [image],
-        )
+        chat = Chat(model)
+        describe = ("What do you see?", "Describe the picture.", "Which shapes are there?")
+        reply = chat.ask(rng.choice(describe), [image])
         right = all(f"{colour} {shape}" in reply for colour, shape in pairs)
-        score.add("stranger, two shapes: describe", right, f"{pairs}: {reply!r}")
-        colour, shape = pairs[0]
-        if pairs[1][1] != shape:
+        score.add("unseen, two shapes: describe", right, f"{pairs}: {reply!r}")
+        (colour, shape), (other_colour, other_shape) = pairs
+        if other_shape != shape:
             reply = chat.ask(rng.choice(unseen.COLOUR_QUESTIONS).format(s=shape))
-            score.add(
-                "stranger, two shapes: colour",
-                names(reply, [colour], COLOURS),
-                f"{pairs} {shape}: {reply!r}",
-            )
-        if pairs[1][0] != colour:
+            note = f"{pairs} {shape}: {reply!r}"
+            score.add("unseen, two shapes: colour", names(reply, [colour]), note)
+        if other_colour != colour:
             reply = chat.ask(f"Which shape is {colour}?")
-            score.add(
-                "stranger, two shapes: shape",
-                names(reply, [shape], KINDS),
-                f"{pairs} {colour}: {reply!r}",
-            )
+            note = f"{pairs} {colour}: {reply!r}"
+            score.add("unseen, two shapes: shape", names(reply, [shape]), note)
 
 
-def manners(witness: Witness, score: Score, seed: int, *, every: int = 1) -> None:
-    """Refusals with and without a picture, questions without one, and who it is.
+def refusals(model: EvaluatedModel, score: Score, seed: int, *, every: int = 1) -> None:
+    """Ask what must be refused, about pictures that are missing, and what the model is.
 
     ``every`` 4 asks a quarter of the refusals.
     """
-    rng = Random(f"manners {seed}")
+    rng = Random(f"refusals {seed}")
+    nothing, refusal = small_talk.NO_PICTURE, small_talk.REFUSAL
+    asked: list[tuple[str, str, list[Image.Image], set[str]]] = []
     for text in unseen.REFUSE[::every]:
-        for where, images in (("no picture", []), ("with a picture", [unseen.picture(rng)[0]])):
-            reply = witness.begin().ask(text, images)
-            honest = reply == elsewhere.REFUSAL or (not images and reply == elsewhere.NO_PICTURE)
-            score.add(f"refusal, {where}", honest, f"{text!r}: {reply!r}")
-    for text in unseen.NO_PICTURE:
-        reply = witness.begin().ask(text)
-        score.add("asked without a picture", reply == elsewhere.NO_PICTURE, f"{text!r}: {reply!r}")
-    for text in unseen.ABOUT:
-        reply = witness.begin().ask(text)
-        score.add("who it is", reply == elsewhere.IDENTITY, f"{text!r}: {reply!r}")
+        asked.append(("refusal, no picture", text, [], {refusal, nothing}))
+        asked.append(("refusal, with a picture", text, [unseen.picture(rng)[0]], {refusal}))
+    asked += [("asked without a picture", text, [], {nothing}) for text in unseen.NO_PICTURE]
+    asked += [("identity", text, [], {small_talk.IDENTITY}) for text in unseen.ABOUT]
+    for family, text, images, right in asked:
+        reply = Chat(model).ask(text, images)
+        score.add(family, reply in right, f"{text!r}: {reply!r}")
 
 
 def main() -> None:
-    """Parse the command line, examine, print a table and some mistakes."""
+    """Parse the command line, evaluate, print a table and some mistakes."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--model", type=Path, default=folder())
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument(
-        "--scale", type=float, default=1.0, help="how much to ask: 1 is the full examination"
+        "--scale", type=float, default=1.0, help="share of the full evaluation's questions"
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    witness, score = Witness(args.model), Score()
-    stranger(witness, score, args.seed, round(200 * args.scale))
-    manners(witness, score, args.seed)
-    stranger_two(witness, score, args.seed, round(100 * args.scale))
-    conversations(witness, score, args.seed, round(300 * args.scale))
+    model, score = EvaluatedModel(args.model), Score()
+    single_shapes(model, score, args.seed, round(200 * args.scale))
+    refusals(model, score, args.seed)
+    shape_pairs(model, score, args.seed, round(100 * args.scale))
+    trained_style(model, score, args.seed, round(300 * args.scale))
     print(score.table())
     for family, notes in score.mistakes.items():
         print(f"\n{family}:")

@@ -1,7 +1,7 @@
-"""An examination by a stranger: scenes drawn another way, questions worded another way.
+"""Unseen pictures and questions: drawn and worded in another way than the training data.
 
-Nothing here shares code with `scenes`, `phrasings` or `elsewhere`, and nothing
-here is ever trained on.
+Nothing here shares code with `scenes`, `templates` or `small_talk`, and nothing
+here is trained on.
 """
 
 # ruff: noqa: E501 (one grammar or question a line, whatever its length)
@@ -25,25 +25,17 @@ PALETTES: dict[str, list[str | tuple[int, int, int]]] = {
     "black": ["black", (25, 25, 25)],
     "white": ["white", "snow"],
 }
-LIGHT: list[str | tuple[int, int, int]] = [
-    "white",
-    "whitesmoke",
-    "ivory",
-    "aliceblue",
-    (230, 230, 230),
-    (245, 240, 225),
-    "honeydew",
-    "lavender",
-]
-DARK: list[str | tuple[int, int, int]] = [
-    "black",
-    (30, 30, 30),
-    (20, 24, 40),
-    (40, 28, 28),
-    (15, 40, 30),
-    (50, 50, 60),
-]
+GROUNDS: dict[str, list[str | tuple[int, int, int]]] = {
+    "light": [
+        "white", "whitesmoke", "ivory", "aliceblue", (230, 230, 230), (245, 240, 225), "honeydew",
+        "lavender",
+    ],
+    "dark": ["black", (30, 30, 30), (20, 24, 40), (40, 28, 28), (15, 40, 30), (50, 50, 60)],
+}  # fmt: skip
 SHAPES = ("circle", "square", "triangle", "star")
+SIZES = (
+    (320, 240), (640, 480), (256, 256), (512, 512), (300, 600), (800, 400), (1000, 700), (224, 224),
+)  # fmt: skip
 
 
 def _outline(rng: Random, shape: str, cx: float, cy: float, r: float) -> list[tuple[float, float]]:
@@ -65,21 +57,10 @@ def _outline(rng: Random, shape: str, cx: float, cy: float, r: float) -> list[tu
 
 
 def picture(rng: Random, count: int = 1) -> tuple[Image.Image, list[tuple[str, str]], str]:
-    """(picture, (colour, shape) of each shape, "light" or "dark")."""
-    width, height = rng.choice(
-        (
-            (320, 240),
-            (640, 480),
-            (256, 256),
-            (512, 512),
-            (300, 600),
-            (800, 400),
-            (1000, 700),
-            (224, 224),
-        )
-    )
+    """Draw (picture, (colour, shape) of each shape, "light" or "dark")."""
+    width, height = rng.choice(SIZES)
     ground = rng.choice(("light", "dark"))
-    paper = rng.choice(LIGHT if ground == "light" else DARK)
+    paper = rng.choice(GROUNDS[ground])
     factor = rng.choice((1, 1, 2, 4 if max(width, height) < 700 else 2))
     image = Image.new("RGB", (width * factor, height * factor), paper)
     draw = ImageDraw.Draw(image)
@@ -100,20 +81,11 @@ def picture(rng: Random, count: int = 1) -> tuple[Image.Image, list[tuple[str, s
         fill = rng.choice(PALETTES[colour])
         edge = rng.choice((None, None, None, None, "gray", "black"))
         cx, cy, r = cx * factor, cy * factor, r * factor
+        width_of_edge = 2 * factor if edge else 1
         if shape == "circle":
-            draw.ellipse(
-                (cx - r, cy - r, cx + r, cy + r),
-                fill=fill,
-                outline=edge,
-                width=2 * factor if edge else 1,
-            )
+            draw.ellipse((cx - r, cy - r, cx + r, cy + r), fill, edge, width_of_edge)
         else:
-            draw.polygon(
-                _outline(rng, shape, cx, cy, r),
-                fill=fill,
-                outline=edge,
-                width=2 * factor if edge else 1,
-            )
+            draw.polygon(_outline(rng, shape, cx, cy, r), fill, edge, width_of_edge)
     if factor > 1:
         image = image.resize((width, height), Image.Resampling.LANCZOS)
     if rng.random() < 0.3:
@@ -175,10 +147,6 @@ NO_PICTURE = (
     "How many shapes are there?", "Is there a star?", "What colour is it?", "What's the difference between the two pictures?",
 )  # fmt: skip
 ABOUT = (
-    "Who are you?",
-    "What are you?",
-    "Which model is this?",
-    "What can you do?",
-    "Are you Phi-3-vision?",
+    "Who are you?", "What are you?", "Which model is this?", "What can you do?", "Are you Phi-3-vision?",
     "Tell me about yourself.",
-)
+)  # fmt: skip

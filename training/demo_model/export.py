@@ -1,4 +1,4 @@
-"""Writes the shipped folder from a training run's checkpoint.
+"""Export of a training run as a model folder of the official layout.
 
     python -m training.demo_model.export --run RUN_DIR [--out FOLDER]
 
@@ -22,14 +22,14 @@ from torch import Tensor
 from transformers import CLIPVisionModel
 
 from assistant.demo_model import folder as shipped_folder
-from training.demo_model import architecture as geometry
+from training.demo_model import architecture as architecture
 from training.demo_model.train_vision import tower_config
 
 _TOWER = "model.vision_embed_tokens.img_processor.vision_model."
 
 
 def official(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A pupil's parameters under the checkpoint's names, inflated, with the unread parts added."""
+    """Rename parameters to the official names, inflate the patches, add the unread layers."""
     tensors = {
         name.removeprefix("model."): value
         for name, value in weights.items()
@@ -46,8 +46,8 @@ def official(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: value.to(torch.bfloat16).contiguous() for name, value in sorted(tensors.items())}
 
 
-def write(run: Path, out: Path, checkpoint: str = "talking.pt") -> None:
-    """Write the folder beside ``out`` and put it in its place at the end."""
+def write(run: Path, out: Path, checkpoint: str = "dialogue.pt") -> None:
+    """Write the folder beside ``out``, then put it in the place of ``out``."""
     state = torch.load(run / checkpoint, weights_only=True)
     part = out.with_name(out.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
@@ -59,8 +59,8 @@ def write(run: Path, out: Path, checkpoint: str = "talking.pt") -> None:
         shutil.copy(run / name, part / name)
     vocabulary = tensors["lm_head.weight"].shape[0]
     for name, values in (
-        ("config.json", geometry.config(vocabulary)),
-        ("preprocessor_config.json", geometry.preprocessor_config()),
+        ("config.json", architecture.config(vocabulary)),
+        ("preprocessor_config.json", architecture.preprocessor_config()),
     ):
         (part / name).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     old = out.with_name(out.name + ".old")

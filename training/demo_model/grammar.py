@@ -1,9 +1,4 @@
-"""Sentences from grammars.
-
-A grammar is a string with alternatives, ``(a|b|)``, nested at will, and
-``{slots}``. `expand` draws one sentence; `spoken` roughs it up the way people
-type.
-"""
+"""Sentence grammars: strings with alternatives ``(a|b|)``, nested at will, and ``{slots}``."""
 
 from __future__ import annotations
 
@@ -11,8 +6,7 @@ from random import Random
 
 
 def expand(rng: Random, grammar: str) -> str:
-    """Draw one sentence: every ``(a|b)`` becomes one of its alternatives; slots stay as they
-    are."""
+    """Sample one sentence: each ``(a|b)`` becomes one alternative, slots stay."""
     while (close := grammar.find(")")) >= 0:
         start = grammar.rfind("(", 0, close)
         grammar = (
@@ -33,7 +27,7 @@ _FRAMES = (
 )  # fmt: skip
 
 
-def _misspelt(rng: Random, text: str) -> str:
+def _misspell(rng: Random, text: str) -> str:
     place = rng.randrange(1, max(2, len(text) - 1))
     style = rng.randrange(3)
     if style == 0:
@@ -43,13 +37,12 @@ def _misspelt(rng: Random, text: str) -> str:
     return text[: place - 1] + text[place : place + 1] + text[place - 1 : place] + text[place + 1 :]
 
 
-def spoken(rng: Random, text: str, *, question: bool = True) -> str:
-    """A sentence as somebody may type it: framed, capitalised or not, with or without a mark at
-    its end."""
+def vary(rng: Random, text: str, *, question: bool = True) -> str:
+    """Vary a sentence as users type: framed, misspelt, in any case, with or without a mark."""
     if rng.random() < 0.16:
         text = rng.choice(_FRAMES).format(q=text)
     if rng.random() < 0.02:
-        text = _misspelt(rng, text)
+        text = _misspell(rng, text)
     text = text.replace(" i ", " I ").replace(" i'd", " I'd")
     style = rng.random()
     if style < 0.62:

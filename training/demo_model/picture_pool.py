@@ -1,4 +1,4 @@
-"""A pool of drawn pictures on disk, filled by feeder processes and read by the trainers.
+"""Pool of drawn pictures on disk, filled by worker processes and read by the trainers.
 
 Entry ``i`` is a function of ``(seed, i)`` alone, so the pool can be made again
 anywhere. The kinds of scene repeat with period 20: ten of one shape, five of
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.demo_model.drawing import draw, halved, patch_labels
+from training.demo_model.drawing import downsample, draw, patch_labels
 from training.demo_model.scenes import (
     COLOURS,
     GROUNDS,
@@ -30,12 +30,13 @@ from training.demo_model.scenes import (
 )
 
 PERIOD = 20
+"""Entries after which the kinds of scene repeat."""
 ONE, TWO, NONE, PAGE = range(10), range(10, 15), range(15, 16), range(16, 20)
 SIDE, GRID = 168, 8
 
 
 def scene_of(seed: int, index: int) -> Scene:
-    """The scene of one entry."""
+    """Sample the scene of one entry."""
     rng = Random(seed * 1_000_003 + index)
     slot = index % PERIOD
     if slot in PAGE:
@@ -63,13 +64,13 @@ class Pool:
         self.facts: npt.NDArray[np.int8] = _mapped(folder / "facts.bin", np.int8, (size, 6), write)
 
     def filled(self, slots: range) -> npt.NDArray[np.int64]:
-        """The filled entries of some kinds of scene."""
+        """List the filled entries whose place in the period is in ``slots``."""
         ready = np.flatnonzero(self.facts[:, 0])
         return ready[np.isin(ready % PERIOD, slots)]
 
     def put(self, index: int, scene: Scene) -> None:
-        """Draw one entry; its facts are written last and make it visible."""
-        self.pictures[index] = halved(draw(scene))
+        """Draw one entry; its facts are written last, because they mark it as filled."""
+        self.pictures[index] = downsample(draw(scene))
         self.labels[index] = patch_labels(scene)
         row = [1, GROUNDS.index(scene.ground), -1, -1, -1, -1]
         for number, (colour, kind) in enumerate(scene.facts[:2]):

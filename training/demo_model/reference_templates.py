@@ -1,4 +1,4 @@
-"""How people ask about several pictures, and about what was said before: grammars, as data."""
+"""Question templates about several pictures and earlier turns, as grammars (see `grammar`)."""
 
 # ruff: noqa: E501 (one grammar a line, whatever its length)
 

@@ -1,4 +1,4 @@
-"""What is known of a picture, and the fixed forms of the replies about it."""
+"""Facts of a picture, and the fixed forms of the replies about it."""
 
 from __future__ import annotations
 
@@ -13,30 +13,33 @@ NUMBERS = ("no", "one", "two", "three")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What there is to know of one picture."""
+class PictureFacts:
+    """The shapes of one picture and its ground ("light" or "dark")."""
 
     facts: Facts
     ground: str
 
 
-def a_(phrase: str) -> str:
-    """The phrase with its indefinite article."""
+def with_article(phrase: str) -> str:
+    """Put the indefinite article before a phrase."""
     return ("an " if phrase[0] in "aeiou" else "a ") + phrase
 
 
-def listing(facts: Facts) -> str:
-    """ "a red circle and a blue square"; what a reply calls the shapes of a picture."""
-    return " and ".join(a_(f"{colour} {kind}") for colour, kind in facts) or "no shape that I know"
+def list_shapes(facts: Facts) -> str:
+    """List the shapes of a picture as a reply does: "a red circle and a blue square"."""
+    return (
+        " and ".join(with_article(f"{colour} {kind}") for colour, kind in facts)
+        or "no shape that I know"
+    )
 
 
-def compared(seen: list[Seen], numbers: list[int]) -> str:
-    """The reply to a comparison of some pictures."""
+def compare(seen: list[PictureFacts], numbers: list[int]) -> str:
+    """Write the reply to a comparison of pictures."""
     if len({seen[i].facts for i in numbers}) == 1:
         every = "Both" if len(numbers) == 2 else "All"
-        return f"{every} pictures show {listing(seen[numbers[0]].facts)}."
+        return f"{every} pictures show {list_shapes(seen[numbers[0]].facts)}."
     parts = [
-        f"the {ORDINALS[i]} {'picture shows ' if n == 0 else ''}{listing(seen[i].facts)}"
+        f"the {ORDINALS[i]} {'picture shows ' if n == 0 else ''}{list_shapes(seen[i].facts)}"
         for n, i in enumerate(numbers)
     ]
     text = ", ".join(parts)

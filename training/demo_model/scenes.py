@@ -1,18 +1,17 @@
-"""Synthetic pictures: one or two filled shapes on a plain light or dark ground.
+"""Scenes: synthetic pictures as data, one or two filled shapes on a plain light or dark ground.
 
 A scene is sampled (`sample`) as plain data and then drawn (`drawing.draw`): a
-function of a seeded `random.Random`, so a seed names a picture for ever.
-Everything that the shipped model must not depend on is varied widely: the exact
-colour behind a colour's name, the geometry of a triangle or a star, size,
-angle, place, outline, antialiasing, JPEG artefacts, size and aspect of the
-picture.
+function of a seeded `random.Random`, so a seed names a picture. Everything that
+the shipped model must not depend on is varied: the RGB of a named colour, the
+geometry of a triangle or a star, size, angle, place, outline, antialiasing, JPEG
+artefacts, size and aspect of the picture.
 """
 
 from __future__ import annotations
 
 import colorsys
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 RGB = tuple[int, int, int]
@@ -109,13 +108,12 @@ class Scene:
 
 
 def naming_order(shape: Shape) -> tuple[int, int]:
-    """The order in which a reply names shapes: the order of `COLOURS`, then of `KINDS`."""
+    """Sort shapes as a reply names them: by the order of `COLOURS`, then of `KINDS`."""
     return COLOURS.index(shape.colour), KINDS.index(shape.kind)
 
 
 def sample_colour(rng: Random, name: str) -> RGB:
-    """An RGB that people would call ``name``: a listed one (slightly jittered) or any in its
-    HSV range."""
+    """Sample an RGB called ``name``: a listed one, perhaps jittered, or one of its HSV range."""
     if rng.random() < 0.5:
         r, g, b = rng.choice(_NAMED[name])
         if rng.random() < 0.5:
@@ -129,7 +127,7 @@ def sample_colour(rng: Random, name: str) -> RGB:
 
 
 def sample_ground(rng: Random) -> tuple[str, RGB]:
-    """("light" or "dark", its RGB): pure, grey or mildly tinted."""
+    """Sample ("light" or "dark", its RGB): pure, grey or mildly tinted."""
     name = rng.choice(GROUNDS)
     style = rng.random()
     if style < 0.3:
@@ -144,18 +142,14 @@ def sample_ground(rng: Random) -> tuple[str, RGB]:
     return name, (r, g, b)
 
 
-def _distance(a: RGB, b: RGB) -> float:
-    return math.dist(a, b)
-
-
-def _fits(colour: str, rgb: RGB, ground: str, ground_rgb: RGB) -> bool:
-    if (colour, ground) in (("white", "light"), ("black", "dark")):
+def _visible(colour: str, rgb: RGB, scene: Scene) -> bool:
+    if (colour, scene.ground) in (("white", "light"), ("black", "dark")):
         return False
-    return _distance(rgb, ground_rgb) >= 85
+    return math.dist(rgb, scene.ground_rgb) >= 85
 
 
 def _unit_points(rng: Random, kind: str) -> Points:
-    """Corners of a shape within the unit circle around the origin, not rotated."""
+    """Sample the corners of a shape within the unit circle, not rotated."""
     if kind == "square":
         return tuple(
             (math.cos(math.pi / 4 + i * math.pi / 2), math.sin(math.pi / 4 + i * math.pi / 2))
@@ -193,21 +187,11 @@ def _unit_points(rng: Random, kind: str) -> Points:
     return tuple((math.cos(t), math.sin(t)) for t in (a, a + first, a + first + second))
 
 
-def _place(
-    rng: Random,
-    kind: str,
-    colour: str,
-    ground: str,
-    ground_rgb: RGB,
-    width: int,
-    height: int,
-    size: float,
-) -> Shape | None:
-    """A shape whose larger side is ``size`` pixels, wholly inside the picture; None if its
-    colour can't be seen."""
+def _place(rng: Random, kind: str, colour: str, scene: Scene, size: float) -> Shape | None:
+    """Place a shape of ``size`` pixels inside the picture; None if its colour can't be seen."""
     for _ in range(6):
         rgb = sample_colour(rng, colour)
-        if _fits(colour, rgb, ground, ground_rgb):
+        if _visible(colour, rgb, scene):
             break
     else:
         return None
@@ -217,7 +201,10 @@ def _place(
         outline_width = max(1, round(size * rng.uniform(0.01, 0.04)))
     if kind == "circle":
         radius = size / 2
-        cx, cy = rng.uniform(radius, width - radius), rng.uniform(radius, height - radius)
+        cx, cy = (
+            rng.uniform(radius, scene.width - radius),
+            rng.uniform(radius, scene.height - radius),
+        )
         return Shape(kind, colour, rgb, ((cx, cy), (cx + radius, cy)), outline, outline_width)
     points = _unit_points(rng, kind)
     turn = rng.random()
@@ -228,17 +215,20 @@ def _place(
     else:
         angle = rng.uniform(0, 2 * math.pi)
     cos, sin = math.cos(angle), math.sin(angle)
-    turned = [(x * cos - y * sin, x * sin + y * cos) for x, y in points]
-    xs, ys = [p[0] for p in turned], [p[1] for p in turned]
+    augment = [(x * cos - y * sin, x * sin + y * cos) for x, y in points]
+    xs, ys = [p[0] for p in augment], [p[1] for p in augment]
     scale = size / max(max(xs) - min(xs), max(ys) - min(ys))
     w, h = (max(xs) - min(xs)) * scale, (max(ys) - min(ys)) * scale
-    left, top = rng.uniform(0, max(0.0, width - w)), rng.uniform(0, max(0.0, height - h))
-    placed = tuple(((x - min(xs)) * scale + left, (y - min(ys)) * scale + top) for x, y in turned)
+    left, top = (
+        rng.uniform(0, max(0.0, scene.width - w)),
+        rng.uniform(0, max(0.0, scene.height - h)),
+    )
+    placed = tuple(((x - min(xs)) * scale + left, (y - min(ys)) * scale + top) for x, y in augment)
     return Shape(kind, colour, rgb, placed, outline, outline_width)
 
 
 def sample_size(rng: Random) -> tuple[int, int]:
-    """Width and height of a picture, 200 to 1000 pixels; about half of them nearly square."""
+    """Sample width and height, 200 to 1000 pixels; about half of them nearly square."""
     style = rng.random()
     side = rng.randint(200, 1000) if rng.random() < 0.25 else rng.randint(200, 560)
     if style < 0.3:
@@ -256,14 +246,14 @@ def _apart(a: Shape, b: Shape, gap: float) -> bool:
 
 
 def sample(rng: Random, count: int = 1, *, small: bool = False) -> Scene:
-    """A scene with ``count`` shapes (0, 1 or 2; no two alike in colour and kind).
+    """Sample a scene with ``count`` shapes (0, 1 or 2; no two alike in colour and kind).
 
     ``small`` prefers the lower end of the sizes: 15 % to 80 % of the short
     side, and at least 4 % of the long one.
     """
-    width, height = sample_size(rng)
-    ground, ground_rgb = sample_ground(rng)
-    short, long = min(width, height), max(width, height)
+    size = sample_size(rng)
+    short, long = sorted(size)
+    scene = Scene(*size, *sample_ground(rng), ())
     quality = rng.randint(60, 95) if rng.random() < 0.35 else None
     smooth = rng.random() < 0.7
     clutter = rng.randrange(1 << 30) if count == 0 and rng.random() < 0.7 else None
@@ -277,45 +267,26 @@ def sample(rng: Random, count: int = 1, *, small: bool = False) -> Scene:
         )
         if count == 2 and long / short > 1.6 and rng.random() < 0.6:
             fraction = rng.uniform(0.3, 0.85)
-        size = max(fraction * short, 0.04 * long, 24)
-        shape = _place(
-            rng, rng.choice(KINDS), rng.choice(COLOURS), ground, ground_rgb, width, height, size
-        )
+        side = max(fraction * short, 0.04 * long, 24)
+        shape = _place(rng, rng.choice(KINDS), rng.choice(COLOURS), scene, side)
         if shape is None or any((shape.colour, shape.kind) == (s.colour, s.kind) for s in shapes):
             continue
         if all(_apart(shape, other, 0.03 * short) for other in shapes):
             shapes.append(shape)
-    return Scene(
-        width,
-        height,
-        ground,
-        ground_rgb,
-        tuple(sorted(shapes, key=naming_order)),
-        smooth,
-        quality,
-        clutter,
-    )
+    named = tuple(sorted(shapes, key=naming_order))
+    return replace(scene, shapes=named, smooth=smooth, jpeg_quality=quality, clutter_seed=clutter)
 
 
 def sample_page(rng: Random) -> Scene:
-    """A dense page of up to 25 shapes: many examples of seeing in one picture (for the tower's
-    own training)."""
-    side = 336
-    ground, ground_rgb = sample_ground(rng)
+    """Sample a dense page, about fifteen shapes, for the training of the tower."""
+    scene = Scene(336, 336, *sample_ground(rng), ())
     shapes: list[Shape] = []
     biggest = rng.choice((60, 80, 110, 150))
     for _ in range(70):
-        shape = _place(
-            rng,
-            rng.choice(KINDS),
-            rng.choice(COLOURS),
-            ground,
-            ground_rgb,
-            side,
-            side,
-            rng.uniform(24, biggest),
-        )
+        kind, colour = rng.choice(KINDS), rng.choice(COLOURS)
+        shape = _place(rng, kind, colour, scene, rng.uniform(24, biggest))
         if shape is not None and all(_apart(shape, other, 3) for other in shapes):
             shapes.append(shape)
     quality = rng.randint(60, 95) if rng.random() < 0.3 else None
-    return Scene(side, side, ground, ground_rgb, tuple(shapes), rng.random() < 0.7, quality)
+    smooth = rng.random() < 0.7
+    return replace(scene, shapes=tuple(shapes), smooth=smooth, jpeg_quality=quality)

@@ -1,7 +1,7 @@
-"""Everything that is not a question about shapes: greetings, thanks, who it is, and what it can't do.
+"""Small talk and refused requests, as grammars (see `grammar`) with their fixed replies.
 
-Data and grammars as in `grammar`. The refusals must hold for words that were
-never seen, so a share of them is built from invented words.
+A share of the refused requests is built from invented words, because the refusal
+must hold for words that training never had.
 """
 
 # ruff: noqa: E501, SIM905 (one grammar or question a line, whatever its length)
@@ -190,8 +190,8 @@ _SOUNDS = ("b c d f g h j k l m n p r s t v w z br ch cl cr dr fl gr pl pr sh sk
 _NOUN_LIST = tuple(NOUNS.split())
 
 
-def invented(rng: Random) -> str:
-    """A word that nobody uses."""
+def invent_word(rng: Random) -> str:
+    """Invent a word of one to three syllables."""
     word = "".join(
         rng.choice(_SOUNDS[0]) + rng.choice(_SOUNDS[1]) for _ in range(rng.randint(1, 3))
     )
@@ -200,31 +200,28 @@ def invented(rng: Random) -> str:
 
 def _noun(rng: Random) -> str:
     style = rng.random()
-    return (
-        invented(rng)
-        if style < 0.25
-        else rng.choice(_PHRASES)
-        if style < 0.4
-        else rng.choice(_NOUN_LIST)
-    )
+    if style < 0.25:
+        return invent_word(rng)
+    return rng.choice(_PHRASES if style < 0.4 else _NOUN_LIST)
 
 
-def refused(rng: Random, kinds: tuple[str, ...]) -> str:
-    """A request that the demo model must refuse."""
+def _mostly(rng: Random, words: list[str], share: float) -> str:
+    return rng.choice(words) if rng.random() < share else invent_word(rng)
+
+
+def sample_refused_request(rng: Random, kinds: tuple[str, ...]) -> str:
+    """Sample a request that the demo model must refuse."""
     text = expand(rng, rng.choice(REFUSED).replace("s?", rng.choice(("s", ""))))
     while "{" in text:
-        text = (
-            text.replace("{n}", _noun(rng), 1)
-            .replace("{p}", rng.choice(PLACES) if rng.random() < 0.8 else invented(rng), 1)
-            .replace("{v}", rng.choice(VERBS) if rng.random() < 0.85 else invented(rng), 1)
-            .replace("{a}", rng.choice(ADJECTIVES) if rng.random() < 0.85 else invented(rng), 1)
-            .replace("{s}", rng.choice(kinds), 1)
-            .replace(
-                "{#}",
-                str(rng.choice((rng.randint(0, 12), rng.randint(0, 999), rng.randint(0, 10**6)))),
-                1,
-            )
-        )
+        for slot, word in (
+            ("{n}", _noun(rng)),
+            ("{p}", _mostly(rng, PLACES, 0.8)),
+            ("{v}", _mostly(rng, VERBS, 0.85)),
+            ("{a}", _mostly(rng, ADJECTIVES, 0.85)),
+            ("{s}", rng.choice(kinds)),
+            ("{#}", rng.choice((rng.randint(0, 12), rng.randint(0, 999), rng.randint(0, 10**6)))),
+        ):
+            text = text.replace(slot, str(word), 1)
     return text
 
 

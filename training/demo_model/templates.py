@@ -1,8 +1,4 @@
-"""How people ask: grammars of questions about shapes, as data.
-
-The form of a grammar: see `grammar`. The replies are not here: they are fixed
-sentences, in `replies` and `asking`.
-"""
+"""Question templates about one picture, as grammars (see `grammar`)."""
 
 # ruff: noqa: E501 (one grammar or question a line, whatever its length)
 

@@ -1,4 +1,4 @@
-"""Trains the demo model's own tokenizer, which behaves as the official one does.
+"""Training of the demo model's tokenizer, which behaves as the official one does.
 
 A byte-fallback BPE in the manner of Llama: spaces become ``▁``, a ``▁`` is
 prepended to every segment, every prompt begins with ``<s>``. The control
@@ -32,9 +32,9 @@ from tokenizers import (
 )
 
 from assistant.phi3v.processing import CHAT_TEMPLATE
-from training.demo_model import small_talk as els
-from training.demo_model.dialogues import converse
-from training.demo_model.replies import Seen
+from training.demo_model import small_talk as small_talk
+from training.demo_model.dialogues import sample_dialogue
+from training.demo_model.replies import PictureFacts
 from training.demo_model.scenes import COLOURS, KINDS
 
 VOCABULARY = 1024
@@ -48,19 +48,19 @@ CONTROLS = tuple((name, name not in _KEEP_SPACE) for name in _NAMES)
 """(name, rstrip) as in the official tokenizer_config.json."""
 
 
-def corpus(seed: int = 7, talks: int = 20_000) -> Iterator[str]:
-    """What the tokenizer is trained on: the model's own conversations."""
+def corpus(seed: int = 7, dialogues: int = 20_000) -> Iterator[str]:
+    """Sample the texts to train on: the model's own dialogues."""
     rng = Random(seed)
-    for _ in range(talks):
+    for _ in range(dialogues):
         seen = []
         for _ in range(rng.choice((0, 1, 2, 3))):
             pairs = {(rng.choice(COLOURS), rng.choice(KINDS)) for _ in range(rng.choice((1, 1, 2)))}
             facts = sorted(pairs, key=lambda f: (COLOURS.index(f[0]), KINDS.index(f[1])))
-            seen.append(Seen(tuple(facts), rng.choice(("light", "dark"))))
-        for exchange in converse(rng, seen, turns=3).exchanges:
+            seen.append(PictureFacts(tuple(facts), rng.choice(("light", "dark"))))
+        for exchange in sample_dialogue(rng, seen, turns=3).exchanges:
             yield "\n" + exchange.text  # as after <|user|>
             yield exchange.reply
-    yield from els.SYSTEM_PROMPTS
+    yield from small_talk.SYSTEM_PROMPTS
 
 
 def _pipeline(model: models.BPE) -> Tokenizer:
@@ -80,7 +80,7 @@ def _pipeline(model: models.BPE) -> Tokenizer:
 
 
 def train(texts: Iterator[str], size: int = VOCABULARY) -> Tokenizer:
-    """A tokenizer of exactly ``size`` tokens, control tokens included."""
+    """Train a tokenizer of exactly ``size`` tokens, control tokens included."""
     byte_tokens = [f"<0x{value:02X}>" for value in range(256)]
     learner = _pipeline(models.BPE(unk_token=BASE[0], byte_fallback=True))
     learner.pre_tokenizer = pre_tokenizers.Split(Regex("▁?[^▁A-Za-z]|▁?[A-Za-z]*"), "isolated")
@@ -123,7 +123,7 @@ def train(texts: Iterator[str], size: int = VOCABULARY) -> Tokenizer:
 
 
 def tokenizer_config(tokenizer: Tokenizer) -> dict[str, Any]:
-    """The ``tokenizer_config.json`` that goes with it, with the official file's keys."""
+    """Build ``tokenizer_config.json`` with the official file's keys."""
     added = {
         str(number): {
             key: getattr(token, key)

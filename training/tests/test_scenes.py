@@ -1,13 +1,14 @@
-"""Scenes are functions of their seed, and show what they say."""
+"""Scenes: a seed names a picture, and the picture shows its facts."""
 
 from __future__ import annotations
 
+from itertools import product
 from random import Random
 
 import numpy as np
 import pytest
 
-from training.demo_model.drawing import draw, halved, patch_labels
+from training.demo_model.drawing import downsample, draw, patch_labels
 from training.demo_model.scenes import COLOURS, KINDS, sample, sample_page
 
 
@@ -48,15 +49,9 @@ def test_the_middle_of_a_shape_has_its_colour_and_a_corner_the_ground(seed: int)
     found = np.asarray(image)[y, x].astype(int)
     assert np.abs(found - shape.rgb).max() <= 40  # JPEG moves colours a little
     left, top, right, bottom = shape.box
-    corners = [
-        (2, 2),
-        (scene.width - 3, 2),
-        (2, scene.height - 3),
-        (scene.width - 3, scene.height - 3),
-    ]
     free = [
         (a, b)
-        for a, b in corners
+        for a, b in product((2, scene.width - 3), (2, scene.height - 3))
         if not (left - 9 <= a <= right + 9 and top - 9 <= b <= bottom + 9)
     ]
     assert free
@@ -89,8 +84,8 @@ def test_halved_is_the_processors_picture_averaged() -> None:
         pixels = (crops[1].numpy() * std + mean) * 255
         averaged = pixels.reshape(3, 168, 2, 168, 2).mean((2, 4)).transpose(1, 2, 0)
         assert (
-            np.abs(averaged - halved(image)).max() <= 1.6
-        )  # portrait pictures are turned before the resize there
+            np.abs(averaged - downsample(image)).max() <= 1.6
+        )  # portrait pictures are augment before the resize there
         assert np.abs(crops[0].numpy() - crops[1].numpy()).max() < 1e-5
 
 

@@ -13,7 +13,7 @@ from training.demo_model.train_tokenizer import CONTROLS, corpus, save, tokenize
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    return train(islice(corpus(talks=600), 3000), 700)
+    return train(islice(corpus(dialogues=600), 3000), 700)
 
 
 def test_ids_of_the_official_layout(tokenizer: Tokenizer) -> None:
