@@ -8,8 +8,9 @@ from datetime import datetime
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from assistant.values.conversation import Parameters, Summary
+from assistant.values.conversation import Summary
 from assistant.values.errors import StorageError
+from assistant.values.sampling import Parameters
 from storage import attaching, reading
 from storage.ids import one_line, storable
 from storage.tables import DraftPictureRow, DraftRow, SessionPictureRow, SessionRow
@@ -47,7 +48,7 @@ def set_system(db: Session, session_id: str, system: str | None) -> None:
 
 def set_parameters(db: Session, session_id: str, parameters: Parameters) -> None:
     """Choose what a session generates with."""
-    chosen = None if parameters == Parameters() else asdict(parameters)
+    chosen = parameters.values() or None
     reading.session_row(db, session_id).parameters = chosen
 
 

@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session, aliased
 from assistant.values.conversation import (
     Conversation,
     FinishReason,
-    Parameters,
     Picture,
     Role,
     SessionSummary,
@@ -23,6 +22,7 @@ from assistant.values.conversation import (
     Usage,
 )
 from assistant.values.errors import SessionNotFoundError, StorageError
+from assistant.values.sampling import PARAMETERS, Parameters
 from storage.ids import as_typed
 from storage.tables import (
     PictureRow,
@@ -38,7 +38,7 @@ _SHOWN_MATCHES = 5
 _EVERY = 2**63 - 1
 """More rows than there are; no database takes a larger number."""
 
-_V = TypeVar("_V", Usage, Timings, Parameters, Summary)
+_V = TypeVar("_V", Usage, Timings, Summary)
 
 
 def summaries(db: Session, limit: int, offset: int) -> list[SessionSummary]:
@@ -136,7 +136,7 @@ def conversation(db: Session, session_id: str, head: str | None) -> Conversation
         system=row.system,
         model=row.model,
         pinned=row.pinned,
-        parameters=_value(Parameters, row.parameters) or Parameters(),
+        parameters=_parameters(row.parameters) or Parameters(),
         summary=_value(Summary, row.summary),
     )
 
@@ -213,7 +213,7 @@ def turns(db: Session, session: SessionRow, keys: Select[int]) -> tuple[Turn, ..
             kind=TurnKind(row.kind),
             pinned=row.pinned,
             excluded=row.excluded,
-            parameters=_value(Parameters, row.parameters),
+            parameters=_parameters(row.parameters),
         )
         for row, parent_id in found
     )
@@ -260,6 +260,15 @@ def _pictures(
             )
         )
     return by_turn
+
+
+def _parameters(stored: dict[str, Any] | None) -> Parameters | None:
+    if stored is None:
+        return None
+    # a parameter that a later version added is no error for this one
+    return Parameters(
+        **{name: _from_json(value) for name, value in stored.items() if name in PARAMETERS}
+    )
 
 
 def _value(kind: type[_V], stored: dict[str, Any] | None) -> _V | None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from assistant.values.conversation import Draft, Parameters, SessionSummary, Summary
+from assistant.values.conversation import Draft, SessionSummary, Summary
+from assistant.values.sampling import Parameters
 from storage import branches, changing, drafting, reading
 from storage.access import Access
 from storage.types import utc_now

@@ -8,7 +8,6 @@ from assistant.values.conversation import (
     Conversation,
     Draft,
     FinishReason,
-    Parameters,
     Parent,
     PictureFile,
     SearchHit,
@@ -16,6 +15,7 @@ from assistant.values.conversation import (
     Turn,
     Usage,
 )
+from assistant.values.sampling import Parameters
 from storage import branches, changing, reading, searching, writing
 from storage.access import Access
 

@@ -12,7 +12,6 @@ from sqlalchemy.orm import Session
 from assistant.values.conversation import (
     Draft,
     FinishReason,
-    Parameters,
     Parent,
     PictureFile,
     Role,
@@ -22,6 +21,7 @@ from assistant.values.conversation import (
     Usage,
 )
 from assistant.values.errors import StorageError
+from assistant.values.sampling import Parameters
 from storage import drafting, reading, writers
 from storage.attaching import attach, numbers
 from storage.ids import SESSION_LENGTH, TURN_LENGTH, new_id, one_line, storable
@@ -89,7 +89,7 @@ def start_reply(
     session.model = storable(model)
     row = _add_turn(db, session, question, Role.ASSISTANT, "")
     row.model = session.model
-    row.parameters = None if parameters is None else asdict(parameters)
+    row.parameters = None if parameters is None else parameters.values()
     db.flush()
     return reading.turn(db, row)
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import replace
-from typing import TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
@@ -24,11 +23,11 @@ from assistant.cli.common import (
     told_plainly,
 )
 from assistant.values.errors import PhichatError
+from assistant.values.sampling import PARAMETERS, Parameters, Sampling, number_type
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
     from assistant.values.events import Event
-    from assistant.values.sampling import Sampling
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,28 +40,24 @@ DEMO_WORD = (
 
 def sampling_options(command: Callable[P, R]) -> Callable[P, R]:
     """How tokens are chosen; what is given goes before the session's own and the settings."""
-    for option in reversed(
-        (
-            click.option("--temperature", type=click.FloatRange(0, 10), metavar="T",
-                         help="0 always takes the likeliest token."),
-            click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), metavar="P",
-                         help="Only the likeliest tokens that reach P together."),
-            click.option("--top-k", type=click.IntRange(0, 1_000_000), metavar="K",
-                         help="Only the K likeliest tokens; 0: all."),
-            click.option("--min-p", type=click.FloatRange(0, 1), metavar="P",
-                         help="Only tokens at least P times as likely as the likeliest."),
-            click.option("--repetition-penalty", type=click.FloatRange(0, 10, min_open=True),
-                         metavar="R", help="Above 1, words that were said become less likely."),
-            click.option("--seed", type=click.IntRange(0, 2**63 - 1), metavar="N",
-                         help="Makes sampling repeatable."),
-            click.option("--stop", metavar="TEXT", type=TEXT, multiple=True,
-                         help="End the answer before this text; may be repeated."),
-            click.option("--max-new-tokens", type=click.IntRange(1, 131_072), metavar="N",
-                         help="Longest answer, in tokens."),
+    for name, about in reversed(tuple(PARAMETERS.items())):
+        option = click.option(
+            "--" + name.replace("_", "-"),
+            type=_option_type(name),
+            metavar=about.metavar,
+            help=about.help,
+            multiple=number_type(name) is None,
         )
-    ):  # fmt: skip
         command = option(command)
     return command
+
+
+def _option_type(name: str) -> click.ParamType[Any]:
+    about, number = PARAMETERS[name], number_type(name)
+    if number is None:
+        return TEXT
+    kind = click.IntRange if number is int else click.FloatRange
+    return kind(about.lowest, about.highest, min_open=about.is_above)
 
 
 @click.command()
@@ -254,10 +249,8 @@ def _session(engine: Engine, session: str | None, go_on: bool) -> str | None:
     return latest
 
 
-def _sampling(engine: Engine, session_id: str | None, given: dict[str, object]) -> Sampling:
+def _sampling(engine: Engine, session_id: str | None, given: dict[str, Any]) -> Sampling:
     """Flags, then the session's own values, then the settings."""
-    from assistant.values.conversation import Parameters
-
     own = Parameters() if session_id is None else engine.store.conversation(session_id).parameters
-    flags = {name: value for name, value in given.items() if value not in (None, ())}
-    return replace(engine.model.sampling(own), **flags)  # type: ignore[arg-type]
+    flags = {name: value for name, value in given.items() if value != ()}
+    return Parameters(**flags).over(engine.model.sampling(own))

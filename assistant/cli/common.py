@@ -9,12 +9,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import TYPE_CHECKING, NoReturn, ParamSpec, TextIO, TypeVar
+from typing import TYPE_CHECKING, NoReturn, ParamSpec, TextIO, TypeVar, get_args
 
 import click
 
 from assistant.cli import completion_words as completing
 from assistant.values.errors import PhichatError
+from assistant.values.formats import MAX_CONTEXT, KVFormat, WeightFormat
 from assistant.values.text import plain
 
 if TYPE_CHECKING:  # --help and completion load neither
@@ -119,15 +120,15 @@ def memory_options(command: Callable[P, R]) -> Callable[P, R]:
     for option in reversed(
         (
             click.option(
-                "--weights", type=click.Choice(["auto", "float", "int8", "int4"]),
+                "--weights", type=click.Choice(get_args(WeightFormat)),
                 help="How the model's matrices are held; int8 takes half of bfloat16.",
             ),
             click.option(
-                "--kv", type=click.Choice(["auto", "float", "int8", "int4"]),
+                "--kv", type=click.Choice(get_args(KVFormat)),
                 help="How keys and values are held; int8 holds twice the tokens, int4 three times.",
             ),
             click.option(
-                "--context", type=click.IntRange(1, 131_072), metavar="N",
+                "--context", type=click.IntRange(1, MAX_CONTEXT), metavar="N",
                 help="Most tokens of conversation and reply together.",
             ),
         )

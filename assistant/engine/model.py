@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from assistant.settings import Settings
-from assistant.values.conversation import Parameters
 from assistant.values.events import ModelStatus
 from assistant.values.model import Core, ModelFacts
-from assistant.values.sampling import Sampling
+from assistant.values.sampling import PARAMETERS, Parameters, Sampling
 from assistant.window.layout import Layout
 
 if TYPE_CHECKING:
@@ -61,14 +59,8 @@ class Model:
 
     def sampling(self, parameters: Parameters) -> Sampling:
         """Merge a session's own values over the settings' over the defaults."""
-        values: dict[str, Any] = {}
-        for one in fields(Sampling):
-            for source in (parameters, self.settings):
-                value = getattr(source, one.name, None)
-                if value is not None:
-                    values[one.name] = value
-                    break
-        return Sampling(**values)
+        chosen = {name: getattr(self.settings, name, None) for name in PARAMETERS}
+        return parameters.over(Parameters(**chosen).over(Sampling()))
 
     def use(self, name: str) -> None:
         """Answer with another model: :meth:`restart` with nothing else changed.

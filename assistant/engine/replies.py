@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from assistant.engine.growing_reply import GrowingReply
 from assistant.engine.prompts import request
 from assistant.phi3v.template import without_end
-from assistant.values.conversation import (
-    FinishReason,
-    Parameters,
-    Turn,
-)
+from assistant.values.conversation import FinishReason, Turn
 from assistant.values.errors import ModelError, PhichatError
 from assistant.values.events import (
     ContextPlanned,
@@ -27,7 +23,7 @@ from assistant.values.events import (
 from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
 from assistant.values.model import Core
 from assistant.values.prompt import Prompt, Vocabulary
-from assistant.values.sampling import Sampling
+from assistant.values.sampling import PARAMETERS, Parameters, Sampling
 from assistant.window.layout import Layout, Planned
 
 if TYPE_CHECKING:
@@ -67,9 +63,7 @@ class Replies:
                 session_id,
                 question.id,
                 model=self._layout.model,
-                parameters=Parameters(
-                    **{one.name: getattr(chosen, one.name) for one in fields(Parameters)}
-                ),
+                parameters=Parameters(**{name: getattr(chosen, name) for name in PARAMETERS}),
             )
         else:
             reply = self._store.reopen_reply(begun.id)

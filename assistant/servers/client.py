@@ -24,7 +24,7 @@ from assistant.values.events import ModelStatus, Phase, Progressed, Stage
 from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
 from assistant.values.model import CoreEvent, ModelFacts
 from assistant.values.prompt import Prompt, Slot
-from assistant.values.sampling import Sampling
+from assistant.values.sampling import PARAMETERS, Sampling, default
 from assistant.values.text import one_line
 
 CONTEXT = 8192
@@ -210,28 +210,22 @@ class ServerCore:
 
     def _request(self, prompt: Prompt, sampling: Sampling, found: ServerModel) -> dict[str, Any]:
         said = messages(prompt)
-        optional: dict[str, Any] = {
-            "seed": sampling.seed,
-            "stop": list(sampling.stop[:MOST_STOPS]) or None,
-            # not OpenAI's, but vLLM's, SGLang's and llama.cpp's: only when they do something
-            "top_k": sampling.top_k or None,
-            "min_p": sampling.min_p or None,
-            "repetition_penalty": (
-                sampling.repetition_penalty if sampling.repetition_penalty != 1 else None
-            ),
+        chosen = {
+            about.request: getattr(sampling, name)
+            for name, about in PARAMETERS.items()
+            if not (about.only_if_set and getattr(sampling, name) == default(name))
         }
+        if "stop" in chosen:
+            chosen["stop"] = chosen["stop"][:MOST_STOPS]
         if said[-1].role is Role.ASSISTANT and found.owner == "vllm":
             # others take a last message of the assistant for the beginning of the reply, or don't
-            optional |= {"continue_final_message": True, "add_generation_prompt": False}
+            chosen |= {"continue_final_message": True, "add_generation_prompt": False}
         return {
             "model": found.address.model,
             "messages": [as_json(one, self._urls.__getitem__) for one in said],
             "stream": True,
             "stream_options": {"include_usage": True},
-            "max_tokens": sampling.max_new_tokens,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            **{name: value for name, value in optional.items() if value is not None},
+            **chosen,
         }
 
     def _answer(self, prompt: Prompt, sampling: Sampling, body: bytes) -> Iterator[CoreEvent]:

@@ -23,6 +23,8 @@ from pydantic_settings import (
 )
 
 from assistant.values.errors import PhichatError
+from assistant.values.formats import MAX_CONTEXT, Dtype, KVFormat, WeightFormat
+from assistant.values.sampling import PARAMETERS, default, type_of
 
 PREFIX = "PHICHAT_"
 
@@ -55,6 +57,22 @@ _LOOKS = _in("App", TakesEffect.NOW)
 _APP = _in("App", TakesEffect.START)
 
 
+_SAMPLED = [name for name, about in PARAMETERS.items() if about.highest is not None]
+
+
+def _field(name: str) -> Any:
+    """A sampling parameter as a field of the settings."""
+    about = PARAMETERS[name]
+    lowest: dict[str, Any] = {"gt" if about.is_above else "ge": about.lowest}
+    return Field(
+        default(name),
+        le=about.highest,
+        description=about.meaning,
+        json_schema_extra=_REPLIES,
+        **lowest,
+    )
+
+
 class Settings(BaseSettings):
     """Everything a person can set, and where our files are; made by :func:`load`.
 
@@ -84,62 +102,17 @@ class Settings(BaseSettings):
         description="What the model is told before every new conversation.",
         json_schema_extra=_REPLIES,
     )
-    max_new_tokens: int = Field(
-        1024,
-        ge=1,
-        le=131_072,
-        description="The longest reply, in tokens.",
-        json_schema_extra=_REPLIES,
-    )
-    temperature: float = Field(
-        0.0,
-        ge=0,
-        le=10,
-        description="0 always takes the likeliest token; more is more varied.",
-        json_schema_extra=_REPLIES,
-    )
-    top_p: float = Field(
-        1.0,
-        gt=0,
-        le=1,
-        description="Only the likeliest tokens that reach this probability together.",
-        json_schema_extra=_REPLIES,
-    )
-    top_k: int = Field(
-        0,
-        ge=0,
-        le=1_000_000,
-        description="Only so many of the likeliest tokens; 0: all.",
-        json_schema_extra=_REPLIES,
-    )
-    min_p: float = Field(
-        0.0,
-        ge=0,
-        le=1,
-        description="Only tokens at least this likely, as a share of the likeliest.",
-        json_schema_extra=_REPLIES,
-    )
-    repetition_penalty: float = Field(
-        1.0,
-        gt=0,
-        le=10,
-        description="Above 1, words that were said become less likely.",
-        json_schema_extra=_REPLIES,
-    )
-    seed: int | None = Field(
-        None,
-        ge=0,
-        le=2**63 - 1,
-        description="Makes sampling repeatable; none: different every time.",
-        json_schema_extra=_REPLIES,
-    )
+    # The sampling parameters are settings too: one field each, from their table.
+    __annotations__ |= {name: type_of(name) for name in _SAMPLED}
+    locals().update({name: _field(name) for name in _SAMPLED})
+
     num_crops: int | None = Field(
         None, ge=1, le=64,
         description="Crops that a picture may be cut into; none: the model's own number.",
         json_schema_extra=_MODEL,
     )  # fmt: skip
     context: int | None = Field(
-        None, ge=1, le=131_072,
+        None, ge=1, le=MAX_CONTEXT,
         description="Most tokens of conversation and reply together; none: what memory holds.",
         json_schema_extra=_MEMORY,
     )  # fmt: skip
@@ -155,15 +128,15 @@ class Settings(BaseSettings):
         examples=["auto", "cpu", "cuda", "cuda:0", "mps"],
         json_schema_extra=_MODEL,
     )
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+    dtype: Dtype = Field(
         "auto", description="The number format of the model.", json_schema_extra=_MODEL
     )
-    weights: Literal["auto", "float", "int8", "int4"] = Field(
+    weights: WeightFormat = Field(
         "auto",
         description="How the decoder's matrices are held; auto as memory allows, float in dtype.",
         json_schema_extra=_MEMORY,
     )
-    kv: Literal["auto", "float", "int8", "int4"] = Field(
+    kv: KVFormat = Field(
         "auto",
         description="How keys and values are held; auto is float where the context then fits.",
         json_schema_extra=_MEMORY,

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, StrEnum
 
+from assistant.values.sampling import Parameters
+
 
 class Role(StrEnum):
     """Who speaks; the values are the role names of the Phi-3 chat template."""
@@ -121,20 +123,6 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Parameters:
-    """What one session generates with; None leaves a value to the settings."""
-
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    min_p: float | None = None
-    repetition_penalty: float | None = None
-    seed: int | None = None
-    max_new_tokens: int | None = None
-    stop: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Summary:
     """What was said up to the turn with the id ``upto``, in the model's or a person's words.
 
@@ -159,7 +147,7 @@ class Conversation:
     system: str | None = None
     model: str | None = None
     pinned: bool = False
-    parameters: Parameters = Parameters()
+    parameters: Parameters = field(default_factory=Parameters)
     summary: Summary | None = None
 
     @property

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -29,6 +29,7 @@ from pydantic import (
 
 from assistant.values.conversation import FinishReason, Role, TurnKind
 from assistant.values.errors import StorageError
+from assistant.values.sampling import PARAMETERS, number_type
 from assistant.values.text import one_line
 from storage.ids import ALPHABET, storable
 
@@ -60,6 +61,16 @@ class _Part(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
+def _parameter_type(name: str) -> Any:
+    """The type of a sampling parameter in a document: any value that a database may hold."""
+    about, number = PARAMETERS[name], number_type(name)
+    if number is None:
+        return tuple[Words, ...] | None
+    if number is float:
+        return Figure | None
+    return Annotated[int, Field(ge=0, le=max(about.highest or 0, (1 << 31) - 1))] | None
+
+
 class UsagePart(_Part):
     prompt_tokens: Count
     picture_tokens: Count
@@ -74,14 +85,11 @@ class TimingsPart(_Part):
 
 
 class ParametersPart(_Part):
-    temperature: Figure | None
-    top_p: Figure | None
-    top_k: Count | None
-    min_p: Figure | None
-    repetition_penalty: Figure | None
-    seed: Annotated[int, Field(ge=0, lt=1 << 63)] | None
-    max_new_tokens: Count | None
-    stop: tuple[Words, ...] | None
+    """Every sampling parameter by its name; None where the settings gave the value."""
+
+    # One field each, from their table. An export from before a parameter was added lacks it.
+    __annotations__ = {name: _parameter_type(name) for name in PARAMETERS}
+    locals().update(dict.fromkeys(PARAMETERS))
 
 
 class SummaryPart(_Part):

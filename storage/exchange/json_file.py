@@ -13,7 +13,8 @@ from dataclasses import asdict
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from assistant.values.conversation import Parameters, Turn
+from assistant.values.conversation import Turn
+from assistant.values.sampling import Parameters
 from storage import reading
 from storage.exchange.document import (
     VERSION,
@@ -99,7 +100,7 @@ def _turn(turn: Turn) -> TurnPart:
 
 
 def _parameters(parameters: Parameters) -> ParametersPart:
-    return ParametersPart(**asdict(parameters))
+    return ParametersPart(**parameters.table())
 
 
 def _numbered(db: Session, row: SessionRow) -> tuple[SessionPicturePart, ...]:

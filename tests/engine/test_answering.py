@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from assistant.engine import Engine
-from assistant.values.conversation import Draft, FinishReason, Parameters, Role, Turn
+from assistant.values.conversation import Draft, FinishReason, Role, Turn
 from assistant.values.errors import ModelError, PhichatError
 from assistant.values.events import (
     ContextPlanned,
@@ -24,7 +24,7 @@ from assistant.values.events import (
 from assistant.values.generation import Pixels
 from assistant.values.model import CoreEvent
 from assistant.values.prompt import Prompt
-from assistant.values.sampling import Sampling
+from assistant.values.sampling import Parameters, Sampling
 from storage import Store
 from tests.byte_tokenizer import BYTES
 from tests.engine.conftest import MakeEngine, new_session, picture, said, send

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from assistant.engine import Engine
-from assistant.values.conversation import FinishReason, Parameters, Role, Summary, TurnKind
+from assistant.values.conversation import FinishReason, Role, Summary, TurnKind
 from assistant.values.errors import PhichatError
 from assistant.values.events import Event, ReplyEnded, SummaryStored
+from assistant.values.sampling import Parameters
 from tests.engine.conftest import MakeEngine, new_session, picture, said, send
 from tests.scripted_core import ScriptedCore
 

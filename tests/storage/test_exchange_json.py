@@ -22,7 +22,6 @@ from assistant.values.conversation import (
     Draft,
     FinishReason,
     Outcome,
-    Parameters,
     PictureFile,
     Role,
     Summary,
@@ -31,6 +30,7 @@ from assistant.values.conversation import (
     Usage,
 )
 from assistant.values.errors import PictureError, SessionNotFoundError, StorageError
+from assistant.values.sampling import PARAMETERS, Parameters
 from storage import Store
 from storage.exchange import document
 from storage.ids import new_id
@@ -173,11 +173,11 @@ def test_nothing_stored_is_missing() -> None:
     values: tuple[tuple[type, type[BaseModel]], ...] = (
         (Usage, document.UsagePart),
         (Timings, document.TimingsPart),
-        (Parameters, document.ParametersPart),
         (Summary, document.SummaryPart),
     )
     for value, part in values:
         assert {field.name for field in fields(value)} == set(part.model_fields)
+        assert list(document.ParametersPart.model_fields) == list(PARAMETERS)
 
 
 _texts = st.one_of(

@@ -8,16 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from assistant.values.conversation import (
-    Draft,
-    FinishReason,
-    Parameters,
-    Role,
-    Summary,
-    Turn,
-    TurnKind,
-)
+from assistant.values.conversation import Draft, FinishReason, Role, Summary, Turn, TurnKind
 from assistant.values.errors import SessionNotFoundError, StorageError
+from assistant.values.sampling import Parameters
 from storage import Store
 from tests.storage.stored_pictures import make_picture
 

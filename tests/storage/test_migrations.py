@@ -16,16 +16,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import CheckConstraint, Engine, inspect
 
-from assistant.values.conversation import (
-    Draft,
-    FinishReason,
-    FoundIn,
-    Parameters,
-    Timings,
-    TurnKind,
-    Usage,
-)
+from assistant.values.conversation import Draft, FinishReason, FoundIn, Timings, TurnKind, Usage
 from assistant.values.errors import StorageError
+from assistant.values.sampling import Parameters
 from storage import Store, migrations, opening
 from storage.tables import Base
 from tests.storage import earlier_versions

@@ -13,7 +13,7 @@ from textual.widgets import Input, OptionList
 from assistant import settings as settings_room
 from assistant.settings import SETTABLE, group_of
 from assistant.settings.file import write_template
-from assistant.values.conversation import Parameters
+from assistant.values.sampling import Parameters
 from tests.tui.desk import (
     NARROW,
     WIDE,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,7 +126,7 @@ class Memory:
 
         def change(session_id: str) -> None:
             parameters = self._engine.store.conversation(session_id).parameters
-            self._engine.store.set_parameters(session_id, replace(parameters, stop=stop))
+            self._engine.store.set_parameters(session_id, parameters.changed(stop=stop))
 
         self._change(
             change, f"Replies end before “{text}”." if text else "Replies end by themselves."

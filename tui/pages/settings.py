@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
@@ -18,7 +18,8 @@ from textual.widgets.option_list import Option, OptionDoesNotExist
 
 from assistant import settings as schema
 from assistant.settings import PREFIX, SETTABLE, Settings, TakesEffect
-from assistant.values.conversation import Conversation, Parameters
+from assistant.values.conversation import Conversation
+from assistant.values.sampling import PARAMETERS
 from assistant.values.text import one_line
 from tui.keys import SETTINGS_KEYS
 from tui.pages import setting_values as setting_file
@@ -28,7 +29,7 @@ from tui.pages.engine_screen import EngineScreen
 if TYPE_CHECKING:
     from assistant.engine import Engine
 
-PER_CHAT = ("model", "system", *(one.name for one in fields(Parameters) if one.name in SETTABLE))
+PER_CHAT = ("model", "system", *(name for name in PARAMETERS if name in SETTABLE))
 """Settings that a chat can have for itself."""
 EFFECTS = {
     TakesEffect.NOW: "takes effect now",
@@ -151,7 +152,7 @@ class SettingsScreen(EngineScreen[Settings | None]):
         chat = self._chat
         if chat is None:
             return None
-        return getattr(chat if name in ("model", "system") else chat.parameters, name)
+        return getattr(chat, name) if name in ("model", "system") else chat.parameters.get(name)
 
     def _origin(self, name: str) -> str:
         if self._of_chat:
@@ -276,7 +277,7 @@ class SettingsScreen(EngineScreen[Settings | None]):
                 self._engine.store.set_model(session_id, None if own is None else str(own))
             else:
                 changed: dict[str, Any] = {name: own}
-                parameters = replace(chat.parameters, **changed)
+                parameters = chat.parameters.changed(**changed)
                 self._engine.store.set_parameters(session_id, parameters)
             return self.ChatChanged(name)
 

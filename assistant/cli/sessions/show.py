@@ -140,7 +140,7 @@ def _conversation_json(conversation: Conversation, turns: tuple[Turn, ...]) -> d
         "model": conversation.model,
         "system": conversation.system,
         "pinned": conversation.pinned,
-        "parameters": asdict(conversation.parameters),
+        "parameters": conversation.parameters.table(),
         "summary": None if conversation.summary is None else asdict(conversation.summary),
         "turns": [_turn_json(turn) for turn in turns],
     }
