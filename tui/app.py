@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import work
+from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -14,7 +15,9 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from tui.chat.screen import ChatScreen
+from tui.chat.turn_actions import possible_actions
 from tui.keys import CHAT_KEYS, SLASHES
+from tui.messages import SessionChosen
 from tui.pages.help import TYPING, HelpScreen, place_of
 from tui.pages.palette import Palette, SessionProvider
 from tui.terminal import alt_enter, clipboard, late_answers
@@ -61,7 +64,7 @@ class PhichatApp(App[None]):
         self.settings = settings
         self.clock = clock
         gallery = Gallery(engine, graphics, self._write)
-        self._chat = ChatScreen(engine, gallery, clock, session_id, tuple(pictures))
+        self._chat = ChatScreen(engine, gallery, clock, session_id, pictures)
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = settings.theme if settings.theme in self.available_themes else INK.name
@@ -91,7 +94,7 @@ class PhichatApp(App[None]):
 
     async def action_quit(self) -> None:
         """Leave, after what was typed before the key: it waits in the text area's queue."""
-        self._chat.quit_after_typing()
+        self._chat.conversation.composer.quit_after_typing()
 
     def action_help(self) -> None:
         """Show the keys of where one stands, on whatever page; or leave that."""
@@ -107,9 +110,9 @@ class PhichatApp(App[None]):
         if not isinstance(self.screen, Palette):
             self.push_screen(Palette(id="--command-palette"))
 
-    async def show_session(self, session_id: str) -> None:
-        """Open a session, or go on with the one that is open."""
-        await self._chat.go_to(session_id, None)
+    @on(SessionChosen)
+    async def _show_session(self, event: SessionChosen) -> None:
+        await self._chat.go_to(event.session_id, None)
 
     def _write(self, sequence: str) -> None:
         """Send the terminal what is no text, behind what Textual has written so far."""
@@ -135,24 +138,21 @@ class PhichatApp(App[None]):
         """Everything the keys do, by name, in the command palette."""
         yield from super().get_system_commands(screen)
         if screen is self._chat:
-            for key in CHAT_KEYS:
-                action = key.action
-                if "(" not in action:
-                    yield SystemCommand(key.does, f"Key: {key.shown}", lambda a=action: self._do(a))
             by_key = {key.action for key in CHAT_KEYS}
-            for slash in SLASHES:
-                action = slash.action
-                if "(" not in action and action not in by_key and action != "quit":
-                    yield SystemCommand(slash.does, slash.name, lambda a=action: self._do(a))
-            turn = self._chat.actions.turn
-            for one in self._chat.actions.possible(turn) if turn is not None else ():
-                does = f"Selected turn: {one.does}"
-                yield SystemCommand(
-                    does, f"Key: {one.key}", lambda n=one.name: self._do(f"turn('{n}')")
-                )
+            rows = [(key.does, f"Key: {key.shown}", key.action) for key in CHAT_KEYS]
+            rows += [(s.does, s.name, s.action) for s in SLASHES if s.action not in by_key]
+            rows = [row for row in rows if "(" not in row[2] and row[2] != "quit"]
+            chat = self._chat.chat
+            if (turn := chat.selected_turn) is not None:
+                rows += [
+                    (f"Selected turn: {one.does}", f"Key: {one.key}", f"turn({one.name!r})")
+                    for one in possible_actions(turn, chat.turns)
+                ]
+            for does, shown, action in rows:
+                yield SystemCommand(does, shown, partial(self._call, action))
 
-    def _do(self, action: str) -> None:
-        self.run_worker(self._chat.run_action(action))
+    def _call(self, action: str) -> None:
+        self.run_worker(self._chat.action_call(action))
 
 
 def make_app(

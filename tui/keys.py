@@ -1,4 +1,4 @@
-"""The one table of keys and slash commands: bindings, completion and help come from it."""
+"""Table of keys and slash commands, of which bindings, completion, palette and help are made."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from textual.binding import Binding
 class Key:
     """One or more keys that do the same thing.
 
-    ``keys`` are Textual's names, comma-separated; ``shown`` is how a person
-    writes them. ``action`` is empty where the terminal or Textual itself acts.
+    ``keys`` are Textual's names, comma-separated; ``shown`` is how the user writes them.
+    The handler of ``action`` is a method ``action_...``: for :data:`CHAT_KEYS` of any part of the
+    chat screen, for others of the widget. It is empty where the terminal or Textual acts.
     """
 
     keys: str
@@ -21,11 +22,10 @@ class Key:
     action: str
     does: str
 
-    def binding(self, *, priority: bool = False) -> Binding:
-        """Return this row as a Textual binding."""
-        return Binding(
-            self.keys, self.action, self.does, show=False, priority=priority, id=self.name
-        )
+    def binding(self, *, priority: bool = False, through: str = "") -> Binding:
+        """Return this row as a Textual binding; ``through`` is an action that gets this one."""
+        action = f"{through}({self.action!r})" if through else self.action
+        return Binding(self.keys, action, self.does, show=False, priority=priority, id=self.name)
 
     @property
     def name(self) -> str:
@@ -35,7 +35,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Slash:
-    """A command typed into the composer."""
+    """A command typed into the composer; its ``action`` is found as that of a key is."""
 
     name: str
     argument: str

@@ -1,22 +1,37 @@
-"""What the workers tell the chat screen, as facts in the past tense."""
+"""Messages of the app: facts that threads and parts of the chat screen post, in the past tense."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from textual.message import Message
 
 from assistant.values.context import PictureCost
-from assistant.values.conversation import Conversation, Draft, PictureFile, SessionSummary, Summary
+from assistant.values.conversation import Conversation, Draft, PictureFile, SessionSummary
+from assistant.values.events import Event, ModelStatus
 from tui.widgets.completion import KnownPicture
+from tui.widgets.context_meter import Measured
+
+
+@dataclass
+class SessionsChanged(Message):
+    """Something of the list of chats was stored."""
 
 
 @dataclass
 class SessionsListed(Message):
-    """The sessions were read from the store; ``reading`` counts how often they were."""
+    """The sessions were read from the store; ``reading`` counts the readings."""
 
     reading: int
     sessions: tuple[SessionSummary, ...]
+
+
+@dataclass
+class SessionChosen(Message):
+    """The user chose a chat to be opened."""
+
+    session_id: str
 
 
 @dataclass
@@ -54,6 +69,28 @@ class SessionForked(Message):
 
 
 @dataclass
+class SessionRead(Message):
+    """The open session was looked at; ``conversation`` is None if it has not changed.
+
+    ``changes`` is the store's state, ``select`` the turn to select. The branch that was read
+    ended with the turn ``end``; None: show it whatever is shown now.
+    """
+
+    conversation: Conversation | None
+    changes: str
+    turns_ended: int
+    end: str | None = None
+    select: str | None = None
+
+
+@dataclass
+class TurnMarked(Message):
+    """Something was stored about the open chat; ``words`` say so where the screen does not."""
+
+    words: str = ""
+
+
+@dataclass
 class DraftMeasured(Message):
     """What the attached ``files`` cost, and the ``numbers`` that they will get.
 
@@ -72,7 +109,7 @@ class DraftMeasured(Message):
 
 @dataclass
 class DraftRead(Message):
-    """What was typed and not sent in a session was read from the store."""
+    """The stored draft of a session was read from the store."""
 
     session_id: str | None
     draft: Draft | None
@@ -87,64 +124,48 @@ class DraftSaved(Message):
 
 
 @dataclass
-class SessionRead(Message):
-    """The open session was looked at; ``conversation`` is None where it is as it was.
+class ContextMeasured(Message):
+    """The context was counted; ``key`` is all that it depends on."""
 
-    ``changes`` is the store's state, ``select`` the turn to select. What was looked at is the
-    branch that ended with the turn ``end``; None: show it whatever is shown now.
-    """
-
-    conversation: Conversation | None
-    changes: str
-    turns_ended: int
-    end: str | None = None
-    select: str | None = None
+    key: object
+    measured: Measured | None
+    left_out_words: Mapping[str, str]
+    """Notes on what the model does not see, by the ids of turns."""
 
 
 @dataclass
-class VersionsCounted(Message):
-    """Of these turns it is known which version of how many they are."""
+class ReplyMoved(Message):
+    """The reply of a session came further."""
 
-    versions: dict[str, tuple[int, int]]
-
-
-@dataclass
-class TurnMarked(Message):
-    """Something was stored about the open chat; ``words`` tell what, where one can't see it."""
-
-    words: str = ""
+    event: Event
+    session_id: str | None
 
 
 @dataclass
-class SummaryRead(Message):
-    """The summary of a session was read."""
-
-    session_id: str
-    summary: Summary | None
-
-
-@dataclass
-class SystemRead(Message):
-    """What the model is told before a session was read."""
-
-    session_id: str
-    text: str
-
-
-@dataclass
-class EditBegun(Message):
-    """A stored message was read, to be changed and sent again."""
-
-    session_id: str
-    turn_id: str
-    draft: Draft
-
-
-@dataclass
-class Told(Message):
-    """A thread has something to say that is no error."""
+class WorkChanged(Message):
+    """The model is busy with something else; "" while it is idle."""
 
     words: str
+
+
+@dataclass
+class StatusSeen(Message):
+    """The engine was looked at."""
+
+    status: ModelStatus
+
+
+@dataclass
+class EngineChanged(Message):
+    """Another model answers, or the same was started again; ``words`` say which."""
+
+    words: str
+    model: str | None = None
+
+
+@dataclass
+class FirstRun(Message):
+    """There is no configuration file and no chat: the user is new."""
 
 
 @dataclass

@@ -269,7 +269,7 @@ async def opened(pilot: Pilot[None], session_id: str) -> None:
 
     def is_open() -> bool:
         ids = [turn.id for turn in pane(pilot).turns]
-        return screen(pilot).session_id == session_id and ids == [turn.id for turn in turns]
+        return screen(pilot).chat.session_id == session_id and ids == [turn.id for turn in turns]
 
     await until(pilot, is_open, "the chat")
     await until(pilot, lambda: pane(pilot).widget_of(turns[-1].id), "its last turn")
@@ -277,7 +277,7 @@ async def opened(pilot: Pilot[None], session_id: str) -> None:
 
 async def draft_read(pilot: Pilot[None], session_id: str | None) -> None:
     """Wait until the stored draft of this chat is in the composer: from then on it is saved."""
-    keeper = screen(pilot)._drafts_kept
+    keeper = screen(pilot).conversation.drafts
     await until(pilot, lambda: session_id in keeper._read, "the draft was read")
 
 
@@ -311,12 +311,12 @@ async def send(pilot: Pilot[None], text: str) -> None:
 
 async def idle(pilot: Pilot[None]) -> None:
     """Wait until no turn runs."""
-    await until(pilot, lambda: screen(pilot).turns.running is None, "the turn's end")
+    await until(pilot, lambda: screen(pilot).chat.running is None, "the turn's end")
 
 
 async def settled(pilot: Pilot[None]) -> None:
     """Wait until the list and the meter show what there is."""
     if isinstance(pilot.app, PhichatApp):
-        one = screen(pilot)
-        await until(pilot, lambda: one._listed, "the list")
-        await until(pilot, lambda: one._measured_key and not one._measuring, "the meter")
+        counter = screen(pilot).conversation.counter
+        await until(pilot, lambda: screen(pilot).sidebar._listed, "the list")
+        await until(pilot, lambda: counter.counted and not counter.is_counting, "the meter")

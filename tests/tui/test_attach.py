@@ -138,7 +138,7 @@ async def test_a_bad_picture_is_one_sentence_and_nothing_is_lost(
     async with desk.app().run_test(size=NARROW, notifications=True) as pilot:
         await composer(pilot).chips.put_first(picture_file("kept.png"))
         area(pilot).insert("kept text")
-        await screen(pilot).action_attach(str(path))
+        await screen(pilot).conversation.action_attach(str(path))
         await until(pilot, lambda: notices(pilot), "a notice")
         (notice,) = notices(pilot)
         assert path.name in notice
@@ -154,7 +154,7 @@ async def test_a_bad_picture_is_one_sentence_and_nothing_is_lost(
 async def test_one_bad_picture_does_not_keep_the_good_ones_out(desk: Desk) -> None:
     good = desk.file("good.png")
     async with desk.app().run_test(size=NARROW) as pilot:
-        await screen(pilot)._attach_pictures((str(desk.folder / "missing.png"), str(good)))
+        await composer(pilot).attach((str(desk.folder / "missing.png"), str(good)))
         await attached(pilot, "good.png")
         await until(pilot, lambda: notices(pilot), "a notice")
 
@@ -173,7 +173,7 @@ async def test_attach_takes_several_paths_and_addresses(desk: Desk) -> None:
             ("not here.png", ["not here.png"]),
             ("it's not here.png", ["it's not here.png"]),
         ):
-            assert list(screen(pilot)._named(typed)) == named
+            assert list(composer(pilot).named(typed)) == named
 
 
 async def test_backspace_in_the_empty_composer_takes_the_last_picture(desk: Desk) -> None:
@@ -313,7 +313,7 @@ async def test_a_new_chat_knows_no_picture_of_the_last_one(desk: Desk) -> None:
         await sees(pilot, "▌ See")
         await until(pilot, lambda: area(pilot).pictures, "the picture")
         await pilot.press("ctrl+n")
-        await until(pilot, lambda: screen(pilot).session_id is None, "the new chat")
+        await until(pilot, lambda: screen(pilot).chat.session_id is None, "the new chat")
         area(pilot).set_text("#1")
         await sees(pilot, "#1 is no picture of this chat")
 

@@ -29,7 +29,7 @@ from tests.tui.desk import (
     type_text,
     until,
 )
-from tui.chat.state import StateScreen
+from tui.messages import FirstRun
 from tui.pages.first_run import FirstRunScreen
 from tui.pages.models import ModelsScreen
 
@@ -97,7 +97,7 @@ async def test_who_has_chats_or_begins_to_type_is_not_asked(new_desk: Desk) -> N
         assert app.screen is screen(pilot)
         await screen(pilot).action_new_session()
         area(pilot).insert("already typing")
-        screen(pilot).post_message(StateScreen.FirstRun())  # the look at the disk took long
+        screen(pilot).post_message(FirstRun())  # the look at the disk took long
         await pilot.pause(0.3)
         assert app.screen is screen(pilot)
 
@@ -144,7 +144,7 @@ async def test_a_model_is_fetched_while_one_chats_stopped_gone_on_with_and_used(
         await sees(pilot, "1 Use Tiny-vision")
         await pilot.press("enter")
         await until(pilot, lambda: used == [MODEL], "it is used")
-        session = screen(pilot).session_id
+        session = screen(pilot).chat.session_id
         assert session is not None
         file = desk.engine.model.settings.config_file
         await until(pilot, file.exists, "it is remembered")
@@ -179,7 +179,7 @@ async def test_a_model_that_cannot_be_used_changes_nothing(new_desk: Desk) -> No
     async with new_desk.app().run_test(size=WIDE) as pilot:
         await welcomed(pilot)
         await pilot.press("escape")
-        screen(pilot)._use_model("elsewhere")
+        screen(pilot).status_bar._use_model("elsewhere")
         await until(pilot, lambda: "broken" in " ".join(notices(pilot)), "the sentence")
         assert not new_desk.engine.model.settings.config_file.exists()
 

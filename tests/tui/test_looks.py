@@ -93,7 +93,7 @@ def test_picking_a_picture(
     monkeypatch.chdir(desk.folder)
 
     async def scene(pilot: Pilot[None]) -> None:
-        picker = AttachScreen(Path("holiday"), screen(pilot)._look_at)
+        picker = AttachScreen(Path("holiday"), screen(pilot).conversation._look_at)
         await pilot.app.push_screen(picker)
         await sees(pilot, "beach.JPG")
         await pilot.press("tab", "down", "down")

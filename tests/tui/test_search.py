@@ -75,8 +75,8 @@ async def test_results_come_as_one_types_and_enter_goes_there(desk: Desk) -> Non
         await sees(pilot, "1 place, the best first.")
         await pilot.press("enter")
         await sees(pilot, "a grey heron stands in the water.")
-        assert screen(pilot).session_id == long
-        turn = screen(pilot).actions.turn
+        assert screen(pilot).chat.session_id == long
+        turn = screen(pilot).chat.selected_turn
         assert turn is not None
         assert turn.text.startswith("Yes: a *grey*")  # it is marked as the selected one
         await open_page(pilot, "ctrl+f")
@@ -98,7 +98,9 @@ async def test_arrows_choose_while_one_types_and_a_title_opens_its_chat(desk: De
         place = next(i for i, hit in enumerate(hits) if hit.turn_id is None)
         options.highlighted = place
         await pilot.press("enter")
-        await until(pilot, lambda: screen(pilot).session_id == hits[place].session_id, "the chat")
+        await until(
+            pilot, lambda: screen(pilot).chat.session_id == hits[place].session_id, "the chat"
+        )
         await sees(pilot, "Hello.")
 
 
@@ -115,7 +117,7 @@ async def test_the_jump_goes_to_the_branch_where_it_was_said(desk: Desk) -> None
         await sees(pilot, "A wombat here")
         assert "Another way" not in shown(pilot)
         await sees(pilot, "second")  # to the newest turn of that branch
-        assert screen(pilot).actions.turn == turns[2]
+        assert screen(pilot).chat.selected_turn == turns[2]
 
 
 async def test_a_running_reply_is_not_left_for_another_branch(desk: Desk) -> None:
@@ -197,7 +199,7 @@ async def test_the_palette_switches_to_a_chat_by_its_title(desk: Desk) -> None:
         assert "Chat: Receipt" not in shown(pilot)
         await pilot.press("enter")
         await until(pilot, lambda: not isinstance(pilot.app.screen, CommandPalette), "it closes")
-        await until(pilot, lambda: screen(pilot).session_id == long, "the chat")
+        await until(pilot, lambda: screen(pilot).chat.session_id == long, "the chat")
 
 
 async def test_words_that_begin_as_typed_come_first(desk: Desk) -> None:
@@ -218,7 +220,7 @@ async def test_everything_typed_after_a_slash_is_in_the_palette(desk: Desk) -> N
         await open_page(pilot, "ctrl+p", *"new chat that begins")
         await sees(pilot, "/fork")
         await pilot.press("enter")
-        await until(pilot, lambda: screen(pilot).session_id not in (None, session), "the fork")
+        await until(pilot, lambda: screen(pilot).chat.session_id not in (None, session), "the fork")
 
 
 async def test_the_open_chat_is_written_to_a_file_and_it_is_said_where(desk: Desk) -> None:

@@ -36,7 +36,8 @@ from tests.tui.desk import (
     until,
 )
 from tui.chat.positions import Places
-from tui.widgets.session_list import SessionList, SessionOptions
+from tui.chat.sidebar import Sidebar
+from tui.widgets.session_list import SessionList
 from tui.widgets.turn_window import Place
 
 GONE = "“First” was deleted. F7 brings it back."
@@ -79,7 +80,7 @@ async def test_a_chat_chosen_in_the_list_opens(desk: Desk) -> None:
     async with desk.app().run_test(size=WIDE) as pilot:
         await sees(pilot, "First chat")
         await pilot.press("ctrl+b", "ctrl+b")  # hide, show: the list has the focus
-        assert screen(pilot).focused is screen(pilot).query_one(SessionOptions)
+        assert screen(pilot).focused is screen(pilot).query_one(SessionList)
         await pilot.press("end", "enter")
         await sees(pilot, "first answer")
         assert screen(pilot).focused is area(pilot)
@@ -154,12 +155,12 @@ async def test_deleted_chats_come_back_one_after_the_other(desk: Desk) -> None:
     async with desk.app(first).run_test(size=WIDE) as pilot:
         await sees(pilot, "▌ First")
         await type_text(pilot, "half a question")
-        screen(pilot).query_one(SessionOptions).focus()
+        screen(pilot).query_one(SessionList).focus()
         await pilot.press("delete")
         await until(pilot, lambda: notices(pilot)[-1:] == [GONE], "a word")
         await sees(pilot, "Talk about pictures.")
         await until(pilot, lambda: "First" not in rows(pilot), "it is off the list")
-        assert screen(pilot).focused is screen(pilot).query_one(SessionOptions)
+        assert screen(pilot).focused is screen(pilot).query_one(SessionList)
         await pilot.press("delete")  # the neighbour is highlighted
         await until(pilot, lambda: "“Second”" in "".join(notices(pilot)), "a word")
         assert [item.title for item in desk.engine.store.sessions()] == ["Third"]
@@ -180,7 +181,7 @@ async def test_the_draft_of_a_deleted_chat_comes_back_with_it(desk: Desk) -> Non
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "▌ Earlier")
         await type_text(pilot, "half a question")
-        screen(pilot).action_delete_session()
+        screen(pilot).sidebar.action_delete_session()
         await sees(pilot, "No chats yet.")
         assert area(pilot).text == ""
         await pilot.press("f7")
@@ -193,7 +194,7 @@ async def test_pinned_chats_stay_on_top(desk: Desk) -> None:
     desk.chat("New", "a", age=timedelta(hours=1))
     async with desk.app().run_test(size=WIDE) as pilot:
         await sees(pilot, "Old")
-        screen(pilot).query_one(SessionOptions).focus()
+        screen(pilot).query_one(SessionList).focus()
         await pilot.press("end", "p")
         await sees(pilot, "★ Old")
         listed = rows(pilot)
@@ -212,7 +213,7 @@ async def test_rename_in_the_list_renames_the_highlighted_chat(desk: Desk) -> No
     opened = desk.chat("Opened", "a", age=timedelta(hours=1))
     async with desk.app(opened).run_test(size=WIDE) as pilot:
         await sees(pilot, "▌ Opened")
-        screen(pilot).query_one(SessionOptions).focus()
+        screen(pilot).query_one(SessionList).focus()
         await pilot.press("end", "f2")
         await sees(pilot, "Title of this chat")
         await pilot.press("ctrl+u", *"Bird", "enter")
@@ -225,8 +226,8 @@ async def test_a_fork_begins_as_the_other_chat_and_leaves_it_alone(desk: Desk) -
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "second")
         await send(pilot, "/fork")
-        await until(pilot, lambda: screen(pilot).session_id not in (None, session), "the fork")
-        fork = screen(pilot).session_id
+        await until(pilot, lambda: screen(pilot).chat.session_id not in (None, session), "the fork")
+        fork = screen(pilot).chat.session_id
         assert fork is not None
         await opened(pilot, fork)
         await send(pilot, "three")
@@ -238,15 +239,15 @@ async def test_a_fork_begins_as_the_other_chat_and_leaves_it_alone(desk: Desk) -
         await select_turn(pilot, "up", "up")  # the reply "first"
         await sees(pilot, "f fork")
         await pilot.press("f")
-        await until(pilot, lambda: screen(pilot).session_id not in (session, fork), "the fork")
-        half = screen(pilot).session_id
+        await until(pilot, lambda: screen(pilot).chat.session_id not in (session, fork), "the fork")
+        half = screen(pilot).chat.session_id
         assert half is not None
         await opened(pilot, half)
         assert [turn.text for turn in desk.engine.store.conversation(half).turns] == [
             "one",
             "first",
         ]
-        screen(pilot).query_one(SessionOptions).focus()
+        screen(pilot).query_one(SessionList).focus()
         await pilot.press("f")
         await until(
             pilot, lambda: len(desk.engine.store.sessions()) == 4, "one more, from the list"
@@ -317,11 +318,11 @@ async def test_a_list_that_takes_long_to_read_is_read_seldom_for_others(
     async with desk.app().run_test(size=WIDE) as pilot:
         await sees(pilot, "Mine")
         await until(pilot, lambda: len(set(looks)) == 1 and len(looks) > 1, "two looks")
-        screen(pilot).listing_s = 3600.0
+        screen(pilot).sidebar._listing_s = 3600.0
         desk.chat("Of the other terminal", "a")
         await until(pilot, lambda: looks.count(changes()) > 1, "two looks at the change")
         assert "Of the other terminal" not in shown(pilot)
-        screen(pilot).listing_s = 0.0
+        screen(pilot).sidebar._listing_s = 0.0
         await sees(pilot, "Of the other terminal")
 
 
@@ -335,7 +336,7 @@ async def test_the_list_follows_another_terminal(desk: Desk) -> None:
         await sees(pilot, "▌ Renamed elsewhere")
         desk.engine.store.delete(session)
         await until(pilot, lambda: "in another terminal" in " ".join(notices(pilot)), "a word")
-        await until(pilot, lambda: screen(pilot).session_id is None, "it is left")
+        await until(pilot, lambda: screen(pilot).chat.session_id is None, "it is left")
         await until(pilot, lambda: "Renamed" not in rows(pilot), "it is off the list")
         desk.chat("One more", "a")
         await until(pilot, lambda: "One more" in rows(pilot), "also without an open chat")
@@ -353,10 +354,10 @@ async def test_ten_thousand_chats_are_gone_through_by_key(
     )
     async with desk.app().run_test(size=WIDE) as pilot:
         await sees(pilot, "Chat 0")
-        options = screen(pilot).query_one(SessionOptions)
+        options = screen(pilot).query_one(SessionList)
         drawn: list[str] = []
-        draw = options._draw_row
-        monkeypatch.setattr(options, "_draw_row", lambda one: drawn.append(one.id) or draw(one))
+        draw = options._row
+        monkeypatch.setattr(options, "_row", lambda one: drawn.append(one.id) or draw(one))
         options.focus()
         await pilot.press("end")
         await sees(pilot, "Chat 9999")
@@ -368,7 +369,7 @@ async def test_ten_thousand_chats_are_gone_through_by_key(
 async def test_the_list_lies_over_a_narrow_chat_and_beside_a_wide_one(desk: Desk) -> None:
     desk.chat("Earlier", "a")
     async with desk.app().run_test(size=NARROW) as pilot:
-        listed = screen(pilot).query_one(SessionList)
+        listed = screen(pilot).query_one(Sidebar)
         await sees(pilot, "Talk about pictures.")
         assert not listed.display
         await pilot.press("ctrl+b")
@@ -395,7 +396,7 @@ async def test_a_reply_goes_on_while_another_chat_is_looked_at(desk: Desk) -> No
     async with desk.app().run_test(size=WIDE) as pilot:
         await send(pilot, "Long answer please")
         await sees(pilot, "Begun,")
-        running = screen(pilot).session_id
+        running = screen(pilot).chat.session_id
         assert running is not None
         screen(pilot).open_session(other)
         await sees(pilot, "other answer")
@@ -444,8 +445,8 @@ async def test_going_back_before_the_first_word_shows_no_mark(desk: Desk) -> Non
     async with desk.app().run_test(size=WIDE) as pilot:
         await send(pilot, "Slow one")
         await until(pilot, lambda: gate.reached.is_set(), "the gate")
-        await until(pilot, lambda: screen(pilot).session_id, "the session")
-        running = screen(pilot).session_id
+        await until(pilot, lambda: screen(pilot).chat.session_id, "the session")
+        running = screen(pilot).chat.session_id
         assert running is not None
         screen(pilot).open_session(other)
         await sees(pilot, "other answer")
@@ -474,7 +475,7 @@ async def test_a_chat_that_was_read_before_its_reply_was_complete_is_read_again(
     async with desk.app().run_test(size=WIDE) as pilot:
         await send(pilot, "Hello")
         await sees(pilot, "Begun")
-        running = screen(pilot).session_id
+        running = screen(pilot).chat.session_id
         assert running is not None
         screen(pilot).open_session(other)
         await sees(pilot, "other answer")
@@ -497,7 +498,7 @@ def test_how_the_list_looks(desk: Desk, snap_compare: Any) -> None:
 
     async def scene(pilot: Pilot[None]) -> None:
         await sees(pilot, "▌ Two")
-        screen(pilot).query_one(SessionOptions).focus()
+        screen(pilot).query_one(SessionList).focus()
         await pilot.press("end")
 
     assert snap_compare(desk.app(session), terminal_size=WIDE, run_before=scene)

@@ -95,7 +95,7 @@ async def test_turns_out_of_the_window_are_marked_above_the_boundary(make_desk: 
     left_out = desk.engine.prompts.context(session).left_out
     assert left_out
     async with desk.app(session).run_test(size=(120, 60)) as pilot:
-        await until(pilot, lambda: screen(pilot)._left_out_words, "the marks")
+        await until(pilot, lambda: screen(pilot).conversation.turns._left_out_words, "the marks")
         await pilot.press("pageup", "pageup", "pageup")
         await sees(pilot, BOUNDARY)
         await sees(pilot, NO_ROOM)

@@ -55,8 +55,8 @@ async def test_a_look_in_the_middle_of_switching_takes_no_chat_for_deleted(
 
     async def slow(self: ChatPane, *args: object) -> None:
         nonlocal looked
-        following = screen(pilot)._following
-        following._seen = "something was stored"
+        following = screen(pilot).changes
+        following.seen = "something was stored"
         following.look()  # as the timer does, in its own task
         await asyncio.sleep(0.1)
         looked += 1
@@ -94,7 +94,7 @@ async def test_a_new_chat_wins_over_one_that_is_being_opened(
         await asyncio.sleep(0)
         go_on.set()
         await began
-        assert screen(pilot).session_id is None
+        assert screen(pilot).chat.session_id is None
         assert list(pane(pilot).turns) == []
         await sees(pilot, "Talk about pictures.")
 
@@ -118,7 +118,7 @@ async def test_a_reply_that_ends_while_its_chat_is_opened_is_shown_as_ended(
     async with desk.app().run_test(size=WIDE) as pilot:
         await send(pilot, "Hello")
         await sees(pilot, "Begun")
-        mine = screen(pilot).session_id
+        mine = screen(pilot).chat.session_id
         assert mine is not None
         screen(pilot).open_session(other)
         await opened(pilot, other)
@@ -139,7 +139,7 @@ async def test_a_chat_that_was_left_at_its_end_opens_there_whenever_a_look_comes
     async def slow(self: ChatView, count: int) -> None:
         await mount(self, count)
         for _ in range(20):  # before, while and after the new turns are laid out
-            screen(pilot)._following.look()
+            screen(pilot).changes.look()
             await asyncio.sleep(0.01)
 
     async with desk.app(one).run_test(size=WIDE) as pilot:
@@ -148,7 +148,7 @@ async def test_a_chat_that_was_left_at_its_end_opens_there_whenever_a_look_comes
         for wanted, words in ((two, "much of 59"), (one, "more of 59"), (two, "much of 59")):
             screen(pilot).open_session(wanted)
             await opened(pilot, wanted)
-            screen(pilot)._following.look()
+            screen(pilot).changes.look()
             assert screen(pilot).places.of(wanted) is None
             await sees(pilot, words)
             assert chat(pilot).mounted_turns == range(40, 60)
@@ -218,7 +218,7 @@ async def test_a_chat_that_one_goes_to_is_opened_when_the_one_before_is_deleted(
     async with desk.app(first).run_test(size=WIDE) as pilot:
         await opened(pilot, first)
         read = Held(monkeypatch, desk.engine.store, "conversation")
-        screen(pilot).chats.delete(first)
+        screen(pilot).sidebar.delete(first)
         screen(pilot).open_session(second)
         await until(pilot, read.arrived.is_set, "it is being read")
         await sees(pilot, "Talk about pictures.")
@@ -243,8 +243,8 @@ async def test_keys_wait_while_another_chat_is_being_shown(
         monkeypatch.setattr(ChatPane, "show", slow)
         tasks = [asyncio.create_task(screen(pilot).action_new_session())]
         await arrived.wait()  # the turns are those of the old chat, the id is none
-        tasks.append(asyncio.create_task(screen(pilot).action_show_picture()))
-        tasks.append(asyncio.create_task(screen(pilot).action_answer_again()))
+        tasks.append(asyncio.create_task(screen(pilot).conversation.turns.action_show_picture()))
+        tasks.append(asyncio.create_task(screen(pilot).conversation.action_answer_again()))
         composer(pilot).post_message(Composer.Sent("Something new"))
         go_on.set()
         await asyncio.gather(*tasks)
@@ -293,7 +293,7 @@ async def test_what_waits_goes_back_in_front_of_what_was_typed_there(desk: Desk)
     async with desk.app().run_test(size=WIDE) as pilot:
         await send(pilot, "First")
         await sees(pilot, "Writing")
-        mine = screen(pilot).session_id
+        mine = screen(pilot).chat.session_id
         assert mine is not None
         for words in ("Second", "Third"):
             await send(pilot, words)
@@ -316,7 +316,7 @@ async def test_what_was_sent_from_the_queue_is_no_draft_of_its_chat(desk: Desk) 
     async with desk.app().run_test(size=WIDE) as pilot:
         await send(pilot, "First")
         await sees(pilot, "Writing")
-        mine = screen(pilot).session_id
+        mine = screen(pilot).chat.session_id
         await send(pilot, "Second")
         await sees(pilot, "queued 1  Second")
         await type_text(pilot, "typed")
@@ -349,9 +349,9 @@ async def test_an_older_list_does_not_replace_a_newer_one(
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "▌ Old name")
         read = Held(monkeypatch, desk.engine.store, "sessions")
-        screen(pilot).list_sessions()
+        screen(pilot).sidebar.list_sessions()
         await until(pilot, read.arrived.is_set, "an old list was read")
-        await screen(pilot).chats.rename(session, "New name")
+        screen(pilot).sidebar.rename(session, "New name")
         await sees(pilot, "▌ New name")
         read.released.set()
         await screen(pilot).workers.wait_for_complete(
@@ -369,7 +369,7 @@ async def test_a_look_at_the_branch_that_one_left_is_old_news(
     desk.store.add_user_turn(session, Draft("Another way"), model="scripted", parent=old[1].id)
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "Another way")
-        following = screen(pilot)._following
+        following = screen(pilot).changes
         await until(pilot, lambda: not following._looking, "the last look is over")
         read = Held(monkeypatch, desk.engine.store, "conversation")
         following.look(everything=True)

@@ -41,11 +41,11 @@ async def test_turns_are_selected_by_key_and_the_line_says_what_can_be_done(desk
         assert "e edit" not in shown(pilot)
         await pilot.press("up")
         await sees(pilot, "e edit")
-        turn = screen(pilot).actions.turn
+        turn = screen(pilot).chat.selected_turn
         assert turn is not None
         assert turn.text == "q2"
         await pilot.press("up", "up", "up")  # not beyond the first
-        turn = screen(pilot).actions.turn
+        turn = screen(pilot).chat.selected_turn
         assert turn is not None
         assert turn.text == "q1"
         await pilot.press("down", "down", "down", "down")
@@ -61,7 +61,7 @@ async def test_a_click_selects_and_what_is_typed_then_is_text(desk: Desk) -> Non
         await sees(pilot, "Message")
         await pilot.press("H", "e")
         await until(pilot, lambda: area(pilot).text == "He", "the text")
-        assert screen(pilot).actions.turn is None
+        assert screen(pilot).chat.selected_turn is None
 
 
 async def test_pinning_and_taking_out_are_marked_and_undone(desk: Desk) -> None:

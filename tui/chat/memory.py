@@ -1,7 +1,8 @@
-"""What the model is reminded of: quotations, pins, the summary, what it is told beforehand."""
+"""Commands for the model's memory: quotations, pins, the summary, instructions; and the export."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,6 @@ from assistant.values.errors import PhichatError
 from assistant.values.text import one_line
 from tui import messages
 from tui.pages.write import WriteScreen
-from tui.widgets.chat_pane import ChatPane
 from tui.widgets.completion import references
 
 if TYPE_CHECKING:
@@ -20,34 +20,40 @@ if TYPE_CHECKING:
     from textual.message import Message
 
     from assistant.engine import Engine
-    from tui.chat.screen import ChatScreen
+    from tui.chat.open_chat import OpenChat
+    from tui.chat.part import Host
+    from tui.requests import Answer
 
 NOTHING_YET = "This chat has no message yet."
 
 
 class Memory:
-    """Each method is one command; the engine is asked in threads."""
+    """Each action is one slash command for the open chat."""
 
-    def __init__(self, screen: ChatScreen, engine: Engine) -> None:
-        self._screen = screen
+    def __init__(self, host: Host, engine: Engine, chat: OpenChat) -> None:
+        self._host = host
         self._engine = engine
+        self._chat = chat
 
-    def recall(self, words: str, *, everywhere: bool = False) -> None:
+    def action_recall(self, words: str = "", *, everywhere: bool = False) -> None:
         """Quote earlier turns with these words, as one turn that the model reads next."""
         if not words:
-            self._screen.tell("Say which words: /recall WORDS quotes earlier turns that have them.")
-        elif self._screen.turns.running is not None:
-            self._screen.tell("A reply is still being written; wait for it, or stop it with esc.")
+            self._host.tell("Say which words: /recall WORDS quotes earlier turns that have them.")
+        elif self._chat.running is not None:
+            self._host.tell("A reply is still being written; wait for it, or stop it with esc.")
         else:
             self._change(lambda one: self._engine.memory.recall(one, words, everywhere=everywhere))
 
-    def pin(self, argument: str, *, pinned: bool) -> None:
+    def action_recall_everywhere(self, words: str = "") -> None:
+        """Quote earlier turns of any chat."""
+        self.action_recall(words, everywhere=True)
+
+    def action_pin(self, argument: str = "", *, pinned: bool = True) -> None:
         """Pin pictures (``#3``), or else the selected or the last turn."""
         numbers = references(argument) or [int(w) for w in argument.split() if w.isdecimal()]
-        turn = self._screen.actions.turn
-        turns = self._screen.query_one(ChatPane).turns
+        turn = self._chat.selected_turn or (self._chat.turns[-1] if self._chat.turns else None)
         if argument and not numbers:
-            self._screen.tell("Say which picture: /pin #3. Alone it pins the selected turn.")
+            self._host.tell("Say which picture: /pin #3. Alone it pins the selected turn.")
         elif numbers:
 
             def pin(session_id: str) -> None:
@@ -57,70 +63,80 @@ class Memory:
             words = ", ".join(f"#{number}" for number in numbers)
             does = "always sees" if pinned else "may do without"
             self._change(pin, f"The model {does} {words}.")
-        elif turn or turns:
-            chosen = turn or turns[-1]
-            self._change(lambda _: self._engine.store.set_turn_pinned(chosen.id, pinned))
+        elif turn is not None:
+            self._change(lambda _: self._engine.store.set_turn_pinned(turn.id, pinned))
         else:
-            self._screen.tell(NOTHING_YET)
+            self._host.tell(NOTHING_YET)
 
-    async def summary(self) -> None:
+    def action_unpin(self, argument: str = "") -> None:
+        """Unpin pictures, or else the selected or the last turn."""
+        self.action_pin(argument, pinned=False)
+
+    def action_summary(self) -> None:
         """Show the summary of what no longer fits, to be changed."""
-        session_id = self._screen.session_id
-        if session_id is None:
-            self._screen.tell(NOTHING_YET)
+        if (session_id := self._open()) is None:
             return
 
-        def read() -> Message:
+        def read() -> Answer:
             summary = self._engine.store.conversation(session_id).summary
             left_out = self._engine.prompts.context(session_id).left_out
             gone = any(one.why is Why.NO_ROOM and one.picture is None for one in left_out)
             if summary is None and not gone:
-                return messages.Told("The model still sees all of this chat: nothing to sum up.")
-            return messages.SummaryRead(session_id, summary)
+                words = "The model still sees all of this chat: nothing to sum up."
+                return partial(self._host.tell, words)
+            return partial(self._edit_summary, session_id, summary)
 
-        self._screen.in_thread(read)
+        self._host.in_thread(read)
 
-    async def edit_summary(self, session_id: str, summary: Summary | None) -> None:
-        """Let the person change it; runs as a worker, because a dialog is waited for."""
-        text = await self._screen.app.push_screen_wait(
+    def _edit_summary(self, session_id: str, summary: Summary | None) -> None:
+        def keep(text: str | None) -> None:
+            if text is not None:
+                self._change(lambda _: self._engine.memory.set_summary(session_id, text))
+
+        self._host.open_page(
             WriteScreen(
                 "What the model is told of the turns that no longer fit",
                 summary.text if summary else "",
                 "ctrl+s keeps it · empty: no summary · esc leaves it as it was",
-            )
+            ),
+            keep,
         )
-        if text is not None:
-            self._change(lambda _: self._engine.memory.set_summary(session_id, text))
 
-    async def system(self, text: str) -> None:
-        """Tell the model something before the open chat; without ``text``, ask for it."""
-        session_id = self._screen.session_id
+    def action_system(self, text: str = "") -> None:
+        """Set the system message of the open chat; without ``text``, ask for it."""
+        session_id = self._chat.session_id
         if session_id is None:
-            self._screen.tell("Send a message first; then /system TEXT is for this chat.")
+            self._host.tell("Send a message first; then /system TEXT is for this chat.")
         elif text:
             self._change(
                 lambda one: self._engine.store.set_system(one, text), "The model is told that."
             )
         else:
-            self._screen.in_thread(
-                lambda: messages.SystemRead(
-                    session_id, self._engine.store.conversation(session_id).system or ""
+            self._host.in_thread(
+                lambda: partial(
+                    self._edit_system,
+                    session_id,
+                    self._engine.store.conversation(session_id).system or "",
                 )
             )
 
-    async def edit_system(self, session_id: str, old: str) -> None:
-        """Let the person change what the model is told; runs as a worker."""
-        text = await self._screen.app.push_screen_wait(
+    def _edit_system(self, session_id: str, old: str) -> None:
+        def keep(text: str | None) -> None:
+            if text is not None and text != old:
+                self._change(
+                    lambda _: self._engine.store.set_system(session_id, text.strip() or None)
+                )
+
+        self._host.open_page(
             WriteScreen(
                 "What the model is told before this chat",
                 old,
                 "ctrl+s keeps it · empty: nothing · esc leaves it as it was",
-            )
+            ),
+            keep,
         )
-        if text is not None and text != old:
-            self._change(lambda _: self._engine.store.set_system(session_id, text.strip() or None))
 
-    def stop_at(self, text: str) -> None:
+    def action_stop_at(self, text: str = "") -> None:
         """End the replies of the open chat before ``text``, in which ``\\n`` breaks the line."""
         stop = (text.replace("\\n", "\n"),) if text else None
 
@@ -132,15 +148,13 @@ class Memory:
             change, f"Replies end before “{text}”." if text else "Replies end by themselves."
         )
 
-    def export(self, argument: str) -> None:
-        """Write the open chat to a file; its suffix says how."""
-        session_id = self._screen.session_id
-        if session_id is None:
-            self._screen.tell(NOTHING_YET)
+    def action_export(self, argument: str = "") -> None:
+        """Write the open chat to a file; its suffix is the format."""
+        if (session_id := self._open()) is None:
             return
         path = Path(argument.strip("'\"") or "chat.html").expanduser().absolute()
 
-        def write() -> Message:
+        def write() -> Answer:
             try:
                 kind = ExportFormat(path.suffix.lower().removeprefix("."))
             except ValueError:
@@ -148,18 +162,21 @@ class Memory:
                     "Give a file that ends with .html, .md or .json: /export talk.html"
                 ) from None
             written = self._engine.store.export_to(path, [session_id], kind)
-            return messages.Told(f"Written: {one_line(str(written[0]))}")
+            return partial(self._host.tell, f"Written: {one_line(str(written[0]))}")
 
-        self._screen.in_thread(write)
+        self._host.in_thread(write)
 
     def _change(self, change: Callable[[str], object], words: str = "") -> None:
-        session_id = self._screen.session_id
-        if session_id is None:
-            self._screen.tell(NOTHING_YET)
+        if (session_id := self._open()) is None:
             return
 
         def job() -> Message:
             change(session_id)
             return messages.TurnMarked(words)
 
-        self._screen.in_thread(job)
+        self._host.in_thread(job)
+
+    def _open(self) -> str | None:
+        if self._chat.session_id is None:
+            self._host.tell(NOTHING_YET)
+        return self._chat.session_id

@@ -1,4 +1,4 @@
-"""What stands above a turn about what the model does not see of it, or of what is above it."""
+"""Notes above turns that the model does not see, whole or in part."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ NO_ROOM = "∅ no room: the model doesn't see this"
 
 
 def seen_words(turns: Sequence[Turn], left_out: Sequence[LeftOut]) -> dict[str, str]:
-    """Words by the id of a turn; turns without any are seen whole.
+    """Return notes by the ids of turns; the model sees a turn without a note whole.
 
-    That a person took a turn out is told by the turn itself; what went with it is told here.
+    A turn that the user took out says so itself; the note is for the reply that went with it.
     """
     gone = {one.turn.id: one.why for one in left_out if one.picture is None}
     words: dict[str, str] = {}

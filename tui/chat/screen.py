@@ -1,57 +1,51 @@
-"""The one screen of the app: chats on the left, the open one on the right, the composer below."""
+"""Chat screen: composes sidebar, conversation and status bar, and passes on what concerns two."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import partial
+from inspect import isawaitable
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on
+from textual.actions import parse
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 
-from assistant.values.conversation import Draft
+from assistant.values.conversation import Draft, SearchHit
 from tui import messages
-from tui.chat.attaching import AttachingScreen
-from tui.chat.changes import LOOK_S, Following
-from tui.chat.drafts import DraftKeeper
+from tui.chat.changes import LOOK_S, Changes
+from tui.chat.conversation import Conversation
 from tui.chat.memory import Memory
-from tui.chat.summaries import Summariser
-from tui.chat.talk import Talk
-from tui.chat.turn_actions import TurnActions
-from tui.chat.turn_runner import TurnRunner
+from tui.chat.open_chat import OpenChat
+from tui.chat.positions import Places
+from tui.chat.sidebar import Sidebar
+from tui.chat.status_bar import StatusBar
 from tui.keys import CHAT_KEYS
-from tui.widgets.chat_header import ChatHeader
-from tui.widgets.chat_pane import ChatPane
+from tui.pages.engine_screen import EngineScreen
+from tui.pages.palette import SessionPalette
+from tui.pages.search import SearchScreen
 from tui.widgets.chip import Chip
 from tui.widgets.chip_opening import OpeningChip
-from tui.widgets.composer import Composer
 from tui.widgets.context_meter import ContextMeter
+from tui.widgets.drawing import Drawing
 from tui.widgets.gallery import Gallery
-from tui.widgets.prompt_area import PromptArea
-from tui.widgets.reply_text import ReplyText
-from tui.widgets.session_list import SessionList, SessionOptions
-from tui.widgets.status_line import StatusLine
-from tui.widgets.turn_bar import TurnBar
 
 if TYPE_CHECKING:
+    from textual.message import Message
+
     from assistant.engine import Engine
-
-AGES_INTERVAL = 60.0
-"""Seconds between two updates of "5 min" in the list."""
-
 
 AT_ONCE = {"search", "switch_session", "attach", "bring_back_session"}
 """A text area has uses of its own for some of these, and what is typed next is for their page."""
 
 
-class ChatScreen(AttachingScreen):
-    """Owns what runs; widgets tell it facts, workers too."""
+class ChatScreen(EngineScreen[None]):
+    """Decides which chat is open. Facts come up from its parts as messages, data goes down."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        key.binding(priority=key.action in AT_ONCE)
+        key.binding(priority=key.action in AT_ONCE, through="call")
         for key in CHAT_KEYS
         if key.action != "help"  # which is the app's: it works on every page
     ]
@@ -65,229 +59,285 @@ class ChatScreen(AttachingScreen):
         gallery: Gallery,
         clock: Callable[[], datetime],
         session_id: str | None = None,
-        pictures: tuple[str, ...] = (),
+        pictures: Sequence[str] = (),
     ) -> None:
-        super().__init__(engine, clock, session_id)
+        super().__init__(engine)
         self._gallery = gallery
-        self._first_pictures = pictures
-        self.talk = Talk(self, engine)
-        self.actions = TurnActions(self, engine)
-        self.memory = Memory(self, engine)
-        self.summariser = Summariser(self, engine)
-        self._drafts_kept = DraftKeeper(self, engine)
-        self._following = Following(self, engine)
-
-    @property
-    def turns(self) -> TurnRunner:
-        """What runs the turns."""
-        return self.talk.runner
+        self._clock = clock
+        self._searched = ""
+        self.chat = OpenChat(session_id)
+        self.conversation = Conversation(engine, self.chat, gallery, pictures)
+        self.sidebar = Sidebar(engine, self.chat, clock)
+        self.status_bar = StatusBar(engine, self.chat)
+        self.changes = Changes(self.conversation, engine, self.chat)
+        self.places = Places(engine.model.settings.cache_dir / "places.json")
+        self._handlers = (
+            self,
+            self.conversation,
+            self.conversation.turns,
+            self.conversation.composer,
+            self.sidebar,
+            self.status_bar,
+            Memory(self.conversation, engine, self.chat),
+        )
+        """Objects with the actions of keys and commands."""
 
     def compose(self) -> ComposeResult:
-        """The list, the chat, the composer, the status line."""
-        with Horizontal(id="rooms"):
-            yield SessionList(self._clock)
-            with Vertical(id="conversation"):
-                yield ChatHeader()
-                yield ChatPane(self._gallery)
-                yield TurnBar()
-                yield Composer(self._engine.pictures.parse_dropped)
-        yield ContextMeter()
-        yield StatusLine()
+        with Horizontal(id="main"):
+            yield self.sidebar
+            yield self.conversation
+        yield self.status_bar
 
     def on_mount(self) -> None:
-        """Paint first; the store is read and the model loads behind the screen."""
-        self.set_interval(LOOK_S, self._following.look)
-        self.set_interval(AGES_INTERVAL, self.query_one(SessionList).refresh_ages)
+        self.set_interval(LOOK_S, self._look)
         self.call_after_refresh(self._begin)
 
+    async def _begin(self) -> None:
+        self.sidebar.list_sessions()
+        if self.chat.wanted is not None:
+            self.open_session(self.chat.wanted)
+        else:
+            await self.conversation.begin_draft()
+        self.in_thread(self._engine.model.preload)
+
     def on_unmount(self) -> None:
-        """The app ends: what there is of a running reply stays, and its thread may end."""
-        self.stop_reply()
-        self._drafts_kept.close()
+        if self.chat.running is not None:
+            self._engine.stop()  # what there is of the reply stays, and its thread may end
+        self.conversation.drafts.close()
         self.places.save()
         self._gallery.close()
 
-    def quit_after_typing(self) -> None:
-        """End the app when what was typed so far has arrived: letters, and a message sent."""
-        composer = self.query_one(Composer)
-        leave = partial(composer.post_message, Composer.LeaveWanted())
-        composer.area.call_later(composer.call_later, leave)
+    # Actions
 
-    @on(Composer.LeaveWanted)
-    def _leave(self) -> None:
-        self._drafts_kept.changed()
-        self.app.exit()
-
-    async def _begin(self) -> None:
-        self.list_sessions()
-        self.open_wanted()
-        if self._wanted is None:
-            await self._begin_draft()
-        self.in_thread(self._wake_model)
-
-    async def _begin_draft(self) -> None:
-        """Bring back what was not sent, and attach what the app was started with."""
-        self._drafts_kept.bring_back()
-        pictures, self._first_pictures = self._first_pictures, ()
-        if pictures:
-            await self._attach_pictures(pictures)
-
-    async def _switch_draft(self, session_id: str | None) -> None:
-        left = self.session_id
-        await super()._switch_draft(session_id)
-        self._drafts_kept.switched(left)
-        self.actions.leave()
-        self.talk.show_queue()
-        await self._begin_draft()
-        self._measure_draft()
-
-    async def give_back(self, draft: Draft, session_id: str | None) -> None:
-        """Nothing was stored: words and pictures go back to where they were typed."""
-        await super().give_back(draft, session_id)
-        if session_id != self.session_id:
-            self._drafts_kept.save(session_id)
-
-    def was_sent(self, session_id: str) -> None:
-        """What waited in the queue of a chat is stored: it is no draft any more."""
-        self._drafts_kept.save(session_id)
-
-    def got_its_id(self, session_id: str) -> None:
-        """The new chat on the screen was stored."""
-        super().got_its_id(session_id)
-        self._drafts_kept.moved(session_id)
-
-    @on(Composer.DraftChanged)
-    def _keep_draft(self) -> None:
-        self._drafts_kept.changed()
-
-    @on(messages.DraftRead)
-    async def _show_draft(self, event: messages.DraftRead) -> None:
-        async with self.switching:
-            await self._drafts_kept.show(event)
-
-    @on(messages.DraftSaved)
-    def _note_saved(self, event: messages.DraftSaved) -> None:
-        self._following.own_change(event.before, event.after)
-
-    @on(messages.SessionRead)
-    async def _show_read(self, event: messages.SessionRead) -> None:
-        await self._following.show(event)
-
-    @on(messages.TurnMarked)
-    async def _show_marks(self, event: messages.TurnMarked) -> None:
-        if event.words:
-            self.tell(event.words)
-        async with self.switching:
-            self._following.look(everything=True)
-        self._measure_draft()
-
-    @on(messages.Told)
-    def _tell_words(self, event: messages.Told) -> None:
-        self.tell(event.words)
-
-    def _wake_model(self) -> None:
-        self._engine.model.preload()
-
-    # Turns
-
-    @on(Composer.Declined)
-    def _tell_declined(self, event: Composer.Declined) -> None:
-        self.tell(event.reason)
-
-    @on(Composer.Sent)
-    async def _send_draft(self, event: Composer.Sent) -> None:
-        async with self.switching:
-            await self.talk.send(event.text)
-
-    async def action_answer_again(self) -> None:
-        """Answer the last question again; one that has no reply gets its first."""
-        async with self.switching:
-            self.talk.answer_again()
-
-    async def action_go_on(self) -> None:
-        """Let the last reply, which did not end by itself, go on."""
-        async with self.switching:
-            self.talk.go_on()
-
-    @on(PromptArea.TakeBackWanted)
-    async def _take_back(self) -> None:
-        async with self.switching:
-            await self.talk.take_back()
-
-    def turn_is_over(self) -> None:
-        """A turn was answered, or failed."""
-        self._measure_draft()
-        if self.turns.running is None:
-            self.summariser.consider()
-        turns = self.query_one(ChatPane).turns[-2:]
-        self.actions.look_up_versions([turn.id for turn in turns])
-
-    async def turn_reached(self, turn_id: str) -> None:
-        """A turn that was looked for is in sight: select it."""
-        await self.actions.select(turn_id)
-
-    def stop_reply(self) -> None:
-        """End the running reply, if there is one."""
-        if self.turns.running is not None:
-            self._engine.stop()
-
-    @on(ReplyText.LinkClicked)
-    def _tell_address(self, event: ReplyText.LinkClicked) -> None:
-        """The model wrote the link: show where it leads, open nothing."""
-        self.tell(event.address)
-
-    # Keys and commands
-
-    @on(Composer.CommandEntered)
-    async def _run_command(self, event: Composer.CommandEntered) -> None:
-        if event.command.action == "quit":
-            self.quit_after_typing()
-            return
-        if "(" in event.command.action:
-            await self.run_action(event.command.action)
-            return
-        action = getattr(self, f"action_{event.command.action}")
-        takes_argument = event.command.argument and event.argument
-        result = action(event.argument) if takes_argument else action()
-        if hasattr(result, "__await__"):
+    async def action_call(self, action: str, *more: object) -> None:
+        """Run the action of a key or command, with ``more`` arguments."""
+        _, name, arguments = parse(action)
+        result = getattr(self.handler_of(name), f"action_{name}")(*arguments, *more)
+        if isawaitable(result):
             await result
 
+    def handler_of(self, name: str) -> object:
+        """Return the part of this screen, or the app, that has the action ``name``."""
+        parts = (*self._handlers, self.app)
+        return next(part for part in parts if hasattr(part, f"action_{name}"))
+
     async def action_stop(self) -> None:
-        """Close the list that lies over the chat, or stop the reply, or go back to typing."""
-        composer = self.query_one(Composer)
-        if self.has_class("-list-open"):
-            self.remove_class("-list-open")
-        elif self.turns.running is not None:
-            await self.talk.stop()
-        elif composer.edited is not None:
-            async with self.switching:
-                await composer.give_up_edit()
-        composer.area.focus()
+        """Close the list that lies over the chat, or stop the reply, or give up an edit."""
+        if not self._close_list():
+            await self.conversation.stop()
+        self.conversation.composer.area.focus()
 
     def action_toggle_sessions(self) -> None:
         """Show or hide the list; in a narrow window it lies over the chat."""
         narrow = self.has_class("-narrow")
         name = "-list-open" if narrow else "-list-hidden"
         self.toggle_class(name)
-        shown = self.has_class(name) if narrow else not self.has_class(name)
-        if shown:
-            self.query_one(SessionOptions).focus()
-        else:
-            self.query_one(Composer).area.focus()
+        is_shown = self.has_class(name) == narrow
+        (self.sidebar.list if is_shown else self.conversation.composer.area).focus()
 
-    async def action_help(self) -> None:
-        """Show the keys of where one stands, then every key and command."""
-        await self.run_action("app.help")
+    def _close_list(self) -> bool:
+        """In a narrow window, show the chat below the list; return whether the list was open."""
+        was_open = self.has_class("-list-open")
+        if was_open:
+            self.remove_class("-list-open")
+            self.conversation.composer.area.focus()
+        return was_open
 
-    async def action_scroll_chat(self, where: str) -> None:
-        """Scroll the chat by a page, or to its end."""
-        await self.query_one(ChatPane).scroll_by(where)
+    def action_switch_session(self) -> None:
+        """Show the palette with the chats alone."""
+        self.app.push_screen(SessionPalette())
+
+    def action_search(self, words: str = "") -> None:
+        """Search all chats, and go to what was found."""
+        search = SearchScreen(self._engine, self._clock, words or self._searched)
+
+        async def closed(hit: SearchHit | None) -> None:
+            self._searched = search.words
+            if hit is not None:
+                await self.go_to(hit.session_id, hit.turn_id)
+
+        self.app.push_screen(search, closed)
 
     def on_key(self, event: events.Key) -> None:
-        """Typing goes to the composer when nothing else has the focus."""
-        area = self.query_one(Composer).area
+        """Type into the composer when no widget that takes letters has the focus."""
         elsewhere = self.focused is None or isinstance(self.focused, Chip | OpeningChip)
         if elsewhere and event.is_printable and event.character:
+            area = self.conversation.composer.area
             area.focus()
             area.insert(event.character)
             event.stop()
+
+    # Which chat is open
+
+    async def go_to(self, session_id: str, turn_id: str | None) -> None:
+        """Go to a turn of any session; None: to where the session was left."""
+        self._close_list()
+        is_open = session_id == self.chat.session_id
+        if is_open and (turn_id is None or await self.conversation.turns.go_to(turn_id)):
+            return
+        self.open_session(session_id, turn_id)
+
+    def open_session(self, session_id: str, turn_id: str | None = None) -> None:
+        """Read a session and show it, where it was left or at a turn, on whatever branch."""
+        chat = self.chat
+        chat.wanted = session_id
+        ended, answering = chat.ended, chat.answers(session_id)
+
+        def read() -> Message:
+            self.places.load()
+            conversation = self._engine.store.conversation(session_id)
+            is_there = any(turn.id == turn_id for turn in conversation.turns)
+            if turn_id is not None and not is_there and not answering:
+                conversation = self._engine.store.choose(session_id, turn_id)
+            return messages.SessionOpened(conversation, ended, turn_id)
+
+        self.in_thread(read)
+
+    @on(messages.SessionOpened)
+    async def _show_session(self, event: messages.SessionOpened) -> None:
+        conversation, chat = event.conversation, self.chat
+        async with chat.switching:
+            if conversation.id != chat.wanted:
+                return  # another chat was chosen meanwhile
+            if event.turns_ended != chat.ended:  # read before a reply was complete
+                self.open_session(conversation.id, event.turn_id)
+                return
+            self._leave_place()
+            await self.conversation.open(event, self.places.of(conversation.id))
+            self._show_open()
+
+    async def action_new_session(self) -> None:
+        """Start an empty chat; the session is made when the first message is sent."""
+        self._close_list()
+        self.chat.wanted = None
+        async with self.chat.switching:
+            if self.chat.wanted is None:  # else another chat was chosen meanwhile
+                await self._show_new()
+
+    async def _show_new(self) -> None:
+        self._leave_place()
+        await self.conversation.open_new()
+        self._show_open()
+
+    def _show_open(self) -> None:
+        self.sidebar.list.mark_open(self.chat.session_id)
+        self.status_bar.show_last(self.chat.turns)
+        self._show_title()
+
+    @on(messages.SessionsListed)
+    def _show_title(self) -> None:
+        title, session_id = "New chat", self.chat.session_id
+        if session_id is not None:
+            title = self.sidebar.list.title_of(session_id) or "Untitled"
+        self.conversation.header.chat_title = title
+        self.conversation.header.pictures = self.chat.pictures
+
+    def _leave_place(self) -> None:
+        self.places.leave(self.chat.session_id, self.conversation.turns.pane.chat.place)
+
+    # What the sidebar did
+
+    @on(messages.SessionChosen)
+    async def _open_chosen(self, event: messages.SessionChosen) -> None:
+        event.stop()
+        await self.go_to(event.session_id, None)
+        self.conversation.composer.area.focus()
+
+    @on(messages.SessionForked)
+    def _open_fork(self, event: messages.SessionForked) -> None:
+        self.sidebar.list_sessions()
+        self.open_session(event.session_id)
+        self.tell("This is a copy: what you say here does not change the other chat.")
+
+    @on(messages.SessionDeleted)
+    async def _leave_deleted(self, event: messages.SessionDeleted) -> None:
+        chat = self.chat
+        async with chat.switching:
+            was_open = event.session_id == chat.session_id
+            if not (was_open or event.title):
+                return  # it was left already
+            self.sidebar.note_deleted(event, was_open=was_open)
+            if chat.wanted == event.session_id:  # else another chat is on its way
+                chat.wanted = None
+            if was_open:
+                in_list = self.focused is self.sidebar.list
+                await self._show_new()
+                if in_list:
+                    self.sidebar.list.focus()
+                else:
+                    self._close_list()
+        self.sidebar.list_sessions()
+
+    @on(messages.SessionRestored)
+    def _show_restored(self, event: messages.SessionRestored) -> None:
+        self.sidebar.list_sessions()
+        if event.reopen and self.chat.session_id is None:
+            self.open_session(event.session_id)
+
+    # What the store, another terminal included, has changed
+
+    def _look(self) -> None:
+        if not self.chat.switching.locked():  # else the place may be of another chat than the id
+            self._leave_place()  # the app may end at any time
+            self.changes.look()
+
+    @on(messages.SessionsChanged)
+    def _list_again(self) -> None:
+        self.sidebar.list_sessions()
+
+    @on(messages.SessionRead)
+    async def _show_read(self, event: messages.SessionRead) -> None:
+        changes = self.changes
+        if event.conversation is None:
+            is_due = event.changes != changes.seen and self.sidebar.may_list()
+        else:
+            is_due = await self.conversation.update(event)
+        if is_due:  # else the next look comes here again
+            changes.seen = event.changes
+            self.sidebar.list_sessions()
+
+    @on(messages.TurnMarked)
+    async def _show_marks(self, event: messages.TurnMarked) -> None:
+        if event.words:
+            self.tell(event.words)
+        async with self.chat.switching:
+            self.changes.look(everything=True)
+
+    @on(messages.DraftSaved)
+    def _note_saved(self, event: messages.DraftSaved) -> None:
+        self.changes.skip_own(event)
+
+    # What conversation and status bar show of each other
+
+    @on(messages.StatusSeen)
+    def _show_status(self, event: messages.StatusSeen) -> None:
+        self.conversation.look(event.status)
+
+    @on(messages.ContextMeasured)
+    def _show_measured(self, event: messages.ContextMeasured) -> None:
+        self.status_bar.show_measured(event.measured)
+
+    @on(ContextMeter.Clicked)
+    def _show_context(self) -> None:
+        self.conversation.action_show_context()
+
+    @on(messages.WorkChanged)
+    def _show_work(self, event: messages.WorkChanged) -> None:
+        self.status_bar.show_work(event.words)
+
+    @on(messages.ReplyMoved)
+    def _follow_reply(self, event: messages.ReplyMoved) -> None:
+        self.status_bar.show_event(event.event, event.session_id)
+
+    @on(messages.FirstRun)
+    def _welcome(self) -> None:
+        composer = self.conversation.composer
+        if not (self.chat.session_id or composer.draft != Draft("") or composer.chips.opening):
+            self.status_bar.welcome()
+
+    @on(events.ScreenSuspend)
+    @on(events.ScreenResume)
+    def _redraw_pictures(self) -> None:
+        """Draw pictures again: a dialog tints what is below it, but not the terminal's pictures."""
+        for drawing in self.query(Drawing):
+            drawing.refresh()

@@ -1,4 +1,4 @@
-"""Has the model sum up what no longer fits, while nobody waits for it."""
+"""Summaries of turns that no longer fit, written while the model is idle."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from textual.message import Message
 
     from assistant.engine import Engine
-    from tui.chat.screen import ChatScreen
+    from tui.chat.part import Host
 
 log = logging.getLogger(__name__)
 
@@ -23,22 +23,21 @@ RETRY_S = 0.1
 class Summariser:
     """At most one summary at a time; a turn that is sent ends it and goes first."""
 
-    def __init__(self, screen: ChatScreen, engine: Engine) -> None:
-        self._screen = screen
+    def __init__(self, host: Host, engine: Engine) -> None:
+        self._host = host
         self._engine = engine
         self._model = threading.Lock()
         """Held while the model writes a summary."""
         self._wanted = threading.Event()
 
-    def consider(self) -> None:
-        """Nothing is being answered: sum up the open chat if summaries are on and one is due."""
-        session_id = self._screen.session_id
+    def consider(self, session_id: str | None) -> None:
+        """Sum up a chat if summaries are on and one is due; no reply may be running."""
         if session_id is not None and self._engine.model.settings.summaries:
             self._wanted.set()
-            self._screen.in_thread(lambda: self._sum_up(session_id))
+            self._host.in_thread(lambda: self._sum_up(session_id))
 
     def make_way(self) -> None:
-        """Return once the model is free (in the thread of the turn that comes first)."""
+        """End a running summary and return once the model is free; called in the turn's thread."""
         self._wanted.clear()
         while not self._model.acquire(timeout=RETRY_S):
             self._engine.stop()
@@ -52,6 +51,6 @@ class Summariser:
                         if not self._wanted.is_set():
                             self._engine.stop()
                     return messages.TurnMarked()
-            except PhichatError:  # nobody asked for it: the next idle moment tries again
+            except PhichatError:  # no user asked for it: the next idle moment tries again
                 log.exception("a summary could not be made")
         return None

@@ -1,20 +1,20 @@
-"""Runs one turn at a time: asked in a thread, shown at the pace that the screen can paint."""
+"""Runner of one turn at a time: asked in a thread, shown at the pace that the app can paint."""
 
 from __future__ import annotations
 
-import asyncio
 import gc
 from collections.abc import Awaitable, Callable, Iterator
 from time import perf_counter, thread_time
-
-from textual.screen import Screen
+from typing import TYPE_CHECKING
 
 from assistant.values.events import Event
 from tui.widgets.feed import TurnOver, next_interval
-from tui.widgets.running_turn import RunningTurn
 
-Happened = Callable[[RunningTurn, Event], Awaitable[None]]
-Ended = Callable[[RunningTurn, str], Awaitable[None]]
+if TYPE_CHECKING:
+    from textual.widget import Widget
+
+    from tui.chat.open_chat import OpenChat
+    from tui.widgets.running_turn import RunningTurn
 
 THRESHOLDS = gc.get_threshold()
 NEVER = 1_000_000
@@ -23,36 +23,33 @@ stops everything for 20 to 100 ms. Young objects are collected as ever."""
 
 
 class TurnRunner:
-    """Empties the feed of the running turn on the screen's own thread.
+    """Empties the feed of the running turn on the app's thread, with ``widget``'s timers.
 
-    ``happened`` is awaited for every event, ``ended`` once, with one sentence
-    where the engine refused and "" otherwise; both while ``switching`` is held, so that
-    the chat that is open stays open meanwhile.
+    ``happened`` is awaited for every event, ``ended`` once, with one sentence where the engine
+    refused and "" otherwise. Both are awaited under the chat's switching lock, so the open chat
+    stays open meanwhile.
     """
 
     def __init__(
-        self, screen: Screen[None], switching: asyncio.Lock, happened: Happened, ended: Ended
+        self,
+        widget: Widget,
+        chat: OpenChat,
+        happened: Callable[[RunningTurn, Event], Awaitable[None]],
+        ended: Callable[[RunningTurn, str], Awaitable[None]],
     ) -> None:
-        self._screen = screen
-        self._switching = switching
+        self._widget = widget
+        self._chat = chat
         self._happened = happened
         self._ended = ended
         self._busy = 0.0
         """CPU seconds of this thread when the last flush began."""
-        self.running: RunningTurn | None = None
-        self.ended = 0
-        """How many turns are over: what was read from the store before that may be stale."""
-
-    def answers(self, session_id: str) -> bool:
-        """Say whether a reply of this session is being written."""
-        return self.running is not None and self.running.session_id == session_id
 
     def start(self, running: RunningTurn, ask: Callable[[], Iterator[Event]]) -> None:
         """Begin a turn; none may be running."""
-        assert self.running is None, "one turn at a time"
-        self.running = running
+        assert self._chat.running is None, "one turn at a time"
+        self._chat.running = running
         gc.set_threshold(*THRESHOLDS[:2], NEVER)
-        self._screen.run_worker(
+        self._widget.run_worker(
             lambda: running.run(ask), thread=True, exclusive=True, group="turn", name="turn"
         )
         self._busy = thread_time()
@@ -60,14 +57,14 @@ class TurnRunner:
 
     def _look_again(self, started: float, busy: float) -> None:
         cost = max(busy, perf_counter() - started)
-        self._screen.set_timer(next_interval(cost), self._drain)
+        self._widget.set_timer(next_interval(cost), self._drain)
 
     async def _drain(self) -> None:
-        async with self._switching:
+        async with self._chat.switching:
             await self._flush()
 
     async def _flush(self) -> None:
-        running = self.running
+        running = self._chat.running
         if running is None:
             return
         started = perf_counter()
@@ -75,12 +72,12 @@ class TurnRunner:
         busy, self._busy = thread_time() - self._busy, thread_time()
         for item in running.feed.drain():
             if isinstance(item, TurnOver):
-                self.running = None
-                self.ended += 1
+                self._chat.running = None
+                self._chat.ended += 1
                 gc.set_threshold(*THRESHOLDS)
                 await self._ended(running, item.error)
                 return
             running.apply(item)
             await self._happened(running, item)
         # After the repaint: what a flush costs is mostly layout and painting.
-        self._screen.call_after_refresh(self._look_again, started, busy)
+        self._widget.call_after_refresh(self._look_again, started, busy)

@@ -1,110 +1,302 @@
-"""What is done with single turns, and with what the model is reminded of: who does it."""
+"""Turns of the open chat, the selected one, and the bar of what can be done with it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
 from textual import on
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.message import Message
 
-from tui import messages
-from tui.chat.memory import Memory
-from tui.chat.state import StateScreen
-from tui.chat.talk import Talk
-from tui.chat.turn_actions import TurnActions
-from tui.widgets.composer import Composer
+from assistant.values.conversation import Role, Turn, TurnKind
+from assistant.values.text import one_line, plain
+from tui import messages, requests
+from tui.chat.part import ChatPart
+from tui.chat.turn_actions import code_blocks, possible_actions, usual_turn
+from tui.pages.choose import ChooseScreen
+from tui.pages.picture import PictureScreen
+from tui.widgets.chat_pane import ChatPane
+from tui.widgets.picture_view import PictureView
+from tui.widgets.reply_text import ReplyText
 from tui.widgets.turn_bar import TurnBar
-from tui.widgets.turn_head import TurnClicked
-from tui.widgets.turn_window import TAIL
+from tui.widgets.turn_head import TurnClicked, TurnHead
+
+if TYPE_CHECKING:
+    from assistant.engine import Engine
+    from tui.chat.open_chat import OpenChat
+    from tui.widgets.gallery import Gallery
+
+ALWAYS = {"step_back", "step_on", "menu"}
+"""Actions that fit every turn."""
 
 
-class TurnScreen(StateScreen):
-    """The part of the chat screen that passes on what concerns single turns."""
+class Turns(ChatPart):
+    """Selects turns, marks what stands above them, and does what concerns stored turns alone."""
 
-    talk: Talk
-    actions: TurnActions
-    memory: Memory
+    def __init__(self, engine: Engine, chat: OpenChat, gallery: Gallery) -> None:
+        super().__init__(engine, chat, id="turns")
+        self._gallery = gallery
+        self.pane = ChatPane(gallery, chat.turns)
+        self._bar = TurnBar()
+        self._left_out_words: Mapping[str, str] = {}
+        self._summary: tuple[str | None, str] = (None, "")
+        self._marked: object = None
+        self.versions: dict[str, tuple[int, int]] = {}
+        """Which version of how many each turn is, as far as it was looked up."""
 
-    # Memory
+    def compose(self) -> ComposeResult:
+        yield self.pane
+        yield self._bar
 
-    def action_recall(self, words: str = "") -> None:
-        """Quote earlier turns of this chat."""
-        self.memory.recall(words)
+    async def action_scroll_chat(self, where: str) -> None:
+        """Scroll the chat by a page (``page_up``, ``page_down``), or to its ``end``."""
+        await self.pane.chat.go(where)
 
-    def action_recall_everywhere(self, words: str = "") -> None:
-        """Quote earlier turns of any chat."""
-        self.memory.recall(words, everywhere=True)
+    # Marks above the turns
 
-    def action_pin(self, argument: str = "") -> None:
-        """Pin a picture or a turn."""
-        self.memory.pin(argument, pinned=True)
+    def show_left_out(self, words: Mapping[str, str]) -> None:
+        """Say above turns, by their ids, what the model does not see of them."""
+        self._left_out_words = words
+        self.mark()
 
-    def action_unpin(self, argument: str = "") -> None:
-        """Pin it no longer."""
-        self.memory.pin(argument, pinned=False)
+    def show_summary(self, turn_id: str | None, text: str) -> None:
+        """Show the summary above the first turn that the model still sees, and nowhere else."""
+        self._summary = (turn_id, text)
+        self.mark()
 
-    async def action_summary(self) -> None:
-        """Show the summary of what no longer fits, to be changed."""
-        await self.memory.summary()
+    def mark(self) -> None:
+        """Mark the turns that are mounted now."""
+        heads = list(self.pane.query(TurnHead))
+        marked = (self._left_out_words, self._summary, [id(head) for head in heads])
+        if marked == self._marked:
+            return
+        self._marked = marked
+        turn_id, text = self._summary
+        for head in heads:
+            head.show_seen(self._left_out_words.get(head.turn_id, ""))
+            head.show_summary(text if head.turn_id == turn_id else "")
 
-    async def action_system(self, text: str = "") -> None:
-        """Tell the model something before this chat."""
-        await self.memory.system(text)
-
-    def action_stop_at(self, text: str = "") -> None:
-        """End the replies of this chat before a text."""
-        self.memory.stop_at(text)
-
-    def action_export(self, path: str = "") -> None:
-        """Write this chat to a file."""
-        self.memory.export(path)
-
-    @on(messages.SummaryRead)
-    def _edit_summary(self, event: messages.SummaryRead) -> None:
-        self.run_worker(self.memory.edit_summary(event.session_id, event.summary))
-
-    @on(messages.SystemRead)
-    def _edit_system(self, event: messages.SystemRead) -> None:
-        self.run_worker(self.memory.edit_system(event.session_id, event.text))
-
-    # Single turns
+    # Selecting
 
     async def action_select_turn(self, by: int) -> None:
-        """Select a turn, or the one above or below."""
-        async with self.switching:
-            await self.actions.move(by)
+        """Select the last turn, or the one above or below; below the last one is the composer."""
+        async with self._chat.switching:
+            ids = [turn.id for turn in self._chat.turns]
+            if self._chat.selected in ids:
+                place = ids.index(self._chat.selected) + by
+            elif by < 0:
+                place = len(ids) - 1
+            else:
+                return
+            if place >= len(ids):
+                self.post_message(TurnBar.Left())
+            elif place >= 0:
+                await self.select(ids[place])
 
-    async def action_turn(self, name: str) -> None:
-        """Do something with the selected turn."""
-        async with self.switching:
-            await self.actions.do(name)
+    @on(TurnBar.Moved)
+    async def _move(self, event: TurnBar.Moved) -> None:
+        await self.action_select_turn(event.by)
 
     @on(TurnClicked)
     async def _select_clicked(self, event: TurnClicked) -> None:
-        if self.get_selected_text() is None:
-            async with self.switching:
-                await self.actions.select(event.turn_id)
+        if self.screen.get_selected_text() is None:
+            async with self._chat.switching:
+                await self.select(event.turn_id)
 
-    @on(TurnBar.Moved)
-    async def _move_selection(self, event: TurnBar.Moved) -> None:
-        await self.action_select_turn(event.by)
+    async def select(self, turn_id: str) -> None:
+        """Select a turn, bring it into sight and show what can be done with it."""
+        self._highlight(selected=False)
+        self._chat.selected = turn_id
+        if (turn := self._chat.selected_turn) is None:
+            self.post_message(TurnBar.Left())
+            return
+        widget = self.pane.widget_of(turn_id)
+        if widget is None:
+            await self.pane.show_turn(turn_id)
+        else:
+            widget.scroll_visible(animate=False)
+        self._highlight(selected=True)
+        self._show_bar(turn)
+        self.look_up_versions(1, turn_id)
 
-    @on(TurnBar.Pressed)
-    async def _do_with_turn(self, event: TurnBar.Pressed) -> None:
-        await self.action_turn(event.name)
+    async def go_to(self, turn_id: str) -> bool:
+        """Show and select a turn; return False when it is not on this branch."""
+        if found := await self.pane.show_turn(turn_id):
+            await self.select(turn_id)
+        return found
 
-    @on(TurnBar.Left)
-    def _leave_turn(self, event: TurnBar.Left) -> None:
-        self.actions.leave(event.typed)
+    def deselect(self) -> None:
+        """Select nothing."""
+        self._highlight(selected=False)
+        self._chat.selected = None
+        self._bar.hide()
 
-    @on(messages.SessionOpened)
-    def _count_versions(self, event: messages.SessionOpened) -> None:
-        self.actions.look_up_versions([turn.id for turn in event.conversation.turns[-TAIL:]])
+    def refresh_marks(self) -> None:
+        """Mark what is selected and the versions, after the turns were changed."""
+        for turn_id, (place, count) in self.versions.items():
+            if (widget := self.pane.widget_of(turn_id)) is not None:
+                widget.head.show_versions(place, count)
+        if self._chat.selected is None:
+            return
+        if (turn := self._chat.selected_turn) is None:
+            self.post_message(TurnBar.Left())
+            return
+        self._highlight(selected=True)
+        if self._bar.has_focus:
+            self._show_bar(turn)
 
-    @on(messages.VersionsCounted)
-    def _show_versions(self, event: messages.VersionsCounted) -> None:
-        self.actions.versions_counted(event.versions)
+    def _highlight(self, *, selected: bool) -> None:
+        turn_id = self._chat.selected
+        if turn_id is not None and (widget := self.pane.widget_of(turn_id)) is not None:
+            widget.set_class(selected, "-selected")
 
-    @on(messages.EditBegun)
-    async def _begin_edit(self, event: messages.EditBegun) -> None:
-        async with self.switching:
-            if event.session_id == self.session_id:
-                self.actions.leave()
-                await self.query_one(Composer).begin_edit(event.turn_id, event.draft)
+    def _show_bar(self, turn: Turn) -> None:
+        place, count = self.versions.get(turn.id, (1, 1))
+        words = "Reply" if turn.role is Role.ASSISTANT else "Message"
+        if turn.kind is TurnKind.RECALL:
+            words = "Quotation"
+        what = Content.styled(words + (f" ‹{place}/{count}›" if count > 1 else ""), "bold $accent")
+        self._bar.show(what, possible_actions(turn, self._chat.turns), has_versions=count > 1)
+
+    # Versions
+
+    def look_up_versions(self, last: int, turn_id: str | None = None) -> None:
+        """Count which version of how many the ``last`` turns are, or the one with ``turn_id``."""
+        ids = [turn_id] if turn_id else [turn.id for turn in self._chat.turns[-last:]]
+
+        def look() -> requests.Answer:
+            found = {}
+            for one in ids:
+                versions = [turn.id for turn in self._engine.store.siblings(one)]
+                found[one] = (versions.index(one) + 1, len(versions))
+            return partial(self._show_versions, found)
+
+        if ids:
+            self.in_thread(look)
+
+    def _show_versions(self, found: dict[str, tuple[int, int]]) -> None:
+        self.versions |= found
+        self.refresh_marks()
+
+    def _step(self, session_id: str, turn: Turn, by: int) -> None:
+        """Go to the version before or after of a turn."""
+
+        def choose() -> requests.Answer:
+            ids = [one.id for one in self._engine.store.siblings(turn.id)]
+            place = ids.index(turn.id) + by
+            if not 0 <= place < len(ids):
+                words = "There is only this version." if len(ids) == 1 else "This is the last one."
+                return partial(self.tell, words)
+            conversation = self._engine.store.choose(session_id, ids[place])
+            return messages.SessionRead(
+                conversation, self._engine.store.changes(), self._chat.ended, select=ids[place]
+            )
+
+        if not self._is_running():
+            self.in_thread(choose)
+
+    # What is done with a turn
+
+    def target(self, name: str) -> Turn | None:
+        """Return the turn that an action is for; say so where there is none."""
+        turns = self._chat.turns
+        turn = self._chat.selected_turn or usual_turn(name, turns)
+        if turn is None:
+            self.tell("This chat has no such turn yet.")
+        elif name not in ALWAYS | {action.name for action in possible_actions(turn, turns)}:
+            self.tell("This can't be done with the selected turn.")
+        else:
+            return turn
+        return None
+
+    def do(self, name: str, session_id: str, turn: Turn) -> None:
+        """Do what neither writes in the composer nor asks for a reply."""
+        match name:
+            case "step_back" | "step_on":
+                self._step(session_id, turn, -1 if name == "step_back" else 1)
+            case "menu":
+                self._open_menu(turn)
+            case "copy":
+                self.app.copy_to_clipboard(plain(turn.text))
+            case "copy_code":
+                self._copy_code(turn)
+            case "fork":
+                fork = self._engine.store.fork
+                self.in_thread(lambda: messages.SessionForked(fork(session_id, turn.id)))
+            case "pin":
+                self._store(lambda: self._engine.store.set_turn_pinned(turn.id, not turn.pinned))
+            case "exclude":
+                self._store(
+                    lambda: self._engine.store.set_turn_excluded(turn.id, not turn.excluded)
+                )
+
+    def _open_menu(self, turn: Turn) -> None:
+        actions = possible_actions(turn, self._chat.turns)
+        rows = [
+            Content.assemble((f" {action.key}  ", "bold $primary"), action.does)
+            for action in actions
+        ]
+
+        def chosen(place: int | None) -> None:
+            if place is not None:
+                self.post_message(TurnBar.Pressed(actions[place].name))
+
+        self.open_page(ChooseScreen("This turn", rows, [action.key for action in actions]), chosen)
+
+    def _copy_code(self, turn: Turn) -> None:
+        blocks = code_blocks(turn.text)
+
+        def chosen(place: int | None) -> None:
+            if place is not None:
+                self.app.copy_to_clipboard(plain(blocks[place][1]))
+
+        if len(blocks) == 1:
+            chosen(0)
+            return
+        rows = [
+            Content.assemble(
+                (f"{one_line(language, 12) or 'text':<13}", "$phi-quiet"), one_line(code, 50)
+            )
+            for language, code in blocks
+        ]
+        self.open_page(ChooseScreen("Copy which one?", rows), chosen)
+
+    def _store(self, mark: Callable[[], None]) -> None:
+        def job() -> Message:
+            mark()
+            return messages.TurnMarked()
+
+        self.in_thread(job)
+
+    def _is_running(self) -> bool:
+        if self._chat.running is not None:
+            self.tell("A reply is still being written; wait for it, or stop it with esc.")
+        return self._chat.running is not None
+
+    # Pictures and links
+
+    @on(PictureView.Opened)
+    async def _show_clicked(self, event: PictureView.Opened) -> None:
+        await self.action_show_picture(str(event.number))
+
+    async def action_show_picture(self, number: str = "") -> None:
+        """Show a picture large: the one with this number, or the last one in sight."""
+        async with self._chat.switching:
+            session_id, turns = self._chat.session_id, tuple(self._chat.turns)
+            numbers = {str(picture.number) for turn in turns for picture in turn.pictures}
+            in_sight = str(self.pane.picture_in_sight())
+            wanted = number.strip().removeprefix("#") or in_sight
+            if session_id is None or not numbers:
+                self.tell("This chat has no picture yet.")
+            elif wanted not in numbers:
+                self.tell(f"There is no picture {one_line(wanted, 20)} in this chat.")
+            else:
+                self.open_page(PictureScreen(session_id, turns, int(wanted), self._gallery))
+
+    @on(ReplyText.LinkClicked)
+    def _tell_address(self, event: ReplyText.LinkClicked) -> None:
+        """Show where a link leads; the model wrote it, so nothing is opened."""
+        self.tell(event.address)

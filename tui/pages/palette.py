@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from textual import events
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
@@ -16,10 +16,14 @@ from textual.widgets import Input
 from assistant.values.conversation import SessionSummary
 from assistant.values.text import one_line
 from assistant.values.words import ago, counted
+from tui.messages import SessionChosen
 from tui.pages.typing import type_into
 
 if TYPE_CHECKING:
-    from tui.app import PhichatApp
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from assistant.engine import Engine
 
 ALL = 1_000_000
 """More sessions than anybody has."""
@@ -27,6 +31,13 @@ RECENT = 5
 """Shown before anything is typed."""
 MOST = 30
 """Shown of those that fit: the newest."""
+
+
+class Source(Protocol):
+    """The app, as far as the palette knows it."""
+
+    engine: Engine
+    clock: Callable[[], datetime]
 
 
 class Palette(CommandPalette):
@@ -85,19 +96,18 @@ class SessionProvider(Provider):
             )
 
     @property
-    def _app(self) -> PhichatApp:
-        return cast("PhichatApp", self.app)
+    def _source(self) -> Source:
+        return cast(Source, self.app)
 
     def _read(self) -> list[tuple[str, SessionSummary]]:
-        app = self._app
-        return [(_title(one).casefold(), one) for one in app.engine.store.sessions(ALL)]
+        return [(_title(one).casefold(), one) for one in self._source.engine.store.sessions(ALL)]
 
-    async def _open(self, session_id: str) -> None:
-        await self._app.show_session(session_id)
+    def _open(self, session_id: str) -> None:
+        self.app.post_message(SessionChosen(session_id))
 
     def _facts(self, session: SessionSummary) -> str:
         pictures = [counted(session.pictures, "picture")] if session.pictures else []
-        return " · ".join([*pictures, ago(session.updated, self._app.clock())])
+        return " · ".join([*pictures, ago(session.updated, self._source.clock())])
 
 
 def _title(session: SessionSummary) -> str:

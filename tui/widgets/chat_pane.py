@@ -1,4 +1,4 @@
-"""The room for the chat: the welcome while it is empty, else the turns."""
+"""Pane of the open chat: the welcome while it is empty, else the turns."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.reactive import reactive
 
-from assistant.values.conversation import Role, Turn
+from assistant.values.conversation import Turn
 from assistant.values.events import (
     Event,
     Progressed,
@@ -33,27 +33,17 @@ class ChatPane(Container):
     is_demo: reactive[bool] = reactive(False)
     """Whether the bundled demo model answers."""
 
-    def __init__(self, gallery: Gallery) -> None:
+    def __init__(self, gallery: Gallery, turns: list[Turn]) -> None:
+        """``turns`` are those of the open chat; the list is changed in place."""
         super().__init__()
-        self._gallery = gallery
+        self.turns = turns
+        self.chat = ChatView(gallery, turns)
         self._live: ReplyTurn | None = None
 
     def compose(self) -> ComposeResult:
-        """Both faces; only one shows."""
         yield Welcome().data_bind(ChatPane.is_demo)
-        chat = ChatView(self._gallery)
-        chat.display = False
-        yield chat
-
-    @property
-    def pictures(self) -> int:
-        """How many pictures the open chat holds."""
-        return sum(len(turn.pictures) for turn in self.chat.turns)
-
-    @property
-    def turns(self) -> Sequence[Turn]:
-        """The turns of the open chat."""
-        return self.chat.turns
+        self.chat.display = False
+        yield self.chat
 
     def picture_in_sight(self) -> int:
         """The number of the last picture on the screen, or else of the chat; 0 without any."""
@@ -61,17 +51,6 @@ class ChatPane(Container):
         pictures = [view.picture for view in views]
         pictures = pictures or [picture for turn in self.turns for picture in turn.pictures]
         return pictures[-1].number if pictures else 0
-
-    @property
-    def last_role(self) -> Role | None:
-        """Who spoke last."""
-        turns = self.chat.turns
-        return turns[-1].role if turns else None
-
-    @property
-    def chat(self) -> ChatView:
-        """The turns on the screen."""
-        return self.query_one(ChatView)
 
     async def show(self, turns: Sequence[Turn], running: RunningTurn | None) -> None:
         """Show another chat; ``running`` is its reply that is being written right now."""
@@ -90,7 +69,7 @@ class ChatPane(Container):
         self._face()
 
     async def update(self, turns: Sequence[Turn]) -> None:
-        """Show what became of the open chat; what did not change stays where it is."""
+        """Show these turns of the open chat; those that did not change stay where they are."""
         await self.chat.update(turns)
         self._face()
 
@@ -136,10 +115,6 @@ class ChatPane(Container):
         else:
             await self.chat.add_failure(message)
 
-    async def scroll_by(self, where: str) -> None:
-        """Scroll by a page (``page_up``, ``page_down``) or to the ``end``."""
-        await self.chat.go(where)
-
     def _face(self) -> None:
-        self.query_one(Welcome).display = not self.chat.turns
-        self.chat.display = bool(self.chat.turns)
+        self.query_one(Welcome).display = not self.turns
+        self.chat.display = bool(self.turns)

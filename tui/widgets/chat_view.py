@@ -37,7 +37,7 @@ class ChatView(TurnWindow, can_focus=False):
         async with self._changing:
             self._live, self._last_note = None, None
             await self.remove_children()
-            self.turns = list(turns)
+            self.turns[:] = turns
             if turns and _asks(turns[-1]) and not answering:
                 self._last_note = Unanswered
             await self._mount_only(self._tail())
@@ -82,7 +82,7 @@ class ChatView(TurnWindow, can_focus=False):
             await self._update(turns)
 
     async def _update(self, turns: Sequence[Turn]) -> None:
-        old, self.turns = self.turns, list(turns)
+        old, self.turns[:] = tuple(self.turns), turns
         pairs = enumerate(zip(old, turns, strict=False))
         kept = next((i for i, (a, b) in pairs if a.id != b.id), min(len(old), len(turns)))
         window, at_end = self._mounted_range, self._mounted_range.stop == len(old)

@@ -1,9 +1,12 @@
-"""The composer: the pictures and the words of the next message."""
+"""Composer: the pictures and the words of the next message."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
@@ -15,11 +18,16 @@ from assistant.values.conversation import Draft
 from assistant.values.text import one_line
 from assistant.values.words import joined
 from tui.keys import Slash, find_slash, split_slash
+from tui.requests import notify
 from tui.widgets.chip_bar import ChipBar
+from tui.widgets.chip_opening import OpeningChip
 from tui.widgets.completion import KnownPicture
-from tui.widgets.prompt_area import ParseDropped, PromptArea
+from tui.widgets.prompt_area import PromptArea
 from tui.widgets.queue_bar import QueueBar
 from tui.widgets.suggestions import Suggestions
+
+if TYPE_CHECKING:
+    from assistant.engine import Engine
 
 PLACEHOLDER = "Ask about a picture: drop one here, or ctrl+o"
 READY_HINT = "enter sends · ctrl+j new line · / commands"
@@ -29,14 +37,14 @@ MORE_BELOW = "↓ the chat goes on below · ctrl+end"
 
 
 class Composer(Vertical):
-    """Holds the draft; says what the person wants and leaves the doing to the screen."""
+    """Holds the draft and opens its pictures; posts, in order, what is sent or asked for."""
 
     busy: reactive[bool] = reactive(False)
     """A reply is being written."""
     edited: reactive[str | None] = reactive(None)
     """The id of the message of which another version is being written."""
     more_below: reactive[bool] = reactive(False)
-    """One reads further up in the chat."""
+    """The user reads further up in the chat."""
 
     @dataclass
     class DraftChanged(Message):
@@ -50,7 +58,7 @@ class Composer(Vertical):
 
     @dataclass
     class AttachRequested(Message):
-        """Paths or URLs were dropped, typed or named with ``/attach``."""
+        """Paths or URLs were dropped, pasted or typed."""
 
         sources: tuple[str, ...]
 
@@ -63,21 +71,15 @@ class Composer(Vertical):
 
     @dataclass
     class LeaveWanted(Message):
-        """The app shall end, after everything that the composer told before this."""
+        """The app shall end, after everything that the composer posted before this."""
 
-    @dataclass
-    class Declined(Message):
-        """What was typed can't be done; ``reason`` is one plain sentence, the text stays."""
-
-        reason: str
-
-    def __init__(self, parse_dropped: ParseDropped) -> None:
-        super().__init__()
-        self._parse_dropped = parse_dropped
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(id="composer")
+        self._engine = engine
+        self._parse_dropped = engine.pictures.parse_dropped
         self._aside: Draft | None = None
 
     def compose(self) -> ComposeResult:
-        """What waits, the chips, the text, what can be typed next."""
         yield QueueBar()
         yield ChipBar()
         yield PromptArea(self._parse_dropped, PLACEHOLDER)
@@ -85,7 +87,7 @@ class Composer(Vertical):
 
     @property
     def area(self) -> PromptArea:
-        """The text area."""
+        """The text that is being written."""
         return self.query_one(PromptArea)
 
     @property
@@ -100,7 +102,7 @@ class Composer(Vertical):
 
     @property
     def unsent(self) -> Draft:
-        """The draft, and behind it the one that was put aside to edit a message."""
+        """The draft, and below it the one that was put aside to edit a message."""
         return self.draft if self._aside is None else joined(self.draft, self._aside)
 
     async def clear(self) -> Draft:
@@ -148,25 +150,70 @@ class Composer(Vertical):
         await self.chips.put_first(*draft.pictures)
         self.area.put_first(draft.text)
 
-    def watch_edited(self, edited: str | None) -> None:
-        """Say above the text that it is another version of something."""
-        self._tell_above()
+    def watch_edited(self) -> None:
+        self._show_title()
 
-    def watch_more_below(self, more_below: bool) -> None:
-        """Say above the text that the chat goes on."""
-        self._tell_above()
+    def watch_more_below(self) -> None:
+        self._show_title()
 
-    def _tell_above(self) -> None:
+    def _show_title(self) -> None:
         self.border_title = EDITING if self.edited else MORE_BELOW if self.more_below else None
 
     def watch_busy(self, busy: bool) -> None:
-        """Say below the text what enter or esc will do."""
         self.border_subtitle = BUSY_HINT if busy else READY_HINT
         self.set_class(busy, "busy")
 
+    def quit_after_typing(self) -> None:
+        """Post that the app shall end, behind the letters that were typed so far."""
+        self.area.call_later(self.call_later, partial(self.post_message, self.LeaveWanted()))
+
+    # Pictures
+
+    async def attach(self, sources: Sequence[str]) -> None:
+        """Attach the pictures at these paths and URLs."""
+        for source in sources:
+            await self.chips.open(source, partial(self._engine.pictures.open, source))
+
+    def named(self, argument: str) -> list[str]:
+        """Return the paths and URLs in ``argument``: all of its words if any surely is one."""
+        try:
+            words = shlex.split(argument)
+        except ValueError:  # a quotation mark without its partner
+            words = []
+        several = any(
+            word.startswith(("http://", "https://")) or self._parse_dropped(word) for word in words
+        )
+        return self._parse_dropped(argument) or (words if several else [argument])
+
+    async def action_paste_picture(self, text: str = "") -> None:
+        """Attach the picture in the system's clipboard; where there is none, paste ``text``."""
+        await self.chips.open(
+            "the clipboard", lambda _: self._engine.pictures.open_clipboard(), text
+        )
+
+    @on(PromptArea.PictureWanted)
+    async def _paste(self, event: PromptArea.PictureWanted) -> None:
+        await self.action_paste_picture(event.text)
+
+    @on(OpeningChip.Refused)
+    def _tell_refusal(self, event: OpeningChip.Refused) -> None:
+        if event.chip.instead:
+            self.area.paste_text(event.chip.instead)
+        else:
+            notify(self, event.reason, error=True)
+
+    @on(PromptArea.FilesDropped)
+    def _attach_dropped(self, event: PromptArea.FilesDropped) -> None:
+        self.post_message(self.AttachRequested(event.sources))
+
+    @on(PromptArea.BackspacedAtStart)
+    async def _take_last_chip(self) -> None:
+        await self.chips.remove_last()
+
+    # Text
+
     @on(PromptArea.Submitted)
     def _read_text(self, event: PromptArea.Submitted) -> None:
-        event.stop()
         text = event.text
         if command := split_slash(text):
             self._run(text, *command)
@@ -175,36 +222,28 @@ class Composer(Vertical):
         elif text.strip():
             self.post_message(self.Sent(text))
         elif self.chips.files:
-            self.post_message(self.Declined("Ask something about the picture, then press enter."))
+            notify(self, "Ask something about the picture, then press enter.")
 
     def _run(self, text: str, name: str, argument: str) -> None:
         command = find_slash(name)
         if command is None:
-            self.area.put_first(text)
-            reason = f"There is no command {one_line(name, 30)}; F1 lists them all."
-            self.post_message(self.Declined(reason))
+            self.decline(text, f"There is no command {one_line(name, 30)}; F1 lists them all.")
         else:
             self.post_message(self.CommandEntered(command, argument))
 
-    @on(PromptArea.FilesDropped)
-    def _pass_on_files(self, event: PromptArea.FilesDropped) -> None:
-        event.stop()
-        self.post_message(self.AttachRequested(event.sources))
-
-    @on(PromptArea.BackspacedAtStart)
-    async def _take_last_chip(self, event: PromptArea.BackspacedAtStart) -> None:
-        event.stop()
-        await self.chips.remove_last()
+    def decline(self, text: str, reason: str) -> None:
+        """Put a text back that can't be sent, and say why."""
+        self.area.put_first(text)
+        notify(self, reason)
 
     @on(PromptArea.Completed)
     def _show_candidates(self, event: PromptArea.Completed) -> None:
-        event.stop()
         if event.candidates:
             self.query_one(Suggestions).show_names(event.candidates)
 
     @on(PromptArea.Changed)
     def _look_at_text(self, event: PromptArea.Changed) -> None:
-        event.stop()
+        event.stop()  # posted for every key
         area = self.area
         self.query_one(Suggestions).look_at(area.text, area.pictures)
         self.post_message(self.DraftChanged())

@@ -1,4 +1,4 @@
-"""Where a person types: enter sends, ctrl+j breaks the line, up and down walk the history."""
+"""Text area of the composer: enter sends, ctrl+j breaks the line, up and down walk the history."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
+from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
 from assistant.values.text import plain
 from tui.keys import CHAT_KEYS, COMPOSER_KEYS, SLASH_NAMES
+from tui.requests import notify
+from tui.terminal.editor import EditorError, edit
 from tui.widgets.completion import (
     Completion,
     KnownPicture,
@@ -37,7 +40,7 @@ class PromptArea(TextArea):
         ),
         # TextArea's own page keys move the cursor; here they scroll the chat.
         *(
-            Binding(key.keys, f"screen.{key.action}", key.does, show=False)
+            Binding(key.keys, f"screen.call({key.action!r})", key.does, show=False)
             for key in CHAT_KEYS
             if key.action.startswith("scroll_chat")
         ),
@@ -67,10 +70,6 @@ class PromptArea(TextArea):
         """
 
         text: str
-
-    @dataclass
-    class EditorWanted(Message):
-        """The text shall be edited outside."""
 
     @dataclass
     class TakeBackWanted(Message):
@@ -107,8 +106,8 @@ class PromptArea(TextArea):
         """Put a text in front of what was typed meanwhile."""
         self.set_text("\n".join(filter(str.strip, (text, self.text))))
 
-    # A priority binding acts before the letters that were typed just before it have arrived
-    # here: these three take their turn behind them.
+    # A priority binding runs before the letters that were typed just before it have arrived
+    # here. The next three actions call_later, so that they run behind those letters.
 
     def action_send(self) -> None:
         """Let go of the text at once: what is typed from now on belongs to the next message."""
@@ -168,8 +167,17 @@ class PromptArea(TextArea):
         self.post_message(self.PictureWanted(self.app.clipboard))
 
     def action_edit_outside(self) -> None:
-        """Have the text edited in the person's own editor."""
-        self.post_message(self.EditorWanted())
+        """Have the text edited in the user's own editor."""
+        try:
+            with self.app.suspend():
+                text = edit(self.text)
+        except SuspendNotSupported:
+            notify(self, "This terminal can't be lent to an editor.", error=True)
+        except EditorError as refused:
+            notify(self, str(refused), error=True)
+        else:
+            self.set_text(text)
+        self.app.refresh(layout=True)
 
     def paste_text(self, text: str) -> None:
         """Put ``text`` where the cursor is."""

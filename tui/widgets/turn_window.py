@@ -1,4 +1,4 @@
-"""A window of a conversation's turns: what is in sight is mounted, and moves as one scrolls."""
+"""Window of a conversation's turns: only those near the ones in sight are mounted."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ class Note(Static):
 
 
 class TurnWindow(VerticalScroll, can_focus=False):
-    """Mounts a window of ``turns`` and moves it as one scrolls.
+    """Mounts a window of ``turns`` and moves it as the user scrolls.
 
-    What is far away is taken off, so that a chat of any length costs the same.
+    Turns that are far away are removed, so that a chat of any length costs the same.
     """
 
-    def __init__(self, gallery: Gallery) -> None:
+    def __init__(self, gallery: Gallery, turns: list[Turn]) -> None:
+        """``turns`` are all of the branch, oldest first; the list is changed in place."""
         super().__init__()
         self._gallery = gallery
-        self.turns: list[Turn] = []
-        """All of the branch, oldest first."""
+        self.turns = turns
         self._mounted_range = range(0)
         self._last_note: Callable[[], Widget] | None = None
         """Makes what stands below the last turn."""

@@ -1,0 +1,421 @@
+"""Conversation: header, turns and composer of the open chat, and the replies in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.app import ComposeResult
+from textual.timer import Timer
+
+from assistant.values.conversation import Draft, PictureFile, Role
+from assistant.values.events import ContextPlanned, Event, ModelStatus, UserTurnStored
+from assistant.values.words import counted, server_place
+from tui import messages
+from tui.chat.changes import LOOK_AT
+from tui.chat.context_counts import ContextCounter, measure_draft
+from tui.chat.drafts import DraftKeeper
+from tui.chat.open_chat import OpenChat, Queued
+from tui.chat.part import ChatPart
+from tui.chat.replies import BUSY, Ask, Replies
+from tui.chat.summaries import Summariser
+from tui.chat.turn_actions import quoted
+from tui.chat.turn_runner import TurnRunner
+from tui.chat.turns import Turns
+from tui.pages.attach import AttachScreen
+from tui.pages.crops import CropsChosen, CropsScreen, tokens_of_crops
+from tui.widgets.chat_header import ChatHeader
+from tui.widgets.chip import Chip
+from tui.widgets.chip_bar import ChipBar
+from tui.widgets.composer import Composer
+from tui.widgets.prompt_area import PromptArea
+from tui.widgets.turn_bar import TurnBar
+from tui.widgets.turn_window import TAIL, Place
+
+if TYPE_CHECKING:
+    from assistant.engine import Engine
+    from tui.requests import Answer
+    from tui.widgets.gallery import Gallery
+    from tui.widgets.running_turn import RunningTurn
+
+PAUSE_S = 0.5
+"""Seconds without typing before the draft is saved."""
+
+
+class Conversation(ChatPart):
+    """Sends what is composed, shows what comes of it, keeps the drafts."""
+
+    def __init__(
+        self, engine: Engine, chat: OpenChat, gallery: Gallery, pictures: Sequence[str]
+    ) -> None:
+        """Attach ``pictures`` (paths, URLs) to the first draft."""
+        super().__init__(engine, chat, id="conversation")
+        self._first_pictures = pictures
+        self.header = ChatHeader()
+        self.turns = Turns(engine, chat, gallery)
+        self.composer = Composer(engine)
+        self.drafts = DraftKeeper(self, engine, chat)
+        self.counter = ContextCounter(self, engine, chat)
+        self._replies = Replies(self, engine, chat, self._start)
+        self._runner = TurnRunner(self, chat, self._happened, self._ended)
+        self._summariser = Summariser(self, engine)
+        self._saving: Timer | None = None
+        self._place: Place | None = None
+        """Where the user read at the last look; None at the end of the chat."""
+
+    def compose(self) -> ComposeResult:
+        yield self.header
+        yield self.turns
+        yield self.composer
+
+    # The open chat
+
+    async def open(self, event: messages.SessionOpened, place: Place | None) -> None:
+        """Show a session, at a turn or at ``place``; the caller holds the switching lock."""
+        conversation, chat = event.conversation, self._chat
+        await self._switch_draft(conversation.id)
+        chat.model = conversation.model
+        pane = self.turns.pane
+        await pane.show(conversation.turns, chat.running if chat.answers(conversation.id) else None)
+        if event.turn_id is not None:
+            if not await self.turns.go_to(event.turn_id):
+                self.tell("That is on another branch: wait for the reply that is being written.")
+        elif place is not None:
+            await pane.show_turn(place.turn_id, place.line)
+        asked = [turn.text for turn in conversation.turns if turn.role is Role.USER]
+        self.composer.area.prompts.load(asked)
+        self.turns.look_up_versions(TAIL)
+
+    async def open_new(self) -> None:
+        """Show an empty chat; the caller holds the switching lock."""
+        await self._switch_draft(None)
+        await self.turns.pane.show((), None)
+        self.composer.area.prompts.load(())
+        self.composer.area.focus()
+
+    async def _switch_draft(self, session_id: str | None) -> None:
+        left, chat, composer = self._chat.session_id, self._chat, self.composer
+        unsent = await composer.clear() if session_id != left else None
+        if kept := chat.switch_to(session_id, unsent):
+            await composer.put(kept)
+        if self._saving is not None:
+            self._saving.stop()
+        self.drafts.typed = composer.unsent
+        self.drafts.save(left)
+        self._leave_turn()
+        self._show_queue()
+        await self.begin_draft()
+        self._measure_draft()
+
+    async def begin_draft(self) -> None:
+        """Bring back what was not sent, and attach what the app was started with."""
+        self.drafts.read()
+        pictures, self._first_pictures = self._first_pictures, ()
+        await self.composer.attach(pictures)
+
+    async def update(self, event: messages.SessionRead) -> bool:
+        """Show what the open chat became; return False if that is stale."""
+        async with self._chat.switching:
+            read, chat = event.conversation, self._chat
+            if read is None or chat.is_stale(read.id, event.turns_ended, event.end):
+                return False
+            await self.turns.pane.update(read.turns)
+            self.turns.look_up_versions(LOOK_AT)
+            if event.select is not None:
+                await self.turns.select(event.select)
+            self.turns.refresh_marks()
+        return True
+
+    def look(self, status: ModelStatus) -> None:
+        """Show what follows from the engine's state and from where the user reads."""
+        chat, composer, pane = self._chat, self.composer, self.turns.pane
+        pane.is_demo = status.is_demo
+        self.header.server = server_place(status.model)
+        self.header.other_model = chat.other_model(status.model)
+        place = pane.chat.place
+        # at rest: while a reply grows, its end is out of sight for a moment
+        composer.more_below = place is not None and place == self._place
+        self._place = place
+        self.counter.look(composer.draft, composer.edited, status)
+        self.turns.mark()
+
+    @on(messages.ContextMeasured)
+    def _show_counted(self, event: messages.ContextMeasured) -> None:
+        self.counter.end(event)
+        self.turns.show_left_out(event.left_out_words)
+
+    # Drafts
+
+    @on(Composer.DraftChanged)
+    def _note_draft(self) -> None:
+        self.drafts.typed = self.composer.unsent
+        if self._saving is not None:
+            self._saving.stop()
+        self._saving = self.set_timer(PAUSE_S, self._save_draft)
+
+    def _save_draft(self) -> None:
+        if self._chat.switching.locked():  # the words may be of another chat than the id
+            self._saving = self.set_timer(PAUSE_S, self._save_draft)
+        else:
+            self.drafts.save(self._chat.session_id)
+
+    @on(messages.DraftRead)
+    async def _show_draft(self, event: messages.DraftRead) -> None:
+        async with self._chat.switching:
+            if draft := self.drafts.take(event):
+                await self.composer.put(draft)
+
+    @on(ChipBar.Changed)
+    @on(messages.TurnMarked)
+    def _measure_draft(self) -> None:
+        """Count what the attached pictures take, and what ``#`` can refer to."""
+        composer, session_id = self.composer, self._chat.session_id
+        files, parent = composer.chips.files, self._chat.parent_of(composer.edited)
+        if session_id is not None or files:
+            self.in_thread(lambda: measure_draft(self._engine, session_id, files, parent))
+        else:
+            composer.show_pictures(())
+
+    @on(messages.DraftMeasured)
+    def _show_measured(self, event: messages.DraftMeasured) -> None:
+        if event.session_id == self._chat.session_id:
+            if event.files == self.composer.chips.files:  # else the draft has changed since
+                self.composer.chips.show_costs(event.numbers, event.costs)
+                self.composer.show_pictures(event.pictures)
+            self.turns.show_summary(event.below_summary, event.summary)
+
+    @on(Composer.LeaveWanted)
+    def _quit(self) -> None:
+        self.drafts.typed = self.composer.unsent
+        self.app.exit()
+
+    # What the user sends and has answered
+
+    @on(Composer.CommandEntered)
+    async def _run_command(self, event: Composer.CommandEntered) -> None:
+        arguments = (event.argument,) if event.command.argument and event.argument else ()
+        call = ("", "call", (event.command.action, *arguments))
+        await self.app.run_action(call, self.screen)
+
+    @on(Composer.Sent)
+    async def _send(self, event: Composer.Sent) -> None:
+        async with self._chat.switching:
+            composer, edited = self.composer, self.composer.edited
+            if composer.chips.opening:
+                composer.decline(event.text, "A picture is still being opened; send again then.")
+                return
+            if edited is not None and self._chat.running is not None:
+                words = "A reply is still being written; stop it with esc, then send again."
+                composer.decline(event.text, words)
+                return
+            draft = Draft(event.text, composer.chips.files)
+            await composer.chips.take(draft.pictures)
+            composer.area.prompts.add(event.text)
+            if edited is not None:
+                await composer.end_edit()
+            self._replies.send(draft, edited)
+            self._show_queue()
+
+    async def action_answer_again(self) -> None:
+        """Answer the last question again; one that has no reply gets its first."""
+        async with self._chat.switching:
+            self._replies.answer_again()
+
+    async def action_go_on(self) -> None:
+        """Continue the last reply, which did not end by itself."""
+        async with self._chat.switching:
+            self._replies.go_on()
+
+    async def stop(self) -> None:
+        """End the running reply, its queue goes back to the drafts; or give up an edit."""
+        if self._chat.running is not None:
+            self._engine.stop()
+            self.post_message(messages.WorkChanged("stopping …"))
+            waiting = self._chat.take_queue()
+            self._show_queue()
+            async with self._chat.switching:
+                await self._give_back_all(waiting)
+        elif self.composer.edited is not None:
+            async with self._chat.switching:
+                await self.composer.give_up_edit()
+
+    @on(PromptArea.TakeBackWanted)
+    async def _take_back(self) -> None:
+        async with self._chat.switching:
+            if mine := self._chat.queued_here:
+                self._chat.queue.remove(mine[-1])
+                self._show_queue()
+                await self.composer.put(mine[-1].draft)
+
+    def _show_queue(self) -> None:
+        self.composer.show_queue([queued.draft for queued in self._chat.queued_here])
+
+    async def _give_back_all(self, queue: Sequence[Queued]) -> None:
+        for queued in reversed(queue):
+            await self._give_back(queued.draft, queued.session_id)
+
+    async def _give_back(self, draft: Draft, session_id: str | None) -> None:
+        """Put what was not stored back to where it was typed."""
+        if session_id == self._chat.session_id:
+            await self.composer.put(draft)
+        else:
+            self._chat.give_back(draft, session_id)
+            self.drafts.save(session_id)
+
+    # The running reply
+
+    def _start(self, running: RunningTurn, ask: Ask) -> None:
+        self.composer.busy = True
+        self.post_message(messages.WorkChanged("sending …"))
+
+        def first() -> Iterator[Event]:
+            self._summariser.make_way()
+            yield from ask()
+
+        self._runner.start(running, first)
+
+    async def _happened(self, running: RunningTurn, event: Event) -> None:
+        if isinstance(event, UserTurnStored):
+            if self._chat.got_id(event.session_id, running.view):
+                self.drafts.move_to(event.session_id)
+            self.drafts.save(event.session_id)
+            self.post_message(messages.SessionsChanged())
+        elif isinstance(event, ContextPlanned):
+            for cost in event.context.lowered:
+                self.tell(
+                    f"There is no room to see picture {cost.picture.number} in full: "
+                    f"the model looks at it in {counted(cost.num_crops, 'crop')}."
+                )
+        if running.session_id == self._chat.session_id:
+            await self.turns.pane.apply(event, running)
+        self.post_message(messages.ReplyMoved(event, running.session_id))
+
+    async def _ended(self, running: RunningTurn, error: str) -> None:
+        chat, composer = self._chat, self.composer
+        composer.busy = False
+        self.post_message(messages.WorkChanged(""))
+        if error:
+            self.tell(error, error=True)
+            if not running.stored and running.draft is not None:
+                await self._give_back(running.draft, running.session_id)
+                if running.edited and running.session_id == chat.session_id:
+                    composer.edited = running.edited
+            elif running.session_id == chat.session_id:
+                await self.turns.pane.fail(error)
+        self.post_message(messages.SessionsChanged())
+        if error or running.failed or running.stopped:
+            await self._give_back_all(chat.take_queue())
+        else:
+            self._replies.send_next()
+        self._show_queue()
+        self._measure_draft()
+        if chat.running is None:
+            self._summariser.consider(chat.session_id)
+        self.turns.look_up_versions(2)
+
+    # The selected turn
+
+    async def action_turn(self, name: str) -> None:
+        """Do something with the selected turn, or the last that it can be done with."""
+        async with self._chat.switching:
+            session_id, turn = self._chat.session_id, self.turns.target(name)
+            if session_id is None or turn is None:
+                return
+            match name:
+                case "again":
+                    self._leave_turn()
+                    self._replies.answer_again(turn.id)
+                case "go_on":
+                    self._leave_turn()
+                    self._replies.go_on()
+                case "edit":
+                    self._edit(session_id, turn.id)
+                case "quote":
+                    self._leave_turn()
+                    area = self.composer.area
+                    before = area.text.rstrip()
+                    area.set_text((f"{before}\n\n" if before else "") + quoted(turn.text) + "\n\n")
+                case _:
+                    self.turns.do(name, session_id, turn)
+
+    @on(TurnBar.Pressed)
+    async def _act(self, event: TurnBar.Pressed) -> None:
+        await self.action_turn(event.name)
+
+    @on(TurnBar.Left)
+    def _leave_turn(self, event: TurnBar.Left | None = None) -> None:
+        """Select no turn and go back to the text."""
+        self.turns.deselect()
+        self.composer.area.focus()
+        if event is not None and event.typed:
+            self.composer.area.insert(event.typed)
+
+    def _edit(self, session_id: str, turn_id: str) -> None:
+        if self._chat.running is not None:
+            self.tell(BUSY)
+            return
+
+        def read() -> Answer:
+            return partial(
+                self._begin_edit,
+                session_id,
+                turn_id,
+                self._engine.store.draft_of(session_id, turn_id),
+            )
+
+        self.in_thread(read)
+
+    async def _begin_edit(self, session_id: str, turn_id: str, draft: Draft) -> None:
+        async with self._chat.switching:
+            if session_id == self._chat.session_id:
+                self._leave_turn()
+                await self.composer.begin_edit(turn_id, draft)
+
+    # Pictures
+
+    @on(Composer.AttachRequested)
+    async def _attach_requested(self, event: Composer.AttachRequested) -> None:
+        await self.composer.attach(event.sources)
+
+    async def action_attach(self, argument: str = "") -> None:
+        """Attach what ``argument`` names, or ask for it."""
+
+        async def picked(source: str | None) -> None:
+            if source is not None:
+                await self.composer.attach((source,))
+
+        if argument:
+            await self.composer.attach(self.composer.named(argument))
+        else:
+            self.open_page(AttachScreen(Path.cwd(), self._look_at), picked)
+
+    def _look_at(self, path: str) -> tuple[PictureFile, int]:
+        file = self._engine.pictures.open(path)
+        return file, self._engine.pictures.tokens(file)
+
+    @on(Chip.CropsWanted)
+    def _choose_crops(self, event: Chip.CropsWanted) -> None:
+        chip = event.chip
+
+        def picked(chosen: CropsChosen | None) -> None:
+            if chosen is not None:
+                chip.choose_crops(chosen.num_crops)
+                self._measure_draft()
+
+        def ask(tokens: Sequence[int]) -> None:
+            page = CropsScreen(chip.file.name, chip.file.num_crops, tokens)
+            self.open_page(page, picked)
+
+        self.in_thread(lambda: partial(ask, tokens_of_crops(self._engine, chip.file)))
+
+    def action_show_context(self) -> None:
+        """Show the exact prompt, with what is being written."""
+        from tui.pages.context import ContextScreen  # not needed for the first paint
+
+        written = self.composer.draft
+        draft = written if written.text.strip() or written.pictures else None
+        parent = self._chat.parent_of(self.composer.edited)
+        self.open_page(ContextScreen(self._engine, self._chat.session_id, draft, parent))

@@ -1,0 +1,138 @@
+"""State of the open chat: its id, turns, selection, drafts, queue, and the reply being written."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from assistant.values.conversation import Draft, Parent, Turn
+from assistant.values.words import joined
+from tui.widgets.running_turn import RunningTurn
+
+
+@dataclass
+class Queued:
+    """A message that waits for the running reply; ``view`` tells apart new chats without an id."""
+
+    session_id: str | None
+    view: int
+    draft: Draft
+
+
+class OpenChat:
+    """Shared by all parts of the chat screen; knows no widget."""
+
+    def __init__(self, wanted: str | None = None) -> None:
+        self.session_id: str | None = None
+        """The open session; None while it has no message."""
+        self.wanted = wanted
+        """The session that was asked for last; None: a new chat."""
+        self.view = 0
+        """Counts switches: tells two new chats apart, neither of which has an id."""
+        self.model: str | None = None
+        """The model that the open session is held with, as far as it is known."""
+        self.turns: list[Turn] = []
+        """The branch on the screen, oldest first. The turn window changes this list in place."""
+        self.selected: str | None = None
+        """The id of the selected turn."""
+        self.running: RunningTurn | None = None
+        """The reply being written, of whatever chat."""
+        self.ended = 0
+        """Turns that are over: an answer of the store from before the last one is stale."""
+        self.queue: list[Queued] = []
+        self.switching = asyncio.Lock()
+        """Held while the open chat is replaced or changed: keys, timers and messages come from
+        different tasks, and ``session_id`` must be that of ``turns``."""
+        self._left: dict[str | None, Draft] = {}
+
+    def answers(self, session_id: str) -> bool:
+        """Return whether a reply of this session is being written."""
+        return self.running is not None and self.running.session_id == session_id
+
+    def is_stale(self, session_id: str, ended: int, end: str | None) -> bool:
+        """Return whether this chat has changed since it was read up to the turn ``end``."""
+        return (
+            session_id != self.session_id
+            or ended != self.ended
+            or self.answers(session_id)
+            or end not in (None, self.last_turn_id)  # the user went to another branch
+        )
+
+    def other_model(self, answering: str) -> str:
+        """Return the model of the open session if it is not ``answering``, else ""."""
+        return self.model if self.model and self.model != answering else ""
+
+    # Turns
+
+    @property
+    def selected_turn(self) -> Turn | None:
+        """The selected turn, if it is on this branch."""
+        return next((turn for turn in self.turns if turn.id == self.selected), None)
+
+    @property
+    def last_turn_id(self) -> str | None:
+        """The id of the last turn."""
+        return self.turns[-1].id if self.turns else None
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures the chat holds."""
+        return sum(len(turn.pictures) for turn in self.turns)
+
+    def parent_of(self, edited: str | None) -> str | Parent | None:
+        """Return the parent of the draft: the head, or the parent of the message being edited."""
+        return next((turn.parent for turn in self.turns if turn.id == edited), Parent.HEAD)
+
+    # Drafts
+
+    def switch_to(self, session_id: str | None, unsent: Draft | None) -> Draft | None:
+        """Open another session; keep ``unsent`` for the one before, return what was kept for it."""
+        if unsent is not None:
+            self._left[self.session_id] = unsent
+        if session_id != self.session_id:
+            self.model = None
+        self.session_id = session_id
+        self.view += 1
+        return None if unsent is None else self._left.pop(session_id, None)
+
+    def left_in(self, session_id: str | None) -> Draft:
+        """Return what was typed and not sent in a session that is not open."""
+        return self._left.get(session_id, Draft(""))
+
+    def give_back(self, draft: Draft, session_id: str | None) -> None:
+        """Put what was not stored in front of the draft of a session that is not open."""
+        self._left[session_id] = joined(draft, self.left_in(session_id))
+
+    # The queue
+
+    @property
+    def queued_here(self) -> list[Queued]:
+        """The messages that wait in the open chat, the next one first."""
+        return [
+            queued
+            for queued in self.queue
+            if queued.session_id == self.session_id
+            and (queued.session_id or queued.view == self.view)
+        ]
+
+    def queued_drafts(self) -> dict[str | None, Draft]:
+        """Return what waits as one draft for each session."""
+        drafts: dict[str | None, Draft] = {}
+        for queued in self.queue:
+            drafts[queued.session_id] = joined(drafts.get(queued.session_id), queued.draft)
+        return drafts
+
+    def take_queue(self) -> list[Queued]:
+        """Empty the queue and return what was in it."""
+        queue, self.queue = self.queue, []
+        return queue
+
+    def got_id(self, session_id: str, view: int) -> bool:
+        """Note the id of the new chat of ``view``; return whether that chat is on the screen."""
+        for queued in self.queue:
+            if queued.session_id is None and queued.view == view:
+                queued.session_id = session_id
+        is_open = self.session_id is None and self.view == view
+        if is_open:
+            self.session_id = session_id
+        return is_open

@@ -1,0 +1,84 @@
+"""Requests for replies: send, edit, answer again, continue; messages that wait in the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from assistant.values.conversation import Draft, Parent, Role
+from assistant.values.events import Event
+from tui.chat.open_chat import Queued
+from tui.widgets.running_turn import RunningTurn
+
+if TYPE_CHECKING:
+    from assistant.engine import Engine
+    from tui.chat.open_chat import OpenChat
+    from tui.chat.part import Host
+
+Ask = Callable[[], Iterator[Event]]
+Start = Callable[[RunningTurn, Ask], None]
+
+BUSY = "A reply is still being written; wait for it, or stop it with esc."
+
+
+class Replies:
+    """Starts one turn at a time; says why where it can't."""
+
+    def __init__(self, host: Host, engine: Engine, chat: OpenChat, start: Start) -> None:
+        self._host = host
+        self._engine = engine
+        self._chat = chat
+        self._start = start
+
+    def send(self, draft: Draft, edited: str | None) -> None:
+        """Send a message, or another version of ``edited``; while a reply runs it waits."""
+        chat, session_id = self._chat, self._chat.session_id
+        queued = Queued(session_id, chat.view, draft)
+        if chat.running is not None:
+            chat.queue.append(queued)
+        elif edited is not None and session_id is not None:
+            self._start(
+                RunningTurn(session_id, chat.view, draft, edited=edited),
+                lambda: self._engine.edit(session_id, edited, draft, drop_draft=True),
+            )
+        else:
+            self._send(queued, drop_draft=True)
+
+    def send_next(self) -> None:
+        """Send the message that waits longest, if there is one."""
+        if self._chat.queue:
+            self._send(self._chat.queue.pop(0), drop_draft=False)
+
+    def _send(self, message: Queued, *, drop_draft: bool) -> None:
+        chat, session_id, draft = self._chat, message.session_id, message.draft
+        parent: str | Parent = Parent.HEAD
+        if session_id is not None and session_id == chat.session_id and chat.turns:
+            parent = chat.turns[-1].id  # as the user saw it, whatever another terminal did
+        self._start(
+            RunningTurn(session_id, message.view, draft),
+            lambda: self._engine.send(session_id, draft, parent=parent, drop_draft=drop_draft),
+        )
+
+    def answer_again(self, turn_id: str | None = None) -> None:
+        """Answer a question (of ``turn_id``, or the last one) again, or for the first time."""
+        session_id, turns = self._chat.session_id, self._chat.turns
+        if session_id is None or not turns:
+            self._host.tell("There is no question to answer yet.")
+        elif turn_id is not None or turns[-1].role is Role.ASSISTANT:
+            self._resume(lambda: self._engine.regenerate(session_id, turn_id=turn_id))
+        else:
+            self._resume(lambda: self._engine.resume(session_id))
+
+    def go_on(self) -> None:
+        """Continue the last reply, which did not end by itself."""
+        session_id = self._chat.session_id
+        if session_id is None:
+            self._host.tell("There is no reply yet that could go on.")
+        else:
+            self._resume(lambda: self._engine.continue_reply(session_id))
+
+    def _resume(self, ask: Ask) -> None:
+        if self._chat.running is not None:
+            self._host.tell(BUSY)
+        else:
+            self._start(RunningTurn(self._chat.session_id, self._chat.view, stored=True), ask)

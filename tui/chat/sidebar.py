@@ -1,0 +1,190 @@
+"""Sidebar: the list of chats, and what can be done with whole chats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from time import monotonic, thread_time
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.message import Message
+from textual.widgets import Static
+
+from assistant.values.text import one_line
+from tui import messages
+from tui.chat.part import ChatPart
+from tui.pages.rename import RenameScreen
+from tui.widgets.session_list import Clock, SessionList
+
+if TYPE_CHECKING:
+    from assistant.engine import Engine
+    from tui.chat.open_chat import OpenChat
+
+ALL = 1_000_000
+"""More sessions than any database holds. Reading ten thousand takes a tenth of a second."""
+AGES_INTERVAL = 60.0
+"""Seconds between two updates of "5 min" in the list."""
+LIST_SHARE = 0.05
+"""Largest share of the time for reading the list because another terminal stored something: ten
+thousand chats take a seventh of a second, and a reply elsewhere changes the store all the time."""
+NO_MESSAGE = "This chat has no message yet."
+
+
+class Sidebar(ChatPart):
+    """Renames, pins, forks, deletes and restores chats; says which one was chosen."""
+
+    def __init__(self, engine: Engine, chat: OpenChat, clock: Clock) -> None:
+        super().__init__(engine, chat)
+        self.list = SessionList(clock)
+        self._readings = count(1)
+        self._listed = 0
+        """The reading that is shown: threads do not end in the order in which they began."""
+        self._listed_at = self._listing_s = 0.0
+        """When the list was read last, and the seconds that it took."""
+        self._deleted: list[tuple[str, bool]] = []
+        """Sessions that can be restored, the newest last, and whether each was open."""
+
+    def compose(self) -> ComposeResult:
+        brand = Content.assemble(("φ", "bold $primary"), (" phichat", "bold"))
+        yield Static(brand, classes="brand")
+        yield self.list
+        empty = Static(Content("No chats yet."), classes="empty")
+        empty.display = False  # until the chats were read
+        yield empty
+
+    def on_mount(self) -> None:
+        self.set_interval(AGES_INTERVAL, self.list.refresh)
+
+    # The list
+
+    def list_sessions(self) -> None:
+        """Read the list again, in a thread."""
+        self.in_thread(self._read_sessions)
+
+    def may_list(self) -> bool:
+        """Return whether the list may be read again for the sake of another terminal."""
+        return monotonic() - self._listed_at >= self._listing_s / LIST_SHARE
+
+    def _read_sessions(self) -> Message:
+        reading = next(self._readings)
+        begin = thread_time()
+        sessions = tuple(self._engine.store.sessions(ALL))
+        self._listing_s, self._listed_at = thread_time() - begin, monotonic()
+        return messages.SessionsListed(reading, sessions)
+
+    @on(messages.SessionsListed)
+    def _show_sessions(self, event: messages.SessionsListed) -> None:
+        if event.reading > self._listed:  # else a later reading is shown already
+            self._listed = event.reading
+            self.list.show(event.sessions, self._chat.session_id)
+            self.query_one(".empty", Static).display = not event.sessions
+
+    @on(SessionList.Pressed)
+    def _act(self, event: SessionList.Pressed) -> None:
+        event.stop()
+        match event.action:
+            case "rename":
+                self.rename(event.session_id)
+            case "pin":
+                self._pin(event.session_id)
+            case "fork":
+                self.fork(event.session_id)
+            case "delete":
+                self.delete(event.session_id)
+            case _:
+                self.post_message(messages.SessionChosen(event.session_id))
+
+    # The open chat
+
+    def action_rename_session(self, title: str = "") -> None:
+        """Rename the open chat; without a title, ask for one."""
+        if session_id := self._open():
+            self.rename(session_id, title)
+
+    def action_pin_session(self) -> None:
+        """Keep the open chat on top of the list, or no longer."""
+        if session_id := self._open():
+            self._pin(session_id)
+
+    def action_fork_session(self) -> None:
+        """Copy the open chat into a new one."""
+        if session_id := self._open():
+            self.fork(session_id, self._chat.last_turn_id)
+
+    def action_delete_session(self) -> None:
+        """Delete the open chat."""
+        if session_id := self._open():
+            self.delete(session_id)
+
+    def action_bring_back_session(self) -> None:
+        """Undo the last deletion, then the one before."""
+        if not self._deleted:
+            self.tell("No chat was deleted since the start.")
+            return
+        session_id, was_open = self._deleted.pop()
+
+        def restore() -> Message:
+            self._engine.store.restore(session_id)
+            return messages.SessionRestored(session_id, was_open)
+
+        self.in_thread(restore)
+
+    def _open(self) -> str | None:
+        if self._chat.session_id is None:
+            self.tell(NO_MESSAGE)
+        return self._chat.session_id
+
+    # Any chat
+
+    def rename(self, session_id: str, title: str = "") -> None:
+        """Rename a chat; without ``title``, ask for one."""
+        old = self.list.title_of(session_id)
+        if new := one_line(title):
+            self._rename(session_id, old, new)
+        else:
+            self.open_page(RenameScreen(old), partial(self._rename, session_id, old))
+
+    def _rename(self, session_id: str, old: str, new: str | None) -> None:
+        if new and new != old:
+            self._change(lambda: self._engine.store.rename(session_id, new))
+
+    def _pin(self, session_id: str) -> None:
+        pinned = not self.list.is_pinned(session_id)
+        self.tell("The chat stays on top." if pinned else "The chat is no longer pinned.")
+        self._change(lambda: self._engine.store.set_pinned(session_id, pinned))
+
+    def fork(self, session_id: str, turn_id: str | None = None) -> None:
+        """Copy a chat, up to a turn or its end, into a new one."""
+        self.in_thread(lambda: messages.SessionForked(self._engine.store.fork(session_id, turn_id)))
+
+    def delete(self, session_id: str) -> None:
+        """Delete a chat; :meth:`action_bring_back_session` undoes it."""
+        if self._chat.answers(session_id):
+            self.tell("A reply is being written in this chat; stop it with esc first.")
+            return
+        title = one_line(self.list.title_of(session_id), 40) or "Untitled"
+
+        def delete() -> Message:
+            self._engine.store.delete(session_id)
+            return messages.SessionDeleted(session_id, title)
+
+        self.in_thread(delete)
+
+    def note_deleted(self, event: messages.SessionDeleted, *, was_open: bool) -> None:
+        """Say that a chat was deleted, and remember it if this terminal can restore it."""
+        if event.title:
+            self._deleted.append((event.session_id, was_open))
+            self.tell(f"“{event.title}” was deleted. F7 brings it back.")
+        else:
+            self.tell("This chat was deleted in another terminal.")
+
+    def _change(self, change: Callable[[], None]) -> None:
+        def job() -> Message:
+            change()
+            return self._read_sessions()
+
+        self.in_thread(job)

@@ -1,0 +1,210 @@
+"""Status bar: the context meter and the engine's line, with the pages of engine and models.
+
+The pages are imported when they are opened, because the first paint does not wait for them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.app import ComposeResult
+from textual.message import Message
+
+from assistant.values.conversation import Turn
+from assistant.values.errors import PhichatError
+from assistant.values.events import Event, ModelStatus, Phase, ReplyEnded
+from assistant.values.words import model_name
+from tui import messages
+from tui.chat.part import ChatPart
+from tui.pages.download import Download
+from tui.widgets.context_meter import ContextMeter, Measured
+from tui.widgets.status_line import StatusLine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from assistant.engine import Engine
+    from assistant.settings import Settings
+    from tui.chat.open_chat import OpenChat
+    from tui.pages.models import ModelChosen
+
+LOOK_S = 0.3
+"""Seconds between two looks at the engine; the context is counted as often, if it changed."""
+BUSY = "A reply is being written; wait for it, or stop it with esc."
+
+
+class StatusBar(ChatPart):
+    """Polls the engine; starts it again, downloads models and changes to them."""
+
+    def __init__(self, engine: Engine, chat: OpenChat) -> None:
+        super().__init__(engine, chat)
+        self._meter = ContextMeter()
+        self._line = StatusLine()
+        self._download: Download | None = None
+
+    def compose(self) -> ComposeResult:
+        yield self._meter
+        yield self._line
+
+    def on_mount(self) -> None:
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        self._look()
+        self.set_interval(LOOK_S, self._look)
+        self.in_thread(self._is_first_run)
+
+    def on_unmount(self) -> None:
+        if self._download is not None:
+            self._download.stop()
+
+    def _look(self) -> None:
+        try:
+            status = self._engine.model.status()
+        except PhichatError as refused:
+            status = ModelStatus(Phase.FAILED, "", is_demo=False, detail=str(refused))
+        self._line.status = status
+        self._look_at_download()
+        self.post_message(messages.StatusSeen(status))
+
+    # What the conversation has to show here
+
+    def show_measured(self, measured: Measured | None) -> None:
+        """Show how full the context is."""
+        self._meter.measured = measured
+
+    def show_work(self, words: str) -> None:
+        """Show what the model is busy with."""
+        self._line.work = words
+
+    def show_event(self, event: Event, session_id: str | None) -> None:
+        """Follow the reply of a session; figures are shown for the open chat alone."""
+        if session_id == self._chat.session_id or not isinstance(event, ReplyEnded):
+            self._line.apply(event)
+
+    def show_last(self, turns: Sequence[Turn]) -> None:
+        """Show the figures of the last reply of a chat."""
+        self._line.show_last(turns)
+
+    # The engine
+
+    def action_show_engine(self) -> None:
+        """Show the engine's state; start it again where the user says so."""
+        from tui.pages.engine_state import EngineStateScreen
+
+        def closed(restart: bool | None) -> None:
+            if restart:
+                self._restart(self._engine.model.settings, "The engine is started again.")
+
+        turns = tuple(self._chat.turns)
+        self.open_page(EngineStateScreen(self._engine, lambda: self._line.work, turns), closed)
+
+    def action_show_settings(self) -> None:
+        """Show and change the settings."""
+        from tui.pages.settings import SettingsScreen
+
+        def closed(changed: Settings | None) -> None:
+            if changed is not None:
+                self._restart(changed, "The engine is started again with the new settings.")
+
+        self.open_page(SettingsScreen(self._engine, self._chat.session_id), closed)
+
+    def _restart(self, settings: Settings, words: str) -> None:
+        if self._chat.running is not None:
+            self.tell(BUSY)
+            return
+
+        def restart() -> Message:
+            self._engine.model.restart(settings)
+            return messages.EngineChanged(words)
+
+        self.in_thread(restart)
+
+    @on(messages.EngineChanged)
+    def _tell_change(self, event: messages.EngineChanged) -> None:
+        self.tell(event.words)
+        if event.model is not None:
+            self._chat.model = event.model
+        self._look()
+
+    # Models
+
+    def _is_first_run(self) -> Message | None:
+        settings = self._engine.model.settings
+        is_new = settings.model == "demo" and not settings.config_file.exists()
+        return messages.FirstRun() if is_new and not self._engine.store.sessions(limit=1) else None
+
+    def welcome(self) -> None:
+        """Offer the models to a new user."""
+        from tui.pages.first_run import FirstRunScreen
+
+        self.open_page(FirstRunScreen(self._engine, None, "demo"), self._take)
+
+    def action_show_models(self) -> None:
+        """Show the models; get one, or use one."""
+        from tui.pages.models import ModelsScreen
+
+        download, answering = self._download, self._engine.model.settings.model
+        status = self._line.status
+        marked = (status and self._chat.other_model(status.model)) or answering
+        if download is not None and download.is_over:
+            marked = download.model_id  # the user most likely wants the model that came
+
+        def closed(chosen: ModelChosen | None) -> None:
+            if self._download is not None and self._download.is_over:
+                self._download = None
+            self._take(chosen)
+
+        self.open_page(ModelsScreen(self._engine, download, marked), closed)
+
+    def _take(self, chosen: ModelChosen | None) -> None:
+        if chosen is None:
+            return
+        if chosen.is_here:
+            self._use_model(chosen.name)
+        else:
+            self._fetch(chosen.name)
+
+    def _use_model(self, name: str) -> None:
+        """Use a model from now on and at every start; the open chat remembers it."""
+        if self._chat.running is not None:
+            self.tell(BUSY)
+            return
+        session_id, is_other = self._chat.session_id, name != self._engine.model.settings.model
+
+        def use() -> Message:
+            from assistant.settings.file import write_setting  # its library is for this alone
+
+            if is_other:
+                self._engine.model.use(name)
+            write_setting(self._engine.model.settings.config_file, "model", name)
+            if session_id is not None:
+                self._engine.store.set_model(session_id, name)
+            return messages.EngineChanged(f"{model_name(name)} answers from now on.", name)
+
+        self.in_thread(use)
+
+    def _fetch(self, model_id: str) -> None:
+        if self._download is not None and not self._download.is_over:
+            self.tell(f"{self._download.model_id} is being fetched; F8 stops that.")
+            return
+        self._download = download = Download(self._engine, model_id)
+        self.run_worker(download.run, thread=True, group="download")
+        self.tell(f"Fetching {model_name(model_id)}; go on chatting. F8 stops it.")
+
+    def _look_at_download(self) -> None:
+        download, words = self._download, ""
+        if download is None:
+            pass
+        elif not download.is_over:
+            words = download.words()
+        elif download.error or download.was_stopped:
+            self._download = None
+            stopped = "The download is stopped; what came is kept. F8 goes on with it."
+            self.tell(download.error or stopped, error=bool(download.error))
+        else:
+            words = f"✓ {model_name(download.model_id)} is here · F8 uses it"
+            if self._line.download != words:
+                self.tell(f"{model_name(download.model_id)} is here. F8, then enter, uses it.")
+        self._line.download = words

@@ -1,0 +1,53 @@
+"""Requests to the engine in threads, and notices to the user."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from textual.message import Message
+from textual.widget import Widget
+
+from assistant.values.errors import PhichatError
+from assistant.values.text import plain
+from tui.messages import RequestRefused
+from tui.widgets.running_turn import unexpected_words
+
+log = logging.getLogger(__name__)
+
+NOTICE_S = 4.0
+ERROR_S = 8.0
+
+Answer = Message | Callable[[], object] | None
+"""Result of a request: a message to post, a function to call on the app's thread, or nothing."""
+Job = Callable[[], Answer]
+
+
+def notify(widget: Widget, words: str, *, error: bool = False) -> None:
+    """Show a notice; ``words`` are never read as markup."""
+    widget.notify(
+        plain(words),
+        severity="error" if error else "information",
+        markup=False,
+        timeout=ERROR_S if error else NOTICE_S,
+    )
+
+
+def in_thread(widget: Widget, job: Job) -> None:
+    """Run ``job`` in a thread and hand its answer, or the engine's refusal, to ``widget``."""
+
+    def run() -> None:
+        answer: Answer
+        try:
+            answer = job()
+        except PhichatError as refused:
+            answer = RequestRefused(str(refused))
+        except Exception as unexpected:  # the app outlives any error of a request
+            log.exception("a request to the engine failed")
+            answer = RequestRefused(unexpected_words(unexpected))
+        if isinstance(answer, Message):
+            widget.post_message(answer)
+        elif answer is not None:
+            widget.call_later(answer)
+
+    widget.run_worker(run, thread=True, group="engine")
