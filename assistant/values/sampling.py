@@ -51,15 +51,6 @@ class Sampling:
     the reply, found by the engine, which knows text (the core knows ids only).
     """
 
-    max_new_tokens: int = _parameter(
-        1024,
-        meaning="The longest reply, in tokens.",
-        help="Longest answer, in tokens.",
-        metavar="N",
-        request="max_tokens",
-        lowest=1,
-        highest=MAX_CONTEXT,
-    )
     temperature: float = _parameter(
         0.0,
         meaning="0 always takes the likeliest token; more is more varied.",
@@ -113,6 +104,15 @@ class Sampling:
         request="seed",
         highest=2**63 - 1,
         only_if_set=True,
+    )
+    max_new_tokens: int = _parameter(
+        1024,
+        meaning="The longest reply, in tokens.",
+        help="Longest answer, in tokens.",
+        metavar="N",
+        request="max_tokens",
+        lowest=1,
+        highest=MAX_CONTEXT,
     )
     stop: tuple[str, ...] = _parameter(
         (),

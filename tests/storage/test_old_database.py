@@ -70,7 +70,9 @@ def test_every_kept_answer_is_asked_for() -> None:
 def test_what_no_export_shows_is_there_too(database: Path) -> None:
     with closing(Store.open(database)) as store:
         chat = store.conversation(LAMPS)
-        assert chat.parameters == Parameters(0.25, 0.9, 40, None, None, 7, 24, ("END",))
+        assert chat.parameters == Parameters(
+            temperature=0.25, top_p=0.9, top_k=40, seed=7, max_new_tokens=24, stop=("END",)
+        )
         assert chat.summary == Summary("Two lamps were shown.\nOne is red.", chat.turns[3].id, True)
         crops = {p.number: (p.num_crops, p.pinned) for t in chat.turns for p in t.pictures}
         assert crops[1][1]
