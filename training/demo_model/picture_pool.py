@@ -4,7 +4,7 @@ Entry ``i`` is a function of ``(seed, i)`` alone, so the pool can be made again
 anywhere. The kinds of scene repeat with period 20: ten of one shape, five of
 two, one without shapes, four dense pages for the tower's own training.
 
-    python -m training.demo_model.picture_pool --out RUN_DIR --size 40000 --workers 2
+    python -m training.demo_model.picture_pool --out RUN_DIR --size 60000 --workers 2
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from training.demo_model.scenes import (
     sample_page,
 )
 
+POOL_SIZE = 60_000
+"""Pictures, unless a command says another number: what the trainers read must be there."""
 PERIOD = 20
 """Entries after which the kinds of scene repeat."""
 ONE, TWO, NONE, PAGE = range(10), range(10, 15), range(15, 16), range(16, 20)
@@ -96,7 +98,7 @@ def main() -> None:
     """Fill a pool, in order, from where it stands."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--size", type=int, default=40_000)
+    parser.add_argument("--size", type=int, default=POOL_SIZE)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--nice", type=int, default=5)

@@ -16,7 +16,7 @@ import torch.multiprocessing as multiprocessing
 
 from training.demo_model import train_dialogue, train_vision
 from training.demo_model.data_parallel import DataParallel
-from training.demo_model.picture_pool import Pool
+from training.demo_model.picture_pool import POOL_SIZE, Pool
 
 
 def _train(rank: int, args: argparse.Namespace) -> None:
@@ -51,7 +51,7 @@ def main() -> None:
         default=0.1,
         help="share of the dialogue stage after which the tower is frozen",
     )
-    parser.add_argument("--pool-size", type=int, default=60_000)
+    parser.add_argument("--pool-size", type=int, default=POOL_SIZE)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--nice", type=int, default=5)
