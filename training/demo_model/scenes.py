@@ -278,7 +278,7 @@ def sample(rng: Random, count: int = 1, *, small: bool = False) -> Scene:
 
 
 def sample_page(rng: Random) -> Scene:
-    """Sample a dense page, about fifteen shapes, for the training of the tower."""
+    """Sample a dense page, about fourteen shapes, for the training of the tower."""
     scene = Scene(336, 336, *sample_ground(rng), ())
     shapes: list[Shape] = []
     biggest = rng.choice((60, 80, 110, 150))
