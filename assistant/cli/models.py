@@ -17,7 +17,7 @@ from assistant.cli import completion_words as completing
 from assistant.cli.common import fail, json_option, print_json, told_plainly, whole_path
 from assistant.cli.models_servers import SENT, found_at, verify_server
 from assistant.cli.progress_line import ProgressLine
-from assistant.core.memory.hardware import look
+from assistant.core.memory.detect import detect_hardware
 from assistant.core.memory.plan import choose_place, gigabytes, tokens
 from assistant.families.registry import DEMO, model_facts
 from assistant.models.catalogue import FoundModel, find_models
@@ -54,7 +54,7 @@ def list_(as_json: bool) -> None:
     phichat models list --json
     """
     settings = settings_room.load()
-    place, _ = choose_place(look(), settings.device)
+    place, _ = choose_place(detect_hardware(), settings.device)
     found = find_models(settings, place, _used(settings))
     if as_json:
         print_json([_as_json(one) for one in found])
