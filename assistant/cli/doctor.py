@@ -12,9 +12,10 @@ import click
 from assistant import settings as settings_room
 from assistant.cli.common import json_option, memory_options, model_option, print_json, told_plainly
 from assistant.cli.models_servers import A_SERVER, SENT
-from assistant.core.memory.plan import MemoryPlan, gigabytes, tokens
+from assistant.core.memory.values import MemoryPlan
 from assistant.servers.address import is_server
 from assistant.values.text import plain
+from assistant.values.words import gigabytes, tokens
 
 if TYPE_CHECKING:
     from assistant.cli.doctor_checks import Diagnosis, Speed
