@@ -82,7 +82,7 @@ class PhichatApp(App[None]):
         self._last_theme = theme.name
         if theme.name in (was, settings.theme):  # the one at the start, or F9 wrote it
             return
-        self.engine.model.settings = settings.model_copy(update={"theme": theme.name})
+        self.engine.model.settings = settings.changed(theme=theme.name)
 
         def write() -> Message | None:
             from assistant.settings.file import write_setting  # its library is for this alone

@@ -36,11 +36,11 @@ class _Commands(click.Group):
     """Commands whose modules are imported when they are used, not to be listed."""
 
     def main(self, args: Sequence[str] | None = None, **options: Any) -> NoReturn:  # type: ignore[override]
-        """As click's own, but every error is told as the contract has it."""
-        from assistant.cli.errors import told
+        """Run click's own, with errors as the command line's contract has them."""
+        from assistant.cli.errors import reported_errors
 
         words = sys.argv[1:] if args is None else list(args)
-        with told(words):
+        with reported_errors(words):
             super().main(args, **{**options, "standalone_mode": False})
         sys.exit(0)
 

@@ -5,59 +5,35 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from assistant.cli.common import (
+from assistant.cli.common import open_picture, opened_engine
+from assistant.cli.errors import StoppedError
+from assistant.cli.options import (
     TEXT,
     continue_option,
-    fail,
+    engine_options,
     json_option,
-    memory_options,
     model_option,
-    open_picture,
-    opened_engine,
     pictures_option,
+    sampling_options,
     session_option,
-    told_plainly,
 )
 from assistant.values.errors import PhichatError
-from assistant.values.sampling import PARAMETERS, Parameters, Sampling, number_type
+from assistant.values.sampling import PARAMETERS, Parameters, Sampling
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
     from assistant.values.events import Event
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 DEMO_WORD = (
     "This is the demo model: it knows coloured shapes and nothing else. Get the real one with: "
     "phichat models pull microsoft/Phi-3-vision-128k-instruct"
 )
 
-
-def sampling_options(command: Callable[P, R]) -> Callable[P, R]:
-    """How tokens are chosen; what is given goes before the session's own and the settings."""
-    for name, about in reversed(tuple(PARAMETERS.items())):
-        option = click.option(
-            "--" + name.replace("_", "-"),
-            type=_option_type(name),
-            metavar=about.metavar,
-            help=about.help,
-            multiple=number_type(name) is None,
-        )
-        command = option(command)
-    return command
-
-
-def _option_type(name: str) -> click.ParamType[Any]:
-    about, number = PARAMETERS[name], number_type(name)
-    if number is None:
-        return TEXT
-    kind = click.IntRange if number is int else click.FloatRange
-    return kind(about.lowest, about.highest, min_open=about.is_above)
+STOPPED = "Stopped; what was written is kept. Let it go on with: phichat ask --continue"
 
 
 @click.command()
@@ -69,24 +45,19 @@ def _option_type(name: str) -> click.ParamType[Any]:
 )
 @model_option
 @sampling_options
-@memory_options
+@engine_options
 @json_option
 @click.option("--stream-json", is_flag=True, help="Print what happens as lines of JSON.")
 @click.argument("words", metavar="[PROMPT] [-]", type=TEXT, nargs=-1)
-@told_plainly
 def ask(
     words: tuple[str, ...],
     images: tuple[str, ...],
     session: str | None,
     go_on: bool,
     system: str | None,
-    model: str | None,
     as_json: bool,
     stream_json: bool,
-    weights: str | None,
-    kv: str | None,
-    context: int | None,
-    **sampling: object,
+    **chosen: Any,
 ) -> None:
     """Ask one question; the answer goes to standard output.
 
@@ -112,16 +83,14 @@ def ask(
         raise click.UsageError("--json and --stream-json exclude each other")
     if images.count("-") > 1:
         raise click.UsageError("standard input can be one picture only")
-    if "" in (sampling["stop"] or ()):  # type: ignore[operator]
+    sampling = {name: chosen.pop(name) for name in PARAMETERS}
+    if "" in sampling["stop"]:
         raise click.UsageError("--stop needs a text")
     text = _question(words, images)
     goes_on = session is not None or go_on
     if not (text or images or goes_on):
         raise click.UsageError("give a question, or a picture with -i")
-    with opened_engine(model=model, system=system, weights=weights, kv=kv, context=context) as (
-        engine,
-        _,
-    ):
+    with opened_engine(system=system, **chosen) as (engine, _):
         _answer(
             engine,
             _session(engine, session, go_on),
@@ -179,18 +148,18 @@ def _answer(
                             is_stored = True
                         case ReplyFailed():
                             plainly.end_line()
-                            fail(event.code, event.message, as_json=as_json, in_lines=stream_json)
+                            raise PhichatError(event.message, code=event.code)
                         case ReplyEnded() if interruption.happened:
-                            as_json = stream_json = False  # it is told already
-                            raise KeyboardInterrupt
+                            click.echo(STOPPED, err=True)  # the answer says why it ended
+                            sys.exit(130)
         except KeyboardInterrupt:
             progress.clear()
             plainly.end_line()
-            _stopped(is_stored, as_json=as_json, stream_json=stream_json)
+            raise StoppedError(STOPPED if is_stored else "Stopped; nothing was stored.") from None
 
 
 def _rest(engine: Engine, session_id: str, sampling: Sampling) -> Iterator[Event]:
-    """The end of a half answer by this model, or the answer to a question that has none."""
+    """Continue a half answer by this model, or answer a question that has no answer."""
     from assistant.values.conversation import FinishReason, Role
 
     turns = engine.store.tail(session_id, 1)
@@ -205,17 +174,8 @@ def _rest(engine: Engine, session_id: str, sampling: Sampling) -> Iterator[Event
     return engine.regenerate(session_id, sampling)
 
 
-def _stopped(is_stored: bool, *, as_json: bool, stream_json: bool) -> NoReturn:
-    kept = (
-        "Stopped; what was written is kept. Let it go on with: phichat ask --continue"
-        if is_stored
-        else "Stopped; nothing was stored."
-    )
-    fail("interrupted", kept, as_json=as_json, in_lines=stream_json, exit_code=130)
-
-
 def _question(words: tuple[str, ...], images: tuple[str, ...]) -> str:
-    """The question: the argument, standard input, or the one followed by the other."""
+    """Return the question: the argument, standard input, or first one and then the other."""
     texts = [word for word in words if word != "-"]
     dashes = len(words) - len(texts)
     if len(texts) > 1 or dashes > 1:
@@ -250,7 +210,7 @@ def _session(engine: Engine, session: str | None, go_on: bool) -> str | None:
 
 
 def _sampling(engine: Engine, session_id: str | None, given: dict[str, Any]) -> Sampling:
-    """Flags, then the session's own values, then the settings."""
+    """Merge flags over the session's own values over the settings."""
     own = Parameters() if session_id is None else engine.store.conversation(session_id).parameters
     flags = {name: value for name, value in given.items() if value != ()}
     return Parameters(**flags).over(engine.model.sampling(own))

@@ -9,13 +9,8 @@ import sys
 import click
 
 from assistant.cli import completion_words as completing
-from assistant.cli.common import (
-    memory_options,
-    model_option,
-    opened_engine,
-    session_option,
-    told_plainly,
-)
+from assistant.cli.common import opened_engine
+from assistant.cli.options import engine_options, model_option, session_option
 from assistant.values.errors import PhichatError
 
 
@@ -23,9 +18,8 @@ from assistant.values.errors import PhichatError
 @session_option("Open this session (the start of its id is enough).")
 @click.option("--last", is_flag=True, help="Open the session used last.")
 @model_option
-@memory_options
+@engine_options
 @click.argument("pictures", metavar="[PICTURE]...", nargs=-1, shell_complete=completing.pictures)
-@told_plainly
 def chat(
     session: str | None = None,
     last: bool = False,

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import click
 
-from assistant.cli.common import TEXT, json_option, print_json, told_plainly
+from assistant.cli.common import print_json
 from assistant.cli.completion_words import setting_names
+from assistant.cli.options import TEXT, json_option
 from assistant.values.errors import PhichatError
 from assistant.values.text import one_line
 
@@ -28,34 +29,30 @@ def config() -> None:
     """
 
 
-@config.command()
+@config.command("show")
 @json_option
-@told_plainly
-def show(as_json: bool) -> None:
+def show_settings(as_json: bool) -> None:
     """Every setting: its value, and where that comes from.
 
     \b
     phichat config show
     phichat config show --json
     """
-    from assistant.settings import SETTABLE, load_with_origins
+    from assistant.settings import SETTABLE, load_with_origins, shown
 
     chosen, origins = load_with_origins()
     if as_json:
-        values = {
-            name: {"value": getattr(chosen, name), "from": origins[name]} for name in SETTABLE
-        }
+        values = {name: {"value": chosen.value(name), "from": origins[name]} for name in SETTABLE}
         print_json({"file": str(chosen.config_file), "settings": values})
         return
     for name in SETTABLE:
-        value = getattr(chosen, name)
-        shown = "none" if value is None else str(value).lower() if value in (True, False) else value
-        click.echo(f"{name:20} {one_line(str(shown), 50):24} {one_line(origins[name])}".rstrip())
+        value = chosen.value(name)
+        text = str(value) if isinstance(value, dict) else shown(value)
+        click.echo(f"{name:20} {one_line(text, 50):24} {one_line(origins[name])}".rstrip())
 
 
 @config.command()
 @json_option
-@told_plainly
 def path(as_json: bool) -> None:
     """Where the configuration file is, or would be.
 
@@ -73,7 +70,6 @@ def path(as_json: bool) -> None:
 
 
 @config.command()
-@told_plainly
 def edit() -> None:
     """Open the configuration file in $VISUAL or $EDITOR, then check it.
 
@@ -112,7 +108,6 @@ def _edit(file: Path) -> None:
 @config.command("set", context_settings={"ignore_unknown_options": True})  # -5 is a value
 @click.argument("name", type=TEXT, shell_complete=setting_names)
 @click.argument("value", type=TEXT)
-@told_plainly
 def set_(name: str, value: str) -> None:
     """Write one setting into the configuration file; the rest of it stays as it is.
 
@@ -131,7 +126,6 @@ def set_(name: str, value: str) -> None:
 
 @config.command()
 @click.argument("name", type=TEXT, shell_complete=setting_names)
-@told_plainly
 def unset(name: str) -> None:
     """Take one setting out of the configuration file: its default is in force again.
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from assistant import settings as settings_room
-from assistant.cli.common import json_option, memory_options, model_option, print_json, told_plainly
+from assistant.cli.common import print_json
 from assistant.cli.models_servers import A_SERVER, SENT
-from assistant.core.memory.values import MemoryPlan
+from assistant.cli.options import engine_options, json_option, model_option
+from assistant.core.memory.plan import MemoryPlan, gigabytes, tokens
 from assistant.servers.address import is_server
+from assistant.settings import load
 from assistant.values.text import plain
-from assistant.values.words import gigabytes, tokens
 
 if TYPE_CHECKING:
     from assistant.cli.doctor_checks import Diagnosis, Speed
@@ -24,12 +24,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @model_option
-@memory_options
+@engine_options
 @click.option(
     "--quick", is_flag=True, help="Start no process of PyTorch: nothing is measured, less is known."
 )
 @json_option
-@told_plainly
 def doctor(model: str | None, quick: bool, as_json: bool, **memory: object) -> None:
     """What this machine can run, and why not. Only looks: writes and fetches nothing.
 
@@ -40,9 +39,9 @@ def doctor(model: str | None, quick: bool, as_json: bool, **memory: object) -> N
     """
     # here, because these load the database library, which other commands may never need
     from assistant.cli.doctor_checks import diagnose
-    from assistant.core.memory.detect import detect_hardware
+    from assistant.core.memory.hardware import look
 
-    found = diagnose(settings_room.load({"model": model, **memory}), detect_hardware(), quick=quick)
+    found = diagnose(load({"model": model, **memory}), look(), quick=quick)
     if as_json:
         print_json(_as_json(found))
     else:

@@ -1,4 +1,4 @@
-"""How a command line ends that does not end well: one sentence, and the contract's exit code."""
+"""Error reporting: turn any exception into one sentence and an exit code."""
 
 from __future__ import annotations
 
@@ -7,28 +7,37 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from typing import NoReturn, TextIO
 
 import click
 from click.exceptions import NoArgsIsHelpError
 
-from assistant.cli.common import fail, give_up
-from assistant.values.text import one_line
+from assistant.cli.common import print_json
+from assistant.values.errors import PhichatError
+from assistant.values.text import one_line, plain
 
 _UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
-@contextmanager
-def told(words: Sequence[str]) -> Iterator[None]:
-    """Tell what the command line of ``words`` ends in, unless a command has told it.
+class StoppedError(PhichatError):
+    """The user stopped a command with ctrl-C; exit code 130."""
 
-    Wrong usage is exit code 2, ctrl-C 130; output that nobody can take (a full
-    disk) is 1. A reader that went away (``| head -1``) is click's: 1, no word.
+    code = "interrupted"
+
+
+@contextmanager
+def reported_errors(words: Sequence[str]) -> Iterator[None]:
+    """Report the exception that the command line of ``words`` ends in, and exit.
+
+    The sentence goes to stderr, with ``--json`` or ``--stream-json`` as an object to stdout, too.
+    Wrong usage is exit code 2, ctrl-C 130, anything else 1: output that can't be written (a full
+    disk) too. Click itself handles a closed pipe (``| head -1``): 1, without a message.
     """
     _replace_closed_streams()
-    end = partial(fail, as_json="--json" in words, in_lines="--stream-json" in words)
     try:
         yield
+    except PhichatError as error:
+        _end(words, error.code, str(error), 130 if isinstance(error, StoppedError) else 1)
     except NoArgsIsHelpError as error:  # “phichat sessions” alone
         error.show()
         sys.exit(error.exit_code)
@@ -36,27 +45,44 @@ def told(words: Sequence[str]) -> Iterator[None]:
         path = getattr(getattr(error, "ctx", None), "command_path", "phichat")
         what = one_line(error.format_message()).rstrip(".")
         sentence = f"{what[:1].upper()}{what[1:]}; see: {path} --help"
-        end("usage", sentence, exit_code=error.exit_code)
+        _end(words, "usage", sentence, error.exit_code)
     except click.Abort as error:
         if error.__cause__ is None:  # click.confirm was asking: its line is still open
             click.echo(err=True)
         if isinstance(error.__context__, KeyboardInterrupt):
-            end("interrupted", "Stopped.", exit_code=130)
-        end("unanswered", "No answer came, so nothing was done.")
+            _end(words, "interrupted", "Stopped.", 130)
+        _end(words, "unanswered", "No answer came, so nothing was done.")
     except OSError as error:
         if error.filename is not None or error.errno not in _UNWRITABLE:
             raise
-        give_up(sys.stdout)
-        fail(
-            "output",
+        _discard(sys.stdout)
+        sentence = (
             f"Standard output can't be written ({error.strerror}): make room, or choose another "
-            "place.",
-            as_json=False,
+            "place."
         )
+        _end((), "output", sentence)
+
+
+def _end(words: Sequence[str], code: str, sentence: str, exit_code: int = 1) -> NoReturn:
+    error = {"code": code, "message": sentence}
+    if "--json" in words:
+        print_json({"error": error})
+    elif "--stream-json" in words:
+        print_json({"event": "failed", "error": error})
+    try:
+        click.echo(plain(sentence), err=True)
+    except OSError:  # stderr is closed, too
+        _discard(sys.stderr)
+    sys.exit(exit_code)
+
+
+def _discard(stream: TextIO) -> None:
+    """Drop the text that ``stream`` still holds: Python would fail to write it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _replace_closed_streams() -> None:
-    """A closed stream (``<&-``) is as good as empty; else a database could get its number."""
+    """Treat a closed stream (``<&-``) as empty; else a database could get its number."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115

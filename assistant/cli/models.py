@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from assistant import settings as settings_room
 from assistant.cli import completion_words as completing
-from assistant.cli.common import fail, json_option, print_json, told_plainly, whole_path
+from assistant.cli.common import print_json, whole_path
+from assistant.cli.errors import StoppedError
 from assistant.cli.models_servers import SENT, found_at, verify_server
+from assistant.cli.options import json_option
 from assistant.cli.progress_line import ProgressLine
-from assistant.core.memory.detect import detect_hardware
-from assistant.core.memory.places import choose_place
+from assistant.core.memory.hardware import look
+from assistant.core.memory.plan import choose_place, gigabytes, tokens
 from assistant.families.registry import DEMO, model_facts
 from assistant.models.catalogue import FoundModel, find_models
 from assistant.models.known import known_model
 from assistant.models.progress import OnProgress
 from assistant.models.verify import RIGHT, Verified
 from assistant.servers.address import is_server
+from assistant.settings import Settings, load
 from assistant.values.errors import ModelError, StorageError
 from assistant.values.text import plain
-from assistant.values.words import gigabytes, tokens
 
 
 @click.group()
@@ -43,7 +44,6 @@ def models() -> None:
 
 @models.command("list")
 @json_option
-@told_plainly
 def list_(as_json: bool) -> None:
     """The models there are, and what fits this machine.
 
@@ -54,8 +54,8 @@ def list_(as_json: bool) -> None:
     phichat models list
     phichat models list --json
     """
-    settings = settings_room.load()
-    place, _ = choose_place(detect_hardware(), settings.device)
+    settings = load()
+    place, _ = choose_place(look(), settings.device)
     found = find_models(settings, place, _used(settings))
     if as_json:
         print_json([_as_json(one) for one in found])
@@ -66,7 +66,7 @@ def list_(as_json: bool) -> None:
     click.echo(f"\nFree right now on {plain(place.title)}: {gigabytes(place.available)}.")
 
 
-def _used(settings: settings_room.Settings) -> list[str]:
+def _used(settings: Settings) -> list[str]:
     """The models of the chats, if there are any that can be read: looking makes no database."""
     location = settings.store_location
     if "://" not in location and not Path(location).exists():
@@ -134,7 +134,6 @@ def _as_json(one: FoundModel) -> dict[str, Any]:
     "--revision", metavar="COMMIT", help="Another commit, branch or tag than the pinned one."
 )
 @json_option
-@told_plainly
 def pull(model_id: str, revision: str | None, as_json: bool) -> None:
     """Fetch a model from the hub, or what is missing of it.
 
@@ -153,10 +152,9 @@ def pull(model_id: str, revision: str | None, as_json: bool) -> None:
         )
     from assistant.models.pull import pull as fetch  # a third of a second: not for the others
 
-    with_line = _stoppable(
-        "what came is kept: the same command goes on there.", "here and right", as_json=as_json
-    )
-    pulled = with_line(lambda show: fetch(model_id, revision=revision, on_progress=show))
+    kept = "what came is kept: the same command goes on there."
+    with _progress(kept, "here and right") as show:
+        pulled = fetch(model_id, revision=revision, on_progress=show)
     if as_json:
         print_json({**asdict(pulled), "folder": str(pulled.folder)})
         return
@@ -171,7 +169,6 @@ def pull(model_id: str, revision: str | None, as_json: bool) -> None:
 @models.command()
 @click.argument("model", required=False, shell_complete=completing.models)
 @json_option
-@told_plainly
 def verify(model: str | None, as_json: bool) -> None:
     """Check a model that is here, without any network; or ask a server.
 
@@ -187,13 +184,13 @@ def verify(model: str | None, as_json: bool) -> None:
     """
     from assistant.models.verify import verify as check
 
-    name = model or settings_room.load().model
+    name = model or load().model
     if is_server(name):
         verify_server(name, as_json=as_json)
         return
     known = known_model(name)
-    with_line = _stoppable("nothing was changed.", as_json=as_json)
-    found = with_line(lambda show: check(known.id if known else name, on_progress=show))
+    with _progress("nothing was changed.") as show:
+        found = check(known.id if known else name, on_progress=show)
     if as_json:
         print_json(_verified_json(found))
     else:
@@ -239,27 +236,20 @@ def _verified_json(found: Verified) -> dict[str, Any]:
     }
 
 
-def _stoppable(
-    words: str, told: str | None = None, *, as_json: bool
-) -> Callable[[Callable[[OnProgress], Any]], Any]:
-    """Runs something with a progress line; ctrl-C ends it in a sentence and exit code 130."""
-
-    def run(work: Callable[[OnProgress], Any]) -> Any:
-        line = ProgressLine(told)
-        try:
-            return work(line.show)
-        except KeyboardInterrupt:
-            line.close()
-            fail("interrupted", f"Stopped; {words}", as_json=as_json, exit_code=130)
-        finally:
-            line.close()
-
-    return run
+@contextmanager
+def _progress(words: str, told: str | None = None) -> Iterator[OnProgress]:
+    """Show a progress line; ctrl-C ends in a sentence that goes on with ``words``."""
+    line = ProgressLine(told)
+    try:
+        yield line.show
+    except KeyboardInterrupt:
+        raise StoppedError(f"Stopped; {words}") from None
+    finally:
+        line.close()
 
 
 @models.command()
 @click.argument("model", shell_complete=completing.models)
-@told_plainly
 def use(model: str) -> None:
     """Make MODEL the one of every start.
 
@@ -276,7 +266,7 @@ def use(model: str) -> None:
     """
     from assistant.settings.file import write_setting
 
-    settings = settings_room.load()
+    settings = load()
     known = known_model(model)
     name = known.id if known else whole_path(model)
     # what can't be used is refused

@@ -7,17 +7,14 @@ from typing import Any
 
 import click
 
-from assistant.cli.common import (
+from assistant.cli.common import open_picture, opened_engine, print_json
+from assistant.cli.options import (
     TEXT,
+    engine_options,
     json_option,
-    memory_options,
     model_option,
-    open_picture,
-    opened_engine,
     pictures_option,
-    print_json,
     session_option,
-    told_plainly,
 )
 from assistant.engine import Engine
 from assistant.servers.messages import as_json, messages
@@ -39,10 +36,9 @@ _CHOSEN_BY = {
 @pictures_option
 @session_option("As the next message of this session.")
 @model_option
-@memory_options
+@engine_options
 @json_option
 @click.argument("text", metavar="[PROMPT]", type=TEXT, default="")
-@told_plainly
 def show_prompt(
     images: tuple[str, ...],
     session: str | None,

@@ -7,7 +7,6 @@ import sys
 
 import click
 
-from assistant.cli.common import told_plainly
 from assistant.values.errors import PhichatError
 
 
@@ -16,7 +15,6 @@ from assistant.values.errors import PhichatError
               help="Where to listen; anyone who reaches it can use this phichat.")  # fmt: skip
 @click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True,
               metavar="N", help="On which port.")  # fmt: skip
-@told_plainly
 def serve(host: str, port: int) -> None:
     """The same app in a browser, until ctrl-C.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from assistant.settings import Settings
 from assistant.values.events import ModelStatus
 from assistant.values.model import Core, ModelFacts
-from assistant.values.sampling import PARAMETERS, Parameters, Sampling
+from assistant.values.sampling import Parameters, Sampling
 from assistant.window.layout import Layout
 
 if TYPE_CHECKING:
@@ -59,15 +59,14 @@ class Model:
 
     def sampling(self, parameters: Parameters) -> Sampling:
         """Merge a session's own values over the settings' over the defaults."""
-        chosen = {name: getattr(self.settings, name, None) for name in PARAMETERS}
-        return parameters.over(Parameters(**chosen).over(Sampling()))
+        return parameters.over(self.settings.sampling)
 
     def use(self, name: str) -> None:
         """Answer with another model: :meth:`restart` with nothing else changed.
 
         Raises ModelError for a model that is not on this machine; nothing changes then.
         """
-        self.restart(self.settings.model_copy(update={"model": name}))
+        self.restart(self.settings.changed(model=name))
 
     def restart(self, settings: Settings) -> None:
         """Replace the core by a new one for ``settings``, which starts to load.
@@ -88,11 +87,11 @@ class Model:
 
         Reads the hardware and the disk, which takes a moment; never asks the network.
         """
-        from assistant.core.memory.detect import detect_hardware
-        from assistant.core.memory.places import choose_place
+        from assistant.core.memory.hardware import look
+        from assistant.core.memory.plan import choose_place
         from assistant.models.catalogue import find_models
 
-        place, _ = choose_place(detect_hardware(), self.settings.device)
+        place, _ = choose_place(look(), self.settings.device)
         return find_models(self.settings, place, mentioned)
 
     def at_server(self, address: str) -> list[str]:

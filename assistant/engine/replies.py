@@ -23,7 +23,7 @@ from assistant.values.events import (
 from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
 from assistant.values.model import Core
 from assistant.values.prompt import Prompt, Vocabulary
-from assistant.values.sampling import PARAMETERS, Parameters, Sampling
+from assistant.values.sampling import Parameters, Sampling
 from assistant.window.layout import Layout, Planned
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Replies:
                 session_id,
                 question.id,
                 model=self._layout.model,
-                parameters=Parameters(**{name: getattr(chosen, name) for name in PARAMETERS}),
+                parameters=Parameters.of(chosen),
             )
         else:
             reply = self._store.reopen_reply(begun.id)

@@ -24,7 +24,7 @@ from assistant.values.events import ModelStatus, Phase, Progressed, Stage
 from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
 from assistant.values.model import CoreEvent, ModelFacts
 from assistant.values.prompt import Prompt, Slot
-from assistant.values.sampling import PARAMETERS, Sampling, default
+from assistant.values.sampling import PARAMETERS, Sampling
 from assistant.values.text import one_line
 
 CONTEXT = 8192
@@ -39,13 +39,11 @@ MOST_STOPS = 4
 MOST_BYTES = 64
 """Bytes of reply for each token asked for, after which a server that goes on is left."""
 
-INSTEAD: Mapping[str, str | None] = {
-    "max_tokens": "max_completion_tokens",
-    "temperature": None,
-    "top_p": None,
+INSTEAD: Mapping[str, str] = {
+    one.request: one.instead for one in PARAMETERS.values() if not one.only_if_set
 }
-"""What is sent to a model that does not take one of these, as some of OpenAI's don't; None:
-nothing, and the model's own is in force. What only a person can have set is refused instead."""
+"""Fields that some models of OpenAI's don't take, and the field in their place; "": none, and the
+model's own value is in force. What only a user can have set is refused instead."""
 
 
 class ServerCore:
@@ -197,7 +195,7 @@ class ServerCore:
             request = self._request(prompt, sampling, found)
             for name in self._not_taken:
                 value, other = request.pop(name), INSTEAD[name]
-                if other is not None:
+                if other:
                     request[other] = value
             try:
                 yield from self._answer(prompt, sampling, json.dumps(request).encode())
@@ -211,9 +209,9 @@ class ServerCore:
     def _request(self, prompt: Prompt, sampling: Sampling, found: ServerModel) -> dict[str, Any]:
         said = messages(prompt)
         chosen = {
-            about.request: getattr(sampling, name)
-            for name, about in PARAMETERS.items()
-            if not (about.only_if_set and getattr(sampling, name) == default(name))
+            one.request: getattr(sampling, name)
+            for name, one in PARAMETERS.items()
+            if not (one.only_if_set and getattr(sampling, name) == one.default)
         }
         if "stop" in chosen:
             chosen["stop"] = chosen["stop"][:MOST_STOPS]

@@ -8,39 +8,23 @@ from assistant.settings.load import (
     read_value,
 )
 from assistant.settings.paths import APP, CONFIG_NAME
-from assistant.settings.schema import (
-    PREFIX,
-    SETTABLE,
-    Settings,
-    SettingsError,
-    TakesEffect,
-    choices,
-    group_of,
-    is_table,
-    known,
-    must_be,
-    shown,
-    takes_effect,
-)
+from assistant.settings.schema import PREFIX, SETTABLE, Settings, SettingsError, known
+from assistant.values.setting import Setting, TakesEffect, shown
 
 __all__ = [
     "APP",
     "CONFIG_NAME",
     "PREFIX",
     "SETTABLE",
+    "Setting",
     "Settings",
     "SettingsError",
     "TakesEffect",
     "check_file",
-    "choices",
     "config_file",
-    "group_of",
-    "is_table",
     "known",
     "load",
     "load_with_origins",
-    "must_be",
     "read_value",
     "shown",
-    "takes_effect",
 ]

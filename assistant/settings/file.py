@@ -13,7 +13,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Item, Table
 
-from assistant.settings import PREFIX, SETTABLE, SettingsError, must_be
+from assistant.settings import PREFIX, SETTABLE, SettingsError
 
 Value = str | int | float | bool | dict[str, str]
 
@@ -84,8 +84,8 @@ def remove_setting(path: Path, name: str) -> None:
 
 def _explained(name: str) -> str:
     field = SETTABLE[name]
-    words = str(field.description)
-    if (limits := must_be(name)) != "text":
+    words = field.description
+    if (limits := field.must_be) != "text":
         words = f"{words.removesuffix('.')} ({limits})."
     return textwrap.fill(words, 88, initial_indent="# ", subsequent_indent="# ") + "\n"
 

@@ -1,4 +1,4 @@
-"""Where settings come from: defaults < configuration file < PHICHAT_* environment < flags."""
+"""The sources of settings: defaults < configuration file < PHICHAT_* environment < flags."""
 
 from __future__ import annotations
 
@@ -9,10 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-from pydantic.fields import FieldInfo
-from pydantic_settings import EnvSettingsSource
-
 from assistant.settings.paths import find_places
 from assistant.settings.schema import (
     PREFIX,
@@ -21,35 +17,32 @@ from assistant.settings.schema import (
     SettingsError,
     known,
     known_settings,
-    must_be,
-    printable,
-    quoted,
 )
-
-
-class _Environment(EnvSettingsSource):
-    """The variables of an environment, as the text that they are; empty counts as not set."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        super().__init__(Settings)
-        known = {PREFIX + name.upper() for name in SETTABLE}
-        self.env_vars = {
-            name.lower(): text for name, text in environ.items() if text and name in known
-        }
-
-    def prepare_field_value(
-        self, field_name: str, field: FieldInfo, value: Any, value_is_complex: bool
-    ) -> Any:
-        """The schema reads it."""
-        return value
+from assistant.values.setting import printable, quoted
 
 
 @dataclass(frozen=True, slots=True)
 class _Layer:
     """Values from one source; ``label`` names the source of a setting."""
 
-    values: Mapping[str, Any]
+    values: Mapping[str, object]
     label: Callable[[str], str]
+
+    def read(self) -> dict[str, Any]:
+        """Read each value as the schema says. Raises SettingsError for a bad one.
+
+        A bad value in a file is refused even if a flag overrides it.
+        """
+        return {name: self._read(name, value) for name, value in self.values.items()}
+
+    def _read(self, name: str, value: object) -> Any:
+        try:
+            return SETTABLE[name].read(value)
+        except ValueError:
+            raise SettingsError(
+                f"{name} must be {SETTABLE[name].must_be}, not {quoted(value)} "
+                f"({self.label(name)})."
+            ) from None
 
 
 def load(
@@ -57,7 +50,7 @@ def load(
     *,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Settings from the configuration file, the environment and ``overrides`` (the flags).
+    """Return settings from the configuration file, the environment and ``overrides`` (the flags).
 
     Flags that are None were not given. An environment variable that is empty
     counts as not set. ``PHICHAT_HOME`` puts everything of ours into one folder;
@@ -73,35 +66,31 @@ def load_with_origins(
     *,
     environ: Mapping[str, str] | None = None,
 ) -> tuple[Settings, dict[str, str]]:
-    """As :func:`load`, and where each setting comes from: a file, a variable, a flag, "default"."""
+    """As :func:`load`, with each setting's source: a file, a variable, a flag, "default"."""
     environ = os.environ if environ is None else environ
     places, is_named = find_places(environ)
     origins = dict.fromkeys(SETTABLE, "default")
     values: dict[str, Any] = {}
     for layer in _layers(places["config_file"], is_named, environ, overrides or {}):
-        _checked(places, layer)
-        values |= layer.values
+        values |= layer.read()
         origins |= {name: layer.label(name) for name in layer.values}
-    return Settings(**places, **values), origins
+    return Settings(**places).changed(**values), origins
 
 
 def config_file(environ: Mapping[str, str] | None = None) -> Path:
-    """Where the configuration file is or would be, whatever is in it."""
+    """Return the path of the configuration file, whether it exists or not."""
     places, _ = find_places(os.environ if environ is None else environ)
     return Path(places["config_file"])
 
 
 def check_file(path: Path) -> None:
-    """Raises SettingsError when ``path`` is no configuration file that can be used."""
-    _checked(
-        find_places(os.environ)[0], _Layer(_from_file(path, must_exist=True), lambda _: str(path))
-    )
+    """Check a configuration file. Raises SettingsError when it can't be used."""
+    _Layer(_from_file(path, must_exist=True), lambda _: str(path)).read()
 
 
 def read_value(name: str, text: str) -> str | int | float | bool | dict[str, str]:
-    """What a configuration file holds for a setting that a person typed. Raises SettingsError."""
-    layer = _Layer({known(name): text}, lambda _: "as typed")
-    value = getattr(_checked(find_places(os.environ)[0], layer), name)
+    """Return the value for a configuration file that a user typed. Raises SettingsError."""
+    value = _Layer({known(name): text}, lambda _: "as typed").read()[name]
     return "none" if value is None else value
 
 
@@ -110,21 +99,11 @@ def _layers(
 ) -> Iterator[_Layer]:
     """The sources, the weakest first."""
     yield _Layer(_from_file(file, must_exist=is_named), lambda _: str(file))
-    yield _Layer(_Environment(environ)(), lambda name: PREFIX + name.upper())
-    given = {known(name): value for name, value in flags.items() if value is not None}
-    yield _Layer(given, lambda name: "--" + name.replace("_", "-"))
-
-
-def _checked(places: Mapping[str, Any], layer: _Layer) -> Settings:
-    """The settings of one source: what is wrong in a file is told even if a flag goes before it."""
-    try:
-        return Settings(**places, **layer.values)
-    except ValidationError as error:
-        name = str(error.errors()[0]["loc"][0])
-        raise SettingsError(
-            f"{name} must be {must_be(name)}, not {quoted(layer.values[name])} "
-            f"({layer.label(name)})."
-        ) from None
+    variables = {name: environ.get(PREFIX + name.upper()) for name in SETTABLE}
+    given = {name: text for name, text in variables.items() if text}
+    yield _Layer(given, lambda name: PREFIX + name.upper())
+    flags = {known(name): value for name, value in flags.items() if value is not None}
+    yield _Layer(flags, lambda name: "--" + name.replace("_", "-"))
 
 
 def _from_file(path: Path, *, must_exist: bool) -> dict[str, Any]:

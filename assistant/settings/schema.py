@@ -1,30 +1,21 @@
-"""The fields of :class:`Settings` are the whole schema: types, limits, defaults and meanings.
+"""The settings: one table of types, limits, defaults and meanings.
 
-The commented configuration file, ``phichat config``, the settings screen and the sentences
-about bad values are all made from it.
+The configuration file, ``phichat config``, the options of commands, the variables, the settings
+page and the sentences about bad values are all made from the fields of :class:`Settings`.
 """
+# ruff: noqa: RUF009  (the functions below make fields)
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Mapping
-from enum import StrEnum
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
-
-from annotated_types import Ge, Gt, Le
-from pydantic import Field, JsonValue, ValidationInfo, field_validator
-from pydantic.fields import FieldInfo
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from typing import Any, Literal
 
 from assistant.values.errors import PhichatError
-from assistant.values.formats import MAX_CONTEXT, Dtype, KVFormat, WeightFormat
-from assistant.values.sampling import PARAMETERS, default, type_of
+from assistant.values.sampling import MAX_CONTEXT, PARAMETERS, Sampling
+from assistant.values.setting import Setting, TakesEffect, printable, setting, table_of
 
 PREFIX = "PHICHAT_"
 
@@ -35,300 +26,123 @@ class SettingsError(PhichatError):
     code = "settings"
 
 
-class TakesEffect(StrEnum):
-    """When a changed setting is in force."""
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Format = Literal["auto", "float", "int8", "int4"]
+Graphics = Literal["auto", "kitty", "sixel", "halfblocks", "text"]
 
-    NOW = "now"
-    """With the next message, or at once on the screen."""
-    RESTART = "restart"
-    """When the engine is started again."""
-    START = "start"
-    """When phichat is started again."""
-
-
-def _in(group: str, takes_effect: TakesEffect) -> dict[str, JsonValue]:
-    return {"group": group, "takes_effect": takes_effect}
+_model = partial(setting, group="Model", takes_effect=TakesEffect.RESTART)
+_memory = partial(setting, group="Memory", takes_effect=TakesEffect.RESTART)
+_replies = partial(setting, group="Replies")
+_looks = partial(setting, group="App")
+_app = partial(setting, group="App", takes_effect=TakesEffect.START)
 
 
-_MODEL = _in("Model", TakesEffect.RESTART)
-_MEMORY = _in("Memory", TakesEffect.RESTART)
-_REPLIES = _in("Replies", TakesEffect.NOW)
-_LOOKS = _in("App", TakesEffect.NOW)
-_APP = _in("App", TakesEffect.START)
-
-
-_SAMPLED = [name for name, about in PARAMETERS.items() if about.highest is not None]
-
-
-def _field(name: str) -> Any:
-    """A sampling parameter as a field of the settings."""
-    about = PARAMETERS[name]
-    lowest: dict[str, Any] = {"gt" if about.is_above else "ge": about.lowest}
-    return Field(
-        default(name),
-        le=about.highest,
-        description=about.meaning,
-        json_schema_extra=_REPLIES,
-        **lowest,
-    )
-
-
-class Settings(BaseSettings):
-    """Everything a person can set, and where our files are; made by :func:`load`.
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All settings, and the places of our files; made by :func:`assistant.settings.load`.
 
     A setting that is None is left to the model or to the place that uses it.
     """
-
-    model_config = SettingsConfigDict(
-        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, env_prefix=PREFIX
-    )
 
     data_dir: Path
     """Conversations."""
     config_file: Path
     """The configuration file, whether it exists or not."""
     cache_dir: Path
-    """What can be made again."""
+    """Files that can be made again."""
     runtime_dir: Path
     """Sockets and locks of running processes."""
 
-    model: str = Field(
-        "demo",
-        description="demo, a local folder, a Hugging Face id that is here, or a server's address.",
-        json_schema_extra=_MODEL,
-    )
-    system: str | None = Field(
-        None,
-        description="What the model is told before every new conversation.",
-        json_schema_extra=_REPLIES,
-    )
-    # The sampling parameters are settings too: one field each, from their table.
-    __annotations__ |= {name: type_of(name) for name in _SAMPLED}
-    locals().update({name: _field(name) for name in _SAMPLED})
-
-    num_crops: int | None = Field(
-        None, ge=1, le=64,
-        description="Crops that a picture may be cut into; none: the model's own number.",
-        json_schema_extra=_MODEL,
+    model: str = _model(
+        "demo", "demo, a local folder, a Hugging Face id that is here, or a server's address.",
+        option="“demo”, a model folder, a Hugging Face id, or http(s)://… for a server.",
+        metavar="MODEL",
     )  # fmt: skip
-    context: int | None = Field(
-        None, ge=1, le=MAX_CONTEXT,
-        description="Most tokens of conversation and reply together; none: what memory holds.",
-        json_schema_extra=_MEMORY,
+    system: str | None = _replies(None, "What the model is told before every new conversation.")
+    sampling: Sampling = field(default_factory=Sampling)
+    """Each sampling parameter with a group is a setting, too."""
+    num_crops: int | None = _model(
+        None, "Crops that a picture may be cut into; none: the model's own number.",
+        lowest=1, highest=64,
     )  # fmt: skip
-    summaries: bool = Field(
-        False,
-        description="Have the model sum up, when idle, the turns that no longer fit.",
-        json_schema_extra=_REPLIES,
-    )
-    device: str = Field(
-        "auto",
-        pattern=r"^(auto|cpu|mps|cuda(:[0-9]+)?)$",
-        description="Where the model runs.",
-        examples=["auto", "cpu", "cuda", "cuda:0", "mps"],
-        json_schema_extra=_MODEL,
-    )
-    dtype: Dtype = Field(
-        "auto", description="The number format of the model.", json_schema_extra=_MODEL
-    )
-    weights: WeightFormat = Field(
-        "auto",
-        description="How the decoder's matrices are held; auto as memory allows, float in dtype.",
-        json_schema_extra=_MEMORY,
-    )
-    kv: KVFormat = Field(
-        "auto",
-        description="How keys and values are held; auto is float where the context then fits.",
-        json_schema_extra=_MEMORY,
-    )
-    shared_worker: bool = Field(
-        True,
-        description="Terminals with the same model and settings share one worker process.",
-        json_schema_extra=_MODEL,
-    )
-    keep_alive: int = Field(
-        300, ge=0, le=86_400,
-        description="Seconds for which a shared worker waits for another terminal.",
-        json_schema_extra=_MODEL,
+    context: int | None = _memory(
+        None, "Most tokens of conversation and reply together; none: what memory holds.",
+        lowest=1, highest=MAX_CONTEXT,
+        option="Most tokens of conversation and reply together.", metavar="N",
     )  # fmt: skip
-    feature_cache_mb: int = Field(
-        1024, ge=0, le=1_000_000,
-        description="Disk for what was seen in pictures, in MiB; 0 keeps none.",
-        json_schema_extra=_MEMORY,
+    summaries: bool = _replies(
+        False, "Have the model sum up, when idle, the turns that no longer fit."
+    )
+    device: str = _model(
+        "auto", "Where the model runs.", pattern="auto|cpu|mps|cuda(:[0-9]+)?",
+        examples=("auto", "cpu", "cuda", "cuda:0", "mps"),
     )  # fmt: skip
-    pictures: Literal["auto", "kitty", "sixel", "halfblocks", "text"] = Field(
-        "auto",
-        description="How the app draws pictures; auto is what the terminal surely can.",
-        json_schema_extra=_APP,
+    dtype: Dtype = _model("auto", "The number format of the model.")
+    weights: Format = _memory(
+        "auto", "How the decoder's matrices are held; auto as memory allows, float in dtype.",
+        option="How the model's matrices are held; int8 takes half of bfloat16.",
+    )  # fmt: skip
+    kv: Format = _memory(
+        "auto", "How keys and values are held; auto is float where the context then fits.",
+        option="How keys and values are held; int8 holds twice the tokens, int4 three times.",
+    )  # fmt: skip
+    shared_worker: bool = _model(
+        True, "Terminals with the same model and settings share one worker process."
     )
-    theme: str = Field(
-        "phichat-ink",
-        description="The app's colours; ctrl+p lists the themes.",
-        json_schema_extra=_LOOKS,
+    keep_alive: int = _model(
+        300, "Seconds for which a shared worker waits for another terminal.", highest=86_400
     )
-    database: str | None = Field(
-        None,
-        description="Path or URL of the database; none: phichat.db in the data folder.",
-        json_schema_extra=_APP,
+    feature_cache_mb: int = _memory(
+        1024, "Disk for what was seen in pictures, in MiB; 0 keeps none.", highest=1_000_000
     )
-
-    presets: dict[str, str] = Field(
-        {},
-        description="Your own system prompts, by name.",
-        json_schema_extra=_LOOKS,
+    pictures: Graphics = _app(
+        "auto", "How the app draws pictures; auto is what the terminal surely can."
     )
-    keys: dict[str, str] = Field(
-        {},
-        description="Other keys for the app's actions; F1 and the settings screen name them.",
-        json_schema_extra=_APP,
+    theme: str = _looks("phichat-ink", "The app's colours; ctrl+p lists the themes.")
+    database: str | None = _app(
+        None, "Path or URL of the database; none: phichat.db in the data folder."
+    )
+    presets: dict[str, str] = _looks({}, "Your own system prompts, by name.")
+    keys: dict[str, str] = _app(
+        {}, "Other keys for the app's actions; F1 and the settings screen name them."
     )
 
     @property
     def store_location(self) -> str:
-        """What to give to ``storage.Store.open``."""
+        """The argument for ``storage.Store.open``."""
         return self.database or str(self.data_dir / "phichat.db")
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Nothing is read behind anyone's back: :func:`load` knows where each value comes from."""
-        return (init_settings,)
+    def value(self, name: str) -> Any:
+        """Return a setting by name."""
+        return getattr(self.sampling if name in PARAMETERS else self, name)
 
-    @field_validator("*", mode="before")
-    @classmethod
-    def _from_text(cls, value: object, info: ValidationInfo) -> object:
-        """Variables and flags are text: it is read as the field's type says."""
-        assert info.field_name is not None
-        kinds = _kinds(cls.model_fields[info.field_name])
-        if not isinstance(value, str):
-            return value
-        if _BROKEN.search(value):
-            raise ValueError("bytes that are not UTF-8")
-        text = value.strip().lower()
-        if type(None) in kinds and text == "none":
-            return None
-        if not text:
-            raise ValueError("empty")
-        if is_table(info.field_name):
-            return _table(value)
-        if bool in kinds:
-            return {"1": True, "true": True, "0": False, "false": False}.get(text, value)
-        if int in kinds:
-            return int(text) if _WHOLE.fullmatch(text) else value
-        return float(text) if float in kinds else value
+    def changed(self, **values: Any) -> Settings:
+        """Copy with other values, which are not checked."""
+        sampled = {name: values.pop(name) for name in values.keys() & PARAMETERS.keys()}
+        return replace(self, **values, sampling=replace(self.sampling, **sampled))
 
 
-def _table(text: str) -> object:
-    """A table as a configuration file has it on one line; ``text`` itself when it is none."""
-    try:
-        found = tomllib.loads(f"table = {text}")
-    except tomllib.TOMLDecodeError:
-        return text
-    return found["table"] if len(found) == 1 else text
+def settable(kind: type[Settings]) -> dict[str, Setting]:
+    """Return every setting of a schema by name, the sampling parameters in their place."""
+    table = table_of(kind)
+    sampled = {name: one for name, one in PARAMETERS.items() if one.group}
+    found: dict[str, Setting] = {}
+    for one in fields(kind):
+        found |= sampled if one.name == "sampling" else {}
+        found |= {one.name: table[one.name]} if one.name in table else {}
+    return found
 
 
-_WHOLE = re.compile("[+-]?[0-9]+", re.ASCII)
-_BROKEN = re.compile("[\ud800-\udfff]")
-"""What the environment holds for bytes that are no UTF-8."""
-
-_PLACES = ("data_dir", "config_file", "cache_dir", "runtime_dir")
-
-SETTABLE: Mapping[str, FieldInfo] = {
-    name: field for name, field in Settings.model_fields.items() if name not in _PLACES
-}
-"""What a person can set; each has a ``default`` and a ``description``."""
+SETTABLE: Mapping[str, Setting] = settable(Settings)
 
 
 def known(name: str) -> str:
-    """``name``, if there is such a setting. Raises SettingsError."""
+    """Return ``name``, if there is such a setting. Raises SettingsError."""
     if name not in SETTABLE:
         raise SettingsError(f'There is no setting "{printable(name)}"; {known_settings()}.')
     return name
 
 
-def group_of(name: str) -> str:
-    """The heading under which a setting is shown."""
-    return str(_extra(name)["group"])
-
-
-def takes_effect(name: str) -> TakesEffect:
-    """When a change of a setting is in force."""
-    return TakesEffect(str(_extra(name)["takes_effect"]))
-
-
-def choices(name: str) -> tuple[str, ...]:
-    """The values that a setting is chosen from, or those that come to mind; () for any other."""
-    field = SETTABLE[name]
-    if bool in _kinds(field):
-        return ("true", "false")
-    return () if is_table(name) else tuple(field.examples or _choices(field))
-
-
-def is_table(name: str) -> bool:
-    """Whether a setting is a table of names and texts."""
-    return get_origin(SETTABLE[name].annotation) is dict
-
-
-def shown(value: object) -> str:
-    """A value as a person types it."""
-    if isinstance(value, Mapping):
-        return ", ".join(value) or "none"
-    return (
-        "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    )
-
-
-def _extra(name: str) -> Mapping[str, JsonValue]:
-    extra = SETTABLE[name].json_schema_extra
-    assert isinstance(extra, dict), f"the setting {name} has no group"
-    return extra
-
-
-def must_be(name: str) -> str:
-    """The words for what a setting may be, from the schema."""
-    field = SETTABLE[name]
-    if is_table(name):
-        return 'a table of texts like {name="text"}'
-    kinds = _kinds(field)
-    if choices := list(field.examples or _choices(field)):
-        return f"{', '.join(map(quoted, choices[:-1]))} or {quoted(choices[-1])}"
-    if str in kinds:
-        return "text"
-    if bool in kinds:
-        return "true or false"
-    limits = {type(one): one for one in field.metadata}
-    number, highest = "a whole number" if int in kinds else "a number", limits[Le].le
-    if Gt in limits:
-        return f"{number} above {limits[Gt].gt}, up to {highest}"
-    return f"{number} from {limits[Ge].ge} to {highest}"
-
-
-def _choices(field: FieldInfo) -> tuple[Any, ...]:
-    return get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
-
-
-def _kinds(field: FieldInfo) -> tuple[Any, ...]:
-    """The types that a field's value may have."""
-    return (str,) if _choices(field) else get_args(field.annotation) or (field.annotation,)
-
-
 def known_settings() -> str:
-    """The words that name every setting."""
+    """Name every setting, as part of a sentence."""
     return f"the settings are {', '.join(SETTABLE)}"
-
-
-def quoted(value: object) -> str:
-    """A value as it stands in a message."""
-    return f'"{printable(value)}"' if isinstance(value, str) else printable(repr(value))
-
-
-def printable(text: str) -> str:
-    """A word in a message: short, and without anything that a terminal would obey."""
-    text = "".join(c if c.isprintable() else "\ufffd" for c in text)
-    return text if len(text) <= 60 else text[:59] + "…"

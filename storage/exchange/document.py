@@ -29,7 +29,8 @@ from pydantic import (
 
 from assistant.values.conversation import FinishReason, Role, TurnKind
 from assistant.values.errors import StorageError
-from assistant.values.sampling import PARAMETERS, number_type
+from assistant.values.sampling import PARAMETERS
+from assistant.values.setting import Setting
 from assistant.values.text import one_line
 from storage.ids import ALPHABET, storable
 
@@ -61,14 +62,13 @@ class _Part(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
-def _parameter_type(name: str) -> Any:
+def _parameter_type(one: Setting) -> Any:
     """The type of a sampling parameter in a document: any value that a database may hold."""
-    about, number = PARAMETERS[name], number_type(name)
-    if number is None:
+    if one.number is None:
         return tuple[Words, ...] | None
-    if number is float:
+    if one.number is float:
         return Figure | None
-    return Annotated[int, Field(ge=0, le=max(about.highest or 0, (1 << 31) - 1))] | None
+    return Annotated[int, Field(ge=0, le=max(one.highest or 0, (1 << 31) - 1))] | None
 
 
 class UsagePart(_Part):
@@ -88,7 +88,7 @@ class ParametersPart(_Part):
     """Every sampling parameter by its name; None where the settings gave the value."""
 
     # One field each, from their table. An export from before a parameter was added lacks it.
-    __annotations__ = {name: _parameter_type(name) for name in PARAMETERS}
+    __annotations__ = {name: _parameter_type(one) for name, one in PARAMETERS.items()}
     locals().update(dict.fromkeys(PARAMETERS))
 
 

@@ -50,10 +50,10 @@ def test_edit_writes_the_file_first_and_opens_that(
     monkeypatch.setenv("VISUAL", f"'{editor}' --wait")
     file = settings.load().config_file
     assert run("edit") == (0, "", f"{file} is in order.\n")
-    assert settings.load().seed == 3
+    assert settings.load().sampling.seed == 3
     assert "# max_new_tokens = 1024" in file.read_text()
     assert run("unset", "seed")[0] == 0
-    assert settings.load().seed is None
+    assert settings.load().sampling.seed is None
 
 
 def test_a_setting_may_be_mended_that_was_wrong() -> None:

@@ -188,7 +188,7 @@ def test_help_imports_nothing_slow() -> None:
         "import sys; from assistant.cli import cli\n"
         "try: cli(sys.argv[1:], prog_name='phichat')\n"
         "finally: print([m for m in ('torch', 'transformers', 'sqlalchemy', 'textual', 'PIL', "
-        "'numpy', 'tokenizers', 'pydantic', 'assistant.engine', 'assistant.settings') "
+        "'numpy', 'tokenizers', 'pydantic', 'assistant.engine') "
         "if m in sys.modules])"
     )
     for arguments in (["--help"], ["--version"], ["ask", "--help"], ["chat", "--help"]):

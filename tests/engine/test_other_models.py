@@ -88,9 +88,7 @@ def test_other_settings_are_used_from_the_next_message_on(
     engine: Engine, cores: list[NamedCore]
 ) -> None:
     send(engine, None, "Hello")
-    engine.model.settings = engine.model.settings.model_copy(
-        update={"temperature": 0.7, "system": "Brief."}
-    )
+    engine.model.settings = engine.model.settings.changed(temperature=0.7, system="Brief.")
     send(engine, None, "Hello")
     assert [one.temperature for one in cores[0].samplings] == [0.0, 0.7]
     assert len(cores) == 1

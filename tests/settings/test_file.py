@@ -36,9 +36,7 @@ def test_the_template_changes_nothing_and_uncommented_says_the_defaults(
     file.write_text("\n".join(lines))
     home = {"PHICHAT_HOME": str(tmp_path)}
     defaults = load(environ=home)
-    assert load(environ=home | {"PHICHAT_CONFIG": str(file)}) == defaults.model_copy(
-        update={"config_file": file}
-    )
+    assert load(environ=home | {"PHICHAT_CONFIG": str(file)}) == defaults.changed(config_file=file)
 
 
 def test_a_setting_takes_the_place_of_its_comment_and_leaves_it_again(file: Path) -> None:

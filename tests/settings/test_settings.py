@@ -18,6 +18,7 @@ from assistant.settings import (
 )
 from assistant.settings.file import write_setting
 from assistant.values.errors import PhichatError
+from assistant.values.sampling import Sampling
 
 
 @pytest.fixture
@@ -33,16 +34,28 @@ def configure(home: dict[str, str], text: str) -> Path:
 
 
 def test_each_layer_overrides_the_one_below(home: dict[str, str]) -> None:
-    assert load(environ=home).max_new_tokens == 1024
+    assert load(environ=home).sampling.max_new_tokens == 1024
     configure(home, 'max_new_tokens = 1\nmodel = "from the file"\ntemperature = 1\nseed = 7\n')
     chosen = load(environ=home)
-    assert (chosen.max_new_tokens, chosen.model, chosen.seed) == (1, "from the file", 7)
-    assert isinstance(chosen.temperature, float)
+    assert (chosen.sampling.max_new_tokens, chosen.model, chosen.sampling.seed) == (
+        1,
+        "from the file",
+        7,
+    )
+    assert isinstance(chosen.sampling.temperature, float)
     environment = home | {"PHICHAT_MAX_NEW_TOKENS": "2", "PHICHAT_SEED": "none"}
     chosen = load(environ=environment)
-    assert (chosen.max_new_tokens, chosen.model, chosen.seed) == (2, "from the file", None)
+    assert (chosen.sampling.max_new_tokens, chosen.model, chosen.sampling.seed) == (
+        2,
+        "from the file",
+        None,
+    )
     chosen = load({"max_new_tokens": 3, "model": None, "seed": 0}, environ=environment)
-    assert (chosen.max_new_tokens, chosen.model, chosen.seed) == (3, "from the file", 0)
+    assert (chosen.sampling.max_new_tokens, chosen.model, chosen.sampling.seed) == (
+        3,
+        "from the file",
+        0,
+    )
 
 
 GIVEN: dict[str, tuple[str, object]] = {
@@ -79,12 +92,12 @@ def test_every_setting_has_a_variable_and_can_be_typed(name: str, home: dict[str
     text, value = GIVEN[name]
     variable = f"PHICHAT_{name.upper()}"
     chosen, origins = load_with_origins(environ=home | {variable: text})
-    assert (getattr(chosen, name), origins[name]) == (value, variable)
+    assert (chosen.value(name), origins[name]) == (value, variable)
     assert value != SETTABLE[name].default
     path = Path(home["PHICHAT_HOME"]) / "config.toml"
     typed = read_value(name, text)
     write_setting(path, name, typed)
-    assert getattr(load(environ=home), name) == value
+    assert load(environ=home).value(name) == value
 
 
 @pytest.mark.parametrize("text", ["x", "{ a = 1 }", '{ a = "b"', '["a"]', "3\nseed = 4", "{}\n[x]"])
@@ -103,10 +116,7 @@ def test_the_defaults_are_those_of_the_manual(home: dict[str, str], tmp_path: Pa
         database=None,
         device="auto",
         dtype="auto",
-        max_new_tokens=1024,
-        temperature=0.0,
-        top_p=1.0,
-        seed=None,
+        sampling=Sampling(max_new_tokens=1024, temperature=0.0, top_p=1.0, seed=None),
         num_crops=None,
         context=None,
         shared_worker=True,
@@ -214,7 +224,7 @@ def test_a_named_configuration_file_must_exist(home: dict[str, str], tmp_path: P
     with pytest.raises(SettingsError, match="no configuration file"):
         load(environ=environment)
     other.write_text("seed = 5")
-    assert load(environ=environment).seed == 5
+    assert load(environ=environment).sampling.seed == 5
 
 
 @pytest.mark.parametrize(
@@ -248,7 +258,7 @@ def test_bad_flags_are_named_as_they_are_typed(home: dict[str, str]) -> None:
 def test_loading_settings_imports_nothing_slow() -> None:
     program = (
         "import sys; from assistant.settings import load; load(environ={}); "
-        "heavy = ('torch', 'sqlalchemy', 'PIL', 'textual', 'tomlkit')\n"
+        "heavy = ('torch', 'pydantic', 'sqlalchemy', 'PIL', 'textual', 'tomlkit')\n"
         "print([m for m in heavy if m in sys.modules])"
     )
     done = subprocess.run(

@@ -23,7 +23,7 @@ from tests.tui.desk import (
 def summed_up(desk: Desk) -> None:
     """Have summaries made."""
     wanted = {"summaries": True, "max_new_tokens": 200}
-    desk.engine.model.settings = desk.engine.model.settings.model_copy(update=wanted)
+    desk.engine.model.settings = desk.engine.model.settings.changed(**wanted)
 
 
 def long_chat(desk: Desk) -> str:

@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
 from assistant import settings as settings_room
-from assistant.settings import SETTABLE, group_of
+from assistant.settings import SETTABLE
 from assistant.settings.file import write_template
 from assistant.values.sampling import Parameters
 from tests.tui.desk import (
@@ -80,9 +80,9 @@ async def test_every_setting_of_the_schema_is_there_with_its_meaning_and_limits(
         assert set(SETTABLE) <= ids
         text = shown(pilot)
         for name in SETTABLE:
-            assert group_of(name) in text
+            assert SETTABLE[name].group in text
         await mark(pilot, "top_p")
-        await sees(pilot, str(SETTABLE["top_p"].description))
+        await sees(pilot, SETTABLE["top_p"].description)
         assert "a number above 0, up to 1" in shown(pilot)
         assert "takes effect now" in shown(pilot)
         await mark(pilot, "weights")
@@ -102,7 +102,9 @@ async def test_a_change_is_written_beside_the_comments_and_used_now(desk: Desk) 
     async with desk.app(desk.chat("Hi", "Hello.")).run_test(size=NARROW) as pilot:
         await opened(pilot)
         await edit(pilot, "temperature", "0.7")
-        await until(pilot, lambda: desk.engine.model.settings.temperature == 0.7, "it is in force")
+        await until(
+            pilot, lambda: desk.engine.model.settings.value("temperature") == 0.7, "it is in force"
+        )
         assert config(desk) == {"temperature": 0.7}
         after = file.read_text().splitlines()
         assert [line for line in after if line.startswith("# Only")] == comments
@@ -112,7 +114,9 @@ async def test_a_change_is_written_beside_the_comments_and_used_now(desk: Desk) 
         await pilot.press("escape")
         await mark(pilot, "temperature")
         await pilot.press("delete")
-        await until(pilot, lambda: desk.engine.model.settings.temperature == 0, "the default")
+        await until(
+            pilot, lambda: desk.engine.model.settings.value("temperature") == 0, "the default"
+        )
         assert config(desk) == {}
 
 
@@ -243,7 +247,7 @@ def test_high_contrast_is_what_its_name_says() -> None:
 
 async def test_keys_can_be_bound_otherwise_in_the_configuration_file(desk: Desk) -> None:
     keys = {"show_settings": "f7", "help": "f10"}
-    desk.engine.model.settings = desk.engine.model.settings.model_copy(update={"keys": keys})
+    desk.engine.model.settings = desk.engine.model.settings.changed(keys=keys)
     app = PhichatApp(desk.engine, desk.engine.model.settings)
     async with app.run_test(size=WIDE) as pilot:
         await pilot.press("f10")

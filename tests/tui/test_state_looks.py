@@ -10,7 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from assistant.core.memory.hardware import Cpu, Hardware, Memory
-from assistant.core.memory.places import cpu_place
+from assistant.core.memory.plan import cpu_place
 from assistant.models.catalogue import FoundModel, find_models
 from assistant.values.events import ModelStatus, Phase
 from tests.tui.conftest import MakeDesk
@@ -43,7 +43,7 @@ def test_the_settings(
     desk: Desk, snap_compare: Any, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PHICHAT_KEEP_ALIVE")
-    settings = desk.engine.model.settings.model_copy(update={"keep_alive": 300})
+    settings = desk.engine.model.settings.changed(keep_alive=300)
     desk.engine.model.settings = settings
 
     async def scene(pilot: Pilot[None]) -> None:

@@ -13,8 +13,7 @@ from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from assistant import settings as schema
-from assistant.settings import SETTABLE, SettingsError
+from assistant.settings import SETTABLE, SettingsError, read_value
 from assistant.values.text import one_line
 from tui.keys import CHOICE_KEYS
 from tui.pages.guarded import Dialog
@@ -39,12 +38,10 @@ class EditSettingScreen(Dialog[str | None]):
         with Vertical(classes="dialog") as dialog:
             dialog.border_title = self._setting
             dialog.border_subtitle = "enter takes it · type another · esc leaves it"
-            yield Static(Content(str(field.description)), classes="question")
+            yield Static(Content(field.description), classes="question")
             if self._choices:
                 yield OptionList(*[Option(self._row(*choice)) for choice in self._choices])
-            hint = (
-                "name = text" if schema.is_table(self._setting) else schema.must_be(self._setting)
-            )
+            hint = "name = text" if field.is_table else field.must_be
             yield Input(self._text, placeholder=hint)
             yield Static(classes="hint")
 
@@ -75,7 +72,7 @@ class EditSettingScreen(Dialog[str | None]):
     def _take_choice(self, event: OptionList.OptionSelected) -> None:
         event.stop()
         text = self._choices[event.option_index][1]
-        if schema.is_table(self._setting):  # to be changed, not to be taken as it is
+        if SETTABLE[self._setting].is_table:  # to be changed, not to be taken as it is
             area = self.query_one(Input)
             area.value = text
             area.focus()
@@ -89,8 +86,8 @@ class EditSettingScreen(Dialog[str | None]):
 
     def _take(self, text: str) -> None:
         try:
-            if not schema.is_table(self._setting):
-                schema.read_value(self._setting, text)
+            if not SETTABLE[self._setting].is_table:
+                read_value(self._setting, text)
             elif "=" not in text:
                 raise SettingsError("Type a name, =, and a text; nothing after = takes it out.")
         except SettingsError as refused:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from assistant import settings as schema
-from assistant.settings import SETTABLE, Settings, SettingsError
+from assistant.settings import SETTABLE, Settings, SettingsError, read_value
 from assistant.values.text import one_line
 from tui.keys import KEYS_BY_NAME
 from tui.pages.system_presets import presets
@@ -20,12 +19,12 @@ def choices(settings: Settings, name: str, themes: Iterable[str]) -> tuple[tuple
         return tuple(presets(settings).items())
     if name == "theme":
         return tuple((one, one) for one in sorted(themes))
-    if schema.is_table(name):
-        table: Mapping[str, str] = getattr(settings, name)
+    if SETTABLE[name].is_table:
+        table: Mapping[str, str] = settings.value(name)
         if name == "keys":
             table = {**KEYS_BY_NAME, **table}
         return tuple((f"{key} = {text}", f"{key} = {text}") for key, text in table.items())
-    return tuple((one, one) for one in schema.choices(name))
+    return tuple((one, one) for one in SETTABLE[name].choices)
 
 
 def write(settings: Settings, name: str, text: str) -> Settings:
@@ -35,18 +34,18 @@ def write(settings: Settings, name: str, text: str) -> Settings:
     """
     from assistant.settings.file import write_setting  # its library is for this alone
 
-    if schema.is_table(name):
-        value = changed_table(getattr(settings, name), text)
-        added = set(value) - set(getattr(settings, name))
+    if SETTABLE[name].is_table:
+        value = changed_table(settings.value(name), text)
+        added = set(value) - set(settings.value(name))
         if name == "keys" and (unknown := added - set(KEYS_BY_NAME)):
             words = f'There is no action "{one_line(min(unknown), 40)}"'
             raise SettingsError(f"{words}: choose one of the list.")
         write_setting(settings.config_file, name, value)
-        return settings.model_copy(update={name: value})
-    plain_value = schema.read_value(name, text)
+        return settings.changed(**{name: value})
+    plain_value = read_value(name, text)
     write_setting(settings.config_file, name, plain_value)
     is_none = plain_value == "none" and name not in ("model", "theme")
-    return settings.model_copy(update={name: None if is_none else plain_value})
+    return settings.changed(**{name: None if is_none else plain_value})
 
 
 def remove(settings: Settings, name: str) -> Settings:
@@ -54,7 +53,7 @@ def remove(settings: Settings, name: str) -> Settings:
     from assistant.settings.file import remove_setting
 
     remove_setting(settings.config_file, name)
-    return settings.model_copy(update={name: SETTABLE[name].default})
+    return settings.changed(**{name: SETTABLE[name].default})
 
 
 def changed_table(table: Mapping[str, str], entry: str) -> dict[str, str]:

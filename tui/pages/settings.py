@@ -16,8 +16,15 @@ from textual.message import Message
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option, OptionDoesNotExist
 
-from assistant import settings as schema
-from assistant.settings import PREFIX, SETTABLE, Settings, TakesEffect
+from assistant.settings import (
+    PREFIX,
+    SETTABLE,
+    Settings,
+    TakesEffect,
+    load_with_origins,
+    read_value,
+    shown,
+)
 from assistant.values.conversation import Conversation
 from assistant.values.sampling import PARAMETERS
 from assistant.values.text import one_line
@@ -93,7 +100,7 @@ class SettingsScreen(EngineScreen[Settings | None]):
 
     def _read(self) -> None:
         def read() -> Message:
-            _, origins = schema.load_with_origins()
+            _, origins = load_with_origins()
             session_id = self._session_id
             chat = None if session_id is None else self._engine.store.conversation(session_id)
             return self.Read(origins, chat)
@@ -117,8 +124,8 @@ class SettingsScreen(EngineScreen[Settings | None]):
         options.clear_options()
         group = ""
         for name in sorted(self._names, key=_group_place):
-            if schema.group_of(name) != group:
-                group = schema.group_of(name)
+            if SETTABLE[name].group != group:
+                group = SETTABLE[name].group
                 options.add_option(Option(Content.styled(group, "bold $primary"), disabled=True))
             options.add_option(Option(self._row(name), id=name))
         options.highlighted = 1 if marked is None else min(marked, options.option_count - 1)
@@ -144,8 +151,8 @@ class SettingsScreen(EngineScreen[Settings | None]):
 
     def _value(self, name: str) -> str:
         if self._of_chat and (own := self._own(name)) is not None:
-            return schema.shown(own)
-        return schema.shown(getattr(self._chosen, name))
+            return shown(own)
+        return shown(self._chosen.value(name))
 
     def _own(self, name: str) -> object:
         """The open chat's own value, None when it has none."""
@@ -159,7 +166,7 @@ class SettingsScreen(EngineScreen[Settings | None]):
             return "of this chat" if self._own(name) is not None else "as in all chats"
         origin = self._origins.get(name, "default")
         file = str(self._chosen.config_file)
-        if getattr(self._chosen, name) != getattr(self._engine.model.settings, name):
+        if self._chosen.value(name) != self._engine.model.settings.value(name):
             return "written; needs r"
         return "configuration file" if origin == file else origin
 
@@ -190,14 +197,14 @@ class SettingsScreen(EngineScreen[Settings | None]):
         about.update(
             Content.assemble(
                 f"{field.description}\n",
-                (f"{schema.must_be(name)} · default {schema.shown(field.default)}\n", "$phi-quiet"),
+                (f"{field.must_be} · default {shown(field.default)}\n", "$phi-quiet"),
                 (effect, "$phi-quiet"),
             )
         )
 
     def _effect(self, name: str) -> str:
         if not self._of_chat:
-            return EFFECTS[schema.takes_effect(name)]
+            return EFFECTS[SETTABLE[name].takes_effect]
         return MODEL_OF_CHAT if name == "model" else "takes effect with the next message"
 
     def _marked(self) -> str | None:
@@ -225,12 +232,12 @@ class SettingsScreen(EngineScreen[Settings | None]):
         if text is None:
             return
         if self._of_chat:
-            self._set_for_chat(name, schema.read_value(name, text))
+            self._set_for_chat(name, read_value(name, text))
         else:
             self._write(name, text)
 
     def _edited_text(self, name: str) -> str:
-        return "" if schema.is_table(name) else self._value(name)
+        return "" if SETTABLE[name].is_table else self._value(name)
 
     def _write(self, name: str, text: str) -> None:
         chosen = self._chosen
@@ -250,15 +257,15 @@ class SettingsScreen(EngineScreen[Settings | None]):
 
     @on(Written)
     def _use(self, event: Written) -> None:
-        name, value = event.name, getattr(event.settings, event.name)
-        self._chosen = self._chosen.model_copy(update={name: value})  # others may be under way
+        name, value = event.name, event.settings.value(event.name)
+        self._chosen = self._chosen.changed(**{name: value})  # others may be under way
         variable = PREFIX + name.upper()
         if os.environ.get(variable):
             self.tell(f"Written, but {variable} is set and goes before the file: unset it.")
         else:
-            self.tell(f"{name} is written; it {EFFECTS[schema.takes_effect(name)]}.")
-        if schema.takes_effect(name) is TakesEffect.NOW:
-            current = self._engine.model.settings.model_copy(update={name: value})
+            self.tell(f"{name} is written; it {EFFECTS[SETTABLE[name].takes_effect]}.")
+        if SETTABLE[name].takes_effect is TakesEffect.NOW:
+            current = self._engine.model.settings.changed(**{name: value})
             self._engine.model.settings = current
             if name == "theme" and value in self.app.available_themes:
                 self.app.theme = value
@@ -302,8 +309,8 @@ class SettingsScreen(EngineScreen[Settings | None]):
         return [
             name
             for name in SETTABLE
-            if schema.takes_effect(name) is TakesEffect.RESTART
-            and getattr(self._chosen, name) != getattr(running, name)
+            if SETTABLE[name].takes_effect is TakesEffect.RESTART
+            and self._chosen.value(name) != running.value(name)
         ]
 
     def action_restart(self) -> None:
@@ -320,6 +327,4 @@ class SettingsScreen(EngineScreen[Settings | None]):
 
 def _group_place(name: str) -> int:
     """The groups in the order in which the schema begins them."""
-    return next(
-        i for i, one in enumerate(SETTABLE) if schema.group_of(one) == schema.group_of(name)
-    )
+    return next(i for i, one in enumerate(SETTABLE) if SETTABLE[one].group == SETTABLE[name].group)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import click
 
-from assistant.cli.common import TEXT, json_option, opened_engine, print_json, told_plainly
-from assistant.cli.completion_words import session_ids
+from assistant.cli.common import opened_engine, print_json
+from assistant.cli.options import TEXT, json_option, session_argument
 from assistant.values.errors import PhichatError
 from assistant.values.text import one_line
 
 
 @click.command()
-@click.argument("session", type=TEXT, shell_complete=session_ids)
+@session_argument
 @click.argument("title", type=TEXT)
 @json_option
-@told_plainly
 def rename(session: str, title: str, as_json: bool) -> None:
     """Give a session another title.
 
@@ -29,10 +28,9 @@ def rename(session: str, title: str, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("session", type=TEXT, shell_complete=session_ids)
+@session_argument
 @click.option("--at", "turn", metavar="TURN", type=TEXT, help="End the copy with this turn.")
 @json_option
-@told_plainly
 def fork(session: str, turn: str | None, as_json: bool) -> None:
     """Copy the current branch of a session into a new one, and print its id.
 
@@ -56,11 +54,10 @@ def fork(session: str, turn: str | None, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("session", type=TEXT, shell_complete=session_ids)
+@session_argument
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--for-good", is_flag=True, help="So that it can't be restored.")
 @json_option
-@told_plainly
 def delete(session: str, yes: bool, for_good: bool, as_json: bool) -> None:
     """Delete a session. For a day it can be restored, unless it is deleted for good.
 
@@ -86,9 +83,8 @@ def delete(session: str, yes: bool, for_good: bool, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("session", type=TEXT, shell_complete=session_ids)
+@session_argument
 @json_option
-@told_plainly
 def restore(session: str, as_json: bool) -> None:
     """Bring a deleted session back; SESSION is its whole id.
 

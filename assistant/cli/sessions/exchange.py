@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from assistant.cli.common import TEXT, json_option, opened_engine, print_json, told_plainly
+from assistant.cli.common import opened_engine, print_json
 from assistant.cli.completion_words import session_ids
+from assistant.cli.options import TEXT, json_option
 from assistant.values.conversation import ExportFormat, Imported, Outcome
 from assistant.values.text import one_line
 
@@ -37,7 +38,6 @@ _DONE = {
 @click.option("--branches", is_flag=True, help="In Markdown and HTML: the other branches too.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
 @json_option
-@told_plainly
 def export(
     session: tuple[str, ...],
     every: bool,
@@ -85,7 +85,6 @@ def export(
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--copy", is_flag=True, help="Sessions that are here already come in as copies.")
 @json_option
-@told_plainly
 def import_(files: tuple[str, ...], copy: bool, as_json: bool) -> None:
     """Import what phichat exported as JSON, or the logs.db of the llm command.
 
@@ -131,7 +130,6 @@ def _tell(done: Imported) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--overwrite", is_flag=True, help="Replace FILE if it exists.")
 @json_option
-@told_plainly
 def backup(file: Path, overwrite: bool, as_json: bool) -> None:
     """Copy the whole database to FILE, also while phichat is in use.
 

@@ -7,19 +7,15 @@ from typing import Any
 
 import click
 
-from assistant.cli.common import TEXT, json_option, opened_engine, print_json, told_plainly
-from assistant.cli.completion_words import session_ids
+from assistant.cli.common import opened_engine, print_json
+from assistant.cli.options import TEXT, json_option, limit_option, session_argument, session_option
 from assistant.values.conversation import Conversation, SearchHit, Snippet, Turn
 from assistant.values.text import one_line, plain
 
 
 @click.command("list")
-@click.option(
-    "--limit", type=click.IntRange(1, 1_000_000), metavar="N", default=50, show_default=True,
-    help="How many at most.",
-)  # fmt: skip
+@limit_option(50)
 @json_option
-@told_plainly
 def list_(limit: int, as_json: bool) -> None:
     """The sessions: pinned ones, then the most recently used.
 
@@ -39,10 +35,9 @@ def list_(limit: int, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("session", type=TEXT, shell_complete=session_ids)
+@session_argument
 @click.option("--all", "every", is_flag=True, help="Every branch, not only the current one.")
 @json_option
-@told_plainly
 def show(session: str, every: bool, as_json: bool) -> None:
     """Print one session.
 
@@ -70,16 +65,9 @@ def show(session: str, every: bool, as_json: bool) -> None:
 
 @click.command()
 @click.argument("words", nargs=-1, required=True, type=TEXT)
-@click.option(
-    "--session", metavar="SESSION", type=TEXT, help="Only in this session.",
-    shell_complete=session_ids,
-)  # fmt: skip
-@click.option(
-    "--limit", type=click.IntRange(1, 1_000_000), metavar="N", default=20, show_default=True,
-    help="How many at most.",
-)  # fmt: skip
+@session_option("Only in this session.", "SESSION")
+@limit_option(20)
 @json_option
-@told_plainly
 def search(words: tuple[str, ...], session: str | None, limit: int, as_json: bool) -> None:
     """Find turns, titles and picture names that have all of WORDS, the best match first.
 

@@ -7,12 +7,16 @@ from pathlib import Path
 
 import torch
 
-from assistant.core.memory.detect import detect_hardware
-from assistant.core.memory.hardware import Gpu
-from assistant.core.memory.places import cpu_place, cuda_place, mps_place
-from assistant.core.memory.plan import make_plan
+from assistant.core.memory.hardware import Gpu, look
+from assistant.core.memory.plan import (
+    MemoryPlan,
+    Wanted,
+    cpu_place,
+    cuda_place,
+    make_plan,
+    mps_place,
+)
 from assistant.core.memory.sizes import size_of_folder
-from assistant.core.memory.values import MemoryPlan, Wanted
 from assistant.values.errors import ModelError
 
 
@@ -41,7 +45,7 @@ def plan_memory(
 
     Raises ModelError when the checkpoint can't be read, or does not fit.
     """
-    hardware = detect_hardware()
+    hardware = look()
     if device.type == "cuda":
         index = device.index if device.index is not None else torch.cuda.current_device()
         free, total = torch.cuda.mem_get_info(index)

@@ -1,0 +1,109 @@
+"""Options and arguments that several commands share, most of them made from the settings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from functools import reduce
+from typing import Any, TypeVar
+
+import click
+
+from assistant.cli import completion_words as completing
+from assistant.cli.common import whole_path
+from assistant.settings import SETTABLE, Setting
+from assistant.values.sampling import PARAMETERS
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Text(click.ParamType[str]):
+    """Text in UTF-8. A shell passes any bytes; others are refused."""
+
+    name = "text"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return os.fsencode(value).decode("utf-8")
+        except UnicodeError:
+            self.fail("it is not UTF-8 text", param, ctx)
+
+
+TEXT = _Text()
+"""The type of messages, titles and ids; paths may be any bytes."""
+
+
+def setting_option(one: Setting, **more: Any) -> Callable[[F], F]:
+    """The option of a setting or sampling parameter."""
+    return click.option(
+        f"--{one.name.replace('_', '-')}",
+        type=_option_type(one),
+        metavar=one.metavar or None,
+        help=one.option,
+        multiple=tuple in one.kinds,
+        **more,
+    )
+
+
+def _option_type(one: Setting) -> click.ParamType[Any]:
+    if one.choices:
+        return click.Choice(one.choices)
+    if one.number is None:
+        return TEXT
+    kind = click.IntRange if one.number is int else click.FloatRange
+    return kind(one.lowest, one.highest, min_open=one.is_above)
+
+
+def _options_of(table: Iterable[Setting]) -> Callable[[F], F]:
+    options = [setting_option(one) for one in table if one.option]
+    return lambda command: reduce(lambda done, option: option(done), reversed(options), command)
+
+
+sampling_options = _options_of(PARAMETERS.values())
+"""They override the session's own values and the settings."""
+
+engine_options = _options_of(
+    sorted(
+        (one for name, one in SETTABLE.items() if name not in ("model", *PARAMETERS)),
+        key=lambda one: one.number is not None,
+    )
+)
+"""The settings with an option, for :func:`assistant.cli.common.opened_engine`."""
+
+
+def _absolute(context: click.Context, parameter: click.Parameter, model: str | None) -> str | None:
+    return None if model is None else whole_path(model)
+
+
+model_option = setting_option(
+    SETTABLE["model"], callback=_absolute, shell_complete=completing.models
+)
+
+
+def session_option(help: str, metavar: str = "ID") -> Callable[[F], F]:
+    """``--session ID``."""
+    return click.option(
+        "--session", metavar=metavar, type=TEXT, help=help, shell_complete=completing.session_ids
+    )
+
+
+session_argument = click.argument("session", type=TEXT, shell_complete=completing.session_ids)
+
+
+def limit_option(default: int) -> Callable[[F], F]:
+    """``--limit N``."""
+    return click.option(
+        "--limit", type=click.IntRange(1, 1_000_000), metavar="N", default=default,
+        show_default=True, help="How many at most.",
+    )  # fmt: skip
+
+
+continue_option = click.option(
+    "--continue", "go_on", is_flag=True, help="Go on in the session used last."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+pictures_option = click.option(
+    "-i", "--image", "images", metavar="PICTURE", multiple=True,
+    help="A picture file, an http(s) URL, or - for standard input; may be repeated.",
+    shell_complete=completing.pictures,
+)  # fmt: skip
