@@ -39,9 +39,9 @@ def doctor(model: str | None, quick: bool, as_json: bool, **memory: object) -> N
     """
     # here, because these load the database library, which other commands may never need
     from assistant.cli.doctor_checks import diagnose
-    from assistant.core.memory.hardware import look
+    from assistant.core.memory.detect import detect_hardware
 
-    found = diagnose(load({"model": model, **memory}), look(), quick=quick)
+    found = diagnose(load({"model": model, **memory}), detect_hardware(), quick=quick)
     if as_json:
         print_json(_as_json(found))
     else:

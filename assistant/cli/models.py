@@ -18,7 +18,7 @@ from assistant.cli.errors import StoppedError
 from assistant.cli.models_servers import SENT, found_at, verify_server
 from assistant.cli.options import json_option
 from assistant.cli.progress_line import ProgressLine
-from assistant.core.memory.hardware import look
+from assistant.core.memory.detect import detect_hardware
 from assistant.core.memory.plan import choose_place, gigabytes, tokens
 from assistant.families.registry import DEMO, model_facts
 from assistant.models.catalogue import FoundModel, find_models
@@ -55,7 +55,7 @@ def list_(as_json: bool) -> None:
     phichat models list --json
     """
     settings = load()
-    place, _ = choose_place(look(), settings.device)
+    place, _ = choose_place(detect_hardware(), settings.device)
     found = find_models(settings, place, _used(settings))
     if as_json:
         print_json([_as_json(one) for one in found])

@@ -87,11 +87,11 @@ class Model:
 
         Reads the hardware and the disk, which takes a moment; never asks the network.
         """
-        from assistant.core.memory.hardware import look
+        from assistant.core.memory.detect import detect_hardware
         from assistant.core.memory.plan import choose_place
         from assistant.models.catalogue import find_models
 
-        place, _ = choose_place(look(), self.settings.device)
+        place, _ = choose_place(detect_hardware(), self.settings.device)
         return find_models(self.settings, place, mentioned)
 
     def at_server(self, address: str) -> list[str]:

@@ -16,7 +16,7 @@ from assistant import settings as settings_room
 from assistant.cli import cli
 from assistant.cli.doctor import _lines
 from assistant.cli.doctor_checks import diagnose
-from assistant.core.memory import hardware as hardware_room
+from assistant.core.memory import detect
 from assistant.core.memory.hardware import Cpu, Gpu, Hardware, Memory, Problem, TorchBuild
 from tests.conftest import ROOT, Phichat
 
@@ -240,9 +240,9 @@ def test_problems_come_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nothing_can_run_is_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
     nothing = machine(0.5, 0.3)
-    monkeypatch.setattr(hardware_room, "look", lambda: nothing)
+    monkeypatch.setattr(detect, "detect_hardware", lambda: nothing)
     done = CliRunner().invoke(cli, ["doctor", "--quick"])
     assert done.exit_code == 1
     assert "demo does not fit" in done.stdout
-    monkeypatch.setattr(hardware_room, "look", lambda: machine(16, 12, torch=None))
+    monkeypatch.setattr(detect, "detect_hardware", lambda: machine(16, 12, torch=None))
     assert CliRunner().invoke(cli, ["doctor"]).exit_code == 1

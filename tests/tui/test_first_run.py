@@ -7,7 +7,7 @@ import tomllib
 import pytest
 from textual.pilot import Pilot
 
-from assistant.core.memory.hardware import look
+from assistant.core.memory.detect import detect_hardware
 from assistant.core.memory.plan import choose_place
 from assistant.models import catalogue as finding, known
 from assistant.settings import Settings
@@ -71,7 +71,7 @@ async def test_the_first_start_offers_what_there_is_and_whether_it_fits(new_desk
         assert "1 Get Phi-3-vision-128k  8.3 GB, MIT" in text
         assert "2 Get Phi-3.5-vision  8.3 GB, MIT" in text
         assert "4 Connect to a server" in text
-        place, _ = choose_place(look())
+        place, _ = choose_place(detect_hardware())
         plan = finding.find_models(new_desk.engine.model.settings, place)[1].plan
         assert plan is not None
         assert ("✗ doesn't fit here now" if plan.problem else "✓ fits here") in text

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from assistant.core.memory.hardware import Gpu, look
+from assistant.core.memory.detect import detect_hardware
+from assistant.core.memory.hardware import Gpu
 from assistant.core.memory.plan import (
     MemoryPlan,
     Wanted,
@@ -45,7 +46,7 @@ def plan_memory(
 
     Raises ModelError when the checkpoint can't be read, or does not fit.
     """
-    hardware = look()
+    hardware = detect_hardware()
     if device.type == "cuda":
         index = device.index if device.index is not None else torch.cuda.current_device()
         free, total = torch.cuda.mem_get_info(index)

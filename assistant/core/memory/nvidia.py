@@ -1,21 +1,22 @@
-"""NVIDIA cards by nvidia-smi, which comes with the driver; no library of our own is needed."""
+"""NVIDIA cards, from nvidia-smi, which comes with the driver."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 
-from assistant.core.memory.machine import MIB, Gpu, Problem
+from assistant.core.memory.hardware import Gpu, Problem
 
 NVIDIA_SMI_SECONDS = 10
-"""nvidia-smi takes a second or two when no program keeps the driver awake."""
+"""Seconds: nvidia-smi takes one or two when no program keeps the driver awake."""
 
 _NVIDIA_FIELDS = "index,uuid,name,memory.total,memory.free,driver_version,compute_cap"
 
 
 def nvidia_cards(environ: Mapping[str, str], problems: list[Problem]) -> tuple[Gpu, ...]:
-    """The cards that programs may use here; what is odd about them joins ``problems``."""
+    """List the cards that programs may use here; add faults of the driver to ``problems``."""
     program = shutil.which("nvidia-smi", path=environ.get("PATH"))
     if program is None:
         return ()
@@ -56,7 +57,7 @@ def _cards(listing: str, problems: list[Problem]) -> list[tuple[str, Gpu]]:
         values = [value.strip() for value in line.split(",")]
         try:
             index, uuid, name, total, free, driver, capability = values
-            card = Gpu(int(index), name, int(total) * MIB, int(free) * MIB, driver, capability)
+            card = Gpu(int(index), name, int(total) << 20, int(free) << 20, driver, capability)
         except ValueError:  # a card that shares main memory says [N/A]
             problems.append(
                 Problem(
@@ -72,7 +73,7 @@ def _cards(listing: str, problems: list[Problem]) -> list[tuple[str, Gpu]]:
 def _visible(
     cards: list[tuple[str, Gpu]], wanted: str | None, problems: list[Problem]
 ) -> tuple[Gpu, ...]:
-    """The cards that CUDA_VISIBLE_DEVICES leaves, in its order and counted from 0.
+    """List the cards that CUDA_VISIBLE_DEVICES leaves, in its order and counted from 0.
 
     Like CUDA, the list ends at the first entry that names no card.
     """
@@ -93,7 +94,4 @@ def _visible(
                 "Unset it to use the card.",
             )
         )
-    return tuple(
-        Gpu(number, c.name, c.total, c.free, c.driver, c.capability)
-        for number, c in enumerate(chosen)
-    )
+    return tuple(replace(card, index=number) for number, card in enumerate(chosen))

@@ -46,7 +46,7 @@ def test_weights_that_the_device_lacks_are_refused_in_a_sentence(random_folder: 
 def machine(free: int, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = Memory(16 * 2**30, free)
     found = Hardware("", Cpu("a CPU", 2), memory, (), TorchBuild("2.13.0"))
-    monkeypatch.setattr(devices, "look", lambda: found)
+    monkeypatch.setattr(devices, "detect_hardware", lambda: found)
 
 
 def test_a_machine_with_little_memory_holds_less(
