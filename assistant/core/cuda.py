@@ -1,15 +1,14 @@
 """One token at a time on CUDA: a compiled step with static shapes, replayed as a CUDA graph.
 
-Launching a kernel costs as much as a small one takes; a graph launches the
-whole step at once. Attention runs over the whole capacity of the cache under a mask of one row, so
+Launching a kernel costs as much as a small kernel takes; a graph launches the whole step at once.
+Attention runs over the whole capacity of the cache under a mask of one row, so
 that shapes stay the same from token to token. A cache that grows, or another
-conversation's, is recorded anew. Never run on a GPU by us; its arithmetic is
+conversation's, is recorded again. Never run on a GPU by us; its arithmetic is
 tested on the CPU, uncompiled.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,56 +17,24 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 
 from assistant.core.cache import KVCache
-from assistant.core.decode import layer_pass, parts_of, prefill
-from assistant.core.out_of_memory import is_out_of_memory
+from assistant.core.layers import DecoderLayers, layer_pass
 from assistant.families.runtime import VisionLanguageModel
 
-_log = logging.getLogger(__name__)
-
 Step = Callable[..., torch.Tensor]
+Compiler = Callable[[Step], Step]
 
 
-class Decoder:
-    """Runs embeddings through a model: a prompt by :func:`prefill`, a token by the compiled step.
-
-    ``compiler`` makes a function quick; None leaves everything to :func:`prefill`,
-    and so does a compilation that fails (told once, in the log).
-    """
+class GraphStep:
+    """The step for one token over a float cache that is not empty."""
 
     def __init__(
-        self, model: VisionLanguageModel, compiler: Callable[[Step], Step] | None = None
+        self, model: VisionLanguageModel, decoder: DecoderLayers, compiler: Compiler
     ) -> None:
-        self._model = model
-        self._parts = parts_of(model)
-        self._step = compiler(self._one_token) if compiler is not None else None
+        self._model, self._decoder = model, decoder
+        self._run = compiler(self._one_token)
 
-    @classmethod
-    def for_device(cls, model: VisionLanguageModel) -> Decoder:
-        """Compiled where the model lives on CUDA."""
-        on_cuda = model.embed_tokens.weight.device.type == "cuda"
-        ours = on_cuda and model.fused_layers is not None
-        return cls(model, _cuda_graphs if ours else None)
-
-    def __call__(
-        self,
-        embeddings: torch.Tensor,
-        cache: KVCache,
-        between_layers: Callable[[], None] | None = None,
-    ) -> torch.Tensor:
-        """As :func:`assistant.core.decode.prefill`."""
-        ready = self._step is not None and cache.kind == "float" and cache.length > 0
-        if len(embeddings) == 1 and ready:
-            try:
-                return self._compiled(embeddings, cache)
-            except Exception as error:
-                if is_out_of_memory(error):
-                    raise
-                _log.warning("decoding is not compiled: %s", str(error).strip().splitlines()[:1])
-                self._step = None
-        return prefill(self._model, embeddings, cache, between_layers)
-
-    def _compiled(self, embedding: torch.Tensor, cache: KVCache) -> torch.Tensor:
-        assert self._step is not None
+    def __call__(self, embedding: torch.Tensor, cache: KVCache) -> torch.Tensor:
+        """Run ``embedding`` [1, hidden] as :func:`assistant.core.decode.prefill` does."""
         at = cache.length
         for layer in cache.layers:
             layer.grow(at + 1)
@@ -79,7 +46,7 @@ class Decoder:
         rotation = self._model.rotation(position, cache.regime, embedding.dtype)
         keys = [layer.keys for layer in cache.layers]
         values = [layer.values for layer in cache.layers]
-        hidden = self._step(embedding, rotation, position, keys, values)
+        hidden = self._run(embedding, rotation, position, keys, values)
         for layer in cache.layers:
             layer.length = at + 1
         return hidden.clone()  # the graph writes its output to the same place every time
@@ -93,11 +60,9 @@ class Decoder:
         values: list[torch.Tensor],
     ) -> torch.Tensor:
         seen = torch.arange(keys[0].shape[2], device=position.device) <= position  # [capacity]
-        assert self._parts is not None
-        for index, layer in enumerate(self._parts.layers):
-            cached = _Static(keys[index], values[index], position, seen)
-            hidden = layer_pass(layer, hidden, rotation, cached)
-        return self._parts.norm(hidden)
+        for layer, k, v in zip(self._decoder.layers, keys, values, strict=True):
+            hidden = layer_pass(layer, hidden, rotation, _Static(k, v, position, seen))
+        return self._decoder.norm(hidden)
 
 
 @dataclass(slots=True)
@@ -115,6 +80,7 @@ class _Static:
         return scaled_dot_product_attention(q, self.keys, self.values, attn_mask=self.seen[None])
 
 
-def _cuda_graphs(step: Step) -> Step:
+def compile_graphs(step: Step) -> Step:
+    """Compile ``step`` to CUDA graphs."""
     compiled: Any = torch.compile(step, mode="reduce-overhead", fullgraph=True)
     return compiled  # type: ignore[no-any-return]

@@ -1,38 +1,71 @@
-"""Prefill and decode: embeddings in, logits out, keys and values into the cache.
+"""Prefill and decode: embeddings in, hidden states out, keys and values into the cache.
 
-On a CPU, and wherever the cache is quantized, the layers are computed here, from transformers' own
-modules and weights but without what its forward pass costs per layer and token:
-masks, copies of the cache, hooks. On CUDA with a float cache a prefill runs transformers' layers,
-which know flash-attn, and a single token the compiled step of
-:mod:`assistant.core.cuda`.
+The ways to compute a layer, the first that applies:
+
+| pass | where | matrices | computed by |
+|---|---|---|---|
+| one token, float KV | CUDA | float, torchao's int8, int4 | CUDA graph of a compiled step |
+| any, float KV | CUDA, MPS | the same | the family's own layers: flash-attn or SDPA |
+| one token | CPU with kernels | float32, 16 bits widened, int8 | one call of ``cpu`` |
+| any | CPU, quantized KV | the same, by :mod:`assistant.core.weights` | ``layers.layer_pass`` |
+
+:class:`Decoder` chooses the first, :func:`prefill` the second, ``layer_pass`` between the others.
+transformers' own forward pass costs masks, copies of the cache and hooks per layer and token.
 """
 
 from __future__ import annotations
 
-import math
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from itertools import repeat
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
-from torch import nn
-from torch.nn.functional import rms_norm, silu
 
 from assistant.core.cache import KVCache
-from assistant.core.cpu.rows import (
-    RowLayer,
-    do_without,
-    gated,
-    multiply_few,
-    rotated,
-    row_layers,
-)
+from assistant.core.cuda import Compiler, GraphStep, compile_graphs
+from assistant.core.layers import forget_layers, layer_pass, layers_of
 from assistant.core.out_of_memory import is_out_of_memory
-from assistant.core.scratch import KeptMemory
 from assistant.families.runtime import VisionLanguageModel
+
+_log = logging.getLogger(__name__)
+
+
+class Decoder:
+    """Runs embeddings through a model, each pass the first way of the table that applies.
+
+    ``compiler`` makes the step for one token fast; None leaves everything to :func:`prefill`, and
+    so does a compilation that fails (logged once).
+    """
+
+    def __init__(self, model: VisionLanguageModel, compiler: Compiler | None = None) -> None:
+        self._model = model
+        self._step: GraphStep | None = None
+        if compiler is not None and (decoder := layers_of(model)) is not None:
+            self._step = GraphStep(model, decoder, compiler)
+
+    @classmethod
+    def for_device(cls, model: VisionLanguageModel) -> Decoder:
+        """Make one that compiles its step where the model is on CUDA."""
+        on_cuda = model.embed_tokens.weight.device.type == "cuda"
+        return cls(model, compile_graphs if on_cuda else None)
+
+    def __call__(
+        self,
+        embeddings: torch.Tensor,
+        cache: KVCache,
+        between_layers: Callable[[], None] | None = None,
+    ) -> torch.Tensor:
+        """Compute what :func:`prefill` computes."""
+        has_past = cache.kind == "float" and cache.length > 0
+        if self._step is not None and len(embeddings) == 1 and has_past:
+            try:
+                return self._step(embeddings, cache)
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise
+                _log.warning("decoding is not compiled: %s", str(error).strip().splitlines()[:1])
+                self._step = None
+        return prefill(self._model, embeddings, cache, between_layers)
 
 
 def prefill(
@@ -46,28 +79,28 @@ def prefill(
     Returns the last hidden states [S, hidden], normed. Positions follow those
     that are cached, in the cache's regime. Exact up to kernel rounding: chunks
     of different sizes sum in different orders. ``between_layers`` may raise to
-    end a long pass; the cache then has to be cropped to where it was. It is not
-    called where the family's own layers run.
+    end a long pass; the cache then has to be cropped to its old length. The family's own
+    layers never call it.
     """
     on_cpu = embeddings.device.type == "cpu"
-    parts = parts_of(model)
-    if parts is None or (cache.kind == "float" and not on_cpu):
+    decoder = layers_of(model)
+    if decoder is None or (cache.kind == "float" and not on_cpu):
         return model.hidden_states(embeddings, cache)
     past, S = cache.length, embeddings.shape[0]
     positions = torch.arange(past, past + S, device=embeddings.device)
     rotation = model.rotation(positions, cache.regime, embeddings.dtype)
     hidden = embeddings
-    for layer, cached in zip(parts.layers, cache.layers, strict=True):
+    for layer, cached in zip(decoder.layers, cache.layers, strict=True):
         if between_layers is not None:
             between_layers()
         hidden = layer_pass(layer, hidden, rotation, cached)
     if S == 1 and on_cpu and cache.kind == "float":
-        _lay_out_one_layer(cache)
-    return parts.norm(hidden)
+        _change_one_layout(cache)
+    return decoder.norm(hidden)
 
 
 def decode_one_token(model: VisionLanguageModel, token: int, cache: KVCache) -> torch.Tensor:
-    """Feed ``token`` after what is cached; returns the logits [vocab] that follow, float32."""
+    """Append ``token`` to the cache; returns the logits [vocab] that follow, float32."""
     embed = model.embed_tokens
     embedding = embed(torch.tensor([token], device=embed.weight.device))
     return logits_of(model, prefill(model, embedding, cache))[0]
@@ -76,8 +109,10 @@ def decode_one_token(model: VisionLanguageModel, token: int, cache: KVCache) -> 
 def logits_of(model: VisionLanguageModel, hidden: torch.Tensor) -> torch.Tensor:
     """Last hidden states [S, hidden] -> logits [S, vocab], float32."""
     head: Any = model.lm_head
-    if is_compiled(model):  # for one row quicker than torch in float32 too
-        one = multiply_few(head.weight, getattr(head, "scales", None), hidden, 1)
+    decoder = layers_of(model)
+    # for one row the kernels are faster than torch in float32 too
+    if decoder is not None and decoder.kernels is not None and len(hidden) == 1:
+        one = decoder.kernels.multiply(head.weight, getattr(head, "scales", None), hidden)
         if one is not None:
             return one
     logits: torch.Tensor = head(hidden)
@@ -86,161 +121,39 @@ def logits_of(model: VisionLanguageModel, hidden: torch.Tensor) -> torch.Tensor:
 
 def is_compiled(model: VisionLanguageModel) -> bool:
     """Whether single tokens of ``model`` are computed by kernels that have to be compiled."""
-    parts = parts_of(model)
-    return parts is not None and parts.layers[0].row is not None
+    decoder = layers_of(model)
+    return decoder is not None and decoder.kernels is not None
 
 
 @torch.inference_mode()
 def prepare(model: VisionLanguageModel, kind: str) -> None:
-    """Compile now what the first token, over KV of ``kind``, would wait for: seconds, once.
+    """Compile the kernels for the first token over KV of ``kind``: seconds, once a machine.
 
-    What does not compile is done without from then on.
+    If a kernel fails to compile, fall back to torch for the rest of this process.
     """
-    parts = parts_of(model)
-    assert parts is not None, "only the core's own pass has kernels"
-    layer, width = parts.layers[0], model.shape.hidden
+    decoder = layers_of(model)
+    assert decoder is not None, "only the core's own pass has kernels"
+    assert decoder.kernels is not None
+    layer, width = decoder.layers[0], model.shape.hidden
     cache = KVCache(1, model.regime_of(1), kind)
     try:
-        for rows in (2, 1, 1):  # a prompt; a token over either layout
+        for rows in (2, 1, 1):  # a prompt, then a token over either layout
             positions = torch.arange(cache.length, cache.length + rows)
             rotation = model.rotation(positions, cache.regime, torch.float32)
             hidden = layer_pass(layer, torch.zeros(rows, width), rotation, cache.layers[0])
             logits_of(model, hidden[-1:])
             if kind == "float" and rows == 1:
-                _lay_out_one_layer(cache)
+                _change_one_layout(cache)
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        do_without(error)
-        del _parts[model]
+        decoder.kernels.fail(error)
+        forget_layers(model)
 
 
-def _lay_out_one_layer(cache: KVCache) -> None:
-    """Change one more layer over to the layout for decoding: all at once would be a pause."""
+def _change_one_layout(cache: KVCache) -> None:
+    """Change one layer to the layout for decoding, because all at once would be a pause."""
     for layer in cache.layers:
         if not layer.by_channel:
             layer.lay_out(by_channel=True)
             return
-
-
-Rows = Callable[..., torch.Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """What a pass takes of one fused layer: functions of [S, K] -> [S, N].
-
-    With ``row`` the products take an ``out`` as well.
-    """
-
-    input_norm: Rows
-    qkv: Rows
-    o: Rows
-    post_norm: Rows
-    gate_up: Rows
-    down: Rows
-    row: RowLayer | None
-    """What takes the place of all of them for one token on a CPU."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a pass takes of a model, found once.
-
-    A layer's weights leave nothing else in the processor's caches; looking things up in modules
-    then takes 0.1 ms a layer.
-    """
-
-    layers: list[Layer]
-    norm: Rows
-
-
-_parts: WeakKeyDictionary[VisionLanguageModel, Parts | None] = WeakKeyDictionary()
-
-
-def parts_of(model: VisionLanguageModel) -> Parts | None:
-    """The decoder of ``model``, whose weights stay where they are after its first pass.
-
-    None for a family whose layers are not computed here.
-    """
-    if model not in _parts:
-        modules = model.fused_layers
-        if modules is None:
-            _parts[model] = None
-        else:
-            rows = row_layers(modules) or repeat(None, len(modules))
-            layers = [_layer(module, row) for module, row in zip(modules, rows, strict=True)]
-            _parts[model] = Parts(layers, _norm(model.final_norm))
-    return _parts[model]
-
-
-def _layer(module: Any, row: RowLayer | None) -> Layer:
-    attention, mlp = module.self_attn, module.mlp
-    return Layer(
-        input_norm=_norm(module.input_layernorm),
-        qkv=_product(attention.qkv_proj),
-        o=_product(attention.o_proj),
-        post_norm=_norm(module.post_attention_layernorm),
-        gate_up=_product(mlp.gate_up_proj),
-        down=_product(mlp.down_proj),
-        row=row,
-    )
-
-
-def _product(module: Any) -> Rows:
-    """Multiplication with the matrix of ``module``."""
-    if type(module) is nn.Linear and module.weight.is_cpu:
-        return partial(torch.mm, mat2=module.weight.t())
-    forward: Rows = module.forward
-    return forward
-
-
-def _norm(module: Any) -> Rows:
-    """A Phi3RMSNorm. In 32 bits x w / sqrt(|x|^2 / n + eps) is computed as
-    x (w sqrt(n)) / hypot(|x|, sqrt(n eps)): half the steps that torch's own takes on a CPU, each of
-    which costs more to start than to do for one row.
-    """
-    weight, eps = module.weight.detach(), module.variance_epsilon
-    n = len(weight)
-    if weight.dtype not in (torch.float32, torch.float64):
-        return partial(rms_norm, normalized_shape=weight.shape, weight=weight, eps=eps)
-    floor = weight.new_full((1,), math.sqrt(n * eps))
-    return partial(_normed, weight=weight * math.sqrt(n), floor=floor)
-
-
-def _normed(x: torch.Tensor, weight: torch.Tensor, floor: torch.Tensor) -> torch.Tensor:
-    length = torch.hypot(torch.linalg.vector_norm(x, dim=-1, keepdim=True), floor)
-    return (x / length).mul_(weight)
-
-
-def layer_pass(
-    layer: Layer, hidden: torch.Tensor, rotation: tuple[torch.Tensor, torch.Tensor], cached: Any
-) -> torch.Tensor:
-    """One decoder layer: [S, hidden] -> [S, hidden]; ``cached.attend`` knows the past."""
-    S = len(hidden)
-    if S == 1 and layer.row is not None:
-        return layer.row(hidden, rotation, cached)
-    cos, sin = rotation
-    D = cos.shape[-1]
-    qkv = layer.qkv(layer.input_norm(hidden))
-    if layer.row is not None:
-        q, k, v = rotated(qkv, cos, sin).unsqueeze(0).chunk(3, 1)  # [1, H, S, D]
-    else:
-        qkv = qkv.view(S, -1, D)
-        H = qkv.shape[1] // 3  # q heads, then k heads, then v heads
-        qk = qkv.narrow(1, 0, 2 * H)
-        qk = torch.addcmul(qk * cos, qk.roll(D // 2, -1), sin).transpose(0, 1).unsqueeze(0)
-        q, k = qk.chunk(2, 1)
-        v = qkv.narrow(1, 2 * H, H).transpose(0, 1).unsqueeze(0)
-    out = cached.attend(q, k, v)
-    hidden = layer.o(out.transpose(1, 2).reshape(S, -1)).add_(hidden)
-    normed = layer.post_norm(hidden)
-    if layer.row is not None:
-        gate_up = layer.gate_up(normed, out=_gate_up.room(S, layer.row.gate_up_width))
-        return layer.down(gated(gate_up)).add_(hidden)
-    gate, up = layer.gate_up(normed).chunk(2, 1)
-    return layer.down(silu(gate).mul_(up)).add_(hidden)
-
-
-_gate_up = KeptMemory()
-"""The largest activation of a layer."""

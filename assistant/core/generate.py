@@ -11,8 +11,7 @@ from typing import TypeVar
 import torch
 
 from assistant.core.cache import KVCache
-from assistant.core.cuda import Decoder
-from assistant.core.decode import logits_of
+from assistant.core.decode import Decoder, logits_of
 from assistant.core.embedding import embedded_chunks
 from assistant.core.feature_files import FeatureFiles
 from assistant.core.features import PictureFeatures, ViewsOf

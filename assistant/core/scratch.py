@@ -1,7 +1,7 @@
-"""Memory that is kept from pass to pass.
+"""Scratch buffers that are reused between forward passes.
 
-Large tensors come fresh from the operating system: the page faults of writing to one take longer
-than the writing (64 MiB here: 17 ms for 5).
+Fresh memory from the operating system costs page faults, which take longer than the writing (64 MiB
+here: 17 ms for 5).
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ import math
 import torch
 
 
-class KeptMemory:
-    """Room for one float32 tensor at a time on the CPU, as large as the largest so far.
+class Scratch:
+    """A buffer on the CPU for one float32 tensor at a time, as large as the largest so far.
 
-    What is in it is overwritten by whoever asks next; one thread computes.
+    Its content is overwritten by the next user; one thread computes.
     """
 
     def __init__(self) -> None:
         self._numbers = torch.empty(0)
 
-    def room(self, *shape: int) -> torch.Tensor:
-        """A tensor of ``shape``, its numbers undefined."""
+    def tensor(self, *shape: int) -> torch.Tensor:
+        """Return a tensor of ``shape``, its numbers undefined."""
         needed = math.prod(shape)
         if len(self._numbers) < needed:
-            self._numbers = torch.empty(0)  # given back first: never both
+            self._numbers = torch.empty(0)  # freed first: never both
             with torch.inference_mode(False):  # may be written to in either mode
                 self._numbers = torch.empty(needed)
         return self._numbers[:needed].view(shape)

@@ -1,4 +1,4 @@
-"""In which format the decoder's matrices are held, and how each is multiplied with.
+"""Formats of the decoder's matrices and their products.
 
 | held as | on a CPU: few rows (decode) | more rows (prefill) |
 |---|---|---|
@@ -21,9 +21,9 @@ import torch
 from torch import nn
 from torch.nn.functional import linear
 
-from assistant.core.cpu.rows import join, multiply_few, split
 from assistant.core.formats import INT8_PIECE, TILE_NUMBERS, compute_dtype, weight_kinds
-from assistant.core.scratch import KeptMemory
+from assistant.core.kernels import Kernels
+from assistant.core.scratch import Scratch
 from assistant.families.registry import family_of
 from assistant.families.runtime import MakeLinear, Progress, VisionLanguageModel
 from assistant.values.errors import ModelError
@@ -32,7 +32,7 @@ MOST_ROWS = 24
 """Rows for which a 16-bit matrix is read once by the kernels: a proposal, a short question. More
 are quicker widened (16384 x 3072: 8 rows 13 ms for 31, 24 rows 43 for 46)."""
 
-_tile = KeptMemory()
+_tile = Scratch()
 
 _QUANTIZED_NUMBERS = 2**22
 """Numbers of a matrix that are quantized at once, or widened from int8 where integer products are
@@ -87,55 +87,78 @@ def linear_maker(device: torch.device, dtype: torch.dtype, weights: str) -> Make
     return None
 
 
-class TiledLinear(nn.Module):
-    """A matrix [N, K] in a narrow format, for float32 rows.
+class NarrowLinear(nn.Module):
+    """A matrix [N, K] in fewer than 32 bits, for float32 rows; int8 has ``scales`` [N], float32."""
 
-    The result is that of the matrix widened to float32: where rows are few by
-    kernels that widen what they have read, else a tile at a time. Without kernels one
-    row is multiplied in the matrix's own 16-bit format, its numbers rounded to it.
-    """
-
+    most_rows: int
+    """Rows that the kernels multiply; for more the products of torch are faster."""
     weight: torch.Tensor
     scales: torch.Tensor | None
+    kernels: Kernels | None = None
+    """Set by :func:`assistant.core.cpu.accelerate`."""
 
     def __init__(self, weight: torch.Tensor, scales: torch.Tensor | None = None) -> None:
         super().__init__()
         self.register_buffer("weight", weight, persistent=False)
         self.register_buffer("scales", scales, persistent=False)
 
+    def forward(self, x: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
+        """``x`` [..., K] float32 -> [..., N] float32, in ``out`` [rows, N] if rows are many."""
+        rows = x.reshape(-1, x.shape[-1])
+        found: torch.Tensor | None = None
+        if self.kernels is not None and len(rows) <= self.most_rows:
+            found = self.kernels.multiply(self.weight, self.scales, rows)
+        if found is None:
+            found = self._multiply(rows, out)
+        return found.view(*x.shape[:-1], len(self.weight))
+
+    def _multiply(self, rows: torch.Tensor, out: torch.Tensor | None) -> torch.Tensor:
+        raise NotImplementedError
+
+    def _split(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the two terms of ``rows`` [2, S, K] and the size of each row's step [S]."""
+        terms = torch.empty(2, *rows.shape, dtype=torch.int8)
+        return terms, (self.kernels.split if self.kernels is not None else split)(rows, terms)
+
+
+class TiledLinear(NarrowLinear):
+    """A matrix that is multiplied as if it were widened to float32.
+
+    Few rows by kernels that widen each weight after reading it, else a tile at a time. Without
+    kernels one row is multiplied in the matrix's own 16-bit format, its numbers rounded to it.
+    """
+
+    most_rows = MOST_ROWS
+
     @classmethod
     def in_int8(cls, matrix: torch.Tensor) -> TiledLinear:
         """For CPUs whose integer products are not exact: smaller, and slower than float."""
         return cls(*quantize_rows(matrix))
 
-    def forward(self, x: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
-        """``x`` [..., K] float32 -> [..., N] float32, in ``out`` [rows, N] if rows are many."""
-        weight, rows = self.weight, x.reshape(-1, x.shape[-1])
-        if (few := multiply_few(weight, self.scales, rows, MOST_ROWS)) is not None:
-            return few.view(*x.shape[:-1], len(weight))
+    def _multiply(self, rows: torch.Tensor, out: torch.Tensor | None) -> torch.Tensor:
+        weight = self.weight
         if len(rows) == 1 and weight.is_floating_point():
-            return linear(x.to(weight.dtype), weight).to(x.dtype)
+            return linear(rows.to(weight.dtype), weight).to(rows.dtype)
         N, K = weight.shape
         if out is None:
-            out = x.new_empty(len(rows), N)
+            out = rows.new_empty(len(rows), N)
         if self.scales is not None:
-            terms = torch.empty(2, *rows.shape, dtype=torch.int8)
-            steps = split(rows, terms)
+            terms, steps = self._split(rows)
             rows = terms[1].float().add_(terms[0], alpha=256)
         numbers = TILE_NUMBERS if weight.is_floating_point() else _QUANTIZED_NUMBERS
         height = _tile_rows(weight, numbers)
-        tile = _tile.room(height, K)
+        tile = _tile.tensor(height, K)
         for start in range(0, N, height):
             part = weight[start : start + height]
             wide = tile[: len(part)].copy_(part)
             torch.mm(rows, wide.t(), out=out[:, start : start + height])
         if self.scales is not None:
             out.mul_(self.scales).mul_(steps[:, None])
-        return out.view(*x.shape[:-1], N)
+        return out
 
 
-class Int8Linear(nn.Module):
-    """A matrix [N, K] in int8 with a scale for each row, multiplied in integers.
+class Int8Linear(NarrowLinear):
+    """A matrix in int8 with a scale for each row, multiplied in integers.
 
     A row of activations becomes whole numbers of 16 bits, x = s n, an error of 1/65,000 of its
     largest number. Where rows are many n is two int8 terms, 256 a + b: sums of integers are
@@ -143,39 +166,48 @@ class Int8Linear(nn.Module):
     rounding of float32.
     """
 
-    weight: torch.Tensor
+    most_rows = MOST_INT8_ROWS
     scales: torch.Tensor
-
-    def __init__(self, numbers: torch.Tensor, scales: torch.Tensor) -> None:
-        """``numbers`` int8 [N, K], ``scales`` float32 [N]."""
-        super().__init__()
-        self.register_buffer("weight", numbers, persistent=False)
-        self.register_buffer("scales", scales, persistent=False)
 
     @classmethod
     def from_float(cls, matrix: torch.Tensor) -> Int8Linear:
         """Quantize a matrix [N, K] of any float format."""
         return cls(*quantize_rows(matrix))
 
-    def forward(self, x: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
-        """``x`` [..., K] float32 -> [..., N] float32, in ``out`` [rows, N] if rows are many."""
-        N, K = self.weight.shape
-        rows = x.reshape(-1, K)
-        if (few := multiply_few(self.weight, self.scales, rows, MOST_INT8_ROWS)) is not None:
-            return few.view(*x.shape[:-1], N)
+    def _multiply(self, rows: torch.Tensor, out: torch.Tensor | None) -> torch.Tensor:
         if out is None:
-            out = x.new_empty(len(rows), N)
+            out = rows.new_empty(len(rows), len(self.weight))
+        combine = self.kernels.join if self.kernels is not None else join
         for piece, into in zip(
             torch.split(rows, INT8_PIECE), torch.split(out, INT8_PIECE), strict=True
         ):
-            self._multiply(piece, into)
-        return out.view(*x.shape[:-1], N)
+            terms, steps = self._split(piece)
+            products = integer_product(terms.flatten(0, 1), self.weight)
+            combine(products.view(2, *into.shape), self.scales, steps, into)
+        return out
 
-    def _multiply(self, rows: torch.Tensor, out: torch.Tensor) -> None:
-        terms = torch.empty(2, *rows.shape, dtype=torch.int8)
-        steps = split(rows, terms)
-        products = integer_product(terms.flatten(0, 1), self.weight)
-        join(products.view(2, *out.shape), self.scales, steps, out)
+
+def split(rows: torch.Tensor, terms: torch.Tensor) -> torch.Tensor:
+    """Write ``rows`` [S, K] in whole steps as two int8 terms, n = 256 a + b: ``terms`` [2, S, K].
+
+    Returns the size of each row's step, [S].
+    """
+    steps = rows.abs().amax(-1).clamp_(min=1e-30).div_(127 * 256)
+    numbers = (rows / steps[:, None]).add_(128 * 256 + 128.5).to(torch.int32)  # truncated: rounded
+    terms[0].copy_(numbers.bitwise_right_shift(8).sub_(128))
+    terms[1].copy_(numbers.bitwise_and_(255).sub_(128))
+    return steps
+
+
+def join(
+    products: torch.Tensor, scales: torch.Tensor, steps: torch.Tensor, out: torch.Tensor
+) -> None:
+    """Write ``out`` [S, N] from the products [2, S, N] int32 of the two terms.
+
+    ``scales`` [N] are the matrix's, ``steps`` [S] those of the rows.
+    """
+    whole = products[1].float().add_(products[0], alpha=256)
+    torch.mul(whole.mul_(scales), steps[:, None], out=out)
 
 
 def integer_product(rows: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:

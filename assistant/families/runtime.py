@@ -101,6 +101,10 @@ class VisionLanguageModel(Protocol):
         """Weights that a :data:`MakeLinear` holds, among others."""
         ...
 
+    def modules(self) -> Iterator[nn.Module]:
+        """All modules, those of a :data:`MakeLinear` included."""
+        ...
+
 
 Views = Callable[[Image.Image, int], Any]
 """An RGB picture and its detail -> what :meth:`VisionLanguageModel.encode` takes."""

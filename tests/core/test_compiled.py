@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from assistant.core.cache import KVCache
-from assistant.core.cuda import Decoder, Step
-from assistant.core.decode import prefill
+from assistant.core.cuda import Step
+from assistant.core.decode import Decoder, prefill
 from assistant.core.formats import KV_BLOCK
 from assistant.phi3v import Regime
 from tests.core.tiny import LAYERS, tiny_phi3v

@@ -8,11 +8,11 @@ from weakref import WeakKeyDictionary
 import pytest
 import torch
 
-from assistant.core import decode as decoding
+from assistant.core import layers
 from assistant.core.attention import attend, merge
 from assistant.core.cache import KVCache
-from assistant.core.cpu import rows as row_decoding
 from assistant.core.decode import decode_one_token, logits_of, prefill
+from assistant.core.layers import layers_of
 from assistant.phi3v import Regime
 from tests.core.tiny import LAYERS, tiny_phi3v
 
@@ -20,9 +20,9 @@ from tests.core.tiny import LAYERS, tiny_phi3v
 @pytest.fixture(params=["torch", "kernels"])
 def _one_token_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """One token is computed by torch, as in small models, or by the compiled kernels."""
-    monkeypatch.setattr(decoding, "_parts", WeakKeyDictionary())
+    monkeypatch.setattr(layers, "_known", WeakKeyDictionary())
     smallest = 0 if request.param == "kernels" else 2**62
-    monkeypatch.setattr(row_decoding, "SMALLEST_LAYERS", smallest)
+    monkeypatch.setattr("assistant.core.cpu.acceleration.SMALLEST_LAYERS", smallest)
 
 
 @pytest.mark.usefixtures("_one_token_by")
@@ -116,9 +116,9 @@ def test_the_kernels_give_what_torch_gives_over_every_cache(
     states = model.model.embed_tokens(ids)
     found = {}
     for smallest in (2**62, 0):
-        monkeypatch.setattr(decoding, "_parts", WeakKeyDictionary())
-        monkeypatch.setattr(row_decoding, "SMALLEST_LAYERS", smallest)
-        assert (decoding.parts_of(model).layers[0].row is not None) == (smallest == 0)
+        monkeypatch.setattr(layers, "_known", WeakKeyDictionary())
+        monkeypatch.setattr("assistant.core.cpu.acceleration.SMALLEST_LAYERS", smallest)
+        assert (layers_of(model).layers[0].token is not None) == (smallest == 0)
         cache = KVCache(LAYERS, Regime.LONG, kind)
         prefill(model, states[:120], cache)
         found[smallest] = torch.cat([prefill(model, one, cache) for one in states[120:].split(1)])

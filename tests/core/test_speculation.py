@@ -10,7 +10,7 @@ import torch
 from assistant import demo_model as demo
 from assistant.core import generate as generation
 from assistant.core.cache import KVCache
-from assistant.core.cuda import Decoder
+from assistant.core.decode import Decoder
 from assistant.core.generate import ResidentModel
 from assistant.core.sequence import Unit
 from assistant.core.speculation import NARROWEST, NGRAM, WIDEST, Speculation

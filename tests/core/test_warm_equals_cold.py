@@ -26,9 +26,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from assistant.core import decode as decoding, residency, speculation
+from assistant.core import decode as decoding, layers, residency, speculation
 from assistant.core.cache import KVCache
-from assistant.core.cpu import rows as row_decoding
 from assistant.core.formats import KV_BLOCK
 from assistant.core.generate import ResidentModel
 from assistant.values.conversation import FinishReason
@@ -275,8 +274,8 @@ def resident(kind: str, **options: Any) -> ResidentModel:
 
 def live(kind: str, life: list[Step], options: dict[str, Any], compiled: bool = False) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoding, "_parts", WeakKeyDictionary())
-        patch.setattr(row_decoding, "SMALLEST_LAYERS", 0 if compiled else 2**62)
+        patch.setattr(layers, "_known", WeakKeyDictionary())
+        patch.setattr("assistant.core.cpu.acceleration.SMALLEST_LAYERS", 0 if compiled else 2**62)
         lived = Life(kind, **options)
         for step in life:
             lived.do(step)

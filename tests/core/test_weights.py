@@ -10,11 +10,13 @@ from hypothesis import given, settings, strategies as st
 
 from assistant.core import weights
 from assistant.core.cache import KVCache
-from assistant.core.cpu.rows import multiply_few
+from assistant.core.cpu import kernels as row_kernels
+from assistant.core.cpu.acceleration import CpuKernels
 from assistant.core.decode import decode_one_token, logits_of, prefill
 from assistant.core.formats import matrix_bytes
 from assistant.core.weights import (
     Int8Linear,
+    NarrowLinear,
     TiledLinear,
     integer_products_are_exact,
     linear_maker,
@@ -30,6 +32,15 @@ TINY = GOLDENS / "tiny-phi3v"
 needs_vnni = pytest.mark.skipif(
     not integer_products_are_exact(), reason="this CPU's integer products are not exact"
 )
+
+
+KERNELS = CpuKernels(row_kernels)
+
+
+def accelerated(held: NarrowLinear) -> NarrowLinear:
+    """Let a matrix use the kernels, as :func:`assistant.core.cpu.accelerate` does."""
+    held.kernels = KERNELS
+    return held
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -59,7 +70,7 @@ def test_int8_products_differ_only_by_what_rounding_takes(
     s: int, n: int, k: int, seed: int
 ) -> None:
     matrix, x = normal(n, k, seed=seed), normal(s, k, seed=seed + 100) * 30
-    held = Int8Linear.from_float(matrix)
+    held = accelerated(Int8Linear.from_float(matrix))
     numbers, scales = quantize_rows(matrix)
     expected = x.double() @ (numbers * scales[:, None]).double().t()
     most = x.abs().amax(-1, keepdim=True).double() / (127 * 508)  # half a step of the second term
@@ -69,7 +80,7 @@ def test_int8_products_differ_only_by_what_rounding_takes(
 
 @needs_vnni
 def test_int8_results_of_a_row_do_not_depend_on_its_company() -> None:
-    held = Int8Linear.from_float(normal(300, 256))
+    held = accelerated(Int8Linear.from_float(normal(300, 256)))
     x = normal(70, 256, seed=1)
     together = held(x)  # integers; one row goes through the kernels
     for i in range(len(x)):
@@ -83,15 +94,15 @@ def test_several_rows_are_multiplied_as_if_the_matrix_were_float32(
 ) -> None:
     monkeypatch.setattr(weights, "TILE_NUMBERS", 1000 * 64)  # three tiles
     matrix = normal(2500, 64).to(dtype)
-    x = normal(5, 64, seed=1)  # few rows: the kernels
-    assert torch.allclose(TiledLinear(matrix)(x), x @ matrix.float().t(), atol=1e-4)
-    many = normal(30, 64, seed=2)
-    assert torch.allclose(TiledLinear(matrix)(many), many @ matrix.float().t(), atol=1e-4)
+    for held in (TiledLinear(matrix), accelerated(TiledLinear(matrix))):
+        for rows in (5, 30):  # few rows: the kernels, where there are any
+            x = normal(rows, 64, seed=rows)
+            assert torch.allclose(held(x), x @ matrix.float().t(), atol=1e-4)
 
 
 def test_int8_without_integer_products_gives_the_same_matrix() -> None:
     matrix, x = normal(40, 64), normal(30, 64, seed=1)
-    held = TiledLinear.in_int8(matrix)
+    held = accelerated(TiledLinear.in_int8(matrix))
     numbers, scales = quantize_rows(matrix)
     expected = x @ (numbers * scales[:, None]).t()
     assert torch.allclose(held(x), expected, atol=2e-3)
@@ -144,7 +155,7 @@ def test_few_rows_are_multiplied_as_if_the_matrix_were_float32(
     matrix, x = normal(n, k, seed=seed), normal(s, k, seed=seed + 100)
     numbers, scales = quantize_rows(matrix) if dtype == torch.int8 else (matrix.to(dtype), None)
     wide = numbers.float() if scales is None else numbers * scales[:, None]
-    found = multiply_few(numbers, scales, x, 17)
+    found = KERNELS.multiply(numbers, scales, x)
     assert found is not None
     most = x.abs().amax() * wide.abs().sum(-1).amax() / (127 * 508) if scales is not None else 1e-4
     assert bool(((found - x @ wide.t()).abs() <= most).all())
@@ -152,12 +163,11 @@ def test_few_rows_are_multiplied_as_if_the_matrix_were_float32(
 
 def test_what_the_kernels_do_not_read_is_left_to_torch() -> None:
     x = normal(1, 48)
-    assert multiply_few(normal(8, 48), None, x, 17) is not None
-    assert multiply_few(normal(7, 48), None, x, 17) is None
-    assert multiply_few(normal(8, 40), None, normal(1, 40), 17) is None
-    assert multiply_few(normal(8, 48), None, normal(18, 48), 17) is None
-    assert multiply_few(normal(8, 48).double(), None, x.double(), 17) is None
-    assert multiply_few(normal(8, 48).to("meta"), None, x, 17) is None
+    assert KERNELS.multiply(normal(8, 48), None, x) is not None
+    assert KERNELS.multiply(normal(7, 48), None, x) is None
+    assert KERNELS.multiply(normal(8, 40), None, normal(1, 40)) is None
+    assert KERNELS.multiply(normal(8, 48).double(), None, x.double()) is None
+    assert KERNELS.multiply(normal(8, 48).to("meta"), None, x) is None
 
 
 @pytest.mark.parametrize("form", ["int4", "int2"])

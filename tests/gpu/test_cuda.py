@@ -11,8 +11,7 @@ import torch
 
 from assistant.core.attention import attend, merge
 from assistant.core.cache import KVCache
-from assistant.core.cuda import Decoder
-from assistant.core.decode import logits_of, prefill
+from assistant.core.decode import Decoder, logits_of, prefill
 from assistant.core.formats import kv_bytes_per_token
 from assistant.core.generate import ResidentModel
 from assistant.core.memory.devices import plan_memory
