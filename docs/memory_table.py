@@ -10,8 +10,11 @@ from pathlib import Path
 
 from assistant.core.formats import KV_KINDS
 from assistant.core.memory.hardware import Cpu, Gpu, Hardware, Memory, TorchBuild
-from assistant.core.memory.plan import Place, Wanted, choose_place, gigabytes, make_plan
+from assistant.core.memory.places import Place, choose_place
+from assistant.core.memory.plan import make_plan
 from assistant.core.memory.sizes import PHI3_VISION, kv_sizes, size_of_geometry, weights_bytes
+from assistant.core.memory.values import Wanted
+from assistant.values.words import gigabytes
 
 PAGE = Path(__file__).parent / "models.md"
 BEGIN = "<!-- written by python -m docs.memory_table -->"

@@ -12,10 +12,11 @@ import click
 from assistant.cli.common import print_json
 from assistant.cli.models_servers import A_SERVER, SENT
 from assistant.cli.options import engine_options, json_option, model_option
-from assistant.core.memory.plan import MemoryPlan, gigabytes, tokens
+from assistant.core.memory.values import MemoryPlan
 from assistant.servers.address import is_server
 from assistant.settings import load
 from assistant.values.text import plain
+from assistant.values.words import gigabytes, tokens
 
 if TYPE_CHECKING:
     from assistant.cli.doctor_checks import Diagnosis, Speed

@@ -17,14 +17,8 @@ from assistant import demo_model as demo
 from assistant.cli.models_servers import A_SERVER
 from assistant.core.formats import KV_KINDS
 from assistant.core.memory.hardware import Hardware, Problem
-from assistant.core.memory.plan import (
-    MemoryPlan,
-    Place,
-    Wanted,
-    choose_place,
-    cpu_place,
-    make_plan,
-)
+from assistant.core.memory.places import Place, choose_place, cpu_place
+from assistant.core.memory.plan import make_plan
 from assistant.core.memory.sizes import (
     PHI3_VISION,
     ModelSize,
@@ -34,6 +28,7 @@ from assistant.core.memory.sizes import (
     size_of_geometry,
     streamed_bytes,
 )
+from assistant.core.memory.values import MemoryPlan, Wanted
 from assistant.families.registry import model_folder
 from assistant.phi3v.crops import crop_grid
 from assistant.phi3v.shapes import is_read, stored_weights, weight_shapes

@@ -19,7 +19,7 @@ from assistant.cli.models_servers import SENT, found_at, verify_server
 from assistant.cli.options import json_option
 from assistant.cli.progress_line import ProgressLine
 from assistant.core.memory.detect import detect_hardware
-from assistant.core.memory.plan import choose_place, gigabytes, tokens
+from assistant.core.memory.places import choose_place
 from assistant.families.registry import DEMO, model_facts
 from assistant.models.catalogue import FoundModel, find_models
 from assistant.models.known import known_model
@@ -29,6 +29,7 @@ from assistant.servers.address import is_server
 from assistant.settings import Settings, load
 from assistant.values.errors import ModelError, StorageError
 from assistant.values.text import plain
+from assistant.values.words import gigabytes, tokens
 
 
 @click.group()

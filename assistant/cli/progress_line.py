@@ -7,9 +7,9 @@ import sys
 
 import click
 
-from assistant.core.memory.plan import gigabytes
 from assistant.models.progress import Progress
 from assistant.values.text import plain
+from assistant.values.words import gigabytes
 
 
 class ProgressLine:

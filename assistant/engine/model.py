@@ -88,7 +88,7 @@ class Model:
         Reads the hardware and the disk, which takes a moment; never asks the network.
         """
         from assistant.core.memory.detect import detect_hardware
-        from assistant.core.memory.plan import choose_place
+        from assistant.core.memory.places import choose_place
         from assistant.models.catalogue import find_models
 
         place, _ = choose_place(detect_hardware(), self.settings.device)

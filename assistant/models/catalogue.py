@@ -7,8 +7,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from assistant.core.memory.plan import MemoryPlan, Place, Wanted, make_plan
+from assistant.core.memory.places import Place
+from assistant.core.memory.plan import make_plan
 from assistant.core.memory.sizes import ModelSize, size_of_folder
+from assistant.core.memory.values import MemoryPlan, Wanted
 from assistant.families import hub_cache
 from assistant.families.registry import DEMO, model_folder
 from assistant.models.known import KNOWN, KnownModel, known_model

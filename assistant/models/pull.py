@@ -21,7 +21,6 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from assistant.core.memory.plan import gigabytes
 from assistant.families import hub_cache
 from assistant.models import digests, hub
 from assistant.models.hub import BrokenOffError, HubFile, Listing
@@ -29,6 +28,7 @@ from assistant.models.known import known_model
 from assistant.models.progress import Meter, OnProgress
 from assistant.phi3v.checkpoint import missing_files, read_config
 from assistant.values.errors import ModelError
+from assistant.values.words import gigabytes
 
 WAITS = (0.5, 1.0, 2.0, 4.0)
 """Seconds before each further try; any byte that arrives starts them anew."""

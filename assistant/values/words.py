@@ -41,6 +41,21 @@ def file_size(size: int) -> str:
     return f"{size / 1_000_000_000:.1f} GB"
 
 
+def gigabytes(size: int) -> str:
+    """Return a size in units of 1000 with one decimal below 100: ``8.3 GB``, ``312 MB``."""
+    for unit, words in ((1e9, "GB"), (1e6, "MB")):
+        if size >= unit:
+            return (
+                f"{size / unit:.1f} {words}" if size < 100 * unit else f"{size / unit:.0f} {words}"
+            )
+    return f"{size / 1e3:.0f} kB"
+
+
+def tokens(count: int) -> str:
+    """Return ``1 token`` or ``4,096 tokens``."""
+    return f"{count:,} token{'' if count == 1 else 's'}"
+
+
 def short_count(number: int) -> str:
     """Return a token count in at most four characters or so: ``812``, ``3.1k``, ``128k``."""
     if number < 1000:

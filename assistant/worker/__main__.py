@@ -86,7 +86,7 @@ class Worker:
             choose_threads,
             plan_memory,
         )
-        from assistant.core.memory.plan import Wanted
+        from assistant.core.memory.values import Wanted
         from assistant.core.weights import load_model
         from assistant.families.registry import family_of
         from assistant.phi3v.vocabulary import Vocabulary

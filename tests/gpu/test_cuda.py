@@ -15,7 +15,7 @@ from assistant.core.decode import Decoder, logits_of, prefill
 from assistant.core.formats import kv_bytes_per_token
 from assistant.core.generate import ResidentModel
 from assistant.core.memory.devices import plan_memory
-from assistant.core.memory.plan import Wanted
+from assistant.core.memory.values import Wanted
 from assistant.core.weights import load_model
 from assistant.phi3v import Phi3VForCausalLM, Regime
 from assistant.values.errors import ModelError

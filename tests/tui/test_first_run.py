@@ -8,7 +8,7 @@ import pytest
 from textual.pilot import Pilot
 
 from assistant.core.memory.detect import detect_hardware
-from assistant.core.memory.plan import choose_place
+from assistant.core.memory.places import choose_place
 from assistant.models import catalogue as finding, known
 from assistant.settings import Settings
 from assistant.values.errors import ModelError

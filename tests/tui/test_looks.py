@@ -12,7 +12,7 @@ import pytest
 from textual.pilot import Pilot
 
 from assistant.core.memory.hardware import Cpu, Hardware, Memory
-from assistant.core.memory.plan import cpu_place
+from assistant.core.memory.places import cpu_place
 from assistant.models.catalogue import find_models
 from tests.tui.desk import (
     NARROW,

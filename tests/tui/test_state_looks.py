@@ -10,7 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from assistant.core.memory.hardware import Cpu, Hardware, Memory
-from assistant.core.memory.plan import cpu_place
+from assistant.core.memory.places import cpu_place
 from assistant.models.catalogue import FoundModel, find_models
 from assistant.values.events import ModelStatus, Phase
 from tests.tui.conftest import MakeDesk

@@ -56,7 +56,7 @@ def _memory(root: Path, problems: list[Problem]) -> Memory:
     """Total and available memory of the system, no more than a container allows."""
     try:
         system = psutil.virtual_memory()
-    except (OSError, RuntimeError, ValueError):  # no /proc, or one that psutil can't read
+    except (OSError, RuntimeError, LookupError):  # no /proc, or one that psutil can't read
         problems.append(
             Problem(
                 "How much memory this machine has could not be found out; 4 GB are assumed.",

@@ -9,15 +9,10 @@ import torch
 
 from assistant.core.memory.detect import detect_hardware
 from assistant.core.memory.hardware import Gpu
-from assistant.core.memory.plan import (
-    MemoryPlan,
-    Wanted,
-    cpu_place,
-    cuda_place,
-    make_plan,
-    mps_place,
-)
+from assistant.core.memory.places import cpu_place, cuda_place, mps_place
+from assistant.core.memory.plan import make_plan
 from assistant.core.memory.sizes import size_of_folder
+from assistant.core.memory.values import MemoryPlan, Wanted
 from assistant.values.errors import ModelError
 
 

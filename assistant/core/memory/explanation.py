@@ -1,12 +1,11 @@
-"""A memory plan in plain words: what was chosen and why, or what would help where nothing fits."""
+"""A memory plan in plain words: the choice and its reasons, or a remedy where nothing fits."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from assistant.core.memory.plan import MemoryPlan, Wanted
+from assistant.core.memory.values import MemoryPlan, Wanted
+from assistant.values.words import gigabytes, tokens
 
 
 def explained(
@@ -16,7 +15,7 @@ def explained(
     wanted: Wanted,
     target: int,
 ) -> tuple[str, ...]:
-    """What was chosen for ``target`` tokens and why.
+    """Explain the choice for ``target`` tokens, a sentence each.
 
     ``first`` has the weights as they are, ``by_kv`` those of ``chosen`` with each kind of KV.
     """
@@ -61,7 +60,7 @@ def _kv_sentence(
 
 
 def does_not_fit(chosen: MemoryPlan, others: Iterable[MemoryPlan], smallest: int) -> str:
-    """One sentence with what would help: the first of ``others`` that holds ``smallest`` tokens."""
+    """Name the remedy in a sentence: the first of ``others`` that holds ``smallest`` tokens."""
     needed = chosen.fixed_bytes + chosen.reserve
     other = next((plan for plan in others if plan.context_tokens >= smallest), None)
     if other is not None:
@@ -75,18 +74,3 @@ def does_not_fit(chosen: MemoryPlan, others: Iterable[MemoryPlan], smallest: int
         f"first token of context, and {gigabytes(chosen.available)} are free; {helps}, "
         "or use --model demo."
     )
-
-
-def gigabytes(size: int) -> str:
-    """A size as people read it, in units of 1000."""
-    for unit, words in ((1e9, "GB"), (1e6, "MB")):
-        if size >= unit:
-            return (
-                f"{size / unit:.1f} {words}" if size < 100 * unit else f"{size / unit:.0f} {words}"
-            )
-    return f"{size / 1e3:.0f} kB"
-
-
-def tokens(count: int) -> str:
-    """A number of tokens as people read it."""
-    return f"{count:,} token{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""The memory plan: made before anything is allocated. Arithmetic only: no torch, no clock, no I/O.
+"""The memory plan, made before anything is allocated. Arithmetic only: no torch, no clock, no I/O.
 
 What stays (weights, libraries, a reserve) and what comes and goes (activations of a prefill
 chunk, of the vision tower, a picture's pixels) is taken from the memory that is
@@ -7,19 +7,12 @@ free; what is left is divided by what every token of context takes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 
 from assistant.core.formats import AUTO_KV_KINDS, KV_KINDS
-from assistant.core.memory.explanation import does_not_fit, explained, gigabytes, tokens
-from assistant.core.memory.places import (
-    MIB,
-    Place,
-    choose_place,
-    cpu_place,
-    cuda_place,
-    mps_place,
-)
+from assistant.core.memory.explanation import does_not_fit, explained
+from assistant.core.memory.places import MIB, Place
 from assistant.core.memory.sizes import (
     ModelSize,
     activation_bytes,
@@ -27,20 +20,8 @@ from assistant.core.memory.sizes import (
     weights_bytes,
     working_bytes_per_token,
 )
+from assistant.core.memory.values import MemoryPlan, Wanted
 from assistant.pictures.decode import MAX_PIXELS
-
-__all__ = [
-    "MemoryPlan",
-    "Place",
-    "Wanted",
-    "choose_place",
-    "cpu_place",
-    "cuda_place",
-    "gigabytes",
-    "make_plan",
-    "mps_place",
-    "tokens",
-]
 
 MAX_CONTEXT = 131_072
 """The longest context of the family; none is planned beyond it."""
@@ -54,77 +35,11 @@ COMFORTABLE_CONTEXT = 8192
 SMALL_MODEL = 256 * MIB
 """Bytes of weights in float32 up to which a model is small: what runs to show that it runs."""
 
-TYPICAL_CONVERSATION = 4096
-"""Tokens of a conversation when resident ones are counted: two pictures and some talk."""
-
 FEATURE_BUDGET = 256 * MIB
 """Bytes of features of pictures outside the prompt at most; 17 crops take 15 MB in bfloat16."""
 
 LARGEST_PICTURE = 3 * 3 * MAX_PIXELS
 """Bytes of main memory for a moment: the largest picture as a frame, an image and a copy."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a person asked for; "auto" and None leave it to the plan."""
-
-    dtype: str = "auto"
-    weights: str = "auto"
-    kv: str = "auto"
-    context: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class MemoryPlan:
-    """In which formats a model is loaded and how much it then holds; all sizes in bytes.
-
-    ``weights`` is "float" (the matrices are in ``dtype``), "int8" or "int4", and so is ``kv``.
-    ``problem`` is one sentence where the model does not fit, and None where it does;
-    ``sentences`` say in plain words what was chosen and why.
-    """
-
-    model: str
-    device: str
-    title: str
-    available: int
-    dtype: str
-    weights: str
-    weights_bytes: int
-    kv: str
-    kv_bytes_per_token: int
-    kv_fixed_bytes: int
-    working_bytes_per_token: int
-    activation_bytes: int
-    libraries: int
-    reserve: int
-    feature_budget: int
-    context_tokens: int
-    kv_budget: int
-    host_budget: int
-    sentences: tuple[str, ...] = ()
-    problem: str | None = None
-
-    @property
-    def resident_conversations(self) -> int:
-        """Conversations of :data:`TYPICAL_CONVERSATION` tokens that stay resident."""
-        one = self.kv_bytes_per_token * TYPICAL_CONVERSATION + self.kv_fixed_bytes
-        return self.kv_budget // one
-
-    @property
-    def fixed_bytes(self) -> int:
-        """Everything but the context and the reserve."""
-        stays = self.weights_bytes + self.libraries + self.feature_budget
-        return stays + self.activation_bytes + self.kv_fixed_bytes
-
-    @property
-    def bytes_per_token(self) -> int:
-        """What one token of context takes in all."""
-        return self.kv_bytes_per_token + self.working_bytes_per_token
-
-    @property
-    def total_bytes(self) -> int:
-        """Everything, with the context full."""
-        return self.fixed_bytes + self.context_tokens * self.bytes_per_token
 
 
 def make_plan(model: ModelSize, place: Place, wanted: Wanted | None = None) -> MemoryPlan:

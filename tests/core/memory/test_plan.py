@@ -12,16 +12,8 @@ from hypothesis import given, strategies as st
 from assistant import demo_model as demo
 from assistant.core.formats import KV_KINDS, weight_kinds
 from assistant.core.memory.hardware import Cpu, Gpu, Hardware, Memory, TorchBuild
-from assistant.core.memory.plan import (
-    MAX_CONTEXT,
-    SMALLEST_CONTEXT,
-    MemoryPlan,
-    Place,
-    Wanted,
-    choose_place,
-    cuda_place,
-    make_plan,
-)
+from assistant.core.memory.places import Place, choose_place, cuda_place
+from assistant.core.memory.plan import MAX_CONTEXT, SMALLEST_CONTEXT, make_plan
 from assistant.core.memory.sizes import (
     PHI3_VISION,
     kv_sizes,
@@ -29,6 +21,7 @@ from assistant.core.memory.sizes import (
     size_of_geometry,
     weights_bytes,
 )
+from assistant.core.memory.values import MemoryPlan, Wanted
 
 GIB = 2**30
 PHI3V = size_of_geometry("Phi-3-vision", PHI3_VISION)

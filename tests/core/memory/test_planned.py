@@ -9,7 +9,7 @@ import torch
 
 from assistant.core.memory import devices, plan
 from assistant.core.memory.hardware import Cpu, Hardware, Memory, TorchBuild
-from assistant.core.memory.plan import Wanted
+from assistant.core.memory.values import Wanted
 from assistant.phi3v.checkpoint import read_checkpoint
 from assistant.values.errors import ModelError
 from assistant.values.prompt import Prompt
