@@ -272,7 +272,7 @@ async def opened(pilot: Pilot[None], session_id: str) -> None:
         return screen(pilot).chat.session_id == session_id and ids == [turn.id for turn in turns]
 
     await until(pilot, is_open, "the chat")
-    await until(pilot, lambda: pane(pilot).widget_of(turns[-1].id), "its last turn")
+    await until(pilot, lambda: chat(pilot).widget_of(turns[-1].id), "its last turn")
 
 
 async def draft_read(pilot: Pilot[None], session_id: str | None) -> None:

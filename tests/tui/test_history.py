@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.tui.desk import NARROW, WIDE, Desk, Gate, chat, idle, pane, sees, send, shown, until
+from tests.tui.desk import NARROW, WIDE, Desk, Gate, chat, idle, sees, send, shown, until
 from tui.widgets.chat_view import ChatView
 from tui.widgets.reply_turn import ReplyTurn
 from tui.widgets.turn_window import BATCH, MOST, TAIL
@@ -95,13 +95,13 @@ async def test_a_turn_anywhere_can_be_shown(desk: Desk) -> None:
         await sees(pilot, "turn 139")
         view = chat(pilot)
         for index in (40, 44, 0, 139, 71):
-            assert await pane(pilot).show_turn(turns[index].id)
+            assert await chat(pilot).show_turn(turns[index].id)
             await sees(pilot, f"turn {index:02d}")
             widget = next(w for w in view.children if getattr(w, "turn", None) == turns[index])
             at_top = widget.region.y == view.region.y
             assert at_top or view.scroll_y == view.max_scroll_y
             assert len(view.children) <= MOST
-        assert not await pane(pilot).show_turn("no such turn")
+        assert not await chat(pilot).show_turn("no such turn")
         await pilot.press("ctrl+end")
         await sees(pilot, "turn 139")
 
@@ -115,12 +115,12 @@ async def test_a_reply_grows_out_of_sight_and_is_there_on_the_way_back(desk: Des
         await sees(pilot, "turn 99")
         await send(pilot, "Go on")
         await sees(pilot, "Begun,")
-        await pane(pilot).show_turn(turns[10].id)
+        await chat(pilot).show_turn(turns[10].id)
         await sees(pilot, "turn 10")
         assert "Begun" not in shown(pilot)
         await pilot.press("ctrl+end")
         await sees(pilot, "Begun,")
-        await pane(pilot).show_turn(turns[10].id)
+        await chat(pilot).show_turn(turns[10].id)
         await sees(pilot, "turn 10")
         gate.open()
         await idle(pilot)

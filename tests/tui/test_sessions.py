@@ -25,7 +25,6 @@ from tests.tui.desk import (
     notices,
     open_page,
     opened,
-    pane,
     picture_file,
     screen,
     sees,
@@ -260,7 +259,7 @@ async def test_each_chat_is_left_and_found_again_at_its_place(desk: Desk) -> Non
     other = desk.chat("Other chat", "other answer", age=timedelta(hours=1))
     async with desk.app(long).run_test(size=WIDE) as pilot:
         await sees(pilot, "more of 59")
-        await pane(pilot).show_turn(desk.engine.store.conversation(long).turns[20].id, 1)
+        await chat(pilot).show_turn(desk.engine.store.conversation(long).turns[20].id, 1)
         await until(pilot, lambda: "more of 20" in shown(pilot), "the place")
         place = chat(pilot).place
         assert place is not None
@@ -281,7 +280,7 @@ async def test_a_chat_opens_where_it_was_left_before_the_restart(desk: Desk) -> 
     session = desk.chat(*[f"line {n}\n\nmore of {n}" for n in range(60)])
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "more of 59")
-        await pane(pilot).show_turn(desk.engine.store.conversation(session).turns[20].id, 1)
+        await chat(pilot).show_turn(desk.engine.store.conversation(session).turns[20].id, 1)
         await until(pilot, lambda: "more of 20" in shown(pilot), "the place")
         place = chat(pilot).place
         assert place is not None

@@ -159,7 +159,7 @@ async def test_a_place_is_where_one_went_before_the_window_has_scrolled(desk: De
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "more of 59")
         turn = desk.engine.store.conversation(session).turns[20].id
-        await pane(pilot).show_turn(turn, 1)
+        await chat(pilot).show_turn(turn, 1)
         assert chat(pilot).place == Place(turn, 1)
         await sees(pilot, "more of 20")
         assert chat(pilot).place == Place(turn, 1)

@@ -84,7 +84,7 @@ class Conversation(ChatPart):
             if not await self.turns.go_to(event.turn_id):
                 self.tell("That is on another branch: wait for the reply that is being written.")
         elif place is not None:
-            await pane.show_turn(place.turn_id, place.line)
+            await pane.chat.show_turn(place.turn_id, place.line)
         asked = [turn.text for turn in conversation.turns if turn.role is Role.USER]
         self.composer.area.prompts.load(asked)
         self.turns.look_up_versions(TAIL)

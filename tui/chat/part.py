@@ -19,16 +19,13 @@ ResultT = TypeVar("ResultT")
 class Host(Protocol):
     """Notices, threads and pages: all that a controller needs of the app."""
 
-    def tell(self, words: str, *, error: bool = False) -> None:
-        """Show a notice."""
+    def tell(self, words: str, *, error: bool = False) -> None: ...
 
-    def in_thread(self, job: requests.Job) -> None:
-        """Run ``job`` in a thread; post its message, or call the function that it returns."""
+    def in_thread(self, job: requests.Job) -> None: ...
 
     def open_page(
         self, page: Screen[ResultT], then: ScreenResultCallbackType[ResultT] | None = None
-    ) -> None:
-        """Show a page at once; call ``then`` with its result."""
+    ) -> None: ...
 
 
 class ChatPart(Vertical):
@@ -40,7 +37,7 @@ class ChatPart(Vertical):
         self._chat = chat
 
     def tell(self, words: str, *, error: bool = False) -> None:
-        """Show a notice."""
+        """Show a notice; ``words`` are never read as markup."""
         requests.notify(self, words, error=error)
 
     def in_thread(self, job: requests.Job) -> None:

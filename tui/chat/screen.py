@@ -221,7 +221,7 @@ class ChatScreen(EngineScreen[None]):
 
     def _show_open(self) -> None:
         self.sidebar.list.mark_open(self.chat.session_id)
-        self.status_bar.show_last(self.chat.turns)
+        self.status_bar.line.show_last(self.chat.turns)
         self._show_title()
 
     @on(messages.SessionsListed)
@@ -315,7 +315,7 @@ class ChatScreen(EngineScreen[None]):
 
     @on(messages.ContextMeasured)
     def _show_measured(self, event: messages.ContextMeasured) -> None:
-        self.status_bar.show_measured(event.measured)
+        self.status_bar.meter.measured = event.measured
 
     @on(ContextMeter.Clicked)
     def _show_context(self) -> None:
@@ -323,7 +323,7 @@ class ChatScreen(EngineScreen[None]):
 
     @on(messages.WorkChanged)
     def _show_work(self, event: messages.WorkChanged) -> None:
-        self.status_bar.show_work(event.words)
+        self.status_bar.line.work = event.words
 
     @on(messages.ReplyMoved)
     def _follow_reply(self, event: messages.ReplyMoved) -> None:

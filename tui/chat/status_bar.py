@@ -11,19 +11,16 @@ from textual import on
 from textual.app import ComposeResult
 from textual.message import Message
 
-from assistant.values.conversation import Turn
 from assistant.values.errors import PhichatError
 from assistant.values.events import Event, ModelStatus, Phase, ReplyEnded
 from assistant.values.words import model_name
 from tui import messages
 from tui.chat.part import ChatPart
 from tui.pages.download import Download
-from tui.widgets.context_meter import ContextMeter, Measured
+from tui.widgets.context_meter import ContextMeter
 from tui.widgets.status_line import StatusLine
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from assistant.engine import Engine
     from assistant.settings import Settings
     from tui.chat.open_chat import OpenChat
@@ -39,13 +36,13 @@ class StatusBar(ChatPart):
 
     def __init__(self, engine: Engine, chat: OpenChat) -> None:
         super().__init__(engine, chat)
-        self._meter = ContextMeter()
-        self._line = StatusLine()
+        self.meter = ContextMeter()
+        self.line = StatusLine()
         self._download: Download | None = None
 
     def compose(self) -> ComposeResult:
-        yield self._meter
-        yield self._line
+        yield self.meter
+        yield self.line
 
     def on_mount(self) -> None:
         self.call_after_refresh(self._begin)
@@ -64,28 +61,14 @@ class StatusBar(ChatPart):
             status = self._engine.model.status()
         except PhichatError as refused:
             status = ModelStatus(Phase.FAILED, "", is_demo=False, detail=str(refused))
-        self._line.status = status
+        self.line.status = status
         self._look_at_download()
         self.post_message(messages.StatusSeen(status))
-
-    # What the conversation has to show here
-
-    def show_measured(self, measured: Measured | None) -> None:
-        """Show how full the context is."""
-        self._meter.measured = measured
-
-    def show_work(self, words: str) -> None:
-        """Show what the model is busy with."""
-        self._line.work = words
 
     def show_event(self, event: Event, session_id: str | None) -> None:
         """Follow the reply of a session; figures are shown for the open chat alone."""
         if session_id == self._chat.session_id or not isinstance(event, ReplyEnded):
-            self._line.apply(event)
-
-    def show_last(self, turns: Sequence[Turn]) -> None:
-        """Show the figures of the last reply of a chat."""
-        self._line.show_last(turns)
+            self.line.apply(event)
 
     # The engine
 
@@ -98,7 +81,7 @@ class StatusBar(ChatPart):
                 self._restart(self._engine.model.settings, "The engine is started again.")
 
         turns = tuple(self._chat.turns)
-        self.open_page(EngineStateScreen(self._engine, lambda: self._line.work, turns), closed)
+        self.open_page(EngineStateScreen(self._engine, lambda: self.line.work, turns), closed)
 
     def action_show_settings(self) -> None:
         """Show and change the settings."""
@@ -146,7 +129,7 @@ class StatusBar(ChatPart):
         from tui.pages.models import ModelsScreen
 
         download, answering = self._download, self._engine.model.settings.model
-        status = self._line.status
+        status = self.line.status
         marked = (status and self._chat.other_model(status.model)) or answering
         if download is not None and download.is_over:
             marked = download.model_id  # the user most likely wants the model that came
@@ -205,6 +188,6 @@ class StatusBar(ChatPart):
             self.tell(download.error or stopped, error=bool(download.error))
         else:
             words = f"✓ {model_name(download.model_id)} is here · F8 uses it"
-            if self._line.download != words:
+            if self.line.download != words:
                 self.tell(f"{model_name(download.model_id)} is here. F8, then enter, uses it.")
-        self._line.download = words
+        self.line.download = words

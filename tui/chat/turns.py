@@ -113,9 +113,9 @@ class Turns(ChatPart):
         if (turn := self._chat.selected_turn) is None:
             self.post_message(TurnBar.Left())
             return
-        widget = self.pane.widget_of(turn_id)
+        widget = self.pane.chat.widget_of(turn_id)
         if widget is None:
-            await self.pane.show_turn(turn_id)
+            await self.pane.chat.show_turn(turn_id)
         else:
             widget.scroll_visible(animate=False)
         self._highlight(selected=True)
@@ -124,7 +124,7 @@ class Turns(ChatPart):
 
     async def go_to(self, turn_id: str) -> bool:
         """Show and select a turn; return False when it is not on this branch."""
-        if found := await self.pane.show_turn(turn_id):
+        if found := await self.pane.chat.show_turn(turn_id):
             await self.select(turn_id)
         return found
 
@@ -137,7 +137,7 @@ class Turns(ChatPart):
     def refresh_marks(self) -> None:
         """Mark what is selected and the versions, after the turns were changed."""
         for turn_id, (place, count) in self.versions.items():
-            if (widget := self.pane.widget_of(turn_id)) is not None:
+            if (widget := self.pane.chat.widget_of(turn_id)) is not None:
                 widget.head.show_versions(place, count)
         if self._chat.selected is None:
             return
@@ -150,7 +150,7 @@ class Turns(ChatPart):
 
     def _highlight(self, *, selected: bool) -> None:
         turn_id = self._chat.selected
-        if turn_id is not None and (widget := self.pane.widget_of(turn_id)) is not None:
+        if turn_id is not None and (widget := self.pane.chat.widget_of(turn_id)) is not None:
             widget.set_class(selected, "-selected")
 
     def _show_bar(self, turn: Turn) -> None:

@@ -23,7 +23,6 @@ from tui.widgets.gallery import Gallery
 from tui.widgets.picture_view import PictureView
 from tui.widgets.reply_turn import ReplyTurn
 from tui.widgets.running_turn import RunningTurn, progress_words
-from tui.widgets.user_turn import UserTurn
 from tui.widgets.welcome import Welcome
 
 
@@ -73,10 +72,6 @@ class ChatPane(Container):
         await self.chat.update(turns)
         self._face()
 
-    async def show_turn(self, turn_id: str, line: int = 0) -> bool:
-        """Go to a line of a turn of the open chat; False when it is none of its branch."""
-        return await self.chat.show_turn(turn_id, line)
-
     async def apply(self, event: Event, running: RunningTurn) -> None:
         """Show what happened."""
         match event:
@@ -101,10 +96,6 @@ class ChatPane(Container):
                 self._live = None
             case ReplyFailed(message=message, turn=partial):
                 await self.fail(message, partial)
-
-    def widget_of(self, turn_id: str) -> UserTurn | ReplyTurn | None:
-        """The widget of a turn, where it is mounted."""
-        return self.chat.widget_of(turn_id)
 
     async def fail(self, message: str, partial: Turn | None = None) -> None:
         """Show one plain sentence where the reply would be; what was written of it stays."""

@@ -1,4 +1,4 @@
-"""A picture that will be sent: the number it will get, its name, size and cost, and a cross."""
+"""Chip of a picture that will be sent: its number to be, name, size, cost, and a cross."""
 
 from __future__ import annotations
 
@@ -21,20 +21,38 @@ CROSS = " ✕ "
 NAME_WIDTH = 24
 
 
-class Chip(Static, can_focus=True):
-    """One attached picture in the composer; reached with shift+tab."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in CHIP_KEYS]
+class CrossedChip(Static, can_focus=True):
+    """A chip that ends in a cross."""
 
     @dataclass
     class Crossed(Message):
         """The picture shall go: its cross was clicked, or a key pressed."""
 
-        chip: Chip
+        chip: CrossedChip
+
+    def on_click(self, event: events.Click) -> None:
+        event.stop()
+        if event.x >= self.outer_size.width - len(CROSS) - self.styles.padding.right:
+            self.action_take_off()
+        else:
+            self.action_choose_crops()
+
+    def action_take_off(self) -> None:
+        """Ask that the picture be taken off."""
+        self.post_message(self.Crossed(self))
+
+    def action_choose_crops(self) -> None:
+        """Do nothing: a picture that is not opened has no crops."""
+
+
+class Chip(CrossedChip):
+    """One attached picture in the composer; reached with shift+tab."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in CHIP_KEYS]
 
     @dataclass
     class CropsWanted(Message):
-        """The person wants to choose in how many crops the model looks at it."""
+        """The user wants to choose in how many crops the model looks at it."""
 
         chip: Chip
 
@@ -54,20 +72,19 @@ class Chip(Static, can_focus=True):
         """What it will take in the prompt, once that was counted."""
 
     def on_mount(self) -> None:
-        """Say what is known."""
-        self._tell()
+        self._show()
 
     def show_cost(self, number: int, cost: PictureCost | None) -> None:
         """Show the number it will get and what it takes in the prompt."""
         if (number, cost) != (self.number, self.cost):
             self.number, self.cost = number, cost
-            self._tell()
+            self._show()
 
     def choose_crops(self, num_crops: int | None) -> None:
-        """Look at it in so many crops at most; None leaves it to the engine."""
+        """Set the most crops that the model looks at; None leaves the choice to the engine."""
         self.file = replace(self.file, num_crops=num_crops)
 
-    def _tell(self) -> None:
+    def _show(self) -> None:
         file, cost = self.file, self.cost
         self.update(
             Content.assemble(
@@ -84,24 +101,12 @@ class Chip(Static, can_focus=True):
             facts.append(f"{cost.tokens} tokens in {counted(cost.num_crops, 'crop')}")
         self.tooltip = Content(" · ".join(facts))
 
-    def on_click(self, event: events.Click) -> None:
-        """Take the picture off when the cross was hit; a click elsewhere chooses its crops."""
-        event.stop()
-        if event.x >= self.outer_size.width - len(CROSS) - self.styles.padding.right:
-            self.post_message(self.Crossed(self))
-        else:
-            self.post_message(self.CropsWanted(self))
-
-    def action_take_off(self) -> None:
-        """Take the picture off."""
-        self.post_message(self.Crossed(self))
-
     def action_choose_crops(self) -> None:
-        """Choose in how many crops the model looks at it."""
+        """Ask in how many crops the model looks at it."""
         self.post_message(self.CropsWanted(self))
 
     def action_move(self, by: int) -> None:
-        """Go to the chip before or after."""
+        """Move the focus to the chip before or after."""
         self.post_message(self.Moved(self, by))
 
 

@@ -1,4 +1,4 @@
-"""The pictures that will be sent with the next message."""
+"""Bar of the pictures that will be sent with the next message."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from textual.message import Message
 
 from assistant.values.context import PictureCost
 from assistant.values.conversation import PictureFile
-from tui.widgets.chip import Chip
+from tui.widgets.chip import Chip, CrossedChip
 from tui.widgets.chip_opening import OpeningChip, OpenPicture
 
 
@@ -62,7 +62,7 @@ class ChipBar(ItemGrid):
         self._show()
 
     async def give_up_opening(self) -> None:
-        """Wait no longer for what is still being opened."""
+        """Take off what is still being opened."""
         await self.query(OpeningChip).remove()
         self._show()
 
@@ -85,13 +85,8 @@ class ChipBar(ItemGrid):
             self._show()
 
     @on(OpeningChip.Refused)
-    @on(OpeningChip.GivenUp)
-    @on(Chip.Crossed)
-    async def _take_off(
-        self, event: OpeningChip.Refused | OpeningChip.GivenUp | Chip.Crossed
-    ) -> None:
-        if not isinstance(event, OpeningChip.Refused):  # its reason is for the screen
-            event.stop()
+    @on(CrossedChip.Crossed)
+    async def _take_off(self, event: OpeningChip.Refused | CrossedChip.Crossed) -> None:
         await event.chip.remove()
         self._show()
 

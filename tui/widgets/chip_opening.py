@@ -1,4 +1,4 @@
-"""A picture on its way into the composer: opened or fetched behind the screen."""
+"""Chip of a picture that is being opened or fetched, in a thread."""
 
 from __future__ import annotations
 
@@ -9,41 +9,40 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import ClassVar
 
-from textual import events, on, work
+from textual import on, work
 from textual.binding import BindingType
 from textual.content import Content
 from textual.message import Message
-from textual.widgets import Static
 
 from assistant.values.conversation import PictureFile
 from assistant.values.errors import PhichatError
 from assistant.values.text import one_line
 from assistant.values.words import file_size
 from tui.keys import OPENING_KEYS
-from tui.widgets.chip import CROSS, NAME_WIDTH
+from tui.widgets.chip import CROSS, NAME_WIDTH, CrossedChip
 from tui.widgets.running_turn import unexpected_words
 
 log = logging.getLogger(__name__)
 
 Watch = Callable[[int, int], None]
 OpenPicture = Callable[[Watch], PictureFile]
-"""Opens one picture (in a thread); tells its argument how many bytes arrived, of how many."""
+"""Opens one picture (in a thread); calls its argument with the bytes that arrived, of how many."""
 
 LOOKS_PER_S = 8.0
 
 
 class GivenUpError(Exception):
-    """Nobody waits for this picture any more."""
+    """The chip of this picture was taken off."""
 
 
-class OpeningChip(Static, can_focus=True):
-    """Stands in the place of a picture until it is opened; taking it off ends a fetch."""
+class OpeningChip(CrossedChip):
+    """Keeps the place of a picture until it is opened; taking it off ends a fetch."""
 
     BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in OPENING_KEYS]
 
     @dataclass
     class Arrived(Message):
-        """``done`` of ``total`` bytes are here; ``total`` 0 means that nobody said how many."""
+        """``done`` of ``total`` bytes are here; ``total`` 0 means that it is not known."""
 
         done: int
         total: int
@@ -62,12 +61,6 @@ class OpeningChip(Static, can_focus=True):
         chip: OpeningChip
         reason: str
 
-    @dataclass
-    class GivenUp(Message):
-        """The person doesn't want to wait for it."""
-
-        chip: OpeningChip
-
     def __init__(self, label: str, open_picture: OpenPicture, instead: str = "") -> None:
         super().__init__()
         self.instead = instead
@@ -77,12 +70,10 @@ class OpeningChip(Static, can_focus=True):
         self._left = threading.Event()
 
     def on_mount(self) -> None:
-        """Begin."""
-        self._tell("")
+        self._show("")
         self._open()
 
     def on_unmount(self) -> None:
-        """End a fetch that nobody waits for."""
         self._left.set()
 
     @work(thread=True, group="opening")
@@ -113,11 +104,11 @@ class OpeningChip(Static, can_focus=True):
         done = file_size(event.done)
         if event.total:
             percent = min(100, 100 * event.done // event.total)
-            self._tell(f" {percent} % of {file_size(event.total)}")
+            self._show(f" {percent} % of {file_size(event.total)}")
         else:
-            self._tell(f" {done}")
+            self._show(f" {done}")
 
-    def _tell(self, progress: str) -> None:
+    def _show(self, progress: str) -> None:
         self.update(
             Content.assemble(
                 (
@@ -127,13 +118,3 @@ class OpeningChip(Static, can_focus=True):
                 (CROSS, "$phi-quiet"),
             )
         )
-
-    def on_click(self, event: events.Click) -> None:
-        """Give it up when the cross was hit."""
-        event.stop()
-        if event.x >= self.outer_size.width - len(CROSS) - self.styles.padding.right:
-            self.action_take_off()
-
-    def action_take_off(self) -> None:
-        """Give it up."""
-        self.post_message(self.GivenUp(self))
