@@ -35,7 +35,7 @@ from assistant.phi3v.shapes import is_read, stored_weights, weight_shapes
 from assistant.servers.address import is_server, parse
 from assistant.settings import Settings
 from assistant.values.errors import ModelError, StorageError
-from assistant.worker.running import SharedWorker, shared_workers
+from assistant.worker.shared_workers import SharedWorker, shared_workers
 from storage.examining import DatabaseState, examine
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, causal: bool = 
 def attend_plainly(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, causal: bool = False
 ) -> Part:
-    """:func:`attend` where no kernel tells the log-sum-exp (MPS): all scores at once, float32."""
+    """:func:`attend` where no kernel returns the log-sum-exp (MPS): all scores at once, float32."""
     scores = (q.float() @ k.float().mT) * q.shape[-1] ** -0.5
     if causal:
         S, K = scores.shape[-2:]
@@ -58,7 +58,7 @@ def attend_columns(q: torch.Tensor, kt: torch.Tensor, vt: torch.Tensor) -> torch
 
 
 def merge(one: Part, other: Part) -> Part:
-    """The attention over the keys of both."""
+    """Return the attention over the keys of both parts."""
     (a, a_lse), (b, b_lse) = one, other
     share = torch.sigmoid(b_lse - a_lse)[..., None].to(a.dtype)
     return torch.lerp(a, b, share.expand_as(a)), torch.logaddexp(a_lse, b_lse)

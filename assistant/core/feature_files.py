@@ -32,7 +32,7 @@ _UNFINISHED = ".part"
 
 
 def fingerprint(vision: nn.Module) -> str:
-    """A name for the weights of a vision tower as they are loaded, and for what computes with them.
+    """Name the weights of a vision tower as they are loaded, and the torch that computes.
 
     Hashes the first 4 KiB of every weight: about 2 MB for the real tower. It
     follows the weights, not their files, which may move or be fetched again.

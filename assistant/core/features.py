@@ -1,4 +1,4 @@
-"""What the model sees of each picture: encoded once, kept in memory and, where slow, on disk."""
+"""Picture features: encoded once, cached in memory and, where encoding is slow, on disk."""
 
 from __future__ import annotations
 

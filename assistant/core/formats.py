@@ -27,7 +27,7 @@ KV_KINDS = ("float", "int8", "int4")
 error of int8, and costs more to widen; it is for contexts that nothing else holds."""
 
 AUTO_KV_KINDS = KV_KINDS[:2]
-"""What is chosen from without being asked."""
+"""The kinds that "auto" chooses from."""
 
 ITEM_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
@@ -38,7 +38,7 @@ def int4_group(head_dim: int) -> int:
 
 
 def weight_kinds(device_kind: str) -> tuple[str, ...]:
-    """Formats of the decoder's matrices on ``cpu``, ``cuda`` or ``mps``.
+    """List the formats of the decoder's matrices on ``cpu``, ``cuda`` or ``mps``.
 
     int4 on a CPU is left out: torch's kernel decodes no faster than int8's there and prefills
     three times slower than float32.
@@ -49,7 +49,7 @@ def weight_kinds(device_kind: str) -> tuple[str, ...]:
 
 
 def compute_dtype(dtype: str, device_kind: str) -> str:
-    """The format of activations, float KV, embeddings, norms and the vision tower.
+    """Return the format of activations, float KV, embeddings, norms and the vision tower.
 
     On a CPU float32 whatever the matrices are held in, elsewhere the model's own.
     """

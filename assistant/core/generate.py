@@ -168,7 +168,7 @@ class ResidentModel:
             raise ModelError(SENTENCE, code="memory")
 
     def _claim(self, turn: _Turn) -> int:
-        """Find the best place for the sequence of ``turn``; returns the positions it holds."""
+        """Claim a cache entry for the sequence of ``turn``; returns the positions it holds."""
         regime = self._model.regime_of(turn.sequence.length)
         turn.entry = None
         turn.entry = self._with_room(turn, lambda: self._residency.claim(turn.sequence, regime))

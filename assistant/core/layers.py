@@ -44,8 +44,10 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class DecoderLayers:
-    """All layers of a model, looked up once, because a layer's weights leave nothing else in the
-    processor's caches: looking things up in modules then takes 0.1 ms a layer.
+    """All layers of a model, looked up once.
+
+    A layer's weights leave nothing else in the processor's caches, so that looking things up in
+    modules takes 0.1 ms a layer.
     """
 
     layers: list[Layer]
@@ -103,9 +105,11 @@ def _product(module: Any) -> Rows:
 
 
 def _norm(module: Any) -> Rows:
-    """Return an RMS norm. In 32 bits x w / sqrt(|x|^2 / n + eps) is computed as
-    x (w sqrt(n)) / hypot(|x|, sqrt(n eps)): half the steps of torch's own on a CPU, each of
-    which costs more to start than to do for one row.
+    """Return an RMS norm as a function.
+
+    In 32 bits x w / sqrt(|x|^2 / n + eps) is computed as x (w sqrt(n)) / hypot(|x|, sqrt(n eps)):
+    half the steps of torch's own on a CPU, each of which takes longer to start than to run for
+    one row.
     """
     weight, eps = module.weight.detach(), module.variance_epsilon
     n = len(weight)

@@ -1,4 +1,4 @@
-"""Memory that runs out while something is computed: recognised, made room for, tried once more."""
+"""Recovery when memory runs out during a computation: make room, try once more."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def with_room(compute: Callable[[], T], make_room: Callable[[], None]) -> T:
-    """The result of ``compute``, which is run a second time after ``make_room`` if memory ran out.
+    """Return ``compute()``, run a second time after ``make_room`` if memory ran out.
 
     Raises ModelError ("memory") when that was not enough. ``compute`` must bear
     being run again after it failed anywhere.

@@ -1,8 +1,8 @@
-"""Which conversations stay resident: an index over KV caches within a memory budget.
+"""Index of resident conversations: KV caches within a memory budget.
 
 One index belongs to one loaded model and one kind of KV cache; the regime is
-part of every entry. What leaves an accelerator goes to host RAM, and from
-there it is gone: it is prefilled again when it is wanted.
+part of every entry. An entry that is evicted from an accelerator goes to host RAM; evicted
+from there it is dropped, and prefilled again when it is needed.
 """
 
 from __future__ import annotations
@@ -65,11 +65,10 @@ class Residency:
         self._entries: list[Resident] = []  # the one used longest ago first
 
     def claim(self, sequence: Sequence, regime: Regime) -> Resident:
-        """The entry to prefill ``sequence`` into, holding what it shares with any of this regime.
+        """Return an entry with the longest prefix of ``sequence`` that is cached in its regime.
 
-        That is the longest common prefix in whole units. The last unit is never
-        part of it: its logits are what is wanted. An entry that goes on
-        differently for long is copied rather than cut.
+        The prefix is in whole units, and never the last unit, because its logits are needed. If
+        cropping would discard a long suffix, the shared prefix is copied into a new entry.
         """
         # a turn that was stopped at once left nothing
         self._entries = [one for one in self._entries if one.cache.length]
@@ -113,7 +112,7 @@ class Residency:
         self._entries = [one for one in self._entries if one is entry]
 
     def _longest_prefix(self, sequence: Sequence, regime: Regime) -> tuple[Resident | None, int]:
-        """The entry that shares most with ``sequence``, and how many positions that is."""
+        """Return the entry that shares most with ``sequence``, and how many positions."""
         best: Resident | None = None
         most = 0
         for entry in self._entries:
@@ -163,6 +162,6 @@ class Residency:
 
 
 def _cut_to_whole_units(entry: Resident) -> None:
-    """A quantized cache may keep a little less than asked for: never end inside a picture."""
+    """Crop to whole units: a quantized cache may keep less than asked for, half a picture say."""
     while (whole := entry.sequence.end_of(entry.whole_units())) != entry.cache.length:
         entry.cache.crop(whole)

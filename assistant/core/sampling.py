@@ -1,4 +1,4 @@
-"""Choosing the next token from logits.
+"""Sampling: the next token from logits.
 
 The order of the filters is transformers': repetition penalty, temperature,
 top-k, top-p, min-p, then the draw.
@@ -14,7 +14,7 @@ import torch
 from assistant.values.sampling import Sampling
 
 FIRST_LOOK = 1024
-"""Candidates of which top-p looks at first. Sorting 32,064 logits takes 2.6 ms on a small CPU,
+"""Candidates that top-p examines first. Sorting 32,064 logits takes 2.6 ms on a small CPU,
 finding the 1,024 largest 0.2 ms; a distribution worth sampling from has its nucleus among them."""
 
 
@@ -97,7 +97,7 @@ class Sampler:
 
 
 def _nucleus(scores: torch.Tensor, top_p: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """The likeliest scores whose probabilities reach ``top_p``, and their places, falling.
+    """Return the likeliest scores whose probabilities reach ``top_p``, and their indices, falling.
 
     Holtzman et al. 2020. The likeliest always stays.
     """

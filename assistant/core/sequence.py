@@ -1,4 +1,4 @@
-"""What the model reads: a row of units, each a token or a whole picture."""
+"""Sequences of units: tokens and whole pictures, in the order in which the model reads them."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Sequence:
         return self._ends[units - 1] if units else 0
 
     def units_within(self, positions: int) -> int:
-        """How many whole units the first ``positions`` positions hold."""
+        """Count the whole units in the first ``positions`` positions."""
         return bisect_right(self._ends, positions)
 
     def shared_with(self, other: Sequence, most: int) -> int:
-        """How many units from the start are the same in both, at most ``most``."""
+        """Count the units from the start that are the same in both, at most ``most``."""
         mine, theirs = self.units, other.units
         most = min(most, len(mine), len(theirs))
         low, high = 0, most  # the first ``low`` are the same; slices compare quickly

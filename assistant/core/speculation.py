@@ -47,7 +47,7 @@ class Speculation:
         self._pause = PAUSE
 
     def propose(self, most: int) -> list[int]:
-        """What followed the last :data:`NGRAM` tokens when they last stood; often nothing."""
+        """Return the tokens after the previous occurrence of the last :data:`NGRAM`; often none."""
         units = self._units
         most = min(most, self._width)
         if self._paused or most < 1:
@@ -65,7 +65,7 @@ class Speculation:
         return proposal
 
     def took(self, proposed: int, chosen: int, seconds: float) -> None:
-        """A forward pass of one token and ``proposed`` more gave ``chosen`` tokens."""
+        """Record a forward pass of one token and ``proposed`` more that gave ``chosen`` tokens."""
         if not proposed:
             # one that was compiled first took a thousand times as long and says nothing
             known = self._step_s or seconds

@@ -1,4 +1,4 @@
-"""How a generation is ended from outside."""
+"""The exception that ends a generation when the user stops it."""
 
 from __future__ import annotations
 

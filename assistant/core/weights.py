@@ -51,7 +51,7 @@ def load_model(
     attention: str = "sdpa",
     progress: Progress | None = None,
 ) -> VisionLanguageModel:
-    """The checkpoint with its matrices held as ``weights``: "float" (in ``dtype``), "int8", "int4".
+    """Load a checkpoint with its matrices in a format: "float" (that is ``dtype``), "int8", "int4".
 
     Every tensor is read into its final place and format; peak memory is that of
     the result and one tensor. Raises ModelError.
@@ -69,7 +69,7 @@ def load_model(
 
 
 def linear_maker(device: torch.device, dtype: torch.dtype, weights: str) -> MakeLinear | None:
-    """How matrices are held as ``weights`` on ``device``; None leaves them to ``nn.Linear``.
+    """Return the maker of matrices held as ``weights`` on ``device``; None is ``nn.Linear``.
 
     Raises ModelError for a format that the device does not have.
     """
@@ -216,7 +216,7 @@ def integer_product(rows: torch.Tensor, matrix: torch.Tensor) -> torch.Tensor:
 
 
 def quantize_rows(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """A matrix [N, K] -> int8 [N, K] and a float32 scale for each row [N], symmetric.
+    """Quantize a matrix [N, K] to int8 [N, K] and a float32 scale for each row [N], symmetric.
 
     A tile at a time: beside the result only a tile exists in float32.
     """

@@ -1,1 +1,1 @@
-"""The process that keeps a model resident: how it is found, started, spoken to and shared."""
+"""The worker, a process that keeps a model resident: client side and server side."""

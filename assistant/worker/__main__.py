@@ -44,7 +44,7 @@ class _Resident:
 
 
 class Worker:
-    """What computes: it loads what ``spec`` names, then answers the server's requests."""
+    """The thread that computes: loads the model of ``spec``, then answers requests."""
 
     def __init__(self, spec: Mapping[str, Any], server: Server) -> None:
         self._spec, self._server = spec, server
@@ -66,13 +66,13 @@ class Worker:
         else:
             self._server.ready(time.perf_counter() - started)
             return resident
-        self._server.tell_status(Phase.FAILED, reason)
+        self._server.send_status(Phase.FAILED, reason)
         self._server.end(reason, code=1)
         raise AssertionError("the process has ended")
 
     def _resident(self, spec: Mapping[str, Any]) -> _Resident:
-        """Plan the memory, tell every terminal, read the model into it."""
-        # torch and transformers take seconds to import: the door is open meanwhile
+        """Plan the memory, report the plan to every terminal, load the model."""
+        # torch and transformers take seconds to import: the server answers meanwhile
         import torch
         import transformers
 
@@ -96,7 +96,7 @@ class Worker:
         device = choose_device(spec["device"])
         wanted = Wanted(spec["dtype"], spec["weights"], spec["kv"], spec["context"])
         plan = plan_memory(folder, device, wanted, spec["num_crops"])
-        self._server.tell_plan(asdict(plan))
+        self._server.send_plan(asdict(plan))
         dtype = getattr(torch, plan.dtype)
         shown = -1
 
@@ -106,7 +106,7 @@ class Worker:
             if percent != shown:
                 shown = percent
                 detail = f"Reading weights, {percent} %"
-                self._server.tell_status(Phase.LOADING, detail, done, total)
+                self._server.send_status(Phase.LOADING, detail, done, total)
 
         model = load_model(
             folder,
@@ -121,7 +121,7 @@ class Worker:
         if threads := spec["threads"] or choose_threads(weights):
             torch.set_num_threads(threads)
         if is_compiled(model):
-            self._server.tell_status(Phase.LOADING, "Compiling for this processor")
+            self._server.send_status(Phase.LOADING, "Compiling for this processor")
             prepare(model, plan.kv)
         files = None
         if spec["features"] is not None:
@@ -201,7 +201,7 @@ class Worker:
 
 
 def _plain(error: Exception) -> str:
-    """The first line of a library's error, without its full stop."""
+    """Return the first line of a library's error, without its full stop."""
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0].rstrip(".")
 
@@ -210,21 +210,21 @@ def main() -> None:
     """Serve on the inherited sockets whose numbers are the arguments."""
     first, *others = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
     for inherited in (first, *others):
-        # a process that a library starts must not hold the door open after us
+        # a process that a library starts must not hold the sockets open after this one
         os.set_inheritable(inherited.fileno(), False)
-    order = Channel(first).receive()
-    if order is None:
+    start = Channel(first).receive()
+    if start is None:
         return  # the terminal is gone already
     place = None
-    if order["place"] is not None:
+    if start["place"] is not None:
         from assistant.worker.rendezvous import Rendezvous
 
-        folder, name = order["place"]
+        folder, name = start["place"]
         place = Rendezvous(Path(folder), name)
     listener = others[0] if others else None
-    server = Server(order["spec"], order["token"], first, listener, place)
+    server = Server(start["spec"], start["token"], first, listener, place)
     server.start()
-    Worker(order["spec"], server).run()
+    Worker(start["spec"], server).run()
 
 
 if __name__ == "__main__":

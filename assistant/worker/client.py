@@ -23,12 +23,12 @@ from assistant.worker.link import CRASHED, WorkerLink
 
 
 class LocalCore:
-    """A :class:`assistant.core.Core` whose model lives in a process of its own.
+    """A :class:`assistant.core.Core` whose model is in a process of its own.
 
     The worker starts on the first :meth:`preload` or :meth:`generate` and
     again after a crash. With ``runtime`` (a folder) it is shared by every
     terminal that asks for the same model with the same settings, and ends when
-    nobody has used it for ``keep_alive`` seconds; without, it is this core's
+    no terminal has used it for ``keep_alive`` seconds; without, it is this core's
     own. ``log`` receives what libraries print there, ``features`` (a folder)
     keeps what was seen in pictures, at most ``feature_cache_mb`` MiB.
     """
@@ -75,7 +75,7 @@ class LocalCore:
         return replace(facts, context=min(planned, facts.context))
 
     def status(self) -> ModelStatus:
-        """The state of the model right now; never blocks."""
+        """Return the state of the model right now; never blocks."""
         return self._status
 
     def preload(self) -> None:
@@ -95,16 +95,16 @@ class LocalCore:
         with self._one_at_a_time:
             self._stop_wanted = False
             try:
-                yield from self._answered(prompt, sampling, pixels)
+                yield from self._request(prompt, sampling, pixels)
                 return
-            except _LeftError:
-                pass  # it was told to end just when this came: another one answers
-            yield from self._answered(prompt, sampling, pixels)
+            except _EndedError:
+                pass  # it was ending when the request came: another worker answers
+            yield from self._request(prompt, sampling, pixels)
 
-    def _answered(
+    def _request(
         self, prompt: Prompt, sampling: Sampling, pixels: Callable[[str], Pixels]
     ) -> Iterator[CoreEvent]:
-        """What one worker answers, as soon as it has loaded."""
+        """Send the request to a worker, as soon as it has loaded, and yield its events."""
         link = self._start()
         yield from self._until_ready(link)
         number = next(self._numbers)
@@ -178,7 +178,7 @@ class LocalCore:
             return self._link
 
     def _spec(self) -> Mapping[str, Any]:
-        """What a worker is: terminals that ask for the same share one."""
+        """Return all that a worker is started with: terminals with the same spec share it."""
         facts = self._facts_before_the_plan()
         # only more crops than the model's own take memory that has to be planned
         most = max(facts.num_crops, read_checkpoint(Path(facts.folder)).num_crops)
@@ -196,7 +196,7 @@ class LocalCore:
         }
 
     def _hear(self, link: WorkerLink, header: Header | None) -> None:
-        """A frame about the worker came, or the worker is gone (None)."""
+        """Take a frame about the worker; None when the worker is gone."""
         with self._state:
             if link is not self._link:
                 return  # an old worker's last words
@@ -229,7 +229,7 @@ class LocalCore:
             if status.phase is Phase.READY or self._stop_wanted:
                 return
             if status.phase is Phase.FAILED or link is not self._link:
-                self._raise_if_it_left(link)
+                self._raise_if_ended(link)
                 code = "crashed" if status.detail == CRASHED else None
                 raise ModelError(status.detail or CRASHED, code=code)
             shown = status
@@ -243,7 +243,7 @@ class LocalCore:
             header = link.events.get()
             if header is None:
                 if not answered:
-                    self._raise_if_it_left(link)
+                    self._raise_if_ended(link)
                 raise ModelError(CRASHED, code="crashed")
             if header["id"] != number:
                 continue  # the rest of a generation that was dropped
@@ -271,11 +271,11 @@ class LocalCore:
                 )
                 return
 
-    def _raise_if_it_left(self, link: WorkerLink) -> None:
-        """Raises _LeftError for a worker that was told to end; not for a crash, not after close."""
-        if link.left and link is self._link:
-            raise _LeftError(CRASHED, code="crashed")
+    def _raise_if_ended(self, link: WorkerLink) -> None:
+        """Raise _EndedError if the worker ended on request; not for a crash, not after close."""
+        if link.ended and link is self._link:
+            raise _EndedError(CRASHED, code="crashed")
 
 
-class _LeftError(ModelError):
-    """The worker was told to end before it had answered anything."""
+class _EndedError(ModelError):
+    """The worker ended on request before it had answered anything."""

@@ -1,4 +1,4 @@
-"""One connection to the worker: frames come, frames go, and nobody waits for who does not read."""
+"""The server's end of one connection. A client that does not read never blocks another."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ class Client:
         self._reader, self.writer = reader, writer
         self.keep_alive: int | None = None
         self.waited_s = 0.0
-        """How long it has waited for the model, until a reply has told so."""
+        """Seconds that it has waited for the model; 0 once a reply has reported them."""
 
     async def next_header(self, limit: int) -> tuple[Header, int]:
-        """The next frame's header, of at most ``limit`` bytes, and the size of its payload."""
+        """Read the next frame's header, of at most ``limit`` bytes, and the size of its payload."""
         header_size, payload_size = SIZES.unpack(await self._reader.readexactly(SIZES.size))
         if header_size > limit:
             raise FrameError("a header is too long")
         return parse_header(await self._reader.readexactly(header_size)), payload_size
 
     async def payload(self, size: int) -> bytes:
-        """The payload of the frame whose header came last."""
+        """Read the payload of the frame whose header came last."""
         return await self._reader.readexactly(size)
 
     async def skip(self, size: int) -> None:

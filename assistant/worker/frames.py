@@ -47,7 +47,7 @@ class Channel:
                 self._connection.sendall(payload)
 
     def receive(self) -> Header | None:
-        """The next frame (none that a terminal gets has a payload); None at the end.
+        """Receive the next frame (none that a terminal gets has a payload); None at the end.
 
         Raises FrameError when what comes is no frame.
         """
@@ -86,13 +86,13 @@ class Channel:
 
 
 def pack(header: Header, payload_size: int = 0) -> bytes:
-    """A frame up to its payload."""
+    """Encode a frame up to its payload."""
     text = json.dumps(header).encode()
     return SIZES.pack(len(text), payload_size) + text
 
 
 def parse_header(text: bytes | bytearray) -> Header:
-    """A JSON object. Raises FrameError for anything else."""
+    """Decode a JSON object. Raises FrameError for anything else."""
     try:
         header = json.loads(text)
     except (ValueError, RecursionError):
@@ -103,21 +103,21 @@ def parse_header(text: bytes | bytearray) -> Header:
 
 
 def whole(value: object, low: int = 0, high: int = 2**53) -> int:
-    """A whole number between ``low`` and ``high``, both included. Raises FrameError."""
+    """Check for a whole number between ``low`` and ``high``, both included. Raises FrameError."""
     if type(value) is not int or not low <= value <= high:
         raise FrameError("a number is missing, no whole number, or out of range")
     return value
 
 
 def text(value: object) -> str:
-    """A text. Raises FrameError."""
+    """Check for a text. Raises FrameError."""
     if not isinstance(value, str):
         raise FrameError("a text is missing")
     return value
 
 
 def prompt_to_json(prompt: Prompt) -> list[Any]:
-    """Runs of ids as lists, slots as objects."""
+    """Encode runs of ids as lists, slots as objects."""
     return [
         {"pixels": p.pixels_sha256, "num_crops": p.num_crops, "tokens": p.tokens}
         if isinstance(p, Slot)
@@ -127,7 +127,7 @@ def prompt_to_json(prompt: Prompt) -> list[Any]:
 
 
 def prompt_from_json(parts: object) -> Prompt:
-    """The inverse of :func:`prompt_to_json`. Raises FrameError."""
+    """Decode :func:`prompt_to_json`. Raises FrameError."""
     if not isinstance(parts, list):
         raise FrameError("a prompt is not a list")
     return Prompt(tuple(_part(part) for part in parts))
@@ -146,7 +146,7 @@ def _part(part: object) -> tuple[int, ...] | Slot:
 
 
 def sampling_from_json(value: object) -> Sampling:
-    """The inverse of ``dataclasses.asdict``. Raises FrameError for wrong names and types."""
+    """Decode ``dataclasses.asdict`` of a Sampling. Raises FrameError for wrong names and types."""
     kinds = get_type_hints(Sampling)
     if not isinstance(value, dict) or not value.keys() <= kinds.keys():
         raise FrameError("the sampling is not one of ours")
@@ -154,7 +154,7 @@ def sampling_from_json(value: object) -> Sampling:
 
 
 def _typed(value: object, kind: Any) -> Any:
-    """``value`` if it is of the annotated type; JSON's lists become tuples."""
+    """Return ``value`` if it is of the annotated type; JSON's lists become tuples."""
     if get_origin(kind) is tuple:
         if not isinstance(value, list):
             raise FrameError("a list is missing")

@@ -1,4 +1,4 @@
-"""Starting a worker process. The app's side: no torch."""
+"""Launch of a worker process. The client side: no torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from assistant.worker.rendezvous import Listening, Rendezvous
 
 _LOG_SIZE = 1 << 20
-"""Bytes after which the log begins anew."""
+"""Bytes after which the log is emptied."""
 
 
 def launch(
@@ -28,7 +28,7 @@ def launch(
     note: str = "",
     shared: tuple[Rendezvous, Listening] | None = None,
 ) -> tuple[Channel, subprocess.Popen[bytes]]:
-    """Start a worker for ``spec``; it is told over the returned channel, its first client's.
+    """Start a worker for ``spec``, which is sent over the returned channel, its first client's.
 
     With ``shared`` it serves others too and outlives this process; without,
     it ends when the channel does and asks for no token. ``note`` goes to the log. Raises OSError.
@@ -36,10 +36,10 @@ def launch(
     ours, theirs = socket.socketpair()
     channel = Channel(ours)
     inherited = [theirs.fileno()]
-    order: Header = {"op": "serve", "spec": spec, "token": "", "place": None}
+    start: Header = {"op": "serve", "spec": spec, "token": "", "place": None}
     if shared is not None:
         place, listening = shared
-        order |= {"token": listening.token, "place": [str(place.folder), place.name]}
+        start |= {"token": listening.token, "place": [str(place.folder), place.name]}
         inherited.append(listening.socket.fileno())
     output = _open_log(log, note)
     try:
@@ -63,7 +63,7 @@ def launch(
         if output != subprocess.DEVNULL:
             os.close(output)
     with suppress(OSError):  # it died already: the listener hears of it
-        channel.send(order)
+        channel.send(start)
     return channel, process
 
 
@@ -83,7 +83,7 @@ def _open_log(log: Path | None, note: str) -> int:
 
 
 def _environment() -> dict[str, str]:
-    """The worker's environment: no network for libraries that would look for updates."""
+    """Return the worker's environment: no network for libraries that would look for updates."""
     root = str(Path(__file__).resolve().parents[2])
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     # the worker is started in another folder: relative paths would mean something else there

@@ -1,4 +1,4 @@
-"""A terminal's tie to a worker: finds the shared one or starts it, then listens to it."""
+"""A terminal's link to a worker: finds the shared worker or starts it, then receives frames."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class WorkerLink:
         self.pid: int | None = None
         """The worker's process, once it has answered."""
         self.shared = False
-        self.left = False
-        """Whether the worker said that it ends: it was told to, it did not crash."""
+        self.ended = False
+        """Whether the worker said that it ends on request: it did not crash."""
         self._spec, self._hear = spec, hear
         self._runtime, self._keep_alive, self._log = runtime, keep_alive, log
         self._state = threading.Lock()
@@ -79,7 +79,7 @@ class WorkerLink:
         self.send({"op": "pixels", "id": number, **size}, picture.rgb)
 
     def close(self) -> None:
-        """Leave: a private worker ends, a shared one when nobody has used it for a while."""
+        """Leave: a private worker ends, a shared one after its last client's ``keep_alive``."""
         with self._state:
             self._closed = True
             channel, process = self._channel, self._private
@@ -102,7 +102,7 @@ class WorkerLink:
             reason = error.strerror or str(error)
             detail = f"The engine process could not be started: {reason}."
             self._hear(self, {"ev": "status", "phase": "failed", "detail": detail})
-        finally:  # whatever happened here, nobody may wait for this worker any more
+        finally:  # whatever happened, no thread may wait for this worker any more
             self.alive = False
             self.events.put(None)
             self._hear(self, None)
@@ -110,7 +110,7 @@ class WorkerLink:
             self._private.wait()
 
     def _open(self, *, sharing: bool) -> Channel | None:
-        """A connection to a worker that was told hello; None when this link was closed."""
+        """Connect to a worker and say hello; None when this link was closed."""
         why = "a worker of this terminal's own"
         opened: tuple[Channel, subprocess.Popen[bytes] | None, str] | None = None
         if self._runtime is not None:
@@ -159,7 +159,7 @@ class WorkerLink:
         return Channel(connection), None, token
 
     def _listen(self, channel: Channel) -> bool:
-        """Hear the worker until it is gone; whether it ever answered."""
+        """Receive frames until the worker is gone; returns whether it ever answered."""
         channel.limit_wait(_WELCOME_WAIT_S)
         try:
             while (header := channel.receive()) is not None:
@@ -168,7 +168,7 @@ class WorkerLink:
                     channel.limit_wait(None)
                     self.pid, self.shared = header["pid"], header["shared"]
                 elif kind == "leaving":
-                    self.left = True
+                    self.ended = True
                 elif kind in ("status", "planned"):
                     self._hear(self, header)
                 elif "id" in header:

@@ -1,4 +1,4 @@
-"""One model, many terminals: whose request is next."""
+"""Fair queue of requests: many terminals share one model."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Request:
     pixels: queue.SimpleQueue[Pixels | str | None] = field(default_factory=queue.SimpleQueue)
     """Pixels, or why there are none; None is a stop."""
     ahead: int = 0
-    """How many requests were before it when its client was told last."""
+    """Requests before it, as its client heard last."""
 
     def stop(self) -> None:
         """End it within a token, also while it waits for a picture."""
@@ -54,7 +54,7 @@ class FairQueue:
             self._changed.notify()
 
     def take(self) -> Request:
-        """The next request, as soon as there is one; it runs until :meth:`finish`."""
+        """Return the next request, as soon as there is one; it runs until :meth:`finish`."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting)
             client, requests = self._waiting.popitem(last=False)
@@ -64,7 +64,7 @@ class FairQueue:
             return self._running
 
     def finish(self) -> None:
-        """The running request is over."""
+        """End the running request."""
         with self._changed:
             self._running = None
 
@@ -75,7 +75,7 @@ class FairQueue:
             return self._running is not None
 
     def running(self, client: Hashable, number: int) -> Request | None:
-        """That request, if it is the one that runs."""
+        """Return that request if it is running."""
         with self._changed:
             request = self._running
             if request is None or (request.client, request.number) != (client, number):
@@ -102,12 +102,12 @@ class FairQueue:
                 self._running.stop()
 
     def waiting_of(self, client: Hashable) -> int:
-        """How many of its requests wait."""
+        """Count the requests of a client that wait."""
         with self._changed:
             return len(self._waiting.get(client, ()))
 
     def order(self) -> list[tuple[Request, int]]:
-        """The waiting requests, next one first, each with how many are before it."""
+        """List the waiting requests, the next first, each with how many are before it."""
         with self._changed:
             rounds = zip_longest(*self._waiting.values())
             waiting = [request for one in rounds for request in one if request is not None]

@@ -1,4 +1,4 @@
-"""Where the terminals of one user find the worker that they share.
+"""Rendezvous of the terminals of one user with the worker that they share.
 
 A folder that only its owner can enter holds, for each kind of worker, a socket,
 a file with the token that a client must show, and one lock under which a worker
@@ -29,7 +29,7 @@ _LONGEST = 100
 """Bytes of a socket's path; Linux takes 107, macOS 103."""
 
 _LOCK_WAIT_S = 15.0
-"""The lock is held for as long as a process takes to start; whoever holds it longer hangs."""
+"""Seconds: the lock is held while a process starts; a process that holds it longer hangs."""
 
 _CONNECT_WAIT_S = 5.0
 
@@ -55,7 +55,7 @@ class Rendezvous:
         self.folder, self.name = folder, name
 
     def connect(self) -> tuple[socket.socket, str] | None:
-        """A connection and the token to show; None when nobody listens."""
+        """Connect; returns the socket and the token to show, None when no worker listens."""
         if not self.folder.is_dir():
             return None
         with _opened(self.folder) as folder:
@@ -133,7 +133,7 @@ class Rendezvous:
                         os.unlink(name, dir_fd=folder)
 
     def _address(self, folder: int) -> str:
-        """A path short enough for a socket, through the checked folder where the system can."""
+        """Return a path short enough for a socket, through the checked folder where possible."""
         name = self.name + SUFFIX
         if os.path.isdir(f"/proc/self/fd/{folder}"):
             return f"/proc/self/fd/{folder}/{name}"
@@ -157,8 +157,11 @@ class Rendezvous:
 
 
 def name_of(spec: Mapping[str, object]) -> str:
-    """The name of the worker that serves ``spec``: other settings, weights, code, another machine
-    or other graphics cards than these give another name, and so another worker."""
+    """Return the name of the worker that serves ``spec``.
+
+    Other settings, weights, code, graphics cards or another machine give another name, and so
+    another worker.
+    """
     code = _fingerprint(Path(__file__).resolve().parents[1].rglob("*.py"))
     weights = _fingerprint(Path(str(spec["folder"])).glob("*.*"))
     cards = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -168,7 +171,7 @@ def name_of(spec: Mapping[str, object]) -> str:
 
 
 def _fingerprint(paths: Iterator[Path]) -> list[tuple[str, int, int]]:
-    """Name, size and time of change: what a replaced file can't share with the old one."""
+    """List name, size and time of change: a replaced file differs from the old one in these."""
     found = []
     for path in sorted(paths):
         with suppress(OSError):
@@ -178,7 +181,7 @@ def _fingerprint(paths: Iterator[Path]) -> list[tuple[str, int, int]]:
 
 
 def peer_uid(connection: socket.socket) -> int | None:
-    """Who is at the other end of a Unix socket, as the kernel knows it; None where it can't say."""
+    """Return the user at the other end of a Unix socket; None where the kernel does not say."""
     if hasattr(socket, "SO_PEERCRED"):  # Linux: struct ucred
         raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         return int(struct.unpack("iII", raw)[1])
@@ -191,7 +194,7 @@ def peer_uid(connection: socket.socket) -> int | None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[int]:
-    """The folder as a descriptor; one that others could have put something into is refused."""
+    """Open the folder as a descriptor; refuse one that other users could have written to."""
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         about = os.fstat(folder)

@@ -1,4 +1,4 @@
-"""What terminals ask of the worker: checked, queued, stopped, fed with pixels, or refused."""
+"""Handling of clients' frames: checked, queued, stopped, answered with pixels, or refused."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ MAX_REQUESTS = 8
 """Of one client, waiting."""
 
 
-class Orders:
-    """Obeys one frame after another; ``info`` is what the worker tells of itself."""
+class RequestHandler:
+    """Handles one frame after another; ``info`` describes the worker."""
 
     def __init__(self, queue: FairQueue, info: Callable[[], Header]) -> None:
         self._queue, self._info = queue, info
 
-    async def obey(self, client: Client, header: Header, payload_size: int) -> None:
+    async def handle(self, client: Client, header: Header, payload_size: int) -> None:
         """Do what a frame asks for. Raises FrameError for what no client of ours would ask."""
         op = header.get("op")
         if op == "pixels":
@@ -48,8 +48,8 @@ class Orders:
         else:
             raise FrameError("no such operation")
 
-    def tell_positions(self) -> None:
-        """Tell every client that waits how many requests are before its own, where that changed."""
+    def send_positions(self) -> None:
+        """Send every client that waits how many requests are before its own, where that changed."""
         for request, ahead in self._queue.order():
             if ahead and request.ahead != ahead:
                 request.ahead = ahead
@@ -59,7 +59,7 @@ class Orders:
     def forget(self, client: Client) -> None:
         """Drop all that a client asked for, what runs included."""
         self._queue.drop(client)
-        self.tell_positions()
+        self.send_positions()
 
     def _enqueue(self, client: Client, header: Header) -> None:
         if self._queue.waiting_of(client) >= MAX_REQUESTS:
@@ -67,7 +67,7 @@ class Orders:
         number = whole(header.get("id"))
         prompt = prompt_from_json(header.get("parts"))
         self._queue.put(Request(client, number, prompt, sampling_from_json(header.get("sampling"))))
-        self.tell_positions()
+        self.send_positions()
 
     def _stop(self, client: Client, header: Header) -> None:
         stopped = self._queue.stop(client, whole(header.get("id")))
@@ -75,7 +75,7 @@ class Orders:
             usage = Usage(stopped.prompt.tokens, stopped.prompt.picture_tokens)
             ended = GenerationEnded(FinishReason.STOPPED, usage, 0.0, 0.0)
             client.write({"id": stopped.number, **ended_to_json(ended)})
-            self.tell_positions()
+            self.send_positions()
 
     async def _take_pixels(self, client: Client, header: Header, payload_size: int) -> None:
         """Pixels are kept only for the request that waits for them; others come too late."""
@@ -99,5 +99,5 @@ class Orders:
 
 
 def ended_to_json(event: GenerationEnded) -> Header:
-    """The last frame of a reply."""
+    """Encode the last frame of a reply."""
     return {**asdict(event), "ev": "ended"}

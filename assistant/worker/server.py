@@ -1,7 +1,7 @@
-"""The worker's door: terminals come and go, what they ask for waits in one queue. No torch.
+"""The worker's server: terminals connect and leave, their requests wait in one queue. No torch.
 
 One thread runs all connections, so that a stop is heard during a forward pass
-and a terminal that reads slowly, or sends nonsense, keeps nobody waiting.
+and a terminal that reads slowly, or sends nonsense, keeps no other waiting.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from assistant.values.events import Phase
 from assistant.worker.connection import Client
 from assistant.worker.frames import MAX_HEADER, FrameError, Header, text, whole
 from assistant.worker.queue import FairQueue, Request
-from assistant.worker.requests import Orders
+from assistant.worker.requests import RequestHandler
 
 if TYPE_CHECKING:
     from assistant.worker.rendezvous import Rendezvous
@@ -37,8 +37,10 @@ _WATCH_S = 2.0
 
 
 class Server:
-    """Serves ``first``, the connection of whoever started the worker, and, with ``listener``,
-    everyone else who shows the token. Ends the process when nobody needs it any more.
+    """Serves ``first``, the connection of the terminal that started the worker.
+
+    With ``listener`` it serves every client that shows the token. Ends the process when no
+    client needs it any more.
     """
 
     def __init__(
@@ -50,7 +52,7 @@ class Server:
         place: Rendezvous | None = None,
     ) -> None:
         self._queue = FairQueue()
-        self._orders = Orders(self._queue, self._info)
+        self._handler = RequestHandler(self._queue, self._info)
         self._spec, self._token = spec, token
         self._first, self._listener, self._place = first, listener, place
         self._started = time.monotonic()
@@ -79,32 +81,32 @@ class Server:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def next_request(self) -> Request:
-        """The next request, as soon as there is one; the one before is over."""
+        """Return the next request, as soon as there is one; the one before is over."""
         request = self._queue.take()
-        self._call(self._orders.tell_positions)
+        self._call(self._handler.send_positions)
         return request
 
     def send(self, request: Request, header: Header) -> None:
-        """Tell the client of a request something about it."""
+        """Send the client of a request an event of it."""
         assert isinstance(request.client, Client)
         if header["ev"] in ("ended", "failed"):
             self._queue.finish()  # before its client can ask for more: that needs not wait for this
         self._call(request.client.write, {"id": request.number, **header})
 
-    def tell_status(self, phase: Phase, detail: str = "", done: int = 0, total: int = 0) -> None:
-        """Tell everyone, those who come later too, how far the loading is."""
-        self._call(self._spread, _status(phase, detail, done, total))
+    def send_status(self, phase: Phase, detail: str = "", done: int = 0, total: int = 0) -> None:
+        """Send the progress of loading to all clients, later ones too."""
+        self._call(self._broadcast, _status(phase, detail, done, total))
 
-    def tell_plan(self, plan: Mapping[str, Any]) -> None:
-        """Tell everyone, those who come later too, the memory plan (a JSON object)."""
-        self._call(self._spread, {"ev": "planned", "plan": dict(plan)})
+    def send_plan(self, plan: Mapping[str, Any]) -> None:
+        """Send the memory plan (a JSON object) to all clients, later ones too."""
+        self._call(self._broadcast, {"ev": "planned", "plan": dict(plan)})
 
     def ready(self, load_s: float) -> None:
-        """The model is loaded: whoever is here has waited for it."""
+        """Report that the model is loaded; all clients have waited ``load_s`` for it."""
         self._call(self._loaded, load_s)
 
     def waited_s(self, request: Request) -> float:
-        """How long the request's client waited for the model; told once."""
+        """Return the seconds that a client waited for the model; 0 after the first time."""
         client = request.client
         assert isinstance(client, Client)
         waited, client.waited_s = client.waited_s, 0.0
@@ -122,7 +124,7 @@ class Server:
 
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._spawn(self._attend(self._first, is_first=True))
+        self._spawn(self._serve_client(self._first, is_first=True))
         if self._listener is not None:
             self._listener.setblocking(False)
             self._spawn(self._accept(self._listener))
@@ -130,7 +132,7 @@ class Server:
         try:
             self._loop.run_forever()
         finally:
-            os._exit(1)  # nobody could be served any more
+            os._exit(1)  # no client could be served any more
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
@@ -150,10 +152,10 @@ class Server:
             if stranger or self._connections >= MAX_CLIENTS:
                 connection.close()
                 continue
-            self._spawn(self._attend(connection))
+            self._spawn(self._serve_client(connection))
 
     async def _watch(self) -> None:
-        """A worker that nobody can find any more ends with its last client."""
+        """End with the last client once the socket is gone and no other can find this worker."""
         assert self._place is not None
         while self._place.holds(self._token):
             await asyncio.sleep(_WATCH_S)
@@ -161,7 +163,7 @@ class Server:
         if not self._members:
             self._end("its socket is gone")
 
-    async def _attend(self, connection: socket.socket, is_first: bool = False) -> None:
+    async def _serve_client(self, connection: socket.socket, is_first: bool = False) -> None:
         """One client, from its hello until it is gone."""
         client = Client(*await asyncio.open_unix_connection(sock=connection))
         self._connections += 1
@@ -170,7 +172,7 @@ class Server:
         try:
             await asyncio.wait_for(self._admit(client), _HELLO_WAIT_S)
             while True:
-                await self._orders.obey(client, *await client.next_header(MAX_HEADER))
+                await self._handler.handle(client, *await client.next_header(MAX_HEADER))
         except FrameError as error:
             client.write({"ev": "refused", "message": str(error)})
         except (IncompleteReadError, OSError, TimeoutError):
@@ -181,7 +183,7 @@ class Server:
             client.writer.close()
 
     async def _admit(self, client: Client) -> None:
-        """Let a client in that shows the token; tell it how things are."""
+        """Let a client in that shows the token, and send it the current state."""
         header, payload_size = await client.next_header(_MAX_HELLO)
         shown = text(header.get("token")).encode(errors="replace")
         if payload_size or header.get("op") != "hello":
@@ -200,7 +202,7 @@ class Server:
             client.write(self._plan)
         client.write(self._status)
 
-    def _spread(self, header: Header) -> None:
+    def _broadcast(self, header: Header) -> None:
         if header["ev"] == "planned":
             self._plan = header
         else:
@@ -212,7 +214,7 @@ class Server:
     def _loaded(self, load_s: float) -> None:
         for client in self._members:
             client.waited_s = load_s
-        self._spread(_status(Phase.READY))
+        self._broadcast(_status(Phase.READY))
 
     def _info(self) -> Header:
         requests = len(self._queue.order()) + self._queue.is_running
@@ -229,9 +231,11 @@ class Server:
         }
 
     def _leave(self, client: Client) -> None:
-        """Forget a client at once, what it asked for included; the last one leaves the worker
-        idle for as long as that client wished."""
-        self._orders.forget(client)
+        """Forget a client and its requests at once.
+
+        After the last client the worker stays idle for as long as that client wished.
+        """
+        self._handler.forget(client)
         if client not in self._members:
             return
         self._members.discard(client)
@@ -255,7 +259,7 @@ class Server:
     def _spawn_end(self, why: str, code: int) -> None:
         async def flush_and_end() -> None:
             self._ending = True
-            self._close_door()  # nobody new may join a worker that ends
+            self._stop_listening()  # no client may join a worker that ends
             writers = [client.writer for client in self._members]
             for writer in writers:
                 writer.close()
@@ -270,15 +274,17 @@ class Server:
 
     def _end(self, why: str, code: int = 0) -> None:
         """End the process now; a forward pass under way is not worth waiting for."""
-        self._close_door()
+        self._stop_listening()
         for client in self._members:
-            client.write({"ev": "leaving"})  # reaches whoever reads: what fits the socket is sent
+            client.write(
+                {"ev": "leaving"}
+            )  # reaches every client that reads: what fits the socket is sent
         print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} ended: {why}", file=sys.stderr, flush=True)
         os._exit(code)
 
-    def _close_door(self) -> None:
-        # The socket is closed before its file is removed: whoever connected meanwhile hears at
-        # once that nobody is here, and starts another worker.
+    def _stop_listening(self) -> None:
+        # The socket is closed before its file is removed: a client that connected meanwhile is
+        # refused at once and starts another worker.
         if self._listener is not None:
             self._loop.remove_reader(self._listener)
             self._listener.close()

@@ -15,7 +15,7 @@ import pytest
 
 from assistant import settings
 from assistant.values.conversation import Draft
-from assistant.worker.running import shared_workers
+from assistant.worker.shared_workers import shared_workers
 from storage import Store
 from tests.conftest import GOLDENS, ROOT, Phichat
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 from assistant.core.cache import KVCache
-from assistant.core.cache.packing import Int4Keys, Int4Values, Int8
+from assistant.core.cache.packed import Int4Keys, Int4Values, Int8
 from assistant.core.cache.quantized_layer import Int4Layer, Int8Layer, QuantizedLayer
 from assistant.core.decode import prefill
 from assistant.core.formats import TAIL_BLOCK, kv_bytes_per_token, kv_fixed_bytes

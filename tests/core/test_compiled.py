@@ -76,7 +76,7 @@ def test_the_static_step_is_traced_whole_and_seldom_again() -> None:
 
 @pytest.mark.parametrize("kind", ["float", "int8"])
 @torch.inference_mode()
-def test_a_compiler_that_fails_is_told_once_and_not_asked_again(
+def test_a_compiler_that_fails_is_logged_once_and_not_used_again(
     kind: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     asked = []

@@ -100,7 +100,7 @@ def test_dropped_while_a_picture_is_wanted(core: LocalCore) -> None:
     assert len(ids(answer(core, other))) == 8
 
 
-def test_a_prompt_beyond_the_context_is_refused_and_the_worker_lives(core: LocalCore) -> None:
+def test_a_prompt_beyond_the_context_is_refused_and_the_worker_goes_on(core: LocalCore) -> None:
     pid = worker_pid(core)
     with pytest.raises(ModelError, match="the model holds 2048"):
         answer(core, Prompt((tuple([5] * 3000),)))
@@ -109,7 +109,7 @@ def test_a_prompt_beyond_the_context_is_refused_and_the_worker_lives(core: Local
 
 
 @pytest.mark.long
-def test_a_killed_worker_is_an_event_and_starts_anew(core: LocalCore) -> None:
+def test_a_killed_worker_is_an_event_and_starts_again(core: LocalCore) -> None:
     want = ids(answer(core))
     pid = worker_pid(core)
     events = core.generate(PROMPT, Sampling(max_new_tokens=1500), pixels)
@@ -187,7 +187,7 @@ def test_the_worker_ends_with_the_app(random_folder: Path) -> None:
         until(lambda: not runs(pid))
 
 
-def test_a_damaged_model_is_told_in_one_sentence(random_folder: Path, tmp_path: Path) -> None:
+def test_a_damaged_model_is_reported_in_one_sentence(random_folder: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(random_folder, tmp_path / "damaged"))
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
@@ -201,7 +201,7 @@ def test_a_damaged_model_is_told_in_one_sentence(random_folder: Path, tmp_path: 
 
 
 @pytest.mark.parametrize("name", ["nobody/nothing", "nothing", "https://example.com/v1"])
-def test_an_unknown_model_is_told_without_a_worker(name: str) -> None:
+def test_an_unknown_model_is_reported_without_a_worker(name: str) -> None:
     core = LocalCore(name)
     core.preload()
     assert core.status().phase is Phase.FAILED

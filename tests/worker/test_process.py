@@ -20,7 +20,7 @@ from assistant.values.events import Phase
 from assistant.values.generation import TokensGenerated
 from assistant.values.sampling import Sampling
 from assistant.worker.client import LocalCore
-from assistant.worker.running import shared_workers
+from assistant.worker.shared_workers import shared_workers
 from tests.conftest import ROOT
 from tests.worker.terminals import (
     PROMPT,
@@ -229,7 +229,7 @@ def test_who_can_not_be_found_ends_with_its_last_client(
 
 
 @pytest.mark.long
-def test_it_ends_when_it_is_told_to(make: Make, runtime: Path, tmp_path: Path) -> None:
+def test_it_ends_on_a_signal(make: Make, runtime: Path, tmp_path: Path) -> None:
     core = make(keep_alive=600)
     events = core.generate(PROMPT, Sampling(max_new_tokens=1900), pixels)
     next(event for event in events if isinstance(event, TokensGenerated))
@@ -241,7 +241,7 @@ def test_it_ends_when_it_is_told_to(make: Make, runtime: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("when", ["sent", pytest.param("heard", marks=pytest.mark.long)])
-def test_what_comes_when_it_is_told_to_end_is_answered_by_another(
+def test_a_request_that_meets_an_ending_worker_is_answered_by_another(
     when: str, make: Make, runtime: Path, tmp_path: Path
 ) -> None:
     """A request that a worker got or not, but gave nothing for; another terminal keeps it busy."""

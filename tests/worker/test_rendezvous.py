@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from assistant.worker.rendezvous import SUFFIX, Listening, Rendezvous, name_of, peer_uid
-from assistant.worker.running import shared_workers
+from assistant.worker.shared_workers import shared_workers
 
 NAME = "worker-test"
 
@@ -75,7 +75,7 @@ def test_a_dead_workers_socket_is_replaced(place: Rendezvous, listening: Listeni
     assert sorted(path.name for path in place.folder.iterdir()) == ["lock"]
 
 
-def test_nobody_is_there_at_first(place: Rendezvous) -> None:
+def test_no_worker_is_there_at_first(place: Rendezvous) -> None:
     assert shared_workers(place.folder) == []
     assert not place.folder.exists(), "looking makes nothing"
     assert place.connect() is None

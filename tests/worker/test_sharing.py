@@ -20,7 +20,7 @@ from assistant.values.sampling import Sampling
 from assistant.worker.client import LocalCore
 from assistant.worker.frames import SIZES
 from assistant.worker.rendezvous import SUFFIX
-from assistant.worker.running import shared_workers
+from assistant.worker.shared_workers import shared_workers
 from tests.worker.terminals import PROMPT, Terminal, answer, ids, picture, until, worker_pid
 
 
@@ -143,7 +143,7 @@ def test_stop_takes_a_waiting_request_out(first: LocalCore, busy: Terminal, runt
     assert shared_workers(runtime)[0].requests == 1, "the other one's runs on"
 
 
-def test_who_vanishes_holds_nobody_up(first: LocalCore, runtime: Path) -> None:
+def test_a_client_that_vanishes_delays_no_other(first: LocalCore, runtime: Path) -> None:
     """A terminal dies with one request running, another with one waiting."""
     with Terminal(runtime) as running, Terminal(runtime) as waiting:
         running.ask(1, picture("gone"))
@@ -157,14 +157,14 @@ def test_who_vanishes_holds_nobody_up(first: LocalCore, runtime: Path) -> None:
         until(lambda: shared_workers(runtime)[0].clients == 1)
 
 
-def test_a_long_reply_that_nobody_reads_holds_nobody_up(first: LocalCore, runtime: Path) -> None:
+def test_a_long_reply_that_is_not_read_delays_no_other(first: LocalCore, runtime: Path) -> None:
     with Terminal(runtime) as suspended:
         suspended.ask(1, max_new_tokens=400)
         assert len(ids(answer(first))) == 8
         assert suspended.hear("ended")["usage"]["completion_tokens"] == 400
 
 
-def test_nobody_hears_stops_or_feeds_another(first: LocalCore, runtime: Path) -> None:
+def test_clients_never_receive_stop_or_answer_another(first: LocalCore, runtime: Path) -> None:
     """Two terminals with the same number: one's pixels and stops are not the other's."""
     with Terminal(runtime) as one, Terminal(runtime) as two:
         one.ask(1, picture("sq336"), max_new_tokens=5)

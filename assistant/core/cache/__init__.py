@@ -43,10 +43,10 @@ class KVCache(Cache):  # type: ignore[misc]
         """Forget everything beyond the first ``length`` positions; the memory is kept.
 
         Returns the new length, which a float cache always meets. A quantized
-        one may keep up to 63 positions fewer: what is needed in float to go on
-        exactly is gone for all but the last blocks, so that the few positions
-        before the cut have to be computed again. To take back what was appended
-        last, a chunk or a proposal, always works exactly.
+        cache may keep up to 63 positions fewer: all but the last blocks have lost the float
+        numbers that an exact continuation needs, so that the few positions
+        before the cut have to be computed again. Cropping the newest chunk or proposal is
+        always exact.
         """
         if not 0 <= length <= self.length:
             raise ValueError(f"can't crop a cache of {self.length} positions to {length}")
@@ -56,7 +56,7 @@ class KVCache(Cache):  # type: ignore[misc]
         return kept
 
     def reserve(self, length: int) -> None:
-        """The cache is about to hold ``length`` positions: grow once instead of in blocks."""
+        """Let the cache grow to ``length`` positions at once instead of in blocks."""
         for layer in self.layers:
             layer.reserved = length
 
@@ -72,9 +72,7 @@ class KVCache(Cache):  # type: ignore[misc]
         return self
 
     def copy(self, length: int) -> KVCache:
-        """A cache of its own with the first ``length`` positions of this one, or, as for
-        :meth:`crop`, a few less.
-        """
+        """Copy the first ``length`` positions, or a few less, as :meth:`crop` does."""
         other = KVCache(0, self.regime, self.kind)
         kept = min(layer.reachable(length) for layer in self.layers)
         other.layers = [layer.copy(kept) for layer in self.layers]

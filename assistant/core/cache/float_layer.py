@@ -1,4 +1,4 @@
-"""Keys and values as they are computed.
+"""KV cache of one layer in float.
 
 Laid out by position for prefills, whose kernel wants it so. On a CPU one token's attention
 takes 1.6 times as long over that as over a layout by channel, which is read at the speed of
@@ -76,8 +76,9 @@ class FloatLayer(CacheLayerMixin):  # type: ignore[misc]
         return out[0]
 
     def next_place(self) -> tuple[torch.Tensor, torch.Tensor, int]:
-        """For a layer laid out by channel: its keys and values [kv_heads, head_dim, capacity] with
-        room for one more position, and where that is to be written. It counts from now on.
+        """Append a position to a layer laid out by channel; returns the place for the kernel.
+
+        That is keys and values [kv_heads, head_dim, capacity] and the new position's index.
         """
         at = self.length
         self.grow(at + 1)
@@ -132,7 +133,7 @@ class FloatLayer(CacheLayerMixin):  # type: ignore[misc]
             setattr(self, name, new)
 
     def reachable(self, length: int) -> int:
-        """The longest part of the first ``length`` positions that a crop can keep: all of them."""
+        """Return how many of the first ``length`` positions a crop can keep: all of them."""
         return length
 
     def crop(self, length: int) -> None:
@@ -150,7 +151,7 @@ class FloatLayer(CacheLayerMixin):  # type: ignore[misc]
             self.keys, self.values = self.keys.to(device), self.values.to(device)
 
     def copy(self, length: int) -> Self:
-        """A layer of its own with the first ``length`` positions of this one."""
+        """Copy the first ``length`` positions."""
         other = type(self)()
         if self.is_initialized:
             axis = self._axis

@@ -17,7 +17,7 @@ from torch.nn.functional import pad
 from transformers.cache_utils import CacheLayerMixin
 
 from assistant.core.attention import Part, attend, merge
-from assistant.core.cache.packing import Int4Keys, Int4Values, Int8, Packed
+from assistant.core.cache.packed import Int4Keys, Int4Values, Int8, Packed
 from assistant.core.formats import KV_BLOCK, TAIL_BLOCK
 
 SEGMENT = 512
@@ -117,7 +117,7 @@ class QuantizedLayer(CacheLayerMixin):  # type: ignore[misc]
     def _within_chunk(
         self, q: torch.Tensor, border: int, keys: torch.Tensor, values: torch.Tensor
     ) -> Part:
-        """Queries of the last positions over ``keys``, ``values`` from ``border`` on, in float.
+        """Attend with the newest queries over ``keys``, ``values`` from ``border`` on, in float.
 
         Each over its own block, and over the blocks between ``border`` and that one, which are
         quantized by now.
@@ -146,7 +146,7 @@ class QuantizedLayer(CacheLayerMixin):  # type: ignore[misc]
         return torch.cat([o for o, _ in parts], dim=2), torch.cat([e for _, e in parts], dim=2)
 
     def _append(self, k: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns the float keys and values from the start of the first new position's block."""
+        """Append; return the float keys and values from the block of the first new position on."""
         if not self.is_initialized:
             self.lazy_initialization(k, v)
         past, end, tail = self.length, self.length + k.shape[2], self._tail
@@ -183,7 +183,7 @@ class QuantizedLayer(CacheLayerMixin):  # type: ignore[misc]
             self._values = self._values.resized(capacity, used)
 
     def reachable(self, length: int) -> int:
-        """The longest part of the first ``length`` positions that a crop can keep."""
+        """Return how many of the first ``length`` positions a crop can keep."""
         if length == self.length or (self.is_initialized and self._tail.start <= length):
             return length
         if self._before is not None and self._before.start <= length <= self._before.end:
@@ -220,7 +220,7 @@ class QuantizedLayer(CacheLayerMixin):  # type: ignore[misc]
             self._tail = self._tail.to(device)
 
     def copy(self, length: int) -> Self:
-        """A layer of its own with the first ``length`` positions of this one, reachable ones."""
+        """Copy the first ``length`` positions, which are reachable."""
         other = type(self)()
         if self.is_initialized:
             border = _border(length)
@@ -253,8 +253,10 @@ class Int8Layer(QuantizedLayer):
     def _attend_one(
         self, q: torch.Tensor, border: int, keys: torch.Tensor, values: torch.Tensor
     ) -> torch.Tensor:
-        """One softmax over everything. The scales of keys are applied to scores and those of values
-        to probabilities: one product a position instead of one a number.
+        """Attend with one softmax over everything.
+
+        The scales of keys are applied to scores and those of values to probabilities, because
+        that is one product a position instead of one a number.
         """
         (k8, k_scales), (v8, v_scales) = self._keys.parts, self._values.parts
         q = q[0] * q.shape[-1] ** -0.5  # [H, 1, D]
@@ -279,5 +281,5 @@ class Int4Layer(QuantizedLayer):
 
 
 def _border(length: int) -> int:
-    """Where the block of position ``length`` begins."""
+    """Return the first position of the block of position ``length``."""
     return length // TAIL_BLOCK * TAIL_BLOCK

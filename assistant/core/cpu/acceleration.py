@@ -188,6 +188,6 @@ def _readable(matrix: Any, rows: torch.dtype) -> bool:
 
 
 def _arrays(matrix: torch.Tensor, scales: torch.Tensor | None) -> tuple[Any, Any]:
-    """A matrix and its scales, which are none for all but int8."""
+    """Return a matrix and its scales, an empty array for all but int8."""
     seen = matrix.detach().view(_SEEN_AS.get(matrix.dtype, matrix.dtype)).numpy()
     return seen, np.empty(0, np.float32) if scales is None else scales.numpy()

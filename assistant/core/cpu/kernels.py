@@ -1,10 +1,12 @@
-"""What one decoded token does on a CPU, compiled, so that weights are read as fast as memory gives.
+"""CPU kernels (numba) for decoding one token.
+
+Decoding is memory-bound, so each weight is read once, as fast as memory delivers.
 
 numba compiles these for the processor they run on, when they are first used, and keeps the result
 beside this file, or in the user's cache folder where that can't be written. All of it is in one
-file: numba compiles anew when the file has changed, and not when what it imports has. For many rows
-are ``split``, ``join``, ``gate_rows`` and ``rotate_rows``: the passes over activations between the
-products of a prefill.
+file, because numba compiles again when the file has changed, but not when an imported one has.
+``split``, ``join``, ``gate_rows`` and ``rotate_rows`` are for many rows: the passes over
+activations between the products of a prefill.
 
 A matrix [N, K] is float32, float16, bfloat16 (seen as uint16) or int8 with a scale for each of its
 rows; other formats have no scales, an array of none. A row of activations is float32 and stays so:
@@ -43,7 +45,7 @@ TILE = 4096
 they are used."""
 
 ZERO = 128 * 256 + 128
-"""What a zero is in steps before it is split: all terms 0 are then the most negative number."""
+"""Steps of a zero before it is split: terms of 0 are then the most negative number."""
 
 Array = np.ndarray[Any, Any]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -102,12 +104,12 @@ def _compiled(function: F) -> F:
 
 
 def _on_all_cores(function: F) -> F:
-    """The same, its ``prange`` shared by all cores."""
+    """Compile ``function`` and share its ``prange`` among all cores."""
     return cast(F, njit(parallel=_ONLY_PRANGE, **_OPTIONS)(function))
 
 
 def _instruction(write: Callable[..., Any]) -> Any:
-    """What LLVM is told directly: ``write`` gives its signature and what generates it."""
+    """Make a function of LLVM instructions; ``write`` returns its signature and its generator."""
     return intrinsic(write)
 
 
@@ -154,7 +156,7 @@ def _dots(context: Any, matrix: Any, first: Any, x: Any) -> tuple[Any, Callable[
 
 
 class _FloatSums:
-    """How a row is summed up: LANES numbers at a time, widened to float32.
+    """Code that sums up a row, LANES numbers at a time, widened to float32.
 
     ``step`` numbers are taken at once and ``kinds`` are the types of the running totals;
     ``activations`` and ``add`` write the inside of the loop, ``end`` what follows it.
@@ -230,7 +232,7 @@ def _llvm(b: Any, name: str, result: Any, arguments: list[Any]) -> Any:
 
 
 def _widened(b: Any, numbers: Any) -> Any:
-    """A vector in the format of a matrix -> float32, exactly."""
+    """Widen a vector in the format of a matrix to float32, exactly."""
     held = numbers.type.element
     if held == _I8:
         return b.sitofp(numbers, _lanes(_FLOAT))
@@ -242,7 +244,7 @@ def _widened(b: Any, numbers: Any) -> Any:
 
 @_compiled
 def _step(x: Array) -> np.float32:
-    """The size of a step of a row of activations."""
+    """Return the size of a step of a row of activations."""
     largest = np.float32(1e-30)
     for i in range(len(x)):
         largest = max(largest, abs(x[i]))
@@ -318,9 +320,9 @@ def _power_of_two(context: Any, exponent: Any) -> tuple[Any, Callable[..., Any]]
 
 @_compiled
 def _exp(x: np.float32) -> np.float32:
-    """e to the power of ``x`` <= 0, to one unit in the last place, and without branches: so loops
-    over it are done LANES at once, as those over numba's own are not.
+    """Return e to the power of ``x`` <= 0, to one unit in the last place.
 
+    Without branches, so that LLVM vectorizes loops over it, as it does not over numba's own.
     x = n ln 2 + r; the series of e^r to the 7th power of |r| <= ln 2 / 2. Below e^-87 is e^-87.
     """
     x = max(x, np.float32(-87))
@@ -340,7 +342,7 @@ def _exp(x: np.float32) -> np.float32:
 
 @_compiled
 def _silu(x: np.float32) -> np.float32:
-    """x times the logistic function of x."""
+    """Return ``x`` times the logistic function of ``x``."""
     e = _exp(-abs(x))
     share = (np.float32(1) if x >= 0 else e) / (np.float32(1) + e)
     return x * share
@@ -376,7 +378,7 @@ def _rotate(x: Array, cos: Array, sin: Array, out: Array) -> None:
 def until_attention(
     layer: LayerArrays, hidden: Array, eps: np.float32, cos: Array, sin: Array
 ) -> Array:
-    """Queries, keys (rotated) and values [3 H D] of the token ``hidden``.
+    """Return queries, keys (both rotated) and values [3 H D] of the token ``hidden``.
 
     ``cos``, ``sin`` [D] have the first half of the sines negated.
     """
@@ -436,8 +438,9 @@ def _attend_head(
 
 @_on_all_cores
 def attend(qkv: Array, keys: Array, values: Array, length: int) -> Array:
-    """Put the token's keys and values at ``length`` into ``keys``, ``values`` [H, D, capacity] and
-    return its attention over all up to there, [H D].
+    """Write a token's keys and values at ``length`` and return its attention [H D] up to there.
+
+    ``keys`` and ``values`` are [H, D, capacity].
     """
     H, D, _ = keys.shape
     qkv = qkv.reshape(3, H, D)
@@ -503,7 +506,7 @@ def rotate_rows(qkv: Array, cos: Array, sin: Array, out: Array) -> None:
 
 @_compiled
 def after_attention(layer: LayerArrays, hidden: Array, attended: Array, eps: np.float32) -> Array:
-    """The rest of a layer after what was ``attended`` [H D]: the new hidden state."""
+    """Compute the rest of a layer after ``attended`` [H D]: the new hidden state."""
     hidden = hidden + _product(layer.o, layer.o_scales, attended)
     x = normed(hidden, layer.post_norm, eps)
     gated = _gated(layer.gate_up, layer.gate_up_scales, x)
@@ -521,6 +524,6 @@ def decode_layer(
     values: Array,
     length: int,
 ) -> Array:
-    """A whole layer over a float cache laid out by channel, in one call from Python."""
+    """Compute a layer over a float cache laid out by channel, in one call from Python."""
     qkv = until_attention(layer, hidden, eps, cos, sin)
     return after_attention(layer, hidden, attend(qkv, keys, values, length), eps)

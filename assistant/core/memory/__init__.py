@@ -1,1 +1,1 @@
-"""What this machine is and what it holds of a model: planned before anything loads."""
+"""Hardware of this machine and the memory plan, made before anything loads."""

@@ -1,4 +1,4 @@
-"""Which device, formats and attention the worker uses. CUDA and MPS paths have not run here yet."""
+"""Device, memory plan and attention of the worker. CUDA and MPS paths have not run here yet."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def choose_device(wanted: str) -> torch.device:
 def plan_memory(
     folder: Path, device: torch.device, wanted: Wanted, num_crops: int | None = None
 ) -> MemoryPlan:
-    """The plan for a checkpoint on ``device``, with the memory that torch itself sees there.
+    """Plan a checkpoint on ``device``, with the memory that torch itself sees there.
 
     Raises ModelError when the checkpoint can't be read, or does not fit.
     """

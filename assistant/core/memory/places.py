@@ -1,4 +1,4 @@
-"""Where a model can live: a card, an Apple machine's memory, main memory. No torch."""
+"""Places for a model: a card, an Apple machine's memory, main memory. No torch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ assumption from what such processes usually take; not measured here."""
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a model is to live, in bytes: ``libraries`` take their part, ``reserve`` stays free.
+    """Memory for a model, in bytes: ``libraries`` take their part, ``reserve`` stays free.
 
     ``device`` is torch's name ("cuda:0"), ``title`` a person's. ``host`` is main memory for
     conversations that leave an accelerator; 0 where there is one memory only. ``weights`` are
@@ -45,7 +45,7 @@ class Place:
 
 
 def choose_place(hardware: Hardware, device: str = "auto") -> tuple[Place, str]:
-    """The device for ``device`` here, as far as can be said without torch, and why.
+    """Choose the device for the setting ``device``, without torch; returns it and the reason.
 
     The CPU where the device that is asked for is not there.
     """
@@ -64,7 +64,7 @@ def choose_place(hardware: Hardware, device: str = "auto") -> tuple[Place, str]:
 
 
 def cuda_place(gpu: Gpu, hardware: Hardware) -> Place:
-    """One NVIDIA card; what a screen needs of it is taken already, so little stays free."""
+    """Return an NVIDIA card as a place; a screen has its memory already, so little stays free."""
     return Place(
         f"cuda:{gpu.index}",
         gpu.name,
@@ -78,9 +78,10 @@ def cuda_place(gpu: Gpu, hardware: Hardware) -> Place:
 
 
 def mps_place(hardware: Hardware) -> Place:
-    """Apple silicon: of the one memory, the GPU may wire two thirds (three quarters above 36 GB).
+    """Return an Apple GPU as a place.
 
-    That share is Metal's default recommendedMaxWorkingSetSize as widely reported; not measured.
+    Of the one memory it may wire two thirds, three quarters above 36 GB: Metal's default
+    recommendedMaxWorkingSetSize, as widely reported and not measured.
     """
     memory = hardware.memory
     share = memory.total * 3 // 4 if memory.total > 36 * GIB else memory.total * 2 // 3
@@ -89,7 +90,7 @@ def mps_place(hardware: Hardware) -> Place:
 
 
 def cpu_place(hardware: Hardware) -> Place:
-    """Main memory."""
+    """Return main memory as a place."""
     return _in_main_memory("cpu", hardware, hardware.memory.total, hardware.memory.available)
 
 
@@ -100,5 +101,5 @@ def _in_main_memory(kind: str, hardware: Hardware, total: int, available: int) -
 
 
 def _reserve(total: int) -> int:
-    """Main memory that is left to everyone else: a tenth, 256 MiB at least, 2 GiB at most."""
+    """Return the bytes left to other programs: a tenth, 256 MiB at least, 2 GiB at most."""
     return min(2 * GIB, max(256 * MIB, total // 10))

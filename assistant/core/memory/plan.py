@@ -43,7 +43,7 @@ LARGEST_PICTURE = 3 * 3 * MAX_PIXELS
 
 
 def make_plan(model: ModelSize, place: Place, wanted: Wanted | None = None) -> MemoryPlan:
-    """The plan for ``model`` at ``place``. Never raises: what does not fit has a ``problem``."""
+    """Plan ``model`` at ``place``. Never raises: a model that does not fit has a ``problem``."""
     wanted = wanted or Wanted()
     limit = min(MAX_CONTEXT, model.geometry.context)
     target = min(limit, wanted.context or limit)
@@ -85,7 +85,7 @@ def make_plan(model: ModelSize, place: Place, wanted: Wanted | None = None) -> M
 def _planned(
     model: ModelSize, place: Place, dtype: str, weights: str, kv: str, target: int
 ) -> MemoryPlan:
-    """The plan for given formats; its context is as much of ``target`` as fits, 0 at least."""
+    """Plan given formats; the context is as much of ``target`` as fits, 0 at least."""
     g = model.geometry
     activation = activation_bytes(model, dtype, weights, place.kind)
     if place.kind == "cpu":
@@ -124,7 +124,7 @@ def _planned(
 
 
 def _number_format(model: ModelSize, place: Place, wanted: str) -> str:
-    """ "auto" keeps the checkpoint's own format, except for a small model on a CPU.
+    """Resolve "auto": keep the checkpoint's own format, except for a small model on a CPU.
 
     In 16 bits a token is read in half the time there, and computed in float32 all the same: the
     kernels of :mod:`assistant.core.cpu.kernels` widen what they have read. What is small is left

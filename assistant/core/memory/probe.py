@@ -1,4 +1,4 @@
-"""What torch itself sees here, as one JSON object: ``python -m assistant.core.memory.probe``.
+"""Probe of torch's devices and speeds, as JSON: ``python -m assistant.core.memory.probe``.
 
 A process of its own, because the command line never imports torch. Measures for well under two
 seconds how fast memory is read and matrices are multiplied, which is what decoding and prefill
@@ -24,7 +24,7 @@ ROWS, COLUMNS = 8192, 3072
 
 PREFILL_ROWS = 128
 SECONDS = 0.4
-"""How long each measurement goes on; the best round counts, as others may use the machine."""
+"""Seconds of each measurement; the best round counts, as other programs may be running."""
 
 
 def look(wanted: str) -> dict[str, Any]:

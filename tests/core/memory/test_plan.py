@@ -137,7 +137,7 @@ def test_a_small_model_is_held_in_float32_on_a_cpu() -> None:
     assert make_plan(small, place).dtype == "float32"
 
 
-def test_a_container_of_2_gb_is_told_what_would_help() -> None:
+def test_a_container_of_2_gb_is_shown_what_would_help() -> None:
     found = hardware(2 * GIB, 2 * GIB - 200 * 2**20)
     plan = planned(found)
     assert plan.context_tokens == 0

@@ -17,7 +17,7 @@ class Packed(Protocol):
     """States [1, H, capacity, D], packed. Positions come in whole blocks of TAIL_BLOCK."""
 
     parts: tuple[torch.Tensor, ...]
-    """What is allocated; the third dimension is positions, or blocks of them."""
+    """The allocated tensors; the third dimension is positions, or blocks of them."""
 
     @property
     def capacity(self) -> int:
@@ -33,16 +33,16 @@ class Packed(Protocol):
         ...
 
     def resized(self, capacity: int, used: int) -> Self:
-        """A copy of the first ``used`` positions with room for ``capacity``, whole blocks."""
+        """Copy the first ``used`` positions, with room for ``capacity``, whole blocks."""
         ...
 
     def to(self, device: torch.device) -> Self:
-        """A copy on ``device``."""
+        """Copy to ``device``."""
         ...
 
 
 class _Parts:
-    """What all packings share: tensors whose third dimension grows with the positions."""
+    """Base of all packings: tensors whose third dimension grows with the positions."""
 
     _each: ClassVar[tuple[int, ...]]
     """Positions for one entry of the third dimension of each part."""

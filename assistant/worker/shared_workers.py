@@ -1,4 +1,4 @@
-"""Which shared workers run now, and what they hold. The app's side: no torch."""
+"""List of the shared workers that run now and their memory. The client side: no torch."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class SharedWorker:
     plan: Mapping[str, Any] | None
     """The memory plan, once it is made."""
     resident_bytes: int | None
-    """What it takes of RAM; None where the system does not say."""
+    """RAM that it takes; None where the system does not say."""
 
 
 def shared_workers(runtime: Path) -> list[SharedWorker]:
-    """The workers that answer in the runtime folder; looking does not keep them alive."""
+    """List the workers that answer in the runtime folder, without keeping them alive."""
     try:
         from assistant.worker.rendezvous import SUFFIX, Rendezvous
     except ImportError:  # a system without fcntl shares no workers
