@@ -20,7 +20,7 @@ LIMIT_S = 120.0
 """Seconds after which a wait is taken for a hang: far below the 300 of pytest-timeout, because
 this error says what was waited for."""
 
-LOOK_S = 0.01
+LOOK_S = 0.04
 """Seconds between two looks at a condition."""
 
 

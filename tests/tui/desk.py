@@ -281,6 +281,15 @@ async def draft_read(pilot: Pilot[None], session_id: str | None) -> None:
     await until(pilot, lambda: session_id in keeper._read, "the draft was read")
 
 
+async def threads_ended(pilot: Pilot[None]) -> None:
+    """Wait until no thread of the app runs: from then on nothing comes but what is asked for."""
+
+    def run() -> bool:
+        return any(w.is_running and w._thread_worker for w in pilot.app.workers)
+
+    await until(pilot, lambda: not run(), "the threads' end")
+
+
 async def select_turn(pilot: Pilot[None], *keys: str) -> None:
     """Select the last turn; the keys that follow are for it."""
     await pilot.press("ctrl+up")

@@ -26,6 +26,7 @@ from tests.tui.desk import (
     send,
     shown,
     status,
+    threads_ended,
     type_text,
     until,
 )
@@ -84,7 +85,7 @@ async def test_the_first_start_offers_what_there_is_and_whether_it_fits(new_desk
         assert area(pilot).text == "12"
     async with new_desk.app().run_test(size=WIDE) as pilot:
         await sees(pilot, "Demo model: it knows only coloured shapes.")
-        await pilot.pause(0.5)
+        await threads_ended(pilot)
         assert pilot.app.screen is screen(pilot)  # asked once
 
 
@@ -93,12 +94,12 @@ async def test_who_has_chats_or_begins_to_type_is_not_asked(new_desk: Desk) -> N
     app = new_desk.app()
     async with app.run_test(size=WIDE) as pilot:
         await sees(pilot, "Hi")
-        await pilot.pause(0.6)
+        await threads_ended(pilot)
         assert app.screen is screen(pilot)
         await screen(pilot).action_new_session()
         area(pilot).insert("already typing")
         screen(pilot).post_message(FirstRun())  # the look at the disk took long
-        await pilot.pause(0.3)
+        await pilot.pause()
         assert app.screen is screen(pilot)
 
 

@@ -144,6 +144,7 @@ async def test_one_search_at_a_time_and_the_last_words_win(
 ) -> None:
     stock(desk)
     asked: list[str] = []
+    looked: list[str] = []
     slow, first = threading.Event(), threading.Event()
     really = desk.engine.store.search
 
@@ -155,13 +156,15 @@ async def test_one_search_at_a_time_and_the_last_words_win(
             raise StorageError("The database is gone.")
         return really(words, limit=limit)
 
+    look = SearchScreen._look
     monkeypatch.setattr(desk.engine.store, "search", search)
+    monkeypatch.setattr(SearchScreen, "_look", lambda page: looked.append(page.words) or look(page))
     async with desk.app().run_test(size=WIDE) as pilot:
         await open_page(pilot, "ctrl+f", "f")
         await until(pilot, first.is_set, "the first search")
-        for letters in ("il", "ler"):
+        for letters, words in (("il", "fil"), ("ler", "filler")):
             await pilot.press(*letters)
-            await pilot.pause(0.2)
+            await until(pilot, lambda w=words: looked[-1] == w, "the pause in the typing")
         assert asked == ["f"]  # no second one beside it, and the keys were not held up
         slow.set()
         await until(pilot, lambda: found(pilot)._hits, "hits")

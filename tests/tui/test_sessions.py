@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from textual.pilot import Pilot
 
 from assistant.values.conversation import Conversation, SessionSummary
+from tests import waiting
 from tests.tui.desk import (
     NARROW,
     NOON,
@@ -430,11 +430,9 @@ async def test_quitting_keeps_the_half_reply(desk: Desk) -> None:
         await sees(pilot, "Half")
         await pilot.press("ctrl+q")
     session = desk.engine.store.sessions()[0].id
-    for _ in range(500):  # the thread may still be storing it: asyncio.run would wait for it here
-        if desk.engine.store.conversation(session).turns[1].finish_reason:
-            break
-        await asyncio.sleep(0.01)
-    assert desk.engine.store.conversation(session).turns[1].text == "Half"
+    reply = lambda: desk.engine.store.conversation(session).turns[1]  # noqa: E731
+    await waiting.until(lambda: reply().finish_reason, "the thread stores it after the app's end")
+    assert reply().text == "Half"
 
 
 async def test_going_back_before_the_first_word_shows_no_mark(desk: Desk) -> None:

@@ -12,6 +12,7 @@ from textual.widgets import Input, OptionList
 
 from assistant.values.conversation import Draft, PictureFile
 from storage import Store
+from tests import waiting
 from tests.tui.desk import (
     WIDE,
     Desk,
@@ -32,6 +33,7 @@ from tests.tui.desk import (
     type_text,
     until,
 )
+from tests.tui.quiet import loop_drained, settle
 from tui.pages.rename import RenameScreen
 from tui.pages.search import SearchScreen
 from tui.widgets.chat_pane import ChatPane
@@ -58,7 +60,8 @@ async def test_a_look_in_the_middle_of_switching_takes_no_chat_for_deleted(
         following = screen(pilot).changes
         following.seen = "something was stored"
         following.look()  # as the timer does, in its own task
-        await asyncio.sleep(0.1)
+        await waiting.until(lambda: not following._looking, "what is stored was read")
+        await loop_drained()
         looked += 1
         await show(self, *args)  # type: ignore[arg-type]
 
@@ -110,9 +113,14 @@ async def test_a_reply_that_ends_while_its_chat_is_opened_is_shown_as_ended(
     async def slow(self: ChatPane, turns: object, running: RunningTurn | None) -> None:
         if running is not None:
             gate.open()
-            while not desk.engine.store.conversation(mine).turns[-1].finish_reason:
-                await asyncio.sleep(0.04)
-            await asyncio.sleep(0.3)  # the timer that empties the feed comes now
+            await waiting.until(
+                lambda: desk.engine.store.conversation(mine).turns[-1].finish_reason, "its end"
+            )
+            held = screen(pilot)
+            await waiting.until(
+                lambda: held.message_queue_size or held.switching._waiters,
+                "the timer that empties the feed",
+            )
         await show(self, turns, running)  # type: ignore[arg-type]
 
     async with desk.app().run_test(size=WIDE) as pilot:
@@ -140,7 +148,7 @@ async def test_a_chat_that_was_left_at_its_end_opens_there_whenever_a_look_comes
         await mount(self, count)
         for _ in range(20):  # before, while and after the new turns are laid out
             screen(pilot).changes.look()
-            await asyncio.sleep(0.01)
+            await settle(pilot.app)
 
     async with desk.app(one).run_test(size=WIDE) as pilot:
         await sees(pilot, "more of 59")
