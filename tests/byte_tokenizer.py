@@ -8,6 +8,7 @@ words, so that every id that a random model chooses shows as text.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders, normalizers, processors
@@ -26,7 +27,13 @@ def write_tokenizer(folder: Path, size: int) -> None:
     vocabulary["▁"] = BYTES + 256
     for word in range(len(vocabulary), size - len(CONTROL)):
         vocabulary[f"▁w{word}"] = word
-    tokenizer = Tokenizer(BPE(vocabulary, [], unk_token="<unk>", byte_fallback=True))
+    model = BPE(vocabulary, [], unk_token="<unk>", byte_fallback=True)
+    save(with_controls(pipeline(model), CONTROL), folder)
+
+
+def pipeline(model: BPE) -> Tokenizer:
+    """Return ``model`` between the official normalizer and decoder."""
+    tokenizer = Tokenizer(model)
     tokenizer.normalizer = normalizers.Sequence(
         [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
     )
@@ -38,14 +45,24 @@ def write_tokenizer(folder: Path, size: int) -> None:
             decoders.Strip(" ", 1, 0),
         ]
     )
+    return tokenizer
+
+
+def with_controls(tokenizer: Tokenizer, controls: Iterable[tuple[str, bool]]) -> Tokenizer:
+    """Add control tokens (name, rstrip) and the official post-processor."""
     tokenizer.add_special_tokens([AddedToken(name, normalized=False) for name in ("<unk>", "<s>")])
     tokenizer.add_tokens([AddedToken("</s>", rstrip=True, normalized=False)])
     tokenizer.add_special_tokens(
-        [AddedToken(name, rstrip=rstrip, normalized=False) for name, rstrip in CONTROL]
+        [AddedToken(name, rstrip=rstrip, normalized=False) for name, rstrip in controls]
     )
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A", pair="<s> $A <s> $B", special_tokens=[("<s>", 1)]
+        single="<s> $A", pair="<s> $A <s>:1 $B:1", special_tokens=[("<s>", 1)]
     )
+    return tokenizer
+
+
+def save(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write tokenizer.json and tokenizer_config.json."""
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {
         "bos_token": "<s>",

@@ -15,12 +15,16 @@ from typing import Any
 import pytest
 
 from tests.byte_tokenizer import write_tokenizer
+from tests.trained_tokenizer import write_trained_tokenizer
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDENS = Path(__file__).parent / "data" / "goldens"
 OFFICIAL_TOKENIZER = Path(
     os.environ.get("PHICHAT_OFFICIAL_TOKENIZER", ROOT.parent / "shared" / "official-phi3v")
 )
+HAS_OFFICIAL_TOKENIZER = (OFFICIAL_TOKENIZER / "tokenizer.json").is_file()
+TOKENIZERS = ["trained", "official"] if HAS_OFFICIAL_TOKENIZER else ["trained"]
+"""Tokenizers of the official kind that are here: promises about the rules are held with each."""
 
 # A shell that starts the tests in its background has interrupts ignored, and what they start
 # would inherit that: ctrl-C is what some of them are about.
@@ -54,12 +58,28 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def official_tokenizer() -> Path:
     """A folder with the official tokenizer files, which this project may not ship."""
-    if not (OFFICIAL_TOKENIZER / "tokenizer.json").is_file():
+    if not HAS_OFFICIAL_TOKENIZER:
         pytest.skip(
             "the official tokenizer.json is not here: set PHICHAT_OFFICIAL_TOKENIZER to a folder "
             "that has it (any download of microsoft/Phi-3-vision-128k-instruct)"
         )
     return OFFICIAL_TOKENIZER
+
+
+@pytest.fixture(scope="session")
+def trained_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tokenizer of the official kind: the same rules, other ids."""
+    folder = tmp_path_factory.mktemp("trained")
+    cases = json.loads((GOLDENS / "prompts.json").read_text(encoding="utf-8"))["cases"]
+    write_trained_tokenizer(folder, [case["text"] for case in cases])
+    return folder
+
+
+@pytest.fixture(scope="session", params=TOKENIZERS)
+def any_tokenizer(request: pytest.FixtureRequest) -> Path:
+    """Each folder that has a tokenizer of the official kind: for promises about the rules."""
+    folder: Path = request.getfixturevalue(f"{request.param}_tokenizer")
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 from assistant.phi3v import Phi3VImageProcessor, Phi3VProcessor
 from assistant.phi3v.processing import load_tokenizer
 from tests.conftest import GOLDENS, expand
+from tests.trained_tokenizer import NAMES
 
 PROMPTS = json.loads((GOLDENS / "prompts.json").read_text(encoding="utf-8"))
 ERRORS = {
@@ -22,26 +24,65 @@ ERRORS = {
 }
 
 
+CASES = pytest.mark.parametrize(
+    "case", [one for one in PROMPTS["cases"] if "error" not in one], ids=lambda case: case["name"]
+)
+OFFICIAL_NAMES = {
+    0: "<unk>",
+    1: "<s>",
+    2: "</s>",
+    **{32000 + number: name for number, name in enumerate(NAMES)},
+}
+
+
 @pytest.fixture(scope="module")
-def tokenizer(official_tokenizer: Path) -> Any:
-    return load_tokenizer(official_tokenizer)
+def tokenizer(any_tokenizer: Path) -> Any:
+    return load_tokenizer(any_tokenizer)
 
 
-@pytest.mark.parametrize("case", PROMPTS["cases"], ids=lambda case: case["name"])
-def test_ids_are_the_references(case: dict[str, Any], tokenizer: Any) -> None:
+def processed(case: dict[str, Any], tokenizer: Any) -> Any:
+    """What the processor makes of a case."""
     processor = Phi3VProcessor(Phi3VImageProcessor(num_crops=case["num_crops"] or 16), tokenizer)
     names = case["images"]
     images = None if names is None else [Image.open(GOLDENS / "images" / n) for n in names]
-    if "error" in case:
-        message = case["error"]["message"]
-        with pytest.raises(ERRORS[case["error"]["type"]]) as raised:
-            processor(case["text"], images)
-        assert message in str(raised.value)
-        return
-    inputs = processor(case["text"], images)
+    return processor(case["text"], images)
+
+
+@CASES
+def test_ids_are_the_references(case: dict[str, Any], official_tokenizer: Path) -> None:
+    inputs = processed(case, load_tokenizer(official_tokenizer))
     assert inputs["input_ids"][0].tolist() == expand(case["input_ids_rle"])
+
+
+def frame(ids: list[int], names: dict[int, str]) -> list[int | str]:
+    """Control tokens by name and pictures by number; text between them is one ``text``."""
+    items = [one if one < 0 else names.get(one, "text") for one in ids]
+    return [item for at, item in enumerate(items) if item != "text" or items[at - 1 : at] != [item]]
+
+
+@CASES
+def test_controls_and_pictures_stand_where_the_reference_puts_them(
+    case: dict[str, Any], tokenizer: Any
+) -> None:
+    inputs = processed(case, tokenizer)
+    ids = inputs["input_ids"][0].tolist()
+    names = {tokenizer.convert_tokens_to_ids(name): name for name in OFFICIAL_NAMES.values()}
+    assert frame(ids, names) == frame(expand(case["input_ids_rle"]), OFFICIAL_NAMES)
     assert sorted(inputs) == case["output_keys"]
     assert bool(inputs["attention_mask"].all())
+    # The text itself is what the tokenizer makes of each piece between two pictures.
+    pieces = re.split(r"<\|image_\d+\|>", case["text"]) if case["images"] else [case["text"]]
+    text = [one for one in ids if one >= 0]
+    assert text == [one for piece in pieces for one in tokenizer(piece).input_ids]
+
+
+@pytest.mark.parametrize(
+    "case", [one for one in PROMPTS["cases"] if "error" in one], ids=lambda case: case["name"]
+)
+def test_errors_are_the_references(case: dict[str, Any], tokenizer: Any) -> None:
+    with pytest.raises(ERRORS[case["error"]["type"]]) as raised:
+        processed(case, tokenizer)
+    assert case["error"]["message"] in str(raised.value)
 
 
 @pytest.mark.parametrize("case", PROMPTS["chat_template"])
@@ -56,8 +97,8 @@ def test_chat_template_renders_as_the_reference(case: dict[str, Any], tokenizer:
 
 
 @pytest.mark.parametrize("case", PROMPTS["decode"])
-def test_decoding_is_the_references(case: dict[str, Any], tokenizer: Any) -> None:
-    processor = Phi3VProcessor(Phi3VImageProcessor(), tokenizer)
+def test_decoding_is_the_references(case: dict[str, Any], official_tokenizer: Path) -> None:
+    processor = Phi3VProcessor(Phi3VImageProcessor(), load_tokenizer(official_tokenizer))
     decoded = processor.decode(case["ids"], skip_special_tokens=case["skip_special"])
     assert decoded == case["text"]
 
@@ -73,9 +114,9 @@ def test_text_batches_pad_on_the_right(tokenizer: Any) -> None:
     texts = ["<|user|>\na<|end|>\n<|assistant|>\n", "<|user|>\na longer one<|end|>\n"]
     inputs = processor(texts, padding=True)
     short = len(tokenizer(texts[0]).input_ids)
-    assert inputs["input_ids"][0, short:].tolist() == [32000] * (
-        inputs["input_ids"].shape[1] - short
-    )
+    padding = inputs["input_ids"][0, short:].tolist()
+    assert padding
+    assert set(padding) == {tokenizer.convert_tokens_to_ids("<|endoftext|>")}
     assert int(inputs["attention_mask"][0].sum()) == short
 
 
@@ -94,3 +135,19 @@ def test_other_tensor_kinds(kind: str | None, tokenizer: Any) -> None:
     got = processor(text, picture, return_tensors=kind)
     assert list(got["input_ids"][0]) == wanted["input_ids"][0].tolist()
     assert len(got["pixel_values"][0]) == 2
+
+
+def test_the_trained_tokenizer_is_of_the_official_kind(
+    trained_tokenizer: Path, official_tokenizer: Path
+) -> None:
+    """Otherwise what the others promise with it would say nothing about Phi-3-vision."""
+    ours, official = (
+        json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        for folder in (trained_tokenizer, official_tokenizer)
+    )
+    for part in ("normalizer", "pre_tokenizer", "post_processor", "decoder"):
+        assert ours[part] == official[part]
+    for part in ("type", "unk_token", "fuse_unk", "byte_fallback", "dropout", "ignore_merges"):
+        assert ours["model"][part] == official["model"][part]
+    for ours_one, official_one in zip(ours["added_tokens"], official["added_tokens"], strict=True):
+        assert ours_one | {"id": 0} == official_one | {"id": 0}
