@@ -118,7 +118,7 @@ async def test_a_reply_that_ends_while_its_chat_is_opened_is_shown_as_ended(
             )
             held = screen(pilot)
             await waiting.until(
-                lambda: held.message_queue_size or held.switching._waiters,
+                lambda: held.message_queue_size or held.chat.switching._waiters,
                 "the timer that empties the feed",
             )
         await show(self, turns, running)  # type: ignore[arg-type]
