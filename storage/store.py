@@ -1,43 +1,45 @@
-"""The one door to the database."""
+"""The store: every operation on the database as a method of one class."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
 
-from storage import changing, opening, reading, writers, writing
-from storage.exchange.store import ExchangeStore
-from storage.session_store import SessionStore
-from storage.turn_store import TurnStore
-from storage.types import utc_now
-
-_UNKNOWN_IS_DEAD_AFTER = timedelta(days=1)
-"""No reply takes this long: when its writer can't be looked up, it is given up then."""
+from storage import (
+    branches,
+    database,
+    drafts,
+    pictures,
+    replies,
+    sessions as session_functions,
+    turns,
+)
+from storage.exchange import backup as backups, export_files, import_files
+from storage.search import hits
+from storage.transactions import Transactions, reads, writes
 
 _PURGED_AFTER = timedelta(days=1)
-"""How long a deleted session can be restored: until the first start after this."""
+"""Time for which a deleted session can be restored: until the first start after it."""
 
 
-class Store(SessionStore, TurnStore, ExchangeStore):
+class Store(Transactions):
     """Sessions, turns, pictures and drafts in one database.
 
-    Thread-safe; every method is one short transaction, and what a write method
-    returned is on disk. Every method raises StorageError, in one plain sentence,
-    when the database can't be read or written; methods that take the id of a
-    session or turn raise SessionNotFoundError when there is none. All moments
-    are timezone-aware UTC.
+    Thread-safe. Every method is one short transaction, unless it says otherwise, and its changes
+    are on disk when it returns. Every method raises StorageError, one plain sentence, when the
+    database can't be read or written; methods that take the id of a session or turn raise
+    SessionNotFoundError when there is none. All moments are timezone-aware UTC.
     """
 
     @classmethod
     def open(cls, location: str | Path) -> Store:
-        """Open or make the database at a path, a database URL or ``":memory:"``.
+        """Open or create the database at a path, a database URL or ``":memory:"``.
 
-        Brings an older database up to date (or leaves it as it was, if that
-        fails), marks replies that a dead process left behind and purges what was
-        deleted more than a day ago. Raises StorageError.
+        Migrates an older database (or leaves it as it was, if that fails), marks replies that a
+        dead process left behind and purges sessions deleted more than a day ago. Raises
+        StorageError.
         """
-        engine, where = opening.open_engine(location)
-        store = cls(engine, where)
+        store = cls(*database.open_engine(location))
         try:
             store.recover()
             store.purge_deleted(_PURGED_AFTER)
@@ -46,47 +48,56 @@ class Store(SessionStore, TurnStore, ExchangeStore):
             raise
         return store
 
-    def recover(self) -> int:
-        """Mark replies whose writer has died as interrupted; returns how many there were.
+    sessions = reads(session_functions.summaries)
+    find_session = reads(session_functions.find)
+    latest_session = reads(session_functions.latest)
+    models = reads(session_functions.models)
+    rename = writes(session_functions.rename)
+    set_pinned = writes(session_functions.set_pinned)
+    set_model = writes(session_functions.set_model)
+    set_system = writes(session_functions.set_system)
+    set_parameters = writes(session_functions.set_parameters)
+    set_summary = writes(session_functions.set_summary)
+    delete = writes(session_functions.delete)
+    restore = writes(session_functions.restore)
+    purge_deleted = session_functions.purge_deleted
 
-        A reply that another live process is writing is left alone.
-        """
-        with self._read() as db:
-            found = [(w, writers.is_alive(w)) for w in writing.unfinished_writers(db)]
-        if all(alive for _, alive in found):
-            return 0
-        given_up = utc_now() - _UNKNOWN_IS_DEAD_AFTER
-        with self._write() as db:
-            return sum(
-                writing.interrupt(db, writer, before=given_up if alive is None else None)
-                for writer, alive in found
-                if not alive
-            )
+    conversation = reads(turns.conversation)
+    all_turns = reads(turns.all_turns)
+    turn = reads(turns.turn)
+    add_user_turn = writes(turns.add_user_turn)
+    add_recall_turn = writes(turns.add_recall_turn)
+    picture_numbers = reads(turns.picture_numbers)
+    set_turn_pinned = writes(turns.set_pinned)
+    set_turn_excluded = writes(turns.set_excluded)
 
-    # Pictures
+    tail = reads(branches.tail)
+    siblings = reads(branches.siblings)
+    newest_leaf = reads(branches.newest_leaf)
+    set_head = writes(branches.set_head)
+    choose = writes(branches.choose)
+    fork = writes(branches.fork)
 
-    def picture_data(self, sha256: str) -> bytes:
-        """The original bytes of a stored picture. Raises StorageError when there is none."""
-        with self._read() as db:
-            return reading.picture_data(db, sha256)
+    start_reply = writes(replies.start)
+    reopen_reply = writes(replies.reopen)
+    checkpoint_reply = writes(replies.checkpoint)
+    finish_reply = writes(replies.finish)
+    recover = replies.recover
 
-    def thumbnail(self, sha256: str) -> bytes | None:
-        """A small JPEG of a stored picture, or None when it was stored without one."""
-        with self._read() as db:
-            return reading.thumbnail(db, sha256)
+    picture_data = reads(pictures.data)
+    thumbnail = reads(pictures.thumbnail)
+    set_picture_crops = writes(pictures.set_crops)
+    set_picture_pinned = writes(pictures.set_pinned)
 
-    def set_picture_crops(self, session_id: str, number: int, num_crops: int | None) -> None:
-        """Choose how many crops a session's picture may take at most; None: automatically.
+    save_draft = writes(drafts.save)
+    draft = reads(drafts.read)
+    draft_of = reads(drafts.of_turn)
+    drop_draft = writes(drafts.drop)
 
-        Raises StorageError when the session has no picture of this number.
-        """
-        with self._write() as db:
-            changing.picture_row(db, session_id, number).num_crops = num_crops
+    search = reads(hits.search)
 
-    def set_picture_pinned(self, session_id: str, number: int, pinned: bool) -> None:
-        """Keep a session's picture in what the model sees, always, or no longer.
-
-        Raises StorageError when the session has no picture of this number.
-        """
-        with self._write() as db:
-            changing.picture_row(db, session_id, number).pinned = pinned
+    export = export_files.export
+    export_to = export_files.export_to
+    import_file = import_files.import_file
+    import_json = import_files.import_json
+    backup = backups.backup

@@ -36,7 +36,7 @@ from assistant.servers.address import is_server, parse
 from assistant.settings import Settings
 from assistant.values.errors import ModelError, StorageError
 from assistant.worker.shared_workers import SharedWorker, shared_workers
-from storage.examining import DatabaseState, examine
+from storage.inspection import DatabaseState, examine
 
 if TYPE_CHECKING:
     from assistant.servers.catalogue import ServerModel

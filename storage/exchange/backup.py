@@ -10,17 +10,19 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from assistant.values.errors import StorageError
-from storage.exchange.files import appearing
-from storage.failures import told_plainly
+from storage.database_errors import translated
+from storage.exchange.files import replacing
+from storage.transactions import Transactions
 
 
-def write(engine: Engine, path: Path, *, overwrite: bool) -> None:
-    """Copy the database to ``path`` (mode 0600), which appears whole or not at all.
+def backup(store: Transactions, path: Path, *, overwrite: bool = False) -> None:
+    """Copy the live database to ``path`` (mode 0600), which appears whole or not at all.
 
-    Others may go on writing meanwhile: what is copied is the database at one
-    moment. The copy is checked before it gets its name. Raises StorageError; an
-    existing file is replaced only with ``overwrite``, the database itself never.
+    Others may go on writing: the copy is the database at one moment. It is checked before it gets
+    its name. Raises StorageError; an existing file is replaced only with ``overwrite``, the
+    database itself never.
     """
+    engine = store.engine
     if engine.dialect.name != "sqlite":
         raise StorageError(
             "This database is on a server, which makes its own backups; use: "
@@ -29,8 +31,9 @@ def write(engine: Engine, path: Path, *, overwrite: bool) -> None:
     if _is_the_database(engine, path):
         raise StorageError(f"{path} is the database itself; give another path.")
     with (
-        appearing(path, overwrite=overwrite, private=True) as unfinished,
-        told_plainly(str(path)),
+        store.reader,
+        replacing(path, overwrite=overwrite, private=True) as unfinished,
+        translated(str(path)),
     ):
         _copy(engine, unfinished)
 

@@ -1,8 +1,8 @@
-"""What a JSON export holds, version 1: every field, and what may stand in it.
+"""Format of a JSON export, version 1: every field with its type and range.
 
-A file is checked against this before anything of it is stored: types, ranges,
-and that every id, parent and picture it speaks of is there. Texts are taken as
-the database takes them (:func:`storage.ids.storable`).
+A file is validated against this before anything of it is stored: types, ranges, and that every id,
+parent and picture that it names is there. Texts are changed as the database changes them
+(:func:`storage.ids.storable`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pydantic import (
 
 from assistant.values.conversation import FinishReason, Role, TurnKind
 from assistant.values.errors import StorageError
-from assistant.values.sampling import PARAMETERS
+from assistant.values.sampling import PARAMETERS, Parameters
 from assistant.values.setting import Setting
 from assistant.values.text import one_line
 from storage.ids import ALPHABET, storable
@@ -59,7 +59,16 @@ TokenId = Annotated[int, Field(ge=0, lt=1 << 32)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, from_attributes=True)
+
+    @classmethod
+    def of(cls, source: object, **others: object) -> Self:
+        """Make a part of the attributes that a value or a row has under the same names."""
+        names = [name for name in cls.model_fields if name not in others]
+        given = {name: getattr(source, name) for name in names} | others
+        if isinstance(parameters := given.get("parameters"), Parameters):
+            given["parameters"] = ParametersPart(**parameters.table())
+        return cls(**given)
 
 
 def _parameter_type(one: Setting) -> Any:
@@ -120,7 +129,7 @@ class TurnPart(_Part):
     @field_validator("finish_reason")
     @classmethod
     def _has_ended(cls, reason: FinishReason | None, info: ValidationInfo) -> FinishReason | None:
-        """Nobody is writing a reply of a file any more."""
+        """End a reply that was being written when the file was."""
         is_reply = info.data.get("role") is Role.ASSISTANT
         return FinishReason.INTERRUPTED if is_reply and reason is None else reason
 

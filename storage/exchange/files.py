@@ -17,7 +17,7 @@ _LONGEST = 40
 
 
 @contextmanager
-def appearing(path: Path, *, overwrite: bool, private: bool = False) -> Iterator[Path]:
+def replacing(path: Path, *, overwrite: bool, private: bool = False) -> Iterator[Path]:
     """A path to write to; what is there at the end becomes ``path``, nothing after an exception.
 
     An existing file is replaced only with ``overwrite`` and keeps its mode; a new

@@ -13,12 +13,10 @@ from collections import Counter
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Protocol
 
 from assistant.values.conversation import FinishReason, PictureFile, Role, TurnKind
 from assistant.values.errors import PictureError, StorageError
 from assistant.values.text import one_line as harmless
-from storage.exchange.arriving import Pictures
 from storage.exchange.document import (
     ParametersPart,
     SessionPart,
@@ -26,14 +24,10 @@ from storage.exchange.document import (
     TurnPart,
     UsagePart,
 )
+from storage.exchange.import_files import OpenPicture
+from storage.exchange.import_sessions import Pictures
 from storage.exchange.llm_rows import Conversation, Reader, Row, connect, text_of
 from storage.ids import ALPHABET, one_line
-
-
-class OpenPicture(Protocol):
-    """Opens a picture from bytes or a path, under a name. Raises PictureError."""
-
-    def __call__(self, source: bytes | Path, *, name: str | None = None) -> PictureFile: ...
 
 
 @dataclass(frozen=True, slots=True)

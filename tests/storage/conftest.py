@@ -84,7 +84,7 @@ def _opened(backend: str, request: pytest.FixtureRequest) -> Iterator[tuple[str,
 
 def clear(store: Store) -> None:
     """Leave nothing in a database but its tables."""
-    with store._write() as db:
+    with store.writing() as db:
         for table in ("drafts", "sessions", "pictures"):  # and what hangs on them
             db.execute(text(f"DELETE FROM {table}"))
 

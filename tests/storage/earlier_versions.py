@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, text
 
-from storage import migrations, opening
+from storage import database, migrations
 
 TEXTS = ("What is this? 这是什么", "Größe: a cat", "And this?", "A dog", "Rewritten")
 """Turn 1, its reply, what followed, its reply, and another version of turn 3."""
@@ -55,14 +55,14 @@ _ADDED = {"0001": _0001, "0002": _0002}
 
 def make(address: str | Path, revision: str) -> None:
     """A database that was made and used by the phichat of ``revision``."""
-    engine = opening._engine(opening.parse(address))
-    with opening.migration(engine, "here") as connection:
+    engine = database.make_engine(database.parse(address))
+    with database.migration(engine, "here") as connection:
         for version in migrations.KNOWN[: migrations.KNOWN.index(revision) + 1]:
             migrations.upgrade(connection, version)
             if version in _ADDED:
                 _fill(connection, _ADDED[version])
     if engine.dialect.name == "sqlite":
-        opening._use_wal(engine)
+        database._use_wal(engine)
     engine.dispose()
 
 

@@ -34,7 +34,7 @@ from assistant.values.sampling import PARAMETERS, Parameters
 from storage import Store
 from storage.exchange import document
 from storage.ids import new_id
-from storage.tables import Base
+from storage.schema import Base
 from tests.storage.conftest import clear
 from tests.storage.stored_pictures import make_picture
 
@@ -515,4 +515,4 @@ def test_nothing_of_a_file_stays_when_its_last_session_is_refused(
     with pytest.raises(StorageError, match="differs"):
         imported(elsewhere, both)
     assert [one.id for one in elsewhere.sessions()] == [second]
-    assert list(elsewhere._engine.connect().exec_driver_sql("SELECT * FROM pictures")) == []
+    assert list(elsewhere.engine.connect().exec_driver_sql("SELECT * FROM pictures")) == []

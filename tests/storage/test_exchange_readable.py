@@ -27,9 +27,9 @@ from assistant.values.conversation import (
 )
 from assistant.values.errors import StorageError
 from storage import Store
-from storage.exchange import markdown, page
-from storage.exchange.files import appearing
-from storage.types import utc_now
+from storage.column_types import utc_now
+from storage.exchange import export_html as page, export_markdown as markdown
+from storage.exchange.files import replacing
 from tests.storage.stored_pictures import make_picture
 
 HOSTILE = [
@@ -318,14 +318,14 @@ def test_a_file_has_its_name_when_it_is_whole_and_takes_nobody_elses(
 
         monkeypatch.setattr(os, "link", link)
     target = tmp_path / "talk.json"
-    with appearing(target, overwrite=False) as unfinished:
+    with replacing(target, overwrite=False) as unfinished:
         unfinished.write_text("whole")
         assert not target.exists(), "whoever is killed now leaves no empty file of that name"
     assert target.read_text() == "whole"
     target.unlink()
 
     def write_beside_another() -> None:
-        with appearing(target, overwrite=False) as unfinished:
+        with replacing(target, overwrite=False) as unfinished:
             unfinished.write_text("mine")
             target.write_text("another's")
 
@@ -335,7 +335,7 @@ def test_a_file_has_its_name_when_it_is_whole_and_takes_nobody_elses(
     assert list(tmp_path.iterdir()) == [target]
     with (
         pytest.raises(StorageError, match="can't be written"),
-        appearing(tmp_path / ("x" * 300), overwrite=False),
+        replacing(tmp_path / ("x" * 300), overwrite=False),
     ):
         pass
 

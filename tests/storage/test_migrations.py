@@ -19,8 +19,8 @@ from sqlalchemy import CheckConstraint, Engine, inspect
 from assistant.values.conversation import Draft, FinishReason, FoundIn, Timings, TurnKind, Usage
 from assistant.values.errors import StorageError
 from assistant.values.sampling import Parameters
-from storage import Store, migrations, opening
-from storage.tables import Base
+from storage import Store, database, migrations
+from storage.schema import Base
 from tests.storage import earlier_versions
 from tests.storage.postgres_server import PostgresServer
 from tests.storage.stored_pictures import make_picture
@@ -41,7 +41,7 @@ def checked(location: Path) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]
 
 
 def migrate(engine: Engine, revision: str) -> None:
-    with opening.migration(engine, "here") as connection:
+    with database.migration(engine, "here") as connection:
         if revision == "head":
             migrations.upgrade(connection)
         else:
@@ -62,7 +62,7 @@ def test_the_known_revisions_are_the_ones_there_are() -> None:
 
 
 def test_migrations_build_exactly_the_mapped_tables(location: Path) -> None:
-    engine, _ = opening.open_engine(location)
+    engine, _ = database.open_engine(location)
     with engine.connect() as connection:
         options = {"compare_type": True, "include_name": _is_no_search_table}
         context = MigrationContext.configure(connection, opts=options)
@@ -87,7 +87,7 @@ def test_down_to_nothing_and_up_again_on_data(location: Path) -> None:
     session, turn = store.add_user_turn(None, Draft("hello", (make_picture("cat"),)))
     store.start_reply(session, turn.id, model="demo")
     store.close()
-    engine = opening._engine(opening.parse(location))
+    engine = database.make_engine(database.parse(location))
     migrate(engine, "base")
     assert inspect(engine).get_table_names() == ["alembic_version"]
     engine.dispose()
@@ -178,7 +178,7 @@ def test_down_to_every_earlier_version_and_up_again_keeps_what_that_knew(
     store.delete(deleted)
     store.save_draft("first", Draft("", (make_picture("drafted"),)))
     store.close()
-    engine = opening._engine(opening.parse(empty_address))
+    engine = database.make_engine(database.parse(empty_address))
     migrate(engine, revision)
     engine.dispose()
     again = Store.open(empty_address)

@@ -15,7 +15,7 @@ from sqlalchemy import event, text
 
 from assistant.values.conversation import Draft
 from assistant.values.errors import StorageError
-from storage import Store, opening
+from storage import Store, database
 from tests.storage.postgres_server import PostgresServer
 from tests.storage.stored_pictures import make_picture
 from tests.storage.victims import Say, Victim
@@ -63,7 +63,7 @@ def test_a_path_a_string_and_an_address_open_the_same_database(
 
 
 def test_a_connection_waits_for_writers_and_checks_references(location: Path) -> None:
-    engine, _ = opening.open_engine(location)
+    engine, _ = database.open_engine(location)
     with engine.connect() as connection:
         values = {
             pragma: connection.exec_driver_sql(f"PRAGMA {pragma}").scalar()
@@ -144,15 +144,15 @@ def test_what_a_server_refuses_is_one_sentence(
     store = Store.open(address)
     store.add_user_turn(None, Draft("kept"))
 
-    with store._engine.begin() as other:
-        monkeypatch.setattr(opening, "BUSY_TIMEOUT_MS", 100)
-        other.execute(text(f"SELECT pg_advisory_xact_lock({opening._WRITE_LOCK})"))
+    with store.engine.begin() as other:
+        monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 100)
+        other.execute(text(f"SELECT pg_advisory_xact_lock({database._WRITE_LOCK})"))
         assert len(store.sessions()) == 1  # readers never wait
         with pytest.raises(StorageError, match="locked") as caught:
             store.add_user_turn(None, Draft("x"))
         plain(caught)
 
-    with store._engine.begin() as connection:
+    with store.engine.begin() as connection:
         connection.execute(text("CREATE ROLE somebody LOGIN"))
         connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
     store.close()
@@ -175,7 +175,7 @@ def test_a_read_only_database_is_named_as_such(location: Path) -> None:
 def test_a_full_disk_loses_nothing_and_is_named(store: Store, location: Path) -> None:
     session, kept = store.add_user_turn(None, Draft("kept"))
 
-    @event.listens_for(store._engine, "begin")
+    @event.listens_for(store.engine, "begin")
     def _small_disk(connection: object) -> None:
         connection.exec_driver_sql("PRAGMA max_page_count = 40")  # type: ignore[attr-defined]
 
@@ -211,7 +211,7 @@ def test_a_disk_that_fails_to_write_is_one_sentence(location: Path, tmp_path: Pa
 def test_a_database_that_stays_locked_is_one_sentence(
     location: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(opening, "BUSY_TIMEOUT_MS", 100)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 100)
     store = Store.open(location)
     with closing(sqlite3.connect(location, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

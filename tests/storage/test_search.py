@@ -175,10 +175,10 @@ def test_an_interrupted_reply_is_found_and_again_after_it_went_on(store: Store) 
     session, turn = store.add_user_turn(None, Draft("x"))
     reply = store.start_reply(session, turn.id, model="demo")
     store.checkpoint_reply(reply.id, "first köder", (1,))
-    with store._write() as db:
-        from storage import writers, writing
+    with store.writing() as db:
+        from storage import replies, writers
 
-        assert writing.interrupt(db, writers.this_process()) == 1
+        assert replies.interrupt(db, writers.this_process()) == 1
     assert turns_found(store, "first koder") == {reply.id}
     store.checkpoint_reply(reply.id, "first köder second", (1, 2))
     assert turns_found(store, "second") == set()

@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from sqlalchemy import (
-    JSON,
     CheckConstraint,
     ForeignKey,
     ForeignKeyConstraint,
@@ -30,7 +29,16 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, validates
 
-from storage.types import TokenIds, UtcDateTime
+from assistant.values.conversation import (
+    FinishReason,
+    Role,
+    Summary,
+    Timings,
+    TurnKind,
+    Usage,
+)
+from assistant.values.sampling import Parameters
+from storage.column_types import Choice, TokenIds, UtcDateTime, Value
 from storage.words import indexed
 
 NAMING = {
@@ -55,7 +63,7 @@ def _words(column: str) -> Mapped[str | None]:
     def default(context: Any) -> str | None:  # SQLAlchemy types it too loosely
         return indexed(context.get_current_parameters()[column])
 
-    return mapped_column(Text, deferred=True, default=default)
+    return mapped_column(Text, deferred=True, default=default, info={"computed": True})
 
 
 class SessionRow(Base):
@@ -98,8 +106,8 @@ class SessionRow(Base):
     system: Mapped[str | None]
     pinned: Mapped[bool]
     head_key: Mapped[int | None]
-    parameters: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    summary: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    parameters: Mapped[Parameters | None] = mapped_column(Value(Parameters))
+    summary: Mapped[Summary | None] = mapped_column(Value(Summary))
     deleted: Mapped[datetime | None]
     title_words: Mapped[str | None] = _words("title")
 
@@ -141,19 +149,21 @@ class TurnRow(Base):
     session_key: Mapped[int] = mapped_column(ForeignKey("sessions.key", ondelete="CASCADE"))
     parent_key: Mapped[int | None]
     depth: Mapped[int]
-    role: Mapped[str] = mapped_column(String(16))
+    role: Mapped[Role] = mapped_column(Choice(Role))
     text: Mapped[str]
     created: Mapped[datetime]
     token_ids: Mapped[tuple[int, ...] | None] = mapped_column(TokenIds)
-    finish_reason: Mapped[str | None] = mapped_column(String(16))
+    finish_reason: Mapped[FinishReason | None] = mapped_column(Choice(FinishReason))
     model: Mapped[str | None]
-    usage: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    timings: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    usage: Mapped[Usage | None] = mapped_column(Value(Usage))
+    timings: Mapped[Timings | None] = mapped_column(Value(Timings))
     writer: Mapped[str | None]
-    kind: Mapped[str] = mapped_column(String(16), default="message", server_default="message")
+    kind: Mapped[TurnKind] = mapped_column(
+        Choice(TurnKind), default=TurnKind.MESSAGE, server_default="message"
+    )
     pinned: Mapped[bool] = mapped_column(default=False, server_default=false())
     excluded: Mapped[bool] = mapped_column(default=False, server_default=false())
-    parameters: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    parameters: Mapped[Parameters | None] = mapped_column(Value(Parameters))
     words: Mapped[str | None] = _words("text")
 
     @validates("text")

@@ -1,4 +1,4 @@
-"""Pictures on their way into a session: stored once, numbered for ever."""
+"""Pictures: stored once, numbered per session for ever."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
 
 from assistant.values.conversation import PictureFile, Role
+from assistant.values.errors import StorageError
 from storage.ids import storable
-from storage.tables import (
+from storage.rows import common, session_row
+from storage.schema import (
     DraftPictureRow,
     PictureRow,
     SessionPictureRow,
@@ -20,6 +22,45 @@ from storage.tables import (
     TurnPictureRow,
     TurnRow,
 )
+
+
+def data(db: Session, sha256: str) -> bytes:
+    """Read the original bytes of a picture. Raises StorageError when there is none."""
+    found = db.scalar(select(PictureRow.data).where(PictureRow.sha256 == sha256))
+    if found is None:
+        raise StorageError("This picture is no longer stored; attach it again.")
+    return found
+
+
+def thumbnail(db: Session, sha256: str) -> bytes | None:
+    """Read a small JPEG of a picture, or None when it was stored without one."""
+    of_picture = PictureRow.key == ThumbnailRow.picture_key
+    return db.scalar(
+        select(ThumbnailRow.data).join(PictureRow, of_picture).where(PictureRow.sha256 == sha256)
+    )
+
+
+def set_crops(db: Session, session_id: str, number: int, num_crops: int | None) -> None:
+    """Limit the crops that a session's picture may take; None: chosen automatically.
+
+    Raises StorageError when the session has no picture of this number.
+    """
+    _numbered(db, session_id, number).num_crops = num_crops
+
+
+def set_pinned(db: Session, session_id: str, number: int, pinned: bool) -> None:
+    """Always keep a session's picture in the model's context, or no longer.
+
+    Raises StorageError when the session has no picture of this number.
+    """
+    _numbered(db, session_id, number).pinned = pinned
+
+
+def _numbered(db: Session, session_id: str, number: int) -> SessionPictureRow:
+    row = db.get(SessionPictureRow, (session_row(db, session_id).key, number))
+    if row is None:
+        raise StorageError(f"This session has no picture {number}; look up its number.")
+    return row
 
 
 def attach(
@@ -31,8 +72,8 @@ def attach(
 ) -> None:
     """Give each picture its number in the session, and show them with the turn ``row``.
 
-    ``above`` is the turn that ``row`` follows. The bytes of a picture are stored
-    once, whatever their name and however often they are attached.
+    ``above`` is the turn that ``row`` follows. The bytes of a picture are stored once, whatever
+    their name and however often they are attached.
     """
     new = _next_number(db, session)
     for position, (picture, number) in enumerate(
@@ -54,7 +95,7 @@ def attach(
 def numbers(
     db: Session, session: SessionRow, above: TurnRow | None, pictures: Sequence[PictureFile]
 ) -> list[int]:
-    """The numbers that pictures get where a message with them follows the turn ``above``."""
+    """Return the numbers that pictures get in a message that follows the turn ``above``."""
     kept = _numbers_of_siblings(db, session, above) if pictures else {}
     coming = count(_next_number(db, session))
     same = (kept.get(picture.sha256) for picture in pictures)
@@ -64,10 +105,10 @@ def numbers(
 def _numbers_of_siblings(
     db: Session, session: SessionRow, above: TurnRow | None
 ) -> dict[str, deque[int]]:
-    """Numbers that the same pictures have in other versions of this message.
+    """Find the numbers that the same pictures have in other versions of this message.
 
-    Editing a message attaches its pictures again without a person having done so:
-    they keep their numbers.
+    Editing a message attaches its pictures again without the user having done so: they keep their
+    numbers.
     """
     parent = TurnRow.parent_key.is_(None) if above is None else TurnRow.parent_key == above.key
     found = db.execute(
@@ -80,7 +121,7 @@ def _numbers_of_siblings(
             & (TurnPictureRow.number == SessionPictureRow.number),
         )
         .join(TurnRow, TurnRow.key == TurnPictureRow.turn_key)
-        .where(TurnRow.session_key == session.key, parent, TurnRow.role == Role.USER.value)
+        .where(TurnRow.session_key == session.key, parent, TurnRow.role == Role.USER)
         .order_by(SessionPictureRow.number)
     )
     by_picture: defaultdict[str, deque[int]] = defaultdict(deque)
@@ -109,17 +150,11 @@ def _add(db: Session, session: SessionRow, number: int, picture: PictureFile) ->
 
 
 def stored(db: Session, picture: PictureFile) -> int:
-    """The key of a picture's bytes, which are stored now unless they are there already."""
+    """Store a picture's bytes unless they are stored already; returns their key."""
     key = db.scalar(select(PictureRow.key).where(PictureRow.sha256 == picture.sha256))
     if key is None:
-        row = PictureRow(
-            sha256=picture.sha256,
-            pixels_sha256=picture.pixels_sha256,
-            media_type=picture.media_type,
-            width=picture.width,
-            height=picture.height,
-            data=picture.data,
-        )
+        names = common(PictureRow, PictureFile)
+        row = PictureRow(**{name: getattr(picture, name) for name in names})
         db.add(row)
         db.flush()
         key = row.key
@@ -129,7 +164,7 @@ def stored(db: Session, picture: PictureFile) -> int:
 
 
 def delete_unshown(db: Session, keys: Collection[int]) -> None:
-    """Delete those of the pictures that no session and no draft shows any more."""
+    """Delete those of the pictures that no session and no draft shows."""
     for key in keys:
         db.execute(
             delete(PictureRow).where(

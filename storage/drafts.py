@@ -1,4 +1,4 @@
-"""What was typed and not sent yet: it survives a restart."""
+"""Drafts: messages typed and not sent yet. They survive a restart."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session, undefer
 
 from assistant.values.conversation import Draft, PictureFile
-from storage import attaching, reading
+from storage import pictures
+from storage.column_types import utc_now
 from storage.ids import storable
-from storage.tables import (
+from storage.rows import session_row, turn_row, values
+from storage.schema import (
     DraftPictureRow,
     DraftRow,
     PictureRow,
@@ -16,11 +18,13 @@ from storage.tables import (
     ThumbnailRow,
     TurnPictureRow,
 )
-from storage.types import utc_now
 
 
 def save(db: Session, session_id: str | None, draft: Draft) -> None:
-    """Keep ``draft`` in the place of the one before; an empty one only drops that."""
+    """Store the draft of a session (None: of a new one) in the place of the draft before.
+
+    An empty draft only deletes that. Picture bytes that are stored already are not written again.
+    """
     before = _row(db, session_id)
     if not draft.text and not draft.pictures:
         if before is not None:
@@ -38,17 +42,17 @@ def save(db: Session, session_id: str | None, draft: Draft) -> None:
             DraftPictureRow(
                 draft_key=row.key,
                 position=position,
-                picture_key=attaching.stored(db, picture),
+                picture_key=pictures.stored(db, picture),
                 name=storable(picture.name),
                 num_crops=picture.num_crops,
             )
         )
     db.flush()
-    attaching.delete_unshown(db, shown)
+    pictures.delete_unshown(db, shown)
 
 
 def read(db: Session, session_id: str | None) -> Draft | None:
-    """The draft of a session, or of a new one, with the bytes of its pictures."""
+    """Read the draft of a session (None: of a new one) with its pictures' bytes, or None."""
     row = _row(db, session_id)
     if row is None:
         return None
@@ -64,8 +68,8 @@ def read(db: Session, session_id: str | None) -> Draft | None:
 
 
 def of_turn(db: Session, session_id: str, turn_id: str) -> Draft:
-    """A stored message as a draft, with the bytes of its pictures."""
-    turn = reading.turn_row(db, turn_id, reading.session_row(db, session_id))
+    """Read a stored message as a draft: its text, and its pictures with their bytes."""
+    turn = turn_row(db, turn_id, session_row(db, session_id))
     found = db.execute(
         select(SessionPictureRow, PictureRow, ThumbnailRow.data)
         .join(PictureRow, PictureRow.key == SessionPictureRow.picture_key)
@@ -85,21 +89,12 @@ def of_turn(db: Session, session_id: str, turn_id: str) -> Draft:
 def _file(
     shown: DraftPictureRow | SessionPictureRow, picture: PictureRow, thumbnail: bytes | None
 ) -> PictureFile:
-    return PictureFile(
-        name=shown.name,
-        data=picture.data,
-        sha256=picture.sha256,
-        pixels_sha256=picture.pixels_sha256,
-        media_type=picture.media_type,
-        width=picture.width,
-        height=picture.height,
-        num_crops=shown.num_crops,
-        thumbnail=thumbnail,
-    )
+    stored = values(picture, PictureFile)
+    return PictureFile(**stored, name=shown.name, num_crops=shown.num_crops, thumbnail=thumbnail)
 
 
 def drop(db: Session, session_id: str | None) -> None:
-    """Forget the draft of a session, or of a new one, if there is one."""
+    """Delete the draft of a session (None: of a new one), if there is one."""
     row = _row(db, session_id)
     if row is not None:
         _delete(db, row)
@@ -112,7 +107,7 @@ def _row(db: Session, session_id: str | None) -> DraftRow | None:
 
 
 def _session_key(db: Session, session_id: str | None) -> int | None:
-    return None if session_id is None else reading.session_row(db, session_id).key
+    return None if session_id is None else session_row(db, session_id).key
 
 
 def _picture_keys(db: Session, row: DraftRow) -> set[int]:
@@ -123,4 +118,4 @@ def _picture_keys(db: Session, row: DraftRow) -> set[int]:
 def _delete(db: Session, row: DraftRow) -> None:
     shown = _picture_keys(db, row)
     db.execute(delete(DraftRow).where(DraftRow.key == row.key))
-    attaching.delete_unshown(db, shown)
+    pictures.delete_unshown(db, shown)

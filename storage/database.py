@@ -18,7 +18,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from assistant.values.errors import StorageError
 from storage import migrations
-from storage.failures import told_plainly
+from storage.database_errors import translated
 
 BUSY_TIMEOUT_MS = 30_000
 """How long a writer waits for another one; transactions here take milliseconds."""
@@ -68,10 +68,10 @@ def open_engine(location: str | Path) -> tuple[Engine, str]:
     """
     url = parse(location)
     where = url.database or "in memory" if is_sqlite(url) else url.render_as_string()
-    with told_plainly(where):
+    with translated(where):
         if is_sqlite(url):
             _make_file(url)
-        engine = _engine(url)
+        engine = make_engine(url)
         try:
             _bring_up_to_date(engine, where)
             if is_sqlite(url):
@@ -128,7 +128,7 @@ def _make_file(url: URL) -> None:
         ) from error
 
 
-def _engine(url: URL) -> Engine:
+def make_engine(url: URL) -> Engine:
     try:
         if not is_sqlite(url):
             return _server_engine(url)

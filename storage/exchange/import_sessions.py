@@ -1,31 +1,33 @@
-"""What comes from elsewhere into the database: checked parts become rows.
+"""Import: write validated sessions into the database.
 
-Every function runs inside one write transaction of the caller: all of a file
-arrives, or nothing of it.
+Every function runs inside the caller's write transaction: all of a file is imported, or nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
+from pydantic import BaseModel
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from assistant.values.conversation import Arrival, Imported, Outcome, PictureFile
 from assistant.values.errors import StorageError
 from assistant.values.text import one_line
-from storage.attaching import stored
-from storage.exchange import json_file
+from storage.exchange import export_json
 from storage.exchange.document import (
     DraftPart,
-    ParametersPart,
     SessionPart,
     SessionPicturePart,
     TurnPart,
 )
 from storage.ids import SESSION_LENGTH, TURN_LENGTH, new_id
-from storage.tables import (
+from storage.pictures import stored
+from storage.rows import columns
+from storage.schema import (
+    Base,
     DraftPictureRow,
     DraftRow,
     SessionPictureRow,
@@ -38,10 +40,10 @@ Pictures = Mapping[str, PictureFile]
 """Opened pictures by their sha256."""
 
 
-def arrive(db: Session, session: SessionPart, pictures: Pictures, *, copy: bool) -> Arrival:
-    """Store a session under its own ids, or with ``copy`` under new ones if these are taken.
+def store(db: Session, session: SessionPart, pictures: Pictures, *, copy: bool) -> Arrival:
+    """Store a session under its own ids, or with ``copy`` under new ids if these are taken.
 
-    Raises StorageError when it is here already and differs.
+    Raises StorageError when it is stored already and differs.
     """
     here = db.scalar(select(SessionRow).where(SessionRow.id == session.id))
     if here is None and not _taken(db, (turn.id for turn in session.turns)):
@@ -61,7 +63,7 @@ def arrive(db: Session, session: SessionPart, pictures: Pictures, *, copy: bool)
             "nothing was imported; restore it, or import it as a copy with --copy.",
             code="import",
         )
-    if json_file.session_part(db, here) == session:
+    if export_json.session_part(db, here) == session:
         return Arrival(session.id, session.title, Outcome.UNCHANGED)
     raise StorageError(
         f"Session {session.id} (“{title}”) is here already and differs from the file, so nothing "
@@ -70,10 +72,10 @@ def arrive(db: Session, session: SessionPart, pictures: Pictures, *, copy: bool)
     )
 
 
-def arrive_again(
+def extend_all(
     db: Session, sessions: Sequence[SessionPart], pictures: Pictures, left_out: tuple[str, ...]
 ) -> Imported:
-    """Store sessions whose ids tell which ones were imported before; those only get what is new."""
+    """Store sessions; those that were imported before (by their ids) only get their new turns."""
     arrivals: list[Arrival] = []
     deleted = 0
     for session in sessions:
@@ -119,17 +121,7 @@ def _with_new_ids(db: Session, session: SessionPart) -> SessionPart:
 
 
 def _store(db: Session, session: SessionPart, pictures: Pictures, outcome: Outcome) -> Arrival:
-    row = SessionRow(
-        id=session.id,
-        title=session.title,
-        created=session.created,
-        updated=session.updated,
-        model=session.model,
-        system=session.system,
-        pinned=session.pinned,
-        parameters=_given(session.parameters),
-        summary=None if session.summary is None else session.summary.model_dump(),
-    )
+    row = SessionRow(**_columns(SessionRow, session))
     db.add(row)
     db.flush()
     for picture in session.pictures:
@@ -147,17 +139,14 @@ def _show(db: Session, row: SessionRow, picture: SessionPicturePart, pictures: P
     db.add(
         SessionPictureRow(
             session_key=row.key,
-            number=picture.number,
             picture_key=stored(db, pictures[picture.sha256]),
-            name=picture.name,
-            num_crops=picture.num_crops,
-            pinned=picture.pinned,
+            **_columns(SessionPictureRow, picture),
         )
     )
 
 
 def _draft(db: Session, row: SessionRow, draft: DraftPart, pictures: Pictures) -> None:
-    made = DraftRow(session_key=row.key, text=draft.text, updated=draft.updated)
+    made = DraftRow(session_key=row.key, **_columns(DraftRow, draft))
     db.add(made)
     db.flush()
     for position, picture in enumerate(draft.pictures):
@@ -166,17 +155,16 @@ def _draft(db: Session, row: SessionRow, draft: DraftPart, pictures: Pictures) -
                 draft_key=made.key,
                 position=position,
                 picture_key=stored(db, pictures[picture.sha256]),
-                name=picture.name,
-                num_crops=picture.num_crops,
+                **_columns(DraftPictureRow, picture),
             )
         )
 
 
 def _extend(db: Session, row: SessionRow, session: SessionPart, pictures: Pictures) -> Arrival:
-    """Add those turns to a session that it does not have yet; what is here stays as it is.
+    """Add to a stored session the turns that it does not have; what is stored stays as it is.
 
-    Their pictures get the next numbers. The current branch goes on to the new
-    end where it ended before it.
+    Their pictures get the next numbers. The current branch is extended to the new end if that
+    follows the present end.
     """
     have = set(db.scalars(select(TurnRow.id).where(TurnRow.session_key == row.key)))
     new = [turn for turn in session.turns if turn.id not in have]
@@ -216,10 +204,9 @@ def _ancestors(session: SessionPart, turn_id: str) -> set[str]:
 
 
 def _add_turns(db: Session, session: SessionRow, turns: Sequence[TurnPart]) -> dict[str, int]:
-    """Store turns of a session, in their order; the keys of all its turns by id.
+    """Store turns of a session, in their order; returns the keys of all its turns by id.
 
-    Their parents are among them or stored already; their pictures have their
-    numbers.
+    Their parents are among them or stored already; their pictures have their numbers.
     """
     if not turns:
         return {}
@@ -227,8 +214,13 @@ def _add_turns(db: Session, session: SessionRow, turns: Sequence[TurnPart]) -> d
     depths = dict(db.execute(select(TurnRow.id, TurnRow.depth).where(of_session)).all())
     for turn in turns:
         depths[turn.id] = 1 if turn.parent is None else depths[turn.parent] + 1
-    # All rows in one go, which gives them their keys in this order; then who follows whom.
-    db.execute(insert(TurnRow), [_values(session, turn, depths[turn.id]) for turn in turns])
+    # 1) all rows in one statement, which gives them their keys in this order
+    rows = [
+        {"session_key": session.key, "depth": depths[turn.id], **_columns(TurnRow, turn)}
+        for turn in turns
+    ]
+    db.execute(insert(TurnRow), rows)
+    # 2) their parents
     keys = dict(db.execute(select(TurnRow.id, TurnRow.key).where(of_session)).all())
     follows = [
         {"key": keys[turn.id], "parent_key": keys[turn.parent]}
@@ -237,6 +229,7 @@ def _add_turns(db: Session, session: SessionRow, turns: Sequence[TurnPart]) -> d
     ]
     if follows:
         db.execute(update(TurnRow), follows)
+    # 3) their pictures
     shown = [
         {
             "turn_key": keys[turn.id],
@@ -252,32 +245,14 @@ def _add_turns(db: Session, session: SessionRow, turns: Sequence[TurnPart]) -> d
     return keys
 
 
-def _values(session: SessionRow, turn: TurnPart, depth: int) -> dict[str, object]:
-    return {
-        "id": turn.id,
-        "session_key": session.key,
-        "depth": depth,
-        "role": turn.role.value,
-        "kind": turn.kind.value,
-        "text": turn.text,
-        "created": turn.created,
-        "pinned": turn.pinned,
-        "excluded": turn.excluded,
-        "token_ids": turn.token_ids,
-        "finish_reason": turn.finish_reason and turn.finish_reason.value,
-        "model": turn.model,
-        "usage": turn.usage and turn.usage.model_dump(),
-        "timings": turn.timings and turn.timings.model_dump(),
-        "parameters": turn.parameters and _given(turn.parameters),
-    }
-
-
-def _given(parameters: ParametersPart) -> dict[str, object]:
-    return parameters.model_dump(exclude_none=True)
+def _columns(table: type[Base], part: BaseModel) -> dict[str, Any]:
+    """Return the fields of a part that are columns of a table."""
+    names = columns(table)
+    return {name: getattr(part, name) for name in type(part).model_fields if name in names}
 
 
 def _some_at_a_time(ids: Iterable[str]) -> Iterator[list[str]]:
-    """Databases limit how many values one statement may have."""
+    """Split ids into lists: databases limit the number of values in one statement."""
     rest = iter(ids)
     while some := list(islice(rest, 500)):
         yield some

@@ -11,9 +11,10 @@ from sqlalchemy import Select, func, literal, null, select, text
 from sqlalchemy.orm import Session
 
 from assistant.values.conversation import FoundIn, Role, SearchHit
-from storage import query, reading
-from storage.query import Wanted
-from storage.tables import SessionPictureRow, SessionRow, TurnPictureRow, TurnRow
+from storage.rows import session_row
+from storage.schema import SessionPictureRow, SessionRow, TurnPictureRow, TurnRow
+from storage.search import query
+from storage.search.query import Wanted
 
 CANDIDATES = 1000
 """How many matching turns are ranked: the newest. A common word is in most of a million."""
@@ -37,12 +38,24 @@ class _Candidate:
     words: str
 
 
-def search(db: Session, typed: str, limit: int, session_id: str | None) -> list[SearchHit]:
-    """Where the words are, the best first; see :meth:`storage.Store.search`."""
-    wanted = query.parse(typed)
+def search(
+    db: Session, words: str, *, limit: int = 50, session_id: str | None = None
+) -> list[SearchHit]:
+    """Find turns of every branch, titles and names of pictures with all these words, best first.
+
+    ``"words in quotes"`` must follow one another; ``word*``, and the last word while nothing is
+    typed after it, match longer words. Case and accents make no difference; pieces of Chinese,
+    Japanese, Korean or Thai text and single emoji are found. Nothing that is typed is an error:
+    words that can't be searched for find nothing. ``session_id`` searches one session only.
+
+    Of the turns that match, the newest 1,000 are ranked (by BM25, a longer turn needs more of the
+    words), of titles and names the newest 200: a common word takes no longer than a rare one. A
+    reply is found once it has ended.
+    """
+    wanted = query.parse(words)
     if not wanted:
         return []
-    session = None if session_id is None else reading.session_row(db, session_id).key
+    session = None if session_id is None else session_row(db, session_id).key
     ranked: list[tuple[float, int, _Candidate]] = []
     for found_in, weight in _WEIGHTS.items():
         found = _candidates(db, found_in, wanted, session)

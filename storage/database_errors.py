@@ -47,7 +47,7 @@ _POSTGRESQL = {
 
 
 @contextmanager
-def told_plainly(where: str) -> Iterator[None]:
+def translated(where: str) -> Iterator[None]:
     """Turn failures of the database at ``where`` into :class:`StorageError`.
 
     Mistakes of the program itself (a broken constraint, a wrong statement) pass

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from assistant.values.conversation import Conversation, Picture, Turn
 from assistant.values.text import plain
-from storage.exchange.files import appearing
+from storage.exchange.files import replacing
 from storage.exchange.outline import Entry, PictureData, caption, entries, facts, moment, title
 
 LinkOf = Callable[[Picture], str | None]
@@ -55,14 +55,14 @@ def write_file(
     Raises StorageError; existing files are replaced only with ``overwrite``.
     """
     folder = path.with_name(f"{path.stem}_pictures")
-    with appearing(path, overwrite=overwrite) as unfinished:
+    with replacing(path, overwrite=overwrite) as unfinished:
         shown = {p.number: p for turn in (*conversation.turns, *every_turn) for p in turn.pictures}
         new = bool(shown) and not folder.exists()
         try:
             if new:
                 folder.mkdir()
             for picture in shown.values():
-                with appearing(folder / _file_name(picture), overwrite=overwrite) as file:
+                with replacing(folder / _file_name(picture), overwrite=overwrite) as file:
                     file.write_bytes(picture_data(picture.sha256))
             with unfinished.open("w", encoding="utf-8", newline="\n") as text:
                 link = quote(folder.name, errors="surrogateescape")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from storage.opening import in_memory, is_sqlite, parse
+from storage.database import in_memory, is_sqlite, parse
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import pytest
 
 from assistant.values.errors import StorageError
 from storage import Store
-from storage.examining import examine
+from storage.inspection import examine
 
 
 def files(folder: Path) -> dict[str, tuple[int, int]]:

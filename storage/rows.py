@@ -1,0 +1,71 @@
+"""Rows by their ids, and the fields that rows have in common with values."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from functools import cache
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from assistant.values.errors import SessionNotFoundError
+from storage.ids import new_id
+from storage.schema import Base, SessionRow, TurnRow
+
+
+def session_row(db: Session, session_id: str, *, or_deleted: bool = False) -> SessionRow:
+    """Read the row of a session that is not deleted. Raises SessionNotFoundError."""
+    row = db.scalar(select(SessionRow).where(SessionRow.id == session_id))
+    if row is None or (row.deleted is not None and not or_deleted):
+        raise no_session(session_id)
+    return row
+
+
+def turn_row(db: Session, turn_id: str, session: SessionRow | None = None) -> TurnRow:
+    """Read the row of a turn, of ``session`` if that is given. Raises SessionNotFoundError."""
+    row = db.scalar(select(TurnRow).where(TurnRow.id == turn_id))
+    if row is None or (session is not None and row.session_key != session.key):
+        raise SessionNotFoundError(
+            "This turn is gone, its session was probably deleted in another window; "
+            "start a new one."
+        )
+    return row
+
+
+def no_session(typed: str) -> SessionNotFoundError:
+    """Make the error for an id that no session has."""
+    shown = "".join(c if c.isprintable() else "\ufffd" for c in typed)
+    return SessionNotFoundError(
+        f'There is no session "{shown}"; list them with: phichat sessions list.'
+    )
+
+
+def unused_id(db: Session, table: type[SessionRow] | type[TurnRow], length: int) -> str:
+    """Draw a new id that no row of the table has."""
+    while db.scalar(select(table.key).where(table.id == (new := new_id(length)))) is not None:
+        pass
+    return new
+
+
+@cache
+def columns(table: type[Base]) -> frozenset[str]:
+    """Return the names of a table's columns that are not computed from others."""
+    return frozenset(c.key for c in table.__table__.columns if "computed" not in c.info)
+
+
+@cache
+def common(table: type[Base], kind: type) -> tuple[str, ...]:
+    """Return the names of the fields of a dataclass that are columns of a table."""
+    return tuple(field.name for field in fields(kind) if field.name in columns(table))
+
+
+def values(row: Base, kind: type) -> dict[str, Any]:
+    """Return the fields of a dataclass that are columns of a row: what is stored of it there."""
+    return {name: getattr(row, name) for name in common(type(row), kind)}
+
+
+def copied(row: Base, **changes: object) -> dict[str, Any]:
+    """Return the columns of a row, with ``changes``, for a copy that gets a key of its own."""
+    kept = columns(type(row)) - {"key"} - changes.keys()
+    return {name: getattr(row, name) for name in kept} | changes

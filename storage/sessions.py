@@ -1,0 +1,182 @@
+"""Sessions: listed, found, changed and deleted."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete as delete_rows, func, select
+from sqlalchemy.orm import Session, aliased
+
+from assistant.values.conversation import SessionSummary, Summary
+from assistant.values.errors import SessionNotFoundError, StorageError
+from assistant.values.sampling import Parameters
+from storage import pictures
+from storage.column_types import utc_now
+from storage.ids import as_typed, one_line, storable
+from storage.rows import no_session, session_row, turn_row
+from storage.schema import DraftPictureRow, DraftRow, SessionPictureRow, SessionRow, TurnRow
+from storage.transactions import Transactions
+
+_SHOWN_MATCHES = 5
+
+_EVERY = 2**63 - 1
+"""Rows: more than any table has, and the largest number that every database takes."""
+
+
+def summaries(db: Session, limit: int = 200, offset: int = 0) -> list[SessionSummary]:
+    """List the pinned sessions, then the others, each group the most recently used first.
+
+    ``turns`` counts the current branch, ``pictures`` all that were ever attached. Reads no texts.
+    """
+    head = aliased(TurnRow)
+    attached = (
+        select(func.count())
+        .select_from(SessionPictureRow)
+        .where(SessionPictureRow.session_key == SessionRow.key)
+        .scalar_subquery()
+    )
+    found = db.execute(
+        select(
+            SessionRow.id,
+            SessionRow.title,
+            SessionRow.created,
+            SessionRow.updated,
+            func.coalesce(head.depth, 0),
+            attached,
+            SessionRow.model,
+            SessionRow.pinned,
+        )
+        .outerjoin(head, head.key == SessionRow.head_key)
+        .where(SessionRow.deleted.is_(None))
+        .order_by(SessionRow.pinned.desc(), SessionRow.updated.desc(), SessionRow.key.desc())
+        .limit(min(limit, _EVERY))
+        .offset(min(offset, _EVERY))
+    )
+    return [SessionSummary(*row) for row in found]
+
+
+def latest(db: Session) -> str | None:
+    """Return the id of the session used last, or None when there is none."""
+    kept = select(SessionRow.id).where(SessionRow.deleted.is_(None))
+    return db.scalar(kept.order_by(SessionRow.updated.desc(), SessionRow.key.desc()).limit(1))
+
+
+def models(db: Session) -> list[str]:
+    """List the models of sessions, the most recently used first."""
+    used = select(SessionRow.model).where(SessionRow.deleted.is_(None), SessionRow.model != "")
+    found = db.scalars(
+        used.group_by(SessionRow.model).order_by(func.max(SessionRow.updated).desc())
+    )
+    return [model for model in found if model is not None]
+
+
+def find(db: Session, id_or_prefix: str) -> str:
+    """Return the full id of the session whose id begins as the user typed.
+
+    Raises SessionNotFoundError when no session begins so, or more than one.
+    """
+    wanted = as_typed(id_or_prefix)
+    matches = select(SessionRow.id).where(
+        SessionRow.id.startswith(wanted, autoescape=True), SessionRow.deleted.is_(None)
+    )
+    found = list(db.scalars(matches.order_by(SessionRow.id).limit(_SHOWN_MATCHES + 1)))
+    if wanted in found:
+        return wanted
+    if not wanted or not found:
+        raise no_session(id_or_prefix)
+    if len(found) > 1:
+        shown = ", ".join(found[:_SHOWN_MATCHES]) + (", …" if len(found) > _SHOWN_MATCHES else "")
+        raise SessionNotFoundError(
+            f'More than one session begins with "{wanted}" ({shown}); type more of the id.'
+        )
+    return found[0]
+
+
+def rename(db: Session, session_id: str, title: str) -> None:
+    """Give a session another title. Raises StorageError for a title without visible characters."""
+    new = one_line(title, length=200)
+    if not new:
+        raise StorageError("A title needs at least one visible character; type one.")
+    session_row(db, session_id).title = new
+
+
+def set_pinned(db: Session, session_id: str, pinned: bool) -> None:
+    """Pin a session to the top of the list, or unpin it."""
+    session_row(db, session_id).pinned = pinned
+
+
+def set_model(db: Session, session_id: str, model: str | None) -> None:
+    """Choose the model of a session."""
+    session_row(db, session_id).model = None if model is None else storable(model)
+
+
+def set_system(db: Session, session_id: str, system: str | None) -> None:
+    """Give a session its own system prompt; None removes it."""
+    session_row(db, session_id).system = None if system is None else storable(system)
+
+
+def set_parameters(db: Session, session_id: str, parameters: Parameters) -> None:
+    """Replace all sampling parameters of a session."""
+    chosen = None if parameters == Parameters() else parameters
+    session_row(db, session_id).parameters = chosen
+
+
+def set_summary(db: Session, session_id: str, summary: Summary | None) -> None:
+    """Replace the summary of a session's earlier turns; None removes it.
+
+    Raises SessionNotFoundError when ``summary.upto`` is not a turn of the session.
+    """
+    session = session_row(db, session_id)
+    if summary is not None:
+        turn_row(db, summary.upto, session)
+        summary = Summary(storable(summary.text), summary.upto, summary.edited)
+    session.summary = summary
+
+
+def delete(db: Session, session_id: str, *, for_good: bool = False) -> None:
+    """Delete a session with all its turns, and the pictures that nothing else shows.
+
+    :func:`restore` brings it back until :func:`purge_deleted` removes it; meanwhile it is in no
+    list and no search. With ``for_good`` it is removed at once (also when deleted before).
+    """
+    if for_good:
+        _remove(db, session_row(db, session_id, or_deleted=True).key)
+    else:
+        session_row(db, session_id).deleted = utc_now()
+
+
+def restore(db: Session, session_id: str) -> None:
+    """Bring a deleted session back as it was. Raises SessionNotFoundError once it is purged."""
+    session_row(db, session_id, or_deleted=True).deleted = None
+
+
+def purge_deleted(store: Transactions, older_than: timedelta) -> int:
+    """Remove sessions that were deleted at least so long ago; returns their number.
+
+    Takes the write lock only if there are any.
+    """
+    before = utc_now() - older_than
+    with store.reading() as db:
+        if not _purgeable(db, before):
+            return 0
+    with store.writing() as db:
+        keys = _purgeable(db, before)
+        for key in keys:
+            _remove(db, key)
+    return len(keys)
+
+
+def _purgeable(db: Session, before: datetime) -> list[int]:
+    return list(db.scalars(select(SessionRow.key).where(SessionRow.deleted < before)))
+
+
+def _remove(db: Session, key: int) -> None:
+    attached = select(SessionPictureRow.picture_key).where(SessionPictureRow.session_key == key)
+    drafted = (
+        select(DraftPictureRow.picture_key)
+        .join(DraftRow, DraftRow.key == DraftPictureRow.draft_key)
+        .where(DraftRow.session_key == key)
+    )
+    shown = set(db.scalars(attached.union(drafted)))
+    db.execute(delete_rows(SessionRow).where(SessionRow.key == key))
+    pictures.delete_unshown(db, shown)

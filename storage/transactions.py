@@ -1,0 +1,108 @@
+"""Transactions on one database, and methods made of functions that run in one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.orm import Session
+
+from storage import database
+from storage.database_errors import translated
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Transactions:
+    """Transactions on one database, and a cheap check for commits of others.
+
+    Errors of the database are raised as StorageError, one plain sentence.
+    """
+
+    def __init__(self, engine: Engine, where: str) -> None:
+        self.engine = engine
+        self._reading = engine.execution_options(**database.reading_options(engine))
+        self._writing = engine.execution_options(**database.IMMEDIATE)
+        self._where = where
+        # The writers of one process queue here, in order, rather than at the database's busy
+        # handler, which sleeps and is not fair.
+        self._one_writer = threading.RLock()
+        memory = database.in_memory(engine.url)
+        self.reader: AbstractContextManager[object] = self._one_writer if memory else nullcontext()
+        """Held while reading: an in-memory database has a single connection."""
+        self._watching = threading.Lock()
+        self._watch: Connection | None = None
+
+    def close(self) -> None:
+        """Release the database. May be called twice."""
+        with self._watching:
+            if self._watch is not None:
+                self._watch.close()
+                self._watch = None
+        self.engine.dispose()
+
+    def changes(self) -> str:
+        """Return a token that differs after any commit, by this process or another.
+
+        It takes microseconds, so that a screen may ask several times a second. Compare it for
+        equality, with tokens of the same store only. It may differ without a commit; it is never
+        the same after a commit of another process.
+        """
+        with translated(self._where):
+            if self.engine.dialect.name != "sqlite":
+                with self.engine.connect() as connection:
+                    return database.snapshot(connection)
+            # SQLite counts the commits of connections other than the one that asks: that must be
+            # one which never writes, and always the same.
+            with self._watching:
+                if self._watch is None:
+                    self._watch = self.engine.connect()
+                return database.data_version(self._watch)
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """Read one consistent view: commits of others do not appear meanwhile."""
+        with translated(self._where), self.reader, Session(self._reading) as db:
+            yield db
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """Write in one transaction, committed at the end; an exception rolls all of it back."""
+        with (
+            translated(self._where),
+            self._one_writer,
+            Session(self._writing, expire_on_commit=False) as db,
+            db.begin(),
+        ):
+            yield db
+
+
+def reads(
+    function: Callable[Concatenate[Session, P], R],
+) -> Callable[Concatenate[Transactions, P], R]:
+    """Make a method of a function that reads: it runs in a transaction of its own."""
+
+    @wraps(function)
+    def method(store: Transactions, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with store.reading() as db:
+            return function(db, *args, **kwargs)
+
+    return method
+
+
+def writes(
+    function: Callable[Concatenate[Session, P], R],
+) -> Callable[Concatenate[Transactions, P], R]:
+    """Make a method of a function that writes: its transaction is on disk when it returns."""
+
+    @wraps(function)
+    def method(store: Transactions, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with store.writing() as db:
+            return function(db, *args, **kwargs)
+
+    return method

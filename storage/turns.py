@@ -1,0 +1,257 @@
+"""Turns: read as values, and added to the tree. Nothing that was said is ever overwritten."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sqlalchemy import Select, literal, select
+from sqlalchemy.orm import Session, aliased
+
+from assistant.values.conversation import (
+    Conversation,
+    Draft,
+    Parent,
+    Picture,
+    PictureFile,
+    Role,
+    Turn,
+    TurnKind,
+)
+from assistant.values.sampling import Parameters
+from storage import drafts, pictures, writers
+from storage.column_types import utc_now
+from storage.ids import SESSION_LENGTH, TURN_LENGTH, one_line, storable
+from storage.rows import columns, common, session_row, turn_row, unused_id, values
+from storage.schema import PictureRow, SessionPictureRow, SessionRow, TurnPictureRow, TurnRow
+
+
+def conversation(db: Session, session_id: str, *, head: str | None = None) -> Conversation:
+    """Read a session's current branch, or the branch that ends with the turn ``head``."""
+    row = session_row(db, session_id)
+    last = row.head_key if head is None else turn_row(db, head, row).key
+    stored = values(row, Conversation)
+    return Conversation(
+        **stored | {"parameters": row.parameters or Parameters()},
+        turns=() if last is None else of_keys(db, row, branch(last)),
+    )
+
+
+def all_turns(db: Session, session_id: str) -> tuple[Turn, ...]:
+    """Read every turn of every branch, in the order in which they were stored."""
+    row = session_row(db, session_id)
+    return of_keys(db, row, select(TurnRow.key).where(TurnRow.session_key == row.key))
+
+
+def turn(db: Session, turn_id: str) -> Turn:
+    """Read a turn of any session."""
+    return of_row(db, turn_row(db, turn_id))
+
+
+def of_row(db: Session, row: TurnRow) -> Turn:
+    """Read the turn of a row."""
+    session = db.get_one(SessionRow, row.session_key)
+    return of_keys(db, session, select(TurnRow.key).where(TurnRow.key == row.key))[0]
+
+
+def branch(last: int, count: int | None = None) -> Select[int]:
+    """Select the keys of a turn and its ancestors, ``count`` of them at most."""
+    walked = (
+        select(TurnRow.key, TurnRow.parent_key, literal(1).label("n"))
+        .where(TurnRow.key == last)
+        .cte(recursive=True)
+    )
+    parent = aliased(TurnRow)
+    step = select(parent.key, parent.parent_key, walked.c.n + 1)
+    step = step.join(walked, parent.key == walked.c.parent_key)
+    if count is not None:
+        step = step.where(walked.c.n < count)
+    walked = walked.union_all(step)
+    return select(walked.c.key)
+
+
+def of_keys(db: Session, session: SessionRow, keys: Select[int]) -> tuple[Turn, ...]:
+    """Read the turns with these keys, oldest first: a parent is stored before its children."""
+    shown = _pictures(db, session, keys)
+    parent = aliased(TurnRow)
+    found = db.execute(
+        select(TurnRow, parent.id)
+        .outerjoin(parent, parent.key == TurnRow.parent_key)
+        .where(TurnRow.key.in_(keys))
+        .order_by(TurnRow.key)
+        # Another terminal may have changed a row that this Session has seen before.
+        .execution_options(populate_existing=True)
+    )
+    return tuple(
+        Turn(parent=parent_id, pictures=tuple(shown[row.key]), **values(row, Turn))
+        for row, parent_id in found
+    )
+
+
+def _pictures(
+    db: Session, session: SessionRow, keys: Select[int]
+) -> defaultdict[int, list[Picture]]:
+    """Read the pictures of turns, by the key of the turn."""
+    names = common(SessionPictureRow, Picture) + common(PictureRow, Picture)
+    tables = dict.fromkeys(columns(SessionPictureRow), SessionPictureRow)
+    found = db.execute(
+        select(TurnPictureRow.turn_key, *(getattr(tables.get(n, PictureRow), n) for n in names))
+        .join(
+            SessionPictureRow,
+            (SessionPictureRow.session_key == TurnPictureRow.session_key)
+            & (SessionPictureRow.number == TurnPictureRow.number),
+        )
+        .join(PictureRow, PictureRow.key == SessionPictureRow.picture_key)
+        .where(TurnPictureRow.session_key == session.key, TurnPictureRow.turn_key.in_(keys))
+        .order_by(TurnPictureRow.turn_key, TurnPictureRow.position)
+    )
+    by_turn: defaultdict[int, list[Picture]] = defaultdict(list)
+    for key, *fields in found:
+        by_turn[key].append(Picture(**dict(zip(names, fields, strict=True))))
+    return by_turn
+
+
+def set_pinned(db: Session, turn_id: str, pinned: bool) -> None:
+    """Always keep a turn, with its exchange, in the model's context, or no longer."""
+    turn_row(db, turn_id).pinned = pinned
+
+
+def set_excluded(db: Session, turn_id: str, excluded: bool) -> None:
+    """Take a turn out of the model's context (it stays everywhere else), or put it back.
+
+    A message takes its reply along; a reply goes alone.
+    """
+    turn_row(db, turn_id).excluded = excluded
+
+
+def add_user_turn(
+    db: Session,
+    session_id: str | None,
+    draft: Draft,
+    *,
+    parent: str | Parent | None = Parent.HEAD,
+    model: str | None = None,
+    system: str | None = None,
+    drop_draft: bool = False,
+) -> tuple[str, Turn]:
+    """Store a message of the user; returns the session's id and the turn.
+
+    ``session_id`` None starts a session, titled after the text or the first picture. ``parent`` is
+    the turn that this one answers: by default the end of the current branch (while another
+    terminal is being answered there, the turn before its message: the two become siblings); an
+    earlier turn, to edit the message that followed it; None for the first turn. The new turn
+    becomes the head. ``model`` and ``system`` are remembered for the session when given.
+    ``drop_draft`` deletes the draft saved for ``session_id`` in the same transaction.
+
+    Each picture gets the session's next number, except that a picture which an earlier version of
+    this message (a sibling) showed keeps its number.
+    """
+    session = _new_session(db, draft) if session_id is None else session_row(db, session_id)
+    if model is not None:
+        session.model = storable(model)
+    if system is not None:
+        session.system = storable(system)
+    above = _row_above(db, session, parent)
+    row = add(db, session, above, Role.USER, storable(draft.text))
+    pictures.attach(db, session, row, above, draft.pictures)
+    if drop_draft:
+        drafts.drop(db, session_id)
+    return session.id, of_row(db, row)
+
+
+def picture_numbers(
+    db: Session,
+    session_id: str | None,
+    files: Sequence[PictureFile],
+    *,
+    parent: str | Parent | None = Parent.HEAD,
+) -> list[int]:
+    """Return the numbers that :func:`add_user_turn` would give these pictures now."""
+    if session_id is None:
+        return list(range(1, len(files) + 1))
+    session = session_row(db, session_id)
+    return pictures.numbers(db, session, _row_above(db, session, parent), files)
+
+
+def add_recall_turn(
+    db: Session, session_id: str, text: str, *, parent: str | Parent | None = Parent.HEAD
+) -> Turn:
+    """Store quoted earlier turns as a user turn that awaits no reply; it becomes the head."""
+    session = session_row(db, session_id)
+    row = add(db, session, _row_above(db, session, parent), Role.USER, storable(text))
+    row.kind = TurnKind.RECALL
+    row.writer = None
+    db.flush()
+    return of_row(db, row)
+
+
+def add(db: Session, session: SessionRow, above: TurnRow | None, role: Role, text: str) -> TurnRow:
+    """Add a turn that this process is working on, and make it the head."""
+    now = utc_now()
+    row = TurnRow(
+        id=unused_id(db, TurnRow, TURN_LENGTH),
+        session_key=session.key,
+        parent_key=None if above is None else above.key,
+        depth=1 if above is None else above.depth + 1,
+        role=role,
+        text=text,
+        created=now,
+        writer=writers.this_process(),
+    )
+    db.add(row)
+    db.flush()
+    session.head_key = row.key
+    session.updated = now
+    return row
+
+
+def _new_session(db: Session, draft: Draft) -> SessionRow:
+    names = (one_line(picture.name) for picture in draft.pictures)
+    title = one_line(draft.text) or next(filter(None, names), "") or "New conversation"
+    now = utc_now()
+    session = SessionRow(
+        id=unused_id(db, SessionRow, SESSION_LENGTH),
+        title=title,
+        created=now,
+        updated=now,
+        pinned=False,
+    )
+    db.add(session)
+    db.flush()
+    return session
+
+
+def _row_above(db: Session, session: SessionRow, parent: str | Parent | None) -> TurnRow | None:
+    """Find the turn that a new turn follows."""
+    match parent:
+        case Parent.HEAD:
+            return _end_of_branch(db, session)
+        case None:
+            return None
+        case str():
+            return turn_row(db, parent, session)
+
+
+def _end_of_branch(db: Session, session: SessionRow) -> TurnRow | None:
+    """Find the turn that a new message follows by default.
+
+    It is the head, except while another live terminal is being answered there: then the message
+    becomes a sibling of that terminal's, which its sender had not seen when they wrote theirs.
+    """
+    row = None if session.head_key is None else db.get_one(TurnRow, session.head_key)
+    while row is not None and _is_elsewhere(row):
+        message = _parent(db, row) if row.role is Role.ASSISTANT else row
+        row = None if message is None else _parent(db, message)
+    return row
+
+
+def _parent(db: Session, row: TurnRow) -> TurnRow | None:
+    return None if row.parent_key is None else db.get_one(TurnRow, row.parent_key)
+
+
+def _is_elsewhere(row: TurnRow) -> bool:
+    """Whether another process is working on this turn (and is not known to be dead)."""
+    writer = row.writer
+    if writer is None or writer == writers.this_process():
+        return False
+    return writers.is_alive(writer) is not False
