@@ -1,4 +1,4 @@
-"""The command line. stdout carries results, stderr carries the rest.
+"""The command line: results on stdout, everything else on stderr.
 
 Exit codes: 0 done, 1 the request failed, 2 wrong usage, 130 interrupted.
 """
@@ -29,11 +29,11 @@ COMMANDS = {
     "serve": ("serve:serve", "The same app in a browser, until ctrl-C."),
     "completion": ("completion:completion", "Print a script that lets a shell complete phichat."),
 }
-"""Name -> (where it is, its first sentence). A command's module is imported when it is used."""
+"""Name -> (module:function, first sentence). A command's module is imported when it is used."""
 
 
 class _Commands(click.Group):
-    """Commands whose modules are imported when they are used, not to be listed."""
+    """A group whose modules are imported when a command runs, not when it is listed."""
 
     def main(self, args: Sequence[str] | None = None, **options: Any) -> NoReturn:  # type: ignore[override]
         """Run click's own, with errors as the command line's contract has them."""

@@ -1,4 +1,4 @@
-"""How ``phichat ask`` tells what happens: the answer on stdout, progress on a terminal's stderr."""
+"""Output of ``phichat ask``: the answer on stdout, progress on stderr where it is a terminal."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Answer(Protocol):
     """Writes a reply to standard output."""
 
     def hear(self, event: Event) -> None:
-        """Something happened."""
+        """Take one event of the reply."""
         ...
 
 
@@ -42,7 +42,6 @@ class PlainAnswer:
         self._last = "\n"
 
     def hear(self, event: Event) -> None:
-        """See :class:`Answer`."""
         if isinstance(event, ReplyGrew):
             self._write(self._shown.feed(event.text))
         elif isinstance(event, ReplyEnded):
@@ -50,7 +49,7 @@ class PlainAnswer:
             self.end_line()
 
     def end_line(self) -> None:
-        """What comes next begins a line."""
+        """End the line, if text stands in it."""
         if self._last != "\n":
             self._write("\n")
 
@@ -64,7 +63,6 @@ class OneObject:
     """One JSON object when the reply is over."""
 
     def hear(self, event: Event) -> None:
-        """See :class:`Answer`."""
         if isinstance(event, ReplyEnded):
             print_json(_ended(event.session_id, event.turn))
 
@@ -73,7 +71,6 @@ class EventLines:
     """One JSON object a line for everything that happens; the README has their shapes."""
 
     def hear(self, event: Event) -> None:
-        """See :class:`Answer`."""
         match event:
             case UserTurnStored():
                 self._line("stored", session=event.session_id, turn=event.turn.id)
@@ -87,7 +84,7 @@ class EventLines:
                 self._line("text", text=event.text)
             case ReplyEnded():
                 self._line("ended", **_ended(event.session_id, event.turn))
-            case _:  # a failure is told as every other error is
+            case _:  # a failure is reported as every other error is
                 pass
 
     def _line(self, event: str, **values: object) -> None:
@@ -127,10 +124,7 @@ def _planned(context: ContextReport) -> dict[str, object]:
 
 
 class ProgressLine:
-    """One line on stderr that is overwritten, and what a person should know of the context.
-
-    Silent where stderr is no terminal.
-    """
+    """One line of progress on stderr, and notes about the context. Silent without a terminal."""
 
     _WORDS = {  # noqa: RUF012
         Stage.LOADING: "Loading the model",
@@ -143,10 +137,10 @@ class ProgressLine:
         self._is_terminal = sys.stderr.isatty()
         self._is_shown = False
         self._crops = ""
-        self._told: list[str] = []
+        self._noted: list[str] = []
 
     def hear(self, event: Event) -> None:
-        """Something happened."""
+        """Show one event of the reply."""
         if not self._is_terminal:
             return
         if isinstance(event, Progressed):
@@ -156,24 +150,24 @@ class ProgressLine:
         if isinstance(event, ContextPlanned):
             self._crops = _crops(event.context)
             for sentence in _notes(event.context):
-                if sentence not in self._told:  # the plan may come twice
+                if sentence not in self._noted:  # the plan may come twice
                     self.say(sentence)
-                    self._told.append(sentence)
+                    self._noted.append(sentence)
 
     def fetching(self, done: int, total: int) -> None:
-        """``done`` bytes of a picture have come (``total`` 0: of how many is not known)."""
+        """Show that ``done`` bytes of a picture have come (``total`` 0: of an unknown number)."""
         if self._is_terminal:
             percent = f" {min(100, 100 * done // total)} %" if total else ""
             self._show(f"Fetching the picture…{percent}")
 
     def say(self, sentence: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         if self._is_terminal:
             self.clear()
             click.echo(sentence, err=True)
 
     def clear(self) -> None:
-        """Take the line away."""
+        """Clear the line."""
         if self._is_shown:
             click.echo("\r\x1b[K", err=True, nl=False)
             self._is_shown = False
@@ -192,7 +186,7 @@ class ProgressLine:
 
 
 def _crops(context: ContextReport) -> str:
-    """`` (17 + 5 crops)``: what the model looks at, the small whole included."""
+    """Return `` (17 + 5 crops)``: crops of each picture, its small whole included."""
     counts = [1 + rows * columns for rows, columns in (one.crops for one in context.pictures)]
     return f" ({' + '.join(map(str, counts))} crops)" if counts else ""
 

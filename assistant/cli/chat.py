@@ -59,7 +59,7 @@ def chat(
 
 
 def _must_be_seen() -> None:
-    """The app reads keys and paints on standard error; phichat serve gives it a browser instead."""
+    """Require a terminal, or the driver of phichat serve: the app reads keys and paints there."""
     is_terminal = sys.stdin.isatty() and sys.stderr.isatty()
     if not (is_terminal or os.environ.get("TEXTUAL_DRIVER")):
         raise PhichatError(

@@ -1,4 +1,4 @@
-"""``phichat completion``: the script that lets a shell complete phichat's words."""
+"""``phichat completion``: a completion script for a shell."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""How bash, zsh and fish ask phichat to complete a word, and show what it offers.
+"""Completion scripts for bash, zsh and fish.
 
-click's own protocol and scripts, with two kinds of offers more: paths (which
-are quoted, and a folder is not followed by a blank) and offers with a title.
+click's protocol with two more kinds of offers: paths (quoted, without a blank behind a folder)
+and offers with a title. click's own scripts can't stand in: bash shows no titles there, quotes
+no blanks in file names and takes addresses apart at their colons.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from click.shell_completion import (
 from assistant.cli.completion_words import TITLED
 
 VARIABLE = "_PHICHAT_COMPLETE"
-"""What click looks for to find out that a shell asks."""
+"""The variable that tells click to complete instead of to run."""
 
 _BASH = """\
 %(complete_func)s() {
@@ -84,12 +85,12 @@ _ONE_IS_INSERTED = ("37", "42")
 
 
 class Bash(BashComplete):
-    """Shows titles beside the offers when there are several; bash itself knows none."""
+    """Offers with titles beside them, where there are several: bash itself has no titles."""
 
     source_template = _BASH
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        """The words, put together where bash takes them apart: at colons and equals signs."""
+        """Join the words that bash splits at colons and equals signs."""
         words, incomplete = super().get_completion_args()
         whole: list[str] = []
         joins = False
@@ -104,7 +105,7 @@ class Bash(BashComplete):
         return whole[:-1], whole[-1]
 
     def complete(self) -> str:
-        """The offers, one a line, as what stands behind the last colon of the word."""
+        """Return the offers, one a line, without the part up to the word's last colon."""
         words, incomplete = self.get_completion_args()
         offers = self.get_completions(words, incomplete)
         is_list = len(offers) > 1 and os.environ.get("COMP_TYPE") not in _ONE_IS_INSERTED
@@ -119,13 +120,13 @@ class Bash(BashComplete):
 
 
 class Zsh(ZshComplete):
-    """Paths are quoted by zsh itself."""
+    """zsh, which quotes paths itself."""
 
     source_template = _ZSH
 
 
 class Fish(FishComplete):
-    """fish quotes paths itself, and puts no blank after a slash."""
+    """fish, which quotes paths itself and adds no blank after a slash."""
 
     source_template = _FISH
 
@@ -134,6 +135,6 @@ SHELLS = {"bash": Bash, "zsh": Zsh, "fish": Fish}
 
 
 def register() -> None:
-    """Let click answer these shells in our way."""
+    """Register these shells with click."""
     for shell in SHELLS.values():
         add_completion_class(shell)

@@ -1,7 +1,7 @@
-"""What a shell offers for a word that is being typed: sessions, pictures, models, settings.
+"""Completion of sessions, pictures, models and settings.
 
-Every offer is quick and silent: what can't be read is not offered. Only session ids and servers
-load the database library.
+Quick and silent: nothing is offered that can't be read. Only session ids and servers load the
+database library.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Offers = list["CompletionItem[str]"]
 
 
 def session_ids(context: click.Context, parameter: click.Parameter, incomplete: str) -> Offers:
-    """Ids with their titles, the most recently used first."""
+    """Offer ids with their titles, the most recently used first."""
     from assistant.values.text import one_line
 
     found = _stored(lambda store: store.sessions(_MOST_SESSIONS, 0))
@@ -45,16 +45,16 @@ def session_ids(context: click.Context, parameter: click.Parameter, incomplete: 
 
 
 def pictures(context: click.Context, parameter: click.Parameter, incomplete: str) -> Offers:
-    """Folders, and files that end like a picture."""
+    """Offer folders, and files with the suffix of a picture."""
     from assistant.pictures.dropped import SUFFIXES
 
     return _paths(incomplete, SUFFIXES)
 
 
 def models(context: click.Context, parameter: click.Parameter, incomplete: str) -> Offers:
-    """The demo, known ids, ids in the cache; folders and servers once one is begun.
+    """Offer the demo, known ids, ids in the cache; folders and servers for a word begun like one.
 
-    Servers are those that chats were held with, and the one in the settings. None is asked.
+    Servers are those of stored chats and of the settings. None is asked.
     """
     from assistant.families.hub_cache import fetched_ids
     from assistant.models.known import KNOWN
@@ -77,14 +77,14 @@ def _servers(incomplete: str) -> Offers:
     names += _stored(lambda store: store.models())
     offers = []
     for name in dict.fromkeys(filter(is_server, names)):
-        with suppress(PhichatError):  # it may hold a secret, which is shown to nobody
+        with suppress(PhichatError):  # it may hold a secret, which is never shown
             if (address := parse(name).name).startswith(incomplete):
                 offers.append(CompletionItem(address))
     return offers
 
 
 def setting_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> Offers:
-    """The settings, each with its meaning."""
+    """Offer the settings, each with its meaning."""
     from assistant.settings import SETTABLE
 
     return [
@@ -95,7 +95,7 @@ def setting_names(context: click.Context, parameter: click.Parameter, incomplete
 
 
 def _stored(read: Callable[[Store], Sequence[Found]]) -> Sequence[Found]:
-    """What is read of the database; nothing where there is none that can be."""
+    """Read the database; nothing if it is missing or can't be read."""
     from assistant.settings import load
 
     with suppress(PhichatError):
@@ -109,7 +109,7 @@ def _stored(read: Callable[[Store], Sequence[Found]]) -> Sequence[Found]:
 
 
 def _paths(incomplete: str, suffixes: Collection[str]) -> Offers:
-    """Folders and files with one of the suffixes, as they were begun: ``~`` stays ``~``."""
+    """Offer folders and files with one of the suffixes, as the word begins: ``~`` stays ``~``."""
     typed, slash, beginning = incomplete.rpartition("/")
     offers = []
     try:

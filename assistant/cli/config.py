@@ -1,4 +1,4 @@
-"""``phichat config``: the settings, where each comes from, and the file."""
+"""``phichat config``: the settings, their sources, and the configuration file."""
 
 from __future__ import annotations
 
@@ -51,15 +51,17 @@ def show_settings(as_json: bool) -> None:
         click.echo(f"{name:20} {one_line(text, 50):24} {one_line(origins[name])}".rstrip())
 
 
-@config.command()
-@json_option
-def path(as_json: bool) -> None:
-    """Where the configuration file is, or would be.
+@config.command(
+    help="""Where the configuration file is, or would be.
 
     \b
     phichat config path
     cat "$(phichat config path)"
     """
+)
+@json_option
+def path(as_json: bool) -> None:
+    """Print the path of the configuration file."""
     from assistant.settings import config_file
 
     file = config_file()
@@ -74,7 +76,7 @@ def edit() -> None:
     """Open the configuration file in $VISUAL or $EDITOR, then check it.
 
     Where there is none yet, one is written first: every setting with its meaning
-    and default, commented out. A mistake is told and the file kept as it is.
+    and default, commented out. A mistake is reported and the file kept as it is.
 
     \b
     phichat config edit

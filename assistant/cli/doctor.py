@@ -1,4 +1,4 @@
-"""``phichat doctor``: what this machine can run, and why not."""
+"""``phichat doctor``: a report on the machine, the model, the memory plan and problems."""
 
 from __future__ import annotations
 
@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     from assistant.servers.catalogue import ServerModel
 
 
-@click.command()
+@click.command(
+    help="""What this machine can run, and why not. Only looks: writes and fetches nothing.
+
+    \b
+    phichat doctor                                    the machine, the model, the plan, problems
+    phichat doctor --model microsoft/Phi-3-vision-128k-instruct --weights int8
+    phichat doctor --quick --json                     for scripts
+    """
+)
 @model_option
 @engine_options
 @click.option(
@@ -31,13 +39,7 @@ if TYPE_CHECKING:
 )
 @json_option
 def doctor(model: str | None, quick: bool, as_json: bool, **memory: object) -> None:
-    """What this machine can run, and why not. Only looks: writes and fetches nothing.
-
-    \b
-    phichat doctor                                    the machine, the model, the plan, problems
-    phichat doctor --model microsoft/Phi-3-vision-128k-instruct --weights int8
-    phichat doctor --quick --json                     for scripts
-    """
+    """Report what this machine can run; exit code 1 if not even the demo."""
     # here, because these load the database library, which other commands may never need
     from assistant.cli.doctor_checks import diagnose
     from assistant.core.memory.detect import detect_hardware
@@ -155,7 +157,7 @@ def _parts(plan: MemoryPlan) -> Iterator[tuple[str, int]]:
 
 
 def table(plans: tuple[MemoryPlan, ...]) -> Iterator[str]:
-    """One line a pair of formats: what the weights take and how much context fits."""
+    """Format one line for each pair of formats: bytes of weights, tokens of context."""
     yield f"  {'weights':9} {'KV':6} {'weights take':>13} {'context':>16}"
     for plan in plans:
         fits = tokens(plan.context_tokens) if plan.problem is None else "does not fit"

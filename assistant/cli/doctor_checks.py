@@ -1,4 +1,4 @@
-"""What ``phichat doctor`` finds out. Looks only: nothing is written, fetched or loaded."""
+"""Checks of ``phichat doctor``. They only read: nothing is written, fetched or loaded."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ PROBE_SECONDS = 120
 """Importing torch takes seconds on a busy machine, the first look at a GPU more."""
 
 PICTURE = (640, 480)
-"""Width and height of the picture whose cost is told."""
+"""Width and height, in pixels, of the picture whose cost is reported."""
 
 OFFICIAL = size_of_geometry("Phi-3-vision-128k", PHI3_VISION)
 
@@ -66,7 +66,7 @@ class Model:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """What the measured speeds of memory and arithmetic allow at most; seconds and tokens/s."""
+    """Upper limits from measured speeds of memory and arithmetic; seconds and tokens/s."""
 
     bytes_per_s: float
     flop_per_s: float
@@ -77,7 +77,7 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """As far as the environment tells; graphics protocols would have to be asked for."""
+    """The terminal as the environment describes it; graphics protocols are not queried."""
 
     is_terminal: bool
     columns: int
@@ -87,7 +87,7 @@ class Terminal:
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """Everything that the doctor tells; ``can_run`` when some model, the demo at least, can."""
+    """Everything that the doctor reports; ``can_run`` if at least the demo model can run."""
 
     hardware: Hardware
     place: Place
@@ -111,7 +111,7 @@ class Diagnosis:
 
 
 def diagnose(settings: Settings, hardware: Hardware, *, quick: bool = False) -> Diagnosis:
-    """Look at everything; ``quick`` leaves out the probe and the reading of the whole database."""
+    """Run every check; ``quick`` skips torch's probe and the full check of the database."""
     problems = list(hardware.problems)
     place, why = choose_place(hardware, settings.device)
     probe = None if quick or hardware.torch is None else _probed(settings.device, problems)
@@ -218,7 +218,7 @@ def _on_server(name: str, problems: list[Problem]) -> Model:
 
 
 def _probed(device: str, problems: list[Problem]) -> Mapping[str, Any] | None:
-    """What torch sees, from a process of its own."""
+    """Ask torch about the device, in a process of its own."""
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     try:
@@ -249,7 +249,7 @@ def _probed(device: str, problems: list[Problem]) -> Mapping[str, Any] | None:
 def _corrected(
     place: Place, why: str, hardware: Hardware, probe: Mapping[str, Any], problems: list[Problem]
 ) -> tuple[Place, str]:
-    """The place as torch itself sees it."""
+    """Correct the place by what torch can use."""
     kind = str(probe["device"]).partition(":")[0]
     if place.kind == "cuda" and kind != "cuda":
         problems.append(
@@ -267,9 +267,9 @@ def _corrected(
 def _speed(
     size: ModelSize | None, plan: MemoryPlan | None, probe: Mapping[str, Any] | None, crops: int
 ) -> Speed | None:
-    """Decoding reads every matrix and the keys and values of, say, 4,096 tokens per token.
+    """Estimate speeds; ``crops`` are those of the picture.
 
-    ``crops`` are those of the picture.
+    Decoding a token reads every matrix, and the keys and values of 4,096 tokens.
     """
     if size is None or plan is None or probe is None or plan.problem is not None:
         return None

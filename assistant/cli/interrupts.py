@@ -1,4 +1,4 @@
-"""What ends a reply before its time: ctrl-C, a signal, a terminal that closes."""
+"""Interruption of a reply: ctrl-C, SIGTERM, a terminal that closes."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from typing import Any
 
 
 class Interruption:
-    """While it is entered, ctrl-C ends the reply and keeps what was written.
+    """A context in which ctrl-C ends the reply and its text so far is kept.
 
-    Before the first word it raises KeyboardInterrupt at once: nobody waits for
-    a picture to be looked at to the end. From :meth:`writing` on it calls
-    ``stop``, in a thread of its own, and the reply ends by itself within a
-    token. The second ctrl-C ends the process on the spot. SIGTERM and SIGHUP
-    raise SystemExit, so that what was written is kept then too. A signal that
-    was ignored (``nohup``, ``&``) stays ignored.
+    Before the first word it raises KeyboardInterrupt at once, because reading a picture can take
+    long. From :meth:`writing` on it calls ``stop`` in a thread of its own, and the reply ends
+    within a token. The second ctrl-C ends the process. SIGTERM and SIGHUP raise SystemExit, so
+    that the text is kept then, too. An ignored signal (``nohup``, ``&``) stays ignored.
     """
 
     def __init__(self, stop: Callable[[], None]) -> None:
@@ -29,7 +27,7 @@ class Interruption:
         """Whether ctrl-C was pressed."""
 
     def writing(self) -> None:
-        """The first word is there."""
+        """Note that the first word came."""
         self._is_writing = True
 
     def __enter__(self) -> Interruption:

@@ -1,4 +1,4 @@
-"""``phichat models``: which there are, fetching one, checking it, choosing it."""
+"""``phichat models``: list, pull, verify and use models."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def list_(as_json: bool) -> None:
 
 
 def _used(settings: Settings) -> list[str]:
-    """The models of the chats, if there are any that can be read: looking makes no database."""
+    """Return the models of stored chats; makes no database."""
     location = settings.store_location
     if "://" not in location and not Path(location).exists():
         return []
@@ -238,9 +238,9 @@ def _verified_json(found: Verified) -> dict[str, Any]:
 
 
 @contextmanager
-def _progress(words: str, told: str | None = None) -> Iterator[OnProgress]:
+def _progress(words: str, finished: str | None = None) -> Iterator[OnProgress]:
     """Show a progress line; ctrl-C ends in a sentence that goes on with ``words``."""
-    line = ProgressLine(told)
+    line = ProgressLine(finished)
     try:
         yield line.show
     except KeyboardInterrupt:

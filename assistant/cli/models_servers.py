@@ -1,4 +1,4 @@
-"""What ``phichat models`` does with the address of a server."""
+"""Servers in ``phichat models``: choose one by its address, ask it for its models."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from assistant.servers.address import parse
 from assistant.values.text import plain
 
 SENT = "your words and pictures go there"
-"""Said wherever a server can be chosen."""
+"""Shown wherever a server can be chosen."""
 
 A_SERVER = "a server"
-"""The name of one whose address can't be used, and may hold what must not be shown."""
+"""The name of a server whose address can't be used, and may hold a secret."""
 
 _MOST = 9
 """Models of a server that are named where it has many."""
 
 
 def found_at(model: str) -> str:
-    """The name, model included, of what answers at an address. Raises ModelError."""
+    """Return the name of the server and model at an address. Raises ModelError."""
     from assistant.servers.catalogue import chosen, models
 
     address = parse(model)
@@ -36,7 +36,7 @@ def found_at(model: str) -> str:
 
 
 def verify_server(model: str, *, as_json: bool) -> None:
-    """Ask a server for its models. Raises ModelError when it does not answer as one would."""
+    """Ask a server for its models. Raises ModelError if it answers like no such server."""
     from assistant.servers.catalogue import chosen, models
 
     address = parse(model)

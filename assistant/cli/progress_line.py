@@ -13,33 +13,33 @@ from assistant.values.words import gigabytes
 
 
 class ProgressLine:
-    """Shows events as they come; :meth:`close` takes the moving line away.
+    """Progress of a download; :meth:`close` clears the moving line.
 
-    On a terminal: a bar, how much of how much, the speed and the time that is left, cut to
-    the width. ``told`` is what is said of every finished file, there and elsewhere.
+    On a terminal: a bar, bytes, speed and time left, cut to the width. ``finished`` is printed
+    of every finished file, there and elsewhere.
     """
 
-    def __init__(self, told: str | None = None) -> None:
-        self._told = told
+    def __init__(self, finished: str | None = None) -> None:
+        self._finished = finished
         self._moves = sys.stderr.isatty()
 
     def show(self, progress: Progress) -> None:
         """Show one event."""
-        if progress.file_done and self._told is not None:
+        if progress.file_done and self._finished is not None:
             self.close()
-            click.echo(f"{plain(progress.file)}: {self._told}", err=True)
+            click.echo(f"{plain(progress.file)}: {self._finished}", err=True)
         elif self._moves:
             width = shutil.get_terminal_size().columns - 3  # terminals echo ^C where the line ends
             click.echo(f"\r\x1b[K{line(progress, width)}", nl=False, err=True)
 
     def close(self) -> None:
-        """Leave an empty line for what is said next."""
+        """Clear the line for other output."""
         if self._moves:
             click.echo("\r\x1b[K", nl=False, err=True)
 
 
 def line(progress: Progress, width: int) -> str:
-    """One line of at most ``width`` characters; the bar takes what the words leave."""
+    """Format a line of at most ``width`` characters; the bar takes the width that is left."""
     share = progress.done / progress.total if progress.total else 1.0
     words = f"{share:4.0%}  {gigabytes(progress.done)} of {gigabytes(progress.total)}"
     if progress.bytes_per_s is not None:
@@ -54,7 +54,7 @@ def line(progress: Progress, width: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time as people say it: “45 s”, “12 min”, “3 h 20 min”."""
+    """Format a time: “45 s”, “12 min”, “3 h 20 min”."""
     if seconds < 99.5:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

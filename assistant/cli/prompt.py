@@ -1,4 +1,4 @@
-"""``phichat prompt``: what the model would see."""
+"""``phichat prompt``: the token ids or messages that the model would see."""
 
 from __future__ import annotations
 
@@ -32,7 +32,18 @@ _CHOSEN_BY = {
 }
 
 
-@click.command("prompt")
+@click.command(
+    "prompt",
+    help="""What the model would see: token ids, picture slots, budget. Nothing is stored.
+
+    A server is given messages instead of ids, and what it counts is estimated.
+    With --session and neither PROMPT nor pictures: the session as it stands.
+
+    \b
+    phichat prompt -i chart.png "What is this?"
+    phichat prompt --session 4f2k --json
+    """,
+)
 @pictures_option
 @session_option("As the next message of this session.")
 @model_option
@@ -47,15 +58,7 @@ def show_prompt(
     text: str,
     **memory: object,
 ) -> None:
-    """What the model would see: token ids, picture slots, budget. Nothing is stored.
-
-    A server is given messages instead of ids, and what it counts is estimated.
-    With --session and neither PROMPT nor pictures: the session as it stands.
-
-    \b
-    phichat prompt -i chart.png "What is this?"
-    phichat prompt --session 4f2k --json
-    """
+    """Print the prompt of a message, or of a session as it stands."""
     with opened_engine(model=model, **memory) as (engine, _):
         session_id = None if session is None else engine.store.find_session(session)
         preview = engine.prompts.preview(session_id, _draft(engine, session_id, images, text))
@@ -116,7 +119,7 @@ def _as_json(model: str, preview: PromptPreview) -> dict[str, object]:
 
 
 def _messages(preview: PromptPreview) -> list[dict[str, Any]]:
-    """What a server would be sent, with the numbers of pictures in the place of their bytes."""
+    """Return the messages for a server, with numbers of pictures in place of their bytes."""
     numbers = iter([one.picture.number for one in preview.context.pictures])
     return [as_json(one, lambda _: f"picture {next(numbers)}") for one in messages(preview.prompt)]
 
@@ -131,7 +134,7 @@ def _message_lines(message: dict[str, Any]) -> Iterator[str]:
 
 
 def _ids(prompt: Prompt) -> list[int | list[int]]:
-    """Ids with each picture as [-slot, tokens], as the contract has it."""
+    """Return ids with each picture as [-slot, tokens], as the contract has it."""
     ids: list[int | list[int]] = []
     slots = 0
     for part in prompt.parts:

@@ -38,7 +38,7 @@ def serve(host: str, port: int) -> None:
 
 
 def _must_be_free(host: str, port: int) -> None:
-    """textual-serve would end in a traceback."""
+    """Refuse an address in use, because textual-serve would end in a traceback."""
     import socket
 
     try:

@@ -1,5 +1,5 @@
-"""Models behind an OpenAI-compatible server, as a :class:`assistant.core.Core`. No torch.
+"""Models behind an OpenAI-compatible server, as a :class:`assistant.values.model.Core`. No torch.
 
-The only room from which a conversation leaves this machine: to the address that the person gave
-as the model, and only when that is what answers.
+The only package that sends a conversation from this machine: to the address that the user gave
+as the model, and only while that model answers.
 """

@@ -1,4 +1,4 @@
-"""The address of a server as a person gives it, and as it is kept and shown."""
+"""Addresses of servers: as users type them, as they are stored and shown."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from assistant.values.errors import ModelError
 
 _SCHEMES = ("http://", "https://")
 _PASTED = ("/chat/completions", "/models")
-"""Ends of addresses that people copy from other programs."""
+"""Ends of addresses copied from other programs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Address:
 
     @property
     def is_here(self) -> bool:
-        """Whether it is this machine, which no proxy leads to."""
+        """Whether it is this machine, where no proxy is used."""
         host = urlsplit(self.base).hostname or ""
         with suppress(ValueError):  # a name
             return ip_address(host).is_loopback

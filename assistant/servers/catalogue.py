@@ -1,4 +1,4 @@
-"""What a server says of itself: its models, and how much each of them reads at once."""
+"""Models of a server, and the context of each."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _LONGEST = 1 << 22
 """Bytes of a list of models, or of a refusal, that are read."""
 
 _CONTEXT = ("max_model_len", "context_length", "context_window", "max_context_length")
-"""Where servers put it: vLLM and SGLang, OpenRouter, Groq, LM Studio. llama.cpp has its own."""
+"""Fields with it: vLLM and SGLang, OpenRouter, Groq, LM Studio. llama.cpp has its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServerModel:
-    """A model that a server names; ``context`` is None where it does not tell."""
+    """A model that a server names; ``context`` is None where the server states none."""
 
     address: Address
     context: int | None = None
@@ -32,7 +32,7 @@ class ServerModel:
 
 
 def headers() -> dict[str, str]:
-    """What goes with every request; the key is read when it is needed and kept nowhere.
+    """Return the headers of every request. The key is read for each and kept nowhere.
 
     Raises ModelError for a key that no header can hold.
     """
@@ -44,14 +44,14 @@ def headers() -> dict[str, str]:
     return {
         "User-Agent": f"phichat/{__version__}",
         "Accept": "text/event-stream, application/json",
-        "Accept-Encoding": "identity",  # what is compressed comes late
+        "Accept-Encoding": "identity",  # compressed streams come late
         "Content-Type": "application/json",
         **({"Authorization": f"Bearer {key}"} if key else {}),
     }
 
 
 def begin(exchange: Exchange, address: Address) -> Head:
-    """The head of a good answer. Raises ModelError for any other, once it is read."""
+    """Return the head of a good answer. Raises ModelError for any other, once it is read."""
     head = next(exchange, None)
     if not isinstance(head, Head):
         raise refusals.cut(address)  # closed before there was an answer
@@ -64,7 +64,7 @@ def begin(exchange: Exchange, address: Address) -> Head:
 
 
 def rest(exchange: Exchange) -> bytes:
-    """What is left of a short body."""
+    """Read the rest of a short body."""
     body = b""
     for piece in exchange:
         assert isinstance(piece, bytes)
@@ -75,11 +75,11 @@ def rest(exchange: Exchange) -> bytes:
 
 
 Watch = Callable[[Exchange], None]
-"""Is given a request as it begins, so that another thread can close it."""
+"""Takes a request as it begins, so that another thread can close it."""
 
 
 def models(address: Address, watch: Watch | None = None) -> tuple[ServerModel, ...]:
-    """The models of a server, as it lists them; asks it. Raises ModelError."""
+    """Ask a server for its models, in its order. Raises ModelError."""
     exchange = Exchange(
         f"{address.base}/models", headers(), proxies=not address.is_here, total_s=LOOK_S
     )
@@ -102,7 +102,7 @@ def models(address: Address, watch: Watch | None = None) -> tuple[ServerModel, .
 
 
 def chosen(address: Address, watch: Watch | None = None) -> ServerModel:
-    """The model that an address means: the one that it names, else the first. Raises ModelError."""
+    """Return the model that an address names, else the first one. Raises ModelError."""
     try:
         found = models(address, watch)
     except ModelError as error:
@@ -127,7 +127,7 @@ def _model(address: Address, said: Mapping[str, Any]) -> ServerModel:
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         raise ValueError("a model without a name")
     meta = said.get("meta")
-    told = [said.get(key) for key in _CONTEXT]
-    told.append(meta.get("n_ctx") if isinstance(meta, Mapping) else None)
-    context = next((one for one in told if isinstance(one, int) and one > 0), None)
+    sizes = [said.get(key) for key in _CONTEXT]
+    sizes.append(meta.get("n_ctx") if isinstance(meta, Mapping) else None)
+    context = next((one for one in sizes if isinstance(one, int) and one > 0), None)
     return ServerModel(replace(address, model=name), context, str(said.get("owned_by") or ""))

@@ -1,4 +1,4 @@
-"""A model behind an OpenAI-compatible server, at the seam where a local one stands."""
+"""Client of an OpenAI-compatible server, in place of a local core."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from assistant.values.sampling import PARAMETERS, Sampling
 from assistant.values.text import one_line
 
 CONTEXT = 8192
-"""Tokens that a server is taken to read at once when neither it nor the settings tell."""
+"""Tokens. The assumed context where neither the server nor the settings state it."""
 
 NUM_CROPS = 16
-"""As many crops as Phi-3-vision has: 1,344 x 1,344 pixels, or as much in another shape."""
+"""Crops of a picture at most, as in Phi-3-vision: 1,344 x 1,344 pixels, or another shape."""
 
 MOST_STOPS = 4
-"""Stop strings that the API takes; the engine finds them all by itself anyway."""
+"""Stop texts that the API takes; the engine finds all of them by itself, too."""
 
 MOST_BYTES = 64
-"""Bytes of reply for each token asked for, after which a server that goes on is left."""
+"""Bytes. A server that sends more for each requested token is cut off."""
 
 INSTEAD: Mapping[str, str] = {
     one.request: one.instead for one in PARAMETERS.values() if not one.only_if_set
@@ -47,11 +47,10 @@ model's own value is in force. What only a user can have set is refused instead.
 
 
 class ServerCore:
-    """A :class:`assistant.core.Core` that asks a server; nothing is asked before it is needed.
+    """A :class:`assistant.values.model.Core` that asks a server, on first use.
 
-    ``model`` is an address, see :func:`assistant.servers.address.parse`. What a
-    prompt takes there is an estimate: the server counts in tokens of its own.
-    Raises ModelError for what is no address.
+    ``model`` is an address, see :func:`assistant.servers.address.parse`. Sizes of prompts are
+    estimates, because the server counts tokens of its own. Raises ModelError for a bad address.
     """
 
     def __init__(
@@ -74,10 +73,10 @@ class ServerCore:
         self._urls: dict[Slot, str] = {}
 
     def facts(self) -> ModelFacts:
-        """Facts of the server's model; asks the server the first time. Raises ModelError."""
+        """Return the model's facts; asks the server the first time. Raises ModelError."""
         found = self._look()
-        told = (found.context, self._wanted_context, self._learned_context)
-        held = min((one for one in told if one is not None), default=CONTEXT)
+        stated = (found.context, self._wanted_context, self._learned_context)
+        held = min((one for one in stated if one is not None), default=CONTEXT)
         # in tokens as they are estimated here
         context = max(1, int(held / max(1.0, self._density)))
         return ModelFacts(
@@ -91,11 +90,11 @@ class ServerCore:
         )
 
     def status(self) -> ModelStatus:
-        """Whether the server answered when it was asked last; never blocks."""
+        """Return whether the server answered last time; never blocks."""
         return self._status
 
     def preload(self) -> None:
-        """Ask the server which models it has, in a thread; nothing of a conversation is sent."""
+        """Ask the server for its models, in a thread; sends nothing of a conversation."""
         threading.Thread(target=self._preload, name="phichat-server-look", daemon=True).start()
 
     def generate(
@@ -113,7 +112,7 @@ class ServerCore:
                 usage = Usage(prompt.tokens, prompt.picture_tokens, 0, 0)
                 yield GenerationEnded(FinishReason.STOPPED, usage, 0.0, 0.0)
             except refusals.ContextExceededError as error:
-                # the estimate was short: the engine lays out anew, once, for less
+                # the estimate was short: the engine plans once more, for less
                 held = self.facts().context
                 self._learned_context = error.limit or self._learned_context
                 if error.counted is not None:
@@ -153,7 +152,7 @@ class ServerCore:
             return self._found
 
     def _watch(self, stops: int, exchange: Exchange) -> None:
-        """Let :meth:`stop` end a look, also one that waited for another look to end."""
+        """Let :meth:`stop` end a request for models, even one that waited for another."""
         with self._switch:
             self._running = exchange
             if self._stops != stops:
@@ -263,15 +262,15 @@ class ServerCore:
                 exchange.close()
         if self._stop_wanted:
             reason = FinishReason.STOPPED
-        told: Mapping[str, int] = reply.usage
-        if counted := told.get("prompt_tokens"):
+        counts: Mapping[str, int] = reply.usage
+        if counted := counts.get("prompt_tokens"):
             self._density = counted / prompt.tokens
         # most servers stream a token an event
-        completion = told.get("completion_tokens", events if events > 1 else count)
+        completion = counts.get("completion_tokens", events if events > 1 else count)
         usage = Usage(
-            told.get("prompt_tokens", prompt.tokens),
+            counts.get("prompt_tokens", prompt.tokens),
             prompt.picture_tokens,
-            told.get("cached_tokens", 0),
+            counts.get("cached_tokens", 0),
             completion,
         )
         seconds = last - first
@@ -280,7 +279,7 @@ class ServerCore:
         yield GenerationEnded(reason or reply.finish_reason, usage, ttft, rate)
 
     def _begin(self, body: bytes) -> Exchange | None:
-        """The request on its way; None when it was stopped before."""
+        """Begin the request; None if it was stopped before."""
         with self._switch:
             if self._stop_wanted:
                 return None
@@ -293,6 +292,6 @@ class ServerCore:
             return self._running
 
     def _forget(self, failure: ModelError) -> None:
-        """The server is gone; when it is back it may have another model."""
+        """Forget the server's model, because a server that comes back may have another."""
         self._found = None
         self._set_status(Phase.FAILED, str(failure))

@@ -1,4 +1,4 @@
-"""A prompt back as the messages of a chat: roles, text, pictures in their places."""
+"""Messages of a chat from a prompt: roles, texts, pictures in their places."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _VOCABULARY = TextVocabulary()
 
 @dataclass
 class Message:
-    """``parts`` are texts and picture slots in order; one that is not ``whole`` is to go on."""
+    """``parts`` are texts and picture slots in order; a reply that is not ``whole`` goes on."""
 
     role: Role
     parts: list[str | Slot] = field(default_factory=list)
@@ -47,7 +47,7 @@ def messages(prompt: Prompt) -> list[Message]:
 
 
 def as_json(message: Message, url_of: Callable[[Slot], str]) -> dict[str, Any]:
-    """A message as the API has it: a string where there are no pictures, else typed parts."""
+    """Convert to the API's form: a string without pictures, else typed parts."""
     if len(message.parts) == 1 and isinstance(message.parts[0], str):
         return {"role": str(message.role), "content": message.parts[0]}
     parts: list[dict[str, Any]] = [
@@ -67,7 +67,7 @@ class _Control:
 
 
 def _split(prompt: Prompt) -> Iterator[Message]:
-    """Every message by itself, with at least one part; the last may not be whole."""
+    """Split a prompt into messages of at least one part; the last may not be whole."""
     message: Message | None = None
     text, after_picture = "", False
     for piece in _pieces(prompt):
@@ -95,7 +95,7 @@ def _split(prompt: Prompt) -> Iterator[Message]:
 
 
 def _add(message: Message, text: str, after_picture: bool) -> None:
-    """A run of text without the line break that the template set before it."""
+    """Add text without the template's line break before it."""
     begins = not message.parts and message.role is not Role.ASSISTANT
     if begins or after_picture:
         text = text.removeprefix("\n")

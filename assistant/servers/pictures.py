@@ -1,4 +1,4 @@
-"""A picture as it is sent: a data URL, no larger than its crops."""
+"""Data URLs of pictures, no larger than their crops."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ JPEG_QUALITY = 95
 
 
 def picture_url(pixels: Pixels, num_crops: int) -> str:
-    """A ``data:`` URL of a picture with at most the pixels of its crops.
+    """Make a ``data:`` URL of a picture with at most the pixels of its crops, never enlarged.
 
-    So a person's choice of crops, and what is counted for it, mean the same as
-    with a local model. Never enlarged. PNG, or JPEG with full colour where the
-    PNG would be long.
+    A choice of crops and its cost mean the same as with a local model then. PNG, or JPEG with
+    full colour where the PNG would be long.
     """
     image = Image.frombytes("RGB", (pixels.width, pixels.height), pixels.rgb)
     grid = crop_grid(pixels.width, pixels.height, num_crops)

@@ -1,4 +1,4 @@
-"""What goes wrong with a server, each as one plain sentence that says what to do."""
+"""Errors of servers, each as one plain sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from assistant.values.errors import ModelError
 from assistant.values.text import one_line
 
 KEY = "PHICHAT_SERVER_KEY"
-"""The environment variable with the key. Nothing else reads, stores or shows it."""
+"""The environment variable with the key, which is read for each request and never stored."""
 
 _LONGEST = 300
 """Characters of a server's own words that are shown."""
@@ -38,8 +38,8 @@ _NOT_TAKEN_WORDS = re.compile(r"Unsupported (?:parameter|value): '(\w+)'")
 class ContextExceededError(ModelError):
     """The conversation is longer than the server's model reads.
 
-    ``limit`` is how much that is and ``counted`` how much it was asked for, in its own tokens,
-    where it said so.
+    ``limit`` is the model's context and ``counted`` the conversation, in the server's tokens,
+    where it states them.
     """
 
     code = "context"
@@ -60,7 +60,7 @@ class NotTakenError(ModelError):
 
 
 class StoppedError(ModelError):
-    """The person did not wait for the list of models."""
+    """The user stopped before the list of models came."""
 
     code = "stopped"
 
@@ -69,7 +69,7 @@ class StoppedError(ModelError):
 
 
 def unreachable(address: Address, error: Exception) -> ModelError:
-    """For a request that got no answer."""
+    """Explain a request without an answer."""
     name, causes = address.base, _causes(error)
     if isinstance(error, httpx2.ProxyError):
         return ModelError(
@@ -109,7 +109,7 @@ def unreachable(address: Address, error: Exception) -> ModelError:
 
 
 def cut(address: Address) -> ModelError:
-    """For an answer that ended in the middle."""
+    """Explain an answer that ended in the middle."""
     return ModelError(
         f"The connection to {address.base} broke off; what came is kept. Ask again when the "
         "server is back.",
@@ -118,7 +118,7 @@ def cut(address: Address) -> ModelError:
 
 
 def malformed(address: Address) -> ModelError:
-    """For an answer that is none."""
+    """Explain an answer of another kind."""
     return ModelError(
         f"{address.base} answers with something else than an OpenAI-compatible server would: "
         "check the address.",
@@ -127,7 +127,7 @@ def malformed(address: Address) -> ModelError:
 
 
 def redirected(address: Address, location: str) -> ModelError:
-    """Never followed: what is sent is for the server that was named."""
+    """Explain a redirect, which is never followed because the user named this server only."""
     try:
         there = urlsplit(urljoin(address.base, location))
         place = f"{there.scheme}://{there.netloc.rpartition('@')[2]}"
@@ -141,7 +141,7 @@ def redirected(address: Address, location: str) -> ModelError:
 
 
 def refused(address: Address, status: int, body: bytes, *, has_key: bool) -> ModelError:
-    """For an answer with an error code; the server's own words are part of it if it has any."""
+    """Explain an answer with an error code, with the server's own words if it has any."""
     name, said = address.base, error_in(body)
     words = f": {words_of(said)}" if words_of(said) else ""
     if words.lower() in (": not found", ": method not allowed"):
@@ -181,7 +181,7 @@ def refused(address: Address, status: int, body: bytes, *, has_key: bool) -> Mod
 
 
 def given_up(address: Address, said: Any) -> ModelError:
-    """For an error in the middle of a stream."""
+    """Explain an error in the middle of a stream."""
     words = words_of(said)
     return ModelError(
         f"{address.base} gave up in the middle{': ' + words if words else '.'}",
@@ -190,7 +190,7 @@ def given_up(address: Address, said: Any) -> ModelError:
 
 
 def error_in(body: bytes) -> Any:
-    """The ``error`` of a JSON body, or what stands in its place; None when there is nothing."""
+    """Return the ``error`` of a JSON body, or the field in its place; None without any."""
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):
@@ -201,7 +201,7 @@ def error_in(body: bytes) -> Any:
 
 
 def words_of(said: Any) -> str:
-    """A server's own words, on one short line that does nothing to a terminal."""
+    """Shorten a server's own words to one line that is safe for a terminal."""
     if isinstance(said, dict):
         said = said.get("message") or said.get("msg") or said.get("type") or said
     if isinstance(said, list) and said:

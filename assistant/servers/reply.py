@@ -16,11 +16,11 @@ from assistant.values.conversation import FinishReason
 
 _DONE = "[DONE]"
 _NO_REPLY = (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError)
-"""What reading JSON of another kind raises."""
+"""Errors of reading JSON of another kind."""
 
 
 class Reply:
-    """What is known of a reply: all of it after :meth:`read` has come to its end."""
+    """A streamed reply; complete once :meth:`read` has ended."""
 
     def __init__(self, address: Address) -> None:
         self._address = address
@@ -28,10 +28,10 @@ class Reply:
         self._is_over = self._has_begun = False
         self.finish_reason = FinishReason.STOP
         self.usage: dict[str, int] = {}
-        """``prompt_tokens``, ``completion_tokens`` and ``cached_tokens``, where the server told."""
+        """``prompt_tokens``, ``completion_tokens`` and ``cached_tokens``, if stated."""
 
     def read(self, exchange: Exchange) -> Iterator[str]:
-        """The texts as they come, never empty. Raises ModelError, and what httpx2 raises."""
+        """Yield the texts as they come, never empty. Raises ModelError and httpx2's errors."""
         head = looking.begin(exchange, self._address)
         if "json" in head.content_type:  # it does not stream, or it is an error in disguise
             yield from self._whole(looking.rest(exchange))
@@ -88,7 +88,7 @@ class Reply:
             self.finish_reason = FinishReason.LENGTH if reason == "length" else FinishReason.STOP
 
     def _settled(self, text: str, *, final: bool = False) -> Iterator[str]:
-        """``text`` in whole characters: JSON can cut one into two halves, in two events."""
+        """Yield ``text`` in whole characters, because JSON can split one between two events."""
         text = self._half + text
         self._half = ""
         if text and "\ud800" <= text[-1] <= "\udbff" and not final:
@@ -102,13 +102,13 @@ class Reply:
             return
         details = said.get("prompt_tokens_details")
         cached = details.get("cached_tokens") if isinstance(details, Mapping) else None
-        told = {
+        counts = {
             "prompt_tokens": said.get("prompt_tokens"),
             "completion_tokens": said.get("completion_tokens"),
             "cached_tokens": cached,
         }
         self.usage |= {
             name: value
-            for name, value in told.items()
+            for name, value in counts.items()
             if isinstance(value, int) and 0 <= value < 1 << 31
         }

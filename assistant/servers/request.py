@@ -1,4 +1,4 @@
-"""One request to a server, heard as it is answered, and closed at once from any thread."""
+"""One HTTP request, streamed as it is answered; any thread can close it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOOK_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What comes before the body."""
+    """Status and headers of a response."""
 
     status: int
     content_type: str
@@ -31,7 +31,7 @@ class Head:
 
 
 FAILURES = (httpx2.HTTPError, httpx2.InvalidURL, OSError)
-"""What an exchange raises; a TimeoutError is an OSError."""
+"""Exceptions of an exchange; a TimeoutError is an OSError."""
 
 
 def _client(*, proxies: bool) -> httpx2.AsyncClient:
@@ -45,17 +45,16 @@ def _client(*, proxies: bool) -> httpx2.AsyncClient:
 
 @cache
 def _tls() -> ssl.SSLContext:
-    """Made once: reading the certificates takes longer than a request to this machine."""
+    """Read the certificates, once: it takes longer than a request to this machine."""
     return httpx2.create_ssl_context()
 
 
 class Exchange(Iterator[Head | bytes]):
-    """Gives the :class:`Head`, then the body in pieces as they come.
+    """Yields the :class:`Head`, then the body in pieces as they come.
 
-    Redirects are not followed: the key and the pictures go to the address that
-    was given, and nowhere else. A thread with an event loop of its own does the
-    talking, because there a request can be cancelled at every moment: while a
-    name is looked up, while the server computes, between two bytes. Raises one of
+    Redirects are not followed: the key and the pictures go to the given address only. The request
+    runs in a thread with an event loop of its own, because it can be cancelled there at any
+    moment: during name lookup, while the server computes, between two bytes. Raises one of
     :data:`FAILURES`, and TimeoutError after ``total_s`` seconds altogether.
     """
 
@@ -68,7 +67,7 @@ class Exchange(Iterator[Head | bytes]):
         proxies: bool = True,
         total_s: float | None = None,
     ) -> None:
-        """A POST of ``body``, or a GET; ``proxies`` obeys HTTP_PROXY and the like."""
+        """Begin a POST of ``body``, or a GET; ``proxies`` obeys HTTP_PROXY and the like."""
         self._url, self._headers, self._body = url, dict(headers), body
         self._proxies, self._total_s = proxies, total_s
         self._heard: queue.SimpleQueue[Head | bytes | BaseException] = queue.SimpleQueue()
@@ -79,12 +78,12 @@ class Exchange(Iterator[Head | bytes]):
     def __next__(self) -> Head | bytes:
         heard = self._heard.get()
         if isinstance(heard, BaseException):
-            self._heard.put(heard)  # whoever asks again hears it again
+            self._heard.put(heard)  # for the next caller
             raise heard
         return heard
 
     def close(self) -> None:
-        """End it: whoever waits for the next piece hears that there is none."""
+        """End the request; a caller that waits for the next piece gets the end."""
         self._heard.put(StopIteration())
         with suppress(RuntimeError):  # the loop is closed: it is over already
             self._loop.call_soon_threadsafe(self._task.cancel)

@@ -1,4 +1,4 @@
-"""Server-sent events, read from bytes as they come.
+"""Server-sent events from a stream of bytes.
 
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 """
@@ -9,15 +9,15 @@ import re
 from collections.abc import Iterator
 
 LONGEST = 1 << 20
-"""Bytes of one event: more is not the stream of a reply."""
+"""Bytes of one event at most: a longer one is no stream of a reply."""
 
 _LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
 
 
 class EventStream:
-    """Takes pieces cut anywhere, gives the data of whole events. Raises ValueError.
+    """A parser that takes bytes cut anywhere and yields the data of events. Raises ValueError.
 
-    Names, ids and comments are passed over: a reply's stream has no use for them.
+    Names, ids and comments are skipped.
     """
 
     def __init__(self) -> None:
@@ -25,7 +25,7 @@ class EventStream:
         self._data: list[bytes] = []
 
     def feed(self, piece: bytes) -> Iterator[str]:
-        """The data of the events that ``piece`` completes."""
+        """Yield the data of the events that ``piece`` completes."""
         seen = max(0, len(self._rest) - 1)
         self._rest += piece
         # a CR at the very end may be half of a line break: it waits
@@ -39,7 +39,7 @@ class EventStream:
             raise ValueError("an event without end")
 
     def finish(self) -> Iterator[str]:
-        """The data of a last event that the end of the stream completes."""
+        """Yield the data of a last event that the end of the stream completes."""
         rest = bytes(self._rest.removesuffix(b"\r"))
         self._rest.clear()
         yield from self._line(rest)

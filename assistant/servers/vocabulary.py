@@ -1,8 +1,8 @@
-"""Ids for text that some server's model reads: any text there and back, and an estimate of tokens.
+"""Vocabulary for models of servers: ids for any text, and an estimate of the server's tokens.
 
-A server takes messages and keeps its tokenizer to itself. Here an id stands for up to three
-bytes of UTF-8. That is about what tokenizers make of code and of other languages than English,
-and a third more tokens than they make of English prose: an estimate on the careful side.
+A server takes messages and keeps its tokenizer to itself. Here an id stands for up to three bytes
+of UTF-8: about a token of code or of languages other than English, and a third more tokens than
+English prose takes, so that the estimate is on the careful side.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class TextVocabulary:
         return _CONTROLS.index(name) + 1
 
     def knows(self, ids: Iterable[int]) -> bool:
-        """Any number is read as the bytes that it is."""
+        """Every number stands for bytes."""
         return True
 
     def control_name(self, token: int) -> str | None:
@@ -41,13 +41,13 @@ class TextVocabulary:
         return _CONTROLS[token - 1] if 0 < token <= len(_CONTROLS) else None
 
     def encode(self, text: str) -> tuple[int, ...]:
-        """Text as the bytes it is; never a control token."""
+        """Encode the bytes of a text; never a control token."""
         data = text.encode("utf-8", "replace")
         pieces = (data[at : at + BYTES] for at in range(0, len(data), BYTES))
         return tuple(int.from_bytes(b"\1" + piece) for piece in pieces)
 
     def text(self, ids: Sequence[int]) -> str:
-        """What tokens of text say, all at once."""
+        """Decode tokens of text, all at once."""
         return _bytes(ids).decode("utf-8", "replace")
 
     def stream(self) -> TextStream:
@@ -56,17 +56,17 @@ class TextVocabulary:
 
 
 class TextStream:
-    """Never splits a character; control tokens are left out."""
+    """A decoder that never splits a character and skips control tokens."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, ids: Iterable[int]) -> str:
-        """The text that ``ids`` complete."""
+        """Return the text that ``ids`` complete."""
         return self._decoder.decode(_bytes(ids))
 
     def flush(self) -> str:
-        """What is left at the end: an unfinished character, as U+FFFD."""
+        """Return an unfinished character at the end, as U+FFFD."""
         return self._decoder.decode(b"", final=True)
 
 

@@ -25,7 +25,7 @@ _HEADING = f"""\
 
 
 def template() -> str:
-    """The whole configuration file with every setting, its meaning and default, commented out."""
+    """Return a configuration file with every setting, its meaning and default, commented out."""
     return _HEADING + "".join(f"\n{_explained(name)}{_default_line(name)}\n" for name in SETTABLE)
 
 
@@ -35,7 +35,7 @@ def write_template(path: Path) -> None:
 
 
 def write_setting(path: Path, name: str, value: Value) -> None:
-    """Set ``name`` in the file, which is made if it is not there; the rest stays as it is.
+    """Set ``name`` in the file, which is made if it is missing; the rest stays as it is.
 
     A commented line of the setting gives its place. The value is one that
     :func:`assistant.settings.load` has accepted. The file is replaced as a
@@ -100,7 +100,7 @@ def _line(name: str, value: Value) -> str:
 
 
 def _item(value: Value) -> Item:
-    """A table on one line, so that it can stand where its commented line stood."""
+    """Make a TOML item; a table on one line, in place of its commented line."""
     if not isinstance(value, dict):
         return tomlkit.item(value)
     table = tomlkit.inline_table()
@@ -109,7 +109,7 @@ def _item(value: Value) -> Item:
 
 
 def _values(text: str) -> dict[str, object] | None:
-    """What a text says, or None when it is no TOML."""
+    """Parse TOML; None for a text that is none."""
     try:
         return tomlkit.parse(text).unwrap()
     except TOMLKitError:

@@ -1,4 +1,4 @@
-"""Where our files are: the platform's own folders (XDG), or all in one that PHICHAT_HOME names."""
+"""Paths of our files: the platform's own folders (XDG), or one folder named by PHICHAT_HOME."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONFIG_NAME = "config.toml"
 
 
 def find_places(environ: Mapping[str, str]) -> tuple[dict[str, Any], bool]:
-    """Where our files are, and whether the environment names the configuration file."""
+    """Return the paths, and whether the environment names the configuration file."""
     places = _folders(environ.get(f"{PREFIX}HOME", ""), environ.get("XDG_RUNTIME_DIR", ""))
     if named := environ.get(f"{PREFIX}CONFIG", ""):
         places["config_file"] = _absolute(named)

@@ -1,4 +1,4 @@
-"""What the model is shown of a conversation, what it is not, and why. Plain values."""
+"""The part of a conversation that the model sees, and what is left out, with reasons."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Seen:
 
 
 class Why(StrEnum):
-    """Why something is left out of what the model sees."""
+    """Reasons for leaving something out."""
 
     NO_ROOM = "no_room"
     """The oldest no longer fits."""
@@ -43,19 +43,19 @@ class LeftOut:
 
 
 class ChosenBy(StrEnum):
-    """What decided into how many crops a picture is cut."""
+    """The source of a picture's number of crops."""
 
     DEFAULT = "default"
     """The model's own number, or the setting."""
     STORED = "stored"
-    """The number that stands with the picture: a person's, or what it was first sent with."""
+    """The stored number: the user's choice, or the number of its first prompt."""
     ROOM = "room"
-    """Fewer than the default, now, so that the turn leaves room for a conversation."""
+    """Fewer than the default, so that the turn leaves room for a conversation."""
 
 
 @dataclass(frozen=True, slots=True)
 class PictureCost:
-    """A picture as it stands in the prompt.
+    """A picture in the prompt.
 
     ``slot`` counts the pictures of the prompt from 1, in order. ``crops`` is
     (rows, columns); ``tokens`` counts positions.
@@ -71,12 +71,12 @@ class PictureCost:
 
 @dataclass(frozen=True, slots=True)
 class ContextReport:
-    """How full the model's context is; every figure counts positions.
+    """Use of the model's context; every figure counts positions.
 
-    ``limit`` is what the core holds, ``max_new_tokens`` is kept of it for the
-    reply. ``used`` is the prompt. ``until_eviction`` may still be added before
-    something is left out (some of it is set aside for a summary when there is
-    one). ``is_estimate`` says that a server answers, which counts in its own way.
+    ``limit`` is the core's capacity, of which ``max_new_tokens`` are kept for the reply; ``used``
+    is the prompt. ``until_eviction`` more fit before something is left out (a part of them is
+    reserved for a summary, if there is one). ``is_estimate`` marks a server's figures, because
+    it counts tokens of its own.
     """
 
     limit: int
@@ -101,5 +101,5 @@ class ContextReport:
 
     @property
     def lowered(self) -> tuple[PictureCost, ...]:
-        """The pictures that got fewer crops than the default for want of room."""
+        """Pictures with fewer crops than the default, for lack of room."""
         return tuple(one for one in self.pictures if one.chosen_by is ChosenBy.ROOM)

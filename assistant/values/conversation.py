@@ -1,8 +1,4 @@
-"""The ground floor: plain immutable values that every room may import.
-
-Nothing here knows a model, a database or a terminal, and nothing here imports
-any other module of the project.
-"""
+"""Conversations, turns, pictures and search hits: plain immutable values."""
 
 from __future__ import annotations
 
@@ -14,7 +10,7 @@ from assistant.values.sampling import Parameters
 
 
 class Role(StrEnum):
-    """Who speaks; the values are the role names of the Phi-3 chat template."""
+    """The speaker of a turn; the values are the role names of chat templates."""
 
     SYSTEM = "system"
     USER = "user"
@@ -22,7 +18,7 @@ class Role(StrEnum):
 
 
 class FinishReason(StrEnum):
-    """Why a reply ended."""
+    """The reason for the end of a reply."""
 
     STOP = "stop"
     """The model ended its turn."""
@@ -37,15 +33,15 @@ class FinishReason(StrEnum):
 
 
 class TurnKind(StrEnum):
-    """What a user turn is."""
+    """Kinds of user turns."""
 
     MESSAGE = "message"
     RECALL = "recall"
-    """Earlier turns that the person asked to have quoted (``/recall``); it awaits no reply."""
+    """Earlier turns quoted by ``/recall``; it has no reply."""
 
 
 class Parent(Enum):
-    """A place in the tree of turns, where a parent's id could stand."""
+    """A place in the tree of turns, in place of a parent's id."""
 
     HEAD = "head"
     """The end of the session's current branch."""
@@ -56,11 +52,10 @@ class Picture:
     """One picture of a session.
 
     ``number`` counts per session in the order of attachment and never changes.
-    ``width`` and ``height`` are pixels as a person sees the picture (EXIF
-    orientation applied). ``sha256`` names the original bytes, ``pixels_sha256``
-    the RGB pixels that the model is shown: two files with the same pixels are
-    encoded once. ``num_crops`` is how many crops the person lets it take at
-    most (None: chosen automatically); a ``pinned`` one is never left out.
+    ``width`` and ``height`` are pixels as seen (EXIF orientation applied). ``sha256`` names the
+    original bytes, ``pixels_sha256`` the RGB pixels for the model: two files with the same pixels
+    are encoded once. ``num_crops`` is the user's limit of crops (None: chosen automatically); a
+    ``pinned`` picture is never left out.
     """
 
     number: int
@@ -97,12 +92,10 @@ class Timings:
 class Turn:
     """One message of a conversation.
 
-    ``token_ids`` are the ids of a reply exactly as the model generated them:
-    the truth that is replayed, never re-tokenised text. A server's stand for the
-    bytes of its text. They are ``None`` for turns that no model wrote here.
-    ``finish_reason`` is ``None`` for user turns, ``parameters`` are what a reply
-    was generated with. A ``pinned`` turn is never left out of what the model
-    sees; an ``excluded`` one always is: the person took it out of the context.
+    ``token_ids`` are the ids of a reply exactly as generated, which are replayed instead of
+    re-tokenised text; a server's stand for the bytes of its text. They are None for turns that no
+    model wrote here. ``finish_reason`` is None for user turns, ``parameters`` are those of a
+    reply. A ``pinned`` turn is never left out of the prompt, an ``excluded`` one always is.
     """
 
     id: str
@@ -124,10 +117,10 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What was said up to the turn with the id ``upto``, in the model's or a person's words.
+    """A summary of the turns up to the one with the id ``upto``, by the model or the user.
 
-    The model is shown it in place of the turns that no longer fit. ``edited``
-    means that a person changed it: it is not written over without being asked.
+    It stands in the prompt for the turns that no longer fit. An ``edited`` summary was changed by
+    the user, and is not replaced without a question.
     """
 
     text: str
@@ -158,7 +151,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class SessionSummary:
-    """What a list of sessions shows about one of them."""
+    """A session in a list of sessions."""
 
     id: str
     title: str
@@ -172,14 +165,14 @@ class SessionSummary:
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """A piece of text around what was found; ``marks`` are its [start, end) in ``text``."""
+    """Text around a match; ``marks`` are the match's [start, end) in ``text``."""
 
     text: str
     marks: tuple[tuple[int, int], ...] = ()
 
 
 class FoundIn(StrEnum):
-    """What a search found its words in."""
+    """The kind of place of a search hit."""
 
     TURN = "turn"
     TITLE = "title"
@@ -189,7 +182,7 @@ class FoundIn(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SearchHit:
-    """One place where a search found its words; a larger ``score`` is a better match.
+    """A search hit; a larger ``score`` is a better match.
 
     ``turn_id`` is None for a title.
     """
@@ -208,9 +201,8 @@ class SearchHit:
 class PictureFile:
     """A picture that was opened and checked, and is not yet part of a session.
 
-    ``data`` are the original bytes. :mod:`assistant.pictures` makes these.
-    ``num_crops`` is the person's choice for it, None leaves it to the engine.
-    ``thumbnail`` is a small JPEG of what a person sees.
+    ``data`` are the original bytes. :mod:`assistant.pictures` makes these. ``num_crops`` is the
+    user's choice, None leaves it to the engine. ``thumbnail`` is a small JPEG of the picture.
     """
 
     name: str
@@ -226,23 +218,23 @@ class PictureFile:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What a person is about to send."""
+    """A message before it is sent."""
 
     text: str
     pictures: tuple[PictureFile, ...] = ()
 
 
 class ExportFormat(StrEnum):
-    """What conversations can be exported as; the values are the suffixes of files."""
+    """Formats of exports; the values are suffixes of files."""
 
     JSON = "json"
-    """Loses nothing, and can be imported."""
+    """Lossless; can be imported."""
     MARKDOWN = "md"
     HTML = "html"
 
 
 class Outcome(StrEnum):
-    """What became of a session that was imported."""
+    """The result of importing a session."""
 
     NEW = "new"
     COPY = "copy"
@@ -264,7 +256,7 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What an import did; ``left_out`` are sentences about what could not come along."""
+    """The result of an import; ``left_out`` are sentences about skipped parts."""
 
     sessions: tuple[Arrival, ...]
     left_out: tuple[str, ...] = ()

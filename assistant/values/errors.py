@@ -1,4 +1,4 @@
-"""One error type for everything that a person is told in one plain sentence."""
+"""Errors that are reported to the user as one plain sentence."""
 
 from __future__ import annotations
 

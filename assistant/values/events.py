@@ -1,7 +1,4 @@
-"""What happens while a turn is answered, as plain facts in the past tense.
-
-The engine yields these to every front end; nothing calls back into a screen.
-"""
+"""Events of a reply, in the past tense: the engine yields them to every front end."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from assistant.values.conversation import Summary, Turn
 
 
 class Stage(StrEnum):
-    """What the inference core is busy with before it can stream."""
+    """The core's work before it can stream."""
 
     LOADING = "loading"
     QUEUED = "queued"
@@ -28,7 +25,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UserTurnStored:
-    """The user's turn is safe on disk; from here on nothing typed can be lost."""
+    """The user's turn is stored; nothing typed can be lost from here on."""
 
     session_id: str
     turn: Turn
@@ -44,9 +41,9 @@ class ReplyStarted:
 
 @dataclass(frozen=True, slots=True)
 class ContextPlanned:
-    """It is settled what the model sees, what was left out, and in how many crops pictures go.
+    """The prompt was planned: its turns, pictures and crops.
 
-    May come twice in a turn, when the core turns out to hold less than it said.
+    Comes twice in a turn if the core holds less than it said.
     """
 
     session_id: str
@@ -80,7 +77,7 @@ class ReplyEnded:
 
 @dataclass(frozen=True, slots=True)
 class ReplyFailed:
-    """The reply ended in an error; what had been written of it is kept in ``turn``."""
+    """The reply ended in an error; ``turn`` keeps its text so far."""
 
     session_id: str
     code: str
@@ -109,7 +106,7 @@ Event = (
 
 
 class Phase(StrEnum):
-    """Where the model is between absent and ready."""
+    """Phases of a model."""
 
     IDLE = "idle"
     LOADING = "loading"

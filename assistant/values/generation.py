@@ -1,4 +1,4 @@
-"""What one generation takes and yields: pixels in, token ids and timings out."""
+"""Input and output of a generation: pixels in, token ids and timings out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from assistant.values.conversation import FinishReason, Usage
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """RGB pixels of one picture as the person sees it: ``width * height * 3`` bytes."""
+    """RGB pixels of one picture as seen: ``width * height * 3`` bytes."""
 
     width: int
     height: int
@@ -18,7 +18,7 @@ class Pixels:
 
 @dataclass(frozen=True, slots=True)
 class TokensGenerated:
-    """The ids that were chosen since the last event."""
+    """Ids that were chosen since the last event."""
 
     ids: tuple[int, ...]
 

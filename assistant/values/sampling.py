@@ -23,7 +23,7 @@ _parameter = partial(setting, group="Replies")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How the next token is chosen, and when the reply ends; ``temperature`` 0 is greedy.
+    """Choice of the next token, and the end of the reply; ``temperature`` 0 is greedy.
 
     ``min_p`` drops tokens less likely than that share of the likeliest one; ``repetition_penalty``
     divides the logits of ids in the prompt or the reply (Keskar et al. 2019), 1 leaves them.

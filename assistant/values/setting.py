@@ -16,14 +16,14 @@ _BROKEN = re.compile("[\ud800-\udfff]")
 
 
 class TakesEffect(StrEnum):
-    """When a changed setting is in force."""
+    """The moment from which a changed setting is in force."""
 
     NOW = "now"
     """With the next message, or at once on the screen."""
     RESTART = "restart"
-    """When the engine is started again."""
+    """With the next start of the engine."""
     START = "start"
-    """When phichat is started again."""
+    """With the next start of phichat."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ class Setting:
 
     @property
     def number(self) -> type[int] | type[float] | None:
-        """Which numbers it takes; None for a setting that is no number."""
+        """The type of its numbers; None for a setting that is no number."""
         kinds = self.kinds
         return float if float in kinds else int if int in kinds else None
 

@@ -230,7 +230,7 @@ def test_a_stopped_answer_in_json_says_so(random_folder: Path, phichat: Phichat)
 
 
 def test_a_half_answer_goes_on_without_a_question(phichat: Phichat) -> None:
-    """Where it ended, as if it had never been cut: greedy, so in the same words."""
+    """The reply goes on at its end as if it had never been cut: greedy, so in the same words."""
     whole = answer(phichat("ask", "--json", "--max-new-tokens", "9", "Hello"))["text"]
     half = answer(phichat("ask", "--json", "--max-new-tokens", "4", "Hello"))
     assert half["finish_reason"] == "length"
@@ -253,7 +253,7 @@ def test_a_question_without_an_answer_is_answered(phichat: Phichat) -> None:
     assert (reply["parent"], reply["role"]) == (turn.id, "assistant")
 
 
-def test_a_half_answer_of_another_model_is_written_anew(phichat: Phichat) -> None:
+def test_a_half_answer_of_another_model_is_written_again(phichat: Phichat) -> None:
     half = answer(phichat("ask", "--json", "--max-new-tokens", "4", "Hello"))
     demo = ("ask", "--continue", "--json", "--model", "demo", "--max-new-tokens", "100")
     again = answer(phichat(*demo))

@@ -73,7 +73,7 @@ def test_servers_complete_that_chats_were_held_with(
         assert shell.complete(f"phichat {line}")[-1] == address, line
 
 
-def test_several_sessions_are_told_apart_by_their_titles(shell: Shell) -> None:
+def test_several_sessions_differ_by_their_titles(shell: Shell) -> None:
     one, two = store_session("The red circle"), store_session("Blue squares")
     common = next(i for i, (a, b) in enumerate(zip(one, two, strict=True)) if a != b)
     shown = shell.offered(f"phichat sessions show {one[:common]}", "red circle")
@@ -81,7 +81,7 @@ def test_several_sessions_are_told_apart_by_their_titles(shell: Shell) -> None:
 
 
 def asked(line: str) -> list[str]:
-    """What is answered to bash without a shell."""
+    """The answer to bash, without a shell."""
     words = line.split(" ")
     done = subprocess.run(
         [sys.executable, "-m", "assistant.cli"],

@@ -33,7 +33,7 @@ def test_each_value_says_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) ->
     assert [line.split()[0] for line in lines] == list(settings.SETTABLE)
 
 
-def test_a_variable_that_goes_before_the_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_that_goes_before_the_file_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PHICHAT_SEED", "5")
     assert run("set", "seed", "7") == (
         0, "", "PHICHAT_SEED is set and goes before it: unset it.\n",

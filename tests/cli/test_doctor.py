@@ -181,7 +181,7 @@ def machine(total: float, free: float, gpu: Gpu | None = None, **more: object) -
     return Hardware("Linux x86_64", Cpu("Some CPU", 8), memory, **values)  # type: ignore[arg-type]
 
 
-def told(found: Hardware, **overrides: object) -> str:
+def report(found: Hardware, **overrides: object) -> str:
     return "\n".join(_lines(diagnose(settings_room.load(overrides), found, quick=True)))
 
 
@@ -196,7 +196,7 @@ def rows(text: str) -> dict[str, str]:
 
 
 def test_a_card_of_24_gb() -> None:
-    text = told(machine(64, 60, CARD_24))
+    text = report(machine(64, 60, CARD_24))
     assert "NVIDIA GeForce RTX 4090 is here and PyTorch can use it." in text
     assert "no GPU was measured by us" in text
     table = rows(text)
@@ -207,20 +207,20 @@ def test_a_card_of_24_gb() -> None:
 
 
 def test_a_card_of_8_gb() -> None:
-    table = rows(told(machine(32, 28, CARD_8)))
+    table = rows(report(machine(32, 28, CARD_8)))
     assert table["bfloat16 float"] == "does not fit"
     assert table["int8 int8"].endswith("tokens")
 
 
 def test_a_laptop_of_16_gb_without_a_card() -> None:
-    text = told(machine(16, 12, torch=TorchBuild("2.13.0+cpu")))
+    text = report(machine(16, 12, torch=TorchBuild("2.13.0+cpu")))
     assert "The CPU is used: there is no GPU that PyTorch can use." in text
     assert int(rows(text)["int8 int8"].split()[0].replace(",", "")) > 16_000
 
 
 def test_a_container_of_2_gb() -> None:
     found = machine(2, 1.8, torch=TorchBuild("2.13.0+cpu"))
-    text = told(found)
+    text = report(found)
     assert set(rows(text).values()) == {"does not fit"}
     assert "No problems." in text, "the demo fits"
     assert diagnose(settings_room.load(), found, quick=True).can_run
@@ -228,14 +228,14 @@ def test_a_container_of_2_gb() -> None:
 
 def test_an_apple_machine_of_16_gb() -> None:
     apple = machine(16, 14, torch=TorchBuild("2.13.0", mps=True))
-    text = told(apple)
+    text = report(apple)
     assert "(mps), by arithmetic" in text
     assert list(rows(text)) == ["bfloat16 float", "bfloat16 int8", "bfloat16 int4"]
 
 
 def test_problems_come_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     odd = machine(16, 12, problems=(Problem("Something is odd.", "Do this."),))
-    assert "Problems\n  Something is odd.\n    Do this." in told(odd)
+    assert "Problems\n  Something is odd.\n    Do this." in report(odd)
 
 
 def test_nothing_can_run_is_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:

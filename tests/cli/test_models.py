@@ -41,7 +41,7 @@ IN_ORDER = [
 
 @dataclass
 class Done:
-    """How a command ended and what it said."""
+    """Exit code and output of a command."""
 
     returncode: int
     stdout: str
@@ -223,7 +223,7 @@ def test_pull_through_a_proxy(hub: Hub) -> None:  # noqa: F811
 
 def test_the_bar_of_a_terminal_of_80_columns(hub: Hub) -> None:  # noqa: F811
     """Every state of the line fits, and the line is gone at the end."""
-    hub.busy[WEIGHTS] = [503, 503]  # waits, so that a speed is there to be told
+    hub.busy[WEIGHTS] = [503, 503]  # waits, so that a speed is there to be shown
     outer, inner = pty.openpty()
     with subprocess.Popen(
         [*PHICHAT, "pull", MODEL], cwd=ROOT, stderr=inner, stdout=subprocess.DEVNULL,

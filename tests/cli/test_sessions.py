@@ -202,8 +202,8 @@ def test_delete_asks_and_can_be_undone(sessions: Run) -> None:
     assert sessions("delete", "NEWER", stdin="n\n") == (1, "", refused)
     unanswered = f"{question}\nNo answer came, so nothing was done.\n"
     assert sessions("delete", "NEWER", stdin="") == (1, "", unanswered)
-    told = "Deleted; for a day it comes back with: phichat sessions restore NEWER\n"
-    assert sessions("delete", "NEWER", stdin="y\n") == (0, "", f"{question}y\n{told}")
+    hint = "Deleted; for a day it comes back with: phichat sessions restore NEWER\n"
+    assert sessions("delete", "NEWER", stdin="y\n") == (0, "", f"{question}y\n{hint}")
     assert titles(sessions) == ["Older talk of nothing"]
     assert sessions("restore", "NEWER") == (0, "", "")
     assert titles(sessions) == ["What is the red shape?", "Older talk of nothing"]

@@ -23,7 +23,7 @@ FULL = "Standard output can't be written (No space left on device): make room, o
 
 
 def sh(line: str) -> tuple[int, str, str]:
-    """What bash makes of a line in which ``phichat`` is ours."""
+    """Run a line in bash, in which ``phichat`` is ours."""
     function = f'phichat() {{ "{sys.executable}" -m assistant.cli "$@"; }}'
     done = subprocess.run(
         ["bash", "-c", f"{function}\n{line}"], capture_output=True, cwd=ROOT, env=os.environ
@@ -131,7 +131,7 @@ def test_a_question_that_is_not_answered_with_yes(key: bytes, code: int, said: s
     assert written.decode().splitlines()[-1] == said
 
 
-def test_a_fetch_is_told_on_a_terminal_and_leaves_no_trace(picture_url: str) -> None:
+def test_a_fetch_is_shown_on_a_terminal_and_leaves_no_trace(picture_url: str) -> None:
     """Its line is gone when the next one comes: here the refusal of a web page."""
     outer, inner = pty.openpty()
     command = [sys.executable, "-m", "assistant.cli", "ask", "-i", f"{picture_url}/", "x"]

@@ -1,4 +1,4 @@
-"""What commands say, word for word: tests/cli/transcripts, rewritten with --snapshot-update.
+"""Transcripts of commands, word for word: tests/cli/transcripts, rewritten with --snapshot-update.
 
 Every ``--help`` of the whole command line, and every error of the commands that have no file
 of tests of their own. Read a transcript as a newcomer would before you keep it.

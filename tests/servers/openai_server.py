@@ -48,7 +48,7 @@ def _parts(content: Any) -> Iterator[str | Image.Image]:
 
 @dataclass
 class Answer:
-    """What is sent: ``pieces`` one by one, each flushed; a callable waits for the test.
+    """An answer of the server: ``pieces`` one by one, each flushed; a callable waits for the test.
 
     ``cut`` ends the connection without the formal end of the body.
     """

@@ -117,9 +117,9 @@ def test_doctor_says_whether_it_answers(server: Server) -> None:
     lines = phichat("doctor", "--quick", "--model", server.address).stdout
     assert f"  {server.address}/v1 answers: tiny, reads 4,096 tokens; your words and" in lines
     assert "\nMemory plan" not in lines
-    told = json.loads(phichat("doctor", "--quick", "--json", "--model", server.address).stdout)
-    assert told["server"] == {"address": f"{server.address}/v1", "model": "tiny", "context": 4096}
-    assert told["memory"] is None
+    report = json.loads(phichat("doctor", "--quick", "--json", "--model", server.address).stdout)
+    assert report["server"] == {"address": f"{server.address}/v1", "model": "tiny", "context": 4096}
+    assert report["memory"] is None
     lines = phichat("doctor", "--quick", "--model", NOWHERE).stdout
     assert f"  {NOWHERE}/v1: can't be used\n" in lines
     assert f"  Nothing answers at {NOWHERE}/v1: start the server" in lines

@@ -227,17 +227,17 @@ def test_the_key_goes_to_the_server_and_nowhere_else(
     assert all("Authorization" not in one.headers for one in server.asked)
     monkeypatch.setenv("PHICHAT_SERVER_KEY", "sk-secret")
     server.answers = [refusing(401, "Wrong key.")]
-    told = failed(send(engine, session, "Hi"))
+    known = failed(send(engine, session, "Hi"))
     assert server.chats[-1].headers["Authorization"] == "Bearer sk-secret"
-    assert "does not accept the key in PHICHAT_SERVER_KEY" in told.message
+    assert "does not accept the key in PHICHAT_SERVER_KEY" in known.message
     with serving() as elsewhere:
         place = elsewhere.address.removeprefix("http://")
         there = {"Location": f"http://user:hidden@{place}/v1/chat/completions?k=hidden"}
         server.answers = [Answer(status=307, headers=there)]
-        told = failed(send(engine, session, "Hi"))
-        assert told.code == "redirect"
-        assert f"redirects to {elsewhere.address}: nothing was sent there" in told.message
-        assert "hidden" not in told.message
+        known = failed(send(engine, session, "Hi"))
+        assert known.code == "redirect"
+        assert f"redirects to {elsewhere.address}: nothing was sent there" in known.message
+        assert "hidden" not in known.message
         assert not elsewhere.asked
     assert b"sk-secret" not in b"".join(
         path.read_bytes() for path in engine.model.settings.data_dir.rglob("*") if path.is_file()
@@ -264,12 +264,12 @@ def test_usage_and_rates_are_the_servers_where_it_tells(server: Server, make: Ma
     server.answers = [saying("One ", "two ", "three.", usage=usage), saying("Hm, hm.")]
     engine = make()
     session = new_session(engine, "Hi")
-    told = engine.store.conversation(session).turns[-1].usage
-    assert told is not None
-    assert (told.prompt_tokens, told.completion_tokens, told.cached_tokens) == (77, 3, 11)
-    told = ended(send(engine, session, "Hi")).usage
-    assert told is not None
-    assert told.completion_tokens == 3  # "Hm, hm." at three bytes a token
+    known = engine.store.conversation(session).turns[-1].usage
+    assert known is not None
+    assert (known.prompt_tokens, known.completion_tokens, known.cached_tokens) == (77, 3, 11)
+    known = ended(send(engine, session, "Hi")).usage
+    assert known is not None
+    assert known.completion_tokens == 3  # "Hm, hm." at three bytes a token
     assert engine.prompts.context(session).is_estimate
 
 
@@ -349,8 +349,8 @@ def test_a_context_that_is_smaller_than_it_was_said_is_learned(
     assert engine.model.facts().context == 2048
     assert server.chats[-1].said == [("user", ["b" * 600])]
     server.answers = [refusing(400, "x", type="exceed_context_size_error", n_ctx=1024)]
-    told = failed(send(engine, session, "c"))
-    assert told.code == "context"
+    known = failed(send(engine, session, "c"))
+    assert known.code == "context"
 
 
 LLAMA = "request (2208 tokens) exceeds the available context size (2048 tokens), try increasing it"
@@ -389,8 +389,8 @@ def test_what_a_token_holds_is_learned_from_each_answer(server: Server, make: Ma
     engine = make()
     session = new_session(engine, "x" * 3000)
     asked = engine.prompts.context(session).used
-    for told, context in ((2 * asked, 2048), (asked // 2, 4096)):
-        server.answers = [saying("Well.", usage={"prompt_tokens": told})]
+    for known, context in ((2 * asked, 2048), (asked // 2, 4096)):
+        server.answers = [saying("Well.", usage={"prompt_tokens": known})]
         list(engine.regenerate(session))
         assert engine.model.facts().context == pytest.approx(context, rel=0.02)
 
@@ -414,8 +414,8 @@ def test_a_parameter_that_a_model_does_not_take_is_left_out(
         assert asked.json["max_completion_tokens"] == 77
         assert not {"max_tokens", "temperature"} & set(asked.json)
     server.answers = [refusing(400, "No seeds.", param="seed", code="unsupported_parameter")]
-    told = failed(send(make(seed=3), None, "Hi"))  # what a person has set is not dropped silently
-    assert (told.code, str(told.message)) == (
+    known = failed(send(make(seed=3), None, "Hi"))  # what a person has set is not dropped silently
+    assert (known.code, str(known.message)) == (
         "refused", f"{server.address}/v1 refuses this (error 400): No seeds"
     )  # fmt: skip
 
@@ -487,11 +487,11 @@ def test_every_refusal_is_one_plain_sentence(
     server: Server, make: MakeEngine, answer: Answer, code: str, words: str
 ) -> None:
     server.answers = [answer]
-    told = failed(send(make(), None, "Hi"))
-    assert told.code == code
-    assert words in told.message
-    assert told.message.isprintable()
-    assert len(told.message) < 500
+    known = failed(send(make(), None, "Hi"))
+    assert known.code == code
+    assert words in known.message
+    assert known.message.isprintable()
+    assert len(known.message) < 500
 
 
 def test_a_connection_that_breaks_keeps_the_half_and_can_be_asked_again(
@@ -502,13 +502,13 @@ def test_a_connection_that_breaks_keeps_the_half_and_can_be_asked_again(
     done = Answer([event(delta("Whole.")), event(delta("", "stop"))], cut=True)
     server.answers = [cut, quiet, done]
     engine = make()
-    told = failed(events := send(engine, None, "Hi"))
-    assert told.code == "cut"
+    known = failed(events := send(engine, None, "Hi"))
+    assert known.code == "cut"
     assert spoken(events) == "Half a re"
-    assert told.turn is not None
-    assert (told.turn.text, told.turn.finish_reason) == ("Half a re", FinishReason.ERROR)
-    assert failed(list(engine.resume(told.session_id))).code == "cut"
-    reply = ended(list(engine.resume(told.session_id)))
+    assert known.turn is not None
+    assert (known.turn.text, known.turn.finish_reason) == ("Half a re", FinishReason.ERROR)
+    assert failed(list(engine.resume(known.session_id))).code == "cut"
+    reply = ended(list(engine.resume(known.session_id)))
     assert (reply.text, reply.finish_reason) == ("Whole.", FinishReason.STOP)
     assert server.chats[-1].said == [("user", ["Hi"])]
 
@@ -562,10 +562,10 @@ def test_silence_is_not_waited_for_for_ever(
     engine = make()
     engine.model.facts()
     monkeypatch.setattr(exchange, "SILENCE_S", 0.2)
-    told = failed(send(engine, None, "Hi"))
-    assert told.code == "timeout"
-    assert told.turn is not None
-    assert told.turn.text == "Half"
+    known = failed(send(engine, None, "Hi"))
+    assert known.code == "timeout"
+    assert known.turn is not None
+    assert known.turn.text == "Half"
     monkeypatch.setattr(looking, "LOOK_S", 0.2)
     server.models = Answer([ended_here.wait])
     with pytest.raises(ModelError, match="does not answer") as refusal:

@@ -1,4 +1,4 @@
-"""``phichat sessions``: what is stored, one file for a few commands."""
+"""``phichat sessions``: the stored sessions."""
 
 from __future__ import annotations
 

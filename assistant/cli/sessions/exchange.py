@@ -109,7 +109,7 @@ def import_(files: tuple[str, ...], copy: bool, as_json: bool) -> None:
                 path = Path(file).expanduser()
                 done.append(engine.store.import_file(path, open_source, copy=copy))
             if not as_json:
-                _tell(done[-1])
+                _report(done[-1])
         if as_json:
             print_json(
                 {
@@ -119,7 +119,7 @@ def import_(files: tuple[str, ...], copy: bool, as_json: bool) -> None:
             )
 
 
-def _tell(done: Imported) -> None:
+def _report(done: Imported) -> None:
     for one in done.sessions:
         click.echo(f"{one.id}  {_DONE[one.outcome]}  {one_line(one.title, 60)}")
     for sentence in done.left_out:

@@ -90,7 +90,7 @@ def search(words: tuple[str, ...], session: str | None, limit: int, as_json: boo
 
 
 def _highlighted(snippet: Snippet) -> str:
-    """One line with what was found in bold; click takes that away where no terminal reads it."""
+    """Format one line with the found words in bold; click drops that without a terminal."""
     pieces: list[str] = []
     end = 0
     for start, stop in snippet.marks:
