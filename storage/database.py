@@ -1,4 +1,4 @@
-"""From a location to an engine whose database is there, ours and up to date."""
+"""Database engines: SQLite files and PostgreSQL servers, opened at the present schema."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from storage import migrations
 from storage.database_errors import translated
 
 BUSY_TIMEOUT_MS = 30_000
-"""How long a writer waits for another one; transactions here take milliseconds."""
+"""Milliseconds that a writer waits for another; transactions here take milliseconds."""
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|(sqlite|postgres(ql)?)(\+\w+)?:|://")
 
@@ -37,14 +37,14 @@ _WRITE_LOCK = 0x706869  # "phi"
 
 
 def reading_options(engine: Engine) -> dict[str, Any]:
-    """Execution options of a transaction that only reads: it sees one moment throughout."""
+    """Return the execution options of a transaction that only reads: it sees one moment."""
     if engine.dialect.name == "sqlite":
         return {}  # so it is anyway
     return {"isolation_level": "REPEATABLE READ"}
 
 
 def data_version(connection: Connection) -> str:
-    """A number of SQLite's that grows when another connection commits.
+    """Read the number of SQLite that grows when another connection commits.
 
     An in-memory database has no other: there, the rows that were changed are counted.
     """
@@ -56,12 +56,12 @@ def data_version(connection: Connection) -> str:
 
 
 def snapshot(connection: Connection) -> str:
-    """PostgreSQL's name for what is committed now."""
+    """Read PostgreSQL's name of the transactions committed now."""
     return str(connection.execute(text("SELECT pg_current_snapshot()")).scalar_one())
 
 
 def open_engine(location: str | Path) -> tuple[Engine, str]:
-    """An engine for ``location`` (a path, a database URL or ``":memory:"``), and its plain name.
+    """Open ``location`` (a path, a database URL or ``":memory:"``); returns it with its plain name.
 
     A new SQLite file is made with mode 0600, its missing folders with 0700.
     Raises StorageError when the database can't be used.
@@ -83,7 +83,7 @@ def open_engine(location: str | Path) -> tuple[Engine, str]:
 
 
 def parse(location: str | Path) -> URL:
-    """A database URL; paths become SQLite URLs. Raises StorageError for an unusable one."""
+    """Parse a database URL; paths become SQLite URLs. Raises StorageError for an unusable URL."""
     if isinstance(location, Path) or not _ADDRESS.match(location):
         path = str(location)
         name = path if path == ":memory:" else os.path.abspath(os.path.expanduser(path))
@@ -134,7 +134,7 @@ def make_engine(url: URL) -> Engine:
             return _server_engine(url)
         engine = create_engine(
             url,
-            # All threads share the one connection that an in-memory database lives in.
+            # An in-memory database is one connection, which all threads share.
             poolclass=StaticPool if in_memory(url) else QueuePool,
             connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
         )
@@ -192,7 +192,7 @@ def _bring_up_to_date(engine: Engine, where: str) -> None:
 
 @contextmanager
 def migration(engine: Engine, where: str) -> Iterator[Connection]:
-    """One write transaction for changes of the tables: all of them happen, or none.
+    """Change the tables in one write transaction: all of the changes happen, or none.
 
     Raises StorageError when rows would refer to missing ones afterwards.
     """
@@ -216,9 +216,9 @@ def migration(engine: Engine, where: str) -> Iterator[Connection]:
 
 
 def _version(connection: Connection, where: str) -> str | None:
-    """The revision of the database, or None for an empty one.
+    """Read the revision of the database, or None for an empty one.
 
-    Raises StorageError for a newer one, and for another program's.
+    Raises StorageError for a newer database, and for another program's.
     """
     if not connection.dialect.has_table(connection, "alembic_version"):
         if connection.dialect.get_table_names(connection):
@@ -239,7 +239,7 @@ def _version(connection: Connection, where: str) -> str | None:
 
 
 def _use_wal(engine: Engine) -> None:
-    """Readers never wait for a writer then. The mode stays in the file once it is set."""
+    """Set WAL mode, so that readers never wait for a writer. The mode stays in the file."""
     with engine.connect() as connection:
         for attempt in range(50):
             try:

@@ -1,4 +1,4 @@
-"""Everything that can go wrong with a database, as one plain sentence that says what to do."""
+"""Errors of the database drivers as one plain sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def translated(where: str) -> Iterator[None]:
 
 
 def sentence(error: BaseException | None, where: str) -> str:
-    """What to tell a person about a database driver's error."""
+    """Return the sentence for a database driver's error."""
     code = getattr(error, "sqlite_errorcode", None)
     if isinstance(code, int) and (known := _SQLITE.get(code & 0xFF)):
         return known.format(where=where)

@@ -1,4 +1,4 @@
-"""Short ids that a person can read aloud and type, and titles made from text."""
+"""Short ids that can be read aloud and typed, and titles made from text."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ _TITLE_LENGTH = 60
 
 
 def new_id(length: int) -> str:
-    """A random id of ``length`` characters, 5 bits each."""
+    """Draw a random id of ``length`` characters, 5 bits each."""
     return "".join(secrets.choice(ALPHABET) for _ in range(length))
 
 
 def as_typed(text: str) -> str:
-    """What a person meant who typed (part of) an id: lower case, o for 0, l for 1."""
+    """Correct (part of) a typed id: lower case, o for 0, l for 1."""
     return storable(text).strip().lower().translate(_MISREAD)
 
 
 def storable(text: str) -> str:
-    """``text`` with what no database takes replaced: half a surrogate pair, and NUL."""
+    """Replace characters that no database takes: half a surrogate pair, and NUL."""
     whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return whole.replace("\0", "\ufffd")
 
 
 def one_line(text: str, length: int = _TITLE_LENGTH) -> str:
-    """The first line that says something, as a title of at most ``length`` characters.
+    """Take the first line with visible text, as a title of at most ``length`` characters.
 
     Control and formatting characters (terminal escapes, bidirectional overrides)
     become spaces; empty when nothing is left.

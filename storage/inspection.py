@@ -1,4 +1,4 @@
-"""A database file looked at without writing to it: not even SQLite's own side files are made."""
+"""Inspection of a database file without writing: not even SQLite's side files are made."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def examine(location: str | Path, *, check: bool = True) -> DatabaseState:
         return DatabaseState(str(path), exists=False)
     log = path.with_name(path.name + "-wal")
     size = sum(one.stat().st_size for one in (path, log) if one.exists())
-    # Without a log nobody is writing, and "immutable" keeps SQLite from making its side files;
-    # with one, whoever writes it has made them already.
+    # Without a log no process is writing, and "immutable" keeps SQLite from making its side
+    # files; with one, the process that writes it has made them already.
     quiet = not log.exists() or not log.stat().st_size
     address = f"file:{quote(str(path))}?mode=ro" + ("&immutable=1" if quiet else "")
     try:

@@ -49,7 +49,7 @@ def set_crops(db: Session, session_id: str, number: int, num_crops: int | None) 
 
 
 def set_pinned(db: Session, session_id: str, number: int, pinned: bool) -> None:
-    """Always keep a session's picture in the model's context, or no longer.
+    """Pin a session's picture, so that it is always in the model's context, or unpin it.
 
     Raises StorageError when the session has no picture of this number.
     """

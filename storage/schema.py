@@ -58,7 +58,7 @@ class Base(DeclarativeBase):
 
 
 def _words(column: str) -> Mapped[str | None]:
-    """The words of the text in another column of the same row."""
+    """Make a column for the words of the text in another column of the same row."""
 
     def default(context: Any) -> str | None:  # SQLAlchemy types it too loosely
         return indexed(context.get_current_parameters()[column])
@@ -215,7 +215,7 @@ class SessionPictureRow(Base):
 
 
 class TurnPictureRow(Base):
-    """Which pictures a turn shows, in which order."""
+    """A picture that a turn shows, and its place in the order."""
 
     __tablename__ = "turn_pictures"
     __table_args__ = (
@@ -242,7 +242,7 @@ class TurnPictureRow(Base):
 
 
 class DraftRow(Base):
-    """What was typed into a session and not sent; without a session, for a new one."""
+    """A message typed into a session and not sent; without a session, for a new one."""
 
     __tablename__ = "drafts"
 
@@ -255,7 +255,7 @@ class DraftRow(Base):
 
 
 class DraftPictureRow(Base):
-    """Which pictures a draft shows, in which order."""
+    """A picture that a draft shows, and its place in the order."""
 
     __tablename__ = "draft_pictures"
 

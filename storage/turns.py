@@ -112,7 +112,7 @@ def _pictures(
 
 
 def set_pinned(db: Session, turn_id: str, pinned: bool) -> None:
-    """Always keep a turn, with its exchange, in the model's context, or no longer."""
+    """Pin a turn, so that its exchange is always in the model's context, or unpin it."""
     turn_row(db, turn_id).pinned = pinned
 
 

@@ -1,4 +1,4 @@
-"""Text as the words that a search finds it by, the same for every database.
+"""Words of a text as the search index has them, the same for every database.
 
 ASCII text needs nothing: the databases themselves split it at everything that
 is neither letter nor digit. Other text is indexed as what :func:`indexed`
@@ -9,7 +9,8 @@ makes of it, because they would not find it well:
   characters (``今天天气`` is ``今天 天天 天气 气``), so that any piece is found;
 - emoji and other symbols become words of their own.
 
-A change of what this makes of a text needs a migration that indexes all texts anew.
+A change of these words needs a migration that indexes all texts again. The released migration
+m0003_search imports this module.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Run:
 
 
 def runs(text: str) -> Iterator[Run]:
-    """What a text consists of, in order; what is between is not searched for."""
+    """Split a text into its runs, in order; characters between them are not searched."""
     if text.isascii():
         for match in _ASCII_WORD.finditer(text):
             yield Run(*match.span(), match.group().lower(), False)
@@ -72,7 +73,7 @@ def runs(text: str) -> Iterator[Run]:
 
 
 def indexed(text: str) -> str | None:
-    """The words of a text with spaces between, or None where the text itself will do (ASCII)."""
+    """Join the words of a text by spaces; None for ASCII, which is indexed as it is."""
     if text.isascii():
         return None
     words: list[str] = []
@@ -84,7 +85,7 @@ def indexed(text: str) -> str | None:
 
 
 def pairs(run: str, *, whole: bool) -> list[str]:
-    """The overlapping pairs of characters of a run.
+    """List the overlapping pairs of characters of a run.
 
     The last character of a ``whole`` run follows them, so that every character begins a word.
     """

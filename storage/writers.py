@@ -1,4 +1,4 @@
-"""Who is writing a turn: the identity of a process, and whether it still lives.
+"""Identities of the processes that write turns, and whether they still run.
 
 A reply that was being written by a process that has died is interrupted; one
 that another terminal is still writing is left alone. A process id alone can't
@@ -19,7 +19,7 @@ _ENDED = frozenset("ZXx")
 
 
 def this_process() -> str:
-    """The identity of this process: ``machine:pid:start``."""
+    """Return the identity of this process: ``machine:pid:start``."""
     return _identity(os.getpid())
 
 
@@ -63,7 +63,7 @@ def _machine() -> str:
 
 
 def _start(pid: int) -> str:
-    """When a process started, as an opaque word; empty when there is no such process."""
+    """Return the start of a process as an opaque word; empty when there is no such process."""
     if Path("/proc/self/stat").exists():
         try:
             stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""The model that answers, and the settings it answers with."""
+"""The chosen model, and the settings in force."""
 
 from __future__ import annotations
 

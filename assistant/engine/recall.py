@@ -1,4 +1,4 @@
-"""Earlier turns as a quotation: which, how much of them, in what words."""
+"""Quotations of earlier turns: the choice of turns, their length and the text around them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,10 @@ class Quotable:
 def quotable(
     hits: Sequence[SearchHit], seen: Collection[str], turn_of: Callable[[str], Turn]
 ) -> list[Quotable]:
-    """The best few of ``hits``: no turn that the model sees anyway, that the person took out of
-    what it sees, or that is a quotation itself. What other branches and forks repeat comes once.
+    """Choose the best few of ``hits``, each text once.
+
+    No turn that the model sees anyway, that the user took out of its context, or that is a
+    quotation itself; other branches and forks repeat turns.
     """
     found: dict[object, Quotable] = {}
     for hit in hits:
@@ -47,7 +49,7 @@ def quotable(
 
 
 def quote(words: str, found: Sequence[Quotable], fits: Callable[[str], bool]) -> str | None:
-    """One text that quotes what was found, oldest first; None when there is nothing.
+    """Write one text that quotes the turns found, oldest first; None when none fits.
 
     Quotes get shorter, then fewer (the worst matches go first), until it ``fits``.
     """
@@ -70,7 +72,7 @@ def _quoted(one: Quotable, length: int) -> str:
 
 
 def _shortened(one: Quotable, length: int) -> str:
-    """``length`` characters of the turn around what was found, or its beginning."""
+    """Cut ``length`` characters of the turn around the match, or its beginning."""
     text, snippet = one.turn.text, one.hit.snippet
     at = 0
     if snippet.marks:

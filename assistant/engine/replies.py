@@ -6,8 +6,8 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from assistant.engine.growing_reply import GrowingReply
 from assistant.engine.prompts import request
+from assistant.engine.reply_writer import ReplyWriter
 from assistant.phi3v.template import without_end
 from assistant.values.conversation import FinishReason, Turn
 from assistant.values.errors import ModelError, PhichatError
@@ -67,7 +67,7 @@ class Replies:
             )
         else:
             reply = self._store.reopen_reply(begun.id)
-        growing = GrowingReply(self._store, reply, vocabulary, stop=chosen.stop, begun=ids)
+        growing = ReplyWriter(self._store, reply, vocabulary, stop=chosen.stop, begun=ids)
         try:
             yield ReplyStarted(session_id, growing.turn)
             try:
@@ -114,7 +114,7 @@ class Replies:
         return planned
 
     def _stream(
-        self, session_id: str, planned: Planned, chosen: Sampling, growing: GrowingReply
+        self, session_id: str, planned: Planned, chosen: Sampling, growing: ReplyWriter
     ) -> Iterator[Event]:
         preview = self._layout.preview(planned)
         yield ContextPlanned(session_id, preview.context)
@@ -133,7 +133,7 @@ class Replies:
                 yield from self._end(session_id, growing, event)
 
     def _end(
-        self, session_id: str, growing: GrowingReply, ended: GenerationEnded
+        self, session_id: str, growing: ReplyWriter, ended: GenerationEnded
     ) -> Iterator[Event]:
         if text := growing.flush():
             yield ReplyGrew(text)

@@ -1,4 +1,4 @@
-"""Texts that end a reply, found wherever the borders between tokens fall."""
+"""Stop strings: texts that end a reply, found across the borders between tokens."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 class StopStrings:
-    """Watches a growing text for the first of several strings.
+    """Search of a growing text for the first of several strings.
 
     What may still turn out to be the beginning of one is held back. ``begun`` is
     what was shown before: only what it ends with is looked at again.
@@ -15,10 +15,10 @@ class StopStrings:
     def __init__(self, strings: Iterable[str], begun: str = "") -> None:
         self._strings = tuple(filter(None, strings))
         self.held = begun[len(begun) - self._overlap(begun) :]
-        """What is held back."""
+        """Text held back."""
 
     def feed(self, text: str) -> tuple[str, bool]:
-        """The text that is certain to be shown, and whether a string was found after it."""
+        """Add text; returns the text that can be shown, and whether a string was found."""
         text = self.held + text
         found = [at for one in self._strings if (at := text.find(one)) >= 0]
         if found:
@@ -29,7 +29,7 @@ class StopStrings:
         return text[:shown], False
 
     def flush(self) -> str:
-        """What was held back and turned out to be nothing."""
+        """Return the text held back, which belongs to no stop string."""
         held, self.held = self.held, ""
         return held
 
@@ -38,6 +38,6 @@ class StopStrings:
 
 
 def _overlap(text: str, string: str) -> int:
-    """The length of the longest end of ``text`` that ``string`` begins with."""
+    """Measure the longest end of ``text`` that ``string`` begins with."""
     longest = min(len(text), len(string) - 1)
     return next((n for n in range(longest, 0, -1) if text.endswith(string[:n])), 0)

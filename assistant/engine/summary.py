@@ -1,4 +1,4 @@
-"""The rolling summary: turns that no longer fit, in the model's or a person's few words."""
+"""Rolling summary of the turns that no longer fit, written by the model or by the user."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def is_of_branch(conversation: Conversation) -> bool:
 
 
 def is_kept(conversation: Conversation) -> bool:
-    """Whether a person edited a summary of another branch: it is not written over."""
+    """Whether the user edited a summary of another branch: it is not overwritten."""
     summary = conversation.summary
     return summary is not None and summary.edited and not is_of_branch(conversation)
 
@@ -69,9 +69,9 @@ class Asked:
     old: Summary | None
 
     def extended(self, reply: str) -> Summary | None:
-        """The new summary; None when the model said nothing.
+        """Extend the old summary by the reply; None when the model said nothing.
 
-        What a person edited stays word for word, and the reply goes below it.
+        Text that the user edited stays word for word, and the reply goes below it.
         """
         reply = reply.strip()
         if not reply:
@@ -82,9 +82,9 @@ class Asked:
 
 
 def ask(turns: Sequence[Turn], old: Summary | None, layout: Layout) -> Asked:
-    """The prompt for as many of ``turns``, oldest first, as fit into one.
+    """Make the prompt for as many of ``turns``, oldest first, as fit into one.
 
-    The next summary goes on with the others. A turn that is too long alone is
+    The next summary continues with the others. A turn that is too long alone is
     cut in its middle.
     """
     room = layout.room_alone(SUMMARY_TOKENS)

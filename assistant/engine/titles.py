@@ -1,4 +1,4 @@
-"""A title for a chat that began with a picture and no words."""
+"""Title of a chat that began with a picture and no words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s|\n")
 
 
 def from_reply(text: str) -> str:
-    """The first sentence of the model's reply, shortened at a word; "" when it says nothing."""
+    """Take the first sentence of a reply, shortened at a word; "" when it says nothing."""
     sentence = " ".join(_SENTENCE_END.split(text.strip(), maxsplit=1)[0].split())
     if len(sentence) > LENGTH:
         sentence = sentence[:LENGTH].rpartition(" ")[0] or sentence[: LENGTH - 1]

@@ -40,7 +40,7 @@ _V = TypeVar("_V", int, str)
 
 
 def in_utc(moment: datetime) -> datetime:
-    """A moment in UTC, of a year that has a date in every time zone. Raises ValueError."""
+    """Convert a moment to UTC. Raises ValueError for a year that some time zone has no date in."""
     if not 1 < moment.year < 9999:
         raise ValueError("is a moment that not every calendar has")
     return moment.astimezone(UTC)
@@ -72,7 +72,7 @@ class _Part(BaseModel):
 
 
 def _parameter_type(one: Setting) -> Any:
-    """The type of a sampling parameter in a document: any value that a database may hold."""
+    """Return a sampling parameter's type in a document: any value that a database may hold."""
     if one.number is None:
         return tuple[Words, ...] | None
     if one.number is float:
@@ -141,7 +141,7 @@ class DraftPicturePart(_Part):
 
 
 class DraftPart(_Part):
-    """What was typed and not sent."""
+    """A message typed and not sent."""
 
     text: Words
     updated: Moment
@@ -193,7 +193,7 @@ class SessionPart(_Part):
 
     @property
     def sha256s(self) -> set[str]:
-        """Which pictures the session and its draft show."""
+        """Hashes of the pictures that the session and its draft show."""
         drafted = () if self.draft is None else self.draft.pictures
         return {one.sha256 for one in self.pictures} | {one.sha256 for one in drafted}
 
@@ -234,7 +234,7 @@ class Document(_Part):
 
 
 def parse(data: bytes, name: str) -> Document:
-    """The checked content of a file called ``name``. Raises StorageError, one sentence."""
+    """Validate the content of a file called ``name``. Raises StorageError, one sentence."""
     try:
         return Document.model_validate_json(data)
     except ValidationError as error:

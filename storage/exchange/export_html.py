@@ -55,7 +55,7 @@ _POLICY = (
 def write(
     conversation: Conversation, every_turn: tuple[Turn, ...], picture_data: PictureData
 ) -> Iterator[str]:
-    """The page in pieces; ``every_turn`` adds the turns of other branches (() for none)."""
+    """Write the page in pieces; ``every_turn`` adds the turns of other branches (() for none)."""
     name = escape(title(conversation))
     yield (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -124,13 +124,13 @@ class _Renderer(RendererHTML):
     def link_open(
         self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
     ) -> str:
-        """A link is its words, followed by its address."""
+        """Render a link as its words, followed by its address."""
         return ""
 
     def link_close(
         self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
     ) -> str:
-        """The address, unless the words are the address."""
+        """Render the address, unless the words are the address."""
         # Links do not nest.
         opening = max(i for i in range(idx) if tokens[i].type == "link_open")
         address = str(tokens[opening].attrGet("href") or "")
@@ -138,7 +138,7 @@ class _Renderer(RendererHTML):
         return "" if said in (address, address.removeprefix("mailto:")) else _address(address)
 
     def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        """A picture from elsewhere is its words and its address; it is never loaded."""
+        """Render a picture from elsewhere as its words and its address; it is never loaded."""
         words = self.renderInlineAsText(tokens[idx].children or [], options, env)
         return f"[{escape(words)}]{_address(str(tokens[idx].attrGet('src') or ''))}"
 

@@ -18,7 +18,7 @@ from storage.exchange.files import replacing
 from storage.exchange.outline import Entry, PictureData, caption, entries, facts, moment, title
 
 LinkOf = Callable[[Picture], str | None]
-"""Where a picture is, as seen from the document; None when it is nowhere."""
+"""Address of a picture, as seen from the document; None when it has none."""
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>&#~|!$])")
 _SUFFIXES = {"image/jpeg": ".jpg", "image/svg+xml": ".svg"}
@@ -27,7 +27,7 @@ _SUFFIXES = {"image/jpeg": ".jpg", "image/svg+xml": ".svg"}
 def write(
     conversation: Conversation, every_turn: tuple[Turn, ...], link_of: LinkOf
 ) -> Iterator[str]:
-    """The document in pieces; ``every_turn`` adds the turns of other branches (() for none)."""
+    """Write the document in pieces; ``every_turn`` adds turns of other branches (() for none)."""
     yield f"# {_inline(title(conversation))}\n\n"
     yield " · ".join(f"{name}: {_inline(value)}" for name, value in facts(conversation)) + "\n\n"
     if conversation.system:

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and never over another one unless that was asked for."""
+"""Atomic writes of files: whole or not at all, and never over another file unasked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST = 40
 
 @contextmanager
 def replacing(path: Path, *, overwrite: bool, private: bool = False) -> Iterator[Path]:
-    """A path to write to; what is there at the end becomes ``path``, nothing after an exception.
+    """Yield a path to write to: the file becomes ``path`` at the end, unless there is an exception.
 
     An existing file is replaced only with ``overwrite`` and keeps its mode; a new
     ``private`` one may be read by its owner only. Raises StorageError.
@@ -49,14 +49,14 @@ def replacing(path: Path, *, overwrite: bool, private: bool = False) -> Iterator
 
 
 def in_folder(folder: Path, title: str, session_id: str, suffix: str) -> Path:
-    """The path of a session's file in a folder: readable, and safe whatever the title is."""
+    """Make the path of a session's file in a folder: readable, and safe for every title."""
     words = re.sub(r"[^\w]+", "-", unicodedata.normalize("NFC", one_line(title))).strip("-_")
     beginning = f"{words[:_LONGEST].rstrip('-_')}-" if words else ""
     return folder / f"{beginning}{session_id}{suffix}"
 
 
 def _beside(path: Path, private: bool) -> Path:
-    """A new empty file in the same folder."""
+    """Create a new empty file in the same folder."""
     new = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}")
     mode = 0o600 if private else 0o666  # less what the user's umask takes away
     os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))

@@ -32,7 +32,7 @@ from storage.ids import ALPHABET, one_line
 
 @dataclass(frozen=True, slots=True)
 class Logs:
-    """What was read: sessions, their pictures, and sentences about what can't come along."""
+    """Sessions that were read, their pictures, and a sentence for all that is left out."""
 
     sessions: tuple[SessionPart, ...]
     pictures: Pictures
@@ -40,7 +40,7 @@ class Logs:
 
 
 def read(path: Path, open_picture: OpenPicture) -> Logs:
-    """All conversations of a logs database. Raises StorageError, one sentence."""
+    """Read all conversations of a logs database. Raises StorageError, one sentence."""
     name = harmless(path.name, 80)
     try:
         with closing(connect(path)) as connection:
@@ -58,7 +58,7 @@ def read(path: Path, open_picture: OpenPicture) -> Logs:
 
 
 class _Gallery:
-    """Opens attachments, each once."""
+    """Pictures of attachments, each opened once."""
 
     def __init__(self, reader: Reader, open_picture: OpenPicture) -> None:
         self._reader = reader
@@ -155,7 +155,7 @@ def _session(one: Conversation, gallery: _Gallery) -> SessionPart:
 
 
 def _derived_id(words: str, length: int) -> str:
-    """Always the same id for the same words: 5 bits a character of their SHA-256."""
+    """Derive the same id from the same words: 5 bits a character of their SHA-256."""
     digest = hashlib.sha256(words.encode("utf-8", "replace")).digest()
     return "".join(ALPHABET[byte & 31] for byte in digest[:length])
 

@@ -1,9 +1,9 @@
-"""The rows of a logs database of ``llm``, whatever its version, as trees of messages.
+"""Reader of the logs database of ``llm``, any version, as trees of messages.
 
 Two generations of tables hold them: ``conversations`` and ``responses`` (0.5 and
 later; attachments since 0.17, fragments since 0.24), and the message store of
 0.32 and later (``threads``, ``turns``, ``messages``, ``parts``). A conversation
-that lives in both is put together again.
+that is in both is put together again.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Conversation:
     _places: dict[tuple[object, ...], str] = field(default_factory=dict)
 
     def add(self, message: Message) -> str:
-        """The key under which the message is there now."""
+        """Add a message; returns the key under which it is stored."""
         words = (message.parent, message.role, message.text)
         exactly = (*words, message.attachments)
         # llm forgets attachments when it goes on with a conversation from its older tables.
@@ -100,7 +100,7 @@ class Reader:
             )
 
     def conversations(self) -> list[Conversation]:
-        """All of them, the oldest first."""
+        """Read all conversations, the oldest first."""
         self._by_id: dict[str, Conversation] = {}
         for row in self._rows("SELECT * FROM conversations"):
             one = self._conversation(text_of(row["id"]), text_of(row["name"]))
@@ -152,7 +152,7 @@ class Reader:
             )
 
     def _with_fragments(self, kind: str, response_id: str, text: str, between: str) -> str:
-        """What was sent: the fragments, then what was typed."""
+        """Join the text that was sent: the fragments, then the prompt."""
         fragments: list[str] = []
         if f"{kind}_fragments" in self._tables:
             found = self._rows(
@@ -223,7 +223,7 @@ class Reader:
     def _chain(
         self, tip: str, before: str, kept: dict[str, str | None]
     ) -> tuple[list[Row], set[str]]:
-        """The messages up to ``tip`` not met yet, oldest first, and which come after ``before``."""
+        """Collect the messages up to ``tip`` not met yet, oldest first, below ``before``."""
         chain: list[Row] = []
         own: set[str] = set()
         step, met_before = tip, False
@@ -277,7 +277,7 @@ class Reader:
 
 
 def text_of(value: object) -> str:
-    """A column's text: SQLite keeps anything anywhere."""
+    """Return a column's text, "" for other types: SQLite stores any type in any column."""
     return storable(value) if isinstance(value, str) else ""
 
 

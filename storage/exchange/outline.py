@@ -1,4 +1,4 @@
-"""What the readable formats have in common: who speaks, in which order, with which remarks."""
+"""Outline of a conversation for readers, common to Markdown and HTML."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Entry:
 
     @property
     def speaker(self) -> str:
-        """Who speaks."""
+        """Name of the speaker."""
         recalled = self.turn.kind is TurnKind.RECALL
         return "Recalled" if recalled else _SPEAKERS[self.turn.role]
 
     @property
     def remarks(self) -> list[str]:
-        """What else there is to say of the turn, in words."""
+        """Other facts of the turn, in words."""
         turn = self.turn
         words: list[str] = []
         if self.other:
@@ -54,7 +54,7 @@ class Entry:
 
 
 def entries(conversation: Conversation, every_turn: tuple[Turn, ...]) -> Iterator[Entry]:
-    """The current branch, then those of ``every_turn`` that are not on it, numbered from 1."""
+    """Yield the turns, numbered from 1: the current branch, then the others of ``every_turn``."""
     numbers: dict[str, int] = {}
     on_branch = {turn.id for turn in conversation.turns}
     others = [turn for turn in every_turn if turn.id not in on_branch]
@@ -65,7 +65,7 @@ def entries(conversation: Conversation, every_turn: tuple[Turn, ...]) -> Iterato
 
 
 def facts(conversation: Conversation) -> list[tuple[str, str]]:
-    """Names and values for the head of a document, in plain text on one line each."""
+    """List names and values for the head of a document, in plain text on one line each."""
     found = [
         ("Session", conversation.id),
         ("Begun", moment(conversation.created)),
@@ -77,16 +77,16 @@ def facts(conversation: Conversation) -> list[tuple[str, str]]:
 
 
 def title(conversation: Conversation) -> str:
-    """The title as a heading can show it."""
+    """Return the title in one line; the id if it has no visible character."""
     return one_line(conversation.title) or conversation.id
 
 
 def caption(picture: Picture) -> str:
-    """What stands with a picture."""
+    """Return the caption of a picture."""
     name = one_line(picture.name, 120)
     return f"picture {picture.number}: {name}, {picture.width} x {picture.height}"
 
 
 def moment(when: datetime) -> str:
-    """A moment as people read it."""
+    """Format a moment for readers."""
     return f"{when:%Y-%m-%d %H:%M} UTC"

@@ -1,4 +1,4 @@
-"""Full-text search: each database finds candidates in its own way, the rest is the same for all."""
+"""Search: each database finds candidates in its own way; ranking is common to all."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from storage.search import query
 from storage.search.query import Wanted
 
 CANDIDATES = 1000
-"""How many matching turns are ranked: the newest. A common word is in most of a million."""
+"""Turns that are ranked: the newest that match. A common word is in most of a million."""
 
 _FEW = 200
-"""The same for titles, and for names of pictures."""
+"""Titles that are ranked, and names of pictures."""
 
 _RANKED_BY = 20_000
 """Characters at the beginning of a turn that its rank is computed from."""

@@ -1,4 +1,4 @@
-"""What a person typed into a search, and how well and where a text has it."""
+"""Search queries: parsed, and matched with texts for scores and snippets."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Wanted:
 
 
 def parse(typed: str) -> tuple[Wanted, ...]:
-    """What to look for; empty when nothing that was typed can be looked for.
+    """Parse a query; empty when nothing in it can be searched for.
 
     ``"quoted words"`` must follow one another, ``word*`` may go on, and so may
     the last word as long as nothing is typed after it.
@@ -90,7 +90,7 @@ def _together(text: str, *, prefix: bool) -> list[Wanted]:
 
 
 def scores(wanted: Sequence[Wanted], texts: Sequence[str]) -> list[float]:
-    """How well each text fits: BM25 without the rarity of words, as all of them are there.
+    """Score each text by BM25, without the rarity of words: every text has all of them.
 
     ``texts`` are ASCII, or the words of :func:`storage.words.indexed`. A word
     that only begins as wanted counts half.
@@ -109,7 +109,7 @@ def scores(wanted: Sequence[Wanted], texts: Sequence[str]) -> list[float]:
 
 
 def snippet(text: str, wanted: Sequence[Wanted]) -> Snippet:
-    """One line of ``text`` around the first match, with every match in it marked."""
+    """Cut one line of ``text`` around the first match, and mark every match in it."""
     first = min(_first_matches(text, wanted), default=0)
     start = max(0, first - _BEFORE)
     if start > 0:  # at the beginning of a word, where there is one
@@ -132,7 +132,7 @@ def _first_matches(text: str, wanted: Sequence[Wanted]) -> Iterator[int]:
 
 
 def _matches(text: str, wanted: Sequence[Wanted]) -> Iterator[tuple[int, int]]:
-    """Where a text has what is wanted, as [start, end) in it, by their ends."""
+    """Find the matches in a text as [start, end), in the order of their ends."""
     recent: deque[tuple[int, str]] = deque(maxlen=max((len(w.words) for w in wanted), default=1))
     for run in runs(text):
         if run.unspaced:
@@ -156,7 +156,7 @@ def _matches(text: str, wanted: Sequence[Wanted]) -> Iterator[tuple[int, int]]:
 
 
 def _joined(marks: Iterator[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Marks in order, those that touch or overlap as one."""
+    """Sort marks, and join those that touch or overlap."""
     joined: list[tuple[int, int]] = []
     for start, end in sorted(marks):
         if joined and start <= joined[-1][1]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from assistant.engine.growing_reply import GrowingReply
+from assistant.engine.reply_writer import ReplyWriter
 from assistant.phi3v.vocabulary import Vocabulary
 from assistant.values.conversation import Draft, FinishReason
 from storage import Store
@@ -176,7 +176,7 @@ def _answer(
     (question,) = store.tail(session, 1)
     reply = store.start_reply(session, question.id, model="demo")
     say("answering", turn=reply.id, session=session, text="")
-    growing = GrowingReply(store, reply, vocabulary)
+    growing = ReplyWriter(store, reply, vocabulary)
     text = ""
     for _ in range(chance.randint(5, 60)):
         time.sleep(0.02)  # a fast model's pace: an answer is half a second to a second long

@@ -32,7 +32,7 @@ COMMANDS = {
     "search_phrase.json": ["sessions", "search", '"two lamps"', "--json"],
     "export.json": ["sessions", "export", "--all"],
 }
-"""What the old program was asked, besides `show` and the exports of every session."""
+"""Commands of the old program, besides `show` and the exports of every session."""
 
 
 def picture(shape: str, color: str, size: tuple[int, int] = (64, 48)) -> bytes:

@@ -1,4 +1,4 @@
-"""A reply on its way to the database."""
+"""Text and token ids of a growing reply, checkpointed into the database."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ CHECKPOINT_S = 0.5
 """Seconds of reply that a kill -9 may lose; a checkpoint is one small transaction."""
 
 
-class GrowingReply:
-    """A reply on its way to the database: text and ids, checkpointed as they come.
+class ReplyWriter:
+    """Text and ids of a growing reply, checkpointed as they are generated.
 
     ``begun`` are the ids of a half reply that goes on. At the first of the
     ``stop`` strings the reply is over: its text ends before the string, its ids
@@ -95,7 +95,7 @@ class GrowingReply:
         return shown
 
     def flush(self) -> str:
-        """What was held back at the end: an unfinished character, half a stop string."""
+        """Return the text held back so far: an unfinished character, half a stop string."""
         rest = "" if self.is_cut else self._stop.flush() + self._stream.flush()
         self._text += rest
         return rest
@@ -118,7 +118,7 @@ class GrowingReply:
         return self._finished
 
     def _usage(self, ended: GenerationEnded) -> Usage:
-        """A server's own count stands; it knows nothing of what was begun before."""
+        """Count the reply's tokens; a server counts those of this request only."""
         if self._is_exact:
             return replace(ended.usage, completion_tokens=len(self._ids))
         before = self._turn.usage.completion_tokens if self._turn.usage else self._begun
