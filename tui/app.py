@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def local_now() -> datetime:
-    """The present, with the machine's time zone."""
+    """Return the present, with the machine's time zone."""
     return datetime.now().astimezone()
 
 
@@ -72,12 +72,11 @@ class PhichatApp(App[None]):
         self.set_keymap(dict(settings.keys))
 
     def on_mount(self) -> None:
-        """Show the chat."""
         self.push_screen(self._chat)
         self.theme_changed_signal.subscribe(self, self._keep_theme)
 
     def _keep_theme(self, theme: Theme) -> None:
-        """A theme that was chosen, wherever, is that of the next start too."""
+        """Write a theme that was chosen, by whatever page, for the next start."""
         settings, was = self.engine.model.settings, self._last_theme
         self._last_theme = theme.name
         if theme.name in (was, settings.theme):  # the one at the start, or F9 wrote it
@@ -97,7 +96,7 @@ class PhichatApp(App[None]):
         self._chat.conversation.composer.quit_after_typing()
 
     def action_help(self) -> None:
-        """Show the keys of where one stands, on whatever page; or leave that."""
+        """Show the keys of the place with the focus, on whatever page; or close them."""
         screen = self.screen
         if isinstance(screen, HelpScreen):
             screen.dismiss(None)
@@ -115,7 +114,7 @@ class PhichatApp(App[None]):
         await self._chat.go_to(event.session_id, None)
 
     def _write(self, sequence: str) -> None:
-        """Send the terminal what is no text, behind what Textual has written so far."""
+        """Send the terminal control sequences, behind what Textual has written so far."""
         if self._driver is not None and not self.is_headless:
             self._driver.write(sequence)
 
@@ -131,7 +130,7 @@ class PhichatApp(App[None]):
         self.call_from_thread(self.notify, words, markup=False)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Our own colours for themes that don't know them."""
+        """Return our own colours for themes that lack them."""
         return fallback_variables(self.current_theme.dark)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:

@@ -29,7 +29,7 @@ class Key:
 
     @property
     def name(self) -> str:
-        """What the setting ``keys`` calls this row: ``scroll_chat_page_up``."""
+        """Name of this row in the setting ``keys``: ``scroll_chat_page_up``."""
         return re.sub(r"\W+", "_", self.action).strip("_")
 
 
@@ -116,7 +116,7 @@ TURN_KEYS = (
 
 @dataclass(frozen=True, slots=True)
 class TurnAction:
-    """What can be done with a selected turn, by its key, from its menu or the palette."""
+    """Action on a selected turn, by its key, from its menu or the palette."""
 
     key: str
     name: str

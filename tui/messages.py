@@ -92,10 +92,10 @@ class TurnMarked(Message):
 
 @dataclass
 class DraftMeasured(Message):
-    """What the attached ``files`` cost, and the ``numbers`` that they will get.
+    """The attached ``files`` were counted: their ``costs``, and the ``numbers`` they will get.
 
     ``pictures`` are all that a text can refer to, the attached ones last.
-    ``summary`` is what the model is told of the turns above ``below_summary``.
+    ``summary`` stands for the turns above ``below_summary``.
     """
 
     session_id: str | None

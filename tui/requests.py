@@ -11,7 +11,7 @@ from textual.widget import Widget
 from assistant.values.errors import PhichatError
 from assistant.values.text import plain
 from tui.messages import RequestRefused
-from tui.widgets.running_turn import unexpected_words
+from tui.widgets.turn_run import unexpected_words
 
 log = logging.getLogger(__name__)
 

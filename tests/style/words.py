@@ -44,7 +44,14 @@ PENDING: tuple[str, ...] = (
     "tests/tui/",
     "tests/window/",
     "tests/worker/",
-    "tui/",
+    "tui/__init__.py",
+    "tui/markdown/",
+    "tui/pages/",
+    "tui/terminal/",
+    "tui/widgets/gallery.py",
+    "tui/widgets/ground.py",
+    "tui/widgets/long_text.py",
+    "tui/widgets/reply_text.py",
 )
 """Beginnings of paths that are not clean yet: counted, not refused."""
 

@@ -10,7 +10,7 @@ import pytest
 
 from assistant.values.conversation import Draft, Parent, Picture, Role, Turn
 from tui.chat.open_chat import OpenChat, Queued
-from tui.widgets.running_turn import RunningTurn
+from tui.widgets.turn_run import RunningTurn
 
 NOON = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
 CAT = Picture(1, "cat.png", "c" * 64, "d" * 64, "image/png", 64, 48)

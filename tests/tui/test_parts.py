@@ -20,7 +20,7 @@ from tui.terminal import half_blocks as halfcell
 from tui.widgets.completion import complete_name, complete_path
 from tui.widgets.feed import BASE_INTERVAL, LONGEST_INTERVAL, Feed, TurnOver, next_interval
 from tui.widgets.prompt_history import PromptHistory
-from tui.widgets.running_turn import progress_words
+from tui.widgets.turn_run import progress_words
 
 
 def test_the_feed_joins_text_and_keeps_the_last_progress() -> None:

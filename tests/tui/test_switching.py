@@ -41,7 +41,7 @@ from tui.widgets.chat_view import ChatView
 from tui.widgets.chip_bar import ChipBar
 from tui.widgets.composer import Composer
 from tui.widgets.reply_turn import ReplyTurn
-from tui.widgets.running_turn import RunningTurn
+from tui.widgets.turn_run import RunningTurn
 from tui.widgets.turn_window import Place
 
 LINES = [f"line {n}\n\nmore of {n}" for n in range(60)]

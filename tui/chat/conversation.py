@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from assistant.engine import Engine
     from tui.requests import Answer
     from tui.widgets.gallery import Gallery
-    from tui.widgets.running_turn import RunningTurn
+    from tui.widgets.turn_run import RunningTurn
 
 PAUSE_S = 0.5
 """Seconds without typing before the draft is saved."""
@@ -64,7 +64,7 @@ class Conversation(ChatPart):
         self._summariser = Summariser(self, engine)
         self._saving: Timer | None = None
         self._place: Place | None = None
-        """Where the user read at the last look; None at the end of the chat."""
+        """The place that the user read at the last look; None at the end of the chat."""
 
     def compose(self) -> ComposeResult:
         yield self.header

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from assistant.values.conversation import Draft, Parent, Turn
 from assistant.values.words import joined
-from tui.widgets.running_turn import RunningTurn
+from tui.widgets.turn_run import RunningTurn
 
 
 @dataclass
@@ -76,7 +76,7 @@ class OpenChat:
 
     @property
     def pictures(self) -> int:
-        """How many pictures the chat holds."""
+        """The number of pictures in the chat."""
         return sum(len(turn.pictures) for turn in self.turns)
 
     def parent_of(self, edited: str | None) -> str | Parent | None:

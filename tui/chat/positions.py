@@ -1,4 +1,4 @@
-"""Where each chat was left, so that it opens there again, also after a restart."""
+"""Places where chats were left: each opens there again, also after a restart."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tui.widgets.turn_window import Place
 log = logging.getLogger(__name__)
 
 MOST = 1000
-"""So many places are kept, the newest."""
+"""Places that are kept, the newest."""
 
 
 class Places:
@@ -23,9 +23,9 @@ class Places:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._places: dict[str, Place | None] = {}
-        """Where this terminal left chats; None: at the end."""
+        """Places where this terminal left chats; None: at the end."""
         self._before: dict[str, Place] | None = None
-        """What the file said when it was read."""
+        """Content of the file when it was read."""
 
     def load(self) -> None:
         """Read the file, once (in a thread)."""
@@ -33,18 +33,18 @@ class Places:
             self._before = self._read()
 
     def of(self, session_id: str) -> Place | None:
-        """Where a chat was left; None: at its end."""
+        """Return the place where a chat was left; None: at its end."""
         if session_id in self._places:
             return self._places[session_id]
         return (self._before or {}).get(session_id)
 
     def leave(self, session_id: str | None, place: Place | None) -> None:
-        """Remember where a chat is read now."""
+        """Note the place that the user reads in a chat."""
         if session_id is not None:
             self._places[session_id] = place
 
     def save(self) -> None:
-        """Write what changed over what other terminals wrote meanwhile."""
+        """Write the places that changed over those that other terminals wrote meanwhile."""
         if all(place == (self._before or {}).get(one) for one, place in self._places.items()):
             return
         kept = {one: place for one, place in self._read().items() if one not in self._places}

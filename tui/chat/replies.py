@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from assistant.values.conversation import Draft, Parent, Role
 from assistant.values.events import Event
 from tui.chat.open_chat import Queued
-from tui.widgets.running_turn import RunningTurn
+from tui.widgets.turn_run import RunningTurn
 
 if TYPE_CHECKING:
     from assistant.engine import Engine

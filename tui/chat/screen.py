@@ -27,7 +27,7 @@ from tui.pages.engine_screen import EngineScreen
 from tui.pages.palette import SessionPalette
 from tui.pages.search import SearchScreen
 from tui.widgets.chip import Chip
-from tui.widgets.chip_opening import OpeningChip
+from tui.widgets.chip_unopened import OpeningChip
 from tui.widgets.context_meter import ContextMeter
 from tui.widgets.drawing import Drawing
 from tui.widgets.gallery import Gallery

@@ -44,7 +44,7 @@ class Sidebar(ChatPart):
         self._listed = 0
         """The reading that is shown: threads do not end in the order in which they began."""
         self._listed_at = self._listing_s = 0.0
-        """When the list was read last, and the seconds that it took."""
+        """Time of the last reading of the list, and the seconds that it took."""
         self._deleted: list[tuple[str, bool]] = []
         """Sessions that can be restored, the newest last, and whether each was open."""
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from textual.widget import Widget
 
     from tui.chat.open_chat import OpenChat
-    from tui.widgets.running_turn import RunningTurn
+    from tui.widgets.turn_run import RunningTurn
 
 THRESHOLDS = gc.get_threshold()
 NEVER = 1_000_000

@@ -45,7 +45,7 @@ class Turns(ChatPart):
         self._summary: tuple[str | None, str] = (None, "")
         self._marked: object = None
         self.versions: dict[str, tuple[int, int]] = {}
-        """Which version of how many each turn is, as far as it was looked up."""
+        """The version that a turn is, and of how many, by the ids of turns looked up so far."""
 
     def compose(self) -> ComposeResult:
         yield self.pane

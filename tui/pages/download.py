@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from assistant.values.errors import PhichatError
 from assistant.values.words import bar, file_size, model_name
-from tui.widgets.running_turn import unexpected_words
+from tui.widgets.turn_run import unexpected_words
 
 if TYPE_CHECKING:
     from assistant.engine import Engine

@@ -1,4 +1,4 @@
-"""The line above the chat: its title and how many pictures it holds."""
+"""Line above the chat: its title, its pictures, its model."""
 
 from __future__ import annotations
 
@@ -16,15 +16,13 @@ class ChatHeader(Widget):
     chat_title: reactive[str] = reactive("New chat")
     """The title of the open chat."""
     pictures: reactive[int] = reactive(0)
-    """How many pictures it holds."""
+    """The number of its pictures."""
     other_model: reactive[str] = reactive("")
     """The model that this chat was held with, where another one answers now."""
-
     server: reactive[str] = reactive("")
-    """Where what is said in this chat goes to be answered; "" while it stays on this machine."""
+    """The server that answers; "" while all stays on this machine."""
 
     def render(self) -> Content:
-        """The title gives way to the facts."""
         parts = ["F1 help"]
         if self.pictures:
             parts.insert(0, counted(self.pictures, "picture"))
@@ -34,6 +32,7 @@ class ChatHeader(Widget):
             parts.insert(0, f"⇄ {self.server} answers")
         facts = " · ".join(parts)
         room = max(0, self.size.width - len(facts) - 2)
+        # the title gives way to the facts
         title = Content.styled(one_line(self.chat_title), "bold").truncate(room, ellipsis=True)
         gap = " " * max(2, self.size.width - title.cell_length - len(facts))
         return Content.assemble(title, gap, (facts, "$phi-quiet"))

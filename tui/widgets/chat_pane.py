@@ -22,7 +22,7 @@ from tui.widgets.chat_view import ChatView
 from tui.widgets.gallery import Gallery
 from tui.widgets.picture_view import PictureView
 from tui.widgets.reply_turn import ReplyTurn
-from tui.widgets.running_turn import RunningTurn, progress_words
+from tui.widgets.turn_run import RunningTurn, progress_words
 from tui.widgets.welcome import Welcome
 
 
@@ -33,7 +33,7 @@ class ChatPane(Container):
     """Whether the bundled demo model answers."""
 
     def __init__(self, gallery: Gallery, turns: list[Turn]) -> None:
-        """``turns`` are those of the open chat; the list is changed in place."""
+        """Show ``turns``, those of the open chat; the list is changed in place."""
         super().__init__()
         self.turns = turns
         self.chat = ChatView(gallery, turns)
@@ -45,7 +45,7 @@ class ChatPane(Container):
         yield self.chat
 
     def picture_in_sight(self) -> int:
-        """The number of the last picture on the screen, or else of the chat; 0 without any."""
+        """Return the number of the last picture on the screen, or else of the chat; 0: none."""
         views = [view for view in self.query(PictureView) if view.region.overlaps(self.region)]
         pictures = [view.picture for view in views]
         pictures = pictures or [picture for turn in self.turns for picture in turn.pictures]
@@ -73,7 +73,7 @@ class ChatPane(Container):
         self._face()
 
     async def apply(self, event: Event, running: RunningTurn) -> None:
-        """Show what happened."""
+        """Show an event of the reply that is being written."""
         match event:
             case UserTurnStored(turn=turn):
                 await self.chat.cut_below(turn.parent)

@@ -1,4 +1,4 @@
-"""The conversation as it happens: turns come, grow, change and go."""
+"""View of a conversation: turns are added, grow, change and are removed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNANSWERED = "This has no reply yet · ctrl+r answers it"
 
 
 class Unanswered(Note):
-    """Stands under a last turn that nobody answered."""
+    """Stands under a last turn that has no reply."""
 
     def __init__(self) -> None:
         super().__init__(Content.styled(f"■ {UNANSWERED}", "$warning"))
@@ -30,7 +30,7 @@ class Failure(Note):
 
 
 class ChatView(TurnWindow, can_focus=False):
-    """Shows turns, oldest first; stays at the end while a reply grows unless one scrolled up."""
+    """Shows turns, oldest first; stays at the end while a reply grows, unless the user scrolled."""
 
     async def show(self, turns: Sequence[Turn], *, answering: bool) -> None:
         """Show another conversation from its end; ``answering``: a reply is on its way."""
@@ -45,7 +45,7 @@ class ChatView(TurnWindow, can_focus=False):
         self._stir()
 
     async def add_user_turn(self, turn: Turn) -> None:
-        """Add what the person just sent, and go to the end."""
+        """Add a message that was just sent, and go to the end."""
         await self._add(turn, UserTurn(turn, self._gallery))
 
     async def add_live_reply(self, turn: Turn) -> ReplyTurn:
@@ -56,20 +56,20 @@ class ChatView(TurnWindow, can_focus=False):
         return reply
 
     def end_live_reply(self, turn: Turn) -> None:
-        """The reply that grew is stored as ``turn``, and grows no more."""
+        """Replace the growing reply by ``turn``, as it was stored."""
         self.turns[-1] = turn
         if self._live is not None and not self._live.display:
             self._live.remove()
         self._live = None
 
     async def add_failure(self, message: str) -> None:
-        """Say why there is no reply."""
+        """Say below the turns why there is no reply."""
         async with self._changing:
             await self._to_end()
             await self._set_note(lambda: Failure(message))
 
     async def cut_below(self, turn_id: str | None) -> None:
-        """Take off what follows a turn (None: everything): another branch begins there."""
+        """Remove what follows a turn (None: everything), because another branch begins there."""
         ids = [turn.id for turn in self.turns]
         if turn_id is None:
             await self.update(())

@@ -69,7 +69,7 @@ class Chip(CrossedChip):
         self.number = 0
         """The number that it will get in the session; 0 while it isn't known."""
         self.cost: PictureCost | None = None
-        """What it will take in the prompt, once that was counted."""
+        """Its share of the prompt, once that was counted."""
 
     def on_mount(self) -> None:
         self._show()

@@ -13,7 +13,7 @@ from textual.message import Message
 from assistant.values.context import PictureCost
 from assistant.values.conversation import PictureFile
 from tui.widgets.chip import Chip, CrossedChip
-from tui.widgets.chip_opening import OpeningChip, OpenPicture
+from tui.widgets.chip_unopened import OpeningChip, OpenPicture
 
 
 class ChipBar(ItemGrid):
@@ -34,7 +34,7 @@ class ChipBar(ItemGrid):
 
     @property
     def opening(self) -> int:
-        """How many pictures are still being opened."""
+        """The number of pictures that are still being opened."""
         return len(self.query(OpeningChip))
 
     async def put_first(self, *files: PictureFile) -> None:

@@ -20,7 +20,7 @@ from assistant.values.words import joined
 from tui.keys import Slash, find_slash, split_slash
 from tui.requests import notify
 from tui.widgets.chip_bar import ChipBar
-from tui.widgets.chip_opening import OpeningChip
+from tui.widgets.chip_unopened import OpeningChip
 from tui.widgets.completion import KnownPicture
 from tui.widgets.prompt_area import PromptArea
 from tui.widgets.queue_bar import QueueBar
@@ -97,7 +97,7 @@ class Composer(Vertical):
 
     @property
     def draft(self) -> Draft:
-        """What would be sent now."""
+        """The message that enter would send."""
         return Draft(self.area.text, self.chips.files)
 
     @property
@@ -106,7 +106,7 @@ class Composer(Vertical):
         return self.draft if self._aside is None else joined(self.draft, self._aside)
 
     async def clear(self) -> Draft:
-        """Empty the composer and return what was in it, to be kept elsewhere."""
+        """Empty the composer and return its draft, to be kept elsewhere."""
         await self.chips.give_up_opening()
         unsent = self.unsent
         self.edited, self._aside = None, None
@@ -124,7 +124,7 @@ class Composer(Vertical):
         await self.put(draft)
 
     async def end_edit(self) -> None:
-        """The other version was sent: go back to what was being written before it."""
+        """Go back to what was being written before the edit."""
         aside, self._aside, self.edited = self._aside, None, None
         if aside is not None:
             await self.put(aside)

@@ -1,4 +1,4 @@
-"""How full the context is, what pictures take of it, and when something will be left out."""
+"""Meter of the context: its use, the share of pictures, and what will be left out."""
 
 from __future__ import annotations
 
@@ -37,10 +37,9 @@ class ContextMeter(Widget):
 
     @dataclass
     class Clicked(Message):
-        """The person wants to see what the model sees."""
+        """The user wants to see what the model sees."""
 
     def render(self) -> Content:
-        """Whole words first; what doesn't fit is left out from the right."""
         if self.measured is None:
             return Content.styled("context: not measured yet", "$phi-quiet")
         line = Content.assemble(
@@ -54,13 +53,12 @@ class ContextMeter(Widget):
         return line
 
     def on_click(self, event: events.Click) -> None:
-        """A click is a question."""
         event.stop()
         self.post_message(self.Clicked())
 
 
 def bar(report: ContextReport) -> Content:
-    """Pictures, then text, then what is free, of what a prompt may take."""
+    """Return a bar of pictures, then text, then free cells, of the longest prompt."""
     budget = max(1, report.budget)
     pictures = _cells(report.picture_tokens, budget)
     used = max(pictures, _cells(report.used, budget))
@@ -73,12 +71,12 @@ def bar(report: ContextReport) -> Content:
 
 
 def _cells(tokens: int, budget: int) -> int:
-    """Anything at all is one cell at least."""
+    # anything at all is one cell at least
     return min(CELLS, max(1, CELLS * tokens // budget)) if tokens > 0 else 0
 
 
 def head(measured: Measured) -> Content:
-    """``812/3.1k``, and a warning where one is due: the part that is never cut.
+    """Return ``812/3.1k``, and a warning where one is due: the part that is never cut.
 
     ``~812/3.1k`` where a server answers, which counts in tokens of its own.
     """
@@ -95,7 +93,7 @@ def head(measured: Measured) -> Content:
 
 
 def details(measured: Measured) -> Iterator[tuple[str, str]]:
-    """The rest, the most useful first."""
+    """Yield the rest as words and style, the most useful first."""
     report = measured.report
     if out := len(report.left_out):
         yield f"{out} left out", "$warning"

@@ -1,4 +1,4 @@
-"""The events of one turn on their way from the thread that asks the engine to the screen."""
+"""Queue of the events of one turn, from the thread that asks the engine to the screen."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from assistant.values.errors import PhichatError
 from assistant.values.text import one_line
 from assistant.values.words import counted, file_size
 from tui.terminal import half_blocks as halfcell
-from tui.widgets.running_turn import unexpected_words
+from tui.widgets.turn_run import unexpected_words
 
 COLUMNS, ROWS = 30, 12
 

@@ -92,9 +92,9 @@ class PromptArea(TextArea):
         )
         self.prompts = PromptHistory()
         self.pictures: tuple[KnownPicture, ...] = ()
-        """What ``#`` can refer to."""
+        """Pictures that ``#`` can refer to."""
         self.has_queue = False
-        """Whether messages wait to be sent: up takes the last one back."""
+        """Messages wait to be sent: up takes the last one back."""
         self._parse_dropped = parse_dropped
 
     def set_text(self, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What was typed before, walked with up and down."""
+"""History of prompts, walked with up and down."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from collections.abc import Iterable
 class PromptHistory:
     """The prompts of a session, oldest first, and below them the text that is being written.
 
-    While one walks, what was changed in any of them stays as it was left, until
-    something is sent.
+    A prompt that was changed on the way stays changed until something is sent.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The messages that wait until the running reply is over."""
+"""Bar of the messages that wait until the running reply is over."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class QueueBar(Static):
         self.display = False
 
     def show(self, drafts: Sequence[Draft]) -> None:
-        """Show what waits."""
+        """Show these messages, the next one first."""
         lines = [_line(place, draft) for place, draft in enumerate(drafts, 1)]
         hint = "sent when the reply ends · up takes the last one back · esc stops and takes all"
         self.update(Content("\n").join([*lines, Content.styled(hint, "$phi-quiet")]))

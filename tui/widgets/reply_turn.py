@@ -1,4 +1,4 @@
-"""What the model said, how far it is, and how it ended."""
+"""Turn of the model: its text, its progress, and its end."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ ENDINGS = {
     FinishReason.INTERRUPTED: "interrupted · ctrl+t goes on, ctrl+r asks again",
     FinishReason.ERROR: "the model failed here · ctrl+t goes on, ctrl+r asks again",
 }
-"""What stands under a reply that didn't end by itself."""
+"""Notes under replies that did not end by themselves."""
 
 
 def failure_words(message: str, *, begun: bool = False) -> Content:
-    """One plain sentence, and what can be done; ``begun``: there is half a reply."""
+    """Return the failure and the keys that help; ``begun``: there is half a reply."""
     can_do = "ctrl+t goes on, ctrl+r asks again" if begun else "ctrl+r tries again"
     return Content.assemble((f"✗ {one_line(message)}", "$error"), (f"  {can_do}", "$phi-quiet"))
 
@@ -42,7 +42,6 @@ class ReplyTurn(Vertical):
         self.live = live
 
     def compose(self) -> ComposeResult:
-        """Who speaks, the text, what there is to say about it."""
         yield TurnHead(self._speaker(), self.turn)
         yield ReplyText("" if self.live else self.turn.text)
         note = self._note()
@@ -52,7 +51,6 @@ class ReplyTurn(Vertical):
             yield line
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """What lies below the text."""
         return ground(super().render_lines, crop)
 
     @property
@@ -61,7 +59,7 @@ class ReplyTurn(Vertical):
         return self.query_one(TurnHead)
 
     async def show(self, turn: Turn) -> None:
-        """Show what became of the reply: marked, or grown in another terminal."""
+        """Show the reply as it is now: marked, or grown in another terminal."""
         before, self.turn = self.turn, turn
         self.set_class(turn.excluded, "excluded")
         if (before.text, before.finish_reason) == (turn.text, turn.finish_reason):
@@ -70,7 +68,6 @@ class ReplyTurn(Vertical):
             await self.recompose()
 
     def on_click(self) -> None:
-        """Tell which turn was clicked."""
         self.post_message(TurnClicked(self.turn.id))
 
     def grow(self, text: str) -> None:
@@ -79,12 +76,12 @@ class ReplyTurn(Vertical):
         self.query_one(ReplyText).grow(text)
 
     def show_progress(self, words: str) -> None:
-        """Say what the model is doing before it writes."""
+        """Show what the model does before it writes."""
         if self.live:
             self._show_note(Content.styled(one_line(words), "italic $phi-quiet"))
 
     def end(self, turn: Turn) -> None:
-        """The reply is over and stored as ``turn``."""
+        """End the growing reply, which was stored as ``turn``."""
         self.query_one(ReplyText).finish()
         self.turn = turn
         self.live = False
@@ -93,7 +90,7 @@ class ReplyTurn(Vertical):
         self._show_note(self._note())
 
     def fail(self, turn: Turn | None, message: str) -> None:
-        """The reply ended in an error; what was written stays."""
+        """End the reply with an error; its text so far stays."""
         self.end(turn or self.turn)
         self._show_note(failure_words(message, begun=bool(self.turn.text)))
 
@@ -113,6 +110,6 @@ class ReplyTurn(Vertical):
 
     def _show_note(self, words: Content) -> None:
         note = self.query_one(".note", Static)
-        if note.content != words:  # it is told so with every word of the reply
+        if note.content != words:  # this is called with every word of the reply
             note.update(words)
             note.display = bool(words.plain)

@@ -1,4 +1,4 @@
-"""The last line: which model, what it is doing, what is being fetched, how fast it was."""
+"""Last line: the model, its work, the download, the figures of the last reply."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from assistant.values.events import (
 )
 from assistant.values.text import one_line
 from assistant.values.words import bar, file_size, model_name, short_count
-from tui.widgets.running_turn import progress_words
+from tui.widgets.turn_run import progress_words
 
 DEMO_WORDS = "demo model: knows only coloured shapes"
 """Always on the screen while the bundled demo model answers."""
 RESTART_WORDS = "F5 starts it again"
-"""What can be done when the engine is gone."""
+"""Shown when the engine is gone."""
 ASK_WORDS = "F5 asks it again"
-"""What can be done when a server does not answer."""
+"""Shown when a server does not answer."""
 
 
 class StatusLine(Widget):
@@ -37,16 +37,15 @@ class StatusLine(Widget):
     status: reactive[ModelStatus | None] = reactive(None)
     """The state of the model."""
     work: reactive[str] = reactive("")
-    """What the model is busy with, in a few words."""
+    """Work of the model, in a few words."""
     download: reactive[str] = reactive("")
-    """What is being fetched, and how far that is."""
+    """The download, and its progress."""
     timings: reactive[Timings | None] = reactive(None)
     """The rates of the last reply."""
     usage: reactive[Usage | None] = reactive(None)
     """The token counts of the last reply."""
 
     def render(self) -> Content:
-        """The model and its work on the left, the figures on the right; figures give way first."""
         model = self.model_words()
         busy = Content("  ").join(
             Content.styled(words, style)
@@ -62,7 +61,7 @@ class StatusLine(Widget):
         return left.truncate(max(0, self.size.width), ellipsis=True)
 
     def apply(self, event: Event) -> None:
-        """Follow the turn that is being answered."""
+        """Show an event of the reply that is being written."""
         match event:
             case Progressed():
                 self.work = progress_words(event)
@@ -82,7 +81,7 @@ class StatusLine(Widget):
         self.usage = last.usage if last else None
 
     def model_words(self) -> Content:
-        """The model, and its state when it is not simply ready."""
+        """Return the model, and its state when it is not simply ready."""
         status = self.status
         if status is None:
             return Content.styled("starting", "$phi-quiet")
@@ -106,22 +105,22 @@ class StatusLine(Widget):
         return self.status is not None and self.status.is_server
 
     def figures(self) -> list[str]:
-        """Rate, time to the first token and what was taken from the cache: longest first."""
+        """Return rate, time to the first token and share of the cache: the longest line first."""
         parts = []
         if self.timings is not None and self.timings.decode_tokens_per_s > 0:
             parts.append(f"{self.timings.decode_tokens_per_s:.1f} tokens/s")
         if self.timings is not None and self.timings.ttft_s > 0:
             parts.append(f"first after {self.timings.ttft_s:.1f} s")
-        # a server that does not tell what it took from its cache need not have taken nothing
-        told = self.usage is not None and (self.usage.cached_tokens or not self._is_server)
-        if told and self.usage is not None and self.usage.prompt_tokens:
+        # a server that does not report its cache may have used one
+        is_known = self.usage is not None and (self.usage.cached_tokens or not self._is_server)
+        if is_known and self.usage is not None and self.usage.prompt_tokens:
             cached, prompt = self.usage.cached_tokens, self.usage.prompt_tokens
             parts.append(f"cache {short_count(cached)} of {short_count(prompt)}")
         return [" · ".join(parts[:count]) for count in range(len(parts), 0, -1)]
 
 
 def loading_words(status: ModelStatus) -> str:
-    """``reading weights ▰▰▱▱ 40 %  3.3 of 8.3 GB``, or what else the loading is at."""
+    """Return ``reading weights ▰▰▱▱ 40 %  3.3 of 8.3 GB``, or another step of the loading."""
     words = one_line(status.detail) or "loading"
     if status.total <= 0 or status.done >= status.total:
         return words  # starting, or warming up

@@ -1,4 +1,4 @@
-"""Below the text: what can be typed next, and what a #number refers to."""
+"""Suggestions below the text: what can be typed next, and what a #number refers to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be done with the selected turn: one line of keys that has the focus meanwhile."""
+"""Bar of the keys of the selected turn, which has the focus meanwhile."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KEYS = {key for row in TURN_KEYS for key in row.keys.split(",")} | {
 
 
 class TurnBar(Static, can_focus=True):
-    """Shown while a turn is selected; says what was pressed and leaves the doing to others."""
+    """Shown while a turn is selected; posts which key was pressed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(key.binding() for key in TURN_KEYS),
@@ -60,15 +60,15 @@ class TurnBar(Static, can_focus=True):
         self.screen.set_focus(self)  # now: the next key is for this turn
 
     def hide(self) -> None:
-        """No turn is selected."""
+        """Hide the bar, because no turn is selected."""
         self.remove_class("-shown")
 
     def action_do(self, name: str) -> None:
-        """Tell what was pressed."""
+        """Post which action was chosen."""
         self.post_message(self.Pressed(name))
 
     def action_select(self, by: int) -> None:
-        """Tell where to go."""
+        """Post which turn shall be selected."""
         self.post_message(self.Moved(by))
 
     def action_leave(self) -> None:
@@ -76,7 +76,7 @@ class TurnBar(Static, can_focus=True):
         self.post_message(self.Left())
 
     def on_key(self, event: events.Key) -> None:
-        """What is no key of a turn is text that somebody types."""
+        # what is no key of a turn is text
         if event.key not in _KEYS and event.is_printable and event.character:
             event.stop()
             self.post_message(self.Left(event.character))

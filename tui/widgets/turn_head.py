@@ -1,4 +1,4 @@
-"""The line above a turn: who speaks, which version this is, what a person marked it with."""
+"""Line above a turn: its speaker, version, marks, and what the model does not see of it."""
 
 from __future__ import annotations
 
@@ -36,33 +36,32 @@ class TurnHead(Static):
         return self._turn.id
 
     def on_mount(self) -> None:
-        """Say who speaks."""
-        self._tell()
+        self._draw()
 
     def show(self, speaker: Content, turn: Turn) -> None:
-        """Show what became of the turn."""
+        """Show the turn as it is now."""
         self._speaker, self._turn = speaker, turn
-        self._tell()
+        self._draw()
 
     def show_versions(self, place: int, count: int) -> None:
         """Show that this is version ``place`` of ``count``."""
         if (place, count) != self._versions:
             self._versions = (place, count)
-            self._tell()
+            self._draw()
 
     def show_seen(self, words: str) -> None:
-        """Show what the model does not see here; "" when it sees all of it."""
+        """Show a note on what the model does not see here; "" when it sees all of it."""
         if words != self._unseen:
             self._unseen = words
-            self._tell()
+            self._draw()
 
     def show_summary(self, text: str) -> None:
-        """Show what the model is told of everything above; "" for nothing."""
+        """Show the summary that stands for everything above; "" for none."""
         if text != self._summary:
             self._summary = text
-            self._tell()
+            self._draw()
 
-    def _tell(self) -> None:
+    def _draw(self) -> None:
         parts = [self._speaker]
         place, count = self._versions
         if count > 1:

@@ -52,13 +52,13 @@ class TurnWindow(VerticalScroll, can_focus=False):
     """
 
     def __init__(self, gallery: Gallery, turns: list[Turn]) -> None:
-        """``turns`` are all of the branch, oldest first; the list is changed in place."""
+        """Show ``turns``, all of the branch, oldest first; the list is changed in place."""
         super().__init__()
         self._gallery = gallery
         self.turns = turns
         self._mounted_range = range(0)
         self._last_note: Callable[[], Widget] | None = None
-        """Makes what stands below the last turn."""
+        """Makes the note below the last turn."""
         self._live: ReplyTurn | None = None
         """The reply that grows stays mounted, and is hidden where it is out of the window."""
         self._changing = asyncio.Lock()
@@ -66,13 +66,12 @@ class TurnWindow(VerticalScroll, can_focus=False):
         different tasks, and each step of mounting waits for the widgets."""
         self._moving = False
         self._aim = 0
-        """Counts where one was taken: older turns that come for an earlier place are too late."""
+        """Counts jumps: older turns that were to be mounted for an earlier place are too late."""
         self._going: Place | None = None
-        """Where it scrolls to as soon as the turns are laid out."""
+        """The place that it scrolls to as soon as the turns are laid out."""
         self._resting: Timer | None = None
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """What lies below the turns."""
         return ground(super().render_lines, crop)
 
     def arrange(self, size: Size, optimal: bool = False) -> DockArrangeResult:
@@ -98,7 +97,7 @@ class TurnWindow(VerticalScroll, can_focus=False):
 
     @property
     def place(self) -> Place | None:
-        """Where one reads; None at the end."""
+        """The place that the user reads; None at the end."""
         if self._going is not None:
             return self._going
         if self._anchored and not self._anchor_released:  # on its way there, or there
@@ -134,14 +133,14 @@ class TurnWindow(VerticalScroll, can_focus=False):
             return True
 
     def _take_aim(self) -> int:
-        """From here on, what was on its way to move the window moves it no more."""
+        """Cancel every movement of the window that has begun."""
         self._moving = False
         self._going = None
         self._aim += 1
         return self._aim
 
     def widget_of(self, turn_id: str) -> UserTurn | ReplyTurn | None:
-        """The widget of a turn, where it is mounted."""
+        """Return the widget of a turn, where it is mounted."""
         for widget in self._turn_widgets():
             if widget.turn.id == turn_id:
                 return widget
@@ -168,7 +167,6 @@ class TurnWindow(VerticalScroll, can_focus=False):
         return range(max(0, len(self.turns) - TAIL), len(self.turns))
 
     def _turn_widgets(self) -> list[UserTurn | ReplyTurn]:
-        """The widgets of the mounted turns, in order."""
         return [
             child
             for child in self.children
@@ -198,7 +196,6 @@ class TurnWindow(VerticalScroll, can_focus=False):
         await self._set_note(self._last_note)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Mount more turns when the top or the end of the window comes near."""
         super().watch_scroll_y(old_value, new_value)
         self._stir()
         if new_value <= NEAR and new_value < old_value:
@@ -289,7 +286,6 @@ class TurnWindow(VerticalScroll, can_focus=False):
             self.scroll_page_down(animate=False)
 
     def on_resize(self) -> None:
-        """Everything moves."""
         self._stir()
 
     def _stir(self) -> None:

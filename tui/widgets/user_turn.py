@@ -1,4 +1,4 @@
-"""What a person said, with the pictures of that turn."""
+"""Turn of the user: its pictures and its text."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from tui.widgets.picture_view import PictureView
 from tui.widgets.turn_head import TurnClicked, TurnHead
 
 LINKED = "bold $primary"
-"""How ``#3`` looks in a text."""
+"""Style of ``#3`` in a text."""
 
 
 class UserTurn(Vertical):
-    """One turn of the person; the text is shown as it was typed, never as markup."""
+    """Shows the text as it was typed, never as markup."""
 
     def __init__(self, turn: Turn, gallery: Gallery) -> None:
         super().__init__(classes=turn.kind.value)
@@ -29,7 +29,6 @@ class UserTurn(Vertical):
         self.set_class(turn.excluded, "excluded")
 
     def compose(self) -> ComposeResult:
-        """Who speaks, the pictures, the words."""
         yield TurnHead(self._speaker(), self.turn)
         if self.turn.pictures:
             with ItemGrid(min_column_width=MOST_COLUMNS + 2, classes="pictures"):
@@ -44,13 +43,12 @@ class UserTurn(Vertical):
         return self.query_one(TurnHead)
 
     def show(self, turn: Turn) -> None:
-        """Show how the turn is marked now."""
+        """Show the turn with its present marks."""
         self.turn = turn
         self.set_class(turn.excluded, "excluded")
         self.head.show(self._speaker(), turn)
 
     def on_click(self) -> None:
-        """Tell which turn was clicked."""
         self.post_message(TurnClicked(self.turn.id))
 
     def _speaker(self) -> Content:

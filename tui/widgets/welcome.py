@@ -1,4 +1,4 @@
-"""What an empty chat shows: what this is, how to begin, and which model answers."""
+"""Welcome in an empty chat: the ways to begin, and a banner for the demo model."""
 
 from __future__ import annotations
 
@@ -38,7 +38,6 @@ class Welcome(Vertical):
     """Whether the bundled demo model answers."""
 
     def compose(self) -> ComposeResult:
-        """A sign, one sentence, the ways to begin, the demo banner."""
         yield Static(Content(SIGN), classes="sign")
         yield Static(Content.styled("Talk about pictures.", "bold"), classes="headline")
         yield Static(
@@ -55,5 +54,4 @@ class Welcome(Vertical):
         yield banner
 
     def watch_is_demo(self, is_demo: bool) -> None:
-        """Show the banner for the demo model only."""
         self.query_one(".demo-banner", Static).display = is_demo

@@ -20,7 +20,7 @@ from assistant.values.text import one_line
 from assistant.values.words import file_size
 from tui.keys import OPENING_KEYS
 from tui.widgets.chip import CROSS, NAME_WIDTH, CrossedChip
-from tui.widgets.running_turn import unexpected_words
+from tui.widgets.turn_run import unexpected_words
 
 log = logging.getLogger(__name__)
 
@@ -78,14 +78,14 @@ class OpeningChip(CrossedChip):
 
     @work(thread=True, group="opening")
     def _open(self) -> None:
-        told = 0.0
+        posted = 0.0
 
         def watch(done: int, total: int) -> None:
-            nonlocal told
+            nonlocal posted
             if self._left.is_set():
                 raise GivenUpError
-            if (now := monotonic()) - told >= 1 / LOOKS_PER_S:
-                told = now
+            if (now := monotonic()) - posted >= 1 / LOOKS_PER_S:
+                posted = now
                 self.post_message(self.Arrived(done, total))
 
         try:

@@ -1,4 +1,4 @@
-"""The one turn that is being answered: what is known of it, whatever the screen shows meanwhile."""
+"""Turn that is being answered: all that is known of it, whatever chat is on the screen."""
 
 from __future__ import annotations
 
@@ -38,28 +38,28 @@ class RunningTurn:
 
     session_id: str | None
     view: int
-    """Which view of the screen it was started from."""
+    """The view of the screen that it was started from."""
     draft: Draft | None = None
-    """What was sent; None when an old question is answered again."""
+    """The message that was sent; None when an old question is answered again."""
     edited: str | None = None
     """The id of the message of which this is another version."""
     stored: bool = False
-    """The person's turn is safe on disk."""
+    """The user's turn is on disk."""
     asked: Turn | None = None
-    """The person's turn as it was stored by this very turn."""
+    """The user's turn as this run stored it."""
     reply: Turn | None = None
     failed: bool = False
     stopped: bool = False
-    """The person ended the reply."""
+    """The user ended the reply."""
     text: list[str] = field(default_factory=list)
     feed: Feed = field(default_factory=Feed)
     _on_disk: bool = False
-    """The thread saw the person's turn stored, whether or not the screen was told already."""
+    """The thread saw the user's turn stored, whether or not the feed was emptied since."""
     _known: threading.Event = field(default_factory=threading.Event)
     """Set once it is known whether it was."""
 
     def apply(self, event: Event) -> None:
-        """Remember what happened."""
+        """Note an event."""
         match event:
             case UserTurnStored(session_id=session_id, turn=turn):
                 self.session_id, self.asked, self.stored = session_id, turn, True
@@ -82,7 +82,7 @@ class RunningTurn:
                 self.feed.put(event)
         except PhichatError as refused:
             error = str(refused)
-        except Exception as unexpected:  # whatever it is, the app goes on
+        except Exception as unexpected:  # the app outlives any error
             log.exception("the turn failed")
             error = unexpected_words(unexpected)
         finally:
@@ -97,12 +97,12 @@ class RunningTurn:
 
 
 def unexpected_words(error: Exception) -> str:
-    """One sentence for an error that nobody foresaw."""
+    """Return one sentence for an error that the code does not expect."""
     return f"Something unexpected failed ({type(error).__name__}: {error})."
 
 
 def progress_words(progress: Progressed) -> str:
-    """``reading the conversation 40 %``."""
+    """Return ``reading the conversation 40 %``."""
     words = progress.detail or STAGE_WORDS[progress.stage]
     if progress.total > 0:
         percent = min(100, 100 * progress.done // progress.total)
