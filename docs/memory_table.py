@@ -25,7 +25,7 @@ MODEL = size_of_geometry("Phi-3-vision-128k", PHI3_VISION)
 
 
 def card(gigabytes_of_it: float) -> Place:
-    """A card with 2 % of its memory in use, in a machine of 64 GB."""
+    """Make up a card with 2 % of its memory in use, in a machine of 64 GB."""
     size = int(gigabytes_of_it * GIB)
     gpu = Gpu(0, "card", size, size * 98 // 100)
     memory = Memory(64 * GIB, 56 * GIB)
@@ -34,7 +34,7 @@ def card(gigabytes_of_it: float) -> Place:
 
 
 def computer(gigabytes_of_it: int) -> Place:
-    """A machine without a card, with an eighth of its memory, 3 GB at least, in use."""
+    """Make up a machine without a card; an eighth of its memory, 3 GB at least, is in use."""
     size = gigabytes_of_it * GIB
     memory = Memory(size, size - max(3 * GIB, size // 8))
     return choose_place(Hardware("", Cpu("", 8), memory, (), TorchBuild("")))[0]
@@ -54,7 +54,7 @@ MACHINES = {
 
 
 def table() -> str:
-    """How much context each machine holds, by weights and KV; then what each format takes."""
+    """Write the context that each machine holds, by weights and KV; then each format's bytes."""
     pairs = list(product(("float", "int8"), KV_KINDS))
     names = {"float": "bfloat16", "int8": "int8"}
     lines = [

@@ -34,7 +34,7 @@ def draw_pictures(folder: Path) -> None:
 
 
 async def render(home: Path) -> str:
-    """The app's screen as SVG."""
+    """Draw the app's screen as SVG."""
     from assistant import settings as settings_room
     from assistant.engine import open_engine
     from assistant.values.conversation import Draft

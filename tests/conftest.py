@@ -109,7 +109,7 @@ def random_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def phichat(random_folder: Path) -> Phichat:
-    """Runs ``phichat …`` on the tiny random model unless told otherwise."""
+    """Runs ``phichat …``, on the tiny random model unless the arguments name another."""
 
     def run(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
         environment = {

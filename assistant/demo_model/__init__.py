@@ -1,7 +1,6 @@
 """The bundled demo model: a tiny Phi-3-vision that knows coloured shapes.
 
-Importing this package is cheap (no torch): the rest of the room, which draws
-the scenes, trains, exports and evaluates the model, is imported by name.
+It is a folder of the official layout. How it was made is in ``training/demo_model``.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from pathlib import Path
 
 
 def folder() -> Path:
-    """The shipped model, in the layout of the official checkpoint.
+    """Return the folder of the shipped model, in the layout of the official checkpoint.
 
     It holds ``config.json``, ``preprocessor_config.json``, ``tokenizer.json``,
     ``tokenizer_config.json`` and ``model.safetensors``. The folder of a source

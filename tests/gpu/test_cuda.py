@@ -1,4 +1,4 @@
-"""What only a CUDA device can show. Never run by us: no GPU was at hand."""
+"""CUDA paths, on a device. Never run by us: no GPU was at hand."""
 
 from __future__ import annotations
 

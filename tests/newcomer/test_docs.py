@@ -1,4 +1,4 @@
-"""What README.md and docs/ say of commands, options, keys, settings and places is so today."""
+"""README.md and docs/: commands, options, keys, settings and links that they name exist."""
 
 from __future__ import annotations
 
@@ -16,7 +16,13 @@ from docs import render
 from tests.conftest import ROOT
 from tui import keys as commands
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "AGENTS.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    ROOT / "training" / "demo_model" / "README.md",
+]
 README = PAGES[0].read_text(encoding="utf-8")
 
 _CODE = re.compile(r"^```bash\n(.*?)^```$|(?<!`)`([^`\n]+)`(?!`)", re.MULTILINE | re.DOTALL)
@@ -75,17 +81,25 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in slugs, target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_exist(page: Path) -> None:
+    for piece in code(page):
+        if re.fullmatch(r"[\w.-]+/[\w./-]+\.\w+|\w+\.py", piece):
+            roots = (ROOT, ROOT / "assistant", page.parent)
+            assert any((root / piece).exists() for root in roots), piece
+
+
 def test_the_slash_commands_are_all_there_are() -> None:
     listed = section("Keys").partition("Commands (type `/`")[2]
     assert re.findall(r"`(/\w+)`", listed) == list(commands.SLASH_NAMES)
 
 
-def test_every_key_of_the_chat_is_told() -> None:
+def test_every_key_of_the_chat_is_named() -> None:
     for key in (*commands.CHAT_KEYS, *commands.COMPOSER_KEYS, *commands.APP_KEYS):
         assert key.shown in README, key
 
 
-def test_every_key_that_is_told_does_something() -> None:
+def test_every_key_that_is_named_does_something() -> None:
     tables = (table for name, table in vars(commands).items() if name.endswith("_KEYS"))
     every = [key for table in tables for key in table]
     known = {key.shown for key in every} | {name for key in every for name in key.keys.split(",")}
@@ -104,6 +118,6 @@ async def test_the_readme_shows_the_app_of_today(
 
 
 def words(svg: str) -> str:
-    """What stands in a picture, without blanks (the cursor cuts a word) and figures of speed."""
+    """Text in a picture, without blanks (the cursor cuts a word) and figures of speed."""
     text = "".join(re.findall(r"<text[^>]*>([^<]*)</text>", svg))
     return re.sub(r"[\d.]+(tokens/s|s·)", r"\1", re.sub(r"\s", "", html.unescape(text)))

@@ -28,11 +28,11 @@ NOT_RUN = {
 """Beginnings of commands that are in the README and are not typed here, and why."""
 
 PICTURES = ("chart.png", "before.png", "after.png", "shot.png")
-"""What the README's examples take for granted."""
+"""Files that the README's examples take for granted."""
 
 
 def reason(command: Command) -> str | None:
-    """Why a command is not typed, or None."""
+    """The reason why a command is not typed, or None."""
     plain = command.line.removeprefix(".venv/bin/")
     return next((why for start, why in NOT_RUN.items() if plain.startswith(start)), None)
 
