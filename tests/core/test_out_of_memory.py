@@ -70,7 +70,6 @@ def test_others_give_way_then_the_turn_ends_and_the_next_one_works() -> None:
         capture_output=True,
         text=True,
         cwd=ROOT,
-        timeout=200,
         # what is large is mapped and unmapped: no hole in the heap counts as memory in use
         env={**os.environ, "MALLOC_MMAP_THRESHOLD_": str(2**17), "OMP_NUM_THREADS": "1"},
     )

@@ -73,7 +73,6 @@ class PostgresServer:
                 stderr=said,
                 cwd=self._folder,
                 env={"LC_ALL": "C", "PATH": os.defpath},
-                timeout=120,
                 **self._user,
             )
             if done.returncode != 0:

@@ -119,7 +119,6 @@ def test_a_full_disk_is_one_sentence_and_keeps_what_was_sent(tmp_path: Path) -> 
          tmp_path, sys.executable, _FILLS_A_DISK],
         capture_output=True,
         text=True,
-        timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[:1] == [

@@ -260,7 +260,6 @@ def test_a_current_database_opens_without_alembic(location: Path) -> None:
         [sys.executable, "-c", program, location],
         capture_output=True,
         text=True,
-        timeout=60,
         check=True,
     )
     assert done.stdout == "[]\n"

@@ -223,7 +223,6 @@ print(*{name.partition(".")[0] for name in painted})
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
     ).stdout.split()
     assert "textual" in modules
     slow = "torch transformers numpy sqlalchemy alembic PIL textual_image markdown_it pygments "
