@@ -1,4 +1,23 @@
-"""Shared fixtures: goldens, tiny checkpoints, a home of its own for every test."""
+"""Shared fixtures, and how the tests run.
+
+- `make test` runs all but those marked `long`, a file at a time on every core (pytest-xdist,
+  `--dist loadfile`: a module's fixtures, such as a loaded model, are made once). `make test-long`
+  runs those marked `long`. Tests marked `gpu` need a CUDA device and skip without one.
+- Nothing reaches the network or this user's files: each test has its own PHICHAT_HOME and HF_HOME,
+  loses every PHICHAT_ variable, and the hub is offline. Servers are real ones on localhost.
+- No worker outlives its test: PHICHAT_KEEP_ALIVE is 0.
+- Tests wait for events by `tests/waiting.py`, or by `tests/tui/desk.py` in the app; none sleeps
+  or counts seconds (`tests/style/test_waits.py`). The only limits are 120 s of a wait and 300 s of
+  a test (`timeout` in pyproject.toml): a hang. `pytest tests/tui --slow-threads 0.2` shows what
+  races with a thread of the app.
+- Models: the goldens' tiny checkpoint (`tiny_folder`, `tiny_model`), the same with a tokenizer of
+  bytes (`random_folder`), a scripted core (`tests/scripted_core.py`), the demo model.
+- Tokenizers: `any_tokenizer` is one that the tests train (the official rules, other ids) and, where
+  PHICHAT_OFFICIAL_TOKENIZER names a folder that has it, the official one. Only promises about the
+  official ids skip without it.
+- No test depends on the order. Goldens, transcripts, JSON shapes and snapshots are never changed
+  to make a test pass: `--snapshot-update` accepts a change that was meant.
+"""
 
 from __future__ import annotations
 
