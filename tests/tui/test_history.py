@@ -55,18 +55,18 @@ def place_of(view: ChatView, text: str) -> float:
 
 
 async def test_the_window_moves_both_ways_and_never_holds_more(desk: Desk) -> None:
-    session = desk.chat(*lines(140))
+    session = desk.chat(*lines(2 * MOST))
     async with desk.app(session).run_test(size=NARROW) as pilot:
-        await sees(pilot, "turn 139")
+        await sees(pilot, f"turn {2 * MOST - 1}")
         view = chat(pilot)
         for keys in ("pageup", "pagedown"):
             seen = set(re.findall(r"turn \d+", shown(pilot)))
-            for _ in range(90):
+            for _ in range(65):
                 await pilot.press(keys)
                 await until(pilot, lambda: not view._moving, "the place")
                 assert len(view.children) <= MOST
                 seen |= set(re.findall(r"turn \d+", shown(pilot)))
-            assert seen >= {f"turn {i:02d}" for i in range(140)}
+            assert seen >= {f"turn {i:02d}" for i in range(2 * MOST)}
         assert view.at_last_turn
         await send(pilot, "One more")
         await sees(pilot, "Yes.")
