@@ -196,7 +196,7 @@ class ResidentModel:
             yield Progressed(stage, entry.cache.length - cached, total)
             hidden = self._forward(turn, chunk)
         assert hidden is not None
-        return self._logits(hidden[-1:])[0]
+        return logits_of(self._model, hidden[-1:])[0]
 
     def _next(self, turn: _Turn, room: int) -> Generator[CoreEvent, None, list[int]]:
         """Feed the newest token, the last of the sequence; returns the ids that follow it.
@@ -222,9 +222,9 @@ class ResidentModel:
         newest = torch.tensor([sequence.units[-1], *proposal], device=self._embed.weight.device)
         hidden = self._forward(turn, self._embed(newest))
         if not proposal:
-            chosen = [turn.sampler(self._logits(hidden)[0])]
+            chosen = [turn.sampler(logits_of(self._model, hidden)[0])]
         else:
-            choices: list[int] = self._logits(hidden).argmax(-1).tolist()
+            choices: list[int] = logits_of(self._model, hidden).argmax(-1).tolist()
             accepted = 0
             while accepted < len(proposal) and proposal[accepted] == choices[accepted]:
                 accepted += 1
@@ -264,10 +264,6 @@ class ResidentModel:
             self._features.forget_all_but(_slots(turn.sequence.units))
 
         return with_room(compute, make_room)
-
-    def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
-        """[S, hidden] -> [S, vocab], float32."""
-        return logits_of(self._model, hidden)
 
 
 def _slots(units: list[Unit]) -> list[Slot]:

@@ -51,10 +51,17 @@ class LocalCore:
         feature_cache_mb: int = 0,
     ) -> None:
         self._model = model
-        self._device, self._dtype, self._weights, self._kv = device, dtype, weights, kv
-        self._num_crops, self._context, self._threads = num_crops, context, threads
+        self._num_crops, self._context = num_crops, context
         self._runtime, self._keep_alive, self._log = runtime, keep_alive, log
-        self._features, self._feature_cache_mb = features, feature_cache_mb
+        self._engine: dict[str, Any] = {
+            "device": device,
+            "dtype": dtype,
+            "weights": weights,
+            "kv": kv,
+            "threads": threads,
+            "features": None if features is None else str(features),
+            "feature_cache_mb": feature_cache_mb,
+        }
         self._facts: ModelFacts | None = None
         self._link: WorkerLink | None = None
         self._status = ModelStatus(Phase.IDLE, model, model == DEMO)
@@ -184,15 +191,9 @@ class LocalCore:
         most = max(facts.num_crops, read_checkpoint(Path(facts.folder)).num_crops)
         return {
             "folder": str(Path(facts.folder).resolve()),
-            "device": self._device,
-            "dtype": self._dtype,
-            "weights": self._weights,
-            "kv": self._kv,
             "context": facts.context,
             "num_crops": most,
-            "threads": self._threads,
-            "features": None if self._features is None else str(self._features),
-            "feature_cache_mb": self._feature_cache_mb,
+            **self._engine,
         }
 
     def _hear(self, link: WorkerLink, header: Header | None) -> None:

@@ -17,8 +17,9 @@ import time
 from asyncio import IncompleteReadError
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from assistant.values.events import Phase
 from assistant.worker.connection import Client
@@ -227,7 +228,7 @@ class Server:
             "spec": dict(self._spec),
             "phase": self._status["phase"],
             "plan": self._plan["plan"] if self._plan else None,
-            "resident_bytes": _resident_bytes(),
+            "resident_bytes": psutil.Process().memory_info().rss,
         }
 
     def _leave(self, client: Client) -> None:
@@ -296,12 +297,3 @@ class Server:
 
 def _status(phase: Phase, detail: str = "", done: int = 0, total: int = 0) -> Header:
     return {"ev": "status", "phase": phase, "detail": detail, "done": done, "total": total}
-
-
-def _resident_bytes() -> int | None:
-    """Memory of this process that is in RAM; None where the system has no /proc."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except OSError:
-        return None
-    return pages * os.sysconf("SC_PAGESIZE")

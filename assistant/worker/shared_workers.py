@@ -15,7 +15,7 @@ _WAIT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class SharedWorker:
-    """One worker process; ``folder`` is the model's, ``spec`` all that it was started with."""
+    """One worker process; ``spec`` is all that it was started with."""
 
     pid: int
     uptime_s: float
@@ -24,12 +24,16 @@ class SharedWorker:
     requests: int
     """Running and waiting ones."""
     phase: Phase
-    folder: str
     spec: Mapping[str, Any]
     plan: Mapping[str, Any] | None
     """The memory plan, once it is made."""
-    resident_bytes: int | None
-    """RAM that it takes; None where the system does not say."""
+    resident_bytes: int
+    """RAM that it takes."""
+
+    @property
+    def folder(self) -> str:
+        """The folder of its model."""
+        return str(self.spec["folder"])
 
 
 def shared_workers(runtime: Path) -> list[SharedWorker]:
@@ -60,19 +64,8 @@ def _asked(channel: Channel, token: str) -> list[SharedWorker]:
         channel.send({"op": "info"})
         while (header := channel.receive()) is not None:
             if header["ev"] == "info":
-                return [
-                    SharedWorker(
-                        header["pid"],
-                        header["uptime_s"],
-                        header["clients"],
-                        header["requests"],
-                        Phase(header["phase"]),
-                        header["spec"]["folder"],
-                        header["spec"],
-                        header["plan"],
-                        header["resident_bytes"],
-                    )
-                ]
+                about = {name: header[name] for name in SharedWorker.__dataclass_fields__}
+                return [SharedWorker(**{**about, "phase": Phase(header["phase"])})]
     except (OSError, FrameError):
         pass
     return []  # it ended just now, or hangs

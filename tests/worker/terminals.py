@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from assistant.worker.client import LocalCore
 from assistant.worker.frames import Channel, Header, prompt_to_json
 from assistant.worker.rendezvous import SUFFIX, Rendezvous
 from tests.conftest import GOLDENS
+from tests.waiting import LIMIT_S, wait_until
 
 PROMPT = Prompt(((1, 5, 6, 7),))
 
@@ -46,15 +45,9 @@ def worker_pid(core: LocalCore) -> int:
     """The worker's process, as soon as it has said who it is."""
     link = core._link
     assert link is not None
-    until(lambda: link.pid is not None or not link.alive)
+    wait_until(lambda: link.pid is not None or not link.alive)
     assert link.pid is not None
     return link.pid
-
-
-def until(true: Callable[[], Any]) -> None:
-    """Wait for something that another process does; the test's own time limit ends it."""
-    while not true():
-        time.sleep(0.02)
 
 
 def runs(pid: int) -> bool:
@@ -79,7 +72,7 @@ class Terminal:
         self.socket: socket.socket
         self.socket, true_token = found
         self.channel = Channel(self.socket)
-        self.channel.limit_wait(60)
+        self.channel.limit_wait(LIMIT_S)
         hello = {"op": "hello", "token": true_token if token is None else token}
         self.channel.send(hello if keep_alive is None else hello | {"keep_alive": keep_alive})
 

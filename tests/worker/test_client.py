@@ -20,7 +20,8 @@ from assistant.values.model import CoreEvent
 from assistant.values.prompt import Prompt
 from assistant.values.sampling import Sampling
 from assistant.worker.client import LocalCore
-from tests.worker.terminals import PROMPT, answer, ids, picture, pixels, runs, until, worker_pid
+from tests.waiting import wait_until
+from tests.worker.terminals import PROMPT, answer, ids, picture, pixels, runs, worker_pid
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +185,7 @@ def test_the_worker_ends_with_the_app(random_folder: Path) -> None:
         pid = int(app.stdout.readline())
         app.kill()
         app.wait()
-        until(lambda: not runs(pid))
+        wait_until(lambda: not runs(pid))
 
 
 def test_a_damaged_model_is_reported_in_one_sentence(random_folder: Path, tmp_path: Path) -> None:

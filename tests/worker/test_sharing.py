@@ -21,7 +21,8 @@ from assistant.worker.client import LocalCore
 from assistant.worker.frames import SIZES
 from assistant.worker.rendezvous import SUFFIX
 from assistant.worker.shared_workers import shared_workers
-from tests.worker.terminals import PROMPT, Terminal, answer, ids, picture, until, worker_pid
+from tests.waiting import wait_until
+from tests.worker.terminals import PROMPT, Terminal, answer, ids, picture, worker_pid
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def first(random_folder: Path, runtime: Path) -> Iterator[LocalCore]:
     yield core
     assert worker_pid(core) == pid, "whatever the tests did, the worker lived"
     core.close()
-    until(lambda: not Path(f"/proc/{pid}").exists() if os.path.isdir("/proc") else True)
+    wait_until(lambda: not Path(f"/proc/{pid}").exists() if os.path.isdir("/proc") else True)
     assert sorted(path.name for path in runtime.iterdir()) == ["lock", "worker.log"]
     assert "ended: nobody uses it" in (runtime / "worker.log").read_text()
 
@@ -79,7 +80,7 @@ def test_a_second_terminal_joins(first: LocalCore, random_folder: Path, runtime:
 
 def test_what_a_worker_tells_of_itself(first: LocalCore, busy: Terminal, runtime: Path) -> None:
     busy.ask(2)
-    until(lambda: shared_workers(runtime)[0].requests == 2)
+    wait_until(lambda: shared_workers(runtime)[0].requests == 2)
     (about,) = shared_workers(runtime)
     assert about.pid == worker_pid(first)
     assert (about.clients, about.phase) == (2, Phase.READY)
@@ -151,10 +152,10 @@ def test_a_client_that_vanishes_delays_no_other(first: LocalCore, runtime: Path)
         waiting.ask(1, picture("gone too"))
         waiting.hear("queued")
         waiting.channel.close()
-        until(lambda: shared_workers(runtime)[0].requests == 1)
+        wait_until(lambda: shared_workers(runtime)[0].requests == 1)
         running.channel.close()
         assert len(ids(answer(first))) == 8
-        until(lambda: shared_workers(runtime)[0].clients == 1)
+        wait_until(lambda: shared_workers(runtime)[0].clients == 1)
 
 
 def test_a_long_reply_that_is_not_read_delays_no_other(first: LocalCore, runtime: Path) -> None:

@@ -13,9 +13,9 @@ from typing import Any, Self
 
 import torch
 from torch.nn.functional import scaled_dot_product_attention
-from transformers.cache_utils import CacheLayerMixin
 
 from assistant.core.attention import attend, attend_columns, merge
+from assistant.core.cache.layer import CroppableLayer
 from assistant.core.formats import KV_BLOCK
 
 MOST_SCORES = 2**24
@@ -25,19 +25,11 @@ MOST_QUERIES = 64
 """Queries beyond which the kernel for prefills is quicker, with the change of layout."""
 
 
-class FloatLayer(CacheLayerMixin):  # type: ignore[misc]
+class FloatLayer(CroppableLayer):
     """One decoder layer: keys and values [1, kv_heads, capacity, head_dim], ``length`` in use.
 
     [1, kv_heads, head_dim, capacity] where it is ``by_channel``.
     """
-
-    is_croppable = True
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.length = 0
-        self.reserved = 0
-        self.by_channel = False
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         """Take dtype, device and shape from the first keys and values."""
@@ -159,15 +151,3 @@ class FloatLayer(CacheLayerMixin):  # type: ignore[misc]
             other.keys, other.values = self.keys.narrow(axis, 0, 0), self.values.narrow(axis, 0, 0)
             other._append(self.keys.narrow(axis, 0, length), self.values.narrow(axis, 0, length))
         return other
-
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """(keys that a query of this length sees, offset of the first)."""
-        return self.length + query_length, 0
-
-    def get_seq_length(self) -> int:
-        """Positions in use."""
-        return self.length
-
-    def get_max_length(self) -> int:
-        """No maximum of its own."""
-        return -1

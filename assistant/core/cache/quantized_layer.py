@@ -14,9 +14,9 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch.nn.functional import pad
-from transformers.cache_utils import CacheLayerMixin
 
 from assistant.core.attention import Part, attend, merge
+from assistant.core.cache.layer import CroppableLayer
 from assistant.core.cache.packed import Int4Keys, Int4Values, Int8, Packed
 from assistant.core.formats import KV_BLOCK, TAIL_BLOCK
 
@@ -44,23 +44,17 @@ class _Tail:
         return self.keys.nbytes + self.values.nbytes
 
 
-class QuantizedLayer(CacheLayerMixin):  # type: ignore[misc]
+class QuantizedLayer(CroppableLayer):
     """One decoder layer in few bits; ``length`` positions are in use.
 
     Quantized are all complete blocks; in float the block that is not complete and the one
     before it, so that what was appended last can be taken back.
     """
 
-    is_croppable = True
-    by_channel = False
-    """Whether one token's attention finds it laid out for the kernels: never, it is packed."""
-
     _packings: ClassVar[tuple[type[Int8 | Int4Keys], type[Int8 | Int4Values]]]
 
     def __init__(self) -> None:
         super().__init__()
-        self.length = 0
-        self.reserved = 0
         self._keys: Packed
         self._values: Packed
         self._before: _Tail | None = None  # the tail before the last chunk
@@ -231,18 +225,6 @@ class QuantizedLayer(CacheLayerMixin):  # type: ignore[misc]
             other.length, other.is_initialized = self.length, True
             other.crop(length)
         return other
-
-    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """(keys that a query of this length sees, offset of the first)."""
-        return self.length + query_length, 0
-
-    def get_seq_length(self) -> int:
-        """Positions in use."""
-        return self.length
-
-    def get_max_length(self) -> int:
-        """No maximum of its own."""
-        return -1
 
 
 class Int8Layer(QuantizedLayer):
