@@ -33,6 +33,8 @@ from assistant.values.sampling import PARAMETERS, Parameters
 from assistant.values.setting import Setting
 from assistant.values.text import one_line
 from storage.ids import ALPHABET, storable
+from storage.rows import columns
+from storage.schema import Base
 
 VERSION = 1
 
@@ -58,7 +60,7 @@ Figure = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 TokenId = Annotated[int, Field(ge=0, lt=1 << 32)]
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, from_attributes=True)
 
     @classmethod
@@ -70,6 +72,11 @@ class _Part(BaseModel):
             given["parameters"] = ParametersPart(**parameters.table())
         return cls(**given)
 
+    def columns(self, table: type[Base]) -> dict[str, Any]:
+        """Return the fields that are columns of a table."""
+        names = columns(table)
+        return {name: getattr(self, name) for name in type(self).model_fields if name in names}
+
 
 def _parameter_type(one: Setting) -> Any:
     """Return a sampling parameter's type in a document: any value that a database may hold."""
@@ -80,20 +87,20 @@ def _parameter_type(one: Setting) -> Any:
     return Annotated[int, Field(ge=0, le=max(one.highest or 0, (1 << 31) - 1))] | None
 
 
-class UsagePart(_Part):
+class UsagePart(Part):
     prompt_tokens: Count
     picture_tokens: Count
     cached_tokens: Count
     completion_tokens: Count
 
 
-class TimingsPart(_Part):
+class TimingsPart(Part):
     load_s: FiniteFloat
     ttft_s: FiniteFloat
     decode_tokens_per_s: FiniteFloat
 
 
-class ParametersPart(_Part):
+class ParametersPart(Part):
     """Every sampling parameter by its name; None where the settings gave the value."""
 
     # One field each, from their table. An export from before a parameter was added lacks it.
@@ -101,13 +108,13 @@ class ParametersPart(_Part):
     locals().update(dict.fromkeys(PARAMETERS))
 
 
-class SummaryPart(_Part):
+class SummaryPart(Part):
     text: Words
     upto: Id
     edited: bool
 
 
-class TurnPart(_Part):
+class TurnPart(Part):
     """A turn; ``parent`` comes before it in the file, ``pictures`` are numbers in the session."""
 
     id: Id
@@ -134,13 +141,13 @@ class TurnPart(_Part):
         return FinishReason.INTERRUPTED if is_reply and reason is None else reason
 
 
-class DraftPicturePart(_Part):
+class DraftPicturePart(Part):
     name: Words
     sha256: Sha256
     num_crops: Positive | None
 
 
-class DraftPart(_Part):
+class DraftPart(Part):
     """A message typed and not sent."""
 
     text: Words
@@ -148,7 +155,7 @@ class DraftPart(_Part):
     pictures: tuple[DraftPicturePart, ...]
 
 
-class SessionPicturePart(_Part):
+class SessionPicturePart(Part):
     """A picture's number in its session; ``sha256`` names its bytes."""
 
     number: Number
@@ -158,7 +165,7 @@ class SessionPicturePart(_Part):
     pinned: bool
 
 
-class SessionPart(_Part):
+class SessionPart(Part):
     id: Id
     title: Words
     created: Moment
@@ -198,7 +205,7 @@ class SessionPart(_Part):
         return {one.sha256 for one in self.pictures} | {one.sha256 for one in drafted}
 
 
-class PicturePart(_Part):
+class PicturePart(Part):
     """The original bytes of a picture, once however often it is shown."""
 
     sha256: Sha256
@@ -215,7 +222,7 @@ class PicturePart(_Part):
         return self
 
 
-class Document(_Part):
+class Document(Part):
     """One file. ``phichat`` is the version of the format."""
 
     phichat: Literal[1]

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
 
-from pydantic import BaseModel
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
@@ -25,9 +23,7 @@ from storage.exchange.document import (
 )
 from storage.ids import SESSION_LENGTH, TURN_LENGTH, new_id
 from storage.pictures import stored
-from storage.rows import columns
 from storage.schema import (
-    Base,
     DraftPictureRow,
     DraftRow,
     SessionPictureRow,
@@ -121,7 +117,7 @@ def _with_new_ids(db: Session, session: SessionPart) -> SessionPart:
 
 
 def _store(db: Session, session: SessionPart, pictures: Pictures, outcome: Outcome) -> Arrival:
-    row = SessionRow(**_columns(SessionRow, session))
+    row = SessionRow(**session.columns(SessionRow))
     db.add(row)
     db.flush()
     for picture in session.pictures:
@@ -140,13 +136,13 @@ def _show(db: Session, row: SessionRow, picture: SessionPicturePart, pictures: P
         SessionPictureRow(
             session_key=row.key,
             picture_key=stored(db, pictures[picture.sha256]),
-            **_columns(SessionPictureRow, picture),
+            **picture.columns(SessionPictureRow),
         )
     )
 
 
 def _draft(db: Session, row: SessionRow, draft: DraftPart, pictures: Pictures) -> None:
-    made = DraftRow(session_key=row.key, **_columns(DraftRow, draft))
+    made = DraftRow(session_key=row.key, **draft.columns(DraftRow))
     db.add(made)
     db.flush()
     for position, picture in enumerate(draft.pictures):
@@ -155,7 +151,7 @@ def _draft(db: Session, row: SessionRow, draft: DraftPart, pictures: Pictures) -
                 draft_key=made.key,
                 position=position,
                 picture_key=stored(db, pictures[picture.sha256]),
-                **_columns(DraftPictureRow, picture),
+                **picture.columns(DraftPictureRow),
             )
         )
 
@@ -216,7 +212,7 @@ def _add_turns(db: Session, session: SessionRow, turns: Sequence[TurnPart]) -> d
         depths[turn.id] = 1 if turn.parent is None else depths[turn.parent] + 1
     # 1) all rows in one statement, which gives them their keys in this order
     rows = [
-        {"session_key": session.key, "depth": depths[turn.id], **_columns(TurnRow, turn)}
+        {"session_key": session.key, "depth": depths[turn.id], **turn.columns(TurnRow)}
         for turn in turns
     ]
     db.execute(insert(TurnRow), rows)
@@ -243,12 +239,6 @@ def _add_turns(db: Session, session: SessionRow, turns: Sequence[TurnPart]) -> d
     if shown:
         db.execute(insert(TurnPictureRow), shown)
     return keys
-
-
-def _columns(table: type[Base], part: BaseModel) -> dict[str, Any]:
-    """Return the fields of a part that are columns of a table."""
-    names = columns(table)
-    return {name: getattr(part, name) for name in type(part).model_fields if name in names}
 
 
 def _some_at_a_time(ids: Iterable[str]) -> Iterator[list[str]]:

@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 if TYPE_CHECKING:
     from alembic.config import Config
 
-KNOWN = ("0001", "0002", "0003")
-"""Every revision there is, oldest first."""
+KNOWN = tuple(sorted(file.name[1:5] for file in (Path(__file__).parent / "versions").glob("m*.py")))
+"""Every revision, oldest first: the digits in the names of the files."""
 
 NEWEST = KNOWN[-1]
 
