@@ -123,7 +123,7 @@ async def test_replies_of_a_chat_end_before_a_text(desk: Desk) -> None:
         await sees(pilot, "two")
         await send(pilot, "/stopat \\nEND")
         parameters = lambda: desk.engine.store.conversation(session).parameters  # noqa: E731
-        await until(pilot, lambda: parameters().stop == ("\nEND",), "it is stored")
+        await until(pilot, lambda: parameters().get("stop") == ("\nEND",), "it is stored")
         await send(pilot, "Go on")
         await sees(pilot, "Enough.")
         await idle(pilot)
