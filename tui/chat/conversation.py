@@ -18,9 +18,9 @@ from tui import messages
 from tui.chat.changes import LOOK_AT
 from tui.chat.context_counts import ContextCounter, measure_draft
 from tui.chat.drafts import DraftKeeper
-from tui.chat.open_chat import OpenChat, Queued
+from tui.chat.open_chat import BUSY, OpenChat, Queued
 from tui.chat.part import ChatPart
-from tui.chat.replies import BUSY, Ask, Replies
+from tui.chat.replies import Ask, Replies
 from tui.chat.summaries import Summariser
 from tui.chat.turn_actions import quoted
 from tui.chat.turn_runner import TurnRunner
@@ -37,7 +37,6 @@ from tui.widgets.turn_window import TAIL, Place
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
-    from tui.requests import Answer
     from tui.widgets.gallery import Gallery
     from tui.widgets.turn_run import RunningTurn
 
@@ -237,7 +236,7 @@ class Conversation(ChatPart):
             waiting = self._chat.take_queue()
             self._show_queue()
             async with self._chat.switching:
-                await self._give_back_all(waiting)
+                await self._give_back(*waiting)
         elif self.composer.edited is not None:
             async with self._chat.switching:
                 await self.composer.give_up_edit()
@@ -253,17 +252,14 @@ class Conversation(ChatPart):
     def _show_queue(self) -> None:
         self.composer.show_queue([queued.draft for queued in self._chat.queued_here])
 
-    async def _give_back_all(self, queue: Sequence[Queued]) -> None:
-        for queued in reversed(queue):
-            await self._give_back(queued.draft, queued.session_id)
-
-    async def _give_back(self, draft: Draft, session_id: str | None) -> None:
-        """Put what was not stored back to where it was typed."""
-        if session_id == self._chat.session_id:
-            await self.composer.put(draft)
-        else:
-            self._chat.give_back(draft, session_id)
-            self.drafts.save(session_id)
+    async def _give_back(self, *messages: Queued) -> None:
+        """Put messages that were not stored back to where they were typed."""
+        for message in reversed(messages):
+            if message.session_id == self._chat.session_id:
+                await self.composer.put(message.draft)
+            else:
+                self._chat.give_back(message.draft, message.session_id)
+                self.drafts.save(message.session_id)
 
     # The running reply
 
@@ -300,14 +296,14 @@ class Conversation(ChatPart):
         if error:
             self.tell(error, error=True)
             if not running.stored and running.draft is not None:
-                await self._give_back(running.draft, running.session_id)
+                await self._give_back(Queued(running.session_id, running.view, running.draft))
                 if running.edited and running.session_id == chat.session_id:
                     composer.edited = running.edited
             elif running.session_id == chat.session_id:
                 await self.turns.pane.fail(error)
         self.post_message(messages.SessionsChanged())
         if error or running.failed or running.stopped:
-            await self._give_back_all(chat.take_queue())
+            await self._give_back(*chat.take_queue())
         else:
             self._replies.send_next()
         self._show_queue()
@@ -354,25 +350,16 @@ class Conversation(ChatPart):
             self.composer.area.insert(event.typed)
 
     def _edit(self, session_id: str, turn_id: str) -> None:
+        async def begin(draft: Draft) -> None:
+            async with self._chat.switching:
+                if session_id == self._chat.session_id:
+                    self._leave_turn()
+                    await self.composer.begin_edit(turn_id, draft)
+
         if self._chat.running is not None:
             self.tell(BUSY)
-            return
-
-        def read() -> Answer:
-            return partial(
-                self._begin_edit,
-                session_id,
-                turn_id,
-                self._engine.store.draft_of(session_id, turn_id),
-            )
-
-        self.in_thread(read)
-
-    async def _begin_edit(self, session_id: str, turn_id: str, draft: Draft) -> None:
-        async with self._chat.switching:
-            if session_id == self._chat.session_id:
-                self._leave_turn()
-                await self.composer.begin_edit(turn_id, draft)
+        else:
+            self.in_thread(lambda: partial(begin, self._engine.store.draft_of(session_id, turn_id)))
 
     # Pictures
 

@@ -11,6 +11,7 @@ from assistant.values.conversation import ExportFormat, Summary
 from assistant.values.errors import PhichatError
 from assistant.values.text import one_line
 from tui import messages
+from tui.chat.open_chat import BUSY
 from tui.pages.write import WriteScreen
 from tui.widgets.completion import references
 
@@ -40,7 +41,7 @@ class Memory:
         if not words:
             self._host.tell("Say which words: /recall WORDS quotes earlier turns that have them.")
         elif self._chat.running is not None:
-            self._host.tell("A reply is still being written; wait for it, or stop it with esc.")
+            self._host.tell(BUSY)
         else:
             self._change(lambda one: self._engine.memory.recall(one, words, everywhere=everywhere))
 

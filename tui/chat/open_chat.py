@@ -9,6 +9,8 @@ from assistant.values.conversation import Draft, Parent, Turn
 from assistant.values.words import joined
 from tui.widgets.turn_run import RunningTurn
 
+BUSY = "A reply is still being written; wait for it, or stop it with esc."
+
 
 @dataclass
 class Queued:

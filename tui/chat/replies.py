@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from assistant.values.conversation import Draft, Parent, Role
 from assistant.values.events import Event
-from tui.chat.open_chat import Queued
+from tui.chat.open_chat import BUSY, Queued
 from tui.widgets.turn_run import RunningTurn
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 Ask = Callable[[], Iterator[Event]]
 Start = Callable[[RunningTurn, Ask], None]
-
-BUSY = "A reply is still being written; wait for it, or stop it with esc."
 
 
 class Replies:

@@ -14,6 +14,7 @@ from textual.message import Message
 from assistant.values.conversation import Role, Turn, TurnKind
 from assistant.values.text import one_line, plain
 from tui import messages, requests
+from tui.chat.open_chat import BUSY, OpenChat
 from tui.chat.part import ChatPart
 from tui.chat.turn_actions import code_blocks, possible_actions, usual_turn
 from tui.pages.choose import ChooseScreen
@@ -26,7 +27,6 @@ from tui.widgets.turn_head import TurnClicked, TurnHead
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
-    from tui.chat.open_chat import OpenChat
     from tui.widgets.gallery import Gallery
 
 ALWAYS = {"step_back", "step_on", "menu"}
@@ -195,7 +195,9 @@ class Turns(ChatPart):
                 conversation, self._engine.store.changes(), self._chat.ended, select=ids[place]
             )
 
-        if not self._is_running():
+        if self._chat.running is not None:
+            self.tell(BUSY)
+        else:
             self.in_thread(choose)
 
     # What is done with a turn
@@ -270,11 +272,6 @@ class Turns(ChatPart):
             return messages.TurnMarked()
 
         self.in_thread(job)
-
-    def _is_running(self) -> bool:
-        if self._chat.running is not None:
-            self.tell("A reply is still being written; wait for it, or stop it with esc.")
-        return self._chat.running is not None
 
     # Pictures and links
 
