@@ -129,7 +129,7 @@ async def test_replies_of_a_chat_end_before_a_text(desk: Desk) -> None:
         await idle(pilot)
         assert desk.engine.store.conversation(session).turns[-1].text == "Enough."
         await send(pilot, "/stopat")
-        await until(pilot, lambda: parameters().stop is None, "no longer")
+        await until(pilot, lambda: parameters().get("stop") is None, "no longer")
 
 
 async def test_where_nothing_was_left_out_there_is_nothing_to_sum_up(desk: Desk) -> None:
