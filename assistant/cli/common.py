@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -53,6 +54,10 @@ _OBEYED = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def print_json(value: object) -> None:
-    """Print one line of JSON that a terminal shows and does not obey."""
-    text = json.dumps(value, ensure_ascii=False)
+    """Print one line of JSON that a terminal shows and does not obey; moments in ISO 8601."""
+    text = json.dumps(value, ensure_ascii=False, default=_to_text)
     click.echo(_OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
+def _to_text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)

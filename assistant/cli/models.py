@@ -123,7 +123,7 @@ def _as_json(one: FoundModel) -> dict[str, Any]:
         "bytes_here": one.bytes_here,
         "licence": one.known.licence if one.known else None,
         "revision": one.known.revision if one.known else None,
-        "folder": None if one.folder is None else str(one.folder),
+        "folder": one.folder,
         "problem": one.problem,
         "plan": None if plan is None else asdict(plan),
     }
@@ -157,7 +157,7 @@ def pull(model_id: str, revision: str | None, as_json: bool) -> None:
     with _progress(kept, "here and right") as show:
         pulled = fetch(model_id, revision=revision, on_progress=show)
     if as_json:
-        print_json({**asdict(pulled), "folder": str(pulled.folder)})
+        print_json(asdict(pulled))
         return
     came = gigabytes(pulled.fetched) if pulled.fetched else "nothing"
     click.echo(
@@ -193,7 +193,7 @@ def verify(model: str | None, as_json: bool) -> None:
     with _progress("nothing was changed.") as show:
         found = check(known.id if known else name, on_progress=show)
     if as_json:
-        print_json(_verified_json(found))
+        print_json({**asdict(found), "ok": found.ok})
     else:
         for file in found.files:
             click.echo(plain(f"{file.state:10}  {file.name}"))
@@ -224,17 +224,6 @@ def _remedy(found: Verified) -> str:
     if found.commit is None:
         return "copy the folder again from where it came"
     return f"“phichat models pull {found.model}” fetches what is bad again, and nothing else"
-
-
-def _verified_json(found: Verified) -> dict[str, Any]:
-    return {
-        "model": found.model,
-        "folder": str(found.folder),
-        "commit": found.commit,
-        "ok": found.ok,
-        "problem": found.problem,
-        "files": [asdict(file) for file in found.files],
-    }
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
 
 import click
 
@@ -25,7 +24,7 @@ def list_(limit: int, as_json: bool) -> None:
     with opened_engine() as (engine, _):
         found = engine.store.sessions(limit)
         if as_json:
-            print_json([_jsonable(asdict(one)) for one in found])
+            print_json([asdict(one) for one in found])
             return
         for one in found:
             click.echo(
@@ -115,7 +114,7 @@ def _hit_json(hit: SearchHit) -> dict[str, object]:
         "found_in": hit.found_in,
         "role": hit.role,
         "title": hit.session_title,
-        "created": hit.created.isoformat(),
+        "created": hit.created,
     }
 
 
@@ -123,8 +122,8 @@ def _conversation_json(conversation: Conversation, turns: tuple[Turn, ...]) -> d
     return {
         "id": conversation.id,
         "title": conversation.title,
-        "created": conversation.created.isoformat(),
-        "updated": conversation.updated.isoformat(),
+        "created": conversation.created,
+        "updated": conversation.updated,
         "model": conversation.model,
         "system": conversation.system,
         "pinned": conversation.pinned,
@@ -144,12 +143,8 @@ def _turn_json(turn: Turn) -> dict[str, object]:
             {"number": p.number, "name": p.name, "sha256": p.sha256} for p in turn.pictures
         ],
         "finish_reason": turn.finish_reason,
-        "created": turn.created.isoformat(),
+        "created": turn.created,
         "kind": turn.kind,
         "pinned": turn.pinned,
         "excluded": turn.excluded,
     }
-
-
-def _jsonable(values: dict[str, Any]) -> dict[str, Any]:
-    return {k: v.isoformat() if hasattr(v, "isoformat") else v for k, v in values.items()}
