@@ -103,6 +103,21 @@ def test_decoding_is_the_references(case: dict[str, Any], official_tokenizer: Pa
     assert decoded == case["text"]
 
 
+@pytest.mark.parametrize(
+    ("skip", "text"),
+    [
+        (True, "The quick brown \n It"),
+        (False, "<s> The quick brown<|end|> \n<|assistant|> It"),
+    ],
+)
+def test_control_tokens_are_decoded_only_when_asked_for(
+    skip: bool, text: str, tokenizer: Any
+) -> None:
+    processor = Phi3VProcessor(Phi3VImageProcessor(), tokenizer)
+    ids = tokenizer("The quick brown<|end|>\n<|assistant|>\nIt").input_ids
+    assert processor.decode(ids, skip_special_tokens=skip) == text
+
+
 def test_a_list_of_texts_with_a_picture_is_refused(tokenizer: Any) -> None:
     processor = Phi3VProcessor(Phi3VImageProcessor(num_crops=1), tokenizer)
     with pytest.raises(TypeError, match="expected string"):
