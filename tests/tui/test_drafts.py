@@ -56,8 +56,9 @@ async def test_a_draft_is_saved_while_one_types_and_dropped_when_it_is_sent(desk
     async with desk.app(session).run_test(size=NARROW) as pilot:
         await sees(pilot, "a1")
         await pilot.press(*"half a")
-        await until(pilot, lambda: desk.engine.store.draft(session), "it is saved")
-        assert desk.engine.store.draft(session) == Draft("half a")
+        await until(
+            pilot, lambda: desk.engine.store.draft(session) == Draft("half a"), "it is saved"
+        )
         await pilot.press("enter")
         await sees(pilot, "Yes.")
         await idle(pilot)
