@@ -6,7 +6,7 @@
 - Nothing reaches the network or this user's files: each test has its own PHICHAT_HOME and HF_HOME,
   loses every PHICHAT_ variable, and the hub is offline. Servers are real ones on localhost.
 - No worker outlives its test: PHICHAT_KEEP_ALIVE is 0.
-- Tests wait for events by `tests/waiting.py`, or by `tests/tui/desk.py` in the app; none sleeps
+- Tests wait for events by `tests/wait.py`, or by `tests/tui/desk.py` in the app; none sleeps
   or counts seconds (`tests/style/test_waits.py`). The only limits are 120 s of a wait and 300 s of
   a test (`timeout` in pyproject.toml): a hang. `pytest tests/tui --slow-threads 0.2` shows what
   races with a thread of the app.

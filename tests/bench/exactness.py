@@ -1,4 +1,4 @@
-"""What int8 changes: logits of the goldens' prompts against float32."""
+"""Exactness of int8: logits of the goldens' prompts against float32."""
 
 from __future__ import annotations
 

@@ -19,18 +19,18 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench.pseudo_terminal import PseudoTerminal, lived_in, work_cpu_s
+from tests.bench.pseudo_terminal import PseudoTerminal, used_home, work_cpu_s
 from tests.bench.tui_open import fill
 
 SHOWN = b"sk about a picture"  # the cursor stands on the first letter
 CHATS = 200
 HOMES = {"new": b"Welcome to phichat", "chats": b"Chat 199"}
-"""What is the last to be shown."""
+"""Text that is shown last."""
 
 
 def start(kind: str, home: Path) -> tuple[float, float, float]:
     """CPU seconds at the first paint, wall seconds then, CPU seconds when all is there."""
-    environment = lived_in(home)
+    environment = used_home(home)
     if kind == "new":
         for path in (home / "config.toml", *home.glob("phichat.db*")):
             path.unlink(missing_ok=True)

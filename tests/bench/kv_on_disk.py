@@ -1,4 +1,4 @@
-"""What it costs to have a conversation's KV again: from disk, from a copy, or by a prefill.
+"""Cost of restoring a conversation's KV: from disk, from a copy, or by a prefill.
 
     python -m tests.bench.kv_on_disk [--tokens 2000] [--folder DIR]
 

@@ -6,7 +6,7 @@
 Sizes: "mid", "wide" and "full" (Phi-3-vision itself, 8.3 GB in bfloat16). The CLIP
 tower is always the real ViT-L/14-336, in two shards with an index. A tokenizer is
 copied from ``--tokenizer FOLDER`` when given; without one the folder serves loading
-and the Python door only.
+and the Python API only.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def work_cpu_s() -> float:
     return time.process_time() - began
 
 
-def lived_in(home: Path) -> dict[str, str]:
+def used_home(home: Path) -> dict[str, str]:
     """The environment of a home where the app was before: it doesn't introduce itself again."""
     (home / "config.toml").touch()
     return {"PHICHAT_HOME": str(home)}
@@ -71,7 +71,7 @@ class PseudoTerminal:
         os.write(self.descriptor, keys)
 
     def read(self, seconds: float) -> bytes:
-        """What the program writes within ``seconds``, as soon as there is something."""
+        """Read what the program writes within ``seconds``, as soon as there is something."""
         ready, _, _ = select.select([self.descriptor], [], [], max(0.0, seconds))
         try:
             return os.read(self.descriptor, 65536) if ready else b""

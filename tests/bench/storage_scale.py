@@ -1,4 +1,4 @@
-"""How long storage takes at the size of ten years: listing, opening, searching.
+"""Times of storage at the size of ten years: listing, opening, searching.
 
     python -m tests.bench.storage_scale [--folder FOLDER] [--database ADDRESS]
 

@@ -1,4 +1,4 @@
-"""What is measured: our model in a format, transformers' own on the same weights, filled caches."""
+"""Subjects of measurement: our model in a format, transformers' on its weights, filled caches."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FORMATS = {  # name in the report: dtype of the matrices, format of the weights
 
 @dataclass(frozen=True)
 class Scale:
-    """How large a run is; ``quick`` proves that everything runs, its figures mean nothing."""
+    """The size of a run; ``quick`` proves that everything runs, its figures mean nothing."""
 
     folders: dict[str, Path]
     rounds: int = 7

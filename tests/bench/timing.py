@@ -44,7 +44,7 @@ def typical(measured: dict[str, list[float]]) -> dict[str, float]:
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on, and how busy it was before."""
+    """Describe the machine of the figures, and how busy it was before."""
     info = Path("/proc/cpuinfo")
     text = info.read_text() if info.exists() else ""
     models = [line for line in text.splitlines() if line.startswith("model name")]

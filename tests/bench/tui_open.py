@@ -1,4 +1,4 @@
-"""What long lists cost the app, in a real pseudo-terminal of 120 x 40.
+"""Cost of long lists in the app, in a real pseudo-terminal of 120 x 40.
 
     python -m tests.bench.tui_open [--turns 2000] [--sessions 10000]
 
@@ -29,7 +29,7 @@ from PIL import Image
 from assistant import pictures
 from assistant.values.conversation import Draft, FinishReason, PictureFile
 from storage import Store
-from tests.bench.pseudo_terminal import PseudoTerminal, lived_in, resident_mb, work_cpu_s
+from tests.bench.pseudo_terminal import PseudoTerminal, resident_mb, used_home, work_cpu_s
 
 READY = b"sk about a picture"
 PAGES = 100
@@ -116,7 +116,7 @@ def settled(terminal: PseudoTerminal) -> float:
 
 def start(home: str, *arguments: str) -> PseudoTerminal:
     """The app; nothing loads a model."""
-    environment = lived_in(Path(home)) | {"PHICHAT_MODEL": f"{home}/no-model"}
+    environment = used_home(Path(home)) | {"PHICHAT_MODEL": f"{home}/no-model"}
     return PseudoTerminal(["-m", "assistant.cli", "chat", *arguments], environment)
 
 

@@ -1,4 +1,4 @@
-"""What a streamed reply costs the screen, in a real pseudo-terminal of 120 x 40.
+"""Cost of a streamed reply on the screen, in a real pseudo-terminal of 120 x 40.
 
     python -m tests.bench.tui_stream [--seconds 20] [--there 8000] [--resize] [KIND …]
 
@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.bench.pseudo_terminal import COLUMNS, PseudoTerminal, lived_in, work_cpu_s
+from tests.bench.pseudo_terminal import COLUMNS, PseudoTerminal, used_home, work_cpu_s
 
 TOKEN = 4
 RATE = 50
@@ -61,7 +61,7 @@ def reply(kind: str, length: int) -> str:
     return (HEADS.get(kind, "") + part * (length // len(part) + 1))[:length]
 
 
-def app(kind: str, told: Path, there: int, seconds: float, fast: bool, screen: bool) -> None:
+def app(kind: str, measured: Path, there: int, seconds: float, fast: bool, screen: bool) -> None:
     """The measured process: an app (or only the engine) whose core writes at a pace."""
     from assistant import settings as settings_room
     from assistant.engine import Engine
@@ -90,19 +90,19 @@ def app(kind: str, told: Path, there: int, seconds: float, fast: bool, screen: b
             tokens = [encode(text[i : i + TOKEN])[1:] for i in range(0, len(text), TOKEN)]
             started = time.monotonic()
             busy.times.clear()
-            told.with_suffix(".began").write_text(str(started))
+            measured.with_suffix(".began").write_text(str(started))
             for index, token in enumerate(tokens):
                 due = started + index / (FAST if fast else RATE)
                 if (wait := due - time.monotonic()) > 0:
                     time.sleep(wait)
                 yield TokensGenerated(tuple(token))
             took = time.monotonic() - started
-            result = {"rate": len(tokens) / took, **(busy.told() if screen else {})}
-            told.with_suffix(".ended").write_text(json.dumps(result))
+            result = {"rate": len(tokens) / took, **(busy.measured() if screen else {})}
+            measured.with_suffix(".ended").write_text(json.dumps(result))
             yield GenerationEnded(FinishReason.STOP, Usage(1, 0, 0, len(tokens)), 0.1, 50.0)
 
     busy = Busy()
-    home = told.parent
+    home = measured.parent
     folder = home / "bytes"
     folder.mkdir(exist_ok=True)
     write_tokenizer(folder, 300)
@@ -143,7 +143,7 @@ class Busy:
 
         selectors.DefaultSelector.select = select  # type: ignore[method-assign]
 
-    def told(self) -> dict[str, float]:
+    def measured(self) -> dict[str, float]:
         """Milliseconds of the turns that did something."""
         times = sorted(1000 * one for one in self.times if one > 0.001)
         p95 = times[int(len(times) * 0.95)]
@@ -161,10 +161,10 @@ def started(
     kind: str, home: Path, there: int, seconds: float, *, fast: bool = False
 ) -> PseudoTerminal:
     """The app with its question sent."""
-    told = home / f"{kind}-{fast}"
-    command = ["-m", "tests.bench.tui_stream", "--child", str(told)]
+    measured = home / f"{kind}-{fast}"
+    command = ["-m", "tests.bench.tui_stream", "--child", str(measured)]
     command += ["--seconds", str(seconds), "--there", str(there)]
-    terminal = PseudoTerminal([*command, *(["--fast"] if fast else []), kind], lived_in(home))
+    terminal = PseudoTerminal([*command, *(["--fast"] if fast else []), kind], used_home(home))
     terminal.read_until(b"sk about a picture")
     terminal.read_for(0.5)
     terminal.write(b"go\r")
@@ -210,12 +210,12 @@ def latencies(kind: str, home: Path, there: int, seconds: float, resize: bool) -
 
 def kept_rate(kind: str, home: Path, there: int) -> float:
     """The rate of the fast generator with the screen, relative to its rate without."""
-    told = home / f"{kind}-True"
+    measured = home / f"{kind}-True"
     with started(kind, home, there, 0, fast=True) as terminal:
-        with_screen = json.loads(appears(told.with_suffix(".ended"), terminal))["rate"]
-    told.with_suffix(".ended").unlink()
-    app(kind, told, there, 0, fast=True, screen=False)
-    without = json.loads(told.with_suffix(".ended").read_text())["rate"]
+        with_screen = json.loads(appears(measured.with_suffix(".ended"), terminal))["rate"]
+    measured.with_suffix(".ended").unlink()
+    app(kind, measured, there, 0, fast=True, screen=False)
+    without = json.loads(measured.with_suffix(".ended").read_text())["rate"]
     return round(with_screen / without, 3)
 
 
@@ -236,7 +236,7 @@ def main() -> None:
         return
     results: dict[str, object] = {}
     with tempfile.TemporaryDirectory() as folder:
-        os.environ |= lived_in(Path(folder))
+        os.environ |= used_home(Path(folder))
         for kind in options.kinds:
             home = Path(folder)
             measured = latencies(kind, home, options.there, options.seconds, options.resize)

@@ -1,6 +1,6 @@
 """Time to the first token of a turn: a follow-up question, and a picture, against the seed's way.
 
-The seed's way is generate() on pictures and history anew at every turn: 17 crops of every
+The seed's way is generate() on pictures and history again at every turn: 17 crops of every
 picture through the tower, all positions through the decoder (transformers' own, float32, the
 quickest it has here). The tower is timed once on one picture and counted for each.
 """

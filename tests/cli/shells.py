@@ -14,7 +14,7 @@ import pytest
 
 from assistant.cli import cli
 from assistant.cli.completion_scripts import SHELLS, VARIABLE
-from tests.waiting import read_until
+from tests.wait import read_until
 
 _START = {
     "bash": ["bash", "--noprofile", "--norc", "-i"],

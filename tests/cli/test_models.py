@@ -24,7 +24,7 @@ from tests.conftest import ROOT
 from tests.models.conftest import MODEL, hub, model_files  # noqa: F401 (fixtures)
 from tests.models.hub_server import COMMIT, Hub
 from tests.models.proxy_server import HOST, proxying
-from tests.waiting import wait_until
+from tests.wait import wait_until
 
 WEIGHTS = "model.safetensors"
 PHICHAT = [sys.executable, "-m", "assistant.cli", "models"]

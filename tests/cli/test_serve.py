@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from tests.conftest import ROOT, Phichat
-from tests.waiting import LIMIT_S, wait_until
+from tests.wait import LIMIT_S, wait_until
 
 
 @pytest.fixture

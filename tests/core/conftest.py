@@ -1,4 +1,4 @@
-"""What every test of the core needs: one thread, like the workers that it starts."""
+"""Fixtures of every test of the core: one thread, like the workers that it starts."""
 
 from __future__ import annotations
 

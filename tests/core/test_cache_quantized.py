@@ -16,7 +16,7 @@ from tests.core.tiny import HEAD_DIM, HEADS, LAYERS, tiny_phi3v
 
 LENGTH = 330
 CLOSE = 1e-4
-"""What other chunk sizes may change by rounding; a query that saw float where it should see
+"""Most that other chunk sizes may change by rounding; a query that saw float where it should see
 int8 changes 0.01 and more (see the test that says so). The model computes in float64 here, so
 that a number between two steps of int8 does not fall to the other by rounding."""
 
@@ -48,7 +48,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def by_token(kind: str, embeddings: torch.Tensor) -> torch.Tensor:
-    """What one token at a time gives."""
+    """Compute one token at a time."""
     return read(KVCache(LAYERS, Regime.LONG, kind), embeddings, LENGTH, 1)
 
 
@@ -62,7 +62,7 @@ def test_chunks_change_nothing(
 
 @settings(max_examples=20, deadline=None)
 @given(
-    lives=st.lists(
+    histories=st.lists(
         st.tuples(st.integers(0, LENGTH), st.integers(0, LENGTH), st.integers(1, 150)),
         min_size=1,
         max_size=5,
@@ -70,7 +70,7 @@ def test_chunks_change_nothing(
     copied=st.booleans(),
 )
 def test_history_leaves_no_trace(
-    lives: list[tuple[int, int, int]],
+    histories: list[tuple[int, int, int]],
     copied: bool,
     kind: str,
     embeddings: torch.Tensor,
@@ -78,7 +78,7 @@ def test_history_leaves_no_trace(
 ) -> None:
     """Grown and cropped (or copied) in any way, what follows is what a cold run gives."""
     cache = KVCache(LAYERS, Regime.LONG, kind)
-    for end, cut, chunk in [*lives, (LENGTH, 0, 64)]:
+    for end, cut, chunk in [*histories, (LENGTH, 0, 64)]:
         start = cache.length
         if end > start:
             found = read(cache, embeddings, end, chunk)
@@ -166,7 +166,7 @@ def test_what_is_all_the_same_stays_what_it_is(
 
 
 def test_a_channel_of_large_keys_does_not_drown_the_others() -> None:
-    """Why int4 packs keys by channel."""
+    """The reason why int4 packs keys by channel."""
     states = torch.randn(1, 2, TAIL_BLOCK, 32, generator=torch.Generator().manual_seed(5))
     states[..., 3] += 100
     found = {}

@@ -49,7 +49,7 @@ def test_the_static_step_is_prefill_of_one_token() -> None:
 @pytest.mark.long
 @torch.inference_mode()
 def test_the_static_step_is_traced_whole_and_seldom_again() -> None:
-    """What CUDA graphs need, as far as a CPU can tell: one graph without breaks, and once more when
+    """CUDA graphs need, as far as a CPU can tell, one graph without breaks, and once more when
     a cache first has another size; neither growth nor another conversation after that."""
     torch._dynamo.reset()
     graphs = []

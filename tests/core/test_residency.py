@@ -1,4 +1,4 @@
-"""Which conversations stay: what is reused, what is copied, who gives way."""
+"""Residency of conversations: reuse, copies, eviction."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def normal(*shape: int, seed: int = 0) -> torch.Tensor:
     seed=st.integers(0, 9),
 )
 def test_attention_of_one_token(length: int, heads: int, head_dim: int, seed: int) -> None:
-    """What lies beyond the new position is never read: it may be anything."""
+    """Memory beyond the new position is never read: it may be anything."""
     capacity = length + 40
     keys, values = torch.full((2, heads, head_dim, capacity), torch.nan)
     keys[:, :, :length] = 3 * normal(heads, head_dim, length, seed=seed)
@@ -80,7 +80,7 @@ def test_gates(s: int, half: int, seed: int) -> None:
 
 @pytest.fixture
 def _own_state(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What is found out about the kernels here is forgotten afterwards."""
+    """Findings about the kernels here are forgotten afterwards."""
     monkeypatch.setattr(acceleration, "_failed", [])
     monkeypatch.setattr(layers, "_known", WeakKeyDictionary())
     monkeypatch.setattr(acceleration, "SMALLEST_LAYERS", 0)

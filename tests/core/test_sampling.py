@@ -1,4 +1,4 @@
-"""What may be drawn, and how likely: transformers' own filters are the oracle."""
+"""Sampling: transformers' own filters are the oracle of what may be drawn, and how likely."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Whatever a person did before, a greedy reply is the one that an uncached run gives.
+"""Warm equals cold: a greedy reply is that of an uncached run, whatever a user did before.
 
-Random lives of several sessions on one resident model: sent, edited, answered
+Random histories of several sessions on one resident model: sent, edited, answered
 again, branched, cut short by the window, stopped (between tokens, chunks and layers),
 continued, resumed by another process, with pictures anywhere, across the LongRoPE
 switch in both directions, within budgets that keep everything, little or nothing,
 and with memory running out in any layer of any pass. Single tokens of a float cache are computed by
-the compiled kernels in half of the lives, as in large models, and by torch in the others.
+the compiled kernels in half of the histories, as in large models, and by torch in the others.
 
 A float cache is held against forward passes without any cache. Quantized KV has no such
 counterpart: it is held against a cold run over the same kind of KV in one chunk. What is
@@ -53,7 +53,7 @@ USER, ASSISTANT, END = 3, 4, 5
 QUANTIZED = ["int8", "int4"]
 CHUNKS = [1, 7, 64, CONTEXT]
 BLOCK_BYTES = 2 * LAYERS * HEADS * HEAD_DIM * 4 * KV_BLOCK
-"""What a conversation here mostly takes: caches grow in blocks."""
+"""Positions that a conversation here mostly takes: caches grow in blocks."""
 
 
 class Memory:
@@ -100,7 +100,7 @@ class Exchange:
 Branch = list[Exchange]
 
 
-class Life:
+class History:
     """Sessions, each a list of branches, on one resident model after another."""
 
     def __init__(self, kind: str, **options: Any) -> None:
@@ -240,7 +240,7 @@ steps = st.builds(
     st.none() | st.none() | st.integers(0, 20),
     st.just((0, 0)) | st.just((0, 0)) | st.tuples(st.integers(1, 40), st.integers(1, 2)),
 )
-lives = st.lists(steps, min_size=3, max_size=12)
+histories = st.lists(steps, min_size=3, max_size=12)
 budgets = st.fixed_dictionaries(
     {
         "prefill_chunk": st.sampled_from(CHUNKS),
@@ -272,13 +272,13 @@ def resident(kind: str, **options: Any) -> ResidentModel:
     )
 
 
-def live(kind: str, life: list[Step], options: dict[str, Any], compiled: bool = False) -> None:
+def replay(kind: str, history: list[Step], options: dict[str, Any], compiled: bool = False) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(layers, "_known", WeakKeyDictionary())
         patch.setattr("assistant.core.cpu.acceleration.SMALLEST_LAYERS", 0 if compiled else 2**62)
-        lived = Life(kind, **options)
-        for step in life:
-            lived.do(step)
+        replayed = History(kind, **options)
+        for step in history:
+            replayed.do(step)
 
 
 @pytest.mark.parametrize("chunk", CHUNKS)
@@ -312,7 +312,7 @@ def test_a_cut_never_ends_inside_a_picture(kind: str, before: int, kv_budget: in
 @pytest.mark.parametrize("kind", ["float", *QUANTIZED])
 @pytest.mark.parametrize("layers", [1, LAYERS, LAYERS + 1])
 def test_what_was_read_when_memory_ran_out_is_not_reused(kind: str, layers: int) -> None:
-    """One layer holds the last chunk and the next does not: the same question begins anew."""
+    """One layer holds the last chunk and the next does not: the same question begins again."""
     model = resident(kind, prefill_chunk=64)
     prompt = Prompt((tuple(6 + at * at % 31 for at in range(150)),))
     memory.layers, memory.times = layers, 2
@@ -325,32 +325,34 @@ def test_what_was_read_when_memory_ran_out_is_not_reused(kind: str, layers: int)
 
 
 @settings(unhurried, max_examples=40)
-@given(life=lives, options=budgets, compiled=st.booleans())
-def test_warm_equals_cold(life: list[Step], options: dict[str, Any], compiled: bool) -> None:
-    live("float", life, options, compiled)
+@given(history=histories, options=budgets, compiled=st.booleans())
+def test_warm_equals_cold(history: list[Step], options: dict[str, Any], compiled: bool) -> None:
+    replay("float", history, options, compiled)
 
 
 @settings(unhurried, max_examples=10)
-@given(kind=st.sampled_from(QUANTIZED), life=lives, options=budgets)
-def test_warm_equals_cold_in_few_bits(kind: str, life: list[Step], options: dict[str, Any]) -> None:
-    live(kind, life, options)
+@given(kind=st.sampled_from(QUANTIZED), history=histories, options=budgets)
+def test_warm_equals_cold_in_few_bits(
+    kind: str, history: list[Step], options: dict[str, Any]
+) -> None:
+    replay(kind, history, options)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(6000)
 @settings(unhurried, max_examples=2500)
-@given(life=lives, options=budgets, compiled=st.booleans())
+@given(history=histories, options=budgets, compiled=st.booleans())
 def test_warm_equals_cold_thousands_of_times(
-    life: list[Step], options: dict[str, Any], compiled: bool
+    history: list[Step], options: dict[str, Any], compiled: bool
 ) -> None:
-    live("float", life, options, compiled)
+    replay("float", history, options, compiled)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(6000)
 @settings(unhurried, max_examples=600)
-@given(kind=st.sampled_from(QUANTIZED), life=lives, options=budgets)
+@given(kind=st.sampled_from(QUANTIZED), history=histories, options=budgets)
 def test_warm_equals_cold_in_few_bits_often(
-    kind: str, life: list[Step], options: dict[str, Any]
+    kind: str, history: list[Step], options: dict[str, Any]
 ) -> None:
-    live(kind, life, options)
+    replay(kind, history, options)

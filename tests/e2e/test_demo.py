@@ -108,7 +108,7 @@ def test_the_demo_is_a_folder_like_any_other() -> None:
 
 
 def test_compare_two_pictures_and_quit_and_go_on(phichat: Phichat, tmp_path: Path) -> None:
-    """The command line, one process a question: the conversation lives in the database."""
+    """The command line, one process a question: the conversation is in the database."""
     one, two = draw(940_000, tmp_path), draw(940_001, tmp_path)
     assert (one.colour, one.shape) != (two.colour, two.shape)
     first = json.loads(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.drawings import draw
-from tests.waiting import wait_until
+from tests.wait import wait_until
 
 
 class Terminal:
@@ -49,7 +49,7 @@ class Terminal:
         self._tmux("send-keys", "-l", text)
 
     def drop(self, text: str) -> None:
-        """What a terminal does with a file that is dropped on it: a bracketed paste."""
+        """Drop a file as a terminal does: by a bracketed paste."""
         self._tmux("set-buffer", text)
         self._tmux("paste-buffer", "-p")
 

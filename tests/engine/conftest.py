@@ -70,7 +70,7 @@ def new_session(engine: Engine, text: str, *files: PictureFile) -> str:
 
 
 def said(prompt: Prompt) -> str:
-    """What a prompt says between its control tokens, as the byte tokenizer has it."""
+    """Decode a prompt between its control tokens, as the byte tokenizer has it."""
     ids = [one for part in prompt.parts if isinstance(part, tuple) for one in part]
     spaced = (
         one - BYTES if one < BYTES + 256 else 32 for one in ids if BYTES <= one <= BYTES + 256

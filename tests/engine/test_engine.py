@@ -1,4 +1,4 @@
-"""The engine's door: turns are stored first, replies survive whatever happens to them."""
+"""The engine's API: turns are stored first, replies survive whatever happens to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was said earlier comes back when it is asked for: quoted, or summed up."""
+"""Memory: earlier turns come back when the user asks for them, quoted or summed up."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_what_branches_and_forks_repeat_is_quoted_once(make: MakeEngine) -> None
 # The rolling summary
 
 
-def told(events: Iterator[Event]) -> Summary | None:
+def summary_of(events: Iterator[Event]) -> Summary | None:
     stored = [event.summary for event in events if isinstance(event, SummaryStored)]
     return stored[-1] if stored else None
 
@@ -136,12 +136,12 @@ def test_turns_that_went_are_summed_up_once_and_then_extended(make: MakeEngine) 
     engine, core = make(core=Summing, context=700, max_new_tokens=50, summaries=True)
     session = new_session(engine, "The zebra is called Ada.")
     assert not engine.memory.is_summary_due(session)
-    assert told(engine.memory.summarise(session)) is None
+    assert summary_of(engine.memory.summarise(session)) is None
     say(engine, session, 14)
     assert engine.memory.is_summary_due(session)
     before = len(core.prompts)
     while engine.memory.is_summary_due(session):  # one prompt does not hold all that went
-        first = told(engine.memory.summarise(session))
+        first = summary_of(engine.memory.summarise(session))
     assert first is not None
     asked = said(core.prompts[before])
     assert "User: The zebra is called Ada." in asked
@@ -159,10 +159,10 @@ def test_turns_that_went_are_summed_up_once_and_then_extended(make: MakeEngine) 
     )  # type: ignore[union-attr]
 
     say(engine, session, 12)
-    second = told(engine.memory.summarise(session))
+    second = summary_of(engine.memory.summarise(session))
     assert second is not None
     assert f"Summary so far: {first.text}" in said(core.prompts[-1])
-    assert "zebra" not in said(core.prompts[-1]), "what was told is not told again"
+    assert "zebra" not in said(core.prompts[-1]), "what was summed up is not summed up again"
     assert second.upto != first.upto
 
 
@@ -176,9 +176,9 @@ def test_a_persons_words_stay_and_get_a_paragraph_more(make: MakeEngine) -> None
     assert not by_default.memory.is_summary_due(session)
     mine = engine.memory.set_summary(session, " Ada is a zebra. ")
     assert mine == Summary("Ada is a zebra.", mine.upto, edited=True)  # type: ignore[union-attr]
-    assert told(engine.memory.summarise(session)) is None, "it tells of all that went"
+    assert summary_of(engine.memory.summarise(session)) is None, "it tells of all that went"
     say(engine, session, 12)
-    more = told(engine.memory.summarise(session))
+    more = summary_of(engine.memory.summarise(session))
     assert more is not None
     assert more.edited
     assert more.text.startswith("Ada is a zebra.\n\nSummary ")
@@ -197,7 +197,7 @@ def test_a_stopped_summary_is_not_stored(make: MakeEngine) -> None:
     next(events)
     engine.stop()
     core._stop.set()
-    assert told(events) is None
+    assert summary_of(events) is None
     assert engine.store.conversation(session).summary is None
 
 
@@ -208,7 +208,7 @@ def test_what_a_person_writes_meanwhile_is_kept(make: MakeEngine) -> None:
     events = engine.memory.summarise(session)
     next(events)
     mine = engine.memory.set_summary(session, "Mine.")
-    assert told(events) is None
+    assert summary_of(events) is None
     assert engine.store.conversation(session).summary == mine
 
 

@@ -1,7 +1,7 @@
 """A hub on this machine: an HTTP server that speaks the protocol of huggingface.co.
 
 The listing of a revision, files behind it, and a second host (localhost instead of 127.0.0.1)
-where large files really are, as on the real hub. It can be told to misbehave.
+where large files really are, as on the real hub. It can be made to misbehave.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def git_sha1(data: bytes) -> str:
 
 @dataclass
 class Hub:
-    """What the server has, how it misbehaves, and what it was asked."""
+    """The server's files, its faults, and the requests that it got."""
 
     address: str = ""
     elsewhere: str = ""
@@ -43,7 +43,7 @@ class Hub:
     busy: dict[str, list[int]] = field(default_factory=dict)
     """File: statuses of its first answers."""
     says: bytes | None = None
-    """What is answered to every question, if anything."""
+    """The answer to every request, if there is one."""
     ranges: bool = True
     token: str | None = None
     asked: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""An HTTP proxy on this machine that knows one host nobody else can find."""
+"""An HTTP proxy on this machine that knows one host which no other program can find."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said of a download fits every terminal and adds up."""
+"""Progress of a download: its line fits every terminal and adds up."""
 
 from __future__ import annotations
 

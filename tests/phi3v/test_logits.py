@@ -78,7 +78,7 @@ def test_logits(case: dict[str, Any], tiny_model: Any, tensors: Any) -> None:
 @pytest.mark.parametrize("case", QUIRKS, ids=lambda case: case["name"])
 @torch.inference_mode()
 def test_the_number_of_a_picture_is_honoured(case: dict[str, Any], tiny_model: Any) -> None:
-    """Where the reference fills slots by order of appearance whatever their number says, ours
+    """The reference fills slots by order of appearance whatever their number says; ours
     gives what the reference gives for the pictures in that order."""
     inputs = inputs_of(case)
     swapped = {key: value.clone() for key, value in inputs.items()}

@@ -41,7 +41,7 @@ def tokenizer(any_tokenizer: Path) -> Any:
 
 
 def processed(case: dict[str, Any], tokenizer: Any) -> Any:
-    """What the processor makes of a case."""
+    """Run the processor on a case."""
     processor = Phi3VProcessor(Phi3VImageProcessor(num_crops=case["num_crops"] or 16), tokenizer)
     names = case["images"]
     images = None if names is None else [Image.open(GOLDENS / "images" / n) for n in names]

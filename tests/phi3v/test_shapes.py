@@ -65,7 +65,7 @@ def damaged(folder: Path, data: bytes) -> Path:
         struct.pack("<Q", 10) + b'{"a": "b"}',
     ],
 )
-def test_a_file_that_is_no_safetensors_file_is_told_plainly(tmp_path: Path, data: bytes) -> None:
+def test_a_file_that_is_no_safetensors_file_is_refused_plainly(tmp_path: Path, data: bytes) -> None:
     with pytest.raises(ModelError, match="fetch the model again"):
         stored_weights(damaged(tmp_path, data))
 

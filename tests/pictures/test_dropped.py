@@ -1,4 +1,4 @@
-"""Dropped files are told from pasted text, however a terminal writes their paths."""
+"""Dropped files are not taken for pasted text, however a terminal writes their paths."""
 
 from __future__ import annotations
 

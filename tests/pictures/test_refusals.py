@@ -1,4 +1,4 @@
-"""What can't be opened is one plain sentence that names it, quickly and without harm."""
+"""Refusals: a picture that can't be opened is one plain sentence, quickly and without harm."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.pictures.picture_files import FORMATS, encoded, flag, png
 
 
 def bytes_read() -> int:
-    """How much this process has read so far (Linux)."""
+    """Bytes that this process has read so far (Linux)."""
     if sys.platform != "linux":
         return 0
     return int(Path("/proc/self/io").read_text().split()[1])
@@ -51,7 +51,7 @@ def test_a_file_opens_by_path_by_tilde_and_by_address(
     assert {(f.name, f.sha256) for f in opened} == {(path.name, opened[0].sha256)}
 
 
-def test_each_thing_that_is_no_picture_file_is_told_apart(tmp_path: Path) -> None:
+def test_each_thing_that_is_no_picture_file_has_its_own_sentence(tmp_path: Path) -> None:
     def there(name: str, data: bytes) -> Path:
         path = tmp_path / name
         path.write_bytes(data)

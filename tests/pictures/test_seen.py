@@ -159,7 +159,7 @@ def _profile(name: str) -> bytes:
 
 
 def _tags(data: bytes) -> dict[bytes, int]:
-    """Where a profile's entry for each of its tags is: name, offset and length, 4 bytes each."""
+    """Places of a profile's entries for its tags: name, offset and length, 4 bytes each."""
     count = struct.unpack(">I", data[128:132])[0]
     return {data[132 + 12 * n : 136 + 12 * n]: 132 + 12 * n for n in range(count)}
 

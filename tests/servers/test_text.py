@@ -32,7 +32,7 @@ HOSTILE = st.lists(
 
 
 def whole(text: str) -> str:
-    """What UTF-8 can hold of a text."""
+    """Return what UTF-8 can hold of a text."""
     return text.encode("utf-8", "replace").decode()
 
 

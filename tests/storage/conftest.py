@@ -16,7 +16,7 @@ from tests.storage.postgres_server import PostgresServer
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """What a store does, it does in both databases; a test that asks for the file is about it."""
+    """A store does the same in both databases; a test that asks for the file is about it."""
     if "backend" in metafunc.fixturenames:
         both = "location" not in metafunc.fixturenames
         metafunc.parametrize("backend", ["sqlite", "postgresql"] if both else ["sqlite"])
@@ -24,7 +24,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def location(tmp_path: Path) -> Path:
-    """Where a SQLite database may be made; there is none yet."""
+    """A location for a SQLite database; there is none yet."""
     return tmp_path / "phichat.db"
 
 
@@ -91,7 +91,7 @@ def clear(store: Store) -> None:
 
 @pytest.fixture
 def address(_opened: tuple[str, Store]) -> str:
-    """Where an empty database is."""
+    """The location of an empty database."""
     return _opened[0]
 
 

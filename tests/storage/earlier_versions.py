@@ -50,7 +50,7 @@ INSERT INTO draft_pictures (draft_key, position, picture_key, name)
 """
 
 _ADDED = {"0001": _0001, "0002": _0002}
-"""What each version could store that the one before could not."""
+"""Values that each version could store and the one before could not."""
 
 
 def make(address: str | Path, revision: str) -> None:

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-_NOBODY = 65_534
+_UNPRIVILEGED = 65_534
 """PostgreSQL refuses to be run by root: it is this user's then."""
 
 
@@ -25,7 +25,7 @@ class PostgresServer:
         try:
             self._bin = _binaries() / "bin"
             if os.name == "posix" and os.geteuid() == 0:
-                self._become_nobody()
+                self._drop_privileges()
             (self._folder / "socket").mkdir(mode=0o777)
             (self._folder / "socket").chmod(0o777)
             data = self._folder / "data"
@@ -51,9 +51,9 @@ class PostgresServer:
         self._run("createdb", "-h", self._folder / "socket", "-U", "phichat", name)
         return f"postgresql+psycopg://phichat@/{name}?host={self._folder / 'socket'}"
 
-    def _become_nobody(self) -> None:
-        self._user = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
-        os.chown(self._folder, _NOBODY, _NOBODY)
+    def _drop_privileges(self) -> None:
+        self._user = {"user": _UNPRIVILEGED, "group": _UNPRIVILEGED, "extra_groups": []}
+        os.chown(self._folder, _UNPRIVILEGED, _UNPRIVILEGED)
         try:
             self._run("postgres", "--version")
         except (OSError, subprocess.CalledProcessError):  # below a folder that is only root's

@@ -57,7 +57,7 @@ def _talk(location: str, shared: str, me: int, seconds: float) -> Callable[[Say]
 
 
 def write_together(store: Store, location: str, folder: Path, seconds: float) -> int:
-    """How many turns eight processes stored in this time, all of them there and in order."""
+    """Count the turns that eight processes stored in this time, all of them there and in order."""
     shared, _ = store.add_user_turn(None, Draft("start"))
     recalled = store.add_recall_turn(shared, "nobody has this one in hand")
     processes = [

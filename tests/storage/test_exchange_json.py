@@ -141,10 +141,10 @@ def test_a_fresh_database_gives_the_same_bytes_again(
     draft = elsewhere.draft(talk)
     assert draft is not None
     assert (draft.text, draft.pictures[0].data) == ("not sent", b"bird")
-    told = json.loads(first)
-    assert told["sessions"][0]["turns"][1]["token_ids"][-1] == 4_294_967_295
-    assert len(told["pictures"]) == 3, "each picture's bytes are there once"
-    assert told["sessions"][0]["turns"][-1]["finish_reason"] == "interrupted"
+    content = json.loads(first)
+    assert content["sessions"][0]["turns"][1]["token_ids"][-1] == 4_294_967_295
+    assert len(content["pictures"]) == 3, "each picture's bytes are there once"
+    assert content["sessions"][0]["turns"][-1]["finish_reason"] == "interrupted"
 
 
 def test_nothing_stored_is_missing() -> None:
@@ -168,8 +168,8 @@ def test_nothing_stored_is_missing() -> None:
         "draft_pictures": document.DraftPicturePart,
     }
     for name, table in Base.metadata.tables.items():
-        told = set(parts[name].model_fields) if name in parts else set()
-        assert {column.name for column in table.columns} - not_exported[name] <= told, name
+        content = set(parts[name].model_fields) if name in parts else set()
+        assert {column.name for column in table.columns} - not_exported[name] <= content, name
     values: tuple[tuple[type, type[BaseModel]], ...] = (
         (Usage, document.UsagePart),
         (Timings, document.TimingsPart),
@@ -293,12 +293,12 @@ def _sessions(draw: st.DrawFn) -> dict[str, Any]:
 def test_any_sessions_make_the_round_trip(
     store: Store, elsewhere: Store, sessions: list[dict[str, Any]]
 ) -> None:
-    """What a file says is what the database then says, and any further database too."""
+    """The database then says what the file says, and any further database too."""
     ids = [session["id"] for session in sessions]
-    told = json.dumps({"phichat": 1, "sessions": sessions, "pictures": _PICTURES})
-    assert imported(store, told) == [Outcome.NEW] * len(ids)
+    content = json.dumps({"phichat": 1, "sessions": sessions, "pictures": _PICTURES})
+    assert imported(store, content) == [Outcome.NEW] * len(ids)
     first = exported(store, *ids)
-    wanted = document.parse(told.encode(), "wanted")
+    wanted = document.parse(content.encode(), "wanted")
     back = document.parse(first.encode(), "back")
     assert {one.id: one for one in back.sessions} == {one.id: one for one in wanted.sessions}
     assert imported(elsewhere, first) == [Outcome.NEW] * len(ids)
@@ -355,33 +355,33 @@ def test_a_deleted_session_is_not_brought_back_silently(store: Store, talk: str)
 
 def test_a_reply_of_a_file_that_says_no_end_was_interrupted(store: Store, talk: str) -> None:
     """Else it would be being written for ever, and never be found."""
-    told = json.loads(exported(store))
+    content = json.loads(exported(store))
     store.delete(talk, for_good=True)
-    told["sessions"][0]["turns"][1]["finish_reason"] = None
-    assert imported(store, json.dumps(told)) == [Outcome.NEW]
+    content["sessions"][0]["turns"][1]["finish_reason"] = None
+    assert imported(store, json.dumps(content)) == [Outcome.NEW]
     assert store.all_turns(talk)[1].finish_reason is FinishReason.INTERRUPTED
     assert store.all_turns(talk)[0].finish_reason is None, "a question has none"
     reply = store.all_turns(talk)[1]
     assert reply.id in {hit.turn_id for hit in store.search("and a dog")}
-    assert imported(store, json.dumps(told)) == [Outcome.UNCHANGED]
+    assert imported(store, json.dumps(content)) == [Outcome.UNCHANGED]
 
 
 def test_turns_of_another_session_are_not_taken_over(store: Store, talk: str) -> None:
-    told = json.loads(exported(store))
-    told["sessions"][0]["id"] = "0000000000"
+    content = json.loads(exported(store))
+    content["sessions"][0]["id"] = "0000000000"
     with pytest.raises(StorageError, match="are here already in another session"):
-        imported(store, json.dumps(told))
-    assert imported(store, json.dumps(told), copy=True) == [Outcome.COPY]
+        imported(store, json.dumps(content))
+    assert imported(store, json.dumps(content), copy=True) == [Outcome.COPY]
 
 
 def _change(path: list[str | int], value: object) -> Callable[[Any], None]:
-    def change(told: Any) -> None:
+    def change(content: Any) -> None:
         for step in path[:-1]:
-            told = told[step]
+            content = content[step]
         if value is _GONE:
-            del told[path[-1]]
+            del content[path[-1]]
         else:
-            told[path[-1]] = value
+            content[path[-1]] = value
 
     return change
 
@@ -410,7 +410,9 @@ _HOSTILE: dict[str, tuple[Callable[[Any], None], str]] = {
     "a last moment": (_change([*_TURN, "created"], "9999-12-31T23:00:00Z"), "not every calendar"),
     "an unknown parent": (_change([*_TURN, "parent"], "000000000000"), "does not come before"),
     "a cycle": (
-        lambda told: _change([*_SESSION, "turns", 0, "parent"], told["sessions"][0]["head"])(told),
+        lambda content: _change([*_SESSION, "turns", 0, "parent"], content["sessions"][0]["head"])(
+            content
+        ),
         "does not come before",
     ),
     "a head of nobody": (_change([*_SESSION, "head"], "000000000000"), "current branch"),
@@ -418,10 +420,13 @@ _HOSTILE: dict[str, tuple[Callable[[Any], None], str]] = {
     "an id that is a path": (_change([*_SESSION, "id"], "../../etc"), "id"),
     "an id that is too long": (_change([*_SESSION, "id"], "0" * 33), "id"),
     "the same turn twice": (
-        lambda told: told["sessions"][0]["turns"].append(told["sessions"][0]["turns"][0]),
+        lambda content: content["sessions"][0]["turns"].append(content["sessions"][0]["turns"][0]),
         "twice",
     ),
-    "the same session twice": (lambda told: told["sessions"].append(told["sessions"][0]), "twice"),
+    "the same session twice": (
+        lambda content: content["sessions"].append(content["sessions"][0]),
+        "twice",
+    ),
     "a picture of nobody": (_change([*_TURN, "pictures"], [99]), "a picture that is not there"),
     "picture number 0": (_change([*_SESSION, "pictures", 0, "number"], 0), "number"),
     "a huge picture number": (_change([*_SESSION, "pictures", 0, "number"], 2**20), "number"),
@@ -438,9 +443,9 @@ _HOSTILE: dict[str, tuple[Callable[[Any], None], str]] = {
 @pytest.mark.parametrize("kind", _HOSTILE)
 def test_a_hostile_file_is_refused_whole(blank: Store, whole: str, kind: str) -> None:
     change, words = _HOSTILE[kind]
-    told = json.loads(whole)
-    change(told)
-    _is_refused(blank, json.dumps(told).encode(), words)
+    content = json.loads(whole)
+    change(content)
+    _is_refused(blank, json.dumps(content).encode(), words)
 
 
 def _is_refused(store: Store, data: bytes, words: str) -> None:
@@ -479,17 +484,17 @@ def test_a_truncated_file_is_refused_wherever_it_is_cut(blank: Store, whole: str
 
 
 def test_bytes_that_are_no_picture_are_refused(blank: Store, whole: str) -> None:
-    told = json.loads(whole)
+    content = json.loads(whole)
     data = b"not a picture at all"
-    told["pictures"][0] |= {
+    content["pictures"][0] |= {
         "data": base64.b64encode(data).decode(),
         "sha256": hashlib.sha256(data).hexdigest(),
     }
-    told["sessions"][0]["draft"] = None
-    for picture in told["sessions"][0]["pictures"]:
-        picture["sha256"] = told["pictures"][0]["sha256"]
+    content["sessions"][0]["draft"] = None
+    for picture in content["sessions"][0]["pictures"]:
+        picture["sha256"] = content["pictures"][0]["sha256"]
     with pytest.raises(StorageError, match="can't be opened, so nothing was imported"):
-        imported(blank, json.dumps(told))
+        imported(blank, json.dumps(content))
     assert blank.sessions() == []
 
 
@@ -497,10 +502,10 @@ def test_a_picture_is_what_it_decodes_to_whatever_the_file_says(
     store: Store, elsewhere: Store, talk: str
 ) -> None:
     """Else one picture could pass for another that the model has looked at."""
-    told = json.loads(exported(store))
-    for picture in told["pictures"]:
+    content = json.loads(exported(store))
+    for picture in content["pictures"]:
         picture["pixels_sha256"] = "0" * 64
-    imported(elsewhere, json.dumps(told))
+    imported(elsewhere, json.dumps(content))
     (shown, *_) = elsewhere.all_turns(talk)
     assert shown.pictures == store.all_turns(talk)[0].pictures
 

@@ -195,7 +195,7 @@ def test_other_databases_are_refused(
     assert str(refused.value).startswith("logs.db ")
 
 
-def test_a_phichat_database_is_told_from_an_export(store: Store, location: Path) -> None:
+def test_a_phichat_database_is_not_taken_for_an_export(store: Store, location: Path) -> None:
     with pytest.raises(StorageError, match="is a phichat database, not an export"):
         imported(store, location)
 

@@ -1,4 +1,4 @@
-"""What people read: Markdown whose structure is ours, and a page that needs nothing else."""
+"""Readable exports: Markdown whose structure is ours, and a page that needs nothing else."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_a_markdown_document_reads_well() -> None:
 
 
 class _Page(HTMLParser):
-    """What a browser would make of a page, as far as it could hurt."""
+    """A page as a browser parses it, as far as it could hurt."""
 
     VOID = frozenset({"meta", "img", "br", "hr"})
 
@@ -308,7 +308,7 @@ def test_nothing_is_overwritten_and_nothing_is_left_half_written(
 
 
 @pytest.mark.parametrize("has_links", [True, False])
-def test_a_file_has_its_name_when_it_is_whole_and_takes_nobody_elses(
+def test_a_file_has_its_name_when_it_is_whole_and_replaces_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
 ) -> None:
     if not has_links:  # as on a memory stick

@@ -25,7 +25,7 @@ def test_a_missing_one_is_not_made(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("check", [True, False])
-def test_one_that_nobody_has_open(tmp_path: Path, check: bool) -> None:
+def test_one_that_no_process_has_open(tmp_path: Path, check: bool) -> None:
     path = tmp_path / "a b#?%.db"
     Store.open(path).close()
     before = files(tmp_path)

@@ -51,7 +51,7 @@ def check_whole(location: Path) -> None:
 
 
 _AT_FIRST = {"title": None, "deleted": False, "draft": None}
-"""What a session has before anything was said of it; its title is that of its message."""
+"""Values of a session before anything changed it; its title is that of its message."""
 
 
 def check_kept(store: Store, said: list[Said]) -> None:

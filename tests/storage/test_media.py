@@ -19,7 +19,7 @@ from tests.storage.victims import Say, Victim
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX modes, forks and mounts")
 
-_NOBODY = 65_534
+_UNPRIVILEGED = 65_534
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def test_what_may_not_be_written_is_one_sentence(
     def program(say: Say) -> None:
         if os.geteuid() == 0:  # modes mean nothing to root
             os.setgroups([])
-            os.setresgid(_NOBODY, _NOBODY, _NOBODY)
-            os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+            os.setresgid(_UNPRIVILEGED, _UNPRIVILEGED, _UNPRIVILEGED)
+            os.setresuid(_UNPRIVILEGED, _UNPRIVILEGED, _UNPRIVILEGED)
         try:
             opened = Store.open(location)
             say("read", texts=[t.text for t in opened.conversation(session).turns][:1])

@@ -1,4 +1,4 @@
-"""What a person marks, chooses, drafts, deletes, restores and forks."""
+"""Marks, choices, drafts, deletion, restoring and forks in the store."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_a_draft_is_there_until_it_is_dropped(store: Store, place: str | None) -
     assert store.draft(place) is None
 
 
-def test_sending_takes_the_draft_with_it_when_told_to(store: Store, place: str | None) -> None:
+def test_sending_takes_the_draft_with_it_when_asked_to(store: Store, place: str | None) -> None:
     draft = Draft("What is this?", (make_picture("cat"),))
     store.save_draft(place, draft)
     store.add_user_turn(place, Draft("from a script"))

@@ -32,7 +32,7 @@ def dump(location: Path) -> list[str]:
 
 
 def checked(location: Path) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
-    """What SQLite finds wrong with a database."""
+    """List what SQLite finds wrong with a database."""
     with closing(sqlite3.connect(location)) as connection:
         return (
             connection.execute("PRAGMA integrity_check").fetchall(),
@@ -102,7 +102,7 @@ def test_down_to_nothing_and_up_again_on_data(location: Path) -> None:
 
 @pytest.fixture
 def empty_address(backend: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Where nothing is yet."""
+    """A location where nothing is yet."""
     if backend == "sqlite":
         return str(tmp_path / "earlier.db")
     server: PostgresServer = request.getfixturevalue("postgres")
@@ -110,7 +110,7 @@ def empty_address(backend: str, request: pytest.FixtureRequest, tmp_path: Path) 
 
 
 def read(store: Store) -> list[object]:
-    """What the data of the earlier versions reads as."""
+    """Read the data of the earlier versions."""
     conversation = store.conversation("first")
     return [
         *(replace(turn, parameters=None, pinned=False) for turn in store.all_turns("first")),

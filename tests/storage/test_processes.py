@@ -50,7 +50,7 @@ def _writes_a_reply(store: Store, say: Callable[..., None], listen: Callable[[],
 def test_a_reply_of_a_killed_terminal_is_there_and_marked(location: Path, terminal: Start) -> None:
     writer = terminal(_writes_a_reply)
     session, _, reply = writer.heard()
-    store = Store.open(location)  # while the other terminal lives: nothing to recover
+    store = Store.open(location)  # while the other terminal runs: nothing to recover
     assert store.recover() == 0
     assert store.conversation(session).turns[-1].finish_reason is None
 
@@ -68,7 +68,7 @@ def test_a_reply_of_a_killed_terminal_is_there_and_marked(location: Path, termin
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-def test_a_start_recovers_what_died_and_nothing_that_lives(location: Path, terminal: Start) -> None:
+def test_a_start_recovers_what_died_and_nothing_that_runs(location: Path, terminal: Start) -> None:
     dead, living = terminal(_writes_a_reply), terminal(_writes_a_reply)
     (of_dead, *_), (of_living, *_) = dead.heard(), living.heard()
     dead.end()

@@ -1,4 +1,4 @@
-"""What is searched for is found, whatever it is written in; nothing that is typed is an error."""
+"""Search finds words in any script; no query is an error."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_an_interrupted_reply_is_found_and_again_after_it_went_on(store: Store) 
 
 
 def test_sqlite_keeps_the_index_itself(store: Store, location: Path) -> None:
-    """Triggers do it, whoever writes."""
+    """Triggers do it, whichever program writes."""
     _, turn = store.add_user_turn(None, Draft("apple"))
     with closing(sqlite3.connect(location)) as beside, beside:
         beside.execute("UPDATE turns SET text = 'banana' WHERE id = ?", (turn.id,))

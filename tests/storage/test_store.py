@@ -1,4 +1,4 @@
-"""What goes into the store comes out of it again, also after it was closed."""
+"""The store gives back what went into it, also after it was closed."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_regenerating_and_editing_add_siblings_and_overwrite_nothing(
     assert store.sessions()[0].turns == 3
 
 
-def test_the_numbers_that_pictures_will_get_are_told_before(store: Store, answer: Answer) -> None:
+def test_the_numbers_that_pictures_will_get_are_known_before(store: Store, answer: Answer) -> None:
     a, b, c = (make_picture(name) for name in "abc")
     session, first = store.add_user_turn(None, Draft("", (a, b)))
     reply = answer(session, first)
@@ -116,9 +116,9 @@ def test_the_numbers_that_pictures_will_get_are_told_before(store: Store, answer
         ((), None),
         ((a, a), None),
     ):
-        told = store.picture_numbers(session, pictures, parent=parent)
+        numbers = store.picture_numbers(session, pictures, parent=parent)
         _, turn = store.add_user_turn(session, Draft("", pictures), parent=parent)
-        assert told == [picture.number for picture in turn.pictures]
+        assert numbers == [picture.number for picture in turn.pictures]
     assert store.picture_numbers(session, (c,)) == [8]
 
 

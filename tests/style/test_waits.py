@@ -1,4 +1,4 @@
-"""Tests wait for events by tests/waiting.py: none sleeps, counts seconds or sets a limit."""
+"""Tests wait for events by tests/wait.py: none sleeps, counts seconds or sets a limit."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tests.conftest import ROOT
 
 CLOCKS = {"monotonic", "perf_counter", "time"}
 ALLOWED = {
-    "tests/waiting.py": "the one place with a limit",
+    "tests/wait.py": "the one place with a limit",
     "tests/bench": "measures seconds",
     "tests/core/test_features.py": "gives files an age",
     "tests/newcomer/test_newcomer.py": "installs from the network: 50 minutes are a hang",
-    "tests/pictures/test_fetching.py": "a server that sends a byte now and then",
+    "tests/pictures/test_fetch.py": "a server that sends a byte now and then",
     "tests/storage/victims.py": "a victim's pace and when it said something; it is killed",
     "tests/storage/test_kills.py": "kills at random moments; whatever was stored must be whole",
     "tests/storage/test_crowd.py": "processes write for a time; how much is only printed",
@@ -23,7 +23,7 @@ ALLOWED = {
     "tests/worker/terminals.py": "waits for a condition, without a limit",
     "tests/worker/test_process.py": "at least so many seconds pass",
 }
-"""What may look at a clock, and why no load makes it fail."""
+"""Files that may look at a clock, and why no load makes them fail."""
 
 
 def clocks(source: str) -> Iterator[tuple[int, str]]:
@@ -71,7 +71,7 @@ def test_no_test_depends_on_the_machines_speed() -> None:
         if not any((name := path.relative_to(ROOT).as_posix()).startswith(one) for one in ALLOWED)
         for line, call in clocks(path.read_text(encoding="utf-8"))
     ]
-    assert found == [], "wait for an event with tests/waiting.py, or say in ALLOWED why not"
+    assert found == [], "wait for an event with tests/wait.py, or say in ALLOWED why not"
 
 
 def test_what_is_allowed_is_there() -> None:

@@ -21,7 +21,7 @@ from textual.app import App
 from textual.notifications import Notification
 from textual.pilot import Pilot
 
-from tests.waiting import LIMIT_S
+from tests.wait import LIMIT_S
 
 PAINTS = 50
 """Paints after which a screen that always wants another one is taken for quiet."""

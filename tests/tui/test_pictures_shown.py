@@ -27,7 +27,7 @@ from tests.tui.desk import (
     shown,
     until,
 )
-from tests.waiting import read_until
+from tests.wait import read_until
 from tui.app import PhichatApp
 from tui.pages.picture import PictureScreen
 from tui.terminal.detect import Graphics, PictureProtocol

@@ -20,7 +20,7 @@ from textual import events
 from textual._xterm_parser import XTermParser
 
 from tests.tui.desk import png
-from tests.waiting import read_until
+from tests.wait import read_until
 from tui.terminal import alt_enter, graphics, half_blocks as halfcell, late_answers
 from tui.terminal.detect import ANSWER_S, DEFAULT_CELL, QUESTION, Graphics, PictureProtocol, choose
 

@@ -1,4 +1,4 @@
-"""Engines like those of the engine's own tests: what is laid out is looked at through the door."""
+"""Engines like those of the engine's own tests: what is laid out is looked at through the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Crops, refusals, reports: what a person is told about the prompt, and that it is true."""
+"""Crops, refusals, reports: what the user sees about the prompt, and that it is true."""
 
 from __future__ import annotations
 

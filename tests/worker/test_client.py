@@ -92,7 +92,7 @@ def test_a_dropped_generation_does_not_disturb_the_next(core: LocalCore) -> None
 
 
 def test_dropped_while_a_picture_is_wanted(core: LocalCore) -> None:
-    """The worker waits for pixels that nobody will send any more."""
+    """The worker waits for pixels that no client will send any more."""
     other = picture("small_100x80")
     events = core.generate(other, Sampling(), pixels)
     assert next(events) == Progressed(Stage.PICTURES, 0, 1)

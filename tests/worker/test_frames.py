@@ -1,4 +1,4 @@
-"""What crosses between terminal and worker comes out as it went in, or not at all."""
+"""Frames between terminal and worker come out as they went in, or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a shared worker begins and ends: once for many, by itself, and again after a crash."""
+"""Start and end of a shared worker: once for many, by itself, and again after a crash."""
 
 from __future__ import annotations
 

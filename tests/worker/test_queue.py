@@ -1,4 +1,4 @@
-"""Who is next: fair between clients, in order within one, nothing lost."""
+"""The worker's queue: fair between clients, in order within one, nothing lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where terminals meet: only their owner gets in, a dead worker's socket is in nobody's way."""
+"""Rendezvous: only its owner gets in, and a dead worker's socket stops no terminal."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_client_gets_through_with_the_token(place: Rendezvous, listening: List
 
 
 def test_a_dead_workers_socket_is_replaced(place: Rendezvous, listening: Listening) -> None:
-    listening.socket.close()  # what kill -9 leaves: the file, and nobody behind it
+    listening.socket.close()  # what kill -9 leaves: the file, and no process behind it
     assert place.holds(listening.token)
     assert place.connect() is None
     with place.locked():
@@ -120,7 +120,7 @@ def test_a_token_that_was_tampered_with_is_refused(
 
 
 def test_one_of_many_starts(place: Rendezvous) -> None:
-    """What terminals do that start at once: ask, and where nobody is, ask again under the lock."""
+    """Start as terminals do at once: ask, and where no worker answers, ask again under the lock."""
     many = 12
     at_once, started = threading.Barrier(many), []
 

@@ -1,4 +1,4 @@
-"""What a machine has, read from recorded files and from programs that answer as the real ones."""
+"""Hardware of a machine, from recorded files and programs that answer as the real ones."""
 
 from __future__ import annotations
 

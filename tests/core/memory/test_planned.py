@@ -30,9 +30,13 @@ def test_the_formats_that_are_asked_for_are_loaded_and_reported(random_folder: P
         prompt = Prompt(((1, *range(5, 205)),))
         events = list(core.generate(prompt, Sampling(max_new_tokens=4), nothing))  # type: ignore[arg-type]
         assert events
-        told = core.status().plan
-        assert told is not None
-        assert (told["weights"], told["kv"], told["context_tokens"]) == ("int8", "int8", 2048)
+        reported = core.status().plan
+        assert reported is not None
+        assert (reported["weights"], reported["kv"], reported["context_tokens"]) == (
+            "int8",
+            "int8",
+            2048,
+        )
         assert core.facts().context == 2048
     finally:
         core.close()

@@ -17,7 +17,7 @@ from assistant.window import LOW_WATER, LOWEST_WATER, Plan, plan
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MARKER = 8
-"""What a marker costs here, in the place of a picture."""
+"""Tokens of a marker in the place of a picture."""
 
 
 def turn(
@@ -243,7 +243,7 @@ def test_a_turn_that_can_not_fit_is_said_so() -> None:
 
 
 def prompts(turns: Sequence[Turn], budget: int) -> list[tuple[Seen, ...]]:
-    """What the model saw each time that a question was sent."""
+    """Turns that the model saw each time that a question was sent."""
     ends = [n for n, one in enumerate(turns, 1) if one.role is Role.USER]
     return [plan(turns[:end], budget, cost).seen for end in ends]
 

@@ -270,7 +270,7 @@ def test_nonsense_harms_only_who_sends_it(
     payload: bytes,
     sizes: tuple[int, int] | None,
 ) -> None:
-    """Whatever comes after a good hello, the sender is answered or sent away; others go on."""
+    """After a good hello, the sender of any frame is answered or sent away; others go on."""
     with Terminal(runtime) as mad, Terminal(runtime) as sane:
         try:
             for frame in frames:

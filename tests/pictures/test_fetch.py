@@ -14,7 +14,7 @@ import pytest
 from assistant import pictures
 from assistant.values.errors import PictureError
 from tests.pictures.picture_files import encoded, flag
-from tests.waiting import wait_until
+from tests.wait import wait_until
 
 PNG = encoded(flag())
 

@@ -96,7 +96,7 @@ def test_other_files_are_refused_and_left_alone(tmp_path: Path) -> None:
     assert "can't be made" in refused("/proc/phichat/x.db")
 
 
-def test_a_damaged_database_is_told_from_a_foreign_one(location: Path) -> None:
+def test_a_damaged_database_is_not_taken_for_a_foreign_one(location: Path) -> None:
     store = Store.open(location)
     store.add_user_turn(None, Draft("x" * 50_000))
     store.close()

@@ -235,7 +235,7 @@ def test_a_prompt_is_rendered_once_a_send(
 
 
 def test_a_quicker_terminal_is_seen_by_the_slower_one(make: MakeEngine) -> None:
-    """What is sent without a parent follows what is the end by then, and the model sees that."""
+    """A message without a parent follows the turn that is the end by then; the model sees it."""
     engine, core = make(["One.", "Two.", "Three."])
     session = new_session(engine, "a")
     events = engine.send(session, Draft("slow"))
