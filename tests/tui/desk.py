@@ -22,7 +22,7 @@ from assistant.values.model import CoreEvent
 from assistant.values.prompt import Prompt
 from assistant.values.sampling import Sampling
 from storage import Store
-from tests import waiting
+from tests import wait
 from tests.scripted_core import ScriptedCore
 from tests.tui.quiet import settle
 from tui.app import PhichatApp
@@ -254,7 +254,7 @@ def shown(pilot: Pilot[None]) -> str:
 
 async def until(pilot: Pilot[None], condition: Callable[[], object], what: str = "") -> None:
     """Wait until something is so, and until the screen shows it."""
-    await waiting.until(condition, what, lambda: shown(pilot))
+    await wait.until(condition, what, lambda: shown(pilot))
     await settle(pilot.app)
 
 

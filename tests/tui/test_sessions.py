@@ -11,7 +11,7 @@ import pytest
 from textual.pilot import Pilot
 
 from assistant.values.conversation import Conversation, SessionSummary
-from tests import waiting
+from tests import wait
 from tests.tui.desk import (
     NARROW,
     NOON,
@@ -431,7 +431,7 @@ async def test_quitting_keeps_the_half_reply(desk: Desk) -> None:
         await pilot.press("ctrl+q")
     session = desk.engine.store.sessions()[0].id
     reply = lambda: desk.engine.store.conversation(session).turns[1]  # noqa: E731
-    await waiting.until(lambda: reply().finish_reason, "the thread stores it after the app's end")
+    await wait.until(lambda: reply().finish_reason, "the thread stores it after the app's end")
     assert reply().text == "Half"
 
 

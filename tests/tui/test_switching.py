@@ -12,7 +12,7 @@ from textual.widgets import Input, OptionList
 
 from assistant.values.conversation import Draft, PictureFile
 from storage import Store
-from tests import waiting
+from tests import wait
 from tests.tui.desk import (
     WIDE,
     Desk,
@@ -60,7 +60,7 @@ async def test_a_look_in_the_middle_of_switching_takes_no_chat_for_deleted(
         following = screen(pilot).changes
         following.seen = "something was stored"
         following.look()  # as the timer does, in its own task
-        await waiting.until(lambda: not following._looking, "what is stored was read")
+        await wait.until(lambda: not following._looking, "what is stored was read")
         await loop_drained()
         looked += 1
         await show(self, *args)  # type: ignore[arg-type]
@@ -113,11 +113,11 @@ async def test_a_reply_that_ends_while_its_chat_is_opened_is_shown_as_ended(
     async def slow(self: ChatPane, turns: object, running: RunningTurn | None) -> None:
         if running is not None:
             gate.open()
-            await waiting.until(
+            await wait.until(
                 lambda: desk.engine.store.conversation(mine).turns[-1].finish_reason, "its end"
             )
             held = screen(pilot)
-            await waiting.until(
+            await wait.until(
                 lambda: held.message_queue_size or held.chat.switching._waiters,
                 "the timer that empties the feed",
             )
