@@ -97,7 +97,7 @@ OPENING_KEYS = (
 
 CHIP_KEYS = (
     *OPENING_KEYS,
-    Key("enter", "enter", "choose_crops", "Choose in how many crops the model looks at it"),
+    Key("enter", "enter", "choose_detail", "Choose in how many crops the model looks at it"),
     Key("left", "left", "move(-1)", "The picture before"),
     Key("right", "right", "move(1)", "The picture after"),
 )
@@ -193,7 +193,7 @@ SETTINGS_KEYS = (
 PICTURE_KEYS = (
     Key("left,up", "← or ↑", "step(-1)", "The picture before"),
     Key("right,down", "→ or ↓", "step(1)", "The next picture"),
-    Key("c", "c", "choose_crops", "Choose in how many crops the model looks at it from now on"),
+    Key("c", "c", "choose_detail", "Choose in how many crops the model looks at it from now on"),
     Key("escape,f3,q", "esc", "dismiss(None)", "Back to the chat"),
 )
 """Keys of a picture that is shown large."""

@@ -111,7 +111,7 @@ def _planned(context: ContextReport) -> dict[str, object]:
         "limit": context.limit,
         "max_new_tokens": context.max_new_tokens,
         "pictures": [
-            {"number": one.picture.number, "crops": list(one.crops), "tokens": one.tokens,
+            {"number": one.picture.number, "crops": list(one.layout.grid), "tokens": one.tokens,
              "chosen_by": one.chosen_by}
             for one in context.pictures
         ],
@@ -136,7 +136,7 @@ class ProgressLine:
     def __init__(self) -> None:
         self._is_terminal = sys.stderr.isatty()
         self._is_shown = False
-        self._crops = ""
+        self._parts = ""
         self._noted: list[str] = []
 
     def hear(self, event: Event) -> None:
@@ -148,7 +148,7 @@ class ProgressLine:
         else:
             self.clear()
         if isinstance(event, ContextPlanned):
-            self._crops = _crops(event.context)
+            self._parts = _parts(event.context)
             for sentence in _notes(event.context):
                 if sentence not in self._noted:  # the plan may come twice
                     self.say(sentence)
@@ -180,21 +180,23 @@ class ProgressLine:
     def _words(self, event: Progressed) -> str:
         if event.stage is Stage.PICTURES:
             number = min(event.done + 1, event.total)
-            return f"Looking at picture {number} of {event.total}{self._crops}…"
+            return f"Looking at picture {number} of {event.total}{self._parts}…"
         percent = f" {min(100, 100 * event.done // event.total)} %" if event.total else ""
         return f"{event.detail.capitalize() or self._WORDS[event.stage]}…{percent}"
 
 
-def _crops(context: ContextReport) -> str:
-    """Return `` (17 + 5 crops)``: crops of each picture, its small whole included."""
-    counts = [1 + rows * columns for rows, columns in (one.crops for one in context.pictures)]
-    return f" ({' + '.join(map(str, counts))} crops)" if counts else ""
+def _parts(context: ContextReport) -> str:
+    """`` (17 + 5 crops)``: the parts of each picture, the small whole included."""
+    layouts = [one.layout for one in context.pictures if one.layout.part]
+    views = " + ".join(str(layout.views) for layout in layouts)
+    return f" ({views} {layouts[0].part}s)" if layouts else ""
 
 
 def _notes(context: ContextReport) -> Iterable[str]:
     for one in context.lowered:
         yield (
-            f"Picture {one.picture.number} is seen in at most {one.num_crops} crops, to leave room."
+            f"Picture {one.picture.number} is seen in at most {one.layout.detail} "
+            f"{one.layout.part}s, to leave room."
         )
     gone = [one for one in context.left_out if one.why is Why.NO_ROOM]
     if gone:

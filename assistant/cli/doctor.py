@@ -110,11 +110,13 @@ def _model(found: Diagnosis) -> Iterator[str]:
 def _plan(found: Diagnosis, plan: MemoryPlan) -> Iterator[str]:
     for sentence in plan.sentences:
         yield f"  {sentence}"
-    pictures = plan.context_tokens // found.picture_tokens
+    pictures = plan.context_tokens // found.layout.tokens
     width, height = found.picture
+    part = found.layout.part
+    cut = f"is cut into {_count(found.layout.views, part)} and " if part else ""
     yield (
-        f"  A {width} x {height} picture is cut into {_count(found.picture_crops, 'crop')} and "
-        f"takes {tokens(found.picture_tokens)}: {pictures:,} of them fit."
+        f"  A {width} x {height} picture {cut}takes {tokens(found.layout.tokens)}: "
+        f"{pictures:,} of them fit."
     )
     kept = _count(plan.resident_conversations, "conversation")
     yield f"  {kept} of 4,096 tokens stay{'s' if kept[:2] == '1 ' else ''} ready in memory."
@@ -207,9 +209,9 @@ def _as_json(found: Diagnosis) -> dict[str, Any]:
         "picture": {
             "width": found.picture[0],
             "height": found.picture[1],
-            "crops": found.picture_crops,
-            "tokens": found.picture_tokens,
-            "fit": plan.context_tokens // found.picture_tokens if plan is not None and fits else 0,
+            "crops": found.layout.views,
+            "tokens": found.layout.tokens,
+            "fit": plan.context_tokens // found.layout.tokens if plan is not None and fits else 0,
         },
         "speed_estimate": _speed_json(found.speed),
         "model": model.name,

@@ -19,21 +19,16 @@ from assistant.core.formats import KV_KINDS
 from assistant.core.memory.hardware import Hardware, Problem
 from assistant.core.memory.places import Place, choose_place, cpu_place
 from assistant.core.memory.plan import make_plan
-from assistant.core.memory.sizes import (
-    PHI3_VISION,
-    ModelSize,
-    crop_flop,
-    decoder_flop,
-    size_of_folder,
-    size_of_geometry,
-    streamed_bytes,
-)
+from assistant.core.memory.sizes import streamed_bytes
 from assistant.core.memory.values import MemoryPlan, Wanted
-from assistant.families.registry import model_folder
-from assistant.phi3v.crops import crop_grid
-from assistant.phi3v.shapes import is_read, stored_weights, weight_shapes
+from assistant.families.family import Checkpoint
+from assistant.families.registry import model_folder, open_checkpoint
+from assistant.families.sizes import ModelSize
+from assistant.families.stored_weights import stored_weights
+from assistant.models.known import KNOWN
 from assistant.servers.address import is_server, parse
 from assistant.settings import Settings
+from assistant.values.context import PictureLayout
 from assistant.values.errors import ModelError, StorageError
 from assistant.worker.shared_workers import SharedWorker, shared_workers
 from storage.inspection import DatabaseState, examine
@@ -47,7 +42,7 @@ PROBE_SECONDS = 120
 PICTURE = (640, 480)
 """Width and height, in pixels, of the picture whose cost is reported."""
 
-OFFICIAL = size_of_geometry("Phi-3-vision-128k", PHI3_VISION)
+OFFICIAL = KNOWN[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +55,7 @@ class Model:
     name: str
     folder: Path | None
     size: ModelSize | None
+    checkpoint: Checkpoint | None = None
     bytes_on_disk: int = 0
     server: ServerModel | None = None
 
@@ -96,8 +92,7 @@ class Diagnosis:
     model: Model
     plan: MemoryPlan | None
     picture: tuple[int, int]
-    picture_tokens: int
-    picture_crops: int
+    layout: PictureLayout
     speed: Speed | None
     official: tuple[MemoryPlan, ...]
     official_speed: Speed | None
@@ -128,9 +123,8 @@ def diagnose(settings: Settings, hardware: Hardware, *, quick: bool = False) -> 
     if plan is not None and plan.problem is not None:
         problems.append(Problem(plan.problem, "phichat doctor --weights … shows other plans."))
     database = _database(settings, problems, check=not quick)
-    own = OFFICIAL.num_crops if model.size is None else model.size.num_crops
-    grid = crop_grid(*PICTURE, settings.num_crops or own)
-    crop_tokens = (model.size.geometry if model.size is not None else PHI3_VISION).crop_tokens
+    pictures = OFFICIAL.pictures if model.checkpoint is None else model.checkpoint.pictures
+    layout = pictures.layout(*PICTURE, settings.num_crops or pictures.default)
     return Diagnosis(
         hardware=hardware,
         place=place,
@@ -139,15 +133,14 @@ def diagnose(settings: Settings, hardware: Hardware, *, quick: bool = False) -> 
         model=model,
         plan=plan,
         picture=PICTURE,
-        picture_tokens=grid.tokens(crop_tokens),
-        picture_crops=grid.crops,
-        speed=_speed(model.size, plan, probe, grid.crops),
+        layout=layout,
+        speed=_speed(model.size, plan, probe, layout.views),
         official=official_plans(place),
         official_speed=_speed(
-            OFFICIAL,
-            make_plan(OFFICIAL, place),
+            OFFICIAL.size,
+            make_plan(OFFICIAL.size, place),
             probe,
-            crop_grid(*PICTURE, OFFICIAL.num_crops).crops,
+            OFFICIAL.pictures.layout(*PICTURE, OFFICIAL.pictures.default).views,
         ),
         probe=probe,
         workers=workers,
@@ -162,7 +155,7 @@ def diagnose(settings: Settings, hardware: Hardware, *, quick: bool = False) -> 
 def official_plans(place: Place) -> tuple[MemoryPlan, ...]:
     """Phi-3-vision at ``place`` in every pair of formats, whether it is on this machine or not."""
     return tuple(
-        make_plan(OFFICIAL, place, Wanted("bfloat16", weights, kv))
+        make_plan(OFFICIAL.size, place, Wanted("bfloat16", weights, kv))
         for weights, kv in product(place.weights, KV_KINDS)
     )
 
@@ -175,7 +168,7 @@ def _attention(place: Place, hardware: Hardware, plan: MemoryPlan | None) -> str
 
 
 def _demo_fits(place: Place) -> bool:
-    return make_plan(size_of_folder("demo", demo.folder()), place).problem is None
+    return make_plan(open_checkpoint(demo.folder()).size("demo"), place).problem is None
 
 
 def _model(settings: Settings, problems: list[Problem]) -> Model:
@@ -187,13 +180,13 @@ def _model(settings: Settings, problems: list[Problem]) -> Model:
         problems.append(Problem(str(error), "The demo model works without it."))
         return Model(settings.model, None, None)
     try:
-        size = size_of_folder(settings.model, folder, settings.num_crops)
+        checkpoint = open_checkpoint(folder, settings.num_crops)
+        size = checkpoint.size(settings.model)
         stored = stored_weights(folder)
     except ModelError as error:
         problems.append(Problem(str(error), "The demo model works without it."))
         return Model(settings.model, folder, None)
-    wanted = {n for n in weight_shapes(size.geometry) if is_read(n, size.geometry)}
-    if missing := sorted(wanted - set(stored)):
+    if missing := sorted(set(checkpoint.weights()) - set(stored)):
         problems.append(
             Problem(
                 f"{folder} lacks {len(missing)} weights (the first: {missing[0]}).",
@@ -201,7 +194,8 @@ def _model(settings: Settings, problems: list[Problem]) -> Model:
             )
         )
         return Model(settings.model, folder, None)
-    return Model(settings.model, folder, size, sum(one.nbytes for one in stored.values()))
+    on_disk = sum(weight.nbytes for weight in stored.values())
+    return Model(settings.model, folder, size, checkpoint, on_disk)
 
 
 def _on_server(name: str, problems: list[Problem]) -> Model:
@@ -265,23 +259,23 @@ def _corrected(
 
 
 def _speed(
-    size: ModelSize | None, plan: MemoryPlan | None, probe: Mapping[str, Any] | None, crops: int
+    size: ModelSize | None, plan: MemoryPlan | None, probe: Mapping[str, Any] | None, views: int
 ) -> Speed | None:
-    """Estimate speeds; ``crops`` are those of the picture.
+    """Estimate speeds; ``views`` of the picture run through the vision tower.
 
     Decoding a token reads every matrix, and the keys and values of 4,096 tokens.
     """
     if size is None or plan is None or probe is None or plan.problem is not None:
         return None
     bytes_per_s, flop_per_s = float(probe["bytes_per_s"]), float(probe["flop_per_s"])
-    read = streamed_bytes(size.shapes, plan.dtype, plan.weights)
+    read = streamed_bytes(size, plan.dtype, plan.weights)
     read += min(4096, plan.context_tokens) * plan.kv_bytes_per_token
     return Speed(
         bytes_per_s=bytes_per_s,
         flop_per_s=flop_per_s,
         decode_tokens_per_s=bytes_per_s / read,
-        prefill_tokens_per_s=flop_per_s / decoder_flop(size.shapes),
-        picture_s=crops * crop_flop(size.geometry) / flop_per_s,
+        prefill_tokens_per_s=flop_per_s / size.decoder_flop,
+        picture_s=views * size.view_flop / flop_per_s,
     )
 
 

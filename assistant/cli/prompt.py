@@ -91,8 +91,8 @@ def _as_json(model: str, preview: PromptPreview) -> dict[str, object]:
                 "sha256": one.picture.sha256,
                 "width": one.picture.width,
                 "height": one.picture.height,
-                "crops": list(one.crops),
-                "num_crops": one.num_crops,
+                "crops": list(one.layout.grid),
+                "num_crops": one.layout.detail,
                 "chosen_by": one.chosen_by,
                 "tokens": one.tokens,
             }
@@ -167,11 +167,13 @@ def _show_ids(prompt: Prompt) -> None:
 
 
 def _picture_line(one: PictureCost) -> str:
-    rows, columns = one.crops
+    layout = one.layout
+    rows, columns = layout.grid
+    cut = f"{rows}x{columns} {layout.part}s (at most {layout.detail}{_CHOSEN_BY[one.chosen_by]})  "
     return (
         f"picture {one.picture.number}  {one_line(one.picture.name)}  "
-        f"{one.picture.width}x{one.picture.height}  {rows}x{columns} crops "
-        f"(at most {one.num_crops}{_CHOSEN_BY[one.chosen_by]})  {one.tokens} tokens"
+        f"{one.picture.width}x{one.picture.height}  {cut if layout.part else ''}"
+        f"{one.tokens} tokens"
     )
 
 

@@ -119,7 +119,7 @@ class FeatureFiles:
 
 
 def _key(slot: Slot, weights: str, dtype: torch.dtype) -> str:
-    return f"{slot.pixels_sha256} {slot.num_crops} {slot.tokens} {weights} {dtype}"
+    return f"{slot.pixels_sha256} {slot.detail} {slot.tokens} {weights} {dtype}"
 
 
 def _digest(features: torch.Tensor) -> str:

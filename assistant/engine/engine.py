@@ -222,9 +222,7 @@ def open_engine(settings: Settings) -> Engine:
         if is_server(settings.model):
             from assistant.servers.client import ServerCore  # imports the HTTP client
 
-            return ServerCore(
-                settings.model, num_crops=settings.num_crops, context=settings.context
-            )
+            return ServerCore(settings.model, detail=settings.num_crops, context=settings.context)
         from assistant.worker.client import LocalCore
 
         return LocalCore(
@@ -233,7 +231,7 @@ def open_engine(settings: Settings) -> Engine:
             dtype=settings.dtype,
             weights=settings.weights,
             kv=settings.kv,
-            num_crops=settings.num_crops,
+            detail=settings.num_crops,
             context=settings.context,
             runtime=settings.runtime_dir if settings.shared_worker else None,
             keep_alive=settings.keep_alive,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from assistant.engine.model import Model
+from assistant.values.context import PictureLayout
 from assistant.values.conversation import Picture, PictureFile
 from assistant.values.errors import PictureError
+from assistant.values.prompt import PictureFormat
 
 # assistant.pictures imports PIL, so it is imported when the first picture is opened.
 
@@ -47,12 +49,16 @@ class Pictures:
 
     def tokens(self, picture: Picture | PictureFile) -> int:
         """Count the positions that a picture takes in a prompt."""
-        return self._model.layout.counter.picture(picture)
+        return self.layout(picture).tokens
 
-    def crops(self, picture: Picture | PictureFile) -> tuple[int, int]:
-        """Return the rows and columns of a picture's crops, the whole picture not counted."""
-        grid = self._model.layout.counter.grid(picture)
-        return grid.rows, grid.columns
+    def layout(self, picture: Picture | PictureFile) -> PictureLayout:
+        """Lay a picture out for the model. Raises ValueError for one too thin to be seen."""
+        return self._model.layout.counter.layout(picture)
+
+    @property
+    def form(self) -> PictureFormat:
+        """The details of pictures that the model offers. Raises ModelError without a model."""
+        return self._model.layout.counter.pictures
 
     def _checked(self, file: PictureFile) -> PictureFile:
         try:

@@ -61,7 +61,7 @@ class Prompts:
         """Split a prompt into readable pieces: text, control tokens or roles by name, pictures."""
         if preview.context.is_estimate:
             return spell_messages(preview.prompt, preview.context.pictures)
-        return spell(preview.prompt, preview.context.pictures, self._model.layout.vocabulary)
+        return spell(preview.prompt, preview.context.pictures, self._model.layout.chat)
 
     def above(
         self, session_id: str | None, parent: str | Parent | None, *, cached: bool = False

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from assistant.engine.prompts import request
 from assistant.engine.reply_writer import ReplyWriter
-from assistant.phi3v.template import without_end
 from assistant.values.conversation import FinishReason, Turn
 from assistant.values.errors import ModelError, PhichatError
 from assistant.values.events import (
@@ -56,7 +55,7 @@ class Replies:
         an unfinished reply to continue. If the core turns out to hold less than it said, the
         question is planned again, once.
         """
-        vocabulary = self._layout.vocabulary
+        vocabulary = self._layout.chat.vocabulary
         ids = () if begun is None else tuple(without_end(begun.token_ids or (), vocabulary))
         if begun is None:
             reply = self._store.start_reply(

@@ -1,20 +1,19 @@
 """Model families by the ``model_type`` of a config.json, and models by name. No torch.
 
 A family of another package is found by its entry point in the group :data:`GROUP`, named by the
-``model_type``. A model folder can only choose among what is installed, never bring code, and the
-package of a family is imported only when a model of its type is opened. Rows of this table can't
-be replaced.
+``model_type``. A model folder can only choose among what is installed and never brings code, and
+that package is imported only when a model of its type is opened. It can't replace a row of
+:data:`FAMILIES`.
 """
 
 from __future__ import annotations
 
-from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from assistant import demo_model as demo
-from assistant.families.family import ModelFamily
-from assistant.phi3v.checkpoint import find_folder, read_checkpoint, read_json
+from assistant.families.checkpoint import find_folder, read_json
+from assistant.families.family import Checkpoint, ModelFamily
 from assistant.values.errors import ModelError
 from assistant.values.model import ModelFacts
 
@@ -26,26 +25,38 @@ FAMILIES = {"phi3_v": "assistant.phi3v.family:FAMILY"}
 """``model_type`` -> module:object, imported when a model of that type is opened."""
 
 
-@cache
-def family(model_type: str) -> ModelFamily | None:
-    """The family of a ``model_type``; None for an unknown one."""
-    if row := FAMILIES.get(model_type):
-        found: ModelFamily = EntryPoint(model_type, row, GROUP).load()
-        return found
-    installed = entry_points(group=GROUP, name=model_type)
-    return next((entry.load() for entry in installed), None)
+def families() -> list[ModelFamily]:
+    """The families of :data:`FAMILIES`, the default one first."""
+    return [_loaded(EntryPoint(name, row, GROUP)) for name, row in FAMILIES.items()]
 
 
 def family_of(folder: Path) -> ModelFamily:
     """The family of a model folder, by its config.json. Raises ModelError."""
     model_type = read_json(folder / "config.json").get("model_type")
-    found = family(model_type) if isinstance(model_type, str) else None
-    if found is None:
+    if row := FAMILIES.get(str(model_type)):
+        return _loaded(EntryPoint(str(model_type), row, GROUP))
+    for entry in entry_points(group=GROUP, name=str(model_type)):
+        return _loaded(entry)
+    known = (f"{one.title} ({name})" for one, name in zip(families(), FAMILIES, strict=True))
+    raise ModelError(
+        f"The model in {folder} is of type {model_type!r}, not {' or '.join(known)}: "
+        "choose another folder."
+    )
+
+
+def _loaded(entry: EntryPoint) -> ModelFamily:
+    try:
+        found: ModelFamily = entry.load()
+    except Exception as error:  # a package of somebody else's may raise anything
         raise ModelError(
-            f"The model in {folder} is of type {model_type!r}, not Phi-3-vision "
-            "(phi3_v): choose another folder."
-        )
+            f"The package for models of type {entry.name} can't be used ({error}): update it."
+        ) from error
     return found
+
+
+def open_checkpoint(folder: Path, detail: int | None = None) -> Checkpoint:
+    """Read a model folder; ``detail`` is the setting for pictures. Raises ModelError."""
+    return family_of(folder).open(folder, detail)
 
 
 def model_folder(name: str) -> Path:
@@ -60,19 +71,18 @@ def model_folder(name: str) -> Path:
     return find_folder(name, local_files_only=True)
 
 
-def model_facts(
-    name: str, *, num_crops: int | None = None, context: int | None = None
-) -> ModelFacts:
-    """What laying out a prompt for the model takes; reads two small files. Raises ModelError.
+def model_facts(name: str, *, detail: int | None = None, context: int | None = None) -> ModelFacts:
+    """Read two small files of a model for laying out prompts. Raises ModelError.
 
-    ``num_crops`` and ``context`` override the model's own values (the context downwards only).
+    ``detail`` and ``context`` override the model's own values (the context downwards only).
     """
-    checkpoint = read_checkpoint(model_folder(name))
+    folder = model_folder(name)
+    checkpoint = open_checkpoint(folder, detail)
     return ModelFacts(
         name=name,
-        folder=str(checkpoint.folder),
+        folder=str(folder),
         is_demo=name == DEMO,
-        num_crops=num_crops or checkpoint.num_crops,
-        num_img_tokens=checkpoint.num_img_tokens,
         context=min(context or checkpoint.context, checkpoint.context),
+        chat=checkpoint.chat,
+        pictures=checkpoint.pictures,
     )

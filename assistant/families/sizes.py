@@ -37,7 +37,7 @@ class ModelSize:
     decoder: DecoderShape
     context: int
     dtype: str
-    matrices: tuple[Shape, ...]
+    matrices: tuple[tuple[int, int], ...]
     other_weights: int
     pixel_bytes: int
     vision_numbers: int

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from assistant.core.memory.places import Place
 from assistant.core.memory.plan import make_plan
-from assistant.core.memory.sizes import ModelSize, size_of_folder
 from assistant.core.memory.values import MemoryPlan, Wanted
 from assistant.families import hub_cache
-from assistant.families.registry import DEMO, model_folder
-from assistant.models.known import KNOWN, KnownModel, known_model
-from assistant.phi3v.checkpoint import missing_files, read_config
+from assistant.families.checkpoint import missing_files
+from assistant.families.family import KnownModel
+from assistant.families.registry import DEMO, family_of, model_folder, open_checkpoint
+from assistant.families.sizes import ModelSize
+from assistant.models.known import KNOWN, known_model
 from assistant.servers import address
 from assistant.settings import Settings
 from assistant.values.errors import ModelError
@@ -84,7 +85,7 @@ def _found(name: str, in_use: bool, settings: Settings, place: Place) -> FoundMo
     folder, problem, size = None, None, known.size if known else None
     try:
         folder = model_folder(name)
-        size = size_of_folder(name, folder, settings.num_crops)
+        size = open_checkpoint(folder, settings.num_crops).size(name)
     except ModelError as error:
         problem = str(error)
     is_hub = name != DEMO and not Path(name).expanduser().exists() and hub_cache.is_hub_id(name)
@@ -109,13 +110,13 @@ def _bytes_in(folder: Path | None) -> int:
 
 
 def _is_ours(model_id: str) -> bool:
-    """Whether something in the cache is a Phi-3-vision that phichat could use."""
+    """Whether a whole model in the cache is of a known family."""
     commit = hub_cache.fetched_commit(model_id)
     if commit is None:
         return False
     folder = hub_cache.snapshot(model_id, commit)
     try:
-        read_config(folder)
+        family_of(folder)
         return not missing_files(folder)
     except ModelError:
         return False

@@ -31,7 +31,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # it marks no
     hf_raise_for_status,
 )
 
-from assistant.phi3v.checkpoint import WANTED
+from assistant.families.checkpoint import WANTED
 from assistant.values.errors import ModelError
 
 # Otherwise the hub is told which torch is installed and which program this one was started by,

@@ -22,11 +22,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from assistant.families import hub_cache
+from assistant.families.checkpoint import missing_files
+from assistant.families.registry import family_of
 from assistant.models import digests, hub
 from assistant.models.hub import BrokenOffError, HubFile, Listing
 from assistant.models.known import known_model
 from assistant.models.progress import Meter, OnProgress
-from assistant.phi3v.checkpoint import missing_files, read_config
 from assistant.values.errors import ModelError
 from assistant.values.words import gigabytes
 
@@ -120,10 +121,10 @@ class _Pull:
         self._blobs.mkdir(parents=True, exist_ok=True)
         self._snapshot.mkdir(parents=True, exist_ok=True)
         self._check_space()
-        for file in found.files:  # small ones first: what is no Phi-3-vision ends at once
+        for file in found.files:  # small ones first: a model of another kind ends at once
             self._provide(file)
             if file.name == "config.json":
-                read_config(self._snapshot)
+                family_of(self._snapshot)  # raises for a type without a family
         if missing := missing_files(self._snapshot):
             raise ModelError(
                 f"{found.model_id} has no {missing[0]} at {hub.endpoint()}: it is no model that "

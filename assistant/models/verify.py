@@ -12,11 +12,11 @@ from pathlib import Path
 from tokenizers import Tokenizer
 
 from assistant.families import hub_cache
-from assistant.families.registry import DEMO, model_folder
+from assistant.families.checkpoint import NEEDED, WANTED, weight_file_names
+from assistant.families.registry import DEMO, model_folder, open_checkpoint
+from assistant.families.stored_weights import stored_weights
 from assistant.models import digests
 from assistant.models.progress import Meter, OnProgress
-from assistant.phi3v.checkpoint import NEEDED, WANTED, read_checkpoint, weight_file_names
-from assistant.phi3v.shapes import Geometry, is_read, stored_weights, weight_shapes
 from assistant.values.errors import ModelError
 
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -120,11 +120,8 @@ def _state(path: Path, step: Callable[[int], None]) -> str:
 
 def _with_structure(found: Verified) -> Verified:
     try:
-        geometry = Geometry.from_config(read_checkpoint(found.folder).config)
         stored = stored_weights(found.folder)
-        for name, shape in weight_shapes(geometry).items():
-            if not is_read(name, geometry):
-                continue
+        for name, shape in open_checkpoint(found.folder).weights().items():
             if name not in stored:
                 raise ModelError(f"{found.folder} lacks the weight {name}.")
             if stored[name].shape != shape:

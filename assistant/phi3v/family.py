@@ -2,16 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from assistant.families.chat import ChatTemplate
+from assistant.families.checkpoint import read_json
+from assistant.families.sizes import ModelSize, Shape
+from assistant.families.stored_weights import stored_dtype, stored_weights
+from assistant.phi3v.checkpoint import read_config
+from assistant.phi3v.known import KNOWN
+from assistant.phi3v.pictures import Phi3VPictures
+from assistant.phi3v.shapes import Geometry, is_read, model_size, weight_shapes
+from assistant.phi3v.template import STYLE
+from assistant.phi3v.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from assistant.families.runtime import FamilyRuntime
+
+
+class Phi3VCheckpoint:
+    """A :class:`assistant.families.family.Checkpoint`."""
+
+    def __init__(self, folder: Path, num_crops: int | None) -> None:
+        """``num_crops`` is the setting. Raises ModelError."""
+        self._folder = folder
+        self._config = read_config(folder)
+        preprocessor = read_json(folder / "preprocessor_config.json")
+        self.context = int(self._config["max_position_embeddings"])
+        self.pictures = Phi3VPictures(
+            own=int(preprocessor.get("num_crops", 16)),
+            chosen=num_crops,
+            crop_tokens=int(preprocessor.get("num_img_tokens", 144)),
+        )
+        self.chat = ChatTemplate(STYLE, partial(Vocabulary.from_folder, folder))
+
+    def weights(self) -> Mapping[str, Shape]:
+        """Every weight but CLIP's last layer and final norm. Raises ModelError."""
+        g = Geometry.from_config(self._config)
+        return {name: shape for name, shape in weight_shapes(g).items() if is_read(name, g)}
+
+    def size(self, name: str) -> ModelSize:
+        """The size of what is stored. Raises ModelError."""
+        geometry = Geometry.from_config(self._config)
+        shapes = {weight: stored.shape for weight, stored in stored_weights(self._folder).items()}
+        dtype = stored_dtype(self._config, self._folder)
+        return model_size(name, geometry, self.pictures.largest, shapes, dtype)
 
 
 class Phi3VFamily:
     """A :class:`assistant.families.family.ModelFamily`."""
 
     title = "Phi-3-vision"
+    known = KNOWN
+
+    def open(self, folder: Path, detail: int | None = None) -> Phi3VCheckpoint:
+        """Read a folder in the official layout. Raises ModelError."""
+        return Phi3VCheckpoint(folder, detail)
 
     def runtime(self) -> FamilyRuntime:
         """Loading and computing; imports torch."""

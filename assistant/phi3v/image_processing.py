@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 from transformers import BatchFeature
 
-from assistant.phi3v.checkpoint import find_folder, read_json
+from assistant.families.checkpoint import find_folder, read_json
 from assistant.phi3v.crops import CROP, crop_grid, plan_hd
 
 # OpenAI's CLIP statistics, used when a preprocessor config has none.

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from transformers import BatchFeature, PreTrainedTokenizerFast
 
-from assistant.phi3v.checkpoint import find_folder, read_json
+from assistant.families.checkpoint import find_folder, read_json
 from assistant.phi3v.image_processing import Phi3VImageProcessor
 from assistant.values.errors import ModelError
 

@@ -1,29 +1,16 @@
-"""Which weights a checkpoint has and how large they are. Arithmetic and file headers, no torch.
-
-Two sources that tests hold against each other: the geometry in config.json (for a
-model that is not on this machine yet) and the headers of the safetensors files.
-"""
+"""Weights of Phi-3-vision and what computing with them takes: arithmetic on config.json."""
 
 from __future__ import annotations
 
-import json
 import math
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from assistant.phi3v.checkpoint import CLIP_VIT_L_14_336, weight_file_names
-from assistant.phi3v.crops import CROP
+from assistant.families.sizes import DecoderShape, ModelSize, Shape
+from assistant.phi3v.checkpoint import CLIP_VIT_L_14_336
+from assistant.phi3v.crops import CROP, CROP_BATCH
 from assistant.values.errors import ModelError
-
-Shape = tuple[int, ...]
-
-_ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1}
-_ITEM_BYTES |= {"U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1}
-_HEADER_LIMIT = 100 * 2**20
-"""safetensors' own limit."""
 
 _VISION = "model.vision_embed_tokens."
 _CLIP = _VISION + "img_processor.vision_model."
@@ -31,7 +18,7 @@ _CLIP = _VISION + "img_processor.vision_model."
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """The sizes of a Phi-3-vision model; see PHI3V's config.json for the names."""
+    """Sizes of a model of the family, from its config.json."""
 
     hidden: int
     mlp: int
@@ -134,58 +121,45 @@ def is_vision(name: str) -> bool:
     return name.startswith(_VISION)
 
 
-@dataclass(frozen=True, slots=True)
-class StoredWeight:
-    """One weight as a file has it; ``dtype`` as safetensors says it ("BF16")."""
+def model_size(
+    name: str, g: Geometry, num_crops: int, shapes: Mapping[str, Shape], dtype: str = "bfloat16"
+) -> ModelSize:
+    """The size of a model with weights of these ``shapes``, for pictures of ``num_crops``.
 
-    shape: Shape
-    dtype: str
-
-    @property
-    def numbers(self) -> int:
-        """How many numbers it has."""
-        return math.prod(self.shape)
-
-    @property
-    def nbytes(self) -> int:
-        """Its bytes in the file."""
-        return self.numbers * _ITEM_BYTES.get(self.dtype, 4)
-
-
-def stored_weights(folder: Path) -> dict[str, StoredWeight]:
-    """Every weight of the safetensors files, read from their headers (some kilobytes).
-
-    Raises ModelError when a file is missing, cut short or no safetensors file.
+    A picture takes either the tower's MLP on a batch of crops (its first product and two copies
+    for quick_gelu), or the projector on the whole picture (the sequence of merged features and the
+    parts that it is made of, and three [tokens, hidden]), beside the pixels and all merged
+    features. For one crop the tower multiplies matrices and attends among its patches.
     """
-    found: dict[str, StoredWeight] = {}
-    for name in weight_file_names(folder):
-        found |= _header(folder / name)
-    return found
+    read = {n: s for n, s in shapes.items() if is_read(n, g)}
+    matrices = {n: s for n, s in read.items() if is_decoder_matrix(n, s)}
+    crops, C = num_crops + 1, g.clip_hidden
+    tower = min(CROP_BATCH, crops) * (g.patches + 1) * (3 * g.clip_mlp + 4 * C)
+    tokens = crops * (g.crop_tokens + math.isqrt(g.crop_tokens)) + 1
+    projector = tokens * (2 * 4 * C + 3 * g.hidden)
+    positions = g.patches + 1
+    products = 4 * C**2 + 2 * C * g.clip_mlp
+    return ModelSize(
+        name=name,
+        decoder=DecoderShape(
+            hidden=g.hidden,
+            mlp=g.mlp,
+            layers=g.layers,
+            heads=g.heads,
+            kv_heads=g.kv_heads,
+            head_dim=g.head_dim,
+            vocab=g.vocab,
+        ),
+        context=g.context,
+        dtype=dtype,
+        matrices=tuple((rows, columns) for rows, columns in matrices.values()),
+        other_weights=sum(math.prod(s) for n, s in read.items() if n not in matrices),
+        pixel_bytes=crops * 3 * CROP * CROP * 4,
+        vision_numbers=crops * g.patches * C + max(tower, projector),
+        view_flop=(g.clip_layers - 1) * positions * (2 * products + 4 * positions * C),
+    )
 
 
-def _header(path: Path) -> dict[str, StoredWeight]:
-    """The format: 8 bytes little-endian length, that much JSON, then the numbers."""
-    try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > _HEADER_LIMIT:
-                raise ValueError("its header is too long")
-            header = json.loads(file.read(length))
-            size = path.stat().st_size - 8 - length
-        header.pop("__metadata__", None)
-        end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
-        weights = {
-            str(name): StoredWeight(tuple(map(int, entry["shape"])), str(entry["dtype"]))
-            for name, entry in header.items()
-        }
-    except FileNotFoundError:
-        raise ModelError(f"{path.parent} lacks {path.name}: fetch the model again.") from None
-    except OSError as error:
-        raise ModelError(f"{path} can't be read ({error.strerror}).") from None
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error):
-        raise ModelError(f"{path} is damaged: fetch the model again.") from None
-    if size < end:
-        raise ModelError(
-            f"{path} is cut short ({size} of {end} bytes of weights): fetch the model again."
-        )
-    return weights
+def is_decoder_matrix(name: str, shape: Shape) -> bool:
+    """Whether a weight is read whole for every decoded token, and may be held as integers."""
+    return len(shape) == 2 and not is_vision(name) and name != "model.embed_tokens.weight"

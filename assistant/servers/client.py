@@ -10,14 +10,15 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from assistant.families.chat import ChatTemplate
 from assistant.servers import catalogue as looking, refusals
 from assistant.servers.address import parse
 from assistant.servers.catalogue import ServerModel
 from assistant.servers.messages import as_json, messages
-from assistant.servers.pictures import picture_url
+from assistant.servers.pictures import ServerPictures, picture_url
 from assistant.servers.reply import Reply
 from assistant.servers.request import FAILURES, Exchange
-from assistant.servers.vocabulary import TextVocabulary
+from assistant.servers.vocabulary import STYLE, TextVocabulary
 from assistant.values.conversation import FinishReason, Role, Usage
 from assistant.values.errors import ModelError
 from assistant.values.events import ModelStatus, Phase, Progressed, Stage
@@ -29,9 +30,6 @@ from assistant.values.text import one_line
 
 CONTEXT = 8192
 """Tokens. The assumed context where neither the server nor the settings state it."""
-
-NUM_CROPS = 16
-"""Crops of a picture at most, as in Phi-3-vision: 1,344 x 1,344 pixels, or another shape."""
 
 MOST_STOPS = 4
 """Stop texts that the API takes; the engine finds all of them by itself, too."""
@@ -54,10 +52,11 @@ class ServerCore:
     """
 
     def __init__(
-        self, model: str, *, num_crops: int | None = None, context: int | None = None
+        self, model: str, *, detail: int | None = None, context: int | None = None
     ) -> None:
         self._address = parse(model)
-        self._num_crops = num_crops or NUM_CROPS
+        self._chat = ChatTemplate(STYLE, TextVocabulary)
+        self._pictures = ServerPictures(detail)
         self._wanted_context = context
         self._learned_context: int | None = None
         self._density = 1.0  # the server's tokens for each one that was estimated
@@ -83,10 +82,9 @@ class ServerCore:
             name=self._address.name,
             folder="",
             is_demo=False,
-            num_crops=self._num_crops,
-            num_img_tokens=144,
             context=context,
-            is_server=True,
+            chat=self._chat,
+            pictures=self._pictures,
         )
 
     def status(self) -> ModelStatus:
@@ -185,7 +183,9 @@ class ServerCore:
         missing = [slot for slot in slots if slot not in self._urls]
         for done, slot in enumerate(missing):
             yield Progressed(Stage.PICTURES, done, len(missing))
-            self._urls[slot] = picture_url(pixels(slot.pixels_sha256), slot.num_crops)
+            shown = pixels(slot.pixels_sha256)
+            layout = self._pictures.layout(shown.width, shown.height, slot.detail)
+            self._urls[slot] = picture_url(shown, layout.size)
         self._urls = {slot: self._urls[slot] for slot in slots}
 
     def _ask(self, prompt: Prompt, sampling: Sampling, found: ServerModel) -> Iterator[CoreEvent]:

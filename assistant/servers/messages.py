@@ -11,7 +11,6 @@ from assistant.servers.vocabulary import TextVocabulary
 from assistant.values.conversation import Role
 from assistant.values.prompt import Prompt, Slot
 
-_ROLES = {f"<|{role}|>": role for role in Role}
 _VOCABULARY = TextVocabulary()
 
 
@@ -25,7 +24,7 @@ class Message:
 
 
 def messages(prompt: Prompt) -> list[Message]:
-    """The messages that :func:`assistant.phi3v.template.render` laid out.
+    """The messages that were laid out in :data:`assistant.servers.vocabulary.STYLE`.
 
     Neighbours of one role (a summary and the question after it) become one
     message: many servers insist that roles take turns. The template's own line
@@ -78,10 +77,10 @@ def _split(prompt: Prompt) -> Iterator[Message]:
             _add(message, text.removesuffix("\n"), after_picture)
             message.parts.append(piece)
             text, after_picture = "", True
-        elif piece.name in _ROLES:
-            message = Message(_ROLES[piece.name])
+        elif piece.name in tuple(Role):
+            message = Message(Role(piece.name))
             text, after_picture = "", False
-        elif piece.name == "<|end|>":
+        elif piece.name == "end":
             assert message is not None, "a message ends that began"
             _add(message, text, after_picture)
             message.parts = message.parts or [""]

@@ -1,13 +1,15 @@
-"""Data URLs of pictures, no larger than their crops."""
+"""Pictures for a server: data URLs, cut down to what is counted for them."""
 
 from __future__ import annotations
 
 import base64
 import io
+from contextlib import suppress
 
 from PIL import Image
 
-from assistant.phi3v.crops import crop_grid
+from assistant.families.registry import families
+from assistant.values.context import PictureLayout
 from assistant.values.generation import Pixels
 
 MOST_PNG = 1 << 20
@@ -15,15 +17,39 @@ MOST_PNG = 1 << 20
 JPEG_QUALITY = 95
 
 
-def picture_url(pixels: Pixels, num_crops: int) -> str:
-    """Make a ``data:`` URL of a picture with at most the pixels of its crops, never enlarged.
+class ServerPictures:
+    """A :class:`assistant.values.prompt.PictureFormat` that estimates: as for the default model.
 
-    A choice of crops and its cost mean the same as with a local model then. PNG, or JPEG with
-    full colour where the PNG would be long.
+    So a choice of crops means the same as with a local model. But a server's pictures are never
+    enlarged: more crops than a picture fills would add nothing.
+    """
+
+    def __init__(self, detail: int | None) -> None:
+        self._like = families()[0].known[0].pictures
+        self.details, self.part = self._like.details, self._like.part
+        self.default = self.largest = detail or self._like.default
+
+    def layout(self, width: int, height: int, detail: int) -> PictureLayout:
+        """The coarsest layout in which the picture is not made smaller; ``detail`` at most."""
+        finest = self._like.layout(width, height, detail)
+        for coarser in reversed(self.details):
+            if coarser >= finest.detail:
+                break
+            with suppress(ValueError):
+                found = self._like.layout(width, height, coarser)
+                fits = width <= found.size[0] and height <= found.size[1]
+                if fits and found.detail == coarser:
+                    return found
+        return finest
+
+
+def picture_url(pixels: Pixels, size: tuple[int, int]) -> str:
+    """A ``data:`` URL of a picture of at most ``size`` (width, height), never enlarged.
+
+    PNG, or JPEG with full colour where the PNG would be long.
     """
     image = Image.frombytes("RGB", (pixels.width, pixels.height), pixels.rgb)
-    grid = crop_grid(pixels.width, pixels.height, num_crops)
-    image.thumbnail((grid.width, grid.height), Image.Resampling.LANCZOS)
+    image.thumbnail(size, Image.Resampling.LANCZOS)
     data, kind = _encoded(image, "PNG"), "png"
     if len(data) > MOST_PNG:
         data, kind = _encoded(image, "JPEG", quality=JPEG_QUALITY, subsampling=0), "jpeg"

@@ -10,10 +10,21 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterable, Sequence
 
+from assistant.families.chat import ChatStyle
+from assistant.values.conversation import Role
+
 BYTES = 3
 """Bytes that an id stands for at most."""
 
-_CONTROLS = ("<s>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>")
+_CONTROLS = ("start", *Role, "end")
+
+STYLE = ChatStyle(
+    opening={role: (role, "" if role is Role.ASSISTANT else "\n") for role in Role},
+    closing=("end", "\n"),
+    start="start",
+    after_picture="start",
+)
+"""About as many positions beside the text as in the chat templates of models."""
 
 
 class TextVocabulary:
@@ -24,7 +35,7 @@ class TextVocabulary:
     """
 
     is_exact = False
-    stop_ids = frozenset({_CONTROLS.index("<|end|>") + 1})
+    stop_ids = frozenset({_CONTROLS.index("end") + 1})
 
     def id(self, name: str) -> int:
         """The id of a control token. Raises KeyError."""

@@ -42,31 +42,49 @@ class LeftOut:
     picture: Picture | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class PictureLayout:
+    """A picture of one size as a model looks at it.
+
+    ``detail`` is the one in use, ``tokens`` counts positions. The picture is resized to ``size``
+    (width, height) at most and cut into ``grid`` (rows, columns); ``views`` run through the vision
+    tower. ``part`` is the noun for what ``detail`` counts ("crop"), "" where there is no choice,
+    and ``words`` say what is looked at ("2×2 crops and the whole").
+    """
+
+    detail: int
+    tokens: int
+    size: tuple[int, int]
+    grid: tuple[int, int] = (1, 1)
+    views: int = 1
+    part: str = ""
+    words: str = ""
+
+
 class ChosenBy(StrEnum):
-    """The source of a picture's number of crops."""
+    """The origin of a picture's detail."""
 
     DEFAULT = "default"
-    """The model's own number, or the setting."""
+    """The model's own detail, or the setting."""
     STORED = "stored"
-    """The stored number: the user's choice, or the number of its first prompt."""
+    """The detail that is stored with the picture: the user's, or the one it was first sent with."""
     ROOM = "room"
-    """Fewer than the default, so that the turn leaves room for a conversation."""
+    """Less than the default, now, so that the turn leaves space for a conversation."""
 
 
 @dataclass(frozen=True, slots=True)
 class PictureCost:
-    """A picture in the prompt.
-
-    ``slot`` counts the pictures of the prompt from 1, in order. ``crops`` is
-    (rows, columns); ``tokens`` counts positions.
-    """
+    """A picture as it stands in the prompt; ``slot`` counts its pictures from 1, in order."""
 
     picture: Picture
     slot: int
-    num_crops: int
-    crops: tuple[int, int]
-    tokens: int
+    layout: PictureLayout
     chosen_by: ChosenBy
+
+    @property
+    def tokens(self) -> int:
+        """Positions that it takes."""
+        return self.layout.tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,5 +119,5 @@ class ContextReport:
 
     @property
     def lowered(self) -> tuple[PictureCost, ...]:
-        """Pictures with fewer crops than the default, for lack of room."""
+        """The pictures that got less detail than the default, because memory holds no more."""
         return tuple(one for one in self.pictures if one.chosen_by is ChosenBy.ROOM)

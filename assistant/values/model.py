@@ -8,7 +8,7 @@ from typing import Protocol
 
 from assistant.values.events import ModelStatus, Progressed
 from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
-from assistant.values.prompt import Prompt
+from assistant.values.prompt import ChatFormat, PictureFormat, Prompt
 from assistant.values.sampling import Sampling
 
 CoreEvent = Progressed | TokensGenerated | GenerationEnded
@@ -16,22 +16,21 @@ CoreEvent = Progressed | TokensGenerated | GenerationEnded
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What the app needs to know of a model to lay out prompts for it (no weights are read).
+    """A model as prompts are laid out for it (no weights are read).
 
-    A server (``is_server``) has no ``folder``; what is counted for it is an estimate.
+    ``folder`` is "" for a server; ``context`` is in positions.
     """
 
     name: str
     folder: str
     is_demo: bool
-    num_crops: int
-    num_img_tokens: int
     context: int
-    is_server: bool = False
+    chat: ChatFormat
+    pictures: PictureFormat
 
 
 class Core(Protocol):
-    """The seam behind which a local worker, a server or a test's scripted core stands."""
+    """A model that answers: a local worker, a server, or a script of a test."""
 
     def facts(self) -> ModelFacts:
         """Facts of the chosen model. Raises ModelError when there is no such model."""

@@ -1,18 +1,21 @@
-"""What the model is given: runs of token ids and picture slots, and what ids stand for."""
+"""Prompts: runs of token ids and picture slots, and the interfaces of what makes them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from assistant.values.context import PictureLayout, Seen
+from assistant.values.conversation import Picture, Turn
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A picture's place in a prompt: which pixels, at most how many crops, how many positions."""
+    """A picture's place in a prompt: its pixels, in which detail, and how many positions."""
 
     pixels_sha256: str
-    num_crops: int
+    detail: int
     tokens: int
 
 
@@ -39,14 +42,14 @@ class Prompt:
 
 
 class TextStream(Protocol):
-    """Ids that arrive one by one as text; never splits a character."""
+    """Decoder for ids that arrive one by one; never splits a character."""
 
     def feed(self, ids: Iterable[int]) -> str:
         """The text that ``ids`` complete; control tokens are left out."""
         ...
 
     def flush(self) -> str:
-        """What is left at the end."""
+        """The rest at the end."""
         ...
 
 
@@ -80,9 +83,84 @@ class Vocabulary(Protocol):
         ...
 
     def text(self, ids: Sequence[int]) -> str:
-        """What tokens of text say, all at once."""
+        """The text of text tokens, all at once."""
         ...
 
     def stream(self) -> TextStream:
         """A decoder for ids that arrive one by one."""
+        ...
+
+
+def without_end(ids: Iterable[int], vocabulary: Vocabulary) -> list[int]:
+    """A reply's ids without the token that ended it."""
+    kept = list(ids)
+    while kept and kept[-1] in vocabulary.stop_ids:
+        kept.pop()
+    return kept
+
+
+class ChatFormat(Protocol):
+    """Conversations as one model reads them."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Read when it is needed first. Raises ModelError."""
+        ...
+
+    @property
+    def openers(self) -> frozenset[str]:
+        """Names of the control tokens that begin a message."""
+        ...
+
+    def render(
+        self,
+        turns: Iterable[Turn | Seen],
+        slot_of: Callable[[Picture], Slot],
+        *,
+        system: str | None = None,
+        summary: str | None = None,
+        answer: bool = True,
+        begun: Iterable[int] = (),
+    ) -> Prompt:
+        """Lay out ``turns`` (oldest first) for the model.
+
+        A reply's stored ids are replayed as they were generated; one without ids (written
+        elsewhere) is tokenized from its text. ``summary`` follows the system message as a user
+        message. With ``answer`` the prompt ends where the model begins to speak, or goes on after
+        the ids of a ``begun`` reply. The positions of turns add up.
+        """
+        ...
+
+
+class PictureFormat(Protocol):
+    """Pictures as one model takes them."""
+
+    @property
+    def details(self) -> Sequence[int]:
+        """Details to choose from, the finest first; empty where there is no choice.
+
+        The automatic choice steps down through those below the default.
+        """
+        ...
+
+    @property
+    def part(self) -> str:
+        """The noun for what a detail counts."""
+        ...
+
+    @property
+    def default(self) -> int:
+        """The detail of pictures for which none was chosen, 1 at least."""
+        ...
+
+    @property
+    def largest(self) -> int:
+        """The finest detail that memory is planned for: the model's own, or a finer default."""
+        ...
+
+    def layout(self, width: int, height: int, detail: int) -> PictureLayout:
+        """A picture in ``detail``, or in the next finer one in which it does not vanish.
+
+        Raises ValueError for one too thin to be seen in any.
+        """
         ...

@@ -1,107 +1,92 @@
-"""What a turn takes in the prompt of one model, in exact positions."""
+"""Counting: positions of turns, pictures and frames in the prompt of one model."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
-from pathlib import Path
 
-from assistant.phi3v.crops import CropGrid, crop_grid
-from assistant.phi3v.template import render, without_end
-from assistant.phi3v.vocabulary import Vocabulary as ModelVocabulary
-from assistant.servers.vocabulary import TextVocabulary
-from assistant.values.context import Seen
+from assistant.values.context import PictureLayout, Seen
 from assistant.values.conversation import Picture, PictureFile, Role, Turn
 from assistant.values.model import ModelFacts
-from assistant.values.prompt import Slot, Vocabulary
-from assistant.window import details as crops
+from assistant.values.prompt import Slot, without_end
 
 
 class Counter:
-    """Counts for one model; a text or a picture is looked at once."""
+    """Counts for one model; each text and each picture is computed once."""
 
     def __init__(self, facts: ModelFacts) -> None:
-        self.facts = facts
-        # Keyed by what is tokenized, not by the turn: hashing a reply's ids anew costs more.
+        self.model = facts.name
+        self.chat = facts.chat
+        self.pictures = facts.pictures
+        # Keyed by what is tokenized, not by the turn: hashing a reply's ids takes longer.
         self._text_costs: dict[tuple[Role, str, tuple[int, ...]], int] = {}
-        self._grid = lru_cache(maxsize=4096)(crop_grid)
-        self._seeable = lru_cache(maxsize=4096)(crops.seeable)
-        self._covering = lru_cache(maxsize=4096)(crops.covering)
-
-    @cached_property
-    def vocabulary(self) -> Vocabulary:
-        """Read when text is counted first: attaching a picture does not wait for it."""
-        if self.facts.is_server:
-            return TextVocabulary()
-        return ModelVocabulary.from_folder(Path(self.facts.folder))
+        self._layout = lru_cache(maxsize=4096)(facts.pictures.layout)
 
     def turn(self, seen: Seen) -> int:
-        """Positions that a turn adds: they are additive, but for the BOS that render() sets."""
+        """Positions that a turn adds to a prompt."""
         turn = self.readable(seen.turn)
         if turn.token_ids is not None:
-            return self._closed + len(without_end(turn.token_ids, self.vocabulary))
-        places = tuple(
+            return self._empty_reply + len(without_end(turn.token_ids, self.chat.vocabulary))
+        marked = tuple(
             picture.number if position in seen.without else -1
             for position, picture in enumerate(turn.pictures)
         )
-        key = (turn.role, turn.text, places)
+        key = (turn.role, turn.text, marked)
         if key not in self._text_costs:
-            prompt = render((seen,), self.vocabulary, _no_room, answer=False)
-            self._text_costs[key] = prompt.tokens - 1
+            self._text_costs[key] = self._added(seen)
         shown = (p for at, p in enumerate(turn.pictures) if at not in seen.without)
-        return self._text_costs[key] + sum(map(self.picture, shown))
+        return self._text_costs[key] + sum(self.layout(p).tokens for p in shown)
 
     def message(self, text: str) -> int:
         """Positions of a user turn without pictures."""
         return self.turn(Seen(message(text)))
 
     def frame(self, system: str | None, summary: str | None = None) -> int:
-        """Positions of what is no turn."""
-        return render((), self.vocabulary, _no_room, system=system, summary=summary).tokens
+        """Positions of everything but turns."""
+        return self.chat.render((), _empty_slot, system=system, summary=summary).tokens
 
-    def picture(self, picture: Picture | PictureFile) -> int:
-        """Positions of a picture. Raises ValueError for one too thin to be seen."""
-        return self.grid(picture).tokens(self.facts.num_img_tokens)
-
-    def grid(self, picture: Picture | PictureFile) -> CropGrid:
-        """How a picture is cut. Raises ValueError for one too thin to be seen."""
-        return self._grid(picture.width, picture.height, self.num_crops(picture))
-
-    def num_crops(self, picture: Picture | PictureFile) -> int:
-        """Its own number of crops or the default, or more if it is too thin for so few."""
-        limit = picture.num_crops or self.facts.num_crops
-        limit = self._seeable(picture.width, picture.height, limit)
-        if self.facts.is_server:
-            return self._covering(picture.width, picture.height, limit)
-        return limit
+    def layout(self, picture: Picture | PictureFile) -> PictureLayout:
+        """A picture in its own detail or the default. Raises ValueError for one too thin."""
+        detail = picture.num_crops or self.pictures.default
+        return self._layout(picture.width, picture.height, detail)
 
     def slot(self, picture: Picture) -> Slot:
         """A picture's place in the prompt."""
-        return Slot(picture.pixels_sha256, self.num_crops(picture), self.picture(picture))
+        layout = self.layout(picture)
+        return Slot(picture.pixels_sha256, layout.detail, layout.tokens)
 
     def readable(self, turn: Turn) -> Turn:
         """The turn as this model can be given it, whatever an import brought.
 
         Only replies have ids, and they show no pictures. Another model's ids mean other words
-        here: its replies are tokenized from their text. A server's are too: a reply that came in
-        small pieces has more ids than its text takes.
+        here: its replies are tokenized from their text. So are those where ids are estimates: a
+        reply that came in small pieces has more ids than its text takes.
         """
         is_reply = turn.role is Role.ASSISTANT
         if is_reply and turn.pictures:
             turn = replace(turn, pictures=())
         if turn.token_ids is None:
             return turn
-        is_own = turn.model == self.facts.name and not self.facts.is_server
-        if is_reply and is_own and self.vocabulary.knows(turn.token_ids):
+        vocabulary = self.chat.vocabulary
+        is_own = turn.model == self.model and vocabulary.is_exact
+        if is_reply and is_own and vocabulary.knows(turn.token_ids):
             return turn
         return replace(turn, token_ids=None)
 
+    def _added(self, seen: Seen) -> int:
+        """Positions of a turn without those of its pictures."""
+        return self.chat.render((seen,), _empty_slot, answer=False).tokens - self._start
+
     @cached_property
-    def _closed(self) -> int:
+    def _start(self) -> int:
+        """Positions of an empty prompt."""
+        return self.chat.render((), _empty_slot, answer=False).tokens
+
+    @cached_property
+    def _empty_reply(self) -> int:
         """Positions around the ids of a reply."""
-        empty = replace(message(""), role=Role.ASSISTANT)
-        return render((empty,), self.vocabulary, _no_room, answer=False).tokens - 1
+        return self._added(Seen(replace(message(""), role=Role.ASSISTANT)))
 
 
 def message(text: str) -> Turn:
@@ -109,6 +94,6 @@ def message(text: str) -> Turn:
     return Turn("", None, Role.USER, text, datetime.now(UTC))
 
 
-def _no_room(picture: Picture) -> Slot:
-    """A slot for counting what is around it."""
+def _empty_slot(picture: Picture) -> Slot:
+    """A slot for counting the positions around it."""
     return Slot(picture.pixels_sha256, 1, 0)

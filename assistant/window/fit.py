@@ -1,84 +1,110 @@
-"""Making a question fit: fewer crops of its pictures, or a sentence that says what would."""
+"""Fitting a question: less detail for its pictures, or a sentence with what would fit."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from assistant.values.context import Seen
 from assistant.values.conversation import Picture, Turn
-from assistant.window import details as crops
+from assistant.values.prompt import PictureFormat
+from assistant.values.words import counted
 from assistant.window.count import Counter
 
+COMFORT = 1 / 3
+"""Share of the prompt that the pictures of one turn may take before they get less detail, so that
+three turns with pictures can be talked about together. No more is saved, because less detail loses
+small print."""
 
-def fitted(question: Turn, counter: Counter, *, budget: int, room: int, fresh: bool) -> Turn:
-    """The question with as many crops a picture as there is room for.
 
-    ``budget`` is the positions of a whole prompt, ``room`` what the question
-    may take of it. With ``fresh`` the pictures were never shown to the model:
-    a number that a person chose stays, the others are chosen so that room is
-    left. Else they stay as they were shown if they fit, whoever chose.
-    Unchanged when nothing fits.
+def choose_details(
+    pictures: Sequence[Picture],
+    cost: Callable[[Sequence[int]], int],
+    *,
+    form: PictureFormat,
+    budget: int,
+    room: int,
+) -> tuple[int, ...] | None:
+    """A detail for each picture of one turn; None when they can't fit even at the coarsest.
+
+    ``cost`` counts the positions of all pictures at these details. ``budget`` is the positions of
+    a whole prompt, ``room`` what is left of it for these pictures. A detail that is stored with a
+    picture is kept. The others get the default, or the first of the coarser ones, all the same,
+    that brings the turn's pictures down to :data:`COMFORT`.
+    """
+    for step in (form.default, *(d for d in form.details if d < form.default)):
+        details = tuple(picture.num_crops or step for picture in pictures)
+        if cost(details) <= min(room, budget * COMFORT):
+            return details
+    return details if cost(details) <= room else None
+
+
+def fit_question(question: Turn, counter: Counter, *, budget: int, room: int, fresh: bool) -> Turn:
+    """The question with as much detail for its pictures as there is room for.
+
+    ``budget`` is the positions of a whole prompt, ``room`` what the question may take of it. With
+    ``fresh`` the pictures were never shown to the model: a detail that the user chose stays, the
+    others are chosen. Else all stay as they were shown if they fit, whoever chose. Unchanged when
+    nothing fits.
     """
     pictures = question.pictures
-    for_pictures = room - _cost(question, (), counter)
     if not fresh and _cost(question, pictures, counter) <= room:
         return question
 
-    def cost(numbers: Sequence[int]) -> int:
-        return sum(counter.picture(p) for p in _at(pictures, numbers))
+    def cost(details: Sequence[int]) -> int:
+        return sum(counter.layout(p).tokens for p in _in(pictures, details))
 
-    options = {"default": counter.facts.num_crops, "budget": budget, "room": for_pictures}
-    chosen = crops.choose(pictures, cost, **options)
+    def choose(asked: Sequence[Picture]) -> tuple[int, ...] | None:
+        left = room - _cost(question, (), counter)
+        return choose_details(asked, cost, form=counter.pictures, budget=budget, room=left)
+
+    chosen = choose(pictures)
     if chosen is None and not fresh:
-        open_ = [replace(picture, num_crops=None) for picture in pictures]
-        chosen = crops.choose(open_, cost, **options)
+        chosen = choose([replace(picture, num_crops=None) for picture in pictures])
     if chosen is None:
         return question
     changed = (
-        before if counter.num_crops(before) == counter.num_crops(after) else after
-        for before, after in zip(pictures, _at(pictures, chosen), strict=True)
+        before if counter.layout(before).detail == counter.layout(after).detail else after
+        for before, after in zip(pictures, _in(pictures, chosen), strict=True)
     )
     return replace(question, pictures=tuple(changed))
 
 
 def advice(question: Turn, counter: Counter, room: int) -> str | None:
-    """What would fit into ``room``; None when it is not the question that is too long."""
-    pictures = question.pictures
+    """The change that would fit into ``room``; None when the question is not what is too long."""
+    pictures, form = question.pictures, counter.pictures
+    coarsest = form.details[-1] if form.details else form.default
 
-    def at_most(number: int, shown: Sequence[Picture] = pictures) -> int:
-        numbers = [min(counter.num_crops(picture), number) for picture in shown]
-        return _cost(question, _at(shown, numbers), counter)
+    def at_most(detail: int, shown: Sequence[Picture] = pictures) -> int:
+        details = [min(counter.layout(picture).detail, detail) for picture in shown]
+        return _cost(question, _in(shown, details), counter)
 
-    if pictures and at_most(1) <= room:
-        most = next(number for number in crops.CROPS if at_most(number) <= room)
-        return f"with at most {count(most, 'crop')} a picture it would fit"
-    text = at_most(1, ())
+    if form.details and pictures and at_most(coarsest) <= room:
+        most = next(detail for detail in form.details if at_most(detail) <= room)
+        return f"with at most {counted(most, form.part)} a picture it would fit"
+    text = at_most(coarsest, ())
     if pictures and text <= room:
-        fitting = sum(at_most(1, pictures[: n + 1]) <= room for n in range(len(pictures)))
+        fitting = sum(at_most(coarsest, pictures[: n + 1]) <= room for n in range(len(pictures)))
         if fitting:
-            return f"{fitting} of the {len(pictures)} would fit, at one crop each"
+            each = f", at one {form.part} each" if form.details else ""
+            return f"{fitting} of the {len(pictures)} would fit{each}"
         return "it would fit without the pictures"
     empty = counter.message("")
     if room <= empty:
         return None
     kept, takes = question.text, text
-    while takes > room:  # characters differ in what they take: what is named has been tried
+    while takes > room:  # characters differ in what they take: the length that is named was tried
         kept = kept[: len(kept) * (room - empty) // (takes - empty)]
         takes = counter.message(kept)
-    shorten = f"shorten the text by about {count(len(question.text) - len(kept), 'character')}"
+    shorten = f"shorten the text by about {counted(len(question.text) - len(kept), 'character')}"
     return f"leave the pictures out and {shorten}" if pictures else shorten
 
 
-def count(number: int, what: str) -> str:
-    """ "1 picture", "2 pictures"."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _at(pictures: Sequence[Picture], numbers: Sequence[int]) -> tuple[Picture, ...]:
+def _in(pictures: Sequence[Picture], details: Sequence[int]) -> tuple[Picture, ...]:
+    """The pictures in these details."""
     return tuple(
-        replace(picture, num_crops=number)
-        for picture, number in zip(pictures, numbers, strict=True)
+        replace(picture, num_crops=detail)
+        for picture, detail in zip(pictures, details, strict=True)
     )
 
 

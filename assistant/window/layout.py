@@ -6,12 +6,12 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from assistant.phi3v.template import render
 from assistant.values.context import ChosenBy, ContextReport, PictureCost, Seen
 from assistant.values.conversation import Draft, Picture, Role, Summary, Turn
 from assistant.values.errors import PhichatError
 from assistant.values.model import ModelFacts
-from assistant.values.prompt import Prompt, Vocabulary
+from assistant.values.prompt import ChatFormat, Prompt
+from assistant.values.words import counted
 from assistant.window import fit as fitting
 from assistant.window.count import Counter, message
 from assistant.window.plan import Plan, plan as plan_window
@@ -85,13 +85,13 @@ class Layout:
 
     @property
     def model(self) -> str:
-        """The name of the model that this is for."""
-        return self.counter.facts.name
+        """The name of the model."""
+        return self.counter.model
 
     @property
-    def vocabulary(self) -> Vocabulary:
-        """The model's."""
-        return self.counter.vocabulary
+    def chat(self) -> ChatFormat:
+        """The chat format of the model."""
+        return self.counter.chat
 
     def plan(self, request: Request, *, fresh: bool) -> Planned:
         """Choose crops and plan the window; whether it fits is for :meth:`check`.
@@ -117,7 +117,7 @@ class Layout:
         lowered: frozenset[int] = frozenset()
         if question is not None and question.pictures:
             asked = question.pictures
-            question = fitting.fitted(
+            question = fitting.fit_question(
                 question,
                 count,
                 budget=limit - max_new,
@@ -148,7 +148,7 @@ class Layout:
         plan, question = planned.plan, planned.question
         if plan.fits:
             return
-        more = fitting.count(plan.tokens - plan.budget, "token")
+        more = counted(plan.tokens - plan.budget, "token")
         excess = f"{more} more than the model can hold"
         if question is None:
             raise PhichatError(
@@ -166,14 +166,13 @@ class Layout:
                 code="too_long",
             )
         pictures = len(question.pictures)
-        takes = f" and its {fitting.count(pictures, 'picture')} take" if pictures else " takes"
+        takes = f" and its {counted(pictures, 'picture')} take" if pictures else " takes"
         raise PhichatError(f"This message{takes} {excess}: {advice}.", code="too_long")
 
     def preview(self, planned: Planned) -> PromptPreview:
         """The prompt itself."""
-        prompt = render(
+        prompt = self.chat.render(
             planned.plan.seen,
-            self.vocabulary,
             self.counter.slot,
             system=planned.request.system,
             summary=planned.summary,
@@ -194,7 +193,7 @@ class Layout:
             until_eviction=max(0, plan.budget - plan.tokens),
             pictures=tuple(self._picture_costs(planned)),
             left_out=plan.left_out,
-            is_estimate=not self.vocabulary.is_exact,
+            is_estimate=not self.chat.vocabulary.is_exact,
         )
 
     def _picture_costs(self, planned: Planned) -> Iterator[PictureCost]:
@@ -203,22 +202,19 @@ class Layout:
             for position, picture in enumerate(seen.turn.pictures):
                 if position in seen.without:
                     continue
-                grid = self.counter.grid(picture)
                 chosen_by = ChosenBy.STORED if picture.num_crops else ChosenBy.DEFAULT
                 if seen.turn is planned.question and position in planned.lowered:
                     chosen_by = ChosenBy.ROOM
                 yield PictureCost(
                     picture=picture,
                     slot=next(slots),
-                    num_crops=self.counter.num_crops(picture),
-                    crops=(grid.rows, grid.columns),
-                    tokens=self.counter.picture(picture),
+                    layout=self.counter.layout(picture),
                     chosen_by=chosen_by,
                 )
 
     def alone(self, text: str) -> Prompt:
         """One message and nothing else, to be answered."""
-        return render((message(text),), self.vocabulary, self.counter.slot)
+        return self.chat.render((message(text),), self.counter.slot)
 
     def room_alone(self, max_new_tokens: int) -> int:
         """Positions that :meth:`alone` may take."""

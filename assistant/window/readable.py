@@ -8,27 +8,27 @@ from itertools import groupby
 
 from assistant.servers.messages import messages
 from assistant.values.context import PictureCost
-from assistant.values.prompt import Prompt, Slot, Vocabulary
+from assistant.values.prompt import ChatFormat, Prompt, Slot
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
     """A run of text, one control token (``is_control``), or one ``picture``.
 
-    ``text`` is what the ids say, or the control token's name; a picture has no ids of its own.
+    ``text`` is that of the ids, or the control token's name; a picture has no ids of its own. A
+    control token that ``begins`` a message begins a line.
     """
 
     text: str
     ids: tuple[int, ...] = ()
     is_control: bool = False
+    begins: bool = False
     picture: PictureCost | None = None
 
 
-def spell(
-    prompt: Prompt, pictures: Sequence[PictureCost], vocabulary: Vocabulary
-) -> tuple[Piece, ...]:
+def spell(prompt: Prompt, pictures: Sequence[PictureCost], chat: ChatFormat) -> tuple[Piece, ...]:
     """The pieces of a prompt in order; ``pictures`` are those of its slots."""
-    return tuple(_pieces(prompt, iter(pictures), vocabulary))
+    return tuple(_pieces(prompt, iter(pictures), chat))
 
 
 def spell_messages(prompt: Prompt, pictures: Sequence[PictureCost]) -> tuple[Piece, ...]:
@@ -36,7 +36,7 @@ def spell_messages(prompt: Prompt, pictures: Sequence[PictureCost]) -> tuple[Pie
     costs = iter(pictures)
     pieces = []
     for message in messages(prompt):
-        pieces.append(Piece(f"{message.role} ", is_control=True))
+        pieces.append(Piece(f"{message.role} ", is_control=True, begins=True))
         for part in message.parts:
             if isinstance(part, str):
                 pieces.append(Piece(part))
@@ -45,16 +45,15 @@ def spell_messages(prompt: Prompt, pictures: Sequence[PictureCost]) -> tuple[Pie
     return tuple(pieces)
 
 
-def _pieces(
-    prompt: Prompt, pictures: Iterator[PictureCost], vocabulary: Vocabulary
-) -> Iterator[Piece]:
+def _pieces(prompt: Prompt, pictures: Iterator[PictureCost], chat: ChatFormat) -> Iterator[Piece]:
     for part in prompt.parts:
         if isinstance(part, Slot):
             yield Piece("", picture=next(pictures))
             continue
-        for name, run in groupby(part, vocabulary.control_name):
+        for name, run in groupby(part, chat.vocabulary.control_name):
             ids = tuple(run)
             if name is None:
-                yield Piece(vocabulary.text(ids), ids)
+                yield Piece(chat.vocabulary.text(ids), ids)
             else:
-                yield from (Piece(name, (one,), is_control=True) for one in ids)
+                begins = name in chat.openers
+                yield from (Piece(name, (one,), is_control=True, begins=begins) for one in ids)

@@ -89,13 +89,13 @@ class Worker:
         from assistant.core.memory.values import Wanted
         from assistant.core.weights import load_model
         from assistant.families.registry import family_of
-        from assistant.phi3v.vocabulary import Vocabulary
 
         transformers.logging.set_verbosity_error()
         folder = Path(spec["folder"])
+        family = family_of(folder)
         device = choose_device(spec["device"])
         wanted = Wanted(spec["dtype"], spec["weights"], spec["kv"], spec["context"])
-        plan = plan_memory(folder, device, wanted, spec["num_crops"])
+        plan = plan_memory(folder, device, wanted, spec["detail"])
         self._server.send_plan(asdict(plan))
         dtype = getattr(torch, plan.dtype)
         shown = -1
@@ -129,7 +129,7 @@ class Worker:
         return _Resident(
             ResidentModel(
                 model,
-                Vocabulary.from_folder(folder).stop_ids,
+                family.open(folder).chat.vocabulary.stop_ids,
                 plan.context_tokens,
                 new_cache=partial(KVCache, model.shape.layers, kind=plan.kv),
                 position_bytes=plan.kv_bytes_per_token,
@@ -138,7 +138,7 @@ class Worker:
                 feature_budget=plan.feature_budget,
                 feature_files=files,
             ),
-            family_of(folder).runtime().views(folder),
+            family.runtime().views(folder),
             model.shape.vocab,
         )
 
@@ -188,7 +188,7 @@ class Worker:
         if not isinstance(answer, Pixels):
             raise ModelError(answer)
         image = Image.frombytes("RGB", (answer.width, answer.height), answer.rgb)
-        return views(image, slot.num_crops)
+        return views(image, slot.detail)
 
     def _event_to_json(self, request: Request, event: CoreEvent) -> Header:
         if isinstance(event, Progressed):

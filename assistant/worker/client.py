@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from assistant.families.registry import DEMO, model_facts
-from assistant.phi3v.checkpoint import read_checkpoint
 from assistant.values.conversation import FinishReason, Usage
 from assistant.values.errors import ModelError, PhichatError
 from assistant.values.events import ModelStatus, Phase, Progressed, Stage
@@ -41,7 +40,7 @@ class LocalCore:
         dtype: str = "auto",
         weights: str = "auto",
         kv: str = "auto",
-        num_crops: int | None = None,
+        detail: int | None = None,
         context: int | None = None,
         threads: int | None = None,
         runtime: Path | None = None,
@@ -51,7 +50,7 @@ class LocalCore:
         feature_cache_mb: int = 0,
     ) -> None:
         self._model = model
-        self._num_crops, self._context = num_crops, context
+        self._detail, self._context = detail, context
         self._runtime, self._keep_alive, self._log = runtime, keep_alive, log
         self._engine: dict[str, Any] = {
             "device": device,
@@ -162,7 +161,7 @@ class LocalCore:
 
     def _facts_before_the_plan(self) -> ModelFacts:
         if self._facts is None:
-            self._facts = model_facts(self._model, num_crops=self._num_crops, context=self._context)
+            self._facts = model_facts(self._model, detail=self._detail, context=self._context)
         return self._facts
 
     def _start(self) -> WorkerLink:
@@ -187,12 +186,10 @@ class LocalCore:
     def _spec(self) -> Mapping[str, Any]:
         """Return all that a worker is started with: terminals with the same spec share it."""
         facts = self._facts_before_the_plan()
-        # only more crops than the model's own take memory that has to be planned
-        most = max(facts.num_crops, read_checkpoint(Path(facts.folder)).num_crops)
         return {
             "folder": str(Path(facts.folder).resolve()),
             "context": facts.context,
-            "num_crops": most,
+            "detail": facts.pictures.largest,
             **self._engine,
         }
 

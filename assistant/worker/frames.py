@@ -22,7 +22,7 @@ SIZES = struct.Struct("<IQ")
 MAX_HEADER = 4 << 20
 """Bytes; 131,072 ids take 0.9 MB as JSON."""
 
-MAX_CROPS = 64
+MAX_DETAIL = 64
 """As in the settings."""
 
 Header = dict[str, Any]
@@ -119,7 +119,7 @@ def text(value: object) -> str:
 def prompt_to_json(prompt: Prompt) -> list[Any]:
     """Encode runs of ids as lists, slots as objects."""
     return [
-        {"pixels": p.pixels_sha256, "num_crops": p.num_crops, "tokens": p.tokens}
+        {"pixels": p.pixels_sha256, "detail": p.detail, "tokens": p.tokens}
         if isinstance(p, Slot)
         else list(p)
         for p in prompt.parts
@@ -137,7 +137,7 @@ def _part(part: object) -> tuple[int, ...] | Slot:
     if isinstance(part, dict):
         return Slot(
             text(part.get("pixels")),
-            whole(part.get("num_crops"), 1, MAX_CROPS),
+            whole(part.get("detail"), 1, MAX_DETAIL),
             whole(part.get("tokens"), 1),
         )
     if not isinstance(part, list) or any(type(i) is not int or not 0 <= i < 2**31 for i in part):

@@ -12,6 +12,7 @@ import pytest
 from textual import events
 from textual.pilot import Pilot
 from textual.widgets import DirectoryTree
+from tui.pages.crops import CropsScreen
 
 from tests.tui.desk import (
     NARROW,
@@ -30,7 +31,6 @@ from tests.tui.desk import (
     until,
 )
 from tui.pages.attach import AttachScreen, PathInput, PictureTree
-from tui.pages.crops import CropsScreen
 from tui.widgets.chip import Chip
 
 

@@ -10,7 +10,8 @@ from random import Random
 import numpy as np
 import numpy.typing as npt
 
-from assistant.phi3v.template import render
+from assistant.families.chat import ChatTemplate
+from assistant.phi3v.template import STYLE
 from assistant.phi3v.vocabulary import Vocabulary
 from assistant.values.conversation import Picture, Role, Turn
 from assistant.values.prompt import Slot
@@ -55,6 +56,7 @@ class ExampleSampler:
 
     def __init__(self, pool: Pool, vocabulary: Vocabulary, *, held_out: bool = False) -> None:
         self.pool, self.vocabulary = pool, vocabulary
+        self.chat = ChatTemplate(STYLE, lambda: vocabulary)
         encoded = [vocabulary.encode(word) for word in _KEY_WORDS]
         self.key_ids = {ids[0] for ids in encoded if len(ids) == 1}
         self.entries = [
@@ -96,7 +98,7 @@ class ExampleSampler:
             turns.append(Turn("", None, Role.USER, exchange.text, _NOW, pictures))
             said = self.vocabulary.encode(exchange.reply)
             turns.append(Turn("", None, Role.ASSISTANT, exchange.reply, _NOW, token_ids=said))
-        prompt = render(turns, self.vocabulary, _slot, system=dialogue.system, answer=False)
+        prompt = self.chat.render(turns, _slot, system=dialogue.system, answer=False)
         ids: list[int] = [
             t
             for part in prompt.parts

@@ -24,8 +24,9 @@ from PIL import Image
 from transformers import DynamicCache
 
 from assistant.demo_model import folder
+from assistant.families.chat import ChatTemplate
 from assistant.phi3v import Phi3VForCausalLM, Phi3VProcessor
-from assistant.phi3v.template import render
+from assistant.phi3v.template import STYLE
 from assistant.phi3v.vocabulary import Vocabulary
 from assistant.values.conversation import Picture, Role, Turn
 from assistant.values.prompt import Slot
@@ -45,6 +46,7 @@ class EvaluatedModel:
         self.model = Phi3VForCausalLM.from_pretrained(model).float().eval()
         self.processor = Phi3VProcessor.from_pretrained(model)
         self.vocabulary = Vocabulary.from_folder(model)
+        self.chat = ChatTemplate(STYLE, lambda: self.vocabulary)
 
 
 class Chat:
@@ -69,7 +71,7 @@ class Chat:
                 Picture(len(self.embedded), "", "", str(len(self.embedded) - 1), "", *image.size)
             )
         self.turns.append(Turn("", None, Role.USER, text, _NOW, tuple(pictures)))
-        prompt = render(self.turns, evaluated.vocabulary, self._slot, system=self.system)
+        prompt = evaluated.chat.render(self.turns, self._slot, system=self.system)
         embed = evaluated.model.model.embed_tokens
         parts = [
             self.embedded[int(p.pixels_sha256)] if isinstance(p, Slot) else embed(torch.tensor(p))

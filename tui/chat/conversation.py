@@ -26,7 +26,7 @@ from tui.chat.turn_actions import quoted
 from tui.chat.turn_runner import TurnRunner
 from tui.chat.turns import Turns
 from tui.pages.attach import AttachScreen
-from tui.pages.crops import CropsChosen, CropsScreen, tokens_of_crops
+from tui.pages.detail import DetailChoices, DetailChosen, DetailScreen, detail_choices
 from tui.widgets.chat_header import ChatHeader
 from tui.widgets.chip import Chip
 from tui.widgets.chip_bar import ChipBar
@@ -283,7 +283,7 @@ class Conversation(ChatPart):
             for cost in event.context.lowered:
                 self.tell(
                     f"There is no room to see picture {cost.picture.number} in full: "
-                    f"the model looks at it in {counted(cost.num_crops, 'crop')}."
+                    f"the model looks at it in {counted(cost.layout.detail, cost.layout.part)}."
                 )
         if running.session_id == self._chat.session_id:
             await self.turns.pane.apply(event, running)
@@ -383,20 +383,20 @@ class Conversation(ChatPart):
         file = self._engine.pictures.open(path)
         return file, self._engine.pictures.tokens(file)
 
-    @on(Chip.CropsWanted)
-    def _choose_crops(self, event: Chip.CropsWanted) -> None:
+    @on(Chip.DetailWanted)
+    def _choose_detail(self, event: Chip.DetailWanted) -> None:
         chip = event.chip
 
-        def picked(chosen: CropsChosen | None) -> None:
+        def picked(chosen: DetailChosen | None) -> None:
             if chosen is not None:
-                chip.choose_crops(chosen.num_crops)
+                chip.choose_detail(chosen.detail)
                 self._measure_draft()
 
-        def ask(tokens: Sequence[int]) -> None:
-            page = CropsScreen(chip.file.name, chip.file.num_crops, tokens)
-            self.open_page(page, picked)
+        def ask(choices: DetailChoices | None) -> None:
+            if choices is not None:
+                self.open_page(DetailScreen(chip.file, choices), picked)
 
-        self.in_thread(lambda: partial(ask, tokens_of_crops(self._engine, chip.file)))
+        self.in_thread(lambda: partial(ask, detail_choices(self._engine, chip.file)))
 
     def action_show_context(self) -> None:
         """Show the exact prompt, with what is being written."""

@@ -120,8 +120,7 @@ def lines(report: ContextReport, pieces: Sequence[Piece], *, with_ids: bool) -> 
         yield (("", "text"),)
     line: list[tuple[str, str]] = []
     for piece in pieces:
-        begins = piece.is_control and piece.text not in ("<|end|>", "<s>")
-        if line and (begins or piece.picture is not None):
+        if line and (piece.begins or piece.picture is not None):
             yield tuple(line)
             line = []
         if piece.picture is not None:
@@ -143,10 +142,10 @@ def lines(report: ContextReport, pieces: Sequence[Piece], *, with_ids: bool) -> 
 
 def picture_words(cost: PictureCost) -> str:
     """``[picture 3 · name.png · 640×480 · 2×2 crops and the whole · 757 tokens]``."""
-    picture, (rows, columns) = cost.picture, cost.crops
+    picture, looked_at = cost.picture, cost.layout.words
     return (
         f"[picture {picture.number}, in slot {cost.slot} · {one_line(picture.name, 40)} · "
-        f"{picture.width}×{picture.height} · {rows}×{columns} crops and the whole"
+        f"{picture.width}×{picture.height}{looked_at and f' · {looked_at}'}"
         f"{CHOSEN_BY[cost.chosen_by]} · {cost.tokens:,} tokens]"
     )
 

@@ -66,7 +66,7 @@ PLACES = {
     "SettingsScreen": SETTINGS,
     "PictureScreen": PICTURE,
     "AttachScreen": PICK,
-    "CropsScreen": CHOICE,
+    "DetailScreen": CHOICE,
     "ChooseScreen": CHOICE,
     "ConnectScreen": CHOICE,
     "RenameScreen": CHOICE,

@@ -20,7 +20,7 @@ from assistant.values.errors import PhichatError
 from assistant.values.text import one_line
 from assistant.values.words import counted, file_size
 from tui.keys import PICTURE_KEYS
-from tui.pages.crops import CropsScreen, tokens_of_crops
+from tui.pages.detail import DetailScreen, detail_choices
 from tui.pages.guarded import Dialog
 from tui.widgets.drawing import Drawing
 from tui.widgets.gallery import Gallery
@@ -41,10 +41,12 @@ class PictureScreen(Dialog[None]):
 
         number: int
         words: str
+        part: str
+        """The noun for what can be chosen ("crop"); "" for nothing."""
 
     @dataclass
-    class CropsStored(Message):
-        """It was stored in how many crops the model looks at a picture."""
+    class DetailStored(Message):
+        """The detail of a picture was stored."""
 
         picture: Picture
 
@@ -79,20 +81,21 @@ class PictureScreen(Dialog[None]):
         await self._show()
 
     @work
-    async def action_choose_crops(self) -> None:
-        """Choose in how many crops the model looks at this picture."""
+    async def action_choose_detail(self) -> None:
+        """Choose the detail in which the model looks at this picture."""
         picture, engine = self.picture, self._gallery.engine
         try:
-            tokens = await asyncio.to_thread(tokens_of_crops, engine, picture)
+            choices = await asyncio.to_thread(detail_choices, engine, picture)
         except (PhichatError, ValueError):
             return  # why is told below the picture
-        screen = CropsScreen(picture.name, picture.num_crops, tokens)
-        chosen = await self.app.push_screen_wait(screen)
+        if choices is None:
+            return
+        chosen = await self.app.push_screen_wait(DetailScreen(picture, choices))
         if chosen is not None:
-            self._store_crops(replace(picture, num_crops=chosen.num_crops))
+            self._store_detail(replace(picture, num_crops=chosen.detail))
 
-    @work(thread=True, group="crops")
-    def _store_crops(self, picture: Picture) -> None:
+    @work(thread=True, group="detail")
+    def _store_detail(self, picture: Picture) -> None:
         try:
             self._gallery.engine.store.set_picture_crops(
                 self._session_id, picture.number, picture.num_crops
@@ -100,10 +103,10 @@ class PictureScreen(Dialog[None]):
         except PhichatError as refused:
             self.app.call_from_thread(self.notify, str(refused), severity="error", markup=False)
         else:
-            self.post_message(self.CropsStored(picture))
+            self.post_message(self.DetailStored(picture))
 
-    @on(CropsStored)
-    def _show_crops(self, event: CropsStored) -> None:
+    @on(DetailStored)
+    def _show_detail(self, event: DetailStored) -> None:
         event.stop()
         number = event.picture.number
         self._shown = [
@@ -130,30 +133,31 @@ class PictureScreen(Dialog[None]):
     @work(thread=True, exclusive=True, group="facts")
     def _ask(self, picture: Picture) -> None:
         engine = self._gallery.engine
-        facts = []
+        facts, part = [], ""
         try:
             facts.append(file_size(len(engine.store.picture_data(picture.sha256))))
-            rows, columns = engine.pictures.crops(picture)
-            tokens = engine.pictures.tokens(picture)
-            facts.append(f"{rows}×{columns} crops and the whole: {counted(tokens, 'token')}")
+            layout, part = engine.pictures.layout(picture), engine.pictures.form.part
+            tokens = counted(layout.tokens, "token")
+            facts.append(f"{layout.words}: {tokens}" if layout.words else tokens)
         except PhichatError as refused:
             facts.append(str(refused))
         except ValueError:
             facts.append("too thin for this model to see")
-        self.post_message(self.Known(picture.number, " · ".join(facts)))
+        self.post_message(self.Known(picture.number, " · ".join(facts), part))
 
     @on(Known)
     def _show_facts(self, event: Known) -> None:
         event.stop()
         if event.number == self.picture.number:
-            self._tell(event.words)
+            self._tell(event.words, event.part)
 
-    def _tell(self, facts: str) -> None:
+    def _tell(self, facts: str, part: str = "") -> None:
         turn, picture = self._shown[self._index]
         kind = picture.media_type.removeprefix("image/").upper()
         when = turn.created.astimezone().strftime("%-d %b %Y, %H:%M")
         words = one_line(turn.text, 60)
-        steps = f"{self._index + 1} of {len(self._shown)} · ← → steps · c crops · esc closes"
+        choose = f"c {part}s · " if part else ""
+        steps = f"{self._index + 1} of {len(self._shown)} · ← → steps · {choose}esc closes"
         self.query_one(".facts", Static).update(
             Content.assemble(
                 (f"{picture.width}×{picture.height} · {one_line(kind)} · {facts}\n", ""),

@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from assistant.values.context import ChosenBy, PictureCost
+from assistant.values.context import ChosenBy, PictureCost, PictureLayout
 from assistant.values.conversation import PictureFile
 from assistant.values.text import one_line
 from assistant.values.words import counted, file_size
@@ -35,14 +35,14 @@ class CrossedChip(Static, can_focus=True):
         if event.x >= self.outer_size.width - len(CROSS) - self.styles.padding.right:
             self.action_take_off()
         else:
-            self.action_choose_crops()
+            self.action_choose_detail()
 
     def action_take_off(self) -> None:
         """Ask that the picture be taken off."""
         self.post_message(self.Crossed(self))
 
-    def action_choose_crops(self) -> None:
-        """Do nothing: a picture that is not opened has no crops."""
+    def action_choose_detail(self) -> None:
+        """Do nothing: a picture that is not opened has no detail."""
 
 
 class Chip(CrossedChip):
@@ -51,8 +51,8 @@ class Chip(CrossedChip):
     BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in CHIP_KEYS]
 
     @dataclass
-    class CropsWanted(Message):
-        """The user wants to choose in how many crops the model looks at it."""
+    class DetailWanted(Message):
+        """The user wants to choose the detail in which the model looks at the picture."""
 
         chip: Chip
 
@@ -80,9 +80,9 @@ class Chip(CrossedChip):
             self.number, self.cost = number, cost
             self._show()
 
-    def choose_crops(self, num_crops: int | None) -> None:
-        """Set the most crops that the model looks at; None leaves the choice to the engine."""
-        self.file = replace(self.file, num_crops=num_crops)
+    def choose_detail(self, detail: int | None) -> None:
+        """Look at it in this detail at most; None leaves it to the engine."""
+        self.file = replace(self.file, num_crops=detail)
 
     def _show(self) -> None:
         file, cost = self.file, self.cost
@@ -98,12 +98,12 @@ class Chip(CrossedChip):
         )
         facts = [one_line(file.name), f"{file.width}×{file.height}", file_size(len(file.data))]
         if cost is not None:
-            facts.append(f"{cost.tokens} tokens in {counted(cost.num_crops, 'crop')}")
+            facts.append(f"{cost.tokens} tokens{_in_parts(cost.layout, ' in ')}")
         self.tooltip = Content(" · ".join(facts))
 
-    def action_choose_crops(self) -> None:
-        """Ask in how many crops the model looks at it."""
-        self.post_message(self.CropsWanted(self))
+    def action_choose_detail(self) -> None:
+        """Ask for the detail in which the model looks at it."""
+        self.post_message(self.DetailWanted(self))
 
     def action_move(self, by: int) -> None:
         """Move the focus to the chip before or after."""
@@ -115,7 +115,12 @@ def _cost_words(cost: PictureCost | None) -> Content:
         return Content("")
     words = Content.styled(f" {cost.tokens} tokens", "$phi-quiet")
     if cost.chosen_by is ChosenBy.ROOM:
-        return Content.assemble(words, (f" ↓{counted(cost.num_crops, 'crop')}", "$warning"))
+        return Content.assemble(words, (_in_parts(cost.layout, " ↓"), "$warning"))
     if cost.chosen_by is ChosenBy.STORED:
-        return Content.assemble(words, (f" {counted(cost.num_crops, 'crop')}", "$secondary"))
+        return Content.assemble(words, (_in_parts(cost.layout, " "), "$secondary"))
     return words
+
+
+def _in_parts(layout: PictureLayout, before: str) -> str:
+    """``before`` and the number of parts, "" for a model that has no choice of them."""
+    return f"{before}{counted(layout.detail, layout.part)}" if layout.part else ""

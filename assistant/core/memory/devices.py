@@ -11,8 +11,8 @@ from assistant.core.memory.detect import detect_hardware
 from assistant.core.memory.hardware import Gpu
 from assistant.core.memory.places import cpu_place, cuda_place, mps_place
 from assistant.core.memory.plan import make_plan
-from assistant.core.memory.sizes import size_of_folder
 from assistant.core.memory.values import MemoryPlan, Wanted
+from assistant.families.registry import open_checkpoint
 from assistant.values.errors import ModelError
 
 
@@ -35,7 +35,7 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def plan_memory(
-    folder: Path, device: torch.device, wanted: Wanted, num_crops: int | None = None
+    folder: Path, device: torch.device, wanted: Wanted, detail: int | None = None
 ) -> MemoryPlan:
     """Plan a checkpoint on ``device``, with the memory that torch itself sees there.
 
@@ -50,7 +50,7 @@ def plan_memory(
         place = mps_place(hardware)
     else:
         place = cpu_place(hardware)
-    plan = make_plan(size_of_folder(folder.name, folder, num_crops), place, wanted)
+    plan = make_plan(open_checkpoint(folder, detail).size(folder.name), place, wanted)
     if plan.problem is not None:
         raise ModelError(plan.problem, code="memory")
     return plan

@@ -14,13 +14,13 @@ from assistant.core.formats import AUTO_KV_KINDS, KV_KINDS
 from assistant.core.memory.explanation import does_not_fit, explained
 from assistant.core.memory.places import MIB, Place
 from assistant.core.memory.sizes import (
-    ModelSize,
     activation_bytes,
     kv_sizes,
     weights_bytes,
     working_bytes_per_token,
 )
 from assistant.core.memory.values import MemoryPlan, Wanted
+from assistant.families.sizes import ModelSize
 from assistant.pictures.decode import MAX_PIXELS
 
 MAX_CONTEXT = 131_072
@@ -45,7 +45,7 @@ LARGEST_PICTURE = 3 * 3 * MAX_PIXELS
 def make_plan(model: ModelSize, place: Place, wanted: Wanted | None = None) -> MemoryPlan:
     """Plan ``model`` at ``place``. Never raises: a model that does not fit has a ``problem``."""
     wanted = wanted or Wanted()
-    limit = min(MAX_CONTEXT, model.geometry.context)
+    limit = min(MAX_CONTEXT, model.context)
     target = min(limit, wanted.context or limit)
     dtype = _number_format(model, place, wanted.dtype)
 
@@ -71,7 +71,7 @@ def make_plan(model: ModelSize, place: Place, wanted: Wanted | None = None) -> M
         )
         return replace(chosen, context_tokens=0, problem=problem)
     if chosen.context_tokens < min(SMALLEST_CONTEXT, target):
-        fewer = min(wanted.context or COMFORTABLE_CONTEXT, model.geometry.context)
+        fewer = min(wanted.context or COMFORTABLE_CONTEXT, model.context)
         others = (
             _planned(model, place, dtype, weights, kv, fewer)
             for weights, kv in product(place.weights, KV_KINDS)
@@ -86,11 +86,11 @@ def _planned(
     model: ModelSize, place: Place, dtype: str, weights: str, kv: str, target: int
 ) -> MemoryPlan:
     """Plan given formats; the context is as much of ``target`` as fits, 0 at least."""
-    g = model.geometry
+    g = model.decoder
     activation = activation_bytes(model, dtype, weights, place.kind)
     if place.kind == "cpu":
         activation = max(activation, LARGEST_PICTURE)
-    held = weights_bytes(model.shapes, dtype, weights, place.kind)
+    held = weights_bytes(model, dtype, weights, place.kind)
     per_kv, kv_fixed = kv_sizes(g, dtype, kv, place.kind)
     per_work = working_bytes_per_token(g, dtype, kv, place.kind)
     left = place.available - place.libraries - place.reserve - held - activation - kv_fixed
@@ -133,7 +133,7 @@ def _number_format(model: ModelSize, place: Place, wanted: str) -> str:
     if wanted != "auto":
         return wanted
     if place.kind == "cpu":
-        wide = weights_bytes(model.shapes, "float32", "float", "cpu")
+        wide = weights_bytes(model, "float32", "float", "cpu")
         if wide <= SMALL_MODEL:
             return "float32"
     return model.dtype

@@ -1,0 +1,91 @@
+"""Weights in a checkpoint's safetensors files, by their headers. No torch."""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assistant.families.checkpoint import weight_file_names
+from assistant.families.sizes import Shape
+from assistant.values.errors import ModelError
+
+NUMBER_FORMATS = ("float32", "bfloat16", "float16")
+"""Formats that a checkpoint may be computed in."""
+
+_ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1}
+_ITEM_BYTES |= {"U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1}
+_HEADER_LIMIT = 100 * 2**20
+"""safetensors' own limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredWeight:
+    """One weight as a file has it; ``dtype`` is safetensors' name ("BF16")."""
+
+    shape: Shape
+    dtype: str
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers it has."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Its bytes in the file."""
+        return self.numbers * _ITEM_BYTES.get(self.dtype, 4)
+
+
+def stored_weights(folder: Path) -> dict[str, StoredWeight]:
+    """Every weight of the safetensors files, read from their headers (some kilobytes).
+
+    Raises ModelError when a file is missing, cut short or no safetensors file.
+    """
+    found: dict[str, StoredWeight] = {}
+    for name in weight_file_names(folder):
+        found |= _header(folder / name)
+    return found
+
+
+def _header(path: Path) -> dict[str, StoredWeight]:
+    """The format: 8 bytes little-endian length, that much JSON, then the numbers."""
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > _HEADER_LIMIT:
+                raise ValueError("its header is too long")
+            header = json.loads(file.read(length))
+            size = path.stat().st_size - 8 - length
+        header.pop("__metadata__", None)
+        end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
+        weights = {
+            str(name): StoredWeight(tuple(map(int, entry["shape"])), str(entry["dtype"]))
+            for name, entry in header.items()
+        }
+    except FileNotFoundError:
+        raise ModelError(f"{path.parent} lacks {path.name}: fetch the model again.") from None
+    except OSError as error:
+        raise ModelError(f"{path} can't be read ({error.strerror}).") from None
+    except (ValueError, KeyError, TypeError, AttributeError, struct.error):
+        raise ModelError(f"{path} is damaged: fetch the model again.") from None
+    if size < end:
+        raise ModelError(
+            f"{path} is cut short ({size} of {end} bytes of weights): fetch the model again."
+        )
+    return weights
+
+
+def stored_dtype(config: Mapping[str, Any], folder: Path) -> str:
+    """The number format that config.json names. Raises ModelError for one that can't be used."""
+    dtype = str(config.get("dtype") or config.get("torch_dtype") or "float32")
+    if dtype not in NUMBER_FORMATS:
+        raise ModelError(
+            f"{folder / 'config.json'} names the number format {dtype!r}: "
+            f"only {', '.join(NUMBER_FORMATS)} can be used."
+        )
+    return dtype

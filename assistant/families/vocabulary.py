@@ -1,0 +1,141 @@
+"""Tokenizers without transformers: plain text in, control tokens by name, text out.
+
+The terminal app lays out prompts in its own process, so only the small ``tokenizers`` library is
+imported.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from tokenizers import Tokenizer
+from tokenizers.decoders import DecodeStream
+
+from assistant.values.errors import ModelError
+
+
+class TokenizerVocabulary:
+    """A tokenizer.json as a :class:`assistant.values.prompt.Vocabulary`; families subclass it.
+
+    :meth:`encode` can't produce a control token whatever the text says: the tokenizer behind it
+    does not know them. They are added by id.
+    """
+
+    is_exact = True
+
+    needed: ClassVar[tuple[str, ...]]
+    """The control tokens of the chat template."""
+
+    stop_names: ClassVar[tuple[str, ...]]
+    """The control tokens that end a reply."""
+
+    def __init__(self, tokenizer_json: str) -> None:
+        values = json.loads(tokenizer_json)
+        self._ids: dict[str, int] = {t["content"]: int(t["id"]) for t in values["added_tokens"]}
+        self._json = tokenizer_json
+        values["added_tokens"] = []
+        values["post_processor"] = None  # no BOS: the chat template sets it
+        self._plain = Tokenizer.from_str(json.dumps(values))
+
+    @classmethod
+    def from_folder(cls, folder: Path) -> Self:
+        """Read a checkpoint's tokenizer.json. Raises ModelError."""
+        path = folder / "tokenizer.json"
+        try:
+            vocabulary = cls(path.read_text(encoding="utf-8"))
+            for name in cls.needed:
+                vocabulary.id(name)
+        except FileNotFoundError:
+            raise ModelError(
+                f"{folder} has no tokenizer.json: it is not a complete model folder."
+            ) from None
+        except Exception as error:  # the tokenizers library raises bare Exception
+            raise ModelError(f"{path} can't be read ({error}): fetch the model again.") from error
+        return vocabulary
+
+    def id(self, name: str) -> int:
+        """The id of a control token such as ``<|user|>``. Raises KeyError."""
+        return self._ids[name]
+
+    def knows(self, ids: Iterable[int]) -> bool:
+        """Whether all ids are of this vocabulary: an import may bring any number."""
+        return max(ids, default=0) < self._size
+
+    def control_name(self, token: int) -> str | None:
+        """The name of a control token, None for a token of text."""
+        return self._names.get(token)
+
+    @cached_property
+    def _names(self) -> dict[int, str]:
+        return {token: name for name, token in self._ids.items()}
+
+    @cached_property
+    def stop_ids(self) -> frozenset[int]:
+        """The ids that end a reply."""
+        return frozenset(self._ids[name] for name in self.stop_names if name in self._ids)
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Text as the characters it is; never a control token, no BOS.
+
+        Half of a surrogate pair, which an argument may hold, is U+FFFD, as in the database.
+        """
+        whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        return tuple(self._plain.encode(whole, add_special_tokens=False).ids)
+
+    @cached_property
+    def _size(self) -> int:
+        ids: dict[str, int] = self._full.get_vocab()
+        return max(ids.values()) + 1
+
+    @cached_property
+    def _full(self) -> Any:
+        return Tokenizer.from_str(self._json)
+
+    def text(self, ids: Sequence[int]) -> str:
+        """The text of text tokens, all at once."""
+        text: str = self._full.decode(list(ids), skip_special_tokens=False)
+        return text
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of a whole reply, control tokens left out."""
+        stream = self.stream()
+        return "".join(stream.feed(ids)) + stream.flush()
+
+    def stream(self) -> TextStream:
+        """A decoder for ids that arrive one by one."""
+        return TextStream(self._full, frozenset(self._ids.values()))
+
+
+class TextStream:
+    """Incremental detokenisation that never splits a character."""
+
+    def __init__(self, tokenizer: Any, silent: frozenset[int]) -> None:
+        self._tokenizer = tokenizer
+        self._silent = silent
+        self._decoder = DecodeStream(skip_special_tokens=True)
+        self._held: list[int] = []
+
+    def feed(self, ids: Iterable[int]) -> str:
+        """The text that ``ids`` complete; bytes of an unfinished character are held back."""
+        pieces = []
+        for token in ids:
+            if token in self._silent:
+                continue
+            self._held.append(token)
+            piece = self._decoder.step(self._tokenizer, token)
+            if piece is not None:
+                pieces.append(piece)
+                self._held.clear()
+        return "".join(pieces)
+
+    def flush(self) -> str:
+        """The rest at the end: an unfinished character, as U+FFFD."""
+        if not self._held:
+            return ""
+        text: str = self._tokenizer.decode(self._held, skip_special_tokens=True)
+        self._held.clear()
+        return text.lstrip(" ")

@@ -1,0 +1,51 @@
+"""The official checkpoints of the family: one entry a model."""
+
+from __future__ import annotations
+
+from assistant.families.family import KnownModel
+from assistant.phi3v.pictures import Phi3VPictures
+from assistant.phi3v.shapes import Geometry, model_size, weight_shapes
+
+PHI3_VISION = Geometry(
+    hidden=3072,
+    mlp=8192,
+    layers=32,
+    heads=32,
+    kv_heads=32,
+    vocab=32064,
+    context=131_072,
+    clip_hidden=1024,
+    clip_mlp=4096,
+    clip_layers=24,
+    clip_patch=14,
+)
+"""Phi-3-vision-128k-instruct and Phi-3.5-vision-instruct, by their config.json."""
+
+# Sizes: 8,293,242,880 bytes of weights (metadata.total_size of the official index; the other model
+# has the same architecture and names), a tokenizer of 1.9 MB, headers.
+# Revisions: no hub could be reached where this was written. They are the commits that several
+# independent projects name in public (Phi-3-vision: SGLang, LMDeploy, a vLLM report;
+# Phi-3.5-vision: Microsoft's cookbook, an OpenVINO log, printed configurations). A commit is an
+# address by content: it can be gone, but it can't be something else.
+KNOWN = (
+    KnownModel(
+        id="microsoft/Phi-3-vision-128k-instruct",
+        title="Phi-3-vision-128k",
+        about="one picture at a time, in up to 17 crops",
+        licence="MIT",
+        download_bytes=8_295_200_000,
+        revision="c45209e90a4c4f7d16b2e9d48503c7f3e83623ed",
+        size=model_size("Phi-3-vision-128k", PHI3_VISION, 16, weight_shapes(PHI3_VISION)),
+        pictures=Phi3VPictures(16),
+    ),
+    KnownModel(
+        id="microsoft/Phi-3.5-vision-instruct",
+        title="Phi-3.5-vision",
+        about="several pictures at once, in up to 5 crops each",
+        licence="MIT",
+        download_bytes=8_295_200_000,
+        revision="4a0d683eba9f1d0cbfb6151705d1ee73c25a80ca",
+        size=model_size("Phi-3.5-vision", PHI3_VISION, 4, weight_shapes(PHI3_VISION)),
+        pictures=Phi3VPictures(4),
+    ),
+)

@@ -1,0 +1,57 @@
+"""Crops of a picture: what can be chosen, and what each choice takes in the prompt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from assistant.phi3v.crops import crop_grid
+from assistant.values.context import PictureLayout
+
+
+@dataclass(frozen=True, slots=True)
+class Phi3VPictures:
+    """A :class:`assistant.values.prompt.PictureFormat`; a detail is the most crops of a picture.
+
+    ``own`` is the preprocessor's number, ``chosen`` that of the settings. ``crop_tokens`` are the
+    positions of one crop (144 for the real model).
+    """
+
+    own: int = 16
+    chosen: int | None = None
+    crop_tokens: int = 144
+
+    details: ClassVar[tuple[int, ...]] = (16, 9, 4, 1)
+    """Squares of a picture's side in crops."""
+    part: ClassVar[str] = "crop"
+
+    @property
+    def default(self) -> int:
+        """The setting, or the preprocessor's number."""
+        return self.chosen or self.own
+
+    @property
+    def largest(self) -> int:
+        """A picture may be given the preprocessor's number by hand, whatever the setting."""
+        return max(self.default, self.own)
+
+    def layout(self, width: int, height: int, detail: int) -> PictureLayout:
+        """A picture in ``detail`` crops at most, or in more if it is too long for so few.
+
+        Raises ValueError for one too thin to be seen.
+        """
+        for limit in (detail, *(more for more in reversed(self.details) if more > detail)):
+            try:
+                grid = crop_grid(width, height, limit)
+            except ValueError:
+                continue
+            return PictureLayout(
+                detail=limit,
+                tokens=grid.tokens(self.crop_tokens),
+                size=(grid.width, grid.height),
+                grid=(grid.rows, grid.columns),
+                views=grid.crops,
+                part=self.part,
+                words=f"{grid.rows}×{grid.columns} crops and the whole",
+            )
+        raise ValueError("too thin to be seen")
