@@ -12,8 +12,9 @@ from assistant.core.formats import KV_KINDS
 from assistant.core.memory.hardware import Cpu, Gpu, Hardware, Memory, TorchBuild
 from assistant.core.memory.places import Place, choose_place
 from assistant.core.memory.plan import make_plan
-from assistant.core.memory.sizes import PHI3_VISION, kv_sizes, size_of_geometry, weights_bytes
+from assistant.core.memory.sizes import kv_sizes, weights_bytes
 from assistant.core.memory.values import Wanted
+from assistant.models.known import KNOWN
 from assistant.values.words import gigabytes
 
 PAGE = Path(__file__).parent / "models.md"
@@ -21,7 +22,7 @@ BEGIN = "<!-- written by python -m docs.memory_table -->"
 END = "<!-- end of what is written -->"
 
 GIB = 2**30
-MODEL = size_of_geometry("Phi-3-vision-128k", PHI3_VISION)
+MODEL = KNOWN[0].size
 
 
 def card(gigabytes_of_it: float) -> Place:
@@ -76,8 +77,8 @@ def table() -> str:
     ]
     lines.append("|---" * (3 + len(KV_KINDS)) + "|")
     for name, kind in (("NVIDIA, Apple", "cuda"), ("CPU", "cpu")):
-        held = [gigabytes(weights_bytes(MODEL.shapes, "bfloat16", w, kind)) for w in names]
-        tokens = [kv_sizes(PHI3_VISION, "bfloat16", kv, kind)[0] // 1024 for kv in KV_KINDS]
+        held = [gigabytes(weights_bytes(MODEL, "bfloat16", w, kind)) for w in names]
+        tokens = [kv_sizes(MODEL.decoder, "bfloat16", kv, kind)[0] // 1024 for kv in KV_KINDS]
         lines.append(f"| {name} | {' | '.join(held)} | {' | '.join(f'{n} KiB' for n in tokens)} |")
     return "\n".join(lines)
 

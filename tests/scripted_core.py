@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
+from assistant.families.registry import model_facts
 from assistant.phi3v.vocabulary import Vocabulary
 from assistant.values.conversation import FinishReason, Usage
 from assistant.values.errors import ModelError
@@ -14,6 +17,11 @@ from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
 from assistant.values.model import CoreEvent, ModelFacts
 from assistant.values.prompt import Prompt
 from assistant.values.sampling import Sampling
+
+
+@cache
+def _facts(folder: str, num_crops: int) -> ModelFacts:
+    return model_facts(folder, detail=num_crops)
 
 
 class ScriptedCore:
@@ -48,9 +56,8 @@ class ScriptedCore:
         self.closed = False
 
     def facts(self) -> ModelFacts:
-        return ModelFacts(
-            "scripted", str(self._folder), self._is_demo, self._num_crops, 144, self.context
-        )
+        facts = _facts(str(self._folder), self._num_crops)
+        return replace(facts, name="scripted", is_demo=self._is_demo, context=self.context)
 
     def status(self) -> ModelStatus:
         return ModelStatus(Phase.READY, "scripted", self._is_demo)

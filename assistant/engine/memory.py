@@ -79,7 +79,7 @@ class Memory:
             return
         old = conversation.summary if summary.is_of_branch(conversation) else None
         asked = summary.ask(turns, old, layout)
-        reply = yield from generate_text(core, layout.vocabulary, asked.prompt, summary.SAMPLING)
+        reply = yield from generate_text(core, layout.chat, asked.prompt, summary.SAMPLING)
         new = asked.extended(reply)
         # a summary that the user wrote meanwhile, here or in another terminal, stays
         if new is None or store.conversation(session_id).summary != conversation.summary:

@@ -21,7 +21,7 @@ from assistant.values.events import (
 )
 from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
 from assistant.values.model import Core
-from assistant.values.prompt import Prompt, Vocabulary
+from assistant.values.prompt import ChatFormat, Prompt, without_end
 from assistant.values.sampling import Parameters, Sampling
 from assistant.window.layout import Layout, Planned
 
@@ -155,10 +155,10 @@ class Replies:
 
 
 def generate_text(
-    core: Core, vocabulary: Vocabulary, prompt: Prompt, sampling: Sampling
+    core: Core, chat: ChatFormat, prompt: Prompt, sampling: Sampling
 ) -> Generator[Event, None, str]:
     """Generate a reply that belongs to no conversation; returns its text, "" if it was stopped."""
-    stream = vocabulary.stream()
+    stream = chat.vocabulary.stream()
     text = ""
     for event in core.generate(prompt, sampling, _no_pixels):
         if isinstance(event, Progressed):

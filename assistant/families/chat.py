@@ -20,6 +20,13 @@ SUMMARY = "This is what we said before, in short:\n{text}"
 """The user message, ahead of the turns that are left, in place of those that no longer fit."""
 
 
+WHITESPACE = (
+    "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
+    "\u200a\u2028\u2029\u202f\u205f\u3000"
+)
+"""Unicode White_Space. Python's str.lstrip() would take the separators U+001C..U+001F too."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChatStyle:
     """Control tokens, by name, and text around the parts of a prompt; "" for none.

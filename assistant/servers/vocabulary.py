@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterable, Sequence
 
-from assistant.families.chat import ChatStyle
+from assistant.families.chat import WHITESPACE, ChatStyle
 from assistant.values.conversation import Role
 
 BYTES = 3
@@ -23,6 +23,7 @@ STYLE = ChatStyle(
     closing=("end", "\n"),
     start="start",
     after_picture="start",
+    reply_strips=WHITESPACE,
 )
 """About as many positions beside the text as in the chat templates of models."""
 

@@ -34,7 +34,7 @@ Crops = tuple[torch.Tensor, tuple[int, int]]
 def crops_of(slot: Slot) -> Crops:
     """Made-up pixels; the slot's name says its size, "336" or "1344"."""
     side = int(slot.pixels_sha256.partition("-")[0])
-    grid = crop_grid(side, side, slot.num_crops)
+    grid = crop_grid(side, side, slot.detail)
     return torch.randn(grid.crops, 3, CROP, CROP), (grid.height, grid.width)
 
 

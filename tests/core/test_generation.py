@@ -27,7 +27,7 @@ CONTEXT = 16384
 
 
 def crops_of(slot: Slot) -> tuple[torch.Tensor, tuple[int, int]]:
-    processor = Phi3VImageProcessor(num_crops=slot.num_crops)
+    processor = Phi3VImageProcessor(num_crops=slot.detail)
     return processor.crops(Image.open(GOLDENS / "images" / slot.pixels_sha256))
 
 

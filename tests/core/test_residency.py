@@ -40,7 +40,7 @@ def states_of(wanted: Sequence) -> torch.Tensor:
     numbers: list[float] = []
     for unit in wanted.units:
         if isinstance(unit, Slot):
-            numbers += [-unit.num_crops - at / 100 for at in range(unit.tokens)]
+            numbers += [-unit.detail - at / 100 for at in range(unit.tokens)]
         else:
             numbers.append(unit)
     return torch.tensor(numbers, dtype=torch.float32)

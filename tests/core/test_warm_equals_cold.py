@@ -204,7 +204,7 @@ class History:
 def recut(part: tuple[int, ...] | Slot) -> tuple[int, ...] | Slot:
     if not isinstance(part, Slot):
         return part
-    crops = part.num_crops % 3 + 1
+    crops = part.detail % 3 + 1
     return Slot(part.pixels_sha256, crops, PICTURE_TOKENS[crops])
 
 

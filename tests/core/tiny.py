@@ -69,8 +69,8 @@ def tiny_phi3v(dtype: torch.dtype = torch.float32) -> Phi3VForCausalLM:
 @cache
 def crops_of(slot: Slot) -> tuple[torch.Tensor, tuple[int, int]]:
     """Made-up pixels of the picture that has this name."""
-    generator = torch.Generator().manual_seed(sum(slot.pixels_sha256.encode()) + slot.num_crops)
-    columns = min(slot.num_crops, 2)
+    generator = torch.Generator().manual_seed(sum(slot.pixels_sha256.encode()) + slot.detail)
+    columns = min(slot.detail, 2)
     crops = torch.randn(1 + columns, 3, 1, 1, generator=generator).expand(-1, -1, 336, 336)
     return crops, (336, 336 * columns)
 

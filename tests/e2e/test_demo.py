@@ -104,7 +104,7 @@ def test_the_demo_is_a_folder_like_any_other() -> None:
     assert json.loads((folder / "config.json").read_text())["model_type"] == "phi3_v"
     core = LocalCore(str(folder))
     assert not core.facts().is_demo
-    assert core.facts().num_crops == LocalCore("demo").facts().num_crops
+    assert core.facts().pictures.default == LocalCore("demo").facts().pictures.default
 
 
 def test_compare_two_pictures_and_quit_and_go_on(phichat: Phichat, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ class NamedCore(ScriptedCore):
     def facts(self) -> ModelFacts:
         if self.name == "absent":
             raise ModelError("The model absent is not on this machine.")
-        return ModelFacts(self.name, str(self._folder), False, 1, 144, self.context)
+        return replace(super().facts(), name=self.name)
 
     def preload(self) -> None:
         self.preloaded = True

@@ -315,7 +315,7 @@ def test_a_core_that_holds_less_than_it_said_is_asked_once_more(make: MakeEngine
     events = send(engine, None, "x", picture("red", (640, 480)))
     planned = [event.context for event in events if isinstance(event, ContextPlanned)]
     assert [context.limit for context in planned] == [131072, 4096]
-    assert [context.pictures[0].num_crops for context in planned] == [16, 4]
+    assert [context.pictures[0].layout.detail for context in planned] == [16, 4]
     assert ended(events).text == "Fine."
     (stored,) = engine.store.conversation(ended_session(events)).pictures
     assert stored.num_crops == 4, "later turns show it as it was shown"

@@ -46,14 +46,14 @@ def change(path: Path, **values: object) -> None:
 
 
 def test_the_known_models_are_the_two_official_ones() -> None:
-    assert [(one.id, one.num_crops, one.licence) for one in KNOWN] == [
+    assert [(one.id, one.pictures.default, one.licence) for one in KNOWN] == [
         ("microsoft/Phi-3-vision-128k-instruct", 16, "MIT"),
         ("microsoft/Phi-3.5-vision-instruct", 4, "MIT"),
     ]
     for one in KNOWN:
         assert len(one.revision) == 40
         # what is read of the weights, which are nearly all of the files
-        bytes_read = sum(2 * torch.Size(shape).numel() for shape in one.size.shapes.values())
+        bytes_read = 2 * (one.size.decoder_flop // 2 + one.size.other_weights)
         assert 0.99 < bytes_read / one.download_bytes < 1
 
 
@@ -63,7 +63,7 @@ def test_its_configuration_is_read_as_it_is(phi35: Path) -> None:
     assert {name: config.rope_parameters[name] for name in FACTORS if name != "type"} == {
         name: factors for name, factors in FACTORS.items() if name != "type"
     }
-    assert model_facts(str(phi35)).num_crops == 4
+    assert model_facts(str(phi35)).pictures.default == 4
 
 
 def test_its_crops_are_the_references(phi35: Path) -> None:

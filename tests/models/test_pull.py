@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
+from assistant.families.checkpoint import find_folder
 from assistant.models import pull as pulling
 from assistant.models.progress import Progress
 from assistant.models.pull import PullCancelled, pull
-from assistant.phi3v.checkpoint import find_folder
 from assistant.values.errors import ModelError
 from tests.conftest import ROOT
 from tests.models.conftest import MODEL

@@ -10,9 +10,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from assistant.families.checkpoint import find_folder
+from assistant.families.loading import weight_files
+from assistant.families.registry import open_checkpoint
 from assistant.phi3v import Phi3VConfig, Phi3VForCausalLM, Phi3VProcessor
-from assistant.phi3v.checkpoint import find_folder, read_checkpoint
-from assistant.phi3v.loading import load_config, weight_files
+from assistant.phi3v.loading import load_config
+from assistant.phi3v.pictures import Phi3VPictures
 from assistant.values.errors import ModelError
 from tests.bench.make_checkpoint import SIZES, weights
 from tests.conftest import GOLDENS
@@ -85,8 +88,8 @@ def test_the_official_config_is_read_as_it_is(official_tokenizer: Path) -> None:
     assert config.sliding_window is None
     assert config.clip_config.num_hidden_layers == 24
     assert config.num_img_tokens == 144
-    checkpoint = read_checkpoint(official_tokenizer)
-    assert (checkpoint.num_crops, checkpoint.num_img_tokens) == (16, 144)
+    checkpoint = open_checkpoint(official_tokenizer)
+    assert checkpoint.pictures == Phi3VPictures(16, None, 144)
     assert checkpoint.context == 131072
 
 

@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from assistant import demo_model as demo
-from assistant.core.memory.sizes import PHI3_VISION
-from assistant.phi3v.checkpoint import read_config, read_json
-from assistant.phi3v.shapes import Geometry, is_read, stored_weights, weight_shapes
+from assistant.families.checkpoint import read_json
+from assistant.families.stored_weights import stored_weights
+from assistant.phi3v.checkpoint import read_config
+from assistant.phi3v.known import PHI3_VISION
+from assistant.phi3v.shapes import Geometry, is_read, weight_shapes
 from assistant.values.errors import ModelError
 from tests.conftest import GOLDENS
 

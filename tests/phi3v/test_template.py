@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from assistant import demo_model as demo
+from assistant.families.chat import PICTURE_LEFT_OUT, SUMMARY, ChatTemplate
 from assistant.phi3v.processing import load_tokenizer
-from assistant.phi3v.template import PICTURE_LEFT_OUT, SUMMARY, render
+from assistant.phi3v.template import STYLE
 from assistant.phi3v.vocabulary import Vocabulary
 from assistant.values.context import Seen
 from assistant.values.conversation import Picture, Role, Turn, TurnKind
@@ -32,6 +33,10 @@ def turn(
         Picture(n + 1, "p.png", "a", f"pixels-{n}", "image/png", 336, 336) for n in range(pictures)
     )
     return Turn("t", None, role, text, NOW, shown, token_ids)
+
+
+def chat(vocabulary: Vocabulary) -> ChatTemplate:
+    return ChatTemplate(STYLE, lambda: vocabulary)
 
 
 def slot_of(picture: Picture) -> Slot:
@@ -79,7 +84,7 @@ def test_any_history_gives_the_references_ids(
     conversation: tuple[list[Turn], str | None], vocabulary: Vocabulary, tokenizer: Any
 ) -> None:
     turns, system = conversation
-    prompt = render(turns, vocabulary, slot_of, system=system)
+    prompt = chat(vocabulary).render(turns, slot_of, system=system)
     runs = [list(part) for part in prompt.parts if isinstance(part, tuple)]
     assert runs == reference_ids(tokenizer, turns, system)
     assert len(prompt.slots) == sum(len(one.pictures) for one in turns)
@@ -106,7 +111,7 @@ def test_stored_ids_are_replayed_as_generated(vocabulary: Vocabulary) -> None:
         turn(Role.ASSISTANT, "not what the ids say", token_ids=stored),
         turn(Role.USER, "y"),
     ]
-    (run,) = render(turns, vocabulary, slot_of).parts
+    (run,) = chat(vocabulary).render(turns, slot_of).parts
     assert isinstance(run, tuple)
     at, after = run.index(answer), run.index(answer) + 1 + len(stored)
     assert run[at + 1 : after] == stored
@@ -124,7 +129,7 @@ def test_a_reply_that_did_not_end_by_itself_is_closed(
         turn(Role.ASSISTANT, "", token_ids=(*said, *map(vocabulary.id, end))),
         turn(Role.USER, "y"),
     ]
-    (run,) = render(turns, vocabulary, slot_of).parts
+    (run,) = chat(vocabulary).render(turns, slot_of).parts
     assert isinstance(run, tuple)
     answer = vocabulary.id("<|assistant|>")
     at, closed = run.index(answer), (answer, *said, vocabulary.id("<|end|>"))
@@ -137,9 +142,9 @@ def test_costs_of_turns_add_up(vocabulary: Vocabulary) -> None:
         turn(Role.ASSISTANT, "A stop sign."),
         turn(Role.USER, ""),
     ]
-    apart = [render([one], vocabulary, slot_of, answer=False).tokens - 1 for one in turns]
-    frame = render([], vocabulary, slot_of, system="Be brief.").tokens
-    whole = render(turns, vocabulary, slot_of, system="Be brief.").tokens
+    apart = [chat(vocabulary).render([one], slot_of, answer=False).tokens - 1 for one in turns]
+    frame = chat(vocabulary).render([], slot_of, system="Be brief.").tokens
+    whole = chat(vocabulary).render(turns, slot_of, system="Be brief.").tokens
     assert whole == sum(apart) + frame
 
 
@@ -181,7 +186,7 @@ def test_markers_and_a_summary_are_the_references_ids_for_their_words(
         )
         if 0 < len(hidden) < len(one.pictures):  # a marker ahead of a picture, then the text
             words[-1] = turn(one.role, f"{markers[0]}@PICTURE@\n{one.text}")
-    prompt = render(seen, vocabulary, slot_of, system=system, summary=summary)
+    prompt = chat(vocabulary).render(seen, slot_of, system=system, summary=summary)
     runs = [list(part) for part in prompt.parts if isinstance(part, tuple)]
     assert runs == reference_ids(tokenizer, words, system)
 
@@ -222,7 +227,7 @@ def test_no_control_token_but_the_templates_own(
         seen += [Seen(replace(one, kind=kind), frozenset(range(pictures - 1)))]
         seen += [Seen(turn(Role.ASSISTANT, answered))]
     seen.append(Seen(turn(Role.USER, question)))
-    prompt = render(seen, any_vocabulary, slot_of, system=system, summary=summary)
+    prompt = chat(any_vocabulary).render(seen, slot_of, system=system, summary=summary)
     ids = [one for part in prompt.parts if isinstance(part, tuple) for one in part]
     expected = Counter(
         {
@@ -240,6 +245,6 @@ def test_no_control_token_but_the_templates_own(
 
 def test_a_half_reply_is_left_open(vocabulary: Vocabulary) -> None:
     said, end = vocabulary.encode("It is"), vocabulary.id("<|end|>")
-    (run,) = render([turn(Role.USER, "x")], vocabulary, slot_of, begun=(*said, end)).parts
+    (run,) = chat(vocabulary).render([turn(Role.USER, "x")], slot_of, begun=(*said, end)).parts
     assert isinstance(run, tuple)
     assert run[-1 - len(said) :] == (vocabulary.id("<|assistant|>"), *said)

@@ -192,7 +192,7 @@ def test_which_model_answers_and_how_much_it_reads(server: Server, make: MakeEng
     server.models = [{"id": "first", "max_model_len": 9000}, {"id": "some/other:7b"}]
     facts = make().model.facts()
     assert (facts.name, facts.context) == (f"{server.address}/v1", 9000)
-    assert facts.is_server
+    assert not facts.chat.vocabulary.is_exact
     engine = make(f"{server.address}/v1/chat/completions#some/other:7b")
     assert engine.model.facts().name == f"{server.address}/v1#some/other:7b"
     assert engine.model.facts().context == CONTEXT

@@ -9,18 +9,20 @@ from typing import Any
 
 from hypothesis import given, strategies as st
 
-from assistant.phi3v.template import render
+from assistant.families.chat import ChatTemplate
+from assistant.phi3v.pictures import Phi3VPictures
 from assistant.servers.address import Address
 from assistant.servers.messages import as_json, messages
+from assistant.servers.pictures import ServerPictures
 from assistant.servers.reply import Reply
 from assistant.servers.sse import EventStream
-from assistant.servers.vocabulary import TextVocabulary
+from assistant.servers.vocabulary import STYLE, TextVocabulary
 from assistant.values.conversation import Picture, Role, Turn
 from assistant.values.prompt import Slot
-from assistant.window import details as crops
 
 VOCABULARY = TextVocabulary()
-NAMES = ["<s>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
+CHAT = ChatTemplate(STYLE, TextVocabulary)
+NAMES = ["start", "system", "user", "assistant", "end"]
 HOSTILE = st.lists(
     st.one_of(
         st.text(),
@@ -89,19 +91,19 @@ def test_a_prompt_back_as_messages(system: str | None, said: list[tuple[str, int
             )  # fmt: skip
             turns.append(spoken)
             expected.append({"role": "assistant", "content": whole(reply)})
-    prompt = render(turns, VOCABULARY, slot, system=system)
+    prompt = CHAT.render(turns, slot, system=system)
     assert [as_json(one, lambda slot: slot.pixels_sha256) for one in messages(prompt)] == expected
 
 
 @given(HOSTILE.filter(bool))
 def test_a_half_reply_is_a_message_to_go_on_with(begun: str) -> None:
-    prompt = render([turn(Role.USER, "Hi")], VOCABULARY, slot, begun=VOCABULARY.encode(begun))
+    prompt = CHAT.render([turn(Role.USER, "Hi")], slot, begun=VOCABULARY.encode(begun))
     *_, last = messages(prompt)
     assert (last.role, last.parts, last.whole) == (Role.ASSISTANT, [whole(begun)], False)
 
 
 def test_a_summary_and_the_question_after_it_are_one_message() -> None:
-    prompt = render([turn(Role.USER, "Hi", 1)], VOCABULARY, slot, summary="We spoke.")
+    prompt = CHAT.render([turn(Role.USER, "Hi", 1)], slot, summary="We spoke.")
     (said,) = messages(prompt)
     words, picture, question = said.parts
     assert isinstance(words, str)
@@ -179,10 +181,9 @@ def test_halves_of_a_character_in_two_events_are_one() -> None:
 @given(st.integers(1, 9000), st.integers(1, 9000), st.integers(1, 20))
 def test_no_more_crops_than_show_every_pixel(width: int, height: int, most: int) -> None:
     try:
-        limit = crops.seeable(width, height, most)
+        finest = Phi3VPictures().layout(width, height, most)
     except ValueError:
         return
-    chosen = crops.covering(width, height, limit)
-    assert chosen <= limit
-    grid = crops.crop_grid(width, height, chosen)
-    assert chosen == limit or (width <= grid.width and height <= grid.height)
+    chosen = ServerPictures(most).layout(width, height, most)
+    assert chosen.detail <= finest.detail
+    assert chosen == finest or (width <= chosen.size[0] and height <= chosen.size[1])

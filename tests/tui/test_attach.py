@@ -12,7 +12,6 @@ import pytest
 from textual import events
 from textual.pilot import Pilot
 from textual.widgets import DirectoryTree
-from tui.pages.crops import CropsScreen
 
 from tests.tui.desk import (
     NARROW,
@@ -194,7 +193,7 @@ async def test_a_click_on_the_cross_takes_that_picture(desk: Desk) -> None:
         await pilot.pause()
         chip = screen(pilot).query(Chip).first()
         await pilot.click(chip, offset=(3, 0))
-        await until(pilot, lambda: isinstance(pilot.app.screen, CropsScreen), "its crops")
+        await until(pilot, lambda: isinstance(pilot.app.screen, DetailScreen), "its crops")
         await pilot.press("escape")
         assert names(pilot) == ["a.png", "b.png"]
         column = str(chip.render()).index("✕") + 1

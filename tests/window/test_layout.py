@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,14 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from assistant.engine import Engine
-from assistant.phi3v.crops import crop_grid
+from assistant.families.registry import model_facts
+from assistant.phi3v.pictures import Phi3VPictures
 from assistant.values.context import ChosenBy, Why
 from assistant.values.conversation import Draft, Picture, PictureFile, Role, Turn
 from assistant.values.errors import PhichatError
 from assistant.values.events import ContextPlanned
-from assistant.values.model import ModelFacts
 from assistant.values.prompt import Slot
-from assistant.window import details as crops
+from assistant.window.fit import choose_details
 from assistant.window.layout import Layout, Request
 from tests.engine.conftest import MakeEngine, new_session, picture, said, send
 
@@ -32,7 +33,7 @@ def vga(colour: str, num_crops: int | None = None) -> PictureFile:
 
 def numbers(engine: Engine, session: str | None, *files: PictureFile) -> list[tuple[int, ChosenBy]]:
     context = engine.prompts.context(session, Draft("x", files))
-    return [(one.num_crops, one.chosen_by) for one in context.pictures]
+    return [(one.layout.detail, one.chosen_by) for one in context.pictures]
 
 
 # Crops
@@ -65,7 +66,7 @@ def test_what_was_sent_keeps_its_crops(make: MakeEngine) -> None:
     send(big, session, "b", vga("blue"))
     first, second = core.prompts[0].slots
     assert first == small_core.prompts[0].slots[0]
-    assert (first.num_crops, second.num_crops) == (4, 16)
+    assert (first.detail, second.detail) == (4, 16)
     stored = big.store.conversation(session).pictures
     assert [one.num_crops for one in stored] == [4, None]
     list(big.regenerate(session))
@@ -79,9 +80,9 @@ def test_a_persons_choice_is_kept_while_it_fits(make: MakeEngine) -> None:
         (1, ChosenBy.ROOM),
     ]
     session = new_session(engine, "a", vga("red", 9))
-    assert core.prompts[0].slots[0].num_crops == 9
+    assert core.prompts[0].slots[0].detail == 9
     engine.store.set_picture_crops(session, 1, 1)
-    assert engine.prompts.preview(session).prompt.slots[0].num_crops == 1
+    assert engine.prompts.preview(session).prompt.slots[0].detail == 1
 
 
 def test_a_stored_choice_that_no_longer_fits_is_lowered(make: MakeEngine) -> None:
@@ -89,7 +90,7 @@ def test_a_stored_choice_that_no_longer_fits_is_lowered(make: MakeEngine) -> Non
     session = new_session(big, "a", vga("red", 16))
     small, core = make(num_crops=16, context=2048)
     list(small.regenerate(session))
-    assert core.prompts[0].slots[0].num_crops == 1
+    assert core.prompts[0].slots[0].detail == 1
     assert small.store.conversation(session).pictures[0].num_crops == 1
 
 
@@ -111,14 +112,16 @@ def test_chosen_crops_fit_or_nothing_does(
         for n, (width, height, num_crops) in enumerate(sizes)
     ]
 
-    def cost(limits: tuple[int, ...]) -> int:
+    form = Phi3VPictures(default)
+
+    def cost(details: Sequence[int]) -> int:
         return sum(
-            crop_grid(p.width, p.height, crops.seeable(p.width, p.height, limit)).tokens()
-            for p, limit in zip(shown, limits, strict=True)
+            form.layout(p.width, p.height, detail).tokens
+            for p, detail in zip(shown, details, strict=True)
         )
 
     room = int(budget * (1 - taken))
-    chosen = crops.choose(shown, cost, default=default, budget=budget, room=room)  # type: ignore[arg-type]
+    chosen = choose_details(shown, cost, form=form, budget=budget, room=room)
     own = tuple(p.num_crops or default for p in shown)
     least = tuple(p.num_crops or 1 for p in shown)
     if chosen is None:
@@ -132,13 +135,13 @@ def test_chosen_crops_fit_or_nothing_does(
 
 def test_a_long_thin_picture_gets_the_crops_that_show_it(make: MakeEngine) -> None:
     """336 pixels wide it would be less than one pixel high."""
-    assert crops.seeable(1, 400, 1) == 4
+    assert Phi3VPictures().layout(1, 400, 1).detail == 4
     with pytest.raises(ValueError, match="thin"):
-        crops.seeable(1, 6000, 16)
+        Phi3VPictures().layout(1, 6000, 16)
     engine, _ = make(context=4096, num_crops=16)
     files = [picture("red", (1, 400)) for _ in range(3)]
     context = engine.prompts.context(None, Draft("x", tuple(files)))
-    assert {one.num_crops for one in context.pictures} == {4}
+    assert {one.layout.detail for one in context.pictures} == {4}
 
 
 # Refusals
@@ -259,7 +262,7 @@ class Limited:
 
     def __init__(self, folder: Path) -> None:
         self.limit = 0
-        facts = ModelFacts("scripted", str(folder), False, 16, 144, 131072)
+        facts = replace(model_facts(str(folder), detail=16), name="scripted")
         self.layout = Layout(facts, lambda: self.limit)
 
 
@@ -321,7 +324,7 @@ def test_a_prompt_takes_what_was_counted_and_fits(
         assert prompt.tokens == previews[-1].context.used
         assert len(prompt.slots) == len(previews[-1].context.pictures)
         for part in prompt.parts:
-            assert isinstance(part, Slot) or layout.vocabulary.knows(part)
+            assert isinstance(part, Slot) or layout.chat.vocabulary.knows(part)
         if planned.plan.fits:
             layout.check(planned)
             assert previews[-1].prompt.tokens + planned.max_new_tokens <= limit

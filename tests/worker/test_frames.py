@@ -84,9 +84,9 @@ def test_a_wrong_sampling_is_refused(change: dict[str, Any]) -> None:
         [[True]],
         [[2**40]],
         [{}],
-        [{"pixels": "a", "num_crops": 1, "tokens": 0}],
-        [{"pixels": "a", "num_crops": 10**9, "tokens": 1}],
-        [{"pixels": 1, "num_crops": 1, "tokens": 1}],
+        [{"pixels": "a", "detail": 1, "tokens": 0}],
+        [{"pixels": "a", "detail": 10**9, "tokens": 1}],
+        [{"pixels": 1, "detail": 1, "tokens": 1}],
     ],
 )
 def test_a_wrong_prompt_is_refused(parts: Any) -> None:

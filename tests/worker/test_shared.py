@@ -239,7 +239,7 @@ JUNK: st.SearchStrategy[Any] = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["pixels", "num_crops", "tokens", "temperature", "seed", "x"]), inner
+            st.sampled_from(["pixels", "detail", "tokens", "temperature", "seed", "x"]), inner
         )
     ),
     max_leaves=8,

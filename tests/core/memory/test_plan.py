@@ -14,17 +14,13 @@ from assistant.core.formats import KV_KINDS, weight_kinds
 from assistant.core.memory.hardware import Cpu, Gpu, Hardware, Memory, TorchBuild
 from assistant.core.memory.places import Place, choose_place, cuda_place
 from assistant.core.memory.plan import MAX_CONTEXT, SMALLEST_CONTEXT, make_plan
-from assistant.core.memory.sizes import (
-    PHI3_VISION,
-    kv_sizes,
-    size_of_folder,
-    size_of_geometry,
-    weights_bytes,
-)
+from assistant.core.memory.sizes import kv_sizes, weights_bytes
 from assistant.core.memory.values import MemoryPlan, Wanted
+from assistant.families.registry import open_checkpoint
+from assistant.models.known import KNOWN
 
 GIB = 2**30
-PHI3V = size_of_geometry("Phi-3-vision", PHI3_VISION)
+PHI3V = replace(KNOWN[0].size, name="Phi-3-vision")
 
 
 def hardware(
@@ -54,18 +50,18 @@ def on_card(card: Gpu, **wanted: object) -> MemoryPlan:
 
 def test_keys_and_values_of_the_official_model() -> None:
     """PHI3V.md: 384 KiB in bfloat16. int8 with a scale for each token and head: 200 KiB."""
-    assert kv_sizes(PHI3_VISION, "bfloat16", "float", "cuda")[0] == 384 * 1024
-    assert kv_sizes(PHI3_VISION, "bfloat16", "int8", "cuda")[0] == 200 * 1024
-    assert kv_sizes(PHI3_VISION, "bfloat16", "float", "cpu")[0] == 768 * 1024, "float32 on CPUs"
+    assert kv_sizes(PHI3V.decoder, "bfloat16", "float", "cuda")[0] == 384 * 1024
+    assert kv_sizes(PHI3V.decoder, "bfloat16", "int8", "cuda")[0] == 200 * 1024
+    assert kv_sizes(PHI3V.decoder, "bfloat16", "float", "cpu")[0] == 768 * 1024, "float32 on CPUs"
 
 
 def test_weights_of_the_official_model() -> None:
-    assert weights_bytes(PHI3V.shapes, "bfloat16", "float", "cuda") == 2 * 4_134_023_168
-    assert weights_bytes(PHI3V.shapes, "float32", "float", "cpu") == 4 * 4_134_023_168
-    int8 = weights_bytes(PHI3V.shapes, "bfloat16", "int8", "cuda")
+    assert weights_bytes(PHI3V, "bfloat16", "float", "cuda") == 2 * 4_134_023_168
+    assert weights_bytes(PHI3V, "float32", "float", "cpu") == 4 * 4_134_023_168
+    int8 = weights_bytes(PHI3V, "bfloat16", "int8", "cuda")
     # 3.72 billion numbers of the decoder in one byte, the rest in two
     assert int8 == pytest.approx(3.722e9 + 2 * (4.134e9 - 3.722e9), rel=0.005)
-    int4 = weights_bytes(PHI3V.shapes, "bfloat16", "int4", "cuda")
+    int4 = weights_bytes(PHI3V, "bfloat16", "int4", "cuda")
     assert 0.55 * int8 < int4 < 0.75 * int8
 
 
@@ -85,7 +81,7 @@ def test_what_a_card_of_24_gb_holds() -> None:
 
     That card holds about 87,000 of them; the whole context takes int4 KV.
     """
-    assert 131_072 * kv_sizes(PHI3_VISION, "bfloat16", "int8", "cuda")[0] > CARD_24.total
+    assert 131_072 * kv_sizes(PHI3V.decoder, "bfloat16", "int8", "cuda")[0] > CARD_24.total
     plan = on_card(CARD_24, weights="int8", kv="int8")
     assert plan.problem is None
     assert 84_000 < plan.context_tokens < 90_000
@@ -132,7 +128,7 @@ def test_a_cpu_keeps_the_checkpoints_own_format_and_computes_in_float32() -> Non
 
 def test_a_small_model_is_held_in_float32_on_a_cpu() -> None:
     place, _ = choose_place(hardware(16 * GIB, 12 * GIB))
-    small = size_of_folder("demo", demo.folder())
+    small = open_checkpoint(demo.folder()).size("demo")
     assert small.dtype == "bfloat16"
     assert make_plan(small, place).dtype == "float32"
 
@@ -145,7 +141,7 @@ def test_a_container_of_2_gb_is_shown_what_would_help() -> None:
     assert "does not fit" in plan.problem
     assert "--model demo" in plan.problem
     place, _ = choose_place(found)
-    little = make_plan(size_of_folder("demo", demo.folder()), place)
+    little = make_plan(open_checkpoint(demo.folder()).size("demo"), place)
     assert little.problem is None, "the demo runs there"
     assert little.context_tokens == 8192
 

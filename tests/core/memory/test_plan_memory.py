@@ -19,11 +19,12 @@ from assistant.core.memory.places import CPU_LIBRARIES
 from assistant.core.memory.sizes import (
     activation_bytes,
     kv_sizes,
-    size_of_folder,
     weights_bytes,
     working_bytes_per_token,
 )
 from assistant.core.weights import load_model
+from assistant.families.registry import open_checkpoint
+from assistant.families.sizes import DecoderShape
 from assistant.phi3v.rope import Regime
 from assistant.phi3v.shapes import Geometry, weight_shapes
 from tests.bench.make_checkpoint import config
@@ -41,7 +42,7 @@ COLUMNS = 4
 def test_bytes_of_keys_and_values(kind: str, heads: int, head_dim: int) -> None:
     """Within 5 % of the arithmetic for each token; quantized caches have float tails beside it."""
     layers, hidden = 2, heads * head_dim
-    geometry = Geometry(hidden, 1, layers, heads, heads, 1, 8192, 1, 1, 1, 14)
+    geometry = DecoderShape(hidden, 1, layers, heads, heads, head_dim, 1)
     per_token, fixed = kv_sizes(geometry, "float32", kind, "cpu")
     cache = KVCache(layers, Regime.LONG, kind)
     states = torch.zeros(1, heads, 1024, head_dim)
@@ -59,13 +60,13 @@ def test_bytes_of_keys_and_values(kind: str, heads: int, head_dim: int) -> None:
     ("dtype", "weights"), [("float32", "float"), ("bfloat16", "float"), ("bfloat16", "int8")]
 )
 def test_bytes_of_weights(dtype: str, weights: str) -> None:
-    size = size_of_folder("demo", demo.folder())
+    size = open_checkpoint(demo.folder()).size("demo")
     model = load_model(
         demo.folder(), device=torch.device("cpu"), dtype=getattr(torch, dtype), weights=weights
     )
     held = sum(p.nbytes for p in model.parameters())
     held += sum(b.nbytes for n, b in model.named_buffers() if n.endswith(("weight", "scales")))
-    assert held == pytest.approx(weights_bytes(size.shapes, dtype, weights, "cpu"), rel=0.01)
+    assert held == pytest.approx(weights_bytes(size, dtype, weights, "cpu"), rel=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -107,10 +108,10 @@ def against_the_plan(
         env={**os.environ, "OMP_NUM_THREADS": "2"},
     )
     assert done.returncode == 0, done.stderr
-    size = size_of_folder("", folder)
-    g = size.geometry
+    size = open_checkpoint(folder).size("")
+    g = size.decoder
     per_kv, kv_fixed = kv_sizes(g, dtype, kv, "cpu")
-    planned = weights_bytes(size.shapes, dtype, weights, "cpu") + kv_fixed
+    planned = weights_bytes(size, dtype, weights, "cpu") + kv_fixed
     planned += activation_bytes(size, dtype, weights, "cpu")
     planned += tokens * (per_kv + working_bytes_per_token(g, dtype, kv, "cpu"))
     return json.loads(done.stdout), planned

@@ -10,7 +10,7 @@ import torch
 from assistant.core.memory import devices, plan
 from assistant.core.memory.hardware import Cpu, Hardware, Memory, TorchBuild
 from assistant.core.memory.values import Wanted
-from assistant.phi3v.checkpoint import read_checkpoint
+from assistant.families.registry import open_checkpoint
 from assistant.values.errors import ModelError
 from assistant.values.prompt import Prompt
 from assistant.values.sampling import Sampling
@@ -76,11 +76,11 @@ def test_more_crops_than_the_models_own_are_planned_for(
     """Fewer are not: such terminals share a worker, and a picture may be given more by hand."""
     monkeypatch.setattr(plan, "LARGEST_PICTURE", 0)  # on a CPU it is more than a few crops take
 
-    def planned(num_crops: int | None) -> int:
-        spec = LocalCore(str(random_folder), num_crops=num_crops)._spec()
-        return devices.plan_memory(random_folder, CPU, Wanted(), spec["num_crops"]).activation_bytes
+    def planned(detail: int | None) -> int:
+        spec = LocalCore(str(random_folder), detail=detail)._spec()
+        return devices.plan_memory(random_folder, CPU, Wanted(), spec["detail"]).activation_bytes
 
-    own = read_checkpoint(random_folder).num_crops
+    own = open_checkpoint(random_folder).pictures.default
     assert planned(None) == planned(1) == planned(own) < planned(own + 20)
 
 
