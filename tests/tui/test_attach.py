@@ -30,6 +30,7 @@ from tests.tui.desk import (
     until,
 )
 from tui.pages.attach import AttachScreen, PathInput, PictureTree
+from tui.pages.detail import DetailScreen
 from tui.widgets.chip import Chip
 
 
