@@ -39,7 +39,7 @@ async def render(home: Path) -> str:
     from assistant.engine import open_engine
     from assistant.values.conversation import Draft
     from assistant.values.events import UserTurnStored
-    from tui.app import make_app
+    from tui.app import PhichatApp
 
     settings = settings_room.load()
     engine = open_engine(settings)
@@ -51,7 +51,7 @@ async def render(home: Path) -> str:
                 session = event.session_id
     assert session is not None
     engine.store.rename(session, "Two drawings")
-    app = make_app(engine, settings, session_id=session)
+    app = PhichatApp(engine, settings, session_id=session)
     async with app.run_test(size=SIZE) as pilot:
         for _ in range(20):
             await pilot.pause(0.1)

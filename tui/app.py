@@ -56,7 +56,10 @@ class PhichatApp(App[None]):
         graphics: Graphics = Graphics(),  # noqa: B008 (a frozen value)
         clock: Callable[[], datetime] = local_now,
     ) -> None:
-        """Show ``session_id`` or a new chat, with ``pictures`` (paths, URLs) already attached."""
+        """Show ``session_id`` or a new chat, with ``pictures`` (paths, URLs) already attached.
+
+        Nothing is drawn or loaded before the app runs.
+        """
         super().__init__()
         alt_enter.teach()
         late_answers.ignore()
@@ -152,15 +155,3 @@ class PhichatApp(App[None]):
 
     def _call(self, action: str) -> None:
         self.run_worker(self._chat.action_call(action))
-
-
-def make_app(
-    engine: Engine,
-    settings: Settings,
-    *,
-    session_id: str | None = None,
-    pictures: Sequence[str] = (),
-    graphics: Graphics = Graphics(),  # noqa: B008 (a frozen value)
-) -> PhichatApp:
-    """Build the app as the command line does; nothing is drawn or loaded yet."""
-    return PhichatApp(engine, settings, session_id=session_id, pictures=pictures, graphics=graphics)

@@ -44,11 +44,11 @@ def chat(
             if session is not None:
                 session_id = engine.store.find_session(session)
             _must_be_seen()
-            from tui.app import make_app  # Textual is for this command alone
+            from tui.app import PhichatApp  # Textual is for this command alone
             from tui.terminal import detect as terminal
 
             graphics = terminal.choose(chosen.pictures)
-            app = make_app(
+            app = PhichatApp(
                 engine, chosen, session_id=session_id, pictures=pictures, graphics=graphics
             )
             gc.freeze()

@@ -109,10 +109,10 @@ def app(kind: str, measured: Path, there: int, seconds: float, fast: bool, scree
     store = Store.open(home / f"{kind}-{fast}-{screen}.db")
     engine = Engine(store, Model(settings_room.load({}), PacedCore(folder)))
     if screen:
-        from tui.app import make_app
+        from tui.app import PhichatApp
 
         busy.watch()
-        shown = make_app(engine, settings_room.load({}))
+        shown = PhichatApp(engine, settings_room.load({}))
         gc.freeze()  # as the command line does
         shown.run()
     else:

@@ -16,7 +16,7 @@ from assistant.values.conversation import Role
 from assistant.values.events import Phase
 from tests.e2e.drawings import draw, says
 from tests.tui.desk import composer, idle, sees, send, until
-from tui.app import make_app
+from tui.app import PhichatApp
 
 
 def last_answer(engine: Engine) -> str:
@@ -47,7 +47,7 @@ async def test_first_light(tmp_path: Path) -> None:
 
     settings = settings_room.load()
     engine = open_engine(settings)
-    async with make_app(engine, settings).run_test(size=(120, 40)) as pilot:
+    async with PhichatApp(engine, settings).run_test(size=(120, 40)) as pilot:
         await sees(pilot, "3 Stay with the demo model")  # the first run
         await pilot.press("3")
         await until(
@@ -69,7 +69,7 @@ async def test_first_light(tmp_path: Path) -> None:
 
     engine = open_engine(settings)
     session = engine.store.latest_session()
-    async with make_app(engine, settings, session_id=session).run_test(size=(120, 40)) as pilot:
+    async with PhichatApp(engine, settings, session_id=session).run_test(size=(120, 40)) as pilot:
         await sees(pilot, f"Picture 2 · {two.path.name}")
         answer = await ask(pilot, engine, "What colour is the shape in the first picture?")
         assert says(answer, one.colour), answer

@@ -12,7 +12,7 @@ from assistant import settings as settings_room
 from assistant.engine import Engine, open_engine
 from tests.servers.openai_server import Server, saying
 from tests.tui.desk import idle, pane, screen, sees, send, shown, until
-from tui.app import make_app
+from tui.app import PhichatApp
 from tui.pages.connect import ConnectScreen
 from tui.pages.engine_state import EngineStateScreen
 from tui.pages.models import ModelsScreen
@@ -32,7 +32,7 @@ async def test_connect_at_the_first_start_ask_and_see_where_it_goes(
     server.models = [{"id": "tiny", "max_model_len": 4096}, {"id": "some/other"}]
     server.answers = [saying("I am a server. [bold]No markup[/bold] \x1b[2J")]
     place = server.address.removeprefix("http://")
-    async with make_app(engine, engine.model.settings).run_test(size=(100, 30)) as pilot:
+    async with PhichatApp(engine, engine.model.settings).run_test(size=(100, 30)) as pilot:
         await sees(pilot, "4 Connect to a server")
         await pilot.press("4")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConnectScreen), "the question")

@@ -203,10 +203,10 @@ def test_the_first_paint_waits_for_nothing_slow(tmp_path: Path) -> None:
 import sys
 from assistant.engine import open_engine
 from assistant.settings import load
-from tui.app import make_app
+from tui.app import PhichatApp
 from tui.chat.screen import ChatScreen
 
-app = make_app(open_engine(load()), load())
+app = PhichatApp(open_engine(load()), load())
 painted = []
 
 def begin(screen):
