@@ -263,7 +263,8 @@ def test_a_sessions_own_parameters_go_before_the_settings(make: MakeEngine) -> N
     assert core.samplings[1] == Sampling(temperature=0.5, stop=("Z",), min_p=0.1, max_new_tokens=99)
     reply = engine.store.conversation(session).turns[-1]
     assert reply.parameters is not None
-    assert (reply.parameters.temperature, reply.parameters.max_new_tokens) == (0.5, 99)
+    own = reply.parameters
+    assert (own.get("temperature"), own.get("max_new_tokens")) == (0.5, 99)
 
 
 def test_a_sessions_own_system_message_is_used(make: MakeEngine) -> None:
