@@ -14,13 +14,14 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.theme import Theme
 
+from tui import textual_fixes
 from tui.chat.screen import ChatScreen
 from tui.chat.turn_actions import possible_actions
 from tui.keys import CHAT_KEYS, SLASHES
 from tui.messages import SessionChosen
 from tui.pages.help import TYPING, HelpScreen, place_of
 from tui.pages.palette import Palette, SessionProvider
-from tui.terminal import alt_enter, clipboard, late_answers
+from tui.terminal import clipboard
 from tui.terminal.detect import Graphics
 from tui.themes import INK, THEMES, fallback_variables
 from tui.widgets.gallery import Gallery
@@ -61,8 +62,7 @@ class PhichatApp(App[None]):
         Nothing is drawn or loaded before the app runs.
         """
         super().__init__()
-        alt_enter.teach()
-        late_answers.ignore()
+        textual_fixes.apply()
         self.engine = engine
         self.settings = settings
         self.clock = clock

@@ -27,7 +27,7 @@ from tests.tui.desk import (
     until,
 )
 from tui.app import PhichatApp
-from tui.pages.guarded import GuardedScreen
+from tui.textual_fixes import GuardedScreen
 from tui.themes import THEMES
 from tui.widgets.reply_text import ReplyText
 

@@ -21,7 +21,8 @@ from textual._xterm_parser import XTermParser
 
 from tests.tui.desk import png
 from tests.wait import read_until
-from tui.terminal import alt_enter, graphics, half_blocks as halfcell, late_answers
+from tui import textual_fixes
+from tui.terminal import graphics, half_blocks as halfcell
 from tui.terminal.detect import ANSWER_S, DEFAULT_CELL, QUESTION, Graphics, PictureProtocol, choose
 
 KITTY = "\x1bP>|kitty(0.41.1)\x1b\\\x1b[6;18;9t\x1b[?62;c"
@@ -178,7 +179,7 @@ def test_waiting_has_an_end() -> None:
     ],
 )
 def test_what_terminals_send_for_enter_and_its_relatives(sent: str, keys: list[str]) -> None:
-    alt_enter.teach()
+    textual_fixes.apply()
     parser = XTermParser()
     found = [event.key for event in parser.feed(sent) if isinstance(event, events.Key)]
     assert found == keys
@@ -186,7 +187,7 @@ def test_what_terminals_send_for_enter_and_its_relatives(sent: str, keys: list[s
 
 @pytest.mark.parametrize("answer", [KITTY, OLD_KITTY, GHOSTTY, SIXEL, NEITHER, "\x1b[?63;1;2c"])
 def test_an_answer_that_comes_late_is_not_typed_into_the_composer(answer: str) -> None:
-    late_answers.ignore()
+    textual_fixes.apply()
     parser = XTermParser()
     found = list(parser.feed(answer))
     found += [*parser.feed(f"a{answer}b"), *parser.feed("\x1b[A")]

@@ -1,0 +1,95 @@
+"""Fixes of Textual 8.2, each with the issue it has upstream or a description of the defect.
+
+:func:`apply` changes Textual's parser of keys once, at the start of the app. The screens
+below stand in for Textual's own: every screen of the app derives from one of them. Each fix
+can go when its defect is gone; tests/tui/test_guards.py and test_terminals.py show them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from enum import Enum
+from typing import TypeVar
+
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
+from textual._xterm_parser import XTermParser
+from textual.await_complete import AwaitComplete
+from textual.geometry import Offset
+from textual.message import Message
+from textual.screen import ModalScreen, Screen
+from textual.widget import Widget
+
+ResultT = TypeVar("ResultT")
+
+# The three answers to tui.terminal.detect.QUESTION.
+_ANSWERS = re.compile(r"\x1bP>\|[^\x1b]*\x1b\\|\x1b\[6;\d+;\d+t|\x1b\[\?[\d;]*c")
+
+_feed = XTermParser.feed
+
+
+class _Sequence(Enum):
+    """Key with the one attribute that Textual's parser reads."""
+
+    ALT_ENTER = "alt+enter"
+
+
+def apply() -> None:
+    """Read alt+enter as a key of its own, and drop the terminal's late answers."""
+    # 1) Textual issue 6663: xterm, tmux, VTE and others send alt as an ESC before the key, and
+    #    Textual keeps the alt of letters only. ESC CR became a plain enter, which sends a message.
+    keys: dict[str, object] = ANSI_SEQUENCES_KEYS  # type: ignore[assignment]
+    for enter in "\r\n":
+        keys[f"\x1b{enter}"] = (_Sequence.ALT_ENTER,)
+    # 2) No issue known: an answer to a question about the terminal (its version, the size of a
+    #    cell, its attributes) that arrives after the start is read as keys, which types it.
+    XTermParser.feed = _feed_without_answers  # type: ignore[method-assign]
+
+
+def _feed_without_answers(self: XTermParser, data: str) -> Iterable[Message]:
+    # An empty piece means the end of the input, so it may not be made by cutting.
+    kept = _ANSWERS.sub("", data)
+    return _feed(self, kept) if kept or not data else ()
+
+
+class GuardedScreen(Screen[ResultT]):
+    """Screen that survives clicks on removed widgets, rests below a dialog and closes once."""
+
+    def get_widget_and_offset_at(self, x: int, y: int) -> tuple[Widget | None, Offset | None]:
+        """Return the widget under a coordinate, and None for one that is detached.
+
+        Textual issue 6643: while a reply streams, blocks are replaced under the mouse. The
+        compositor knows the old ones for one frame more, and a click asks the hit widget for
+        the region of its parent, which is None.
+        """
+        widget, offset = super().get_widget_and_offset_at(x, y)
+        if widget is not None and widget is not self and widget.parent is None:
+            return None, None
+        return widget, offset
+
+    def _compositor_refresh(self) -> None:
+        """Paint a change below a dialog once.
+
+        No issue known: a screen under another refreshes the upper one and leaves its own
+        ``_repaint_required`` set, so both are painted again and again, without an end.
+        """
+        super()._compositor_refresh()
+        if self is not self.app.screen:
+            self._repaint_required = False
+
+    def dismiss(self, result: ResultT | None = None) -> AwaitComplete:
+        """Close the screen once; a screen that is not the top one stays."""
+        return super().dismiss(result) if self.is_active else AwaitComplete()
+
+
+class GuardedDialog(ModalScreen[ResultT]):
+    """Modal screen that closes once."""
+
+    def dismiss(self, result: ResultT | None = None) -> AwaitComplete:
+        """Close the dialog once.
+
+        Textual issue 2575 asked for an error where a screen that is not the top one is
+        dismissed; 8.2 takes off the top one instead. A second enter, typed before the first
+        was handled, would so close the page below.
+        """
+        return super().dismiss(result) if self.is_active else AwaitComplete()
