@@ -1,30 +1,43 @@
-"""From whatever a picture file stores to the upright, opaque, 8-bit sRGB that a person sees."""
+"""Orientation, transparency and colour: whatever a file stores, as upright opaque 8-bit sRGB."""
 
 from __future__ import annotations
 
 import io
 from contextlib import suppress
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from PIL import Image, ImageChops, ImageOps
 
+if TYPE_CHECKING:
+    from PIL.ImageCms import ImageCmsTransform
+
 _SAME = 2
-"""Steps of 255 by which a profile may differ from sRGB and still be called that."""
+"""Steps of 255 by which a profile may differ from sRGB and still count as sRGB."""
+_OVERSAMPLED = 4
+"""Pixels across for each pixel of a small copy: what is decoded of a large picture for it."""
+_MODES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK", "Lab": "LAB"}
+"""Colour space of a profile -> Pillow's mode."""
 
 
-def as_seen(image: Image.Image) -> Image.Image:
-    """Decode a picture (its first frame) into RGB as viewers show it.
+def as_seen(image: Image.Image, size: tuple[int, int] | None = None) -> Image.Image:
+    """Decode the first frame of a picture into RGB, as viewers show it.
 
+    ``size`` (width, height) scales the result; a large picture is then decoded in part only.
     Raises whatever Pillow raises for damaged data.
     """
+    if size:
+        image.draft(None, (_OVERSAMPLED * min(size),) * 2)  # JPEG: a half, quarter, eighth a side
     image.load()
     profile = image.info.get("icc_profile")
-    image = _upright(image)
-    image = _eight_bits(image)
-    colour, alpha = _without_alpha(image)
-    rgb = _to_srgb(colour, profile if isinstance(profile, bytes) else None)
-    if alpha is None:
-        return rgb
-    return Image.composite(rgb, Image.new("RGB", rgb.size, "white"), alpha)
+    colour, alpha = _without_alpha(_eight_bits(_upright(image)))
+    sampled = None  # all of it, where colours of transparent pixels would spread
+    if size and alpha is None:
+        sampled = (_OVERSAMPLED * size[0], _OVERSAMPLED * size[1])
+    rgb = _to_srgb(colour, profile if isinstance(profile, bytes) else None, sampled)
+    if alpha is not None:
+        rgb = Image.composite(rgb, Image.new("RGB", rgb.size, "white"), alpha)
+    return rgb.resize(size, Image.Resampling.BOX) if size else rgb
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -35,7 +48,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Grey of 16 or 32 bits, or of floating point, as 8 bits; anything else as it is.
+    """Scale grey of 16 or 32 bits, or of floating point, to 8 bits.
 
     Pillow's own conversion clips at 255, which turns nearly everything white.
     """
@@ -61,7 +74,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 
 
 def _without_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """Colour and opacity apart; the latter is None for an opaque picture."""
+    """Split a picture into colour and opacity; the latter is None for an opaque picture."""
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     elif image.mode in ("La", "RGBa"):  # colours multiplied by their opacity
@@ -75,51 +88,59 @@ def _without_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]
     return image.convert(image.mode[:-1]), None if opaque else alpha
 
 
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+def _to_srgb(
+    image: Image.Image, profile: bytes | None, size: tuple[int, int] | None
+) -> Image.Image:
+    """Convert to sRGB; a larger picture with a profile is scaled to ``size`` before."""
     if profile or image.mode == "LAB":
         with suppress(Exception):  # an unusable profile: viewers ignore it
-            return _by_profile(image, profile)
+            mode, transform = _transform(None if image.mode == "LAB" else profile)
+            image = _in_mode(image, mode)
+            if transform is None:
+                return image
+            if size and min(image.size) > min(size):
+                image = image.resize(size, Image.Resampling.BOX)
+            return _applied(transform, image)
     return image.convert("RGB")
 
 
-def _by_profile(image: Image.Image, profile: bytes | None) -> Image.Image:
-    from PIL import ImageCms
-
-    target = ImageCms.createProfile("sRGB")
-    if image.mode == "LAB":
-        source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
-    else:
-        assert profile is not None
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    space = source.profile.xcolor_space.strip()
-    mode = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK", "Lab": "LAB"}[space]
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    """Return a picture in the mode of its profile. Raises ValueError where that is another's."""
     if mode == "L" and image.mode == "RGB":  # grey with a transparent shade, made RGB above
-        image = image.getchannel(0)
-    elif image.mode == "1" or (mode == "RGB" and image.mode in ("YCbCr", "HSV")):
-        image = image.convert(mode)
-    elif image.mode != mode:
+        return image.getchannel(0)
+    if image.mode == "1" or (mode == "RGB" and image.mode in ("YCbCr", "HSV")):
+        return image.convert(mode)
+    if image.mode != mode:
         raise ValueError("the profile is for another kind of picture")
-    transform = ImageCms.buildTransform(source, target, mode, "RGB")
-    if mode == "RGB" and _is_srgb(transform):
-        return image
-    converted = ImageCms.applyTransform(image, transform)
-    assert converted is not None
-    return converted
+    return image
 
 
-def _is_srgb(transform: object) -> bool:
-    """Whether a conversion changes next to nothing.
+@lru_cache(maxsize=4)
+def _transform(profile: bytes | None) -> tuple[str, ImageCmsTransform | None]:
+    """Return the mode that a profile is for, and the conversion; None: the profile is sRGB.
 
-    Most profiles are sRGB itself. Rounding would change their pixels by a step
-    here and there; not converting keeps them exactly as they were stored.
+    Without a profile the colours are CIELAB. Most profiles are sRGB itself: rounding would change
+    their pixels by a step here and there, and not converting keeps them as they were stored.
     """
     from PIL import ImageCms
 
-    assert isinstance(transform, ImageCms.ImageCmsTransform)
+    file = io.BytesIO(profile) if profile is not None else ImageCms.createProfile("LAB")
+    source = ImageCms.ImageCmsProfile(file)
+    mode = _MODES[source.profile.xcolor_space.strip()]
+    transform = ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+    if mode != "RGB":
+        return mode, transform
     steps = range(0, 256, 17)
     cube = Image.new("RGB", (len(steps), len(steps) ** 2))
     cube.putdata([(r, g, b) for r in steps for g in steps for b in steps])
-    converted = ImageCms.applyTransform(cube, transform)
+    extrema = ImageChops.difference(cube, _applied(transform, cube)).getextrema()
+    is_srgb = max(high for _, high in extrema) <= _SAME  # type: ignore[misc]
+    return mode, None if is_srgb else transform
+
+
+def _applied(transform: ImageCmsTransform, image: Image.Image) -> Image.Image:
+    from PIL import ImageCms
+
+    converted = ImageCms.applyTransform(image, transform)
     assert converted is not None
-    extrema = ImageChops.difference(cube, converted).getextrema()
-    return max(high for _, high in extrema) <= _SAME  # type: ignore[misc]
+    return converted

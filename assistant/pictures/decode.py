@@ -72,13 +72,13 @@ def open_bytes(data: bytes, *, name: str | None = None, max_bytes: int = MAX_BYT
     )
 
 
-def pixels(data: bytes) -> Image.Image:
-    """The RGB pixels of a picture as a person sees it. Raises PictureError.
+def pixels(data: bytes, size: tuple[int, int] | None = None) -> Image.Image:
+    """Decode a picture into RGB, for the model and, scaled to ``size``, for the screen.
 
     Upright (EXIF), the first frame of an animation, in sRGB, 8 bits a channel,
-    on white where it is transparent.
+    on white where it is transparent. Raises PictureError.
     """
-    return _seen(_header(data, "The picture"), "The picture")
+    return _seen(_header(data, "The picture"), "The picture", size)
 
 
 def pixels_sha256(image: Image.Image) -> str:
@@ -139,11 +139,11 @@ def _header(data: bytes, label: str) -> Image.Image:
     return image
 
 
-def _seen(image: Image.Image, label: str) -> Image.Image:
+def _seen(image: Image.Image, label: str, size: tuple[int, int] | None = None) -> Image.Image:
     from assistant.pictures.colour import as_seen
 
     try:
-        return as_seen(image)
+        return as_seen(image, size)
     except MemoryError as error:
         raise PictureError(
             f"There is not enough memory to open {label}; scale it down first."

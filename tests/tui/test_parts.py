@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from assistant.pictures import pixels
 from assistant.values.events import Progressed, ReplyGrew, Stage
 from assistant.values.words import ago, counted, file_size, model_name, short_count
 from tests.tui.desk import NOON, png
 from tui.keys import split_slash
-from tui.terminal import half_blocks as halfcell
+from tui.terminal import half_blocks
 from tui.widgets.completion import complete_name, complete_path
 from tui.widgets.feed import BASE_INTERVAL, LONGEST_INTERVAL, Feed, TurnOver, next_interval
 from tui.widgets.prompt_history import PromptHistory
@@ -161,12 +162,12 @@ def test_prompt_history() -> None:
     ],
 )
 def test_reading_size_keeps_the_aspect_ratio(size: tuple[int, int], cells: tuple[int, int]) -> None:
-    assert halfcell.fit(*size, halfcell.MOST_COLUMNS, halfcell.MOST_ROWS) == cells
+    assert half_blocks.fit(*size, half_blocks.MOST_COLUMNS, half_blocks.MOST_ROWS) == cells
 
 
 def colours(data: bytes, columns: int, rows: int) -> list[tuple[int, int, int]]:
     found = []
-    for strip in halfcell.draw(data, columns, rows):
+    for strip in half_blocks.draw(pixels(data, (columns, 2 * rows))):
         for segment in strip:
             assert segment.style is not None
             assert segment.style.color is not None

@@ -19,10 +19,11 @@ from PIL import Image
 from textual import events
 from textual._xterm_parser import XTermParser
 
+from assistant.pictures import pixels
 from tests.tui.desk import png
 from tests.wait import read_until
 from tui import textual_fixes
-from tui.terminal import graphics, half_blocks as halfcell
+from tui.terminal import graphics, half_blocks
 from tui.terminal.detect import ANSWER_S, DEFAULT_CELL, QUESTION, Graphics, PictureProtocol, choose
 
 KITTY = "\x1bP>|kitty(0.41.1)\x1b\\\x1b[6;18;9t\x1b[?62;c"
@@ -198,7 +199,7 @@ def test_an_answer_that_comes_late_is_not_typed_into_the_composer(answer: str) -
 
 
 def picture(color: str, size: tuple[int, int]) -> Image.Image:
-    return halfcell.decoded(png(color, size), *size)
+    return pixels(png(color, size), size)
 
 
 def test_kitty_s_messages_carry_the_picture_in_chunks() -> None:
@@ -242,7 +243,7 @@ def test_importing_kitty_s_table_asks_the_terminal_nothing() -> None:
 
 
 def test_a_sixel_picture_lies_over_its_last_row_and_takes_no_cell() -> None:
-    rows = halfcell.draw(png("teal", (8, 8)), 4, 2)
+    rows = half_blocks.draw(picture("teal", (4, 4)))
     data = graphics.sixel(picture("teal", (40, 40)))
     assert data.startswith("\x1bP")
     assert data.endswith("\x1b\\")
@@ -276,7 +277,7 @@ def test_a_picture_is_never_larger_than_its_protocol_can_draw(protocol: PictureP
 def test_a_picture_keeps_its_shape_in_cells_of_any_shape(
     width: int, height: int, cell_width: int, cell_height: int
 ) -> None:
-    columns, rows = halfcell.fit(width, height, 80, 40, (cell_width, cell_height))
+    columns, rows = half_blocks.fit(width, height, 80, 40, (cell_width, cell_height))
     assert 1 <= columns <= 80
     assert 1 <= rows <= 40
     # Exact but for the rounding to whole cells.

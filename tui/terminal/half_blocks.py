@@ -1,8 +1,7 @@
-"""Pictures drawn with half cells: two pixels above each other in every character."""
+"""Half-block pictures: two pixels above each other in every cell."""
 
 from __future__ import annotations
 
-import io
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -32,45 +31,16 @@ def fit(
     return max(1, round(width * scale)), max(1, round(height * scale / tall))
 
 
-def decoded(data: bytes, width: int, height: int) -> Image:
-    """Decode the original bytes of a picture in ``width`` x ``height`` pixels, as RGB.
-
-    The picture is turned upright and its transparent parts lie on white, as the
-    model sees them. Raises OSError or ValueError where Pillow can't read it.
-    """
-    from PIL import Image, ImageOps
-
-    with Image.open(io.BytesIO(data)) as opened:
-        opened.draft("RGB", (width * 4, height * 4))  # JPEG: decode small at once
-        picture = ImageOps.exif_transpose(opened)
-        if picture.mode.startswith("I;16") or picture.mode in {"I", "F"}:
-            # 16 bits a sample: Pillow would clip instead of scaling
-            picture = picture.convert("F").point(lambda value: value / 256).convert("L")
-        if picture.mode in {"RGBA", "LA", "PA"} or "transparency" in picture.info:
-            picture = picture.convert("RGBA")
-            ground = Image.new("RGBA", picture.size, "white")
-            picture = Image.alpha_composite(ground, picture)
-        return picture.convert("RGB").resize((width, height), Image.Resampling.BOX)
-
-
-def draw(data: bytes, columns: int, rows: int) -> list[Strip]:
-    """Draw the original bytes of a picture in ``columns`` x ``rows`` cells; raises as above."""
-    small = decoded(data, columns, rows * 2)
-    pixels = small.tobytes()
-    stride = columns * 3
+def draw(picture: Image) -> list[Strip]:
+    """Draw RGB pixels, two above each other in a cell; the height is even."""
+    pixels, stride = picture.tobytes(), picture.width * 3
     strips = []
-    for row in range(rows):
-        upper = pixels[2 * row * stride : (2 * row + 1) * stride]
-        lower = pixels[(2 * row + 1) * stride : (2 * row + 2) * stride]
-        strips.append(
-            Strip(
-                [
-                    Segment("▀", _style(upper[i : i + 3], lower[i : i + 3]))
-                    for i in range(0, stride, 3)
-                ],
-                columns,
-            )
-        )
+    for start in range(0, len(pixels), 2 * stride):
+        upper, lower = pixels[start : start + stride], pixels[start + stride : start + 2 * stride]
+        cells = [
+            Segment("▀", _style(upper[i : i + 3], lower[i : i + 3])) for i in range(0, stride, 3)
+        ]
+        strips.append(Strip(cells, picture.width))
     return strips
 
 

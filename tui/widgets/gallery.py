@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from textual.strip import Strip
 
 from assistant.values.conversation import Picture
-from tui.terminal import graphics, half_blocks as halfcell
+from tui.terminal import graphics, half_blocks
 from tui.terminal.detect import Graphics, PictureProtocol
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Gallery:
     def key(self, picture: Picture, columns: int, rows: int) -> Key:
         """The cells that a picture takes where at most ``columns`` x ``rows`` are free."""
         most_columns, most_rows = graphics.most_cells(self.graphics)
-        size = halfcell.fit(
+        size = half_blocks.fit(
             max(1, picture.width),
             max(1, picture.height),
             min(columns, most_columns),
@@ -75,18 +75,23 @@ class Gallery:
 
     def draw(self, picture: Picture, key: Key) -> Drawn:
         """Draw a picture (in a thread). Raises what the store and Pillow raise."""
+        from PIL.Image import Resampling
+
+        from assistant.pictures import pixels  # late: Pillow is not needed for the first paint
+
         _, columns, rows = key
-        data = self.engine.store.picture_data(picture.sha256)
-        drawn = Drawn(halfcell.draw(data, columns, rows))
+        data, halves = self.engine.store.picture_data(picture.sha256), (columns, 2 * rows)
+        if self.protocol is PictureProtocol.HALFBLOCKS:
+            return Drawn(half_blocks.draw(pixels(data, halves)))
         width, height = self.graphics.cell
-        if self.protocol in {PictureProtocol.KITTY, PictureProtocol.SIXEL}:
-            image = halfcell.decoded(data, columns * width, rows * height)
-            if self.protocol is PictureProtocol.KITTY:
-                drawn.number = graphics.new_id()
-                drawn.upload = graphics.kitty_upload(image, drawn.number, columns, rows)
-                drawn.kitty = graphics.kitty_rows(drawn.number, columns, rows)
-            else:
-                drawn.sixel, drawn.image = graphics.sixel(image), image
+        image = pixels(data, (columns * width, rows * height))
+        drawn = Drawn(half_blocks.draw(image.resize(halves, Resampling.BOX)))
+        if self.protocol is PictureProtocol.KITTY:
+            drawn.number = graphics.new_id()
+            drawn.upload = graphics.kitty_upload(image, drawn.number, columns, rows)
+            drawn.kitty = graphics.kitty_rows(drawn.number, columns, rows)
+        else:
+            drawn.sixel, drawn.image = graphics.sixel(image), image
         return drawn
 
     def keep(self, key: Key, drawn: Drawn) -> Drawn:

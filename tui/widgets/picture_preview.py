@@ -20,7 +20,7 @@ from assistant.values.conversation import PictureFile
 from assistant.values.errors import PhichatError
 from assistant.values.text import one_line
 from assistant.values.words import counted, file_size
-from tui.terminal import half_blocks as halfcell
+from tui.terminal import half_blocks
 from tui.widgets.turn_run import unexpected_words
 
 COLUMNS, ROWS = 30, 12
@@ -75,11 +75,14 @@ class PicturePreview(Vertical):
 
     @work(thread=True, exclusive=True, group="preview")
     def _open(self, path: str) -> None:
+        from assistant.pictures import pixels  # late: Pillow is not needed for the first paint
+
         strips: tuple[Strip, ...] = ()
         try:
             file, tokens = self._look_at(path)
-            cells = halfcell.fit(file.width, file.height, COLUMNS, ROWS)
-            strips = tuple(halfcell.draw(file.thumbnail or file.data, *cells))
+            columns, rows = half_blocks.fit(file.width, file.height, COLUMNS, ROWS)
+            small = pixels(file.thumbnail or file.data, (columns, 2 * rows))
+            strips = tuple(half_blocks.draw(small))
             words = (
                 f"{file.width}×{file.height} · {file_size(len(file.data))}\n"
                 f"takes {counted(tokens, 'token')}"
