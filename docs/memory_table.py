@@ -15,7 +15,7 @@ from assistant.core.memory.plan import make_plan
 from assistant.core.memory.sizes import kv_sizes, weights_bytes
 from assistant.core.memory.values import Wanted
 from assistant.models.known import KNOWN
-from assistant.values.words import gigabytes
+from assistant.values.words import file_size
 
 PAGE = Path(__file__).parent / "models.md"
 BEGIN = "<!-- written by python -m docs.memory_table -->"
@@ -77,7 +77,7 @@ def table() -> str:
     ]
     lines.append("|---" * (3 + len(KV_KINDS)) + "|")
     for name, kind in (("NVIDIA, Apple", "cuda"), ("CPU", "cpu")):
-        held = [gigabytes(weights_bytes(MODEL, "bfloat16", w, kind)) for w in names]
+        held = [file_size(weights_bytes(MODEL, "bfloat16", w, kind)) for w in names]
         tokens = [kv_sizes(MODEL.decoder, "bfloat16", kv, kind)[0] // 1024 for kv in KV_KINDS]
         lines.append(f"| {name} | {' | '.join(held)} | {' | '.join(f'{n} KiB' for n in tokens)} |")
     return "\n".join(lines)

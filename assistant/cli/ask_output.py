@@ -24,6 +24,7 @@ from assistant.values.events import (
     UserTurnStored,
 )
 from assistant.values.text import PlainStream, one_line
+from assistant.values.words import counted
 
 
 class Answer(Protocol):
@@ -195,8 +196,8 @@ def _parts(context: ContextReport) -> str:
 def _notes(context: ContextReport) -> Iterable[str]:
     for one in context.lowered:
         yield (
-            f"Picture {one.picture.number} is seen in at most {one.layout.detail} "
-            f"{one.layout.part}s, to leave room."
+            f"Picture {one.picture.number} is seen in at most "
+            f"{counted(one.layout.detail, one.layout.part)}, to leave room."
         )
     gone = [one for one in context.left_out if one.why is Why.NO_ROOM]
     if gone:
@@ -207,7 +208,7 @@ def _counted(gone: list[LeftOut]) -> str:
     pictures = sum(one.picture is not None for one in gone)
     turns = len(gone) - pictures
     words = [
-        f"{count} earlier {noun}{'s' if count > 1 else ''}"
+        counted(count, f"earlier {noun}")
         for count, noun in ((turns, "turn"), (pictures, "picture"))
         if count
     ]

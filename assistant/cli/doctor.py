@@ -16,7 +16,7 @@ from assistant.core.memory.values import MemoryPlan
 from assistant.servers.address import is_server
 from assistant.settings import load
 from assistant.values.text import plain
-from assistant.values.words import gigabytes, tokens
+from assistant.values.words import counted, file_size
 
 if TYPE_CHECKING:
     from assistant.cli.doctor_checks import Diagnosis, Speed
@@ -79,12 +79,12 @@ def _lines(found: Diagnosis) -> Iterator[str]:
 def _machine(found: Diagnosis) -> Iterator[str]:
     hardware, memory = found.hardware, found.hardware.memory
     limited = ", the limit of a container" if memory.limited else ""
-    yield f"  {hardware.system}: {hardware.cpu.name}, {_count(hardware.cpu.cores, 'core')}"
+    yield f"  {hardware.system}: {hardware.cpu.name}, {counted(hardware.cpu.cores, 'core')}"
     yield (
-        f"  {gigabytes(memory.total)} of memory{limited}, {gigabytes(memory.available)} of it free"
+        f"  {file_size(memory.total)} of memory{limited}, {file_size(memory.available)} of it free"
     )
     for gpu in hardware.gpus:
-        yield f"  {gpu.name}: {gigabytes(gpu.total)}, {gigabytes(gpu.free)} of it free"
+        yield f"  {gpu.name}: {file_size(gpu.total)}, {file_size(gpu.free)} of it free"
     if hardware.torch is not None:
         build = f"for CUDA {hardware.torch.cuda}" if hardware.torch.cuda else "without CUDA"
         yield f"  PyTorch {hardware.torch.version}, {build}"
@@ -95,7 +95,7 @@ def _model(found: Diagnosis) -> Iterator[str]:
     model = found.model
     if model.server is not None:
         context = model.server.context
-        reads = f"reads {tokens(context)}" if context else "does not tell its context"
+        reads = f"reads {counted(context, 'token')}" if context else "does not tell its context"
         yield f"  {model.name} answers: {model.server.address.model}, {reads}; {SENT}"
     elif model.name == A_SERVER or is_server(model.name):
         yield f"  {model.name}: can't be used"
@@ -104,7 +104,7 @@ def _model(found: Diagnosis) -> Iterator[str]:
     elif model.size is None:
         yield f"  {model.name}: in {model.folder}, not usable"
     else:
-        yield f"  {model.name}: complete, {gigabytes(model.bytes_on_disk)} in {model.folder}"
+        yield f"  {model.name}: complete, {file_size(model.bytes_on_disk)} in {model.folder}"
 
 
 def _plan(found: Diagnosis, plan: MemoryPlan) -> Iterator[str]:
@@ -113,16 +113,17 @@ def _plan(found: Diagnosis, plan: MemoryPlan) -> Iterator[str]:
     pictures = plan.context_tokens // found.layout.tokens
     width, height = found.picture
     part = found.layout.part
-    cut = f"is cut into {_count(found.layout.views, part)} and " if part else ""
+    cut = f"is cut into {counted(found.layout.views, part)} and " if part else ""
     yield (
-        f"  A {width} x {height} picture {cut}takes {tokens(found.layout.tokens)}: "
+        f"  A {width} x {height} picture {cut}takes {counted(found.layout.tokens, 'token')}: "
         f"{pictures:,} of them fit."
     )
-    kept = _count(plan.resident_conversations, "conversation")
-    yield f"  {kept} of 4,096 tokens stay{'s' if kept[:2] == '1 ' else ''} ready in memory."
+    kept = counted(plan.resident_conversations, "conversation")
+    stay = "stays" if plan.resident_conversations == 1 else "stay"
+    yield f"  {kept} of 4,096 tokens {stay} ready in memory."
     yield "  With the context full:"
     for name, size in _parts(plan):
-        yield f"    {gigabytes(size):>9}  {name}"
+        yield f"    {file_size(size):>9}  {name}"
     if plan.device.startswith("cuda"):
         yield "  The figure for CUDA's libraries is an assumption: no GPU was measured by us."
     if found.speed is not None:
@@ -145,7 +146,7 @@ def _seconds(seconds: float) -> str:
 
 def _parts(plan: MemoryPlan) -> Iterator[tuple[str, int]]:
     yield "weights", plan.weights_bytes
-    per_token = gigabytes(plan.kv_bytes_per_token)
+    per_token = file_size(plan.kv_bytes_per_token)
     keys = plan.context_tokens * plan.kv_bytes_per_token + plan.kv_fixed_bytes
     yield f"keys and values ({per_token} for each token)", keys
     yield (
@@ -162,18 +163,19 @@ def table(plans: tuple[MemoryPlan, ...]) -> Iterator[str]:
     """Format one line for each pair of formats: bytes of weights, tokens of context."""
     yield f"  {'weights':9} {'KV':6} {'weights take':>13} {'context':>16}"
     for plan in plans:
-        fits = tokens(plan.context_tokens) if plan.problem is None else "does not fit"
+        fits = counted(plan.context_tokens, "token") if plan.problem is None else "does not fit"
         held = plan.dtype if plan.weights == "float" else plan.weights
-        yield f"  {held:9} {plan.kv:6} {gigabytes(plan.weights_bytes):>13} {fits:>16}"
+        yield f"  {held:9} {plan.kv:6} {file_size(plan.weights_bytes):>13} {fits:>16}"
 
 
 def _workers(found: Diagnosis) -> Iterator[str]:
     if not found.workers:
         yield "  None is running; one starts with the first question."
     for worker in found.workers:
-        held = f", {gigabytes(worker.resident_bytes)}" if worker.resident_bytes else ""
-        users = _count(worker.clients, "terminal")
-        context = f", {tokens(worker.plan['context_tokens'])} of context" if worker.plan else ""
+        held = f", {file_size(worker.resident_bytes)}" if worker.resident_bytes else ""
+        users = counted(worker.clients, "terminal")
+        plan = worker.plan
+        context = f", {counted(plan['context_tokens'], 'token')} of context" if plan else ""
         yield f"  Process {worker.pid} ({worker.phase}): {worker.folder}{held}, {users}{context}"
 
 
@@ -184,17 +186,13 @@ def _files(found: Diagnosis) -> Iterator[str]:
     elif not state.exists:
         yield f"  Database: {state.where}, not there yet; the first chat makes it"
     else:
-        sessions = "" if state.sessions is None else f", {_count(state.sessions, 'session')}"
-        yield f"  Database: {state.where}, {gigabytes(state.size or 0)}{sessions}"
+        sessions = "" if state.sessions is None else f", {counted(state.sessions, 'session')}"
+        yield f"  Database: {state.where}, {file_size(state.size or 0)}{sessions}"
     there = "" if found.config_file.exists() else " (not there: defaults)"
     yield f"  Configuration: {found.config_file}{there}"
     terminal = found.terminal
     shape = f"{terminal.columns} x {terminal.rows}" if terminal.is_terminal else "not a terminal"
     yield f"  Terminal: {shape}, colours: {terminal.colours}; pictures as kitty or sixel: not asked"
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 def _as_json(found: Diagnosis) -> dict[str, Any]:

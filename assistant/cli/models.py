@@ -29,7 +29,7 @@ from assistant.servers.address import is_server
 from assistant.settings import Settings, load
 from assistant.values.errors import ModelError, StorageError
 from assistant.values.text import plain
-from assistant.values.words import gigabytes, tokens
+from assistant.values.words import counted, file_size
 
 
 @click.group()
@@ -64,7 +64,7 @@ def list_(as_json: bool) -> None:
     for one in found:
         for line in _lines(one):
             click.echo(plain(line))
-    click.echo(f"\nFree right now on {plain(place.title)}: {gigabytes(place.available)}.")
+    click.echo(f"\nFree right now on {plain(place.title)}: {file_size(place.available)}.")
 
 
 def _used(settings: Settings) -> list[str]:
@@ -89,9 +89,10 @@ def _lines(one: FoundModel) -> Iterator[str]:
         yield f"    {one.known.about}"
     if one.plan is not None and one.plan.problem is None:
         held = one.plan.dtype if one.plan.weights == "float" else one.plan.weights
-        yield f"    fits here: {held} weights, {tokens(one.plan.context_tokens)} of context"
+        context = counted(one.plan.context_tokens, "token")
+        yield f"    fits here: {held} weights, {context} of context"
     elif one.plan is not None:
-        needed = gigabytes(one.plan.fixed_bytes + one.plan.reserve)
+        needed = file_size(one.plan.fixed_bytes + one.plan.reserve)
         yield f"    does not fit here now: it takes {needed} before the first token of context"
     if one.problem is not None and one.known is None:
         yield f"    {one.problem}"
@@ -99,7 +100,7 @@ def _lines(one: FoundModel) -> Iterator[str]:
 
 def _facts(one: FoundModel) -> Iterator[str]:
     if one.bytes:
-        yield gigabytes(one.bytes)
+        yield file_size(one.bytes)
     if one.known is not None:
         yield one.known.licence
     if one.kind == "server":
@@ -107,7 +108,7 @@ def _facts(one: FoundModel) -> Iterator[str]:
     elif one.whole:
         yield "here"
     elif one.bytes_here and one.kind == "hub":
-        yield f"{gigabytes(one.bytes_here)} of it here"
+        yield f"{file_size(one.bytes_here)} of it here"
     else:
         yield "not here" if one.kind == "hub" else "not usable"
 
@@ -159,9 +160,9 @@ def pull(model_id: str, revision: str | None, as_json: bool) -> None:
     if as_json:
         print_json(asdict(pulled))
         return
-    came = gigabytes(pulled.fetched) if pulled.fetched else "nothing"
+    came = file_size(pulled.fetched) if pulled.fetched else "nothing"
     click.echo(
-        f"{pulled.model_id} is here and right: {gigabytes(pulled.total)}, {came} of it fetched now "
+        f"{pulled.model_id} is here and right: {file_size(pulled.total)}, {came} of it fetched now "
         f"(commit {pulled.commit[:8]})."
     )
     click.echo(f"“phichat models use {pulled.model_id}” makes it the model of every start.")

@@ -9,6 +9,7 @@ import click
 from assistant.cli.common import print_json
 from assistant.servers.address import parse
 from assistant.values.text import plain
+from assistant.values.words import counted
 
 SENT = "your words and pictures go there"
 """Shown wherever a server can be chosen."""
@@ -28,7 +29,9 @@ def found_at(model: str) -> str:
     name = chosen(address).address.name
     if address.model is None and len(found := models(address)) > 1:
         others = [one.address.name for one in found if one.address.name != name][:_MOST]
-        click.echo(plain(f"It has {len(found)} models; the first is taken. Others:"), err=True)
+        click.echo(
+            plain(f"It has {counted(len(found), 'model')}; the first is taken. Others:"), err=True
+        )
         for other in others:
             click.echo(f"    {plain(other)}", err=True)
     click.echo(f"A server answers: {SENT}.", err=True)
@@ -50,5 +53,7 @@ def verify_server(model: str, *, as_json: bool) -> None:
         return
     click.echo(plain(f"{replace(address, model=None).name} answers. Its models:"))
     for one in found:
-        reads = f"reads {one.context:,} tokens" if one.context else "does not tell its context"
+        reads = (
+            f"reads {counted(one.context, 'token')}" if one.context else "does not tell its context"
+        )
         click.echo(plain(f"  {one.address.name}  ({reads})"))

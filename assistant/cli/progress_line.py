@@ -9,7 +9,7 @@ import click
 
 from assistant.models.progress import Progress
 from assistant.values.text import plain
-from assistant.values.words import gigabytes
+from assistant.values.words import duration, file_size
 
 
 class ProgressLine:
@@ -41,9 +41,9 @@ class ProgressLine:
 def line(progress: Progress, width: int) -> str:
     """Format a line of at most ``width`` characters; the bar takes the width that is left."""
     share = progress.done / progress.total if progress.total else 1.0
-    words = f"{share:4.0%}  {gigabytes(progress.done)} of {gigabytes(progress.total)}"
+    words = f"{share:4.0%}  {file_size(progress.done)} of {file_size(progress.total)}"
     if progress.bytes_per_s is not None:
-        words += f"  {gigabytes(int(progress.bytes_per_s))}/s"
+        words += f"  {file_size(int(progress.bytes_per_s))}/s"
     if progress.seconds_left is not None:
         words += f"  {duration(progress.seconds_left)} left"
     cells = min(40, width - len(words) - len(progress.doing) - 5)
@@ -51,11 +51,3 @@ def line(progress: Progress, width: int) -> str:
         return words[:width]
     full = int(share * cells)
     return f"{progress.doing}  [{'#' * full}{'-' * (cells - full)}] {words}"
-
-
-def duration(seconds: float) -> str:
-    """Format a time: “45 s”, “12 min”, “3 h 20 min”."""
-    if seconds < 99.5:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

@@ -22,6 +22,7 @@ from assistant.values.context import ChosenBy, ContextReport, LeftOut, PictureCo
 from assistant.values.conversation import Draft
 from assistant.values.prompt import Prompt, Slot
 from assistant.values.text import one_line, plain
+from assistant.values.words import counted
 from assistant.window.layout import PromptPreview
 
 _WHY = {Why.NO_ROOM: "no room", Why.EXCLUDED: "taken out by you"}
@@ -173,7 +174,7 @@ def _picture_line(one: PictureCost) -> str:
     return (
         f"picture {one.picture.number}  {one_line(one.picture.name)}  "
         f"{one.picture.width}x{one.picture.height}  {cut if layout.part else ''}"
-        f"{one.tokens} tokens"
+        f"{counted(one.tokens, 'token')}"
     )
 
 
@@ -182,7 +183,8 @@ def _left_out_line(one: LeftOut) -> str:
     if one.picture is not None:
         what = f"picture {one.picture.number} of {what}"
     said = one_line(one.turn.text, 40)
-    return f"left out  {what}  {one.turn.role}  {one.tokens} tokens  ({_WHY[one.why]})  {said}"
+    takes = counted(one.tokens, "token")
+    return f"left out  {what}  {one.turn.role}  {takes}  ({_WHY[one.why]})  {said}"
 
 
 def _budget_line(context: ContextReport) -> str:
@@ -190,7 +192,8 @@ def _budget_line(context: ContextReport) -> str:
     pictures = len(context.left_out) - turns
     about = "about " if context.is_estimate else ""
     return (
-        f"{about}{context.used} of {context.limit} tokens, {context.max_new_tokens} kept for the "
-        f"reply, {context.until_eviction} until something is left out; "
-        f"{turns} turns and {pictures} pictures left out"
+        f"{about}{context.used} of {counted(context.limit, 'token')}, "
+        f"{context.max_new_tokens} kept for the reply, "
+        f"{context.until_eviction} until something is left out; "
+        f"{counted(turns, 'turn')} and {counted(pictures, 'picture')} left out"
     )

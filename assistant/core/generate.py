@@ -31,6 +31,7 @@ from assistant.values.generation import GenerationEnded, TokensGenerated
 from assistant.values.model import CoreEvent
 from assistant.values.prompt import Prompt, Slot
 from assistant.values.sampling import Sampling
+from assistant.values.words import counted
 
 KV_BUDGET = 2**30
 """Bytes of KV of all resident conversations together, where no plan says more."""
@@ -112,7 +113,7 @@ class ResidentModel:
         room = self._context - prompt.tokens
         if room < 1:
             raise ModelError(
-                f"The conversation takes {prompt.tokens} tokens and the model holds "
+                f"The conversation takes {counted(prompt.tokens, 'token')} and the model holds "
                 f"{self._context}: start a new session or attach fewer pictures.",
                 code="context",
             )

@@ -29,7 +29,7 @@ from assistant.models.hub import BrokenOffError, HubFile, Listing
 from assistant.models.known import known_model
 from assistant.models.progress import Meter, OnProgress
 from assistant.values.errors import ModelError
-from assistant.values.words import gigabytes
+from assistant.values.words import file_size
 
 WAITS = (0.5, 1.0, 2.0, 4.0)
 """Seconds before each further try; any byte that arrives starts them anew."""
@@ -142,7 +142,7 @@ class _Pull:
         free = shutil.disk_usage(self._blobs).free
         if wanted > 0 and wanted + SPARE > free:
             raise ModelError(
-                f"{self._found.model_id} takes {gigabytes(wanted)} more, and {gigabytes(free)} are "
+                f"{self._found.model_id} takes {file_size(wanted)} more, and {file_size(free)} are "
                 f"free on the disk of {self._repository.parent}: free some, or set HF_HOME to a "
                 "folder on another disk.",
                 code="disk_full",

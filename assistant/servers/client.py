@@ -27,6 +27,7 @@ from assistant.values.model import CoreEvent, ModelFacts
 from assistant.values.prompt import Prompt, Slot
 from assistant.values.sampling import PARAMETERS, Sampling
 from assistant.values.text import one_line
+from assistant.values.words import counted
 
 CONTEXT = 8192
 """Tokens. The assumed context where neither the server nor the settings state it."""
@@ -164,12 +165,12 @@ class ServerCore:
     def _words(self, found: ServerModel) -> str:
         name = one_line(found.address.model or "its model", 60)
         if found.context is not None:
-            return f"{name} reads {found.context:,} tokens"
+            return f"{name} reads {counted(found.context, 'token')}"
         if self._wanted_context is not None:
             return f"{name}; the server does not tell its context"
         return (
-            f"{name}; the server does not tell its context, {CONTEXT:,} tokens are assumed (the "
-            "setting context)"
+            f"{name}; the server does not tell its context, {counted(CONTEXT, 'token')} are "
+            "assumed (the setting context)"
         )
 
     def _set_status(self, phase: Phase, detail: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Words for the screen: times, sizes and counts made short."""
+"""Words for counts, sizes, ages and durations, and the names of models: formed here alone."""
 
 from __future__ import annotations
 
@@ -20,40 +20,32 @@ def ago(then: datetime, now: datetime) -> str:
         return f"{int(seconds // 3600)} h"
     if seconds < 7 * 86400:
         days = int(seconds // 86400)
-        return "yesterday" if days == 1 else f"{days} days"
+        return "yesterday" if days == 1 else counted(days, "day")
     local = then.astimezone(now.tzinfo)
     return f"{local.day} {local:%b}" if local.year == now.year else f"{local:%b %Y}"
 
 
 def counted(count: int, noun: str) -> str:
-    """Return ``1 picture`` or ``3 pictures``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    """Return ``1 picture``, ``3 pictures`` or ``1,200 pictures``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def file_size(size: int) -> str:
-    """Return a number of bytes as a person says it."""
+    """Return a number of bytes in units of 1000: ``812 B``, ``12 kB``, ``8.3 GB``, ``123 MB``."""
     if size < 1000:
         return f"{size} B"
     if size < 999_500:
         return f"{size / 1000:.0f} kB"
-    if size < 999_950_000:
-        return f"{size / 1_000_000:.1f} MB"
-    return f"{size / 1_000_000_000:.1f} GB"
+    unit, name = (1e6, "MB") if size < 999_500_000 else (1e9, "GB")
+    return f"{size / unit:.{1 if size < 99.95 * unit else 0}f} {name}"
 
 
-def gigabytes(size: int) -> str:
-    """Return a size in units of 1000 with one decimal below 100: ``8.3 GB``, ``312 MB``."""
-    for unit, words in ((1e9, "GB"), (1e6, "MB")):
-        if size >= unit:
-            return (
-                f"{size / unit:.1f} {words}" if size < 100 * unit else f"{size / unit:.0f} {words}"
-            )
-    return f"{size / 1e3:.0f} kB"
-
-
-def tokens(count: int) -> str:
-    """Return ``1 token`` or ``4,096 tokens``."""
-    return f"{count:,} token{'' if count == 1 else 's'}"
+def duration(seconds: float) -> str:
+    """Return a time in one unit or two: ``45 s``, ``12 min``, ``3 h 20 min``."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def short_count(number: int) -> str:

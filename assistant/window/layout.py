@@ -226,7 +226,7 @@ class Layout:
         tokens = self.counter.frame(None, text) - self.counter.frame(None)
         if tokens > most:
             raise PhichatError(
-                f"This summary takes {tokens} tokens and may take {most}: shorten it.",
+                f"This summary takes {counted(tokens, 'token')} and may take {most}: shorten it.",
                 code="too_long",
             )
 

@@ -17,6 +17,7 @@ from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
 from assistant.values.model import CoreEvent, ModelFacts
 from assistant.values.prompt import Prompt
 from assistant.values.sampling import Sampling
+from assistant.values.words import counted
 from assistant.worker.frames import Header, prompt_to_json
 from assistant.worker.link import CRASHED, WorkerLink
 
@@ -251,7 +252,7 @@ class LocalCore:
                 yield TokensGenerated(tuple(header["ids"]))
             elif kind == "queued":
                 ahead = header["ahead"]
-                words = f"waiting for {ahead} other request{'s' if ahead > 1 else ''}"
+                words = f"waiting for {counted(ahead, 'other request')}"
                 yield Progressed(Stage.QUEUED, ahead, 0, words)
             elif kind == "progress":
                 yield Progressed(Stage(header["stage"]), header["done"], header["total"])

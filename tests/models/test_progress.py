@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from assistant.cli.progress_line import duration, line
+from assistant.cli.progress_line import line
 from assistant.models import progress
 from assistant.models.progress import Meter, Progress
+from assistant.values.words import duration
 
 TOTAL = 8_300_000_000
 

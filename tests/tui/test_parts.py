@@ -60,9 +60,17 @@ def test_how_long_ago(past: timedelta, words: str) -> None:
 
 
 def test_numbers_in_words() -> None:
-    assert [counted(n, "picture") for n in (0, 1, 2)] == ["0 pictures", "1 picture", "2 pictures"]
-    sizes = [file_size(n) for n in (999, 1500, 999_499, 999_500, 12_345_678)]
-    assert sizes == ["999 B", "2 kB", "999 kB", "1.0 MB", "12.3 MB"]
+    assert [counted(n, "picture") for n in (0, 1, 2)] == [
+        "0 pictures",
+        "1 picture",
+        "2 pictures",
+    ]
+    assert counted(1234, "token") == "1,234 tokens"
+    sizes = [
+        file_size(n)
+        for n in (999, 1500, 999_499, 999_500, 12_345_678, 123_456_789, 999_499_999, 8_290_000_000)
+    ]
+    assert sizes == ["999 B", "2 kB", "999 kB", "1.0 MB", "12.3 MB", "123 MB", "999 MB", "8.3 GB"]
     assert [short_count(n) for n in (812, 3140, 131072)] == ["812", "3.1k", "131k"]
 
 

@@ -146,7 +146,7 @@ def picture_words(cost: PictureCost) -> str:
     return (
         f"[picture {picture.number}, in slot {cost.slot} · {one_line(picture.name, 40)} · "
         f"{picture.width}×{picture.height}{looked_at and f' · {looked_at}'}"
-        f"{CHOSEN_BY[cost.chosen_by]} · {cost.tokens:,} tokens]"
+        f"{CHOSEN_BY[cost.chosen_by]} · {counted(cost.tokens, 'token')}]"
     )
 
 

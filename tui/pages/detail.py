@@ -88,4 +88,6 @@ class DetailScreen(Dialog[DetailChosen | None]):
 
 def _row(part: str, detail: int | None, tokens: int) -> Content:
     name = "automatic" if detail is None else f"at most {counted(detail, part)}"
-    return Content.assemble((f"{name:<20}", "bold"), (f"{tokens:>6} tokens", "$phi-quiet"))
+    return Content.assemble(
+        (f"{name:<20}", "bold"), (f"{counted(tokens, 'token'):>13}", "$phi-quiet")
+    )

@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from assistant.values.errors import PhichatError
-from assistant.values.words import bar, file_size, model_name
+from assistant.values.words import bar, duration, file_size, model_name
 from tui.widgets.turn_run import unexpected_words
 
 if TYPE_CHECKING:
@@ -68,6 +68,5 @@ class Download:
         if now.bytes_per_s:
             words += f" · {file_size(int(now.bytes_per_s))}/s"
         if now.seconds_left is not None:
-            minutes = int(now.seconds_left // 60)
-            words += f" · {minutes} min left" if minutes else " · under a minute left"
+            words += f" · {duration(now.seconds_left)} left"
         return words

@@ -16,7 +16,7 @@ from assistant.values.conversation import Turn
 from assistant.values.errors import PhichatError
 from assistant.values.events import ModelStatus, Phase
 from assistant.values.text import one_line
-from assistant.values.words import file_size, server_place
+from assistant.values.words import counted, file_size, server_place
 from tui.keys import ENGINE_KEYS
 from tui.pages.connect import WHERE_IT_GOES
 from tui.pages.guarded import Dialog
@@ -115,7 +115,7 @@ def reply_rows(turns: Sequence[Turn]) -> Iterator[tuple[str, str]]:
     if last is None or last.usage is None:
         return
     usage, timings = last.usage, last.timings
-    yield "Last reply", f"{usage.completion_tokens:,} tokens"
+    yield "Last reply", counted(usage.completion_tokens, "token")
     if timings is not None:
         yield (
             "",
@@ -124,12 +124,7 @@ def reply_rows(turns: Sequence[Turn]) -> Iterator[tuple[str, str]]:
     if not usage.cached_tokens and server_place(last.model or ""):
         return  # what it did not tell need not be nothing
     share = 100 * usage.cached_tokens // max(1, usage.prompt_tokens)
-    yield (
-        "",
-        (
-            f"{usage.cached_tokens:,} of {usage.prompt_tokens:,} tokens of the prompt came "
-            f"from the cache ({share} %)"
-        ),
-    )
+    read = f"{usage.cached_tokens:,} of {counted(usage.prompt_tokens, 'token')} of the prompt"
+    yield "", f"{read} came from the cache ({share} %)"
     if usage.picture_tokens:
-        yield "", f"{usage.picture_tokens:,} tokens of the prompt were pictures"
+        yield "", f"{counted(usage.picture_tokens, 'token')} of the prompt were pictures"

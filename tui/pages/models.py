@@ -15,7 +15,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from assistant.values.text import one_line
-from assistant.values.words import file_size
+from assistant.values.words import counted, file_size
 from tui.keys import MODELS_KEYS
 from tui.pages.connect import WHERE_IT_GOES, ConnectScreen
 from tui.pages.engine_screen import EngineScreen
@@ -200,5 +200,5 @@ def _fit(one: FoundModel) -> list[tuple[str, str]]:
         free = file_size(plan.available)
         return [(f"\n   ✗ doesn't fit here now: needs {needed}, {free} are free", "$error")]
     held = plan.dtype if plan.weights == "float" else plan.weights
-    words = f"\n   ✓ fits here: {held} weights, {plan.context_tokens:,} tokens of context"
+    words = f"\n   ✓ fits here: {held} weights, {counted(plan.context_tokens, 'token')} of context"
     return [(words, "$success")]

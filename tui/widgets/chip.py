@@ -98,7 +98,7 @@ class Chip(CrossedChip):
         )
         facts = [one_line(file.name), f"{file.width}×{file.height}", file_size(len(file.data))]
         if cost is not None:
-            facts.append(f"{cost.tokens} tokens{_in_parts(cost.layout, ' in ')}")
+            facts.append(f"{counted(cost.tokens, 'token')}{_in_parts(cost.layout, ' in ')}")
         self.tooltip = Content(" · ".join(facts))
 
     def action_choose_detail(self) -> None:
@@ -113,7 +113,7 @@ class Chip(CrossedChip):
 def _cost_words(cost: PictureCost | None) -> Content:
     if cost is None:
         return Content("")
-    words = Content.styled(f" {cost.tokens} tokens", "$phi-quiet")
+    words = Content.styled(f" {counted(cost.tokens, 'token')}", "$phi-quiet")
     if cost.chosen_by is ChosenBy.ROOM:
         return Content.assemble(words, (_in_parts(cost.layout, " ↓"), "$warning"))
     if cost.chosen_by is ChosenBy.STORED:

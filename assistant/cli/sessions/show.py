@@ -10,6 +10,7 @@ from assistant.cli.common import opened_engine, print_json
 from assistant.cli.options import TEXT, json_option, limit_option, session_argument, session_option
 from assistant.values.conversation import Conversation, SearchHit, Snippet, Turn
 from assistant.values.text import one_line, plain
+from assistant.values.words import counted
 
 
 @click.command("list")
@@ -29,7 +30,8 @@ def list_(limit: int, as_json: bool) -> None:
         for one in found:
             click.echo(
                 f"{one.id}  {one.updated.astimezone():%Y-%m-%d %H:%M}  "
-                f"{one.turns:3} turns  {one.pictures:2} pictures  {one_line(one.title, 60)}"
+                f"{counted(one.turns, 'turn'):>9}  {counted(one.pictures, 'picture'):>11}  "
+                f"{one_line(one.title, 60)}"
             )
 
 
