@@ -1,4 +1,4 @@
-"""The app's own colours: lamplight on ink, and the same on paper."""
+"""Themes of the app: lamplight on ink, the same on paper, high contrast, the terminal's own."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Opens a picture safely, from wherever it comes, and shows the model what a person sees.
+"""Opening pictures safely, from any source, and decoding them for the model and the screen.
 
-``open_source`` takes a path, an http(s) or file address, or bytes, and returns a
-:class:`~assistant.values.conversation.PictureFile` that was decoded once from end to
-end: what is sent later can't fail to be a picture. ``pixels`` decodes the
-stored bytes again for the model. The bytes themselves are never changed.
+``open_source`` takes a path, an address or bytes, and returns a
+:class:`~assistant.values.conversation.PictureFile` that was decoded once from end to end.
+``pixels`` decodes the stored bytes, which are never changed, for the model and the screen.
 """
 
 from __future__ import annotations
@@ -40,9 +39,7 @@ def open_source(
 ) -> PictureFile:
     """Open a picture from a path, an address (``http:``, ``https:``, ``file:``) or its bytes.
 
-    ``name`` replaces the name taken from the source, ``max_bytes`` limits the
-    size of the file, ``watch`` follows a fetch. Raises PictureError, one plain
-    sentence that names the source.
+    ``name`` replaces the name taken from the source. Raises PictureError, which names the source.
     """
     if isinstance(source, bytes):
         return open_bytes(source, name=name, max_bytes=max_bytes)

@@ -1,4 +1,4 @@
-"""The picture in the system's clipboard, read with the tool that this machine has for it."""
+"""Pictures in the system's clipboard, read with its own tools."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 from assistant.pictures.decode import MEDIA_TYPES, open_bytes
 from assistant.values.conversation import PictureFile
@@ -28,11 +27,8 @@ _OSASCRIPT = "get the clipboard as «class PNGf»"
 _HEX = re.compile("«data PNGf([0-9A-Fa-f]+)»".encode())
 
 
-@dataclass(frozen=True, slots=True)
-class _Tool:
-    program: str
-    read: Callable[[str], bytes | None]
-    """From the path of the program to the bytes of a picture; None when it found none."""
+_Read = Callable[[str], bytes | None]
+"""Program's path -> the bytes of a picture; None where the clipboard has none."""
 
 
 def open_clipboard(
@@ -43,28 +39,26 @@ def open_clipboard(
     Raises PictureError when there is none, or nothing to read it with.
     """
     tried = False
-    for tool in _tools(environ, platform):
-        path = shutil.which(tool.program, path=environ.get("PATH"))
-        if path is None:
-            continue
-        tried = True
-        if data := tool.read(path):
-            return open_bytes(data)
+    for program, read in _tools(environ, platform):
+        if path := shutil.which(program, path=environ.get("PATH")):
+            tried = True
+            if data := read(path):
+                return open_bytes(data)
     if tried:
         raise PictureError("There is no picture in the clipboard; copy one first.")
     raise PictureError(f"The clipboard can't be read here; {_advice(environ, platform)}.")
 
 
-def _tools(environ: Mapping[str, str], platform: str) -> Iterator[_Tool]:
+def _tools(environ: Mapping[str, str], platform: str) -> Iterator[tuple[str, _Read]]:
     if platform == "darwin":
-        yield _Tool("pngpaste", lambda path: _output([path, "-"]))
-        yield _Tool("osascript", _osascript)
+        yield "pngpaste", lambda path: _output([path, "-"])
+        yield "osascript", _osascript
     if environ.get("WAYLAND_DISPLAY"):
-        yield _Tool("wl-paste", _wl_paste)
+        yield "wl-paste", _wl_paste
     if environ.get("DISPLAY"):
-        yield _Tool("xclip", _xclip)
+        yield "xclip", _xclip
     if platform == "win32" or environ.get("WSL_DISTRO_NAME"):
-        yield _Tool("powershell.exe", _powershell)
+        yield "powershell.exe", _powershell
 
 
 def _advice(environ: Mapping[str, str], platform: str) -> str:
@@ -89,7 +83,7 @@ def _xclip(path: str) -> bytes | None:
 
 
 def _picture_type(listed: bytes | None) -> str | None:
-    """The first of the listed media types that can be opened; PNG, which loses nothing, if any."""
+    """Return the first of the listed media types that can be opened; PNG before lossy ones."""
     kinds = (listed or b"").decode("utf-8", "replace").split()
     return next((kind for kind in MEDIA_TYPES.values() if kind in kinds), None)
 
@@ -108,15 +102,10 @@ def _powershell(path: str) -> bytes | None:
 
 
 def _output(command: list[str]) -> bytes | None:
-    """What a tool writes; None when it fails, as these do when the clipboard has no picture."""
+    """Return a tool's output; None when it fails, as it does when the clipboard has no picture."""
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        return subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=TIMEOUT_S, check=True
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout if done.returncode == 0 else None

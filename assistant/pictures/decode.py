@@ -1,7 +1,8 @@
-"""Bytes -> pixels, as a person would see them, and safe against what files may contain."""
+"""Decoding of untrusted picture files into RGB."""
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import io
 import re
@@ -82,20 +83,20 @@ def pixels(data: bytes, size: tuple[int, int] | None = None) -> Image.Image:
 
 
 def pixels_sha256(image: Image.Image) -> str:
-    """Names RGB pixels: SHA-256 over ``WIDTHxHEIGHT``, a line feed, and the RGB bytes by rows."""
+    """Hash RGB pixels: SHA-256 over ``WIDTHxHEIGHT``, a line feed, and the RGB bytes by rows."""
     digest = hashlib.sha256(f"{image.width}x{image.height}\n".encode())
     digest.update(image.tobytes())
     return digest.hexdigest()
 
 
 def too_large(label: str, max_bytes: int) -> PictureError:
-    """The error for a file of more than ``max_bytes`` bytes."""
+    """Make the error for a file of more than ``max_bytes`` bytes."""
     size = f"{max_bytes / (1 << 20):.3g} MiB" if max_bytes >= 1 << 20 else f"{max_bytes} bytes"
     return PictureError(f"{label} is larger than {size}; scale it down first.")
 
 
 def _thumbnail(seen: Image.Image) -> bytes:
-    """A JPEG of the picture as a person sees it, at most THUMBNAIL_SIDE pixels wide and high."""
+    """Encode a JPEG of RGB pixels, at most THUMBNAIL_SIDE pixels wide and high."""
     scale = min(1, THUMBNAIL_SIDE / max(seen.size))
     width, height = (max(1, round(side * scale)) for side in seen.size)
     out = io.BytesIO()
@@ -104,7 +105,7 @@ def _thumbnail(seen: Image.Image) -> bytes:
 
 
 def _header(data: bytes, label: str) -> Image.Image:
-    """The picture before it is decoded: its format and size are known, its pixels are not."""
+    """Read the format and size of a picture; its pixels are decoded later."""
     # Exactly the decoders we want: Pillow imports all it has when one is missing.
     from PIL import (  # noqa: F401
         AvifImagePlugin,
@@ -163,7 +164,7 @@ def _damaged(label: str) -> PictureError:
 
 
 def _hint(data: bytes) -> str:
-    """What the bytes are instead, where that helps."""
+    """Return what the bytes are instead, where that helps."""
     start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"heim", b"mif1", b"msf1"):
         return " (it is HEIC)"
@@ -173,19 +174,11 @@ def _hint(data: bytes) -> str:
         return " (it is an SVG drawing)"
     if start.startswith((b"<!doctype html", b"<html")):
         return " (it is a web page)"
-    if b"\0" not in data[:512] and _is_text(data[:512]):
-        return " (it is text)"
-    return ""
+    return " (it is text)" if _is_text(data[:512]) else ""
 
 
 def _is_text(start: bytes) -> bool:
-    # A character may be cut at the end.
-    return any(_decodes(start[: len(start) - cut]) for cut in range(4))
-
-
-def _decodes(data: bytes) -> bool:
-    try:
-        data.decode("utf-8")
+    try:  # incrementally, because a character may be cut at the end
+        return "\0" not in codecs.getincrementaldecoder("utf-8")().decode(start)
     except UnicodeDecodeError:
         return False
-    return True

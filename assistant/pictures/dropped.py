@@ -1,4 +1,4 @@
-"""What a terminal pastes when files are dropped on it, told from text that a person pasted."""
+"""Recognition of dropped files in what a terminal pastes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MOST = 100
 
 
 def parse_dropped(text: str) -> list[str]:
-    """The pictures named by a paste, to be opened one by one; empty when it is ordinary text.
+    """Return the pictures named by a paste, to be opened one by one; empty for ordinary text.
 
     Understands several paths at once, quoted (``'a b.png'``, ``"a b.png"``) or with
     backslashes (``a\\ b.png``), ``file:`` addresses, one to a line or in a row, and
@@ -52,7 +52,7 @@ def _words(text: str) -> list[str]:
 
 
 def _literal(parts: list[str]) -> list[str]:
-    """What each part names; empty unless every one names a picture."""
+    """Return what each part names; empty unless every one names a picture."""
     found = []
     for part in parts[: _MOST + 1]:
         # A name may begin or end with a space; a paste more often does.

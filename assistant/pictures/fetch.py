@@ -1,4 +1,4 @@
-"""Pictures on the web, fetched only because the user asked for this address."""
+"""Fetching pictures from addresses that the user gave."""
 
 from __future__ import annotations
 
@@ -74,12 +74,11 @@ def _fetch(url: str, label: str, max_bytes: int, deadline: float, watch: Watch |
     import requests
     import urllib3
 
+    waits = (_CONNECT_S, _SILENCE_S)
     try:
         with requests.Session() as session:
             session.max_redirects = _REDIRECTS
-            with session.get(
-                url, headers=_HEADERS, stream=True, timeout=(_CONNECT_S, _SILENCE_S)
-            ) as response:
+            with session.get(url, headers=_HEADERS, stream=True, timeout=waits) as response:
                 _must_be_ok(response, label)
                 return _body(response, label, max_bytes, deadline, watch)
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
@@ -134,38 +133,40 @@ def _too_slow(label: str) -> PictureError:
     )
 
 
-def _why(error: Exception, label: str) -> str:
-    """The plain sentence for a failed request; requests nests its causes deeply."""
-    import requests
+_REASONS = {
+    "TooManyRedirects": "{} redirects in circles; check the address.",
+    "SSLError": "The server of {} has no valid certificate; check the address.",
+    "ProxyError": "The proxy for {} can't be reached; check HTTP_PROXY and HTTPS_PROXY.",
+    "NameResolutionError": "The server of {} is not known; check the address and your connection.",
+    "gaierror": "The server of {} is not known; check the address and your connection.",
+    "ConnectionRefusedError": "The server of {} refuses connections; check the address.",
+    "ConnectTimeout": "The server of {} does not answer; try again later.",
+    "ReadTimeout": "The server of {} does not answer; try again later.",
+    "ReadTimeoutError": "The server of {} does not answer; try again later.",
+    "InvalidSchema": "{} leads to an address that is not http or https; check the address.",
+}
+"""Type of a cause -> its sentence, the more certain first."""
 
+
+def _why(error: Exception, label: str) -> str:
+    """Return the plain sentence for a failed request; requests nests its causes deeply."""
     causes = _causes(error)
-    if isinstance(error, requests.TooManyRedirects):
-        return f"{label} redirects in circles; check the address."
-    if isinstance(error, requests.exceptions.SSLError):
-        return f"The server of {label} has no valid certificate; check the address."
-    if isinstance(error, requests.exceptions.ProxyError):
-        return f"The proxy for {label} can't be reached; check HTTP_PROXY and HTTPS_PROXY."
-    if "NameResolutionError" in causes or "gaierror" in causes:
-        return f"The server of {label} is not known; check the address and your connection."
-    if "ConnectionRefusedError" in causes:
-        return f"The server of {label} refuses connections; check the address."
-    if isinstance(error, requests.Timeout) or "ReadTimeoutError" in causes:
-        return f"The server of {label} does not answer; try again later."
-    if isinstance(error, requests.exceptions.InvalidSchema):
-        return f"{label} leads to an address that is not http or https; check the address."
-    if isinstance(error, ValueError) and not isinstance(error, requests.JSONDecodeError):
+    for cause, sentence in _REASONS.items():
+        if cause in causes:
+            return sentence.format(label)
+    if isinstance(error, ValueError):
         return f"{label} is not a valid address; check it."
     return f"The connection broke while {label} was fetched; try again."
 
 
-def _causes(error: BaseException) -> frozenset[str]:
-    """Names of the types of everything that led to an error."""
+def _causes(error: BaseException) -> set[str]:
+    """Return the names of the types of all exceptions behind an error."""
     found: set[str] = set()
     waiting: list[object] = [error]
     while waiting and len(found) < 50:
-        one = waiting.pop()
-        if isinstance(one, BaseException) and type(one).__name__ not in found:
-            found.add(type(one).__name__)
-            reason = getattr(one, "reason", None)
-            waiting += [*one.args, reason, one.__cause__, one.__context__]
-    return frozenset(found)
+        cause = waiting.pop()
+        if isinstance(cause, BaseException) and type(cause).__name__ not in found:
+            found.add(type(cause).__name__)
+            reason = getattr(cause, "reason", None)
+            waiting += [*cause.args, reason, cause.__cause__, cause.__context__]
+    return found

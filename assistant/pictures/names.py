@@ -1,4 +1,4 @@
-"""Names and addresses of pictures are untrusted: what of them may be shown."""
+"""Names and addresses of pictures, which are untrusted, made safe to show."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _JOINERS = "\u200c\u200d"
 
 
 def shown(text: str) -> str:
-    """``text`` with everything that a terminal might obey, or that hides or reorders it, replaced.
+    """Replace in ``text`` every character that a terminal may obey, or that hides or reorders text.
 
     That is: control characters (escape sequences begin with one), formatting
     characters such as bidirectional overrides, line separators, and the lone
@@ -30,19 +30,19 @@ _UNSAFE = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def from_path(path: str) -> str:
-    """The name of a picture file as shown: the last part of its path."""
+    """Return the name of a picture file as shown: the last part of its path."""
     return shown(path.replace("\\", "/").rstrip("/").rpartition("/")[2]) or "picture"
 
 
 def from_url(url: str) -> str:
-    """The name of a picture at an address: the last part of its path, or the host."""
+    """Return the name of a picture at an address: the last part of its path, or the host."""
     parts = urlsplit(url)
     last = unquote(parts.path).rstrip("/").rpartition("/")[2]
     return shown(last or parts.hostname or "") or "picture"
 
 
 def url_shown(url: str) -> str:
-    """An address for a message: without user, password, and query (which may hold secrets)."""
+    """Return an address without user, password, and query (which may hold secrets)."""
     try:
         parts = urlsplit(url)
         return shown(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")

@@ -1,4 +1,4 @@
-"""Pictures in files: every kind of thing a path can name, and none that hangs."""
+"""Opening picture files by path; pipes and devices are refused, so that nothing hangs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def open_path(
 
 
 def to_path(text: str) -> str:
-    """The path meant by a typed path or a ``file:`` address. Raises PictureError for other ones."""
+    """Return the path that a user typed or a ``file:`` address names; raises PictureError."""
     if text.lower().startswith("file:"):
         parts = urlsplit(text)
         if parts.netloc not in ("", "localhost"):

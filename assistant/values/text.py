@@ -1,4 +1,4 @@
-"""Text is text: nothing that anyone says reaches a terminal as a command."""
+"""Text made safe for a terminal: no escape sequences, no control characters."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def one_line(text: str, limit: int = 0) -> str:
 
 
 class PlainStream:
-    """Makes a stream of text harmless, also where an escape sequence is cut between two pieces."""
+    """Stream of text made harmless, also where an escape sequence is cut between two pieces."""
 
     def __init__(self) -> None:
         self._held = ""

@@ -1,4 +1,4 @@
-"""The kinds of blocks, made from the parser's tree."""
+"""Kinds of blocks, made from the parser's tree."""
 
 from __future__ import annotations
 
@@ -34,7 +34,6 @@ class Words(LaidOut):
         self._content = content
 
     def lay_out(self, width: int) -> Sequence[Line]:
-        """Wrap the words."""
         return wrapped(self._content, width)
 
 
@@ -42,7 +41,6 @@ class Ruler(LaidOut):
     """A horizontal line between two parts."""
 
     def lay_out(self, width: int) -> Sequence[Line]:
-        """Draw the line."""
         return [Line(Content.styled("─" * width, "$phi-line"), lead=width)]
 
 
@@ -55,7 +53,6 @@ class Item(LaidOut):
         self._blocks = blocks
 
     def lay_out(self, width: int) -> Sequence[Line]:
-        """Hang the blocks beside the mark."""
         mark = Content.styled(self._mark, "$primary")
         inner = stacked(self._blocks, max(1, width - len(mark))) or [Line(Content(""))]
         return indented(inner, mark, Content(" " * len(mark)), copied=True)
@@ -69,13 +66,12 @@ class Quote(LaidOut):
         self._blocks = blocks
 
     def lay_out(self, width: int) -> Sequence[Line]:
-        """Draw the bar on the left."""
         bar = Content.styled("▌ ", "$phi-faint")
         return indented(stacked(self._blocks, max(1, width - 2)), bar, bar, copied=False)
 
 
 def first_number(node: SyntaxTreeNode) -> int | None:
-    """The number of a list's first item; None for a list with bullets."""
+    """Return the number of a list's first item; None for a list with bullets."""
     return int(str(node.attrs.get("start", 1))) if node.type == "ordered_list" else None
 
 
@@ -95,7 +91,7 @@ def item_blocks(
     gap: bool = True,
     depth: int = 0,
 ) -> list[Block]:
-    """One block for every item of a list.
+    """Make one block for every item of a list.
 
     ``number`` is that of the first (None: they have bullets), ``gap`` its gap.
     """
@@ -110,7 +106,7 @@ def item_blocks(
 def blocks_of(
     node: SyntaxTreeNode, lines: Sequence[str], *, gap: bool = True, depth: int = 0
 ) -> Iterator[Block]:
-    """The blocks of one node of the tree, whose source is in ``lines``."""
+    """Make the blocks of one node of the tree, whose source is in ``lines``."""
     match node.type:
         case "heading":
             style = HEADINGS[int(node.tag[1]) - 1]

@@ -1,4 +1,4 @@
-"""Code with its colours, whole or still growing."""
+"""Code blocks with syntax colours, whole or still growing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,6 @@ class Code(Rows):
 
     @property
     def text(self) -> str:
-        """The code as it was written."""
         return "\n".join(self._source)
 
     def append(self, text: str) -> None:
@@ -50,7 +49,7 @@ class Code(Rows):
         self.changed(len(self._coloured) + 1)
 
     def close(self) -> None:
-        """Colour it as one: nothing more will come."""
+        """Colour the complete code as one."""
         if self._final:
             self._coloured = self._colours(self._source)
             self.changed()
@@ -70,7 +69,7 @@ class Code(Rows):
         return self._coloured + self._open
 
     def heights(self, width: int, begin: int) -> Iterable[int]:
-        """One row for the language and one below; in between the code."""
+        """Count a row for the language, the rows of the code, and a row below."""
         inner = max(1, width - 2 * PADDING)
         if begin == 0:
             yield 1
@@ -111,5 +110,5 @@ def _on_ground(row: Content, width: int) -> Content:
 
 
 def _one_kind_of_break(source: str) -> str:
-    """Other line separators of Unicode become blanks: the code keeps its number of lines."""
+    """Replace Unicode's other line separators by blanks, so that the number of lines stays."""
     return "".join(" " if c in "\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029" else c for c in source)

@@ -1,4 +1,4 @@
-"""A reply as blocks: what is settled is parsed once, only the last lines are looked at again."""
+"""Document of blocks that grows at its end; settled blocks are parsed once."""
 
 from __future__ import annotations
 
@@ -63,7 +63,6 @@ class Document:
 
     @property
     def blocks(self) -> tuple[Block, ...]:
-        """Everything that is shown, in order."""
         return (*self._settled, *self._shown)
 
     def grow(self, text: str) -> None:
@@ -106,12 +105,12 @@ class Document:
         return self._settled[index] if index < settled else self._shown[index - settled]
 
     def _touch(self) -> None:
-        """The last settled block, which may be growing, and what follows it will change."""
+        """Forget the heights of the last settled block, which may grow, and of what follows."""
         del self._tops[max(1, len(self._settled)) :]
         self._is_measured = False
 
     def _measured(self, width: int) -> Sequence[int]:
-        """The first row of every block, its gap included, and at last the number of rows."""
+        """Return the first row of every block, its gap included, and at last the number of rows."""
         if self._is_measured and width == self._width:
             return self._tops
         if width != self._width:

@@ -1,4 +1,4 @@
-"""Rows of cells and the blocks that are made of them."""
+"""Rows of cells, and the blocks that are made of them."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Rows(Block):
         self._is_counted = False
 
     def columns(self, width: int) -> Sequence[int]:
-        """What every part depends on: where it differs, all are made anew."""
+        """Return what every part depends on: where it differs, all parts are laid out again."""
         return ()
 
     @abstractmethod
@@ -145,7 +145,7 @@ def wrapped(content: Content, width: int) -> list[Line]:
 
 
 def stacked(blocks: Sequence[Block], width: int) -> list[Line]:
-    """The rows of several blocks under each other."""
+    """Lay out several blocks under each other."""
     lines: list[Line] = []
     for index, block in enumerate(blocks):
         if index and block.gap:

@@ -1,4 +1,4 @@
-"""The dialect of replies, and its inline parts as styled text."""
+"""Parser of the Markdown dialect, and its inline parts as styled text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _BLANKS = re.compile(r"\s+")
 
 @cache
 def parser() -> MarkdownIt:
-    """GitHub's dialect, but HTML is shown as text, and a later line never defines a link.
+    """Make a parser of GitHub's dialect that shows HTML as text and knows no link definitions.
 
     Without link definitions every block stands for itself, so that a reply that is
     cut into blocks while it streams reads as the whole text does.
@@ -40,7 +40,7 @@ def parse(text: str) -> list[SyntaxTreeNode]:
 
 
 def inline(node: SyntaxTreeNode) -> Content:
-    """The text of an inline node (or of a block that has one) with its styles.
+    """Return the text of an inline node (or of a block that has one) with its styles.
 
     A link carries its address as an action, ``link(address)``; nothing is ever opened.
     """

@@ -1,4 +1,4 @@
-"""Tables, whole or still growing: columns as wide as they need; without room, cells wrap."""
+"""Tables, whole or growing: columns as wide as they need, narrower where cells must wrap."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Table(Rows):
         return self._rows + self._open
 
     def columns(self, width: int) -> Sequence[int]:
-        """The width of each column without its padding; [] where not even the narrowest fit."""
+        """Return each column's width without padding; [] where not even the narrowest fit."""
         wanted = [max(1, cells) for cells in _widest(self._open, self._natural)]
         room = width - 3 * len(wanted) + 1  # " a │ b "
         if sum(wanted) <= room:
@@ -66,7 +66,7 @@ class Table(Rows):
         return [max(lo, min(w, below)) for w, lo in zip(wanted, low, strict=True)]
 
     def heights(self, width: int, begin: int) -> Iterable[int]:
-        """The header, the line below it, then the rows."""
+        """Count the rows of the header, the line below it, and each row."""
         columns = self.columns(width)
         if not columns:
             for index in range(begin, len(self._body())):
@@ -108,7 +108,7 @@ class Table(Rows):
         return text.pad(1 + left, 1 + free - left)
 
     def _record(self, width: int, index: int) -> list[Line]:
-        """A row as lines ``header: cell``, for windows too narrow for columns."""
+        """Lay out a row as lines ``header: cell``, for windows too narrow for columns."""
         lines: list[Line] = []
         for header, cell in zip(self._header, self._body()[index], strict=True):
             lines += wrapped(Content.assemble(header, ": ", cell), width)
@@ -116,7 +116,7 @@ class Table(Rows):
 
 
 def rows_of(node: SyntaxTreeNode) -> Iterator[Row]:
-    """The rows of a table below its header."""
+    """Return the rows of a table below its header."""
     for part in node.children[1:]:
         for row in part.children:
             yield [inline(cell) for cell in row.children]

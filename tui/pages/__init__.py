@@ -1,1 +1,1 @@
-"""The screens of the app: the chat and the few dialogs above it."""
+"""Pages and dialogs: each asks one thing and returns one value."""

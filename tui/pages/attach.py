@@ -1,4 +1,4 @@
-"""Picks a picture: a path or URL is typed, or a file chosen from the folders."""
+"""Dialog to attach a picture: a path or URL is typed, or a file chosen in the folders."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text, TextType
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import DirectoryTree, Input, Static, Tree
 from textual.widgets.directory_tree import DirEntry
 
 from assistant.values.text import one_line
 from tui.keys import PICK_KEYS
-from tui.pages.guarded import Dialog
-from tui.pages.typing import type_into
+from tui.pages.dialog import TypingGoesToLine, frame
+from tui.textual_fixes import GuardedDialog
 from tui.widgets.completion import complete_path, looks_like_picture
 from tui.widgets.picture_preview import LookAt, PicturePreview
 
@@ -48,7 +48,7 @@ def _offered(path: Path) -> bool:
 
 
 class PathInput(Input):
-    """A path is completed by tab before the focus moves on."""
+    """Line for a path, which tab completes before the focus moves on."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "complete", "Complete", show=False, priority=True)
@@ -66,8 +66,8 @@ class PathInput(Input):
             self.cursor_position = len(text)
 
 
-class AttachScreen(Dialog[str | None]):
-    """Returns a path or URL, or None."""
+class AttachScreen(TypingGoesToLine, GuardedDialog[str | None]):
+    """Dialog that returns a path or URL, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in PICK_KEYS if key.action]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
@@ -78,19 +78,12 @@ class AttachScreen(Dialog[str | None]):
         self._look_at = look_at
 
     def compose(self) -> ComposeResult:
-        """The line to type into, the tree to choose from, the picture that the cursor is on."""
-        with Vertical(classes="dialog") as dialog:
-            dialog.border_title = "Attach a picture"
-            dialog.border_subtitle = "enter attaches · tab completes · esc closes"
+        with frame("Attach a picture", "enter attaches · tab completes · esc closes"):
             yield PathInput(placeholder="path or https://…", compact=True)
             yield Static(Content(one_line(str(self._folder))), classes="folder")
             with Horizontal():
                 yield PictureTree(self._folder)
                 yield PicturePreview(self._look_at)
-
-    def on_key(self, event: events.Key) -> None:
-        """Typing goes to the line, wherever the focus is."""
-        type_into(self.query_one(PathInput), event)
 
     @on(Tree.NodeHighlighted)
     def _preview(self, event: Tree.NodeHighlighted[DirEntry]) -> None:

@@ -1,14 +1,13 @@
-"""Asks for the address of a server, and which of its models shall answer."""
+"""Page to connect to a server: its address, then one of its models."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Input, OptionList, Static
@@ -17,15 +16,15 @@ from textual.widgets.option_list import Option
 from assistant.values.text import one_line
 from assistant.values.words import counted
 from tui import messages
+from tui.pages.dialog import TypingGoesToLine, frame
 from tui.pages.engine_screen import EngineScreen
-from tui.pages.typing import type_into
 
 WHERE_IT_GOES = "your words and pictures go there"
 """Said wherever a server can be chosen."""
 
 
-class ConnectScreen(EngineScreen[str | None]):
-    """Returns the name of a server's model, or None. Nothing of a chat is sent to find out."""
+class ConnectScreen(TypingGoesToLine, EngineScreen[str | None]):
+    """Page that returns the name of a server's model, or None; it asks for the list only."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "close", "Leave it", show=False),
@@ -39,10 +38,7 @@ class ConnectScreen(EngineScreen[str | None]):
         names: tuple[str, ...]
 
     def compose(self) -> ComposeResult:
-        """What this is, the address, what came of it, the models where there are several."""
-        with Vertical(classes="dialog") as dialog:
-            dialog.border_title = "Connect to a server"
-            dialog.border_subtitle = "enter connects · esc leaves it"
+        with frame("Connect to a server", "enter connects · esc leaves it"):
             yield Static(
                 Content.assemble(
                     "Any server that speaks OpenAI's protocol (vLLM, Ollama, …).\n",
@@ -56,14 +52,9 @@ class ConnectScreen(EngineScreen[str | None]):
             yield OptionList()
 
     def on_mount(self) -> None:
-        """The address first; there are no models to choose from yet."""
         self._names: tuple[str, ...] = ()
         self.query_one(OptionList).display = False
         self.query_one(Input).focus()
-
-    def on_key(self, event: events.Key) -> None:
-        """Typing goes to the line, wherever the focus is."""
-        type_into(self.query_one(Input), event)
 
     @on(Input.Submitted)
     def _ask(self, event: Input.Submitted) -> None:

@@ -1,4 +1,4 @@
-"""What the model sees, token for token: turns, control tokens, pictures, and what is left out."""
+"""Page of the prompt, token for token: turns, control tokens, pictures, and what is left out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
@@ -21,6 +20,7 @@ from assistant.values.words import counted
 from assistant.window.readable import Piece
 from tui import messages
 from tui.keys import CONTEXT_KEYS
+from tui.pages.dialog import frame
 from tui.pages.engine_screen import EngineScreen
 from tui.widgets.context_meter import Measured, bar, details, head
 from tui.widgets.long_text import Line, LongText
@@ -37,7 +37,7 @@ WHY = {Why.NO_ROOM: "there is no room for it", Why.EXCLUDED: "taken out by you"}
 
 
 class ContextScreen(EngineScreen[None]):
-    """The prompt of the next message, as it would be sent now."""
+    """Page of the prompt of the next message, as it would be sent now."""
 
     BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in CONTEXT_KEYS]
 
@@ -64,15 +64,12 @@ class ContextScreen(EngineScreen[None]):
         self._with_ids = False
 
     def compose(self) -> ComposeResult:
-        """A heading with the meter, the prompt."""
-        with Vertical(classes="page") as page:
-            page.border_title = "What the model sees"
-            page.border_subtitle = "i token ids · F1 keys · esc closes"
+        keys = "i token ids · F1 keys · esc closes"
+        with frame("What the model sees", keys, kind="page"):
             yield Static("Laying out the prompt …", classes="meter")
             yield LongText()
 
     def on_mount(self) -> None:
-        """Have it laid out."""
         self.in_thread(self._spell)
 
     def _spell(self) -> Message:
@@ -90,12 +87,11 @@ class ContextScreen(EngineScreen[None]):
         self._show_lines()
 
     def action_toggle_ids(self) -> None:
-        """Show the ids beside the words, or no longer."""
+        """Show the ids beside the words, or hide them."""
         self._with_ids = not self._with_ids
         self._show_lines()
 
     def action_scroll(self, where: str) -> None:
-        """Scroll the prompt."""
         getattr(self.query_one(LongText), f"scroll_{where}")(animate=False)
 
     def _show_lines(self) -> None:
@@ -105,14 +101,14 @@ class ContextScreen(EngineScreen[None]):
 
 
 def meter(report: ContextReport) -> str:
-    """The meter in full."""
+    """Return the context meter in full."""
     measured = Measured(report)
     parts = [head(measured).plain, *(words for words, _ in details(measured))]
     return f"{bar(report).plain} " + " · ".join(parts)
 
 
 def lines(report: ContextReport, pieces: Sequence[Piece], *, with_ids: bool) -> Iterator[Line]:
-    """What is left out, then the prompt; a control token that begins a turn begins a line."""
+    """Yield what is left out, then the prompt; a control token at a turn's begin begins a line."""
     if report.left_out:
         yield ((f"Left out: {counted(len(report.left_out), 'item')}", "warning"),)
         for one in report.left_out:
@@ -141,7 +137,7 @@ def lines(report: ContextReport, pieces: Sequence[Piece], *, with_ids: bool) -> 
 
 
 def picture_words(cost: PictureCost) -> str:
-    """``[picture 3 · name.png · 640×480 · 2×2 crops and the whole · 757 tokens]``."""
+    """Return ``[picture 3 · name.png · 640×480 · 2×2 crops and the whole · 757 tokens]``."""
     picture, looked_at = cost.picture, cost.layout.words
     return (
         f"[picture {picture.number}, in slot {cost.slot} · {one_line(picture.name, 40)} · "
@@ -151,7 +147,7 @@ def picture_words(cost: PictureCost) -> str:
 
 
 def left_out_words(one: LeftOut) -> str:
-    """``picture 2 (cat.png): there is no room for it, 757 tokens``."""
+    """Return ``picture 2 (cat.png): there is no room for it, 757 tokens``."""
     if one.picture is not None:
         what = f"picture {one.picture.number} ({one_line(one.picture.name, 40)})"
     else:

@@ -1,22 +1,15 @@
-"""Dialog: the detail in which the model looks at a picture."""
+"""Dialog to choose the detail in which the model looks at a picture."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
-from textual import on
-from textual.app import ComposeResult
-from textual.binding import BindingType
-from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import OptionList, Static
-from textual.widgets.option_list import Option
 
 from assistant.values.text import one_line
 from assistant.values.words import counted
-from tui.keys import CHOICE_KEYS
-from tui.pages.guarded import Dialog
+from tui.pages.dialog import ChoiceDialog
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
@@ -36,7 +29,7 @@ class DetailChoices:
 
 
 def detail_choices(engine: Engine, picture: Picture | PictureFile) -> DetailChoices | None:
-    """The choices for a picture, None where the model has none. Raises PhichatError, ValueError."""
+    """Return the choices, None where the model has none. Raises PhichatError, ValueError."""
     offered = engine.pictures.form
     if not offered.details:
         return None
@@ -52,38 +45,22 @@ class DetailChosen:
     detail: int | None
 
 
-class DetailScreen(Dialog[DetailChosen | None]):
-    """Returns the choice, or None when it was left as it is."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in CHOICE_KEYS if key.action]
+class DetailScreen(ChoiceDialog[DetailChosen | None]):
+    """Dialog that returns the choice, or None when it was left as it is."""
 
     def __init__(self, picture: Picture | PictureFile, choices: DetailChoices) -> None:
-        super().__init__()
-        self._picture, self._choices = picture, choices
+        part, self._details = choices.part, choices.details
+        question = Content.assemble(
+            f"In how many {part}s shall the model look at {one_line(picture.name, 40)}?\n",
+            ("More show smaller print and take more tokens.", "$phi-quiet"),
+        )
+        rows = [_row(part, *row) for row in zip(self._details, choices.tokens, strict=True)]
+        stored = picture.num_crops if picture.num_crops in self._details else None
+        marked = self._details.index(stored)
+        super().__init__(f"{part.capitalize()}s", rows, question=question, marked=marked)
 
-    def compose(self) -> ComposeResult:
-        part, details = self._choices.part, self._choices.details
-        name = one_line(self._picture.name, 40)
-        with Vertical(classes="dialog") as dialog:
-            dialog.border_title = f"{part.capitalize()}s"
-            dialog.border_subtitle = "enter chooses · esc leaves it"
-            yield Static(
-                Content.assemble(
-                    f"In how many {part}s shall the model look at {name}?\n",
-                    ("More show smaller print and take more tokens.", "$phi-quiet"),
-                ),
-                classes="question",
-            )
-            rows = zip(details, self._choices.tokens, strict=True)
-            options = OptionList(*[Option(_row(part, *row)) for row in rows])
-            stored = self._picture.num_crops
-            options.highlighted = details.index(stored if stored in details else None)
-            yield options
-
-    @on(OptionList.OptionSelected)
-    def _selected(self, event: OptionList.OptionSelected) -> None:
-        event.stop()
-        self.dismiss(DetailChosen(self._choices.details[event.option_index]))
+    def result(self, place: int) -> DetailChosen | None:
+        return DetailChosen(self._details[place])
 
 
 def _row(part: str, detail: int | None, tokens: int) -> Content:

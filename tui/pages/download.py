@@ -1,4 +1,4 @@
-"""One model being fetched while one chats."""
+"""Download of one model in the background."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class Download:
-    """The thread writes, the screen looks; what came stays when it is stopped."""
+    """State of a download: its thread writes it, the screen reads it. A stop keeps what came."""
 
     def __init__(self, engine: Engine, model_id: str) -> None:
         self.model_id = model_id
@@ -31,7 +31,7 @@ class Download:
 
     @property
     def was_stopped(self) -> bool:
-        """The person stopped it."""
+        """Whether the user stopped it."""
         return self._cancelled.is_set()
 
     def stop(self) -> None:
@@ -39,7 +39,7 @@ class Download:
         self._cancelled.set()
 
     def run(self) -> None:
-        """Fetch (in a thread)."""
+        """Fetch the model (in a thread)."""
         try:
             self._engine.model.pull(self.model_id, self._heard, self._cancelled.is_set)
         except PhichatError as refused:
@@ -56,7 +56,7 @@ class Download:
         self.progress = progress
 
     def words(self) -> str:
-        """``⇣ Phi-3-vision 12 % ▰▱▱▱▱▱▱▱ 1.0 GB of 8.3 GB · 12.0 MB/s · 11 min left``."""
+        """Return ``⇣ Phi-3-vision 12 % ▰▱▱▱▱▱▱▱ 1.0 GB of 8.3 GB · 12.0 MB/s · 11 min left``."""
         name, now = f"⇣ {model_name(self.model_id)}", self.progress
         if now is None:
             return f"{name} asking the hub …"

@@ -1,14 +1,13 @@
-"""Asks for the value of one setting: chosen or typed, checked by the schema."""
+"""Dialog for the value of one setting: chosen or typed, checked by the schema."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import ClassVar
 
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
@@ -16,12 +15,12 @@ from textual.widgets.option_list import Option
 from assistant.settings import SETTABLE, SettingsError, read_value
 from assistant.values.text import one_line
 from tui.keys import CHOICE_KEYS
-from tui.pages.guarded import Dialog
-from tui.pages.typing import type_into
+from tui.pages.dialog import TypingGoesToLine, frame
+from tui.textual_fixes import GuardedDialog
 
 
-class EditSettingScreen(Dialog[str | None]):
-    """Returns what was typed, if the schema takes it; None leaves the setting as it is."""
+class EditSettingScreen(TypingGoesToLine, GuardedDialog[str | None]):
+    """Dialog that returns a text which the schema accepts; None leaves the setting as it is."""
 
     BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in CHOICE_KEYS if key.action]
 
@@ -33,11 +32,8 @@ class EditSettingScreen(Dialog[str | None]):
         self._choices = choices
 
     def compose(self) -> ComposeResult:
-        """What it means, what there is to choose, what can be typed, what is wrong with it."""
         field = SETTABLE[self._setting]
-        with Vertical(classes="dialog") as dialog:
-            dialog.border_title = self._setting
-            dialog.border_subtitle = "enter takes it · type another · esc leaves it"
+        with frame(self._setting, "enter takes it · type another · esc leaves it"):
             yield Static(Content(field.description), classes="question")
             if self._choices:
                 yield OptionList(*[Option(self._row(*choice)) for choice in self._choices])
@@ -55,7 +51,6 @@ class EditSettingScreen(Dialog[str | None]):
         )
 
     def on_mount(self) -> None:
-        """What is chosen already is marked."""
         texts = [text for _, text in self._choices]
         if texts:
             options = self.query_one(OptionList)
@@ -63,10 +58,6 @@ class EditSettingScreen(Dialog[str | None]):
             options.focus()
         else:
             self.query_one(Input).focus()
-
-    def on_key(self, event: events.Key) -> None:
-        """Typing goes to the line, wherever the focus is."""
-        type_into(self.query_one(Input), event)
 
     @on(OptionList.OptionSelected)
     def _take_choice(self, event: OptionList.OptionSelected) -> None:

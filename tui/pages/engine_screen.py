@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from textual import on
 
 from tui import messages, requests
-from tui.pages.guarded import GuardedScreen, ResultT
+from tui.textual_fixes import GuardedScreen, ResultT
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
 
 
 class EngineScreen(GuardedScreen[ResultT]):
-    """Never waits for the store or the model on the app's thread."""
+    """Page that never waits for the store or the model on the app's thread."""
 
     def __init__(self, engine: Engine) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The state of the engine: its model, what it is doing, the memory plan in words."""
+"""Dialog about the engine: its model, its work, and the memory plan in sentences."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from rich.table import Column, Table
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from assistant.values.conversation import Turn
@@ -19,7 +18,8 @@ from assistant.values.text import one_line
 from assistant.values.words import counted, file_size, server_place
 from tui.keys import ENGINE_KEYS
 from tui.pages.connect import WHERE_IT_GOES
-from tui.pages.guarded import Dialog
+from tui.pages.dialog import frame
+from tui.textual_fixes import GuardedDialog
 from tui.widgets.status_line import DEMO_WORDS, loading_words
 
 if TYPE_CHECKING:
@@ -34,26 +34,23 @@ PHASES = {
 }
 
 
-class EngineStateScreen(Dialog[bool]):
-    """Returns True when the engine shall be started again."""
+class EngineStateScreen(GuardedDialog[bool]):
+    """Dialog that returns True when the engine shall be started again."""
 
     BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in ENGINE_KEYS]
 
     def __init__(self, engine: Engine, work: Callable[[], str], turns: Sequence[Turn]) -> None:
-        """``work`` tells what the engine is busy with, ``turns`` are those of the open chat."""
+        """``work`` returns what the engine is busy with, ``turns`` are those of the open chat."""
         super().__init__()
         self._engine = engine
         self._work = work
         self._turns = turns
 
     def compose(self) -> ComposeResult:
-        """One text, drawn anew as things change."""
-        with VerticalScroll(classes="dialog") as dialog:
-            dialog.border_title = "The engine"
+        with frame("The engine", scrolls=True):
             yield Static(classes="facts")
 
     def on_mount(self) -> None:
-        """Look now and again."""
         self.set_interval(LOOK_S, self._look)
         self._look()
 
@@ -72,7 +69,7 @@ class EngineStateScreen(Dialog[bool]):
 
 
 def state_rows(status: ModelStatus, work: str) -> Iterator[tuple[str, str]]:
-    """Names and words."""
+    """Return rows of a name and words."""
     yield "Model", one_line(status.model) or "none"
     if status.is_demo:
         yield "", f"◆ {DEMO_WORDS}; F8 gets a real one"
@@ -93,7 +90,7 @@ def state_rows(status: ModelStatus, work: str) -> Iterator[tuple[str, str]]:
 
 
 def server_rows(status: ModelStatus) -> Iterator[tuple[str, str]]:
-    """Where what is said goes, and what the server tells of its model."""
+    """Return where messages are sent, and what the server says of its model."""
     yield "Server", f"{server_place(status.model)}: {WHERE_IT_GOES}"
     if status.phase is Phase.READY:
         yield "", one_line(status.detail)
@@ -101,7 +98,7 @@ def server_rows(status: ModelStatus) -> Iterator[tuple[str, str]]:
 
 
 def plan_rows(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """The memory plan's own sentences, then its figures."""
+    """Return the memory plan's own sentences, then its figures."""
     yield "Device", one_line(str(plan.get("title") or plan.get("device", "")))
     for place, sentence in enumerate(plan.get("sentences", ())):
         yield "Memory" if place == 0 else "", one_line(str(sentence))
@@ -110,7 +107,7 @@ def plan_rows(plan: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def reply_rows(turns: Sequence[Turn]) -> Iterator[tuple[str, str]]:
-    """How the last reply went, from what was stored with it."""
+    """Return the usage and timings that were stored with the last reply."""
     last = next((turn for turn in reversed(turns) if turn.usage is not None), None)
     if last is None or last.usage is None:
         return

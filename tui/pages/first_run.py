@@ -1,4 +1,4 @@
-"""The first start: the demo model is ready, and the real ones are one keystroke away."""
+"""Models page of the first start: the demo model is ready, real ones are one key away."""
 
 from __future__ import annotations
 
@@ -13,17 +13,15 @@ if TYPE_CHECKING:
 
 
 class FirstRunScreen(ModelsScreen):
-    """The models page with a welcome; closing it stays with the demo model."""
+    """Models page with a welcome; closing it keeps the demo model."""
 
     TITLE = "Welcome to phichat"
 
     def heading(self) -> Content:
-        """What answers now, and what could."""
         return Content.assemble(
             "The demo model is ready: it knows only coloured shapes.\n",
             ("A real one is fetched while you chat, and runs on this machine.", "$phi-quiet"),
         )
 
     def does(self, one: FoundModel) -> str:
-        """What choosing a model does."""
         return "Stay with the demo model" if one.kind == "demo" else super().does(one)

@@ -1,4 +1,4 @@
-"""The keys of where one stands, then every key and command, from the table that makes them work."""
+"""Help: the keys of the focused place first, then every key and command, from their table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from rich.table import Column, Table
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.dom import DOMNode
 from textual.widgets import Static
@@ -34,7 +33,8 @@ from tui.keys import (
     WRITE_KEYS,
     Key,
 )
-from tui.pages.guarded import Dialog
+from tui.pages.dialog import frame
+from tui.textual_fixes import GuardedDialog
 
 Rows = tuple[tuple[str, str], ...]
 
@@ -81,7 +81,7 @@ LEFT_WIDTH = 20
 
 
 def sections(rebound: Mapping[str, str]) -> dict[str, Rows]:
-    """Every section; ``rebound`` are keys from the settings, by the name of their row."""
+    """Return every section; ``rebound`` are keys from the settings, by the name of their row."""
 
     def rows(keys: Iterable[Key]) -> Rows:
         return tuple((rebound.get(key.name, key.shown), key.does) for key in keys)
@@ -114,15 +114,15 @@ def sections(rebound: Mapping[str, str]) -> dict[str, Rows]:
 
 
 def place_of(node: DOMNode | None) -> str | None:
-    """The section for where the focus is."""
+    """Return the section for the place of the focus."""
     for one in node.ancestors_with_self if node is not None else ():
         if section := PLACES.get(type(one).__name__):
             return section
     return None
 
 
-class HelpScreen(Dialog[None]):
-    """Closes with escape or q, and with the key that opened it."""
+class HelpScreen(GuardedDialog[None]):
+    """Dialog that closes with escape or q, and with the key that opened it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "dismiss(None)", "Close", show=False)
@@ -135,12 +135,9 @@ class HelpScreen(Dialog[None]):
         self._rebound = rebound or {}
 
     def compose(self) -> ComposeResult:
-        """One section under the other."""
         found = sections(self._rebound)
         order = sorted(found, key=lambda title: title != self._here)
-        with VerticalScroll(classes="dialog") as dialog:
-            dialog.border_title = "Keys and commands"
-            dialog.border_subtitle = "esc closes"
+        with frame("Keys and commands", "esc closes", scrolls=True):
             for title in order:
                 words = f"Here: {title[0].lower()}{title[1:]}" if title == self._here else title
                 yield Static(Content.styled(words, "bold $primary"), classes="section")

@@ -1,4 +1,4 @@
-"""Which model answers: what there is, what fits here, one keystroke to get or use one."""
+"""Models page: each model with what choosing it does and whether it fits this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import OptionList, Static
@@ -18,6 +17,7 @@ from assistant.values.text import one_line
 from assistant.values.words import counted, file_size
 from tui.keys import MODELS_KEYS
 from tui.pages.connect import WHERE_IT_GOES, ConnectScreen
+from tui.pages.dialog import frame
 from tui.pages.engine_screen import EngineScreen
 
 if TYPE_CHECKING:
@@ -31,14 +31,14 @@ LOOK_S = 0.3
 
 @dataclass(frozen=True, slots=True)
 class ModelChosen:
-    """What the person wants: this model; ``is_here`` says that nothing must be fetched."""
+    """Choice of a model; ``is_here`` says that nothing must be fetched."""
 
     name: str
     is_here: bool
 
 
 class ModelsScreen(EngineScreen[ModelChosen | None]):
-    """Returns the choice, or None when all stays as it is."""
+    """Page that returns the chosen model, or None when nothing changes."""
 
     TITLE = "Models"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -53,30 +53,25 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
         models: tuple[FoundModel, ...]
 
     def __init__(self, engine: Engine, download: Download | None, marked: str) -> None:
-        """``marked`` is the model that enter chooses, until one moves."""
+        """``marked`` is the model that is highlighted at first."""
         super().__init__(engine)
         self._download = download
         self._marked = marked
         self._models: tuple[FoundModel, ...] = ()
 
     def compose(self) -> ComposeResult:
-        """A sentence, the models, the download."""
-        with Vertical(classes="dialog") as dialog:
-            dialog.border_title = self.TITLE
-            dialog.border_subtitle = "1 2 3 or enter choose · esc closes"
+        with frame(self.TITLE, "1 2 3 or enter choose · esc closes"):
             yield Static(self.heading(), classes="question")
             yield OptionList()
             yield Static(classes="download")
 
     def heading(self) -> Content:
-        """What this is about."""
         return Content("Which model shall answer? All but a server's run on this machine.")
 
     def _find(self) -> Found:
         return self.Found(tuple(self._engine.model.available(self._engine.store.models())))
 
     def on_mount(self) -> None:
-        """Look at the machine behind the screen."""
         self.query_one(OptionList).add_option(Option("Looking at this machine …", disabled=True))
         self.in_thread(self._find)
         self.set_interval(LOOK_S, self._show_download)
@@ -96,7 +91,7 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
         options.highlighted = names.index(self._marked) if self._marked in names else 0
 
     def row(self, number: int, one: FoundModel) -> Content:
-        """What choosing it does, what it is, whether it fits here."""
+        """Return what choosing a model does, what it is, and whether it fits here."""
         does, about = self.does(one), one.known.about if one.known else ""
         if one.kind == "demo":
             about = "comes with phichat; knows coloured shapes and nothing else"
@@ -119,7 +114,7 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
         )
 
     def does(self, one: FoundModel) -> str:
-        """What choosing a model does."""
+        """Return what choosing a model does."""
         name = one.known.title if one.known else one_line(one.name, 50)
         if one.in_use and one.whole:
             return f"● {name}: in use"
@@ -147,7 +142,6 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
             line.update(Content(f"{download.words()} · s stops it, what came is kept"))
 
     def action_choose(self, number: int) -> None:
-        """Choose by number."""
         if self._models and number <= len(self._models) + 1:
             self._choose(number - 1)
 
@@ -173,7 +167,6 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
             self.dismiss(ModelChosen(name, is_here=True))
 
     def action_stop_download(self) -> None:
-        """Stop the download; what came is kept."""
         if self._download is not None:
             self._download.stop()
 

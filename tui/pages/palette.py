@@ -1,4 +1,4 @@
-"""Quick switch: every chat by its title, in the command palette."""
+"""Command palette, and its provider of chats by title."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
-from textual import events
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
-from textual.widgets import Input
 
 from assistant.values.conversation import SessionSummary
 from assistant.values.text import one_line
 from assistant.values.words import ago, counted
 from tui.messages import SessionChosen
-from tui.pages.typing import type_into
+from tui.pages.dialog import TypingGoesToLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,39 +32,33 @@ MOST = 30
 
 
 class Source(Protocol):
-    """The app, as far as the palette knows it."""
+    """The app's members that the palette uses."""
 
     engine: Engine
     clock: Callable[[], datetime]
 
 
-class Palette(CommandPalette):
-    """Textual's own, which takes what is typed right after its key."""
-
-    def on_key(self, event: events.Key) -> None:
-        """Typing goes to the line, which may not have the focus yet."""
-        type_into(self.query_one(Input), event)
+class Palette(TypingGoesToLine, CommandPalette):
+    """Command palette that also takes letters typed before its line has the focus."""
 
 
 class SessionPalette(Palette):
-    """The chats alone."""
+    """Palette of chats only."""
 
     def __init__(self) -> None:
         super().__init__([SessionProvider], placeholder="Go to a chat: words of its title")
 
 
 class SessionProvider(Provider):
-    """Reads the titles when the palette opens, in a thread."""
+    """Provider that reads the titles once per palette, in a thread."""
 
     _sessions: Sequence[tuple[str, SessionSummary]] = ()
     """Each with its title as it is compared."""
 
     async def startup(self) -> None:
-        """Read them once for this palette."""
         self._sessions = await asyncio.to_thread(self._read)
 
     async def discover(self) -> Hits:
-        """The chats used last."""
         for _, session in self._sessions[:RECENT]:
             yield DiscoveryHit(
                 Content(f"Chat: {_title(session)}"),
@@ -76,7 +68,7 @@ class SessionProvider(Provider):
             )
 
     async def search(self, query: str) -> Hits:
-        """Chats whose title has every word that was typed: first those where words begin so."""
+        """Find chats whose title has every typed word; those where words begin so come first."""
         words = query.casefold().split()
         found = [(title, one) for title, one in self._sessions if all(w in title for w in words)]
         begun = re.compile("".join(rf"(?=.*(?<!\w){re.escape(word)})" for word in words))

@@ -1,4 +1,4 @@
-"""One picture as large as the window, and what there is to know about it."""
+"""Page of one picture as large as the window, with its facts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from assistant.values.text import one_line
 from assistant.values.words import counted, file_size
 from tui.keys import PICTURE_KEYS
 from tui.pages.detail import DetailScreen, detail_choices
-from tui.pages.guarded import Dialog
+from tui.textual_fixes import GuardedDialog
 from tui.widgets.drawing import Drawing
 from tui.widgets.gallery import Gallery
 from tui.widgets.picture_view import REST_S, PictureView
@@ -30,14 +30,14 @@ LABEL_ROWS = 2
 """The label of a picture and the blank row below it."""
 
 
-class PictureScreen(Dialog[None]):
-    """Steps through the pictures of a chat with the arrow keys."""
+class PictureScreen(GuardedDialog[None]):
+    """Page that steps through the pictures of a chat with the arrow keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in PICTURE_KEYS]
 
     @dataclass
     class Known(Message):
-        """The facts that need the store and the model."""
+        """The facts from the store and the model were read."""
 
         number: int
         words: str
@@ -63,26 +63,22 @@ class PictureScreen(Dialog[None]):
 
     @property
     def picture(self) -> Picture:
-        """The picture that is shown."""
         return self._shown[self._index][1]
 
     def compose(self) -> ComposeResult:
-        """The picture above its facts."""
         yield Container(classes="frame")
         yield Static(classes="facts")
 
     async def on_resize(self, event: events.Resize) -> None:
-        """Draw it for this window."""
         self.call_after_refresh(self._show)
 
     async def action_step(self, by: int) -> None:
-        """Go to another picture; after the last comes the first."""
+        """Go to another picture; the first follows the last."""
         self._index = (self._index + by) % len(self._shown)
         await self._show()
 
     @work
     async def action_choose_detail(self) -> None:
-        """Choose the detail in which the model looks at this picture."""
         picture, engine = self.picture, self._gallery.engine
         try:
             choices = await asyncio.to_thread(detail_choices, engine, picture)

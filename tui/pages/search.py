@@ -1,4 +1,4 @@
-"""Search over everything that was said: results as one types, enter goes to the place."""
+"""Search page: results while typing, enter opens the place."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import events, on
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.timer import Timer
@@ -22,8 +21,8 @@ from assistant.values.text import one_line
 from assistant.values.words import ago, counted
 from tui import messages
 from tui.keys import SEARCH_KEYS
+from tui.pages.dialog import TypingGoesToLine, frame
 from tui.pages.engine_screen import EngineScreen
-from tui.pages.typing import type_into
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
@@ -40,8 +39,8 @@ HOW = (
 )
 
 
-class SearchScreen(EngineScreen[SearchHit | None]):
-    """Returns the place to go to, or None. One search runs at a time, whatever is typed."""
+class SearchScreen(TypingGoesToLine, EngineScreen[SearchHit | None]):
+    """Page that returns the place to open, or None. One search runs at a time."""
 
     CSS_PATH = "search.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in SEARCH_KEYS if key.action]
@@ -67,16 +66,13 @@ class SearchScreen(EngineScreen[SearchHit | None]):
         self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
-        """The words, what there is, the places."""
-        with Vertical(classes="page") as page:
-            page.border_title = "Search all chats"
-            page.border_subtitle = "↑↓ choose · enter goes there · esc closes"
+        keys = "↑↓ choose · enter goes there · esc closes"
+        with frame("Search all chats", keys, kind="page"):
             yield Input(self.words, placeholder="words", compact=True)
             yield Static(Content(HOW), classes="hint")
             yield OptionList(markup=False)
 
     def on_mount(self) -> None:
-        """Search for what it began with."""
         self.query_one(Input).focus()
         self._look()
 
@@ -88,7 +84,7 @@ class SearchScreen(EngineScreen[SearchHit | None]):
         self._timer = self.set_timer(PAUSE_S, self._look)
 
     def _look(self) -> None:
-        """Search, unless a search runs: that one looks again when it is over."""
+        """Search, unless a search runs: that one looks again when it ends."""
         words = self.words
         if not self._searching and words != self._answered:
             self._searching = True
@@ -128,10 +124,6 @@ class SearchScreen(EngineScreen[SearchHit | None]):
             return f"The {MOST} best places. More words narrow it down."
         return f"{counted(len(event.hits), 'place')}, the best first."
 
-    def on_key(self, event: events.Key) -> None:
-        """Typing goes to the line, wherever the focus is."""
-        type_into(self.query_one(Input), event)
-
     def action_move(self, where: str) -> None:
         """Highlight another place (``cursor_down``, ``page_up`` …); the typing goes on."""
         getattr(self.query_one(OptionList), f"action_{where}")()
@@ -164,7 +156,7 @@ class SearchScreen(EngineScreen[SearchHit | None]):
 
 
 def row(hit: SearchHit, now: datetime) -> Content:
-    """Which chat, who said it and when; below it the words, marked."""
+    """Return the chat, the author and the age of a hit, and below them the marked words."""
     title = one_line(hit.session_title, TITLE_WIDTH) or "Untitled"
     facts = f" · {said(hit)} · {ago(hit.created, now)}"
     return Content.assemble(
@@ -173,7 +165,7 @@ def row(hit: SearchHit, now: datetime) -> Content:
 
 
 def said(hit: SearchHit) -> str:
-    """Who said it, or what it is."""
+    """Return the author of a hit, or which part of a chat it is."""
     if hit.found_in is FoundIn.TITLE:
         return "the title"
     if hit.found_in is FoundIn.PICTURE:
@@ -182,7 +174,7 @@ def said(hit: SearchHit) -> str:
 
 
 def marked(snippet: Snippet) -> Content:
-    """A snippet with what was found bold and underlined: colour is never the only carrier."""
+    """Return a snippet with the found words bold and underlined, because colour is not enough."""
     parts: list[str | tuple[str, str]] = []
     end = 0
     for begin, stop in snippet.marks:

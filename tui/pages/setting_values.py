@@ -1,4 +1,4 @@
-"""One setting as a person types or chooses it, and into the configuration file with it.
+"""Settings as text: their choices, and writing them into the configuration file.
 
 All of it runs in threads; the file keeps its comments.
 """
@@ -14,7 +14,7 @@ from tui.pages.system_presets import presets
 
 
 def choices(settings: Settings, name: str, themes: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """What can be chosen for a setting: words and the text that they stand for."""
+    """Return the choices of a setting: words, and the text that each stands for."""
     if name == "system":
         return tuple(presets(settings).items())
     if name == "theme":
@@ -28,7 +28,7 @@ def choices(settings: Settings, name: str, themes: Iterable[str]) -> tuple[tuple
 
 
 def write(settings: Settings, name: str, text: str) -> Settings:
-    """Write a setting, or one entry of a table; return what is in the file then.
+    """Write a setting, or one entry of a table; return the settings as they are in the file then.
 
     Raises SettingsError for a text that is no such value.
     """
@@ -49,7 +49,7 @@ def write(settings: Settings, name: str, text: str) -> Settings:
 
 
 def remove(settings: Settings, name: str) -> Settings:
-    """Take a setting out of the file; return what holds then."""
+    """Remove a setting from the file; return the settings that hold then."""
     from assistant.settings.file import remove_setting
 
     remove_setting(settings.config_file, name)
@@ -57,7 +57,7 @@ def remove(settings: Settings, name: str) -> Settings:
 
 
 def changed_table(table: Mapping[str, str], entry: str) -> dict[str, str]:
-    """``name = text`` sets an entry, ``name =`` takes it out. Raises SettingsError."""
+    """Set an entry by ``name = text``, remove it by ``name =``. Raises SettingsError."""
     name, equals, text = (part.strip() for part in entry.partition("="))
     if not (name and equals):
         raise SettingsError("Type a name, =, and a text; nothing after = takes it out.")

@@ -1,4 +1,4 @@
-"""Every setting of the one schema: for all chats in the configuration file, or for the open one."""
+"""Settings page: every setting of the schema, for all chats (the file) or for the open one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import OptionList, Static
@@ -30,6 +29,7 @@ from assistant.values.sampling import PARAMETERS
 from assistant.values.text import one_line
 from tui.keys import SETTINGS_KEYS
 from tui.pages import setting_values as setting_file
+from tui.pages.dialog import frame
 from tui.pages.edit_setting import EditSettingScreen
 from tui.pages.engine_screen import EngineScreen
 
@@ -51,14 +51,14 @@ MARGINS = 2
 
 
 class SettingsScreen(EngineScreen[Settings | None]):
-    """Writes each change at once; returns settings for which the engine shall start again."""
+    """Page that writes each change at once; returns settings that need the engine restarted."""
 
     BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in SETTINGS_KEYS]
     AUTO_FOCUS = "OptionList"
 
     @dataclass
     class Read(Message):
-        """Where each setting comes from, and the open chat's own values."""
+        """Where each setting comes from was read, and the open chat's own values."""
 
         origins: Mapping[str, str]
         chat: Conversation | None
@@ -72,7 +72,7 @@ class SettingsScreen(EngineScreen[Settings | None]):
 
     @dataclass
     class ChatChanged(Message):
-        """The open chat has a value of its own, or no longer."""
+        """The open chat's own value of a setting was set or removed."""
 
         name: str
 
@@ -86,16 +86,13 @@ class SettingsScreen(EngineScreen[Settings | None]):
         self._of_chat = False
 
     def compose(self) -> ComposeResult:
-        """The scope, the settings, what the marked one means."""
-        with Vertical(classes="page") as page:
-            page.border_title = "Settings"
-            page.border_subtitle = "enter changes · delete: default · F1 keys · esc closes"
+        keys = "enter changes · delete: default · F1 keys · esc closes"
+        with frame("Settings", keys, kind="page"):
             yield Static(classes="scope")
             yield OptionList()
             yield Static(classes="about")
 
     def on_mount(self) -> None:
-        """Read behind the screen."""
         self._read()
 
     def _read(self) -> None:
@@ -133,7 +130,7 @@ class SettingsScreen(EngineScreen[Settings | None]):
         self._show_about()
 
     def _row(self, name: str) -> Content:
-        """One line: name, value, and where the value comes from, in a column of their own each."""
+        """Return a line of name, value and origin, each in its column."""
         origin = self._origin(name)
         mark = "* " if origin not in ("default", "as in all chats") else "  "
         options = self.query_one(OptionList)
@@ -145,7 +142,6 @@ class SettingsScreen(EngineScreen[Settings | None]):
         return Content.assemble(row, gap, (one_line(origin, 40), "$phi-quiet"))
 
     def on_resize(self) -> None:
-        """Rows are as wide as the window."""
         if self._origins:
             self.call_after_refresh(self._show_rows)
 
@@ -155,7 +151,7 @@ class SettingsScreen(EngineScreen[Settings | None]):
         return shown(self._chosen.value(name))
 
     def _own(self, name: str) -> object:
-        """The open chat's own value, None when it has none."""
+        """Return the open chat's own value, None when it has none."""
         chat = self._chat
         if chat is None:
             return None
@@ -244,7 +240,7 @@ class SettingsScreen(EngineScreen[Settings | None]):
         self.in_thread(lambda: self.Written(name, setting_file.write(chosen, name, text)))
 
     def action_reset(self) -> None:
-        """Back to the default, or to what all chats have."""
+        """Return to the default, or to the value of all chats."""
         name = self._marked()
         if name is None:
             return
@@ -296,7 +292,7 @@ class SettingsScreen(EngineScreen[Settings | None]):
         self._read()
 
     def action_switch(self) -> None:
-        """Between all chats and this one."""
+        """Switch between all chats and this one."""
         if self._chat is None:
             self.tell("This chat has no message yet: it has the settings of all chats.")
             return
@@ -314,17 +310,16 @@ class SettingsScreen(EngineScreen[Settings | None]):
         ]
 
     def action_restart(self) -> None:
-        """Close, and have the engine started for what was written."""
+        """Close, and have the engine restarted with the written settings."""
         if self._needs_restart():
             self.dismiss(self._chosen)
         else:
             self.tell("Nothing was changed that needs the engine to start again.")
 
     def action_close(self) -> None:
-        """Leave; what was written stays."""
         self.dismiss(None)
 
 
 def _group_place(name: str) -> int:
-    """The groups in the order in which the schema begins them."""
+    """Return the place of a setting's group, in the order of the schema."""
     return next(i for i, one in enumerate(SETTABLE) if SETTABLE[one].group == SETTABLE[name].group)

@@ -1,4 +1,4 @@
-"""System prompts to choose from: a few of ours, and the person's own."""
+"""System prompts to choose from: built in, and the user's own."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ BUILT_IN: Mapping[str, str] = {
 
 
 def presets(settings: Settings) -> dict[str, str]:
-    """All of them by name; the person's own go before ours of the same name."""
+    """Return all by name; the user's own replace built-in ones of the same name."""
     return {**settings.presets, **{n: t for n, t in BUILT_IN.items() if n not in settings.presets}}

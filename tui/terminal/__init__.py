@@ -1,1 +1,1 @@
-"""What the terminal can do: pictures, clipboard, editor, keys."""
+"""Terminal capabilities: pictures, clipboard, editor."""

@@ -1,4 +1,4 @@
-"""Text for the system's clipboard, with the tool that this machine has for it."""
+"""Copying text with the clipboard tool of the system."""
 
 from __future__ import annotations
 

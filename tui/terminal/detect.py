@@ -1,4 +1,4 @@
-"""How pictures can be drawn on this terminal, found out before Textual starts and without a stall.
+"""Detection of the picture protocol, before Textual starts and without a stall.
 
 textual-image decides on its own when it is imported: it asks a terminal that may never
 answer, for up to two seconds, and divides by zero where a terminal has no columns. So
@@ -24,7 +24,7 @@ LARGEST_CELL = 200
 
 
 class PictureProtocol(StrEnum):
-    """What draws a picture; the values are those of the setting ``pictures``."""
+    """Protocol that draws pictures; the values are those of the setting ``pictures``."""
 
     KITTY = "kitty"
     """The kitty graphics protocol with Unicode placeholders: scrolls like text."""

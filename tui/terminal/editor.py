@@ -1,4 +1,4 @@
-"""A long message, written in the editor that a person has set for their terminal."""
+"""Editing a long message in the user's own editor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class EditorError(PhichatError):
 
 
 def edit(text: str, environ: Mapping[str, str] = os.environ) -> str:
-    """Have ``text`` edited; returns once the editor ended. Raises EditorError.
+    """Run the editor on ``text`` and return the result. Raises EditorError.
 
     ``$VISUAL``, then ``$EDITOR``, then what the system has.
     """

@@ -1,4 +1,4 @@
-"""Pictures as kitty and Sixel draw them; the encoders are textual-image's.
+"""Encoders of kitty and Sixel pictures, which are textual-image's.
 
 Its widgets are not used: they write to the terminal beside Textual's own writer, so that
 two sequences may end up in each other, and its Sixel widget encodes anew at every step of
@@ -43,7 +43,7 @@ _ids = count(randint(1, 2**23))
 
 @cache
 def _numerals() -> tuple[str, ...]:
-    """Kitty's combining characters that number rows and columns."""
+    """Return kitty's combining characters that number rows and columns."""
     shown, sys.__stdout__ = sys.__stdout__, None  # type: ignore[misc]
     try:  # imported with a terminal in sight, it would ask it questions
         from textual_image.renderable.tgp import _NUMBER_TO_DIACRITIC
@@ -53,12 +53,12 @@ def _numerals() -> tuple[str, ...]:
 
 
 def new_id() -> int:
-    """A number for a picture in the terminal: 24 bits, so that a colour can say it."""
+    """Return a number for a picture in the terminal: 24 bits, so that a colour can carry it."""
     return next(_ids) % 2**24 or next(_ids) % 2**24
 
 
 def kitty_upload(image: Image, number: int, columns: int, rows: int) -> str:
-    """The messages that bring a picture into the terminal, to be shown by placeholders."""
+    """Return the messages that send a picture to the terminal, to be shown by placeholders."""
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=2)
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
@@ -73,12 +73,12 @@ def kitty_upload(image: Image, number: int, columns: int, rows: int) -> str:
 
 
 def kitty_forget(number: int) -> str:
-    """The message that frees a picture in the terminal."""
+    """Return the message that frees a picture in the terminal."""
     return f"\x1b_Ga=d,d=I,i={number},q=2\x1b\\"
 
 
 def kitty_rows(number: int, columns: int, rows: int) -> list[Strip]:
-    """The cells that stand for an uploaded picture: its number is their colour."""
+    """Return the cells that stand for an uploaded picture: its number is their colour."""
     assert columns <= MOST_CELLS
     assert rows <= MOST_CELLS
     numerals = _numerals()
@@ -97,7 +97,7 @@ def kitty_rows(number: int, columns: int, rows: int) -> list[Strip]:
 
 
 def most_cells(chosen: Graphics) -> tuple[int, int]:
-    """Columns and rows that a picture can take at most by this protocol."""
+    """Return the most columns and rows of a picture in this protocol."""
     if chosen.protocol is PictureProtocol.SIXEL:
         width, height = chosen.cell
         return max(1, MOST_SIXEL_PIXELS // width), max(1, MOST_SIXEL_PIXELS // height)
@@ -105,7 +105,7 @@ def most_cells(chosen: Graphics) -> tuple[int, int]:
 
 
 def sixel(image: Image) -> str:
-    """A picture as a Sixel sequence. Slow: a third of a second of CPU for a large one.
+    """Encode a picture as a Sixel sequence. Slow: a third of a second of CPU for a large one.
 
     The colours are ours: those that textual-image chooses show as coarse patches. They are
     defined before anything is drawn, because in xterm a definition doesn't choose a colour.
@@ -121,7 +121,7 @@ def sixel(image: Image) -> str:
 
 
 def with_sixel(row: Strip, data: str, x: int, y: int) -> Strip:
-    """A last row of cells, followed by a Sixel picture drawn over it from the cell ``x``, ``y``."""
+    """Append a Sixel picture, drawn from the cell ``x``, ``y``, to its last row of cells."""
     sequence = f"\x1b7\x1b[{y + 1};{x + 1}H{data}\x1b8"
     control = Segment(sequence, None, [(ControlType.CURSOR_FORWARD, 0)])
     return Strip([*row, control], row.cell_length)

@@ -1,4 +1,4 @@
-"""The cells of a picture: half blocks, or what the terminal draws itself."""
+"""Cells of a picture: half blocks, or the terminal's own protocol."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tui.widgets.gallery import Drawn
 
 
 class Drawing(Widget):
-    """Its size is known before its pixels are.
+    """Widget whose size is known before its pixels are.
 
     Kitty's cells are text whose colour is the picture's number, so they are shown only
     where no dialog above tints the screen. A Sixel picture lies over the half blocks, and
@@ -26,33 +26,29 @@ class Drawing(Widget):
         self._cut: tuple[Region, str] | None = None
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
-        """The columns of the drawing."""
         return self._cells.width
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """The rows of the drawing."""
         return self._cells.height
 
     def show(self, drawn: Drawn) -> None:
-        """Show the pixels."""
         self.drawn = drawn
         self.refresh()
 
     def rest(self, resting: bool) -> None:
-        """Nothing moves for the moment, or something does again."""
+        """Draw Sixel while nothing moves, half blocks while something does."""
         if resting != self._resting:
             self._resting = resting
             if self.drawn is not None and self.drawn.sixel:
                 self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """One row of half blocks."""
         if self.drawn is None or y >= len(self.drawn.blocks):
             return Strip.blank(self.size.width, self.rich_style)
         return self.drawn.blocks[y].crop_extend(0, self.size.width, self.rich_style)
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """The rows in sight; what a style filter must not touch is put in here."""
+        """Return the visible rows, with the parts that no style filter may touch."""
         strips = super().render_lines(crop)
         drawn = self.drawn
         # What was just taken off may be painted once more, before the next layout.
@@ -70,7 +66,7 @@ class Drawing(Widget):
         return strips
 
     def _sixel(self, drawn: Drawn, crop: Region) -> str:
-        """The rows in sight; what is cut off at the top or the end is encoded for this place."""
+        """Return the picture's visible part; one cut off at the top or end is encoded again."""
         if crop == self._cells.region or drawn.image is None:
             return drawn.sixel
         if self._cut is None or self._cut[0] != crop:

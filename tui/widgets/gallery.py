@@ -1,4 +1,4 @@
-"""Pictures for the screen: read from the store, drawn off the screen's thread, and kept."""
+"""Pictures for the screen: read from the store, drawn in threads, and kept."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Key = tuple[str, int, int]
 
 
 class Gallery:
-    """Draws pictures as this terminal can, each size of each once."""
+    """Pictures drawn by this terminal's protocol, each size of each once."""
 
     def __init__(
         self, engine: Engine, chosen: Graphics, write: Callable[[str], None] = lambda text: None
@@ -52,11 +52,10 @@ class Gallery:
 
     @property
     def protocol(self) -> PictureProtocol:
-        """What draws pictures here."""
         return self.graphics.protocol
 
     def key(self, picture: Picture, columns: int, rows: int) -> Key:
-        """The cells that a picture takes where at most ``columns`` x ``rows`` are free."""
+        """Return the cells that a picture takes where at most ``columns`` x ``rows`` are free."""
         most_columns, most_rows = graphics.most_cells(self.graphics)
         size = half_blocks.fit(
             max(1, picture.width),
@@ -68,7 +67,7 @@ class Gallery:
         return (picture.pixels_sha256, *size)
 
     def kept(self, key: Key) -> Drawn | None:
-        """What was drawn before."""
+        """Return an earlier drawing."""
         if key in self._kept:
             self._kept.move_to_end(key)
         return self._kept.get(key)
@@ -95,7 +94,7 @@ class Gallery:
         return drawn
 
     def keep(self, key: Key, drawn: Drawn) -> Drawn:
-        """Keep a drawing, and bring it into the terminal where that shows it itself.
+        """Keep a drawing, and upload it where the terminal draws pictures itself.
 
         Returns the one to show: another view may have drawn the same at the same time.
         """
@@ -110,7 +109,7 @@ class Gallery:
         return drawn
 
     def close(self) -> None:
-        """Free what the terminal holds."""
+        """Free the pictures that the terminal holds."""
         while self._kept:
             self._forget(self._kept.popitem()[1])
 

@@ -1,4 +1,4 @@
-"""What lies below the widgets of a container: one row, drawn once and shown everywhere."""
+"""Background of a container: one row, drawn once and repeated."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from textual.strip import Strip
 
 
 def ground(draw: Callable[[Region], list[Strip]], crop: Region) -> list[Strip]:
-    """The rows of a container that has no frame above or below: all look the same.
+    """Draw the background rows of a container without a frame above or below: all look alike.
 
     Textual draws every container, also where its children cover it: some thirty rows
     of each whenever a reply grows by one. What is made of a strip is kept with it.

@@ -1,4 +1,4 @@
-"""Text of any length in one widget: only the lines in sight are drawn."""
+"""Text of any length in one widget, which draws the visible lines only."""
 
 from __future__ import annotations
 
@@ -32,7 +32,6 @@ class LongText(ScrollView, can_focus=True):
 
     @property
     def lines(self) -> Sequence[Line]:
-        """What is shown, before it is wrapped."""
         return self._lines
 
     def show(self, lines: Sequence[Line]) -> None:
@@ -42,7 +41,6 @@ class LongText(ScrollView, can_focus=True):
         self.scroll_home(animate=False)
 
     def on_resize(self) -> None:
-        """Another width breaks the lines elsewhere."""
         if self.scrollable_content_region.width != self._width:
             self._wrap()
 
@@ -54,7 +52,6 @@ class LongText(ScrollView, can_focus=True):
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """One line in sight."""
         place = y + self.scroll_offset.y
         base = self.rich_style
         if place >= len(self._wrapped):
@@ -85,7 +82,7 @@ def wrapped(line: Line, width: int) -> Iterator[Line]:
 
 
 def _head(text: str, room: int) -> tuple[str, str]:
-    """As much of a text as ``room`` cells hold, and the rest."""
+    """Split a text into as much as ``room`` cells hold, and the rest."""
     if text.isascii():
         return text[:room], text[room:]
     if room < 2 and cell_len(text[0]) > room:

@@ -1,4 +1,4 @@
-"""The picture that the cursor is on in the picker: drawn in half blocks, with its facts."""
+"""Preview of the picture under the cursor of the picker, in half blocks and with its facts."""
 
 from __future__ import annotations
 
@@ -35,23 +35,21 @@ class _Cells(Widget):
     strips: tuple[Strip, ...] = ()
 
     def show(self, strips: tuple[Strip, ...]) -> None:
-        """Show other rows."""
         self.strips = strips
         self.refresh()
 
     def render_line(self, y: int) -> Strip:
-        """One row."""
         if y < len(self.strips):
             return self.strips[y].crop_extend(0, self.size.width, self.rich_style)
         return Strip.blank(self.size.width, self.rich_style)
 
 
 class PicturePreview(Vertical):
-    """Opens what it is shown in a thread; what was passed by quickly is never drawn."""
+    """Preview that opens pictures in a thread and skips those passed by quickly."""
 
     @dataclass
     class LookedAt(Message):
-        """A picture was opened; or wasn't, and ``words`` say why."""
+        """A picture was opened, or could not be, and ``words`` say why."""
 
         strips: tuple[Strip, ...]
         words: str
@@ -61,7 +59,6 @@ class PicturePreview(Vertical):
         self._look_at = look_at
 
     def compose(self) -> ComposeResult:
-        """The picture and below it the facts."""
         yield _Cells()
         yield Static(classes="facts")
 

@@ -1,4 +1,4 @@
-"""One picture of a turn: its number and facts, and the picture itself in reading size."""
+"""One picture of a turn: its number and facts, and the picture in reading size."""
 
 from __future__ import annotations
 
@@ -66,14 +66,13 @@ class PictureView(Vertical):
         self._key = gallery.key(picture, columns, rows)
 
     def compose(self) -> ComposeResult:
-        """The label above, the drawing below."""
         yield Static(self.label(), classes="label")
         if self._gallery.protocol is not PictureProtocol.TEXT:
             _, columns, rows = self._key
             yield Drawing(columns, rows)
 
     def label(self) -> Content:
-        """``Picture 3 · name.png · 640×480``, or all of it in brackets where nothing is drawn."""
+        """Return ``Picture 3 · name.png · 640×480``, in brackets where nothing is drawn."""
         picture = self.picture
         name = one_line(picture.name, MOST_OF_A_NAME)
         if self._gallery.protocol is PictureProtocol.TEXT:
@@ -85,7 +84,6 @@ class PictureView(Vertical):
         )
 
     def on_mount(self) -> None:
-        """Show a kept drawing at once, or have the picture drawn."""
         if self._gallery.protocol is PictureProtocol.TEXT:
             return
         if (drawn := self._gallery.kept(self._key)) is not None:
@@ -94,7 +92,6 @@ class PictureView(Vertical):
             self._draw()
 
     def on_click(self, event: events.Click) -> None:
-        """A click shows the picture large."""
         event.stop()
         self.post_message(self.Opened(self.picture.number))
 

@@ -1,4 +1,4 @@
-"""The text of a reply: one widget, whether the text is complete or still growing."""
+"""Text of a reply in one widget, complete or growing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,6 @@ class ReplyText(Widget):
 
     @property
     def document(self) -> Document:
-        """The blocks of the text."""
         return self._document
 
     def grow(self, piece: str) -> None:
@@ -72,16 +71,14 @@ class ReplyText(Widget):
             self.refresh(Region(0, top, self._columns, bottom - top + 1))
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
-        """As wide as there is room."""
         return container.width
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """The rows at this width."""
         self._columns = width
         return self._document.height(width)
 
     def render_lines(self, crop: Region) -> list[Strip]:
-        """The rows of a region.
+        """Return the rows of a region.
 
         There is no frame around them, so rows that only moved are the strips they were, and
         whatever was made of a strip, down to what is sent to the terminal, is kept with it.
@@ -95,7 +92,7 @@ class ReplyText(Widget):
         return [strip.crop(*crop.column_span) for strip in strips]
 
     def render_line(self, y: int) -> Strip:
-        """One row; its cells know where in the text they are, for selections."""
+        """Return one row, whose cells carry their place in the text for selections."""
         if not self.is_attached:  # it was replaced, and is painted once more
             return self._drawn[y][1] if y in self._drawn else Strip.blank(self._columns)
         width, base = self._columns, self.visual_style
@@ -122,7 +119,7 @@ class ReplyText(Widget):
         return strip
 
     def _kept(self, y: int) -> Strip | None:
-        """A row as it was drawn; None when it would look different now."""
+        """Return a row as it was drawn; None when it would look different now."""
         if y not in self._drawn:
             return None
         before, strip = self._drawn[y]
@@ -141,7 +138,7 @@ class ReplyText(Widget):
         return line.content.stylize(style, start, len(line.content) if end == -1 else end)
 
     def get_selection(self, selection: Selection) -> tuple[str, str] | None:
-        """The selected text as it was written: without the breaks and indents of this window."""
+        """Return the selected text as it was written, without this window's breaks and indents."""
         width = self._columns
         pieces: list[str] = []
         for y in range(self._document.height(width)):
@@ -154,11 +151,9 @@ class ReplyText(Widget):
         return "".join(pieces), "\n"
 
     def selection_updated(self, selection: Selection | None) -> None:
-        """Draw the selection."""
         self.refresh()
 
     def action_link(self, address: str) -> None:
-        """A link was clicked."""
         self.post_message(self.LinkClicked(address))
 
 

@@ -1,0 +1,83 @@
+"""Base classes and parts of pages and dialogs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, cast
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from tui.keys import CHOICE_KEYS
+from tui.textual_fixes import GuardedDialog, ResultT
+
+
+def frame(
+    title: str = "", subtitle: str = "", *, kind: str = "dialog", scrolls: bool = False
+) -> Vertical | VerticalScroll:
+    """Make the framed container of a dialog or of a ``page``, the two kinds of style."""
+    made = (VerticalScroll if scrolls else Vertical)(classes=kind)
+    made.border_title, made.border_subtitle = Content(title), Content(subtitle)
+    return made
+
+
+class TypingGoesToLine:
+    """Mixin of screens with an :class:`Input`, which gets letters wherever the focus is.
+
+    Letters that are typed right after the key of a page come before its line has the focus.
+    No subclass of a widget, because Textual takes styles and components from the first of those.
+    """
+
+    def on_key(self, event: events.Key) -> None:
+        screen = cast("Screen[object]", self)
+        line, focused = screen.query_one(Input), screen.focused
+        # A blank means something of its own in lists and trees.
+        taken = event.character == " " and focused not in (None, line)
+        if event.is_printable and not taken:
+            event.stop()
+            screen.set_focus(line)
+            line.post_message(events.Key(event.key, event.character))
+
+
+class ChoiceDialog(GuardedDialog[ResultT]):
+    """Dialog to choose one row of a list."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in CHOICE_KEYS if key.action]
+
+    def __init__(
+        self,
+        title: str,
+        rows: Sequence[Content],
+        *,
+        question: Content | None = None,
+        marked: int | None = None,
+    ) -> None:
+        """``marked`` is the row that is highlighted at first."""
+        super().__init__()
+        self._heading = title
+        self._rows = rows
+        self._question = question
+        self._marked = marked
+
+    def result(self, place: int) -> ResultT:
+        """Return the result of choosing a row."""
+        raise NotImplementedError
+
+    def compose(self) -> ComposeResult:
+        with frame(self._heading, "enter chooses · esc leaves it"):
+            if self._question is not None:
+                yield Static(self._question, classes="question")
+            options = OptionList(*map(Option, self._rows))
+            options.highlighted = self._marked
+            yield options
+
+    @on(OptionList.OptionSelected)
+    def _choose(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        self.dismiss(self.result(event.option_index))
