@@ -42,7 +42,7 @@ _ALSO = {"MPO": "image/jpeg"}
 _BEGINNINGS = re.compile(
     rb"\x89PNG\r\n|\xff\xd8\xff|RIFF....WEBP|GIF8[79]a|II\*\0|MM\0\*|....ftypavi[fs]", re.DOTALL
 )
-"""How files of these formats begin, also where nothing more of them is left."""
+"""First bytes of files of these formats, which also a cut file has."""
 
 _FORMATS = "PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF"
 

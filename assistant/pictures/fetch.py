@@ -21,8 +21,8 @@ TOTAL_S = 60.0
 """Longest time for one picture, in seconds, from the name lookup to the last byte."""
 
 Watch = Callable[[int, int], None]
-"""Told the bytes that have arrived, and the bytes announced (0: not known), from a thread of the
-fetch's own. What it raises ends the fetch."""
+"""Called with the bytes that arrived and the bytes announced (0: not known), from the fetch's own
+thread. What it raises ends the fetch."""
 
 _CONNECT_S = 10.0
 _SILENCE_S = 20.0

@@ -1,4 +1,4 @@
-"""What the screen draws is what the model sees, in every mode and with every profile."""
+"""Equality of the drawn pixels and the model's, in every mode and with every profile."""
 
 from __future__ import annotations
 
@@ -151,4 +151,4 @@ def test_a_thumbnail_has_the_colours_that_the_model_sees(name: str) -> None:
     assert file.thumbnail is not None
     small = pictures.pixels(file.thumbnail, (24, 16))
     expected = model_pixels(file.data, (24, 16))
-    assert np.abs(np.asarray(small, int) - expected).mean() < 4  # a JPEG
+    assert np.abs(np.asarray(small, int) - expected).mean() < 6  # a JPEG

@@ -51,7 +51,7 @@ class Document:
         """The blocks of the open text."""
         self._open = ""
         self._growing: Table | Code | _List | None = None
-        """What the first block of the open text goes on with."""
+        """Settled block that the first block of the open text continues."""
         self._prefix = ""
         """The lines that make a parser go on with it: a table's header, a fence."""
         self._searched = 0

@@ -79,7 +79,7 @@ class Rows(Block):
         self._width = -1
         self._columns: Sequence[int] = ()
         self._ends: list[int] = []
-        """Where each part ends, up to the first that was changed."""
+        """End of each part, up to the first that was changed."""
         self._made: dict[int, Sequence[Line]] = {}
         self._is_counted = False
 

@@ -75,7 +75,7 @@ PLACES = {
     "SessionPalette": CHOICE,
     "WriteScreen": WRITE,
 }
-"""Which section belongs to a widget or screen, by its class."""
+"""Class of a widget or screen -> its section."""
 
 LEFT_WIDTH = 20
 

@@ -83,7 +83,7 @@ class PictureScreen(GuardedDialog[None]):
         try:
             choices = await asyncio.to_thread(detail_choices, engine, picture)
         except (PhichatError, ValueError):
-            return  # why is told below the picture
+            return  # the reason stands below the picture
         if choices is None:
             return
         chosen = await self.app.push_screen_wait(DetailScreen(picture, choices))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from assistant.engine import Engine
 
 PAUSE_S = 0.12
-"""How long nothing is typed before it is searched for."""
+"""Seconds without typing before a search begins."""
 MOST = 100
 """So many places are shown."""
 TITLE_WIDTH = 48
@@ -57,7 +57,7 @@ class SearchScreen(TypingGoesToLine, EngineScreen[SearchHit | None]):
         super().__init__(engine)
         self._clock = clock
         self.words = words
-        """What is typed."""
+        """Words as they are typed."""
         self._hits: tuple[SearchHit, ...] = ()
         self._answered = ""
         self._searching = False

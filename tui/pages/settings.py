@@ -45,7 +45,7 @@ EFFECTS = {
 }
 MODEL_OF_CHAT = "is used when F8 says so"
 ORIGIN_COLUMN = 60
-"""Where it is told where a value comes from, in a window that is wide enough."""
+"""Column of a value's origin, in a window that is wide enough."""
 MARGINS = 2
 """An option has a blank on both sides."""
 
@@ -58,7 +58,7 @@ class SettingsScreen(EngineScreen[Settings | None]):
 
     @dataclass
     class Read(Message):
-        """Where each setting comes from was read, and the open chat's own values."""
+        """The origin of each setting and the open chat's own values were read."""
 
         origins: Mapping[str, str]
         chat: Conversation | None

@@ -25,7 +25,7 @@ def copy(text: str, environ: Mapping[str, str] = os.environ, platform: str = sys
 
 
 def _tools(environ: Mapping[str, str], platform: str) -> Iterator[list[str]]:
-    # Over ssh, a clipboard without a display is that of a machine nobody sits at.
+    # Over ssh, a clipboard without a display is that of the remote machine.
     remote = bool(environ.get("SSH_CONNECTION"))
     if platform == "darwin" and not remote:
         yield ["pbcopy"]

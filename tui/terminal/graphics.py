@@ -1,7 +1,7 @@
 """Encoders of kitty and Sixel pictures, which are textual-image's.
 
 Its widgets are not used: they write to the terminal beside Textual's own writer, so that
-two sequences may end up in each other, and its Sixel widget encodes anew at every step of
+two sequences may end up in each other, and its Sixel widget encodes again at every step of
 scrolling. docs/architecture.md says in which terminals these two were looked at.
 """
 

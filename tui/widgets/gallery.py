@@ -28,7 +28,7 @@ class Drawn:
     blocks: list[Strip]
     kitty: list[Strip] | None = None
     upload: str = ""
-    """What is to be written before ``kitty`` is shown for the first time."""
+    """Messages to write before ``kitty`` is shown for the first time."""
     number: int = 0
     sixel: str = ""
     image: Image | None = None

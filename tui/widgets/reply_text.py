@@ -38,7 +38,7 @@ class ReplyText(Widget):
         self._columns = 0
         self._drawn: dict[int, tuple[Line | None, Strip]] = {}
         self._look: object = None
-        """What all rows that are drawn depend on."""
+        """State that all drawn rows depend on."""
         if text:
             self._document.grow(plain(text))
             self._document.finish()
