@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
-from assistant.families.registry import model_facts
+from assistant.families.chat import ChatTemplate
+from assistant.phi3v.pictures import Phi3VPictures
+from assistant.phi3v.template import STYLE
 from assistant.phi3v.vocabulary import Vocabulary
 from assistant.values.conversation import FinishReason, Usage
 from assistant.values.errors import ModelError
@@ -17,11 +17,6 @@ from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
 from assistant.values.model import CoreEvent, ModelFacts
 from assistant.values.prompt import Prompt
 from assistant.values.sampling import Sampling
-
-
-@cache
-def _facts(folder: str, num_crops: int) -> ModelFacts:
-    return model_facts(folder, detail=num_crops)
 
 
 class ScriptedCore:
@@ -49,6 +44,7 @@ class ScriptedCore:
         self._gate = gate
         self._is_demo = is_demo
         self._vocabulary = Vocabulary.from_folder(folder)
+        self._chat = ChatTemplate(STYLE, lambda: self._vocabulary)
         self._stop = threading.Event()
         self.prompts: list[Prompt] = []
         self.samplings: list[Sampling] = []
@@ -56,8 +52,14 @@ class ScriptedCore:
         self.closed = False
 
     def facts(self) -> ModelFacts:
-        facts = _facts(str(self._folder), self._num_crops)
-        return replace(facts, name="scripted", is_demo=self._is_demo, context=self.context)
+        return ModelFacts(
+            name="scripted",
+            folder=str(self._folder),
+            is_demo=self._is_demo,
+            context=self.context,
+            chat=self._chat,
+            pictures=Phi3VPictures(chosen=self._num_crops),
+        )
 
     def status(self) -> ModelStatus:
         return ModelStatus(Phase.READY, "scripted", self._is_demo)
