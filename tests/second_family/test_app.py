@@ -12,8 +12,8 @@ from assistant.engine import open_engine
 from assistant.values.conversation import Role
 from assistant.values.events import Phase
 from tests.second_family.family import PICTURE_TOKENS
-from tests.tui.desk import composer, idle, sees, send, shown, until
-from tui.app import make_app
+from tests.tui.desk import area, composer, idle, sees, send, shown, until
+from tui.app import PhichatApp
 from tui.pages.picture import PictureScreen
 
 
@@ -26,12 +26,13 @@ async def test_a_chat_with_a_picture(
     Image.new("RGB", (60, 40), "red").save(path)
     settings = settings_room.load()
     engine = open_engine(settings)
-    async with make_app(engine, settings).run_test(size=(120, 40)) as pilot:
+    async with PhichatApp(engine, settings).run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: engine.model.status().phase is Phase.READY, "the loading")
         await send(pilot, str(path))
         await until(pilot, lambda: composer(pilot).chips.files, "the chip")
         await sees(pilot, f"{PICTURE_TOKENS} tokens")
-        await pilot.press("shift+tab", "enter")
+        await pilot.press("shift+tab", "enter")  # there is nothing to choose
+        area(pilot).focus()
         await send(pilot, "What is it?")
         await idle(pilot)
         session = engine.store.latest_session()
