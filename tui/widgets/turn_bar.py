@@ -30,6 +30,9 @@ class TurnBar(Static, can_focus=True):
         ),
     ]
 
+    _is_left = False
+    """A letter was typed: those that follow are text too, before the focus has moved."""
+
     @dataclass
     class Pressed(Message):
         """An action was chosen by its key."""
@@ -50,6 +53,7 @@ class TurnBar(Static, can_focus=True):
 
     def show(self, what: Content, actions: Sequence[TurnAction], *, has_versions: bool) -> None:
         """Show the keys for a turn and take the focus."""
+        self._is_left = False
         keys = [Content.assemble((action.key, "bold"), f" {action.short}") for action in actions]
         if has_versions:
             keys.insert(0, Content.assemble(("←→", "bold"), " versions"))
@@ -77,6 +81,7 @@ class TurnBar(Static, can_focus=True):
 
     def on_key(self, event: events.Key) -> None:
         # what is no key of a turn is text
-        if event.key not in _KEYS and event.is_printable and event.character:
+        if (self._is_left or event.key not in _KEYS) and event.is_printable and event.character:
             event.stop()
+            self._is_left = True
             self.post_message(self.Left(event.character))
