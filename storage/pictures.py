@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Collection, Sequence
 from itertools import count
+from pathlib import Path
+from typing import Protocol
 
 from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
@@ -22,6 +24,12 @@ from storage.schema import (
     TurnPictureRow,
     TurnRow,
 )
+
+
+class OpenPicture(Protocol):
+    """Opens a picture from bytes or a path. Raises PictureError."""
+
+    def __call__(self, source: bytes | Path, *, name: str | None = None) -> PictureFile: ...
 
 
 def data(db: Session, sha256: str) -> bytes:

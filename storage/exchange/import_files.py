@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
 
-from assistant.values.conversation import Imported, PictureFile
+from assistant.values.conversation import Imported
 from assistant.values.errors import PictureError, StorageError
+from storage.pictures import OpenPicture
 from storage.transactions import Transactions
 
 _SQLITE_FILE = b"SQLite format 3\0"
 
 # pydantic checks what is imported, and no other part of a store needs it: it is imported on use.
-
-
-class OpenPicture(Protocol):
-    """Opens a picture from bytes or a path. Raises PictureError."""
-
-    def __call__(self, source: bytes | Path, *, name: str | None = None) -> PictureFile: ...
 
 
 def import_file(

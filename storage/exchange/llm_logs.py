@@ -24,10 +24,10 @@ from storage.exchange.document import (
     TurnPart,
     UsagePart,
 )
-from storage.exchange.import_files import OpenPicture
 from storage.exchange.import_sessions import Pictures
 from storage.exchange.llm_rows import Conversation, Reader, Row, connect, text_of
 from storage.ids import ALPHABET, one_line
+from storage.pictures import OpenPicture
 
 
 @dataclass(frozen=True, slots=True)
