@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from typing import NoReturn, TextIO
 
 import click
@@ -34,6 +35,7 @@ def reported_errors(words: Sequence[str]) -> Iterator[None]:
     disk) too. Click itself handles a closed pipe (``| head -1``): 1, without a message.
     """
     _replace_closed_streams()
+    words = tuple(takewhile(lambda word: word != "--", words))  # no options stand after it
     try:
         yield
     except PhichatError as error:

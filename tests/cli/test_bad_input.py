@@ -136,3 +136,9 @@ def test_escape_sequences_never_reach_the_terminal(phichat: Phichat, tmp_path: P
         assert done.returncode == 0
         assert "\x1b" not in done.stdout
         assert "\x07" not in done.stdout
+
+
+def test_what_stands_after_two_dashes_is_no_option(phichat: Phichat) -> None:
+    done = phichat("sessions", "show", "--", "--json")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "--json" in done.stderr
