@@ -154,7 +154,7 @@ def refused(engine: Engine, session: str | None, text: str, *files: PictureFile)
     with pytest.raises(PhichatError, match=re.escape(str(raised.value))):
         engine.prompts.preview(session, Draft(text, files))
     context = engine.prompts.context(session, Draft(text, files))
-    assert f"takes {context.used - context.budget} tokens" in str(raised.value).replace(
+    assert f"takes {context.used - context.budget:,} tokens" in str(raised.value).replace(
         "take ", "takes "
     )
     return str(raised.value)
