@@ -1,1 +1,1 @@
-"""The seam of a model family: which there are, and where their checkpoints are."""
+"""Model families: their interface, their registry, and their checkpoints on disk."""

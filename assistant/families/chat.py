@@ -14,11 +14,10 @@ from assistant.values.conversation import Picture, Role, Turn
 from assistant.values.prompt import Prompt, Slot, Vocabulary, without_end
 
 PICTURE_LEFT_OUT = "[picture {number} was left out]"
-"""The text in place of a picture that no longer fits."""
+"""Text that replaces a picture that no longer fits."""
 
 SUMMARY = "This is what we said before, in short:\n{text}"
-"""The user message, ahead of the turns that are left, in place of those that no longer fit."""
-
+"""User message that replaces the turns that no longer fit, ahead of the others."""
 
 WHITESPACE = (
     "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009"
@@ -57,7 +56,7 @@ class ChatTemplate:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """Read when text is laid out first. Raises ModelError."""
+        """The tokenizer, read on first use. Raises ModelError."""
         return self._read_vocabulary()
 
     def render(
@@ -89,7 +88,7 @@ class ChatTemplate:
 
 
 def _pictures(seen: Seen, slot_of: Callable[[Picture], Slot]) -> Iterator[Slot | str]:
-    """A slot or a marker for each picture of a turn; a marker is text and has no number."""
+    """Yield a slot or a marker's text for each picture of a turn."""
     for position, picture in enumerate(seen.turn.pictures):
         if position in seen.without:
             yield PICTURE_LEFT_OUT.format(number=picture.number)
@@ -98,7 +97,7 @@ def _pictures(seen: Seen, slot_of: Callable[[Picture], Slot]) -> Iterator[Slot |
 
 
 class _Writer:
-    """Collects control ids, text and slots; adjacent text is tokenized as one segment."""
+    """Buffer of control ids, text and slots; adjacent text is tokenized as one segment."""
 
     def __init__(self, style: ChatStyle, vocabulary: Vocabulary) -> None:
         self._style, self._vocabulary = style, vocabulary

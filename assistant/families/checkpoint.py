@@ -1,4 +1,4 @@
-"""Checkpoint folders: where they are, which files they have, their JSON. No torch."""
+"""Checkpoint folders: their place, their files and their JSON. No torch."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from assistant.values.errors import ModelError
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 NEEDED = ("config.json", "preprocessor_config.json", "tokenizer.json")
-"""The small files without which a model from the hub is not whole."""
+"""Small files that a whole model has."""
 
 WANTED = (*NEEDED, "tokenizer_config.json", INDEX, "LICENSE", "*.safetensors")
-"""Files that are fetched of a repository: no code, no pickles, nothing that is not read."""
+"""Patterns of the files to fetch from a repository: no code, no pickles, no unread files."""
 
 
 def find_folder(name_or_path: str | Path, *, local_files_only: bool = False) -> Path:
-    """The folder of a checkpoint: a local path, or a Hugging Face id.
+    """Find the folder of a checkpoint by a local path or a Hugging Face id.
 
-    An id that is whole in the Hugging Face cache is taken from there without the network;
-    ``local_files_only`` never touches it. Raises ModelError.
+    A model that is whole in the Hugging Face cache is taken from there without the network; others
+    are fetched, except with ``local_files_only``. Raises ModelError.
     """
     path = Path(name_or_path).expanduser()
     if path.is_dir():
@@ -51,22 +51,19 @@ def find_folder(name_or_path: str | Path, *, local_files_only: bool = False) -> 
 
 
 def missing_files(folder: Path) -> list[str]:
-    """Files that a folder lacks to be a whole model, in the order of their use."""
+    """List the files that a folder lacks to be a whole model, in the order of their use."""
     wanted = [*NEEDED, *weight_file_names(folder)]
     return [name for name in wanted if not (folder / name).is_file()]
 
 
 def weight_file_names(folder: Path) -> list[str]:
-    """Names of the safetensors files, from the index where there is one. Raises ModelError."""
+    """List the safetensors files, from the index if there is one. Raises ModelError."""
     weight_map = read_index(folder)
     return [WEIGHTS] if weight_map is None else sorted(set(weight_map.values()))
 
 
 def read_index(folder: Path) -> dict[str, str] | None:
-    """Which safetensors file holds which weight; None where there is one file and so no index.
-
-    Raises ModelError.
-    """
+    """Read the map from weights to safetensors files; None without an index. Raises ModelError."""
     index = folder / INDEX
     if not index.exists():
         return None
@@ -80,8 +77,8 @@ def read_index(folder: Path) -> dict[str, str] | None:
 
 
 def _fetched(name: str) -> Path:
-    """Download an id for the Python API, as every library of its kind does."""
-    # imported here: it takes a third of a second, and a fetched model needs none of it
+    """Download a model for the Python API."""
+    # imported late: it takes a third of a second, and a fetched model does not need it
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -98,7 +95,7 @@ def _fetched(name: str) -> Path:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """One small JSON object of a checkpoint. Raises ModelError."""
+    """Read a JSON object of a checkpoint. Raises ModelError."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

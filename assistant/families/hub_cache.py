@@ -1,12 +1,12 @@
-"""Where models from the hub lie on this machine: the standard Hugging Face cache. No network.
+"""The standard Hugging Face cache on this machine. No network.
 
     models--microsoft--Phi-3-vision-128k-instruct/
-        blobs/SHA256            a file by what it should contain (git's SHA-1 for small ones)
+        blobs/SHA256            a file by its expected checksum (git's SHA-1 for small ones)
         snapshots/COMMIT/NAME   a link to it
         refs/NAME               the commit that a name stands for
 
-Read here without huggingface_hub's own functions: these take a third of a second to import, and
-return a snapshot with missing files as if it were whole.
+It is read without huggingface_hub's own functions, because these take a third of a second to
+import, and return a snapshot with missing files as if it were whole.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from pathlib import Path
 from huggingface_hub import constants
 
 OUR_REF = "phichat"
-"""The name of the commit that “phichat models pull” fetched and checked. A name of our own: other
-programs move “main” on when they fetch something newer."""
+"""Ref of the commit that “phichat models pull” fetched and checked. It is our own, because other
+programs move “main” when they fetch something newer."""
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether ``name`` has the form of an id, owner/name."""
+    """Check that ``name`` has the form of an id, owner/name."""
     return len(name) <= 96 and bool(_HUB_ID.fullmatch(name)) and ".." not in name
 
 
 def cache_folder() -> Path:
-    """The cache: HF_HUB_CACHE, or the folder “hub” of HF_HOME."""
+    """Return the cache: HF_HUB_CACHE, or the folder “hub” of HF_HOME."""
     return Path(constants.HF_HUB_CACHE)
 
 
 def repository(model_id: str) -> Path:
-    """The folder of one model, whether it exists or not."""
+    """Return the folder of a model, which may not exist."""
     return cache_folder() / f"models--{model_id.replace('/', '--')}"
 
 
 def fetched_commit(model_id: str) -> str | None:
-    """The commit to use: what phichat fetched, else what another program fetched as “main”."""
+    """Find the commit to use: phichat's own, else another program's “main”; None without files."""
     for name in (OUR_REF, "main"):
         try:
             commit = (repository(model_id) / "refs" / name).read_text(encoding="ascii").strip()
@@ -53,12 +53,12 @@ def fetched_commit(model_id: str) -> str | None:
 
 
 def snapshot(model_id: str, commit: str) -> Path:
-    """The folder of one commit's files, whether it exists or not."""
+    """Return the folder of a commit's files, which may not exist."""
     return repository(model_id) / "snapshots" / commit
 
 
 def fetched_ids() -> list[str]:
-    """Every model of which something is in the cache, sorted."""
+    """List the ids of models with files in the cache, sorted."""
     try:
         names = sorted(os.listdir(cache_folder()))
     except OSError:

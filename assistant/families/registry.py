@@ -26,12 +26,12 @@ FAMILIES = {"phi3_v": "assistant.phi3v.family:FAMILY"}
 
 
 def families() -> list[ModelFamily]:
-    """The families of :data:`FAMILIES`, the default one first."""
+    """Import the families of :data:`FAMILIES`, the default one first."""
     return [_loaded(EntryPoint(name, row, GROUP)) for name, row in FAMILIES.items()]
 
 
 def family_of(folder: Path) -> ModelFamily:
-    """The family of a model folder, by its config.json. Raises ModelError."""
+    """Find the family of a model folder, by its config.json. Raises ModelError."""
     model_type = read_json(folder / "config.json").get("model_type")
     if row := FAMILIES.get(str(model_type)):
         return _loaded(EntryPoint(str(model_type), row, GROUP))
@@ -47,7 +47,7 @@ def family_of(folder: Path) -> ModelFamily:
 def _loaded(entry: EntryPoint) -> ModelFamily:
     try:
         found: ModelFamily = entry.load()
-    except Exception as error:  # a package of somebody else's may raise anything
+    except Exception as error:  # another author's package may raise anything
         raise ModelError(
             f"The package for models of type {entry.name} can't be used ({error}): update it."
         ) from error
@@ -60,7 +60,7 @@ def open_checkpoint(folder: Path, detail: int | None = None) -> Checkpoint:
 
 
 def model_folder(name: str) -> Path:
-    """The folder of a model: “demo”, a local folder, or a hub id that is already fetched.
+    """Find the folder of a model: “demo”, a local folder, or a hub id that is already fetched.
 
     Never touches the network. Raises ModelError.
     """
@@ -72,7 +72,7 @@ def model_folder(name: str) -> Path:
 
 
 def model_facts(name: str, *, detail: int | None = None, context: int | None = None) -> ModelFacts:
-    """Read two small files of a model for laying out prompts. Raises ModelError.
+    """Read the facts of a model for laying out prompts, from small files. Raises ModelError.
 
     ``detail`` and ``context`` override the model's own values (the context downwards only).
     """

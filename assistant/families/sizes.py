@@ -23,11 +23,11 @@ class DecoderShape:
 
 @dataclass(frozen=True, slots=True)
 class ModelSize:
-    """A model as the memory plan sees it.
+    """Sizes of a model, for the memory plan.
 
-    ``matrices`` are the shapes [out, in] that decoding a token reads whole, the only weights that
-    may be held as integers; ``other_weights`` counts the numbers of all others. ``dtype`` is the
-    checkpoint's number format, ``context`` its longest sequence in positions.
+    ``matrices`` are the shapes [out, in] of the weights that decoding a token reads whole, the only
+    ones that may be held as integers; ``other_weights`` counts the numbers of all others. ``dtype``
+    is the checkpoint's number format, ``context`` its longest sequence in positions.
 
     Encoding the largest picture takes ``pixel_bytes`` and ``vision_numbers`` activations at its
     peak. ``view_flop`` are the operations for one view (crop) of a picture.

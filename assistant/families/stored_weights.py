@@ -25,24 +25,22 @@ _HEADER_LIMIT = 100 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class StoredWeight:
-    """One weight as a file has it; ``dtype`` is safetensors' name ("BF16")."""
+    """One stored weight; ``dtype`` is safetensors' name ("BF16")."""
 
     shape: Shape
     dtype: str
 
     @property
     def numbers(self) -> int:
-        """How many numbers it has."""
         return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
-        """Its bytes in the file."""
         return self.numbers * _ITEM_BYTES.get(self.dtype, 4)
 
 
 def stored_weights(folder: Path) -> dict[str, StoredWeight]:
-    """Every weight of the safetensors files, read from their headers (some kilobytes).
+    """List every weight of the safetensors files, read from their headers (some kilobytes).
 
     Raises ModelError when a file is missing, cut short or no safetensors file.
     """
@@ -53,7 +51,7 @@ def stored_weights(folder: Path) -> dict[str, StoredWeight]:
 
 
 def _header(path: Path) -> dict[str, StoredWeight]:
-    """The format: 8 bytes little-endian length, that much JSON, then the numbers."""
+    """Read a header: 8 bytes little-endian length, that much JSON, then the numbers."""
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
@@ -81,7 +79,7 @@ def _header(path: Path) -> dict[str, StoredWeight]:
 
 
 def stored_dtype(config: Mapping[str, Any], folder: Path) -> str:
-    """The number format that config.json names. Raises ModelError for one that can't be used."""
+    """Read the number format from config.json. Raises ModelError if it can't be used."""
     dtype = str(config.get("dtype") or config.get("torch_dtype") or "float32")
     if dtype not in NUMBER_FORMATS:
         raise ModelError(

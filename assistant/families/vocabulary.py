@@ -1,4 +1,4 @@
-"""Tokenizers without transformers: plain text in, control tokens by name, text out.
+"""Tokenizers without transformers; text and control tokens are kept apart.
 
 The terminal app lays out prompts in its own process, so only the small ``tokenizers`` library is
 imported.
@@ -21,8 +21,8 @@ from assistant.values.errors import ModelError
 class TokenizerVocabulary:
     """A tokenizer.json as a :class:`assistant.values.prompt.Vocabulary`; families subclass it.
 
-    :meth:`encode` can't produce a control token whatever the text says: the tokenizer behind it
-    does not know them. They are added by id.
+    :meth:`encode` can't produce a control token, because the tokenizer behind it does not know
+    them. They are added by id.
     """
 
     is_exact = True
@@ -58,15 +58,12 @@ class TokenizerVocabulary:
         return vocabulary
 
     def id(self, name: str) -> int:
-        """The id of a control token such as ``<|user|>``. Raises KeyError."""
         return self._ids[name]
 
     def knows(self, ids: Iterable[int]) -> bool:
-        """Whether all ids are of this vocabulary: an import may bring any number."""
         return max(ids, default=0) < self._size
 
     def control_name(self, token: int) -> str | None:
-        """The name of a control token, None for a token of text."""
         return self._names.get(token)
 
     @cached_property
@@ -75,14 +72,10 @@ class TokenizerVocabulary:
 
     @cached_property
     def stop_ids(self) -> frozenset[int]:
-        """The ids that end a reply."""
         return frozenset(self._ids[name] for name in self.stop_names if name in self._ids)
 
     def encode(self, text: str) -> tuple[int, ...]:
-        """Text as the characters it is; never a control token, no BOS.
-
-        Half of a surrogate pair, which an argument may hold, is U+FFFD, as in the database.
-        """
+        """Tokenize text; half of a surrogate pair, as in an argument, is U+FFFD."""
         whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         return tuple(self._plain.encode(whole, add_special_tokens=False).ids)
 
@@ -96,17 +89,15 @@ class TokenizerVocabulary:
         return Tokenizer.from_str(self._json)
 
     def text(self, ids: Sequence[int]) -> str:
-        """The text of text tokens, all at once."""
         text: str = self._full.decode(list(ids), skip_special_tokens=False)
         return text
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of a whole reply, control tokens left out."""
+        """Decode a whole reply, control tokens left out."""
         stream = self.stream()
         return "".join(stream.feed(ids)) + stream.flush()
 
     def stream(self) -> TextStream:
-        """A decoder for ids that arrive one by one."""
         return TextStream(self._full, frozenset(self._ids.values()))
 
 
@@ -120,7 +111,7 @@ class TextStream:
         self._held: list[int] = []
 
     def feed(self, ids: Iterable[int]) -> str:
-        """The text that ``ids`` complete; bytes of an unfinished character are held back."""
+        """Return the text that ``ids`` complete; bytes of an unfinished character are held back."""
         pieces = []
         for token in ids:
             if token in self._silent:
@@ -133,7 +124,6 @@ class TextStream:
         return "".join(pieces)
 
     def flush(self) -> str:
-        """The rest at the end: an unfinished character, as U+FFFD."""
         if not self._held:
             return ""
         text: str = self._tokenizer.decode(self._held, skip_special_tokens=True)

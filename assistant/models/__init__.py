@@ -1,5 +1,5 @@
-"""Getting models: which are known, what is here, fetching from the hub, checking what was fetched.
+"""Model files: known models, catalogue, downloads from the hub, verification. No torch.
 
-No torch, no terminal. Whatever is fetched lies in the standard Hugging Face cache
-(:mod:`assistant.families.hub_cache`), so that other programs find it too.
+Downloads go to the standard Hugging Face cache (:mod:`assistant.families.hub_cache`), so that other
+programs find them too.
 """

@@ -1,4 +1,4 @@
-"""Which models there are: known ones, in the cache, used before, in use. Never the network."""
+"""Catalogue of models: known, in the cache, used before, in use. No network."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class FoundModel:
     """One model that can be chosen.
 
     ``kind`` is “demo”, “hub”, “folder” or “server”; ``known`` its entry, if it has one. ``bytes``
-    are those of all its files, 0 where that is not known; ``bytes_here`` those that are on this
-    disk. ``whole`` says that it can be used now, ``problem`` in a sentence why a folder can't
-    be; whether a server answers is not asked. ``plan`` is what it would take on this machine, None
-    where its size is not known.
+    counts those of all its files, 0 if that is not known; ``bytes_here`` those on this disk.
+    ``whole`` says that it can be used now, ``problem`` is a sentence about a folder or address that
+    can't be; no server is contacted. ``plan`` is its memory plan on this machine, None if its size
+    is not known.
     """
 
     name: str
@@ -45,9 +45,9 @@ class FoundModel:
 
 
 def find_models(settings: Settings, place: Place, used: Iterable[str] = ()) -> list[FoundModel]:
-    """The demo, the known models, others of the kind in the cache, and the one in the settings.
+    """List the demo, the known models, others of a known family in the cache, the settings' one.
 
-    Of the names ``used`` by earlier chats: servers, and folders that are still there.
+    Of the names ``used`` by earlier chats it adds servers, and folders that still exist.
     """
     chosen = _canonical(settings.model)
     names = [DEMO, *(one.id for one in KNOWN)]
@@ -66,7 +66,7 @@ def _canonical(name: str) -> str:
 
 
 def _is_elsewhere(name: str) -> bool:
-    """Whether it is a server, or a folder of a model; a relative path was another day's."""
+    """Check that a name is a server, or a model folder by its absolute path."""
     folder = Path(name)
     with suppress(ModelError):
         return address.is_server(name) or (folder.is_absolute() and not missing_files(folder))
@@ -110,7 +110,7 @@ def _bytes_in(folder: Path | None) -> int:
 
 
 def _is_ours(model_id: str) -> bool:
-    """Whether a whole model in the cache is of a known family."""
+    """Check that a model in the cache is whole and of a known family."""
     commit = hub_cache.fetched_commit(model_id)
     if commit is None:
         return False

@@ -18,7 +18,7 @@ class Digest(Protocol):
 
 
 def begin(expected: str, size: int) -> Digest:
-    """An empty digest of the kind of ``expected``, for a file of ``size`` bytes.
+    """Make an empty digest of the kind of ``expected``, for a file of ``size`` bytes.
 
     SHA-256 for files in the hub's large-file storage (64 digits); git's SHA-1 of a blob for the
     others (40 digits), which counts a header with the size.
@@ -29,7 +29,7 @@ def begin(expected: str, size: int) -> Digest:
 
 
 def feed(digest: Digest, path: Path, on_bytes: Callable[[int], None]) -> None:
-    """Read a whole file into ``digest``; ``on_bytes`` hears of every piece and may raise."""
+    """Read a file into ``digest``; ``on_bytes`` is called for every piece and may raise."""
     with path.open("rb") as file:
         while piece := file.read(CHUNK):
             digest.update(piece)

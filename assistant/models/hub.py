@@ -1,7 +1,7 @@
-"""What is asked of the hub, and its refusals in plain words.
+"""Hub client: listings, file contents, and one plain sentence for each refusal.
 
-huggingface_hub makes the requests: HF_ENDPOINT (a mirror), HF_TOKEN, HF_HUB_OFFLINE, timeouts
-and the proxy variables mean what they mean everywhere.
+huggingface_hub makes the requests, so HF_ENDPOINT (a mirror), HF_TOKEN, HF_HUB_OFFLINE, timeouts
+and the proxy variables have their usual meaning.
 """
 
 from __future__ import annotations
@@ -34,20 +34,19 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]  # it marks no
 from assistant.families.checkpoint import WANTED
 from assistant.values.errors import ModelError
 
-# Otherwise the hub is told which torch is installed and which program this one was started by,
-# after one more question to it that nobody asked for.
+# Telemetry would report the installed torch and the parent program, in a request of its own.
 constants.HF_HUB_DISABLE_TELEMETRY = True
 
 _SHA1, _SHA256 = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")
 
 
 class BrokenOffError(Exception):
-    """The connection ended before the file did: worth another try."""
+    """The connection ended before the file did; another try may succeed."""
 
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """One file of a commit; ``digest`` is its SHA-256, or git's SHA-1 where it is kept in git."""
+    """One file of a commit; ``digest`` is its SHA-256, or git's SHA-1 if it is stored in git."""
 
     name: str
     size: int
@@ -56,7 +55,7 @@ class HubFile:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What of a commit is fetched, the small files first."""
+    """The files of a commit to fetch, the small ones first."""
 
     model_id: str
     commit: str
@@ -64,12 +63,11 @@ class Listing:
 
 
 def endpoint() -> str:
-    """The hub's address."""
     return constants.ENDPOINT
 
 
 def listing(model_id: str, revision: str) -> Listing:
-    """The files of a commit, a branch or a tag that a model is made of. Raises ModelError."""
+    """List a model's files at a commit, branch or tag. Raises ModelError."""
     _session()
     with plainly(model_id, revision):
         try:
@@ -91,11 +89,11 @@ def listing(model_id: str, revision: str) -> Listing:
 
 @contextmanager
 def content(found: Listing, file: HubFile, start: int) -> Iterator[tuple[int, Iterator[bytes]]]:
-    """The bytes of a file from ``start`` on: (where they really start, chunks).
+    """Request the bytes of a file from ``start`` on: (their real start, chunks).
 
-    A server that can't go on in the middle begins at 0. Always asks by the hub's own
-    address: the one that it leads to is signed and stops to work after a while. Raises
-    ModelError; BrokenOffError when the connection ends too early.
+    A server without ranges begins at 0. The request goes to the hub's own address, because the one
+    that it redirects to is signed and expires. Raises ModelError; BrokenOffError when the
+    connection ends too early.
     """
     url = hf_hub_url(found.model_id, file.name, revision=found.commit)
     headers = {**build_hf_headers(), "Accept-Encoding": "identity"}
@@ -119,7 +117,7 @@ def content(found: Listing, file: HubFile, start: int) -> Iterator[tuple[int, It
 
 
 def _session() -> httpx2.Client:
-    """huggingface_hub's client. Raises ModelError for a proxy that it can't be made with."""
+    """Return huggingface_hub's client. Raises ModelError for unusable proxy variables."""
     try:
         client: httpx2.Client = get_session()
     except (ImportError, ValueError, httpx2.InvalidURL) as error:
@@ -132,7 +130,7 @@ def _session() -> httpx2.Client:
 
 @contextmanager
 def plainly(model_id: str, revision: str) -> Iterator[None]:
-    """Every way in which a hub refuses, as one sentence with what to do."""
+    """Turn each refusal of a hub into a ModelError of one sentence with advice."""
     try:
         yield
     except OfflineModeIsEnabled:
@@ -178,7 +176,7 @@ def plainly(model_id: str, revision: str) -> Iterator[None]:
 
 
 def _by_proxy() -> str:
-    """Which proxy is in the way, without the password that its address may have."""
+    """Name the proxy in use, without the password that its address may have."""
     url, proxies = urlsplit(endpoint()), getproxies()
     proxy = proxies.get(url.scheme) or proxies.get("all")
     if not proxy or proxy_bypass(url.hostname or ""):
@@ -209,7 +207,7 @@ def _is_wanted(name: str) -> bool:
 
 
 def _hub_file(sibling: Any) -> HubFile:
-    """A size and a digest of the right form, which becomes a path. Raises ModelError."""
+    """Check size and digest, because the digest becomes a path. Raises ModelError."""
     digest = sibling.lfs.sha256 if sibling.lfs else sibling.blob_id
     size = sibling.lfs.size if sibling.lfs else sibling.size
     if not (_SHA256 if sibling.lfs else _SHA1).fullmatch(str(digest)) or not isinstance(size, int):

@@ -9,5 +9,5 @@ KNOWN = tuple(known for family in families() for known in family.known)
 
 
 def known_model(model_id: str) -> KnownModel | None:
-    """The entry of an id; upper and lower case are the same, as on the hub."""
+    """Return the entry of an id, in upper or lower case, as on the hub."""
     return next((known for known in KNOWN if known.id.lower() == model_id.lower()), None)

@@ -1,4 +1,4 @@
-"""How far a download or a check has come, and how long the rest will take."""
+"""Progress of a download or a check: bytes, speed and time left."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 WINDOW = 15.0
-"""Seconds of the past that the speed is taken from."""
+"""Seconds over which the speed is averaged."""
 
 EVERY = 0.1
-"""Seconds between two events at least."""
+"""Shortest time between two events, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """``doing`` is “fetching” or “checking” ``file``; bytes of all files together.
+    """One event: ``done`` of ``total`` bytes of all files; “fetching” or “checking” ``file``.
 
-    ``bytes_per_s`` and ``seconds_left`` are of the last seconds, None until they can be told.
-    ``file_done`` is true once for every file, when it is whole and checked.
+    ``bytes_per_s`` and ``seconds_left`` come from the last :data:`WINDOW` seconds, None before the
+    first second. ``file_done`` is true once for every file, when it is whole and checked.
     """
 
     doing: str
@@ -35,41 +35,41 @@ OnProgress = Callable[[Progress], None]
 
 
 class Meter:
-    """Counts bytes and tells of them, not too often."""
+    """Counter of bytes that reports them, at most every :data:`EVERY` seconds."""
 
     def __init__(self, total: int, on_progress: OnProgress | None) -> None:
         self._total = total
-        self._tell = on_progress or (lambda _: None)
+        self._report = on_progress or (lambda _: None)
         self._done = 0
         self._doing, self._file = "", ""
-        self._told = 0.0
+        self._reported = 0.0
         self._past: deque[tuple[float, int]] = deque()
 
     def begin(self, doing: str, file: str) -> None:
-        """Something new is done; its speed is a new one."""
+        """Start a file; the speed is measured again when ``doing`` changes."""
         if doing != self._doing:
             self._past.clear()
         self._doing, self._file = doing, file
         self._event()
 
     def add(self, count: int) -> None:
-        """``count`` more bytes are done; less than 0 when they turned out to be none."""
+        """Add ``count`` bytes; a negative count takes back bytes that were wrong."""
         self._done += count
-        if time.monotonic() - self._told >= EVERY:
+        if time.monotonic() - self._reported >= EVERY:
             self._event()
 
     def end(self) -> None:
-        """The file is whole and checked."""
+        """Report that the file is whole and checked."""
         self._event(file_done=True)
 
     def _event(self, *, file_done: bool = False) -> None:
-        now = self._told = time.monotonic()
+        now = self._reported = time.monotonic()
         self._past.append((now, self._done))
         while now - self._past[0][0] > WINDOW:
             self._past.popleft()
         since, was = self._past[0]
         speed = (self._done - was) / (now - since) if now - since >= 1 else None
         left = (self._total - self._done) / speed if speed and speed > 0 else None
-        self._tell(
+        self._report(
             Progress(self._doing, self._file, self._done, self._total, speed, left, file_done)
         )

@@ -1,11 +1,11 @@
-"""Fetching a model into the Hugging Face cache: resumable, checked, and whole or not there.
+"""Download of a model into the Hugging Face cache: resumable, checked, whole or absent.
 
-huggingface_hub 2.4 lists and answers, but does not fetch here: its downloads start from zero
-after an interruption, and its plain HTTP path does not compare checksums.
+huggingface_hub 2.4 lists files but does not download them here: its downloads start from zero after
+an interruption, and its plain HTTP path does not compare checksums.
 
-A file grows under ``blobs/DIGEST.incomplete`` and gets its name only when its digest is right;
-the commit is named (``refs/phichat``) only when every file of it has been checked. So
-nothing that is half there can be taken for a model.
+A file grows under ``blobs/DIGEST.incomplete`` and is renamed when its digest is right; the commit
+is named (``refs/phichat``) when all its files are checked. So a half download is never taken for a
+model.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from assistant.values.errors import ModelError
 from assistant.values.words import file_size
 
 WAITS = (0.5, 1.0, 2.0, 4.0)
-"""Seconds before each further try; any byte that arrives starts them anew."""
+"""Seconds before each further try; any byte that arrives starts them again."""
 
 SPARE = 100_000_000
-"""Bytes of the disk that stay free."""
+"""Bytes of the disk to leave free."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-class PullCancelled(ModelError):  # noqa: N818 (not an error of anyone's)
-    """The fetching was cancelled; what came stays and is gone on with."""
+class PullCancelled(ModelError):  # noqa: N818 (the user's choice, no error)
+    """The download was cancelled; its bytes stay, and the next call continues."""
 
     code = "cancelled"
 
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """A model that is here whole and checked; ``fetched`` bytes of it came just now."""
+    """A whole, checked model; ``fetched`` of its ``total`` bytes were downloaded just now."""
 
     model_id: str
     commit: str
@@ -64,13 +64,13 @@ def pull(
     on_progress: OnProgress | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Pulled:
-    """Fetch what is missing of a model, and check what is here.
+    """Download the missing files of a model, and check the others.
 
     ``revision`` is a commit, branch or tag; None is the commit that is pinned for a known model,
     else the one that was fetched before, else “main”. ``on_progress`` is called in this thread.
-    ``cancelled`` is asked with every piece that comes, so a server that hangs delays it by its
-    timeout (HF_HUB_DOWNLOAD_TIMEOUT, 10 s). Raises ModelError, and PullCancelled; after
-    either, and after a kill, the next call goes on where this one ended.
+    ``cancelled`` is called for every piece that arrives, so a server that hangs delays it by its
+    timeout (HF_HUB_DOWNLOAD_TIMEOUT, 10 s). Raises ModelError, and PullCancelled; after either, and
+    after a kill, the next call continues where this one ended.
     """
     if not hub_cache.is_hub_id(model_id):
         raise ModelError(
@@ -96,7 +96,7 @@ def pull(
 
 
 class _Pull:
-    """One pull, once it is known what to fetch."""
+    """One pull of listed files."""
 
     def __init__(
         self,
@@ -121,7 +121,7 @@ class _Pull:
         self._blobs.mkdir(parents=True, exist_ok=True)
         self._snapshot.mkdir(parents=True, exist_ok=True)
         self._check_space()
-        for file in found.files:  # small ones first: a model of another kind ends at once
+        for file in found.files:  # small ones first: another kind of model fails at once
             self._provide(file)
             if file.name == "config.json":
                 family_of(self._snapshot)  # raises for a type without a family
@@ -152,7 +152,7 @@ class _Pull:
         return self._blobs / file.digest, self._blobs / f"{file.digest}.incomplete"
 
     def _provide(self, file: HubFile) -> None:
-        """Have the file whole and right, and only then in the snapshot."""
+        """Fetch or check a file, then link it into the snapshot."""
         blob, partial = self._paths(file)
         if not (blob.exists() and self._is_right(blob, file)):
             blob.unlink(missing_ok=True)
@@ -163,7 +163,7 @@ class _Pull:
             link.unlink(missing_ok=True)
             try:
                 link.symlink_to(Path("..", "..", "blobs", file.digest))
-            except OSError:  # Windows allows symbolic links to few; both names are on one disk
+            except OSError:  # Windows restricts symbolic links; both names are on one disk
                 os.link(blob, link)
         self._meter.end()
 
@@ -208,7 +208,7 @@ class _Pull:
                             self._fetched += len(piece)
                             failures = 0
                             self._step(len(piece))
-                            if have > file.size:  # it would fill the disk if it could
+                            if have > file.size:  # else a server could fill the disk
                                 break
                     if have < file.size:
                         raise BrokenOffError("the connection broke off")
@@ -250,7 +250,7 @@ class _Pull:
 
 
 def _write(out: RawIOBase, piece: bytes) -> None:
-    """All of it: a raw file may take less at once."""
+    """Write a whole piece, because a raw file may take less at once."""
     rest = memoryview(piece)
     while rest:
         rest = rest[out.write(rest) or 0 :]

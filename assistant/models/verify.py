@@ -1,4 +1,4 @@
-"""Checking a model that is here: every byte where checksums are recorded, the structure always."""
+"""Verification of a model's files: checksums where they are recorded, and the structure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RIGHT, DAMAGED, MISSING, UNRECORDED = "right", "damaged", "missing", "unrecorded
 
 @dataclass(frozen=True, slots=True)
 class CheckedFile:
-    """``state`` is “right”, “damaged”, “missing”, or “unrecorded”: nothing to compare it with."""
+    """A file; ``state`` is “right”, “damaged”, “missing” or “unrecorded” (without a checksum)."""
 
     name: str
     state: str
@@ -34,7 +34,7 @@ class CheckedFile:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """What was found; ``commit`` is None for a folder, ``problem`` a sentence about structure."""
+    """Result; ``commit`` is None for a folder, ``problem`` a sentence about the structure."""
 
     model: str
     folder: Path
@@ -44,12 +44,11 @@ class Verified:
 
     @property
     def bad(self) -> list[str]:
-        """Names of the files that have to be fetched again."""
+        """Names of the files to fetch again."""
         return [file.name for file in self.files if file.state in (DAMAGED, MISSING)]
 
     @property
     def ok(self) -> bool:
-        """Whether nothing wrong was found."""
         return not self.bad and self.problem is None
 
 
@@ -59,11 +58,11 @@ def verify(
     on_progress: OnProgress | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Verified:
-    """Compare every file with the checksum that the hub stated; look at the structure of all.
+    """Compare every file with the hub's checksum, and check the structure of all.
 
     In the Hugging Face cache a file is a link to a blob that is named by its checksum; a plain
-    folder records none, so there only completeness, names and shapes can be told. Raises
-    ModelError when there is no such model here, and when cancelled.
+    folder records none, so only completeness, names and shapes are checked there. Raises ModelError
+    when the model is not on this machine, and when cancelled.
     """
     folder, commit = _folder(model)
     present = sorted(
@@ -95,7 +94,7 @@ def verify(
 
 
 def _folder(model: str) -> tuple[Path, str | None]:
-    """Also of a model that is only half here."""
+    """Find folder and commit of a model, also of an incomplete one."""
     path = Path(model).expanduser()
     if model == DEMO or path.exists() or not hub_cache.is_hub_id(model):
         return model_folder(model), None

@@ -10,7 +10,7 @@ from assistant.values.errors import ModelError
 
 MODEL_TYPE = "phi3_v"
 
-# OpenAI's CLIP ViT-L/14 at 336 px, which the official config names but does not spell out.
+# OpenAI's CLIP ViT-L/14 at 336 px, which the official config names without its sizes.
 # Source: the config.json of openai/clip-vit-large-patch14-336.
 CLIP_VIT_L_14_336: dict[str, Any] = {
     "hidden_size": 1024,

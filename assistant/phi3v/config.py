@@ -1,4 +1,4 @@
-"""The configuration of the official checkpoints, read as they are."""
+"""Typed configuration of the official checkpoints, which are read as they are."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _NOT_OURS = (  # keys of the official file that would make transformers fetch or
 
 
 class Phi3VConfig(Phi3Config):  # type: ignore[misc]
-    """Phi-3-vision: transformers' Phi3Config plus the vision tower.
+    """Configuration of Phi-3-vision: transformers' Phi3Config plus the vision tower.
 
-    Differences from Phi3Config: ``rope_scaling.type`` "su" is LongRoPE by its
-    old name; ``sliding_window`` is off (131072 in the official file means "the
-    whole context" and would make transformers build sliding cache layers);
-    ``img_processor.clip_config`` may carry another CLIP geometry.
+    Differences from Phi3Config: ``rope_scaling.type`` "su" is LongRoPE by its old name;
+    ``sliding_window`` is off (131072 in the official file means "the whole context" and would make
+    transformers build sliding cache layers); ``img_processor.clip_config`` may hold another CLIP
+    geometry.
     """
 
     model_type = "phi3_v"

@@ -1,7 +1,7 @@
-"""How a picture is cut into crops, and how many positions it takes: arithmetic only.
+"""Arithmetic of the HD transform: the crops of a picture and its positions in the prompt.
 
-Source: ``HD_transform`` and ``calc_num_image_tokens`` of the reference image
-processor. Imports nothing heavy, so that the terminal app can count tokens.
+Source: ``HD_transform`` and ``calc_num_image_tokens`` of the reference image processor. Imports
+nothing heavy, so that the terminal app can count tokens.
 """
 
 from __future__ import annotations
@@ -28,12 +28,10 @@ class CropGrid:
 
     @property
     def height(self) -> int:
-        """Pixels from top to bottom."""
         return self.rows * CROP
 
     @property
     def width(self) -> int:
-        """Pixels from left to right."""
         return self.columns * CROP
 
     @property
@@ -42,12 +40,11 @@ class CropGrid:
         return self.rows * self.columns + 1
 
     def tokens(self, num_img_tokens: int = 144) -> int:
-        """Positions that the picture takes in the prompt.
+        """Count the positions that the picture takes in the prompt.
 
-        ``num_img_tokens`` is what one crop takes after the 2 x 2 merge (144 =
-        12 x 12 for the real model). Every feature row is closed by a separator,
-        and one more separates the crops from the global view:
-        ``(rows * columns + 1) * n + 1 + (rows + 1) * sqrt(n)``.
+        ``num_img_tokens`` are the positions of one crop after the 2 x 2 merge (144 = 12 x 12 for
+        the real model). A separator ends every feature row, and one more stands between the crops
+        and the global view: ``(rows * columns + 1) * n + 1 + (rows + 1) * sqrt(n)``.
         """
         side = math.isqrt(num_img_tokens)
         if side * side != num_img_tokens:
@@ -57,11 +54,10 @@ class CropGrid:
 
 @dataclass(frozen=True, slots=True)
 class HDPlan:
-    """How one picture is brought to the size of its crop grid.
+    """Steps that bring a picture to the size of its crop grid.
 
-    A landscape picture (``transposed`` portrait ones are turned first) is
-    resized to ``resized`` (width, height) and padded with ``top`` white rows
-    above and the rest below.
+    A landscape picture (a portrait one is ``transposed`` first) is resized to ``resized`` (width,
+    height) and padded with ``top`` white rows above and the rest below.
     """
 
     transposed: bool
@@ -79,8 +75,8 @@ class HDPlan:
 def plan_hd(width: int, height: int, num_crops: int) -> HDPlan:
     """Plan the HD transform of a ``width`` x ``height`` picture with at most ``num_crops`` crops.
 
-    Raises ValueError for a picture so thin that its short side vanishes
-    (longer than 336 x scale times its short side), like the reference.
+    Raises ValueError for a picture so thin that its short side vanishes (longer than 336 x scale
+    times its short side), like the reference.
     """
     if width < 1 or height < 1 or num_crops < 1:
         raise ValueError("height and width must be > 0")
@@ -100,5 +96,5 @@ def plan_hd(width: int, height: int, num_crops: int) -> HDPlan:
 
 
 def crop_grid(width: int, height: int, num_crops: int) -> CropGrid:
-    """The crop grid of a ``width`` x ``height`` picture; raises as :func:`plan_hd`."""
+    """Return the crop grid of a ``width`` x ``height`` picture; raises as :func:`plan_hd`."""
     return plan_hd(width, height, num_crops).grid

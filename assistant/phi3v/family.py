@@ -1,4 +1,4 @@
-"""The family's entry in :mod:`assistant.families.registry`. No torch."""
+"""Phi-3-vision's entry in :mod:`assistant.families.registry`. No torch."""
 
 from __future__ import annotations
 
@@ -39,12 +39,11 @@ class Phi3VCheckpoint:
         self.chat = ChatTemplate(STYLE, partial(Vocabulary.from_folder, folder))
 
     def weights(self) -> Mapping[str, Shape]:
-        """Every weight but CLIP's last layer and final norm. Raises ModelError."""
+        """List every weight but CLIP's last layer and final norm. Raises ModelError."""
         g = Geometry.from_config(self._config)
         return {name: shape for name, shape in weight_shapes(g).items() if is_read(name, g)}
 
     def size(self, name: str) -> ModelSize:
-        """The size of what is stored. Raises ModelError."""
         geometry = Geometry.from_config(self._config)
         shapes = {weight: stored.shape for weight, stored in stored_weights(self._folder).items()}
         dtype = stored_dtype(self._config, self._folder)
@@ -58,11 +57,9 @@ class Phi3VFamily:
     known = KNOWN
 
     def open(self, folder: Path, detail: int | None = None) -> Phi3VCheckpoint:
-        """Read a folder in the official layout. Raises ModelError."""
         return Phi3VCheckpoint(folder, detail)
 
     def runtime(self) -> FamilyRuntime:
-        """Loading and computing; imports torch."""
         from assistant.phi3v.runtime import Phi3VRuntime
 
         return Phi3VRuntime()

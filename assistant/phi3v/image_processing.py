@@ -1,8 +1,7 @@
-"""Pixels for the vision tower, exactly as the reference makes them.
+"""Image processor: pixels for the vision tower, exactly as the reference computes them.
 
-Source: ``image_processing_phi3_v.py``. PIL resizes, numpy normalises; no
-torchvision. Deliberately blind to EXIF, alpha and colour profiles:
-:mod:`assistant.pictures` has dealt with those before.
+Source: ``image_processing_phi3_v.py``. PIL resizes, torch normalises; no torchvision. EXIF, alpha
+and colour profiles are ignored, because :mod:`assistant.pictures` applies them before.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
 class Phi3VImageProcessor:
-    """Cuts pictures into crops. ``num_crops`` is the most crops a picture is cut into."""
+    """Image processor that cuts a picture into at most ``num_crops`` crops."""
 
     model_input_names = ("pixel_values", "image_sizes")
 
@@ -53,11 +52,12 @@ class Phi3VImageProcessor:
     def crops(
         self, image: Image.Image, num_crops: int | None = None
     ) -> tuple[torch.Tensor, tuple[int, int]]:
-        """One picture -> ([1 + rows * columns, 3, 336, 336] float32, (height, width)).
+        """Cut one picture -> ([1 + rows * columns, 3, 336, 336] float32, (height, width)).
 
-        The global view comes first; no padding crops. Raises ValueError for a
-        picture so thin that its short side vanishes.
+        The global view comes first; no padding crops. Raises ValueError for a picture so thin that
+        its short side vanishes.
         """
+        # 1) resize and pad
         image = image.convert("RGB")
         plan = plan_hd(*image.size, num_crops or self.num_crops)
         if plan.transposed:
@@ -69,11 +69,12 @@ class Phi3VImageProcessor:
             image = canvas
         if plan.transposed:
             image = image.transpose(Image.Transpose.TRANSPOSE)
-
+        # 2) normalise
         pixels = torch.from_numpy(np.asarray(image, dtype=np.float32)).permute(2, 0, 1) / 255
         mean = torch.tensor(self.image_mean).view(3, 1, 1)
         std = torch.tensor(self.image_std).view(3, 1, 1)
         pixels = (pixels - mean) / std
+        # 3) cut
         overview = torch.nn.functional.interpolate(
             pixels[None], size=(CROP, CROP), mode="bicubic"
         )  # no antialiasing: as in the reference
@@ -83,11 +84,10 @@ class Phi3VImageProcessor:
         return crops, (plan.grid.height, plan.grid.width)
 
     def calc_num_image_tokens_from_image_size(self, width: int, height: int) -> int:
-        """Positions that a picture of this size takes; raises ValueError as :meth:`crops`."""
+        """Count the positions of a picture of this size; raises ValueError as :meth:`crops`."""
         return crop_grid(width, height, self.num_crops).tokens(self.num_img_tokens)
 
     def calc_num_image_tokens(self, images: Image.Image | Sequence[Image.Image]) -> list[int]:
-        """Positions of each picture."""
         return [
             self.calc_num_image_tokens_from_image_size(*image.size) for image in _as_list(images)
         ]
@@ -97,10 +97,10 @@ class Phi3VImageProcessor:
         images: Image.Image | Sequence[Image.Image],
         return_tensors: str | None = "pt",
     ) -> BatchFeature:
-        """Pictures -> ``pixel_values`` [n, num_crops + 1, 3, 336, 336] (zero crops at the
-        end), ``image_sizes`` [n, 2] (height, width), ``num_img_tokens`` (a list).
+        """Process pictures -> ``pixel_values``, ``image_sizes``, ``num_img_tokens``.
 
-        Raises IndexError for an empty list, ValueError for anything but PIL pictures.
+        They are [n, num_crops + 1, 3, 336, 336] with zero crops at the end, [n, 2] (height, width)
+        and a list. Raises IndexError for an empty list, ValueError for anything but PIL pictures.
         """
         pictures = _as_list(images)
         if not pictures:

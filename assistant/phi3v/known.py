@@ -1,4 +1,4 @@
-"""The official checkpoints of the family: one entry a model."""
+"""Official checkpoints of the family."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ PHI3_VISION = Geometry(
 
 # Sizes: 8,293,242,880 bytes of weights (metadata.total_size of the official index; the other model
 # has the same architecture and names), a tokenizer of 1.9 MB, headers.
-# Revisions: no hub could be reached where this was written. They are the commits that several
+# Revisions: they were chosen without access to the hub. They are the commits that several
 # independent projects name in public (Phi-3-vision: SGLang, LMDeploy, a vLLM report;
-# Phi-3.5-vision: Microsoft's cookbook, an OpenVINO log, printed configurations). A commit is an
-# address by content: it can be gone, but it can't be something else.
+# Phi-3.5-vision: Microsoft's cookbook, an OpenVINO log, printed configurations). A commit is a hash
+# of its content: it may be missing from the hub, but it can't name other files.
 KNOWN = (
     KnownModel(
         id="microsoft/Phi-3-vision-128k-instruct",

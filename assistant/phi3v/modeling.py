@@ -1,7 +1,7 @@
 """Phi-3-vision on transformers' own Phi-3 decoder layers.
 
-What differs from transformers' ``Phi3ForCausalLM``: pictures stand in the
-prompt as runs of negative ids, and the LongRoPE regime is explicit.
+Differences from transformers' ``Phi3ForCausalLM``: pictures stand in the prompt as runs of negative
+ids, and the LongRoPE regime is explicit.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from assistant.families.runtime import Regime as RegimeName, Step
 from assistant.families.sizes import DecoderShape
 from assistant.phi3v.config import Phi3VConfig
 from assistant.phi3v.crops import CROP, CROP_BATCH
-from assistant.phi3v.loading import PretrainedLoading
+from assistant.phi3v.pretrained import PretrainedMixin
 from assistant.phi3v.rope import LongRope, Regime, regime_of
 from assistant.phi3v.vision import Phi3VImageEmbedding
 
 
-class Phi3VPreTrainedModel(PretrainedLoading, PreTrainedModel):  # type: ignore[misc]
-    """What transformers wants to know of the family."""
+class Phi3VPreTrainedModel(PretrainedMixin, PreTrainedModel):  # type: ignore[misc]
+    """Class attributes that transformers reads of a family."""
 
     config_class = Phi3VConfig
     base_model_prefix = "model"
@@ -57,12 +57,11 @@ class Phi3VModel(Phi3VPreTrainedModel):
         pixel_values: torch.Tensor | None = None,
         image_sizes: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """``input_ids`` [B, S] -> [B, S, hidden]; each run of ``-k`` becomes picture k.
+        """Embed ``input_ids`` [B, S] -> [B, S, hidden]; each run of ``-k`` becomes picture k.
 
-        The caller's ids are left alone (the reference clamps them in place).
-        The number is honoured: ``-2`` is the second picture wherever it stands,
-        and may stand twice. Raises ValueError when ids and pictures do not
-        match, IndexError for an id outside the vocabulary.
+        The caller's ids are not changed (the reference clamps them in place). ``-2`` is the second
+        picture wherever it stands, and may stand twice. Raises ValueError when ids and pictures do
+        not match, IndexError for an id outside the vocabulary.
         """
         slots = input_ids < 0
         if int(input_ids.max()) >= self.config.vocab_size:
@@ -104,12 +103,12 @@ class Phi3VModel(Phi3VPreTrainedModel):
         regime: Regime | None = None,
         hidden_states_out: list[torch.Tensor] | None = None,
     ) -> torch.Tensor:
-        """``inputs_embeds`` [B, S, hidden] -> the last hidden states [B, S, hidden], normed.
+        """Run ``inputs_embeds`` [B, S, hidden] -> the last hidden states [B, S, hidden], normed.
 
-        ``regime`` defaults to the cache's own, or to that of the whole length
-        when there is no cache. ``hidden_states_out`` collects the embedding
-        and each layer's output, the last one normed.
+        ``regime`` defaults to the cache's own, or without one to that of the whole length.
+        ``hidden_states_out`` collects the embedding and each layer's output, the last one normed.
         """
+        # 1) positions, their rotation, and the mask
         S = inputs_embeds.shape[1]
         past = past_key_values.get_seq_length() if past_key_values is not None else 0
         if position_ids is None:
@@ -122,7 +121,7 @@ class Phi3VModel(Phi3VPreTrainedModel):
         mask = _causal_mask(
             self.config._attn_implementation, S, past + S, attention_mask, inputs_embeds
         )
-
+        # 2) layers
         hidden = inputs_embeds
         if hidden_states_out is not None:
             hidden_states_out.append(hidden)
@@ -144,9 +143,9 @@ class Phi3VModel(Phi3VPreTrainedModel):
 
 
 class Phi3VForCausalLM(Phi3VPreTrainedModel):
-    """The model of the Python door: official checkpoints in, logits out.
+    """The model of the Python API: official checkpoints in, logits out.
 
-    It has no ``generate``: transformers' loop drops pictures on cache rebuilds.
+    It has no ``generate``, because transformers' loop drops pictures on cache rebuilds.
     :mod:`assistant.core` decodes.
     """
 
@@ -156,11 +155,10 @@ class Phi3VForCausalLM(Phi3VPreTrainedModel):
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
 
-    # As assistant.families.runtime.VisionLanguageModel describes it
+    # The interface assistant.families.runtime.VisionLanguageModel
 
     @property
     def shape(self) -> DecoderShape:
-        """Sizes of the decoder."""
         config = self.config
         return DecoderShape(
             hidden=config.hidden_size,
@@ -174,12 +172,10 @@ class Phi3VForCausalLM(Phi3VPreTrainedModel):
 
     @property
     def embed_tokens(self) -> nn.Embedding:
-        """The embedding of token ids."""
         return self.model.embed_tokens
 
     @property
     def vision(self) -> Phi3VImageEmbedding:
-        """The vision tower and its projector."""
         return self.model.vision_embed_tokens
 
     @property
@@ -190,16 +186,14 @@ class Phi3VForCausalLM(Phi3VPreTrainedModel):
 
     @property
     def final_norm(self) -> nn.Module:
-        """The norm after the last layer."""
         norm: nn.Module = self.model.norm
         return norm
 
     def regime_of(self, length: int) -> Regime:
-        """The LongRoPE regime of a sequence of ``length`` positions."""
         return regime_of(length, self.config)
 
     def longest(self, regime: RegimeName) -> int | None:
-        """The original context for the short regime; the long one never ends."""
+        """Return the original context for the short regime; the long one has no limit."""
         if regime == Regime.LONG:
             return None
         return int(self.config.original_max_position_embeddings)
@@ -207,16 +201,15 @@ class Phi3VForCausalLM(Phi3VPreTrainedModel):
     def rotation(
         self, positions: torch.Tensor, regime: RegimeName, dtype: torch.dtype
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Cosines and sines [S, 1, head_dim] of ``positions`` [S], sines half negated."""
         return self.model.rope.half_negated(positions[:, None], regime, dtype)
 
     def hidden_states(self, embeddings: torch.Tensor, cache: Cache) -> torch.Tensor:
-        """[S, hidden] -> [S, hidden] by transformers' layers, which know flash-attn."""
+        """Run [S, hidden] -> [S, hidden] by transformers' layers, which support flash-attn."""
         hidden: torch.Tensor = self.model(embeddings[None], past_key_values=cache)
         return hidden[0]
 
     def encode(self, views: tuple[torch.Tensor, tuple[int, int]], step: Step) -> torch.Tensor:
-        """Crops [n, 3, 336, 336] and their (height, width) -> features [tokens, hidden]."""
+        """Encode crops [n, 3, 336, 336], (height, width) -> features [tokens, hidden]."""
         crops, (height, width) = views
         merged = [
             step(partial(self.vision.encode_crops, b)) for b in torch.split(crops, CROP_BATCH)
@@ -227,7 +220,7 @@ class Phi3VForCausalLM(Phi3VPreTrainedModel):
     def get_image_features(
         self, pixel_values: torch.Tensor, image_sizes: torch.Tensor
     ) -> list[torch.Tensor]:
-        """Projected embeddings [tokens, hidden] of each picture, in order."""
+        """Encode each picture -> projected embeddings [tokens, hidden], in order."""
         features: list[torch.Tensor] = self.model.vision_embed_tokens(pixel_values, image_sizes)
         return features
 
@@ -245,11 +238,11 @@ class Phi3VForCausalLM(Phi3VPreTrainedModel):
         output_hidden_states: bool = False,
         **_: Any,
     ) -> CausalLMOutputWithPast:
-        """Logits [B, S, vocab] in float32 (the last ``logits_to_keep`` positions if > 0).
+        """Compute logits [B, S, vocab] in float32 (the last ``logits_to_keep`` positions if > 0).
 
-        ``input_ids`` [B, S] with pictures as negative ids, or ``inputs_embeds``
-        [B, S, hidden]; ``attention_mask`` [B, S] as the tokenizer gives it;
-        ``past_key_values`` any transformers cache.
+        Takes ``input_ids`` [B, S] with pictures as negative ids, or ``inputs_embeds``
+        [B, S, hidden]; ``attention_mask`` [B, S] as the tokenizer gives it; ``past_key_values`` any
+        transformers cache. Raises ValueError unless exactly one of the first two is given.
         """
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("pass exactly one of input_ids and inputs_embeds")
@@ -273,10 +266,6 @@ class Phi3VForCausalLM(Phi3VPreTrainedModel):
         )
 
 
-def _has_padding(attention_mask: torch.Tensor | None) -> bool:
-    return attention_mask is not None and not bool(attention_mask.all())
-
-
 def _causal_mask(
     attention: str,
     queries: int,
@@ -284,15 +273,15 @@ def _causal_mask(
     attention_mask: torch.Tensor | None,
     like: torch.Tensor,
 ) -> torch.Tensor | None:
-    """The mask that an attention implementation needs beyond what it does by itself.
+    """Make the mask that an attention implementation needs beside its own causal rule.
 
-    flash-attn is causal by itself, aligned to the lower right, and takes padding
-    as [B, keys]. SDPA is causal for a whole sequence and needs nothing for one
-    query; for a suffix it gets the lower-right causal bias, which on CUDA stays a
-    rule that the flash kernel knows, elsewhere is one boolean [queries, keys] for
-    all layers. Padding adds [B, 1, queries, keys]. Eager attention adds its mask.
+    flash-attn is causal by itself, aligned to the lower right, and takes padding as [B, keys]. SDPA
+    is causal for a whole sequence and needs no mask for one query. For a suffix it gets the
+    lower-right causal bias: on CUDA as a rule of the flash kernel, elsewhere as one boolean
+    [1, 1, queries, keys] for all layers. Padding makes it [B, 1, queries, keys]. Eager attention
+    gets a mask to add.
     """
-    padded = _has_padding(attention_mask)
+    padded = attention_mask is not None and not bool(attention_mask.all())
     if attention == "flash_attention_2":
         return attention_mask if padded else None
     if attention == "sdpa" and not padded:
@@ -307,8 +296,7 @@ def _causal_mask(
     seen = (torch.arange(keys, device=device)[None] <= row)[None, None]
     if padded:
         assert attention_mask is not None
-        # a query that is padding itself sees only itself: nobody reads its output, but it must
-        # not be NaN
+        # a query that is padding sees itself: its output is not read, but must not be NaN
         alone = torch.arange(keys, device=device)[None] == row
         seen = (seen & attention_mask.bool()[:, None, None, :]) | alone
     if attention == "sdpa":

@@ -1,4 +1,4 @@
-"""Crops of a picture: what can be chosen, and what each choice takes in the prompt."""
+"""Crop limits of a picture, and the positions that each takes in the prompt."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Phi3VPictures:
 
     @property
     def largest(self) -> int:
-        """A picture may be given the preprocessor's number by hand, whatever the setting."""
+        """The user may choose the preprocessor's number for a picture, whatever the setting."""
         return max(self.default, self.own)
 
     def layout(self, width: int, height: int, detail: int) -> PictureLayout:
-        """A picture in ``detail`` crops at most, or in more if it is too long for so few.
+        """Lay out a picture in at most ``detail`` crops, or in more if it is too long for so few.
 
-        Raises ValueError for one too thin to be seen.
+        Raises ValueError for a picture that is too thin for every detail.
         """
         for limit in (detail, *(more for more in reversed(self.details) if more > detail)):
             try:

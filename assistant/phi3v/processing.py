@@ -1,4 +1,4 @@
-"""Text with picture tags, and pictures, to what the model takes.
+"""Processor: text with picture tags, and pictures, to the model's inputs.
 
 Source: ``processing_phi3_v.py`` of the reference.
 """
@@ -45,16 +45,13 @@ class Phi3VProcessor:
         local_files_only: bool = False,
         **overrides: Any,
     ) -> Self:
-        """Load a folder or hub id; keyword arguments such as ``num_crops`` override the
-        preprocessor's. Raises ModelError.
-        """
+        """Load a folder or hub id; ``overrides`` are preprocessor values. Raises ModelError."""
         folder = find_folder(pretrained_model_name_or_path, local_files_only=local_files_only)
         image_processor = Phi3VImageProcessor.from_pretrained(folder, **overrides)
         return cls(image_processor, load_tokenizer(folder))
 
     @property
     def num_img_tokens(self) -> int:
-        """Positions of one crop."""
         return self.image_processor.num_img_tokens
 
     def __call__(
@@ -66,13 +63,13 @@ class Phi3VProcessor:
         max_length: int | None = None,
         return_tensors: str | None = "pt",
     ) -> BatchFeature:
-        """-> ``input_ids``, ``attention_mask`` [B, S]; with pictures also ``pixel_values``
-        and ``image_sizes`` (see :class:`Phi3VImageProcessor`), S counting every position.
+        """Process a text -> ``input_ids``, ``attention_mask`` [B, S], S counting every position.
 
-        ``<|image_k|>`` in ``text`` (numbers 1..n without gaps) becomes a run of ``-k``.
-        With pictures, ``text`` is one string and padding and truncation are ignored, as
-        in the reference. Raises AssertionError when tags and pictures do not match,
-        TypeError for a list of texts with pictures.
+        With pictures also ``pixel_values`` and ``image_sizes`` (see :class:`Phi3VImageProcessor`).
+        ``<|image_k|>`` in ``text`` (numbers 1..n without gaps) becomes a run of ``-k``. With
+        pictures, ``text`` is one string and padding and truncation are ignored, as in the
+        reference. Raises AssertionError when tags and pictures do not match, TypeError for a list
+        of texts with pictures.
         """
         if images is None:
             encoded = self.tokenizer(
@@ -93,8 +90,7 @@ class Phi3VProcessor:
         return BatchFeature(data=data).convert_to_tensors(return_tensors)
 
     def _ids_with_slots(self, text: str, tokens: Sequence[int]) -> list[int]:
-        """Every chunk between tags is tokenized on its own and begins with BOS (quirk of the
-        reference, and what the model was trained on)."""
+        """Tokenize every chunk between tags on its own, with BOS, as in the model's training."""
         chunks = _TAG.split(text)  # text, number, text, number, …, text
         numbers = [int(number) for number in chunks[1::2]]
         unique = sorted(set(numbers))
@@ -117,7 +113,7 @@ class Phi3VProcessor:
     def apply_chat_template(
         self, messages: list[dict[str, str]], *, add_generation_prompt: bool = False
     ) -> str:
-        """Messages -> the prompt text of the official template (no BOS).
+        """Write messages as the prompt text of the official template (no BOS).
 
         Raises IndexError for no messages.
         """
@@ -129,19 +125,18 @@ class Phi3VProcessor:
         return rendered
 
     def decode(self, ids: Any, **options: Any) -> str:
-        """Ids -> text, as the tokenizer's."""
         decoded: str = self.tokenizer.decode(ids, **options)
         return decoded
 
     def batch_decode(self, ids: Any, **options: Any) -> list[str]:
-        """Several sequences of ids -> their texts."""
         decoded: list[str] = self.tokenizer.batch_decode(ids, **options)
         return decoded
 
 
 def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
-    """The checkpoint's tokenizer. Not AutoTokenizer: on official folders that asks, on the
-    terminal, whether to run remote code. Raises ModelError.
+    """Load the checkpoint's tokenizer. Raises ModelError.
+
+    AutoTokenizer is not used, because on official folders it asks whether to run remote code.
     """
     path = folder / "tokenizer.json"
     if not path.is_file():

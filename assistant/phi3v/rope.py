@@ -1,9 +1,8 @@
 """LongRoPE with an explicit regime.
 
-Source: Ding et al., "LongRoPE" (2024), as in the reference's
-``Phi3SuScaledRotaryEmbedding``. The reference chooses the factors per forward
-call; here they are a property of a whole sequence, chosen once by
-:func:`regime_of` or by the KV cache that holds the sequence.
+Source: Ding et al., "LongRoPE" (2024), as in the reference's ``Phi3SuScaledRotaryEmbedding``. The
+reference chooses the factors per forward call; here they are a property of a whole sequence, chosen
+once by :func:`regime_of` or by the KV cache that holds the sequence.
 """
 
 from __future__ import annotations
@@ -19,22 +18,22 @@ if TYPE_CHECKING:
 
 
 class Regime(StrEnum):
-    """Which LongRoPE factors rotate every position of a sequence."""
+    """The LongRoPE factors that rotate every position of a sequence."""
 
     SHORT = "short"
     LONG = "long"
 
 
 def regime_of(length: int, config: Phi3VConfig) -> Regime:
-    """The regime of a sequence of ``length`` positions: long beyond the original context."""
+    """Return the regime of ``length`` positions: long beyond the original context."""
     return Regime.LONG if length > config.original_max_position_embeddings else Regime.SHORT
 
 
 class LongRope:
     """Cosines and sines of rotary positions, float32, attention scaling included.
 
-    Not an ``nn.Module``: it holds nothing that a checkpoint could contain, and
-    a model that was laid out on the meta device needs no repair of its buffers.
+    It is no ``nn.Module``: no checkpoint holds its tensors, and buffers of a model on the meta
+    device would have to be filled.
     """
 
     def __init__(self, config: Phi3VConfig) -> None:
@@ -62,14 +61,14 @@ class LongRope:
     def __call__(
         self, position_ids: torch.Tensor, regime: str, dtype: torch.dtype
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """``position_ids`` [B, S] -> (cos, sin), each [B, S, head_dim] in ``dtype``."""
+        """Compute (cos, sin) of ``position_ids`` [B, S], each [B, S, head_dim] in ``dtype``."""
         cos, sin = self.half_negated(position_ids, regime, dtype)
         return cos, torch.cat((sin[..., sin.shape[-1] // 2 :],) * 2, dim=-1)
 
     def half_negated(
         self, position_ids: torch.Tensor, regime: str, dtype: torch.dtype
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The same with the first half of the sines negated: x cos + swap_halves(x) sin turns x."""
+        """Compute them with the sines' first half negated: x cos + swap_halves(x) sin rotates x."""
         key = (regime, position_ids.device)
         if key not in self._frequencies:
             cpu = self._frequencies[regime, torch.device("cpu")]

@@ -1,4 +1,4 @@
-"""The torch half of the family: loading and image processing."""
+"""Torch half of the family: model and image processor of a folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ class Phi3VRuntime:
         make_linear: MakeLinear | None = None,
         progress: Progress | None = None,
     ) -> VisionLanguageModel:
-        """The model of a folder. Raises ModelError."""
         return Phi3VForCausalLM.from_pretrained(
             folder,
             dtype=dtype,
@@ -36,5 +35,4 @@ class Phi3VRuntime:
         )
 
     def views(self, folder: Path) -> Views:
-        """The crops of a picture, by the folder's preprocessor. Raises ModelError."""
         return Phi3VImageProcessor.from_pretrained(folder, local_files_only=True).crops

@@ -1,4 +1,4 @@
-"""Weights of Phi-3-vision and what computing with them takes: arithmetic on config.json."""
+"""Weight shapes, memory and operations of Phi-3-vision: arithmetic on config.json."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Geometry:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Geometry:
-        """From the values of config.json. Raises ModelError when one is missing or no number."""
+        """Read the values of config.json. Raises ModelError when one is missing or no number."""
         clip = (config.get("img_processor") or {}).get("clip_config") or CLIP_VIT_L_14_336
         try:
             return cls(
@@ -72,7 +72,7 @@ class Geometry:
 
 
 def weight_shapes(g: Geometry) -> dict[str, Shape]:
-    """Names and shapes of every weight of the official layout, in their order of use."""
+    """List names and shapes of all weights of the official layout, in their order of use."""
     H, D, C = g.hidden, g.head_dim, g.clip_hidden
     shapes: dict[str, Shape] = {"model.embed_tokens.weight": (g.vocab, H)}
     for index in range(g.layers):
@@ -110,26 +110,26 @@ def weight_shapes(g: Geometry) -> dict[str, Shape]:
 
 
 def is_read(name: str, g: Geometry) -> bool:
-    """Whether the model uses a weight: CLIP's last layer and its final norm are never read."""
+    """Check that the model uses a weight: not those of CLIP's last layer and final norm."""
     if name.startswith(f"{_CLIP}post_layernorm.") or name.endswith(".position_ids"):
         return False
     return not name.startswith(f"{_CLIP}encoder.layers.{g.clip_layers - 1}.")
 
 
 def is_vision(name: str) -> bool:
-    """Whether a weight belongs to the vision tower and its projector."""
+    """Check that a weight belongs to the vision tower or its projector."""
     return name.startswith(_VISION)
 
 
 def model_size(
     name: str, g: Geometry, num_crops: int, shapes: Mapping[str, Shape], dtype: str = "bfloat16"
 ) -> ModelSize:
-    """The size of a model with weights of these ``shapes``, for pictures of ``num_crops``.
+    """Compute the size of a model with weights of these ``shapes``, for pictures of ``num_crops``.
 
-    A picture takes either the tower's MLP on a batch of crops (its first product and two copies
-    for quick_gelu), or the projector on the whole picture (the sequence of merged features and the
-    parts that it is made of, and three [tokens, hidden]), beside the pixels and all merged
-    features. For one crop the tower multiplies matrices and attends among its patches.
+    The peak memory of a picture is either the tower's MLP on a batch of crops (its first product
+    and two copies for quick_gelu), or the projector on the whole picture (the sequence of merged
+    features and its parts, and three [tokens, hidden]), beside the pixels and all merged features.
+    The operations of a crop are the tower's matrix products and its attention among patches.
     """
     read = {n: s for n, s in shapes.items() if is_read(n, g)}
     matrices = {n: s for n, s in read.items() if is_decoder_matrix(n, s)}
@@ -161,5 +161,5 @@ def model_size(
 
 
 def is_decoder_matrix(name: str, shape: Shape) -> bool:
-    """Whether a weight is read whole for every decoded token, and may be held as integers."""
+    """Check that a weight is read whole for each decoded token, so may be held as integers."""
     return len(shape) == 2 and not is_vision(name) and name != "model.embed_tokens.weight"

@@ -1,7 +1,7 @@
-"""The vision half: CLIP tower, HD arrangement of the crops, projector.
+"""Vision tower: CLIP, HD arrangement of the crops, projector.
 
-Source: ``image_embedding_phi3_v.py`` of the reference (order "sub_glb").
-Parameter names are the official checkpoint's.
+Source: ``image_embedding_phi3_v.py`` of the reference (order "sub_glb"). Parameter names are the
+official checkpoint's.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class ClipTower(nn.Module):
     """CLIP without the layers that Phi-3-vision never reads.
 
-    The features are ``hidden_states[-2]``, so the last encoder layer and the
-    final norm of the checkpoint are not built.
+    The features are ``hidden_states[-2]``, so the last encoder layer and the final norm of the
+    checkpoint are not built.
     """
 
     def __init__(self, config: Phi3VConfig) -> None:
@@ -34,13 +34,13 @@ class ClipTower(nn.Module):
         self.vision_model.post_layernorm = nn.Identity()
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
-        """``crops`` [N, 3, 336, 336] -> patch features [N, patches, clip_hidden] without CLS."""
+        """Encode ``crops`` [N, 3, 336, 336] -> features [N, patches, clip_hidden] without CLS."""
         features: torch.Tensor = self.vision_model(crops).last_hidden_state[:, 1:]
         return features
 
 
 class Phi3VImageEmbedding(nn.Module):
-    """Crops of a picture -> the embeddings that stand in the prompt for it."""
+    """Crops of a picture -> its embeddings in the prompt."""
 
     def __init__(self, config: Phi3VConfig) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Phi3VImageEmbedding(nn.Module):
         )
 
     def encode_crops(self, crops: torch.Tensor) -> torch.Tensor:
-        """``crops`` [N, 3, 336, 336] -> merged features [N, side, side, 4 * clip_hidden].
+        """Encode ``crops`` [N, 3, 336, 336] -> merged features [N, side, side, 4 * clip_hidden].
 
         The channels of a 2 x 2 block are laid out as (dy, dx, c).
         """
@@ -70,9 +70,9 @@ class Phi3VImageEmbedding(nn.Module):
     def arrange(self, merged: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
         """Lay out one picture's merged features and project them.
 
-        ``merged`` [1 + rows * columns, side, side, 4C], the global view first
-        -> [tokens, hidden]: the crops as one large picture, a separator after
-        each of its rows, one between, then the global view the same way.
+        ``merged`` [1 + rows * columns, side, side, 4C], the global view first -> [tokens, hidden]:
+        the crops as one large picture, a separator after each of its rows, one between, then the
+        global view the same way.
         """
         side, width = merged.shape[1], merged.shape[-1]
         crops = merged[1:].view(rows, columns, side, side, width).permute(0, 2, 1, 3, 4)
@@ -87,13 +87,12 @@ class Phi3VImageEmbedding(nn.Module):
         return embedded
 
     def forward(self, pixel_values: torch.Tensor, image_sizes: torch.Tensor) -> list[torch.Tensor]:
-        """Embeddings [tokens, hidden] of each picture.
+        """Encode each picture -> embeddings [tokens, hidden].
 
-        ``pixel_values`` [n, crops, 3, 336, 336], zero crops at the end;
-        ``image_sizes`` [n, 2] height and width in pixels after the HD
-        transform. Only the real crops run through the tower; the reference
-        runs ``num_crops + 1`` for every picture. Raises ValueError when a size
-        asks for more crops than there are.
+        ``pixel_values`` [n, crops, 3, 336, 336], zero crops at the end; ``image_sizes`` [n, 2]
+        height and width in pixels after the HD transform. Only the real crops run through the
+        tower; the reference runs ``num_crops + 1`` for every picture. Raises ValueError when a size
+        needs more crops than there are.
         """
         pictures = []
         for crops, (height, width) in zip(pixel_values, image_sizes.tolist(), strict=True):
@@ -108,7 +107,7 @@ class Phi3VImageEmbedding(nn.Module):
         return pictures
 
     def _with_row_ends(self, features: torch.Tensor) -> torch.Tensor:
-        """[rows, columns, 4C] -> [rows * (columns + 1), 4C] with sub_GN after each row."""
+        """Append sub_GN to each row: [rows, columns, 4C] -> [rows * (columns + 1), 4C]."""
         rows, _, width = features.shape
         ends = self.sub_GN[0].expand(rows, 1, width)
         return torch.cat((features, ends), dim=1).reshape(-1, width)

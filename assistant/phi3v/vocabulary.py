@@ -6,7 +6,7 @@ from assistant.families.vocabulary import TokenizerVocabulary
 
 
 class Vocabulary(TokenizerVocabulary):
-    """Of a checkpoint's tokenizer.json, with control tokens kept apart from text."""
+    """A checkpoint's tokenizer.json, with the control tokens of Phi-3-vision."""
 
     needed = ("<s>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>")
     stop_names = ("</s>", "<|endoftext|>", "<|end|>")

@@ -1,4 +1,4 @@
-"""Orientation, transparency and colour: whatever a file stores, as upright opaque 8-bit sRGB."""
+"""Orientation, transparency and colour: any stored picture as upright opaque 8-bit sRGB."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _SAME = 2
 """Steps of 255 by which a profile may differ from sRGB and still count as sRGB."""
 _OVERSAMPLED = 4
-"""Pixels across for each pixel of a small copy: what is decoded of a large picture for it."""
+"""Decoded pixels a side for each pixel of a small copy."""
 _MODES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK", "Lab": "LAB"}
 """Colour space of a profile -> Pillow's mode."""
 
@@ -24,7 +24,7 @@ def as_seen(image: Image.Image, size: tuple[int, int] | None = None) -> Image.Im
     """Decode the first frame of a picture into RGB, as viewers show it.
 
     ``size`` (width, height) scales the result; a large picture is then decoded in part only.
-    Raises whatever Pillow raises for damaged data.
+    Raises Pillow's errors for damaged data.
     """
     if size:
         image.draft(None, (_OVERSAMPLED * min(size),) * 2)  # JPEG: a half, quarter, eighth a side
@@ -63,7 +63,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         low, high = 0.0, 1.0
     elif low >= 0 and high <= 0xFFFF and image.mode != "F":
         low, high = 0.0, float(0xFFFF)
-    # Other ranges have no agreed meaning: scientific viewers stretch what is there.
+    # Other ranges have no agreed meaning: scientific viewers stretch them.
     scale = 255.0 / (high - low) if high > low else 0.0
     scaled = np.rint((np.where(finite, values, low) - low) * scale)
     grey = Image.fromarray(scaled.astype(np.uint8))

@@ -31,7 +31,7 @@ MEDIA_TYPES = {
     "TIFF": "image/tiff",
     "AVIF": "image/avif",
 }
-"""The formats that are opened; no other decoder ever sees the bytes."""
+"""The formats that are opened; no other decoder reads the bytes."""
 
 THUMBNAIL_SIDE = 256
 """Longest side of a thumbnail, in pixels."""
@@ -42,7 +42,7 @@ _ALSO = {"MPO": "image/jpeg"}
 _BEGINNINGS = re.compile(
     rb"\x89PNG\r\n|\xff\xd8\xff|RIFF....WEBP|GIF8[79]a|II\*\0|MM\0\*|....ftypavi[fs]", re.DOTALL
 )
-"""First bytes of files of these formats, which also a cut file has."""
+"""First bytes of files of these formats, also of truncated ones."""
 
 _FORMATS = "PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF"
 
@@ -50,8 +50,8 @@ _FORMATS = "PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF"
 def open_bytes(data: bytes, *, name: str | None = None, max_bytes: int = MAX_BYTES) -> PictureFile:
     """Check the bytes of a picture by decoding all of it. Raises PictureError.
 
-    ``width`` and ``height`` of the result are pixels as a person sees them.
-    Without a ``name`` it is called after its format, "pasted.png" for example.
+    ``width`` and ``height`` of the result are pixels after rotation (EXIF). Without a ``name`` it
+    is named by its format, "pasted.png" for example.
     """
     label = names.shown(name) if name else "The pasted picture"
     if not data:
@@ -76,8 +76,8 @@ def open_bytes(data: bytes, *, name: str | None = None, max_bytes: int = MAX_BYT
 def pixels(data: bytes, size: tuple[int, int] | None = None) -> Image.Image:
     """Decode a picture into RGB, for the model and, scaled to ``size``, for the screen.
 
-    Upright (EXIF), the first frame of an animation, in sRGB, 8 bits a channel,
-    on white where it is transparent. Raises PictureError.
+    The result is upright (EXIF), the first frame of an animation, in sRGB, 8 bits a channel, on
+    white where it is transparent. Raises PictureError.
     """
     return _seen(_header(data, "The picture"), "The picture", size)
 
@@ -106,7 +106,7 @@ def _thumbnail(seen: Image.Image) -> bytes:
 
 def _header(data: bytes, label: str) -> Image.Image:
     """Read the format and size of a picture; its pixels are decoded later."""
-    # Exactly the decoders we want: Pillow imports all it has when one is missing.
+    # Import these decoders: Pillow imports all of its own when one is missing.
     from PIL import (  # noqa: F401
         AvifImagePlugin,
         BmpImagePlugin,
@@ -119,7 +119,7 @@ def _header(data: bytes, label: str) -> Image.Image:
         WebPImagePlugin,
     )
 
-    # Remarks on odd metadata would be printed across the screen.
+    # Warnings about odd metadata would be printed across the screen.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         image = Image.open(io.BytesIO(data), formats=tuple(MEDIA_TYPES))
@@ -164,7 +164,7 @@ def _damaged(label: str) -> PictureError:
 
 
 def _hint(data: bytes) -> str:
-    """Return what the bytes are instead, where that helps."""
+    """Name the format that the bytes have instead, if it is recognised."""
     start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"heim", b"mif1", b"msf1"):
         return " (it is HEIC)"

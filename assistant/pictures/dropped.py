@@ -25,11 +25,10 @@ _MOST = 100
 def parse_dropped(text: str) -> list[str]:
     """Return the pictures named by a paste, to be opened one by one; empty for ordinary text.
 
-    Understands several paths at once, quoted (``'a b.png'``, ``"a b.png"``) or with
-    backslashes (``a\\ b.png``), ``file:`` addresses, one to a line or in a row, and
-    http(s) addresses that end like a picture's. Every part must name an existing
-    file: one with a picture's suffix, or any at all if its path is absolute, as
-    that of a dropped file always is. Paths come back absolute.
+    Understands several paths at once, quoted (``'a b.png'``, ``"a b.png"``) or with backslashes
+    (``a\\ b.png``), ``file:`` addresses, one to a line or in a row, and http(s) addresses with a
+    picture's suffix. Every part must name an existing file: one with a picture's suffix, or any
+    file if its path is absolute, as that of a dropped file always is. Returned paths are absolute.
     """
     text = text.strip("\r\n")
     if not text.strip() or len(text) > _LONGEST_TEXT:

@@ -1,4 +1,4 @@
-"""Fetching pictures from addresses that the user gave."""
+"""Download of pictures from http(s) addresses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TOTAL_S = 60.0
 
 Watch = Callable[[int, int], None]
 """Called with the bytes that arrived and the bytes announced (0: not known), from the fetch's own
-thread. What it raises ends the fetch."""
+thread. An exception from it ends the fetch."""
 
 _CONNECT_S = 10.0
 _SILENCE_S = 20.0
@@ -31,7 +31,7 @@ _CHUNK = 1 << 16
 _HEADERS = {
     "User-Agent": f"phichat/{__version__}",
     "Accept": "image/*, */*;q=0.1",
-    # Pictures are compressed already; and what arrives is what counts against the limit.
+    # Pictures are compressed already, and the limit counts the bytes that arrive.
     "Accept-Encoding": "identity",
 }
 
@@ -46,8 +46,7 @@ def open_url(
 ) -> PictureFile:
     """Fetch and open the picture at an http(s) address, within ``total_s`` seconds.
 
-    The bytes decide whether it is a picture, not what the server says of them.
-    Raises PictureError.
+    Its format is read from the bytes, not from the server's headers. Raises PictureError.
     """
     label = names.url_shown(url)
     answer: queue.SimpleQueue[bytes | BaseException] = queue.SimpleQueue()
@@ -58,8 +57,8 @@ def open_url(
         except BaseException as error:
             answer.put(error)
 
-    # In a thread, because some waits have no time limit of their own: the name
-    # lookup, and a server that sends its headers a byte at a time.
+    # In a thread, because some waits have no timeout: the name lookup, and a server that sends its
+    # headers a byte at a time.
     threading.Thread(target=fetch, name="phichat-fetch", daemon=True).start()
     try:
         result = answer.get(timeout=total_s + 0.5)
@@ -97,8 +96,7 @@ def _body(
     if expected > max_bytes:
         raise too_large(label, max_bytes)
     body = bytearray()
-    # read1 returns what has arrived; read would wait for a whole chunk, a byte at a time
-    # from a server that wants it so.
+    # read1 returns the bytes that have arrived; read would wait for a whole chunk
     while chunk := response.raw.read1(_CHUNK, decode_content=True):
         body += chunk
         if len(body) > max_bytes:

@@ -1,4 +1,4 @@
-"""Names and addresses of pictures, which are untrusted, made safe to show."""
+"""Untrusted names and addresses of pictures, made safe to show."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from urllib.parse import unquote, urlsplit
 
 _LONGEST = 120
 _JOINERS = "\u200c\u200d"
-"""Invisible, but emoji and several scripts need them, and no terminal obeys them."""
+"""Invisible characters that emoji and several scripts need, and that no terminal obeys."""
 
 
 def shown(text: str) -> str:
     """Replace in ``text`` every character that a terminal may obey, or that hides or reorders text.
 
-    That is: control characters (escape sequences begin with one), formatting
-    characters such as bidirectional overrides, line separators, and the lone
-    surrogates that stand for undecodable bytes of a file name.
+    They are control characters (escape sequences begin with one), formatting characters such as
+    bidirectional overrides, line separators, and the lone surrogates that stand for undecodable
+    bytes of a file name.
     """
     safe = "".join(
         "\ufffd" if unicodedata.category(c) in _UNSAFE and c not in _JOINERS else c for c in text

@@ -1,4 +1,4 @@
-"""Opening picture files by path; pipes and devices are refused, so that nothing hangs."""
+"""Picture files by path; pipes and devices are refused, because reading them may hang."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def to_path(text: str) -> str:
 
 def _read(path: str, label: str, max_bytes: int) -> bytes:
     try:
-        # Looked at before it is opened: opening a device can act upon it.
+        # Checked before it is opened, because opening a device can act upon it.
         _must_be_file(os.stat(path), label)
-        # And opened so that a pipe which took the file's place meanwhile can't block.
+        # Opened without blocking, because a pipe may have replaced the file meanwhile.
         flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         descriptor = os.open(path, flags)
         with os.fdopen(descriptor, "rb") as file:
@@ -62,7 +62,7 @@ def _read(path: str, label: str, max_bytes: int) -> bytes:
             _must_be_file(found, label)
             if found.st_size > max_bytes:
                 raise too_large(label, max_bytes)
-            # One byte more than allowed tells a file that grows while it is read.
+            # One byte more than allowed detects a file that grows while it is read.
             return file.read(max_bytes + 1)
     except FileNotFoundError:
         raise PictureError(f"There is no file {label}; check the path.") from None

@@ -1,4 +1,4 @@
-"""The part of a conversation that the model sees, and what is left out, with reasons."""
+"""Context use: the turns and pictures that the model sees, those left out, and their costs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from assistant.values.conversation import Picture, Turn
 class Seen:
     """A turn that the model sees.
 
-    ``without`` are positions in ``turn.pictures`` in whose place a marker
-    stands: a short text that says that the picture was left out.
+    ``without`` are positions in ``turn.pictures`` that a marker replaces: a short text that says
+    that the picture was left out.
     """
 
     turn: Turn
@@ -26,14 +26,14 @@ class Why(StrEnum):
     NO_ROOM = "no_room"
     """The oldest no longer fits."""
     EXCLUDED = "excluded"
-    """The person took it out, or the question that it answers."""
+    """The user took it out, or the question that it answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
     """A turn that the model does not see, or one ``picture`` of a turn that it does see.
 
-    ``tokens`` are the positions that this saves.
+    ``tokens`` are the positions saved.
     """
 
     turn: Turn
@@ -83,7 +83,6 @@ class PictureCost:
 
     @property
     def tokens(self) -> int:
-        """Positions that it takes."""
         return self.layout.tokens
 
 
@@ -114,10 +113,9 @@ class ContextReport:
 
     @property
     def picture_tokens(self) -> int:
-        """Positions taken by pictures."""
         return sum(one.tokens for one in self.pictures)
 
     @property
     def lowered(self) -> tuple[PictureCost, ...]:
-        """The pictures that got less detail than the default, because memory holds no more."""
+        """Pictures with less detail than the default, to leave space for a conversation."""
         return tuple(one for one in self.pictures if one.chosen_by is ChosenBy.ROOM)

@@ -1,4 +1,4 @@
-"""Conversations, turns, pictures and search hits: plain immutable values."""
+"""Conversations, turns, pictures, drafts, search hits and imports."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FinishReason(StrEnum):
     STOPPED = "stopped"
     """The user pressed stop."""
     INTERRUPTED = "interrupted"
-    """The program or the machine died while the reply was being written."""
+    """The program or the machine stopped while the reply was being written."""
     ERROR = "error"
     """The model failed in the middle of the reply."""
 
@@ -238,16 +238,16 @@ class Outcome(StrEnum):
 
     NEW = "new"
     COPY = "copy"
-    """It was here already and came in once more, under new ids."""
+    """The session was stored already and was added once more, under new ids."""
     EXTENDED = "extended"
-    """It was here already; turns that were not came in."""
+    """The session was stored already and gained turns."""
     UNCHANGED = "unchanged"
-    """It was here already, exactly so."""
+    """The session was stored already, with the same content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One imported session, under the id that it has here."""
+    """One imported session, under its id in this database."""
 
     id: str
     title: str

@@ -33,7 +33,7 @@ class UserTurnStored:
 
 @dataclass(frozen=True, slots=True)
 class ReplyStarted:
-    """An empty reply was stored and will grow."""
+    """An empty reply was stored; its text follows in events."""
 
     session_id: str
     turn: Turn
@@ -121,7 +121,7 @@ class ModelStatus:
     ``detail`` is one short plain sentence ("Reading weights, 40 %", or why it failed);
     ``done`` of ``total`` bytes of weights are read (``total`` 0: not known yet).
     ``plan`` is the memory plan of the worker that serves this terminal, once it is made.
-    ``is_server`` says that what is asked leaves this machine, for the server named ``model``.
+    ``is_server`` says that messages leave this machine, for the server named ``model``.
     """
 
     phase: Phase

@@ -1,4 +1,4 @@
-"""The interface of a model, whether a local worker, a server or a script of a test answers."""
+"""Interface of a model that answers prompts: a local worker, a server, a test's script."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CoreEvent = Progressed | TokensGenerated | GenerationEnded
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """A model as prompts are laid out for it (no weights are read).
+    """Facts of a model that laying out a prompt takes (no weights are read).
 
     ``folder`` is "" for a server; ``context`` is in positions.
     """
@@ -33,16 +33,13 @@ class Core(Protocol):
     """A model that answers: a local worker, a server, or a script of a test."""
 
     def facts(self) -> ModelFacts:
-        """Facts of the chosen model. Raises ModelError when there is no such model."""
-        ...
+        """Read the facts of the chosen model. Raises ModelError when there is no such model."""
 
     def status(self) -> ModelStatus:
-        """The state of the model right now; never blocks."""
-        ...
+        """Return the current state of the model; never blocks."""
 
     def preload(self) -> None:
         """Start loading the model if it is not resident; returns at once."""
-        ...
 
     def generate(
         self, prompt: Prompt, sampling: Sampling, pixels: Callable[[str], Pixels]
@@ -51,12 +48,9 @@ class Core(Protocol):
 
         The last event is :class:`GenerationEnded`. Raises ModelError.
         """
-        ...
 
     def stop(self) -> None:
         """End the running generation within one token; harmless when nothing runs."""
-        ...
 
     def close(self) -> None:
         """End the worker."""
-        ...

@@ -1,4 +1,4 @@
-"""Prompts: runs of token ids and picture slots, and the interfaces of what makes them."""
+"""Prompts (runs of token ids and picture slots), and the interfaces that produce them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from assistant.values.conversation import Picture, Turn
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A picture's place in a prompt: its pixels, in which detail, and how many positions."""
+    """A picture's place in a prompt: its pixels, its detail and its number of positions."""
 
     pixels_sha256: str
     detail: int
@@ -37,7 +37,6 @@ class Prompt:
 
     @property
     def picture_tokens(self) -> int:
-        """Positions taken by pictures."""
         return sum(slot.tokens for slot in self.slots)
 
 
@@ -45,54 +44,44 @@ class TextStream(Protocol):
     """Decoder for ids that arrive one by one; never splits a character."""
 
     def feed(self, ids: Iterable[int]) -> str:
-        """The text that ``ids`` complete; control tokens are left out."""
-        ...
+        """Return the text that ``ids`` complete; control tokens are left out."""
 
     def flush(self) -> str:
-        """The rest at the end."""
-        ...
+        """Return the rest at the end: an unfinished character, as U+FFFD."""
 
 
 class Vocabulary(Protocol):
-    """Between text and ids. Control tokens are kept apart: no text can become one."""
+    """A tokenizer. Control tokens are kept apart: no text can become one."""
 
     @property
     def is_exact(self) -> bool:
-        """Whether the ids are those that the model reads and writes; else counts are estimates."""
-        ...
+        """Whether ids are those that the model reads and writes; else counts are estimates."""
 
     @property
     def stop_ids(self) -> frozenset[int]:
         """The ids that end a reply."""
-        ...
 
     def id(self, name: str) -> int:
-        """The id of a control token such as ``<|user|>``. Raises KeyError."""
-        ...
+        """Return the id of a control token such as ``<|user|>``. Raises KeyError."""
 
     def knows(self, ids: Iterable[int]) -> bool:
-        """Whether all ids are of this vocabulary: an import may bring any number."""
-        ...
+        """Check that all ids are of this vocabulary, because an import may bring any number."""
 
     def control_name(self, token: int) -> str | None:
-        """The name of a control token, None for a token of text."""
-        ...
+        """Return the name of a control token, None for a token of text."""
 
     def encode(self, text: str) -> tuple[int, ...]:
-        """Text as the characters it is; never a control token, no BOS."""
-        ...
+        """Tokenize text as plain characters: no control tokens, no BOS."""
 
     def text(self, ids: Sequence[int]) -> str:
-        """The text of text tokens, all at once."""
-        ...
+        """Decode text tokens, all at once."""
 
     def stream(self) -> TextStream:
-        """A decoder for ids that arrive one by one."""
-        ...
+        """Return a decoder for ids that arrive one by one."""
 
 
 def without_end(ids: Iterable[int], vocabulary: Vocabulary) -> list[int]:
-    """A reply's ids without the token that ended it."""
+    """Return a reply's ids without the stop tokens at its end."""
     kept = list(ids)
     while kept and kept[-1] in vocabulary.stop_ids:
         kept.pop()
@@ -100,17 +89,15 @@ def without_end(ids: Iterable[int], vocabulary: Vocabulary) -> list[int]:
 
 
 class ChatFormat(Protocol):
-    """Conversations as one model reads them."""
+    """The chat template of one model."""
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """Read when it is needed first. Raises ModelError."""
-        ...
+        """The tokenizer, read on first use. Raises ModelError."""
 
     @property
     def openers(self) -> frozenset[str]:
         """Names of the control tokens that begin a message."""
-        ...
 
     def render(
         self,
@@ -126,14 +113,13 @@ class ChatFormat(Protocol):
 
         A reply's stored ids are replayed as they were generated; one without ids (written
         elsewhere) is tokenized from its text. ``summary`` follows the system message as a user
-        message. With ``answer`` the prompt ends where the model begins to speak, or goes on after
-        the ids of a ``begun`` reply. The positions of turns add up.
+        message. With ``answer`` the prompt ends with the opening of a reply, and the ids of a
+        ``begun`` one. The positions of turns add up.
         """
-        ...
 
 
 class PictureFormat(Protocol):
-    """Pictures as one model takes them."""
+    """The picture details of one model, and their cost."""
 
     @property
     def details(self) -> Sequence[int]:
@@ -141,26 +127,21 @@ class PictureFormat(Protocol):
 
         The automatic choice steps down through those below the default.
         """
-        ...
 
     @property
     def part(self) -> str:
         """The noun for what a detail counts."""
-        ...
 
     @property
     def default(self) -> int:
         """The detail of pictures for which none was chosen, 1 at least."""
-        ...
 
     @property
     def largest(self) -> int:
         """The finest detail that memory is planned for: the model's own, or a finer default."""
-        ...
 
     def layout(self, width: int, height: int, detail: int) -> PictureLayout:
-        """A picture in ``detail``, or in the next finer one in which it does not vanish.
+        """Lay out a picture in ``detail``, or in the next finer one in which it does not vanish.
 
-        Raises ValueError for one too thin to be seen in any.
+        Raises ValueError for a picture that is too thin for every detail.
         """
-        ...

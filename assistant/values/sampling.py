@@ -1,4 +1,4 @@
-"""Sampling parameters of one reply: the table that every other layer is made from.
+"""Sampling parameters of a reply, in one table that all other layers read.
 
 Settings, options, the settings page, a session's own values, the export document and the request
 to a server read the fields of :class:`Sampling`. To add a parameter, add a field here and its

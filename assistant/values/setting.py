@@ -1,4 +1,4 @@
-"""One setting: its type, limits, default, meaning and names, for every layer that offers it."""
+"""Settings: type, limits, default, description and names, for every layer that offers them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words for counts, sizes, ages and durations, and the names of models: formed here alone."""
+"""Formatting of counts, sizes, ages, durations and model names for the user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the model sees of a conversation: which turns and pictures, in what crops, at what cost."""
+"""Context window: choice of the turns, pictures and crops that the model sees, and their cost."""
 
 from assistant.window.plan import LOW_WATER, LOWEST_WATER, Plan, plan
 

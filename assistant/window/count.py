@@ -1,4 +1,4 @@
-"""Counting: positions of turns, pictures and frames in the prompt of one model."""
+"""Counts of the positions that turns, pictures and frames take in the prompt of one model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from assistant.values.prompt import Slot, without_end
 
 
 class Counter:
-    """Counts for one model; each text and each picture is computed once."""
+    """Counter for one model; each text and each picture is computed once."""
 
     def __init__(self, facts: ModelFacts) -> None:
         self.model = facts.name
@@ -24,7 +24,7 @@ class Counter:
         self._layout = lru_cache(maxsize=4096)(facts.pictures.layout)
 
     def turn(self, seen: Seen) -> int:
-        """Positions that a turn adds to a prompt."""
+        """Count the positions that a turn adds to a prompt."""
         turn = self.readable(seen.turn)
         if turn.token_ids is not None:
             return self._empty_reply + len(without_end(turn.token_ids, self.chat.vocabulary))
@@ -39,28 +39,27 @@ class Counter:
         return self._text_costs[key] + sum(self.layout(p).tokens for p in shown)
 
     def message(self, text: str) -> int:
-        """Positions of a user turn without pictures."""
+        """Count the positions of a user turn without pictures."""
         return self.turn(Seen(message(text)))
 
     def frame(self, system: str | None, summary: str | None = None) -> int:
-        """Positions of everything but turns."""
+        """Count the positions of everything but turns."""
         return self.chat.render((), _empty_slot, system=system, summary=summary).tokens
 
     def layout(self, picture: Picture | PictureFile) -> PictureLayout:
-        """A picture in its own detail or the default. Raises ValueError for one too thin."""
+        """Lay out a picture in its own detail or the default. Raises ValueError if too thin."""
         detail = picture.num_crops or self.pictures.default
         return self._layout(picture.width, picture.height, detail)
 
     def slot(self, picture: Picture) -> Slot:
-        """A picture's place in the prompt."""
         layout = self.layout(picture)
         return Slot(picture.pixels_sha256, layout.detail, layout.tokens)
 
     def readable(self, turn: Turn) -> Turn:
-        """The turn as this model can be given it, whatever an import brought.
+        """Adapt a turn to this model, because an import may bring any combination.
 
-        Only replies have ids, and they show no pictures. Another model's ids mean other words
-        here: its replies are tokenized from their text. So are those where ids are estimates: a
+        Only replies keep ids, and they have no pictures. Another model's replies are tokenized from
+        their text, because its ids mean other words here. So are replies whose ids are estimates: a
         reply that came in small pieces has more ids than its text takes.
         """
         is_reply = turn.role is Role.ASSISTANT
@@ -75,7 +74,7 @@ class Counter:
         return replace(turn, token_ids=None)
 
     def _added(self, seen: Seen) -> int:
-        """Positions of a turn without those of its pictures."""
+        """Count the positions of a turn without those of its pictures."""
         return self.chat.render((seen,), _empty_slot, answer=False).tokens - self._start
 
     @cached_property
@@ -85,15 +84,15 @@ class Counter:
 
     @cached_property
     def _empty_reply(self) -> int:
-        """Positions around the ids of a reply."""
+        """Positions of a reply beside its ids."""
         return self._added(Seen(replace(message(""), role=Role.ASSISTANT)))
 
 
 def message(text: str) -> Turn:
-    """A user turn that is not stored."""
+    """Make a user turn that is not stored."""
     return Turn("", None, Role.USER, text, datetime.now(UTC))
 
 
 def _empty_slot(picture: Picture) -> Slot:
-    """A slot for counting the positions around it."""
+    """Make a slot of no positions, for counting those around it."""
     return Slot(picture.pixels_sha256, 1, 0)

@@ -1,4 +1,4 @@
-"""Fitting a question: less detail for its pictures, or a sentence with what would fit."""
+"""Fit of a question: less detail for its pictures, or a sentence with the change that would fit."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from assistant.window.count import Counter
 
 COMFORT = 1 / 3
 """Share of the prompt that the pictures of one turn may take before they get less detail, so that
-three turns with pictures can be talked about together. No more is saved, because less detail loses
-small print."""
+three turns with pictures fit together. It is no smaller, because less detail loses small print."""
 
 
 def choose_details(
@@ -25,12 +24,12 @@ def choose_details(
     budget: int,
     room: int,
 ) -> tuple[int, ...] | None:
-    """A detail for each picture of one turn; None when they can't fit even at the coarsest.
+    """Choose the detail of each picture of a turn; None when they don't fit at the coarsest.
 
     ``cost`` counts the positions of all pictures at these details. ``budget`` is the positions of
-    a whole prompt, ``room`` what is left of it for these pictures. A detail that is stored with a
-    picture is kept. The others get the default, or the first of the coarser ones, all the same,
-    that brings the turn's pictures down to :data:`COMFORT`.
+    a whole prompt, ``room`` those left for these pictures. A detail that is stored with a picture
+    is kept. The others share the default, or the first coarser detail that brings the turn's
+    pictures down to :data:`COMFORT`.
     """
     for step in (form.default, *(d for d in form.details if d < form.default)):
         details = tuple(picture.num_crops or step for picture in pictures)
@@ -40,12 +39,12 @@ def choose_details(
 
 
 def fit_question(question: Turn, counter: Counter, *, budget: int, room: int, fresh: bool) -> Turn:
-    """The question with as much detail for its pictures as there is room for.
+    """Give the question's pictures as much detail as there is room for.
 
-    ``budget`` is the positions of a whole prompt, ``room`` what the question may take of it. With
+    ``budget`` is the positions of a whole prompt, ``room`` those that the question may take. With
     ``fresh`` the pictures were never shown to the model: a detail that the user chose stays, the
-    others are chosen. Else all stay as they were shown if they fit, whoever chose. Unchanged when
-    nothing fits.
+    others are chosen. Else all stay as they were shown if they fit; if not, the user's choices are
+    replaced last. The question is unchanged when nothing fits.
     """
     pictures = question.pictures
     if not fresh and _cost(question, pictures, counter) <= room:
@@ -71,7 +70,7 @@ def fit_question(question: Turn, counter: Counter, *, budget: int, room: int, fr
 
 
 def advice(question: Turn, counter: Counter, room: int) -> str | None:
-    """The change that would fit into ``room``; None when the question is not what is too long."""
+    """Name the change that would fit into ``room``; None when no question would."""
     pictures, form = question.pictures, counter.pictures
     coarsest = form.details[-1] if form.details else form.default
 
@@ -93,7 +92,7 @@ def advice(question: Turn, counter: Counter, room: int) -> str | None:
     if room <= empty:
         return None
     kept, takes = question.text, text
-    while takes > room:  # characters differ in what they take: the length that is named was tried
+    while takes > room:  # characters take different numbers of tokens: try the length
         kept = kept[: len(kept) * (room - empty) // (takes - empty)]
         takes = counter.message(kept)
     shorten = f"shorten the text by about {counted(len(question.text) - len(kept), 'character')}"
@@ -101,7 +100,6 @@ def advice(question: Turn, counter: Counter, room: int) -> str | None:
 
 
 def _in(pictures: Sequence[Picture], details: Sequence[int]) -> tuple[Picture, ...]:
-    """The pictures in these details."""
     return tuple(
         replace(picture, num_crops=detail)
         for picture, detail in zip(pictures, details, strict=True)

@@ -1,4 +1,4 @@
-"""From a conversation to the prompt: window, crops and template together, in exact positions."""
+"""Prompt layout: window, crops and chat template of a conversation, in exact positions."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from assistant.window.count import Counter, message
 from assistant.window.plan import Plan, plan as plan_window
 
 SUMMARY_TOKENS = 256
-"""The longest summary that the model may write, and what is set aside for one in the window: a
-fixed number, so that a summary that grows moves nothing else."""
+"""Tokens. The longest summary that the model may write, and the space reserved for one: a fixed
+number, so that a summary that grows moves nothing else."""
 
 SUMMARY_SHARE = 0.25
-"""The most of the window that a summary may take; a longer one is not shown to the model."""
+"""Largest share of the window for a summary; a longer one is not shown to the model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be laid out: a branch, oldest turn first, and what goes with it.
+    """A branch to lay out, oldest turn first, with its system prompt and summary.
 
-    ``summaries`` sets room aside for a summary before there is one. ``begun``
-    are the ids of a reply that is to go on.
+    ``summaries`` reserves space for a summary before there is one. ``begun`` are the ids of a
+    reply to be continued.
     """
 
     turns: tuple[Turn, ...]
@@ -44,8 +44,8 @@ class Request:
 class Planned:
     """A request with its crops chosen and its window planned; nothing is rendered yet.
 
-    ``question`` is the turn to be answered as it will be shown; ``lowered``
-    are positions of its pictures that got fewer crops than the default.
+    ``question`` is the turn to be answered as it will be shown; ``lowered`` are positions of its
+    pictures that got fewer crops than the default.
     """
 
     request: Request
@@ -66,7 +66,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class PromptPreview:
-    """What the model is given, turn by turn and as a prompt, and what a person is told of it."""
+    """The prompt, the turns that it shows, and the report on its context use."""
 
     prompt: Prompt
     seen: tuple[Seen, ...]
@@ -74,9 +74,9 @@ class PromptPreview:
 
 
 class Layout:
-    """Plans and renders for one model.
+    """Planner and renderer for one model.
 
-    ``context`` is asked anew each time: the core may find out later how much it holds.
+    ``context`` is called for each plan, because the core may find out later how much it holds.
     """
 
     def __init__(self, facts: ModelFacts, context: Callable[[], int]) -> None:
@@ -85,21 +85,18 @@ class Layout:
 
     @property
     def model(self) -> str:
-        """The name of the model."""
         return self.counter.model
 
     @property
     def chat(self) -> ChatFormat:
-        """The chat format of the model."""
         return self.counter.chat
 
     def plan(self, request: Request, *, fresh: bool) -> Planned:
-        """Choose crops and plan the window; whether it fits is for :meth:`check`.
+        """Choose crops and plan the window; :meth:`check` tests that it fits.
 
-        ``fresh`` says that the newest question was never shown to the model: its
-        pictures may get fewer crops so that room is left. Once shown they keep
-        theirs as long as they fit, or the cached prefix and the features that
-        were computed for them would be lost.
+        ``fresh`` says that the newest question was never shown to the model: its pictures may get
+        fewer crops, to leave space. Once shown they keep theirs as long as they fit, because the
+        cached prefix and their features would be lost otherwise.
         """
         count = self.counter
         limit = self._context()
@@ -107,12 +104,14 @@ class Layout:
         turns = tuple(map(count.readable, request.turns))
         frame = count.frame(request.system)
         room = limit - max_new - frame
-        told = _summary_of(turns, request.summary)
-        told_tokens = count.frame(request.system, told) - frame
-        if told_tokens > room * SUMMARY_SHARE:
-            told, told_tokens = None, 0
-        reserve = min(SUMMARY_TOKENS, room // 8) if told or request.summaries else 0
-        reserve = max(reserve, told_tokens)
+        # 1. reserve space for the summary
+        summary = _summary_of(turns, request.summary)
+        summary_tokens = count.frame(request.system, summary) - frame
+        if summary_tokens > room * SUMMARY_SHARE:
+            summary, summary_tokens = None, 0
+        reserve = min(SUMMARY_TOKENS, room // 8) if summary or request.summaries else 0
+        reserve = max(reserve, summary_tokens)
+        # 2. choose the crops of the question's pictures
         question = turns[-1] if turns and turns[-1].role is Role.USER else None
         lowered: frozenset[int] = frozenset()
         if question is not None and question.pictures:
@@ -127,16 +126,17 @@ class Layout:
             changed = enumerate(zip(asked, question.pictures, strict=True))
             lowered = frozenset(at for at, (before, after) in changed if before != after)
             turns = (*turns[:-1], question)
+        # 3. plan the window, for a begun reply with less room if the rest of it needs that
         made = plan_window(turns, room, count.turn, summary=reserve)
         if request.begun and limit - frame - made.tokens - len(request.begun) < max_new:
             made = plan_window(turns, room - len(request.begun), count.turn, summary=reserve)
-        shown = told if made.evicted else None
+        shown = summary if made.evicted else None
         return Planned(
             request=request,
             plan=made,
             frame=frame,
             summary=shown,
-            summary_tokens=told_tokens if shown else 0,
+            summary_tokens=summary_tokens if shown else 0,
             max_new_tokens=max_new,
             limit=limit,
             question=question,
@@ -144,7 +144,7 @@ class Layout:
         )
 
     def check(self, planned: Planned) -> None:
-        """Raise PhichatError (code ``too_long``) for what can't fit; it says what would."""
+        """Raise PhichatError (code ``too_long``) if the plan does not fit; it names a change."""
         plan, question = planned.plan, planned.question
         if plan.fits:
             return
@@ -170,7 +170,7 @@ class Layout:
         raise PhichatError(f"This message{takes} {excess}: {advice}.", code="too_long")
 
     def preview(self, planned: Planned) -> PromptPreview:
-        """The prompt itself."""
+        """Render the prompt."""
         prompt = self.chat.render(
             planned.plan.seen,
             self.counter.slot,
@@ -181,7 +181,7 @@ class Layout:
         return PromptPreview(prompt, planned.plan.seen, self.report(planned))
 
     def report(self, planned: Planned) -> ContextReport:
-        """What a person is told about the prompt."""
+        """Report the context use of the prompt."""
         count, plan = self.counter, planned.plan
         turns = sum(map(count.turn, plan.seen))
         return ContextReport(
@@ -213,11 +213,11 @@ class Layout:
                 )
 
     def alone(self, text: str) -> Prompt:
-        """One message and nothing else, to be answered."""
+        """Render a prompt of one message, to be answered."""
         return self.chat.render((message(text),), self.counter.slot)
 
     def room_alone(self, max_new_tokens: int) -> int:
-        """Positions that :meth:`alone` may take."""
+        """Count the positions that :meth:`alone` may take."""
         return self._context() - max_new_tokens
 
     def check_summary(self, text: str, planned: Planned) -> None:
@@ -231,21 +231,21 @@ class Layout:
             )
 
     def _pinned(self, turns: Sequence[Turn], room: int) -> int:
-        """Positions of what must stay beside a new question."""
+        """Count the positions of pinned exchanges, which stay beside a new question."""
         if not any(turn.pinned or any(p.pinned for p in turn.pictures) for turn in turns):
             return 0
         return plan_window(turns, room, self.counter.turn).pinned
 
 
 def _summary_of(turns: Sequence[Turn], summary: Summary | None) -> str | None:
-    """The summary, if it tells of this branch."""
+    """Return the summary's text if it covers turns of this branch."""
     if summary is not None and any(turn.id == summary.upto for turn in turns):
         return summary.text or None
     return None
 
 
 def as_turn(draft: Draft, earlier: Sequence[Turn]) -> Turn:
-    """A draft as the turn that it would become after ``earlier`` ones, for counting only."""
+    """Make the turn that a draft would become after ``earlier`` ones, for counting only."""
     number = max((p.number for turn in earlier for p in turn.pictures), default=0)
     pictures = tuple(
         Picture(

@@ -1,4 +1,4 @@
-"""Which turns and pictures the model sees: a pure function of the history. No clock, no model."""
+"""Choice of the turns and pictures in the window: a pure function of the history. No model."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from assistant.values.context import LeftOut, Seen, Why
 from assistant.values.conversation import Role, Turn, TurnKind
 
 LOW_WATER = 0.7
-"""What is kept, as a share of the budget, when something must go: the next eviction is then some
-turns away, and until then the cached prefix stays as it is."""
+"""Share of the budget that is kept at an eviction: the next one is then some turns away, and the
+cached prefix stays valid until then."""
 
 LOWEST_WATER = 0.5
-"""The least that is kept from the second eviction on, where exchanges are so long that the room
-above :data:`LOW_WATER` is used up too soon."""
+"""Smallest share of the budget that is kept from the second eviction on, where exchanges are so
+long that the space above :data:`LOW_WATER` is used up too soon."""
 
 AHEAD = 11
-"""So many exchanges of the chat's average length find room after a cut, if :data:`LOWEST_WATER`
-allows it: the cached prefix then stays as it is for nine messages of ten."""
+"""Exchanges of the chat's average length that fit after a cut, if :data:`LOWEST_WATER` allows it:
+the cached prefix then stays valid for nine messages of ten."""
 
 _NONE = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the model will see, and what it will not.
+    """The turns in the window, and those left out.
 
-    ``tokens`` counts the positions of what is seen, with what is reserved for
-    a summary; ``pinned`` counts those of the exchanges that the person keeps.
+    ``tokens`` counts the positions of the seen turns and of the space reserved for a summary;
+    ``pinned`` counts those of pinned exchanges.
     """
 
     seen: tuple[Seen, ...]
@@ -39,7 +39,7 @@ class Plan:
 
     @property
     def fits(self) -> bool:
-        """False when the newest question and what is pinned alone exceed the budget."""
+        """False when the newest question and pinned exchanges alone exceed the budget."""
         return self.tokens <= self.budget
 
     @property
@@ -53,32 +53,29 @@ class Plan:
 def plan(
     turns: Sequence[Turn], budget: int, cost: Callable[[Seen], int], *, summary: int = 0
 ) -> Plan:
-    """Leave out what does not fit: old pictures first, then whole exchanges, oldest first.
+    """Leave out turns that do not fit: old pictures first, then whole exchanges, oldest first.
 
-    ``budget`` and ``cost`` are in positions; ``summary`` is what a summary
-    takes as soon as a turn no longer fits. The history is replayed from its
-    beginning, prompt by prompt as its questions were sent, and cut down to
-    :data:`LOW_WATER` (or towards :data:`LOWEST_WATER`) each time it would not
-    have fitted: the same history always gives the same plan, and one more turn
+    ``budget`` and ``cost`` are in positions; ``summary`` is the cost of a summary, added as soon as
+    a turn no longer fits. The history is replayed from its beginning, prompt by prompt as its
+    questions were sent, and cut down to :data:`LOW_WATER` (or towards :data:`LOWEST_WATER`) each
+    time it would not have fitted: the same history always gives the same plan, and one more turn
     mostly leaves the start of the window where it was.
 
-    An exchange is a question with its reply; a recalled quotation is one of
-    its own. Never left out for want of room: the newest question, and an
-    exchange with a pinned turn or picture (markers may take the place of its
-    other pictures, unless their turn itself is pinned). The pictures that were
-    shown last are what is being talked about: they and their exchange go last,
-    and only when the newest question does not fit beside them.
+    An exchange is a question with its reply; a recalled quotation is an exchange of its own. The
+    newest question and exchanges with a pinned turn or picture are never evicted (markers may
+    replace their other pictures, unless their turn itself is pinned). The pictures that were shown
+    last are the current subject: they and their exchange go last, and only when the newest question
+    does not fit beside them.
 
-    What the person excluded is left out whatever the room, even when it is
-    pinned. A question takes its reply along, which would answer nothing; a
-    reply goes alone, and its question stays with its pictures. A question that
-    is to be answered now is seen all the same.
+    Turns that the user excluded are always left out, even pinned ones. An excluded question takes
+    its reply along; an excluded reply goes alone, and its question stays with its pictures. A
+    question that is to be answered now is seen even if it is excluded.
     """
     window = _Window(budget, cost, summary)
     for turn in turns:
         window.add(turn, asks_now=turn is turns[-1] and _asks(turn))
     if turns and turns[-1].role is Role.ASSISTANT:
-        window.cut()  # as it will be for the next question
+        window.cut()  # as for the next question
     return window.plan()
 
 
@@ -88,7 +85,7 @@ def _asks(turn: Turn) -> bool:
 
 @dataclass(slots=True)
 class _Entry:
-    """A turn in the window, what it costs as it is seen, and the pictures replaced so far."""
+    """A turn in the window, its cost as it is seen, and the pictures replaced so far."""
 
     turn: Turn
     cost: int
@@ -128,13 +125,13 @@ class _Exchange:
 
 
 class _Window:
-    """The replay. The two cursors only move forward, so a long history costs one pass."""
+    """Replay of a history. The two cursors only move forward, so it takes one pass."""
 
     def __init__(self, budget: int, cost: Callable[[Seen], int], summary: int) -> None:
         self._budget, self._cost, self._summary = budget, cost, summary
         self._exchanges: list[_Exchange] = []
         self._total = 0
-        self._said = 0  # what all turns took as they came, whatever became of them
+        self._said = 0  # positions of all turns as they came, seen or not
         self._was_cut = False
         self._oldest = 0  # every exchange before it was evicted, is pinned, or was passed over
         self._first_pictured = 0  # no exchange before it has a picture to replace
@@ -142,7 +139,7 @@ class _Window:
         self._passed_over = _NONE
 
     def add(self, turn: Turn, *, asks_now: bool) -> None:
-        """The next turn. Only a question makes a prompt, so only a question cuts."""
+        """Add the next turn; a question cuts the window, because only questions make prompts."""
         is_reply = turn.role is Role.ASSISTANT and bool(self._exchanges)
         if not is_reply:
             self._exchanges.append(_Exchange())
@@ -161,7 +158,7 @@ class _Window:
             self.cut()
 
     def cut(self) -> None:
-        """Down to low water, if there is too much."""
+        """Cut down to low water if the budget is exceeded."""
         if self._total <= self._budget:
             return
         low = self._budget * LOW_WATER
@@ -170,19 +167,22 @@ class _Window:
             low = min(low, max(self._budget * LOWEST_WATER, self._budget - ahead))
         self._was_cut = True
         newest = len(self._exchanges) - 1
+        # 1. replace old pictures by markers, except the last ones shown
         while self._total > low and self._first_pictured < min(newest, self._last_pictured):
             self._replace_pictures(self._exchanges[self._first_pictured], low)
             if self._total > low:
                 self._first_pictured += 1
         if self._passed_over not in (_NONE, self._last_pictured) and self._total > low:
-            self._evict(self._passed_over)  # another picture is talked about now
+            self._evict(self._passed_over)  # another picture is the subject now
             self._passed_over = _NONE
+        # 2. evict exchanges, oldest first, and pass over the last one with pictures
         while self._total > low and self._oldest < newest:
             if self._oldest == self._last_pictured:
                 self._passed_over = self._oldest
             else:
                 self._evict(self._oldest)
             self._oldest += 1
+        # 3. take its pictures, then the exchange itself, if the question does not fit otherwise
         if self._total > self._budget and self._passed_over != _NONE:
             self._replace_pictures(self._exchanges[self._passed_over], low)
             if self._total > self._budget:
@@ -206,7 +206,7 @@ class _Window:
             exchange.evicted = True
 
     def plan(self) -> Plan:
-        """What has come of it."""
+        """Collect the seen turns, and those left out."""
         seen: list[Seen] = []
         left_out: list[LeftOut] = []
         for exchange in self._exchanges:
@@ -221,7 +221,7 @@ class _Window:
         return Plan(tuple(seen), tuple(left_out), self._total, pinned, self._budget)
 
     def _replaced(self, entry: _Entry) -> Iterator[LeftOut]:
-        """Each picture that a marker replaces, with what that saves."""
+        """Yield each picture that a marker replaces, with the positions saved."""
         for position in sorted(entry.without):
             others = frozenset(entry.without - {position})
             saved = self._cost(Seen(entry.turn, others)) - entry.cost

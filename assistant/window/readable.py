@@ -1,4 +1,4 @@
-"""A prompt as a person can read it: what the model is given, token for token."""
+"""Readable form of a prompt: its text and control tokens, token for token."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from assistant.values.prompt import ChatFormat, Prompt, Slot
 class Piece:
     """A run of text, one control token (``is_control``), or one ``picture``.
 
-    ``text`` is that of the ids, or the control token's name; a picture has no ids of its own. A
-    control token that ``begins`` a message begins a line.
+    ``text`` is that of the ids, or the control token's name; a picture has no ids. A control token
+    that ``begins`` a message begins a line.
     """
 
     text: str
@@ -27,12 +27,12 @@ class Piece:
 
 
 def spell(prompt: Prompt, pictures: Sequence[PictureCost], chat: ChatFormat) -> tuple[Piece, ...]:
-    """The pieces of a prompt in order; ``pictures`` are those of its slots."""
+    """Split a prompt into its pieces, in order; ``pictures`` are those of its slots."""
     return tuple(_pieces(prompt, iter(pictures), chat))
 
 
 def spell_messages(prompt: Prompt, pictures: Sequence[PictureCost]) -> tuple[Piece, ...]:
-    """The same for a server: it is sent messages, and has control tokens of its own."""
+    """Split a server's prompt: it is sent messages and adds control tokens itself."""
     costs = iter(pictures)
     pieces = []
     for message in messages(prompt):

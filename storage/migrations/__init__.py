@@ -1,7 +1,6 @@
-"""The history of the tables, and how a database is brought up to date.
+"""Database migrations, run by Alembic.
 
-Alembic is imported only when there is something to do: a database that is
-already at :data:`NEWEST` is recognised by one query.
+Alembic is imported only for a database that is not at :data:`NEWEST`, which one query finds out.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def downgrade(connection: Connection, revision: str) -> None:
 
 
 def config(connection: Connection | None = None) -> Config:
-    """Alembic's configuration, without an ``alembic.ini`` on disk."""
+    """Make Alembic's configuration, without an ``alembic.ini`` on disk."""
     from alembic.config import Config
 
     made = Config()

@@ -1,7 +1,7 @@
-"""Run by Alembic, inside the one transaction of the caller, which Alembic leaves alone.
+"""Alembic's environment: migrations inside the caller's transaction.
 
-SQLite rolls back changes of tables as it does changes of rows, so a migration
-that fails half-way leaves the database as it was.
+SQLite rolls back changes of tables like changes of rows, so a migration that fails half-way leaves
+the database as it was.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from assistant.families.registry import model_facts
 from assistant.models.known import KNOWN
 from assistant.phi3v import Phi3VConfig, Phi3VForCausalLM, Phi3VImageProcessor, Phi3VProcessor
 from assistant.phi3v.checkpoint import read_config
-from assistant.phi3v.loading import load_config
+from assistant.phi3v.pretrained import load_config
 from tests.conftest import GOLDENS, Phichat, expand
 
 IMAGES = GOLDENS / "images"

@@ -13,7 +13,7 @@ from transformers import LlamaConfig, LlamaModel
 from transformers.cache_utils import Cache
 
 from assistant.families.checkpoint import read_json
-from assistant.families.loading import load_weights
+from assistant.families.load import load_weights
 from assistant.families.runtime import MakeLinear, Progress, Step, Views
 from tests.second_family.family import PATCH, SIDE, decoder_shape, is_matrix
 

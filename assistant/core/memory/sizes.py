@@ -1,8 +1,8 @@
 """Bytes of weights, activations and a token of context, for the memory plan. No torch.
 
-Formulas of what :mod:`assistant.core.generate` allocates; tests hold them against real allocations
-on a CPU. Bytes per token and per weight of each format come from :mod:`assistant.core.formats`,
-the sizes of a model and of looking at its pictures from its family.
+The formulas follow the allocations of :mod:`assistant.core.generate`; tests compare them with real
+ones on a CPU. Bytes per token and per weight of each format come from
+:mod:`assistant.core.formats`, the sizes of a model and of encoding its pictures from its family.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from assistant.core.formats import (
 from assistant.families.sizes import DecoderShape, ModelSize
 
 PREFILL_CHUNK = 1024
-"""Positions per forward pass of a prefill: bounds activation memory. Weights in 16 bits are widened
-once a pass, a twenty-fifth of its time. On a CPU a stop is heard between layers."""
+"""Positions per forward pass of a prefill: bounds activation memory. A pass widens 16-bit weights
+once, in a twenty-fifth of its time. On a CPU a stop takes effect between layers."""
 
 
 def weights_bytes(model: ModelSize, dtype: str, weights: str, device_kind: str) -> int:
-    """Bytes of all weights: the decoder's matrices as ``weights``, the rest as activations are."""
+    """Count the bytes of all weights: matrices in format ``weights``, the rest as activations."""
     item = ITEM_BYTES[compute_dtype(dtype, device_kind)]
     return streamed_bytes(model, dtype, weights) + model.other_weights * item
 
 
 def streamed_bytes(model: ModelSize, dtype: str, weights: str) -> int:
-    """Bytes of the matrices that decoding one token reads."""
+    """Count the bytes of the matrices that decoding one token reads."""
     return sum(matrix_bytes(weights, rows, columns, dtype) for rows, columns in model.matrices)
 
 
 def kv_sizes(g: DecoderShape, dtype: str, kv: str, device_kind: str) -> tuple[int, int]:
-    """(bytes of one position's keys and values, bytes of a cache beside that at any length).
+    """Return (bytes of one position's keys and values, bytes of a cache at any length beside them).
 
-    The second has the block that is allocated ahead.
+    The second includes the block that is allocated ahead.
     """
     item = compute_dtype(dtype, device_kind)
     per_token = kv_bytes_per_token(kv, g.layers, g.kv_heads, g.head_dim, item)
@@ -47,15 +47,15 @@ def kv_sizes(g: DecoderShape, dtype: str, kv: str, device_kind: str) -> tuple[in
 
 
 def prefill_bytes(g: DecoderShape, dtype: str, weights: str, device_kind: str) -> int:
-    """Activations of one prefill chunk.
+    """Count the bytes of activations of one prefill chunk.
 
     On a CPU the MLP's gate and up [chunk, 2 mlp], the gated half [chunk, mlp] and the rotated
-    heads [chunk, 3 hidden] are kept; beside them the widest moment is the attention's product
-    [chunk, 3 hidden] with the residual and its normed copy. Elsewhere it is inside the MLP: gate
-    and up, the gated half and the product [chunk, mlp] each, beside the residual, its normed copy
-    and a norm's two float32 copies. One row of logits and copies for sampling come after. On a CPU
-    16-bit matrices are widened, int8's integer products are made of pieces of the chunk; torchao's
-    int8 are widened whole.
+    heads [chunk, 3 hidden] are kept; the peak beside them is the attention's product
+    [chunk, 3 hidden] with the residual and its normed copy. Elsewhere the peak is inside the MLP:
+    gate and up, the gated half and the product [chunk, mlp] each, beside the residual, its normed
+    copy and a norm's two float32 copies. One row of logits and copies for sampling are added. A CPU
+    widens 16-bit matrices by tiles and computes int8's integer products on pieces of the chunk;
+    torchao's int8 matrices are widened whole.
     """
     item = ITEM_BYTES[compute_dtype(dtype, device_kind)]
     largest = max(g.vocab, 2 * g.mlp) * g.hidden
@@ -74,22 +74,21 @@ def prefill_bytes(g: DecoderShape, dtype: str, weights: str, device_kind: str) -
 
 
 def activation_bytes(model: ModelSize, dtype: str, weights: str, device_kind: str) -> int:
-    """Activations while a turn with a picture is answered.
+    """Count the bytes of activations while a turn with a picture is answered.
 
-    The sum, although pictures are looked at before the prompt is read: allocators keep what
-    was freed for requests of the same size (seen with glibc: the peaks add up).
+    The sum of encoding and prefill, although they do not overlap, because allocators keep freed
+    memory for requests of the same size (measured with glibc: the peaks add up).
     """
     item = ITEM_BYTES[compute_dtype(dtype, device_kind)]
-    looking = model.pixel_bytes + model.vision_numbers * item
-    return looking + prefill_bytes(model.decoder, dtype, weights, device_kind)
+    encoding = model.pixel_bytes + model.vision_numbers * item
+    return encoding + prefill_bytes(model.decoder, dtype, weights, device_kind)
 
 
 def working_bytes_per_token(g: DecoderShape, dtype: str, kv: str, device_kind: str) -> int:
-    """Bytes of a token of context while a prompt is answered, beside its keys and values.
+    """Count the bytes of a token of context while a prompt is answered, beside its keys and values.
 
-    The features of pictures in the prompt, which are kept as long as it is, and one layer's keys a
-    second time, while they move to a larger place, or its values too, while a float layer on a
-    CPU changes its layout.
+    They are the features of the prompt's pictures and a second copy of one layer's keys, while they
+    move to a larger buffer; or of its values too, while a float layer on a CPU changes its layout.
     """
     compute = compute_dtype(dtype, device_kind)
     one_layer = kv_bytes_per_token(kv, 1, g.kv_heads, g.head_dim, compute)

@@ -1,1 +1,1 @@
-"""One file a migration, never changed once it was released."""
+"""Migrations, one in each file; the behaviour of a released one never changes."""

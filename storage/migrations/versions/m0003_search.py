@@ -2,8 +2,8 @@
 
 SQLite: one FTS5 table each, without a copy of the text, kept in step by
 triggers. PostgreSQL: one GIN index each over a function of the row. A reply
-that is still being written is in neither: it would be indexed anew twice a
-second.
+that is still being written is in neither, because it would be indexed again
+twice a second.
 
 A later migration that rebuilds one of these tables in SQLite has to make its
 triggers again.

@@ -1,4 +1,4 @@
-"""``from_pretrained`` for the official layout."""
+"""Weights and configuration of a checkpoint in the official layout: ``from_pretrained``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from assistant.families.checkpoint import find_folder
-from assistant.families.loading import load_weights
+from assistant.families.load import load_weights
 from assistant.families.runtime import MakeLinear, Progress
 from assistant.phi3v.checkpoint import read_config
 from assistant.phi3v.config import Phi3VConfig
@@ -18,12 +18,11 @@ from assistant.phi3v.shapes import is_vision
 from assistant.values.errors import ModelError
 
 
-class PretrainedLoading:
+class PretrainedMixin:
     """``from_pretrained`` for the official layout.
 
-    transformers' own loader would fill missing weights with random numbers and
-    hold a mapped file beside the converted copy; a checkpoint with a missing
-    key must be an error here, and 8 GB must stay 8 GB.
+    transformers' own loader would fill missing weights with random numbers and hold a mapped file
+    beside the converted copy. Here a missing weight is an error, and 8 GB take 8 GB.
     """
 
     @classmethod
@@ -41,14 +40,13 @@ class PretrainedLoading:
         progress: Progress | None = None,
         **without_effect: Any,
     ) -> Self:
-        """Load a folder or hub id; the model comes back in ``eval()`` mode.
+        """Load a folder or hub id; the model is in ``eval()`` mode.
 
-        ``dtype`` "auto" is the checkpoint's own (bfloat16 for the official
-        ones); ``torch_dtype`` is its older name. Peak memory is the weights in
-        ``dtype`` plus one tensor. ``make_linear`` makes the module of each
-        matrix of the decoder, in a format of its own. Raises ModelError when
-        something is missing, damaged or of the wrong shape. ``trust_remote_code`` and
-        ``low_cpu_mem_usage``, which scripts pass out of habit, change nothing.
+        ``dtype`` "auto" is the checkpoint's own (bfloat16 for the official ones); ``torch_dtype``
+        is its older name. Peak memory is the weights in ``dtype`` plus one tensor. ``make_linear``
+        makes the module of each matrix of the decoder, in a format of its own. Raises ModelError
+        when a file or weight is missing, damaged or of the wrong shape. ``trust_remote_code`` and
+        ``low_cpu_mem_usage``, which many scripts pass, have no effect.
         """
         if unknown := sorted(set(without_effect) - {"trust_remote_code", "low_cpu_mem_usage"}):
             raise TypeError(f"from_pretrained() got an unexpected argument {unknown[0]!r}")
@@ -77,11 +75,10 @@ class PretrainedLoading:
 
 
 def load_config(values: dict[str, Any], folder: Path) -> Phi3VConfig:
-    """The typed configuration of config.json's ``values``. Raises ModelError."""
+    """Make the typed configuration of config.json's ``values``. Raises ModelError."""
     try:
         return Phi3VConfig(**{k: v for k, v in values.items() if k != "model_type"})
-    except Exception as error:
-        # transformers validates with many exception types; for a user they are one thing
+    except Exception as error:  # transformers validates with many exception types
         reason = str(error).strip().replace("\n", " ")
         raise ModelError(f"{folder / 'config.json'} can't be used: {reason}") from error
 
@@ -99,7 +96,7 @@ def _dtype(dtype: torch.dtype | str | None, config: dict[str, Any]) -> torch.dty
 
 
 def _count_positions(model: nn.Module, device: torch.device) -> None:
-    """Fill CLIP's position_ids, the only buffer: a plain count."""
+    """Fill CLIP's position_ids, the only buffer, with 0, 1, 2, … in order."""
     for module in model.modules():
         for name, buffer in module.named_buffers(recurse=False):
             if buffer.is_meta:
@@ -108,7 +105,7 @@ def _count_positions(model: nn.Module, device: torch.device) -> None:
 
 
 def _is_unread(key: str, last_clip_layer: int) -> bool:
-    """Official weights that the model has no use for: CLIP's last layer and final norm."""
+    """Check for weights that the model does not use: CLIP's last layer and final norm."""
     if "vision_model.post_layernorm." in key or key.endswith(".position_ids"):
         return True
     return f"vision_model.encoder.layers.{last_clip_layer}." in key

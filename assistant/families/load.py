@@ -1,4 +1,4 @@
-"""Loading of weights: safetensors only, in place, within their own size."""
+"""Weight loader: safetensors into a model in place, with a peak of the weights and one tensor."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 def weight_files(folder: Path) -> dict[str, Path]:
-    """Which safetensors file holds which weight. Raises ModelError."""
+    """Map each weight to its safetensors file. Raises ModelError."""
     weight_map = read_index(folder)
     if weight_map is not None:
         files = {weight: folder / name for weight, name in weight_map.items()}
@@ -56,8 +56,8 @@ def load_weights(
 ) -> None:
     """Read a checkpoint into a model on the meta device.
 
-    ``make_linear`` makes what stands for the ``nn.Linear`` of each weight that ``is_matrix``
-    (without biases). ``is_unread`` weights may be stored and are not missed by the model. Peak
+    ``make_linear`` makes the module that replaces the ``nn.Linear`` of each weight that
+    ``is_matrix`` (without biases). Weights that ``is_unread`` are ignored without a warning. Peak
     memory is the weights in ``dtype`` and one tensor; buffers are left as they are. Raises
     ModelError when a weight is missing, damaged or of the wrong shape.
     """
@@ -74,7 +74,7 @@ def load_weights(
         _log.warning("%s: %d weights are not used, %s first", folder, len(unread), unread[0])
     total = sum(p.numel() for p in wanted.values()) * dtype.itemsize
     done = 0
-    # File by file, each opened anew for every tensor: closing unmaps the pages that were read,
+    # File by file, each opened again for every tensor: closing unmaps the pages that were read,
     # so that a conversion never holds the mapped file and its converted copy at once.
     for key in sorted(wanted, key=lambda k: (files[k], k)):
         parameter = wanted[key]
