@@ -41,7 +41,8 @@ class Phi3VCheckpoint:
     def weights(self) -> Mapping[str, Shape]:
         """List every weight but CLIP's last layer and final norm. Raises ModelError."""
         g = Geometry.from_config(self._config)
-        return {name: shape for name, shape in weight_shapes(g).items() if is_read(name, g)}
+        shapes = weight_shapes(g).items()
+        return {name: shape for name, shape in shapes if is_read(name, g.clip_layers)}
 
     def size(self, name: str) -> ModelSize:
         geometry = Geometry.from_config(self._config)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -14,7 +13,7 @@ from assistant.families.load import load_weights
 from assistant.families.runtime import MakeLinear, Progress
 from assistant.phi3v.checkpoint import read_config
 from assistant.phi3v.config import Phi3VConfig
-from assistant.phi3v.shapes import is_vision
+from assistant.phi3v.shapes import is_read, is_vision
 from assistant.values.errors import ModelError
 
 
@@ -55,6 +54,7 @@ class PretrainedMixin:
         if config is None:
             config = load_config(values, folder)
         config._attn_implementation = attn_implementation
+        clip_layers = config.clip_config.num_hidden_layers
         target = _dtype(torch_dtype or dtype, values)
         with torch.device("meta"):
             model: Any = cls(config)  # type: ignore[call-arg]
@@ -64,7 +64,7 @@ class PretrainedMixin:
             dtype=target,
             device=torch.device(device),
             is_matrix=lambda name: not is_vision(name),
-            is_unread=partial(_is_unread, last_clip_layer=config.clip_config.num_hidden_layers - 1),
+            is_unread=lambda name: not is_read(name, clip_layers),
             make_linear=make_linear,
             progress=progress,
         )
@@ -102,10 +102,3 @@ def _count_positions(model: nn.Module, device: torch.device) -> None:
             if buffer.is_meta:
                 count = torch.arange(buffer.numel(), device=device)
                 setattr(module, name, count.view(buffer.shape))
-
-
-def _is_unread(key: str, last_clip_layer: int) -> bool:
-    """Check for weights that the model does not use: CLIP's last layer and final norm."""
-    if "vision_model.post_layernorm." in key or key.endswith(".position_ids"):
-        return True
-    return f"vision_model.encoder.layers.{last_clip_layer}." in key

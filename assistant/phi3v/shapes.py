@@ -109,11 +109,11 @@ def weight_shapes(g: Geometry) -> dict[str, Shape]:
     return shapes
 
 
-def is_read(name: str, g: Geometry) -> bool:
+def is_read(name: str, clip_layers: int) -> bool:
     """Check that the model uses a weight: not those of CLIP's last layer and final norm."""
     if name.startswith(f"{_CLIP}post_layernorm.") or name.endswith(".position_ids"):
         return False
-    return not name.startswith(f"{_CLIP}encoder.layers.{g.clip_layers - 1}.")
+    return not name.startswith(f"{_CLIP}encoder.layers.{clip_layers - 1}.")
 
 
 def is_vision(name: str) -> bool:
@@ -131,7 +131,7 @@ def model_size(
     features and its parts, and three [tokens, hidden]), beside the pixels and all merged features.
     The operations of a crop are the tower's matrix products and its attention among patches.
     """
-    read = {n: s for n, s in shapes.items() if is_read(n, g)}
+    read = {n: s for n, s in shapes.items() if is_read(n, g.clip_layers)}
     matrices = {n: s for n, s in read.items() if is_decoder_matrix(n, s)}
     crops, C = num_crops + 1, g.clip_hidden
     tower = min(CROP_BATCH, crops) * (g.patches + 1) * (3 * g.clip_mlp + 4 * C)

@@ -13,7 +13,7 @@ from hypothesis import given, settings, strategies as st
 
 from assistant.values.context import Seen, Why
 from assistant.values.conversation import Picture, Role, Turn, TurnKind
-from assistant.window import LOW_WATER, LOWEST_WATER, Plan, plan
+from assistant.window.plan import LOW_WATER, LOWEST_WATER, Plan, plan
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MARKER = 8
