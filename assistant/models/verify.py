@@ -44,7 +44,6 @@ class Verified:
 
     @property
     def bad(self) -> list[str]:
-        """Names of the files to fetch again."""
         return [file.name for file in self.files if file.state in (DAMAGED, MISSING)]
 
     @property

@@ -34,7 +34,6 @@ class Geometry:
 
     @property
     def head_dim(self) -> int:
-        """Numbers of one head of one position."""
         return self.hidden // self.heads
 
     @property

@@ -145,7 +145,6 @@ class Conversation:
 
     @property
     def pictures(self) -> tuple[Picture, ...]:
-        """Every picture of the branch, in the order of its turns."""
         return tuple(picture for turn in self.turns for picture in turn.pictures)
 
 

@@ -32,7 +32,6 @@ class Prompt:
 
     @property
     def slots(self) -> tuple[Slot, ...]:
-        """The picture slots, in order of appearance."""
         return tuple(p for p in self.parts if isinstance(p, Slot))
 
     @property

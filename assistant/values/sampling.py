@@ -103,7 +103,6 @@ class Parameters:
         return {name: self.get(name) for name in PARAMETERS}
 
     def get(self, name: str) -> Any:
-        """Return the session's own value, or None."""
         return self.values().get(name)
 
     def changed(self, **values: Value | None) -> Parameters:

@@ -71,7 +71,6 @@ class Setting:
 
     @property
     def is_table(self) -> bool:
-        """Whether it is a table of names and texts."""
         return dict in self.kinds
 
     @property

@@ -60,7 +60,6 @@ class Planned:
 
     @property
     def budget(self) -> int:
-        """Positions that the whole prompt may take."""
         return self.limit - self.max_new_tokens
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -28,7 +28,20 @@ class Piece:
 
 def spell(prompt: Prompt, pictures: Sequence[PictureCost], chat: ChatFormat) -> tuple[Piece, ...]:
     """Split a prompt into its pieces, in order; ``pictures`` are those of its slots."""
-    return tuple(_pieces(prompt, iter(pictures), chat))
+    costs = iter(pictures)
+    pieces = []
+    for part in prompt.parts:
+        if isinstance(part, Slot):
+            pieces.append(Piece("", picture=next(costs)))
+            continue
+        for name, run in groupby(part, chat.vocabulary.control_name):
+            ids = tuple(run)
+            if name is None:
+                pieces.append(Piece(chat.vocabulary.text(ids), ids))
+            else:
+                begins = name in chat.openers
+                pieces += [Piece(name, (one,), is_control=True, begins=begins) for one in ids]
+    return tuple(pieces)
 
 
 def spell_messages(prompt: Prompt, pictures: Sequence[PictureCost]) -> tuple[Piece, ...]:
@@ -43,17 +56,3 @@ def spell_messages(prompt: Prompt, pictures: Sequence[PictureCost]) -> tuple[Pie
             else:
                 pieces.append(Piece("", picture=next(costs)))
     return tuple(pieces)
-
-
-def _pieces(prompt: Prompt, pictures: Iterator[PictureCost], chat: ChatFormat) -> Iterator[Piece]:
-    for part in prompt.parts:
-        if isinstance(part, Slot):
-            yield Piece("", picture=next(pictures))
-            continue
-        for name, run in groupby(part, chat.vocabulary.control_name):
-            ids = tuple(run)
-            if name is None:
-                yield Piece(chat.vocabulary.text(ids), ids)
-            else:
-                begins = name in chat.openers
-                yield from (Piece(name, (one,), is_control=True, begins=begins) for one in ids)
