@@ -8,6 +8,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
 from tests.tui.desk import WIDE, Desk, area, open_page, sees, shown, until
+from tui.chat.screen import ChatScreen
 from tui.pages.attach import AttachScreen
 from tui.pages.edit_setting import EditSettingScreen
 from tui.pages.search import SearchScreen
@@ -45,7 +46,8 @@ async def test_enter_waits_for_what_is_found(desk: Desk) -> None:
         burst(pilot, *"heron", "enter")
         await sees(pilot, "In the water.")
         chat = pilot.app.screen
-        assert getattr(chat, "session_id", None) == session
+        assert isinstance(chat, ChatScreen)
+        assert chat.chat.session_id == session
 
 
 async def test_a_choice_can_be_typed_while_the_list_has_the_focus(desk: Desk) -> None:

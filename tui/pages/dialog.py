@@ -58,7 +58,7 @@ class ChoiceDialog(GuardedDialog[ResultT]):
         question: Content | None = None,
         marked: int | None = None,
     ) -> None:
-        """``marked`` is the row that is highlighted at first."""
+        """``marked`` is highlighted at first; the first row without it."""
         super().__init__()
         self._heading = title
         self._rows = rows
@@ -74,7 +74,8 @@ class ChoiceDialog(GuardedDialog[ResultT]):
             if self._question is not None:
                 yield Static(self._question, classes="question")
             options = OptionList(*map(Option, self._rows))
-            options.highlighted = self._marked
+            if self._marked is not None:  # without one, Textual marks the first
+                options.highlighted = self._marked
             yield options
 
     @on(OptionList.OptionSelected)
