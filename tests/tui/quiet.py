@@ -1,4 +1,4 @@
-"""Textual's waits for an idle process, replaced by waits for an event loop without work.
+"""Textual's waits for an idle process, followed by waits for an event loop without work.
 
 Textual's pilot takes a process for idle when it has used little CPU time for 20 ms: on a loaded
 machine it goes on before the key that it pressed was handled.
@@ -59,7 +59,12 @@ async def settle(app: App[Any]) -> None:
         screen._on_timer_update()
 
 
-async def _wait_for_idle(min_sleep: float = 0, max_sleep: float = 0) -> None:
+_textual_wait = textual.pilot.wait_for_idle
+
+
+async def _wait_for_idle(min_sleep: float = 0, max_sleep: float = 1) -> None:
+    # Textual's wait lets timers fire, settling lets a loaded machine finish what they began.
+    await _textual_wait(min_sleep, max_sleep)
     await settle(active_app.get())
 
 

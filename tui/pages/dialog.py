@@ -56,7 +56,7 @@ class ChoiceDialog(GuardedDialog[ResultT]):
         rows: Sequence[Content],
         *,
         question: Content | None = None,
-        marked: int | None = None,
+        marked: int = 0,
     ) -> None:
         """``marked`` is highlighted at first; the first row without it."""
         super().__init__()
