@@ -1,1 +1,1 @@
-"""The terminal app. It knows the engine's door and nothing behind it."""
+"""The terminal app. It knows the engine's API and nothing behind it."""

@@ -24,7 +24,7 @@ class Message:
 
 
 def messages(prompt: Prompt) -> list[Message]:
-    """The messages that were laid out in :data:`assistant.servers.vocabulary.STYLE`.
+    """Return the messages that were laid out in :data:`assistant.servers.vocabulary.STYLE`.
 
     Neighbours of one role (a summary and the question after it) become one
     message: many servers insist that roles take turns. The template's own line

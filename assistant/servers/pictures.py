@@ -30,7 +30,7 @@ class ServerPictures:
         self.default = self.largest = detail or self._like.default
 
     def layout(self, width: int, height: int, detail: int) -> PictureLayout:
-        """The coarsest layout in which the picture is not made smaller; ``detail`` at most."""
+        """Choose the coarsest layout, up to ``detail``, that makes the picture no smaller."""
         finest = self._like.layout(width, height, detail)
         for coarser in reversed(self.details):
             if coarser >= finest.detail:
@@ -44,7 +44,7 @@ class ServerPictures:
 
 
 def picture_url(pixels: Pixels, size: tuple[int, int]) -> str:
-    """A ``data:`` URL of a picture of at most ``size`` (width, height), never enlarged.
+    """Make a ``data:`` URL of a picture of at most ``size`` (width, height), never enlarged.
 
     PNG, or JPEG with full colour where the PNG would be long.
     """

@@ -39,7 +39,7 @@ class TextVocabulary:
     stop_ids = frozenset({_CONTROLS.index("end") + 1})
 
     def id(self, name: str) -> int:
-        """The id of a control token. Raises KeyError."""
+        """Look up the id of a control token. Raises KeyError."""
         if name not in _CONTROLS:
             raise KeyError(name)
         return _CONTROLS.index(name) + 1
@@ -49,7 +49,7 @@ class TextVocabulary:
         return True
 
     def control_name(self, token: int) -> str | None:
-        """The name of a control token, None for a token of text."""
+        """Look up the name of a control token, None for a token of text."""
         return _CONTROLS[token - 1] if 0 < token <= len(_CONTROLS) else None
 
     def encode(self, text: str) -> tuple[int, ...]:
@@ -63,7 +63,7 @@ class TextVocabulary:
         return _bytes(ids).decode("utf-8", "replace")
 
     def stream(self) -> TextStream:
-        """A decoder for ids that arrive one by one."""
+        """Make a decoder for ids that arrive one by one."""
         return TextStream()
 
 

@@ -97,7 +97,7 @@ def read_value(name: str, text: str) -> str | int | float | bool | dict[str, str
 def _layers(
     file: Path, is_named: bool, environ: Mapping[str, str], flags: Mapping[str, object]
 ) -> Iterator[_Layer]:
-    """The sources, the weakest first."""
+    """List the sources, the weakest first."""
     yield _Layer(_from_file(file, must_exist=is_named), lambda _: str(file))
     variables = {name: environ.get(PREFIX + name.upper()) for name in SETTABLE}
     given = {name: text for name, text in variables.items() if text}

@@ -40,7 +40,7 @@ def _calm(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> No
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database at the present schema: copying it is quicker than migrating anew."""
+    """A database at the present schema: copying it is quicker than another migration."""
     path = tmp_path_factory.mktemp("store") / "phichat.db"
     Store.open(path).close()
     return path

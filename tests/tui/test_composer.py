@@ -131,7 +131,7 @@ async def test_slash_commands_run(desk: Desk) -> None:
         await until(pilot, lambda: not pilot.app.is_running or pilot.app._exit, "the end")
 
 
-async def test_an_unknown_command_is_told_and_its_text_stays(desk: Desk) -> None:
+async def test_an_unknown_command_is_named_and_its_text_stays(desk: Desk) -> None:
     async with desk.app().run_test(size=NARROW) as pilot:
         await send(pilot, "/atach cat.png")
         await until(pilot, lambda: notices(pilot), "a word about it")

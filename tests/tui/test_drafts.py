@@ -87,7 +87,7 @@ async def test_chips_say_number_size_and_cost_and_their_crops_can_be_chosen(desk
     assert desk.engine.store.conversation(session).pictures[1].num_crops == 4
 
 
-async def test_the_crops_of_a_picture_that_was_sent_can_be_chosen_anew(desk: Desk) -> None:
+async def test_the_crops_of_a_picture_that_was_sent_can_be_chosen_again(desk: Desk) -> None:
     big = picture_file("big.png", png(size=(640, 480)))
     session = desk.chat("What is it?", "A square.", files=(big,))
     async with desk.app(session).run_test(size=WIDE) as pilot:
@@ -112,7 +112,7 @@ async def test_the_focus_walks_along_the_chips_and_delete_takes_one(desk: Desk) 
         assert [file.name for file in composer(pilot).chips.files] == ["a.png", "c.png"]
 
 
-async def test_fewer_crops_for_want_of_room_are_told(make_desk: MakeDesk) -> None:
+async def test_fewer_crops_for_want_of_room_are_announced(make_desk: MakeDesk) -> None:
     desk = make_desk(context=3000)
     desk.core._num_crops = 16
     async with desk.app().run_test(size=WIDE) as pilot:
@@ -147,7 +147,7 @@ async def test_a_number_is_completed_and_refers_to_its_picture(desk: Desk) -> No
     assert desk.engine.store.conversation(session).turns[2].text == "Compare #1 with #2"
 
 
-async def test_a_picture_out_of_sight_is_told_and_can_be_pinned(make_desk: MakeDesk) -> None:
+async def test_a_picture_out_of_sight_is_announced_and_can_be_pinned(make_desk: MakeDesk) -> None:
     desk = make_desk(context=1300)
     files = [picture_file(f"{n}.png", png(size=(200 + n, 150))) for n in range(4)]
     session, turn = desk.store.add_user_turn(None, Draft("first", (files[0],)), model="scripted")

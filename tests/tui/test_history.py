@@ -47,7 +47,7 @@ async def test_older_turns_load_at_the_top_and_the_place_stays(desk: Desk) -> No
 
 
 def place_of(view: ChatView, text: str) -> float:
-    """Where the turn beginning with ``text`` stands, in rows from the top of what is shown."""
+    """Return the row of the turn that begins with ``text``, from the top of the pane."""
     for widget in view.query(UserTurn):
         if widget.turn.text.startswith(text):
             return widget.virtual_region.y - view.scroll_y

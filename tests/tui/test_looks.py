@@ -1,4 +1,4 @@
-"""How dialogs and single turns look, as SVG snapshots (pytest tests/tui --snapshot-update)."""
+"""SVG snapshots of dialogs and single turns (pytest tests/tui --snapshot-update)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The summary of what no longer fits, and what the model is told beforehand."""
+"""The summary of what no longer fits, and the system prompt."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ async def test_no_summary_is_made_without_being_asked_for(make_desk: MakeDesk) -
         assert len(desk.core.prompts) == 1
 
 
-async def test_what_the_model_is_told_and_the_export(desk: Desk) -> None:
+async def test_the_system_prompt_and_the_export(desk: Desk) -> None:
     session = desk.chat("q1", "a1")
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "a1")
@@ -139,4 +139,4 @@ async def test_where_nothing_was_left_out_there_is_nothing_to_sum_up(desk: Desk)
         await send(pilot, "/summary")
         words = "The model still sees all of this chat: nothing to sum up."
         await until(pilot, lambda: words in notices(pilot), "a sentence")
-        assert pilot.app.screen is screen(pilot)  # nobody writes what is refused afterwards
+        assert pilot.app.screen is screen(pilot)  # no user writes a text that is refused afterwards

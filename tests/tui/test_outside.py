@@ -48,7 +48,7 @@ def test_each_platforms_tool_gets_the_text(
     assert not clipboard.copy("text", environ, platform)
 
 
-def test_a_tool_of_a_machine_nobody_sits_at_is_not_asked(tools: Path) -> None:
+def test_a_tool_of_a_machine_without_a_user_is_not_asked(tools: Path) -> None:
     tool(tools, "pbcopy", "exit 0")
     environ = {"PATH": f"{tools}:/usr/bin:/bin", "SSH_CONNECTION": "1.2.3.4 5 6.7.8.9 22"}
     assert not clipboard.copy("text", environ, "darwin")

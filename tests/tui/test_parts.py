@@ -207,7 +207,7 @@ def test_a_drawing_shows_what_a_person_sees() -> None:
 
 
 def test_the_first_paint_waits_for_nothing_slow(tmp_path: Path) -> None:
-    """What the command does until the chat is painted, without the library that parses it."""
+    """Run the command until the chat is painted, without the library that parses it."""
     program = """
 import sys
 from assistant.engine import open_engine

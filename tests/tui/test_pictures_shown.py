@@ -176,7 +176,7 @@ def stored(tmp_path: Path) -> str:
 
 
 def written(session: str, protocol: str, pattern: bytes) -> bytes:
-    """What the app writes to a real terminal until ``pattern`` is in it."""
+    """Return the output of the app on a real terminal until ``pattern`` is in it."""
     home = os.environ["PHICHAT_HOME"]
     environment = {
         "PHICHAT_HOME": home,

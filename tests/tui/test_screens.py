@@ -1,4 +1,4 @@
-"""How the main screens look, as SVG snapshots (update: pytest tests/tui --snapshot-update)."""
+"""SVG snapshots of the main screens (update: pytest tests/tui --snapshot-update)."""
 
 from __future__ import annotations
 

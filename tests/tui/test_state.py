@@ -1,4 +1,4 @@
-"""What the model sees, and the state of the engine, are told; nobody has to guess."""
+"""The pages of the model's input and of the engine's state."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ def test_the_bar_is_never_wider_than_it_is_and_never_hides_a_picture(desk: Desk)
         assert (drawn.count("▰") > 0) is (used > 0)
 
 
-async def test_loading_and_a_crash_are_told_and_it_can_be_started_again(desk: Desk) -> None:
+async def test_loading_and_a_crash_are_shown_and_it_can_be_started_again(desk: Desk) -> None:
     plan = {"title": "A small CPU", "sentences": ("The weights are held in int8: 4.4 GB.",)}
     desk.core.phase, desk.core.detail = Phase.LOADING, "reading weights"
     desk.core.status = lambda: ModelStatus(  # type: ignore[method-assign]

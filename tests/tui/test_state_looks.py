@@ -1,4 +1,4 @@
-"""How the pages look, as SVG snapshots (update: pytest tests/tui --snapshot-update)."""
+"""SVG snapshots of the pages (update: pytest tests/tui --snapshot-update)."""
 
 from __future__ import annotations
 

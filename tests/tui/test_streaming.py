@@ -62,7 +62,7 @@ async def test_what_is_painted_in_parts_is_what_is_painted_whole(kind: str) -> N
 async def test_the_chat_looks_as_if_textual_drew_every_row(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where we draw rows more cheaply than Textual does, they are the same rows."""
+    """Rows that are drawn more cheaply than by Textual are the same rows."""
     app = desk.app(desk.chat("Hello", TEXTS["mixed"][:1000]))
     async with app.run_test(size=NARROW) as pilot:
         await until(pilot, lambda: bool(app.screen.query(ReplyText)))
@@ -90,7 +90,7 @@ async def test_only_rows_that_changed_are_made_again() -> None:
         await pilot.pause()
         after = text.render_lines(text.size.region)
         assert [y for y, strip in enumerate(after) if strip is not before[y]] == [20]
-        text.grow("\n\nAnd one more.")  # everything is laid out anew
+        text.grow("\n\nAnd one more.")  # everything is laid out again
         await pilot.pause()
         more = text.render_lines(text.size.region)
         assert len(more) == len(after) + 2
@@ -123,7 +123,7 @@ async def test_a_theme_changes_rows_that_were_drawn(desk: Desk) -> None:
 async def test_keys_are_served_while_painting_is_dear(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever a flush costs, the next one leaves three quarters of the time to others."""
+    """After a flush of any cost, the next one leaves three quarters of the time to others."""
     cost_s, waits = 0.08, []
     grow, next_interval = ReplyText.grow, tui.chat.turn_runner.next_interval
 

@@ -1,4 +1,4 @@
-"""Which protocol draws pictures, asked of terminals that answer, lie, mumble or say nothing."""
+"""The protocol that draws pictures, with terminals that answer, lie, mumble or say nothing."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def test_the_window_s_pixels_tell_the_cell_where_the_terminal_doesn_t() -> None:
     answer = "\x1b[?63;1;2;4;6c"  # xterm's, which answers the question for a cell in newer versions
     chosen = choose("auto", {"TERM": "xterm"}, lambda: answer, lambda: (6, 13))
     assert chosen == Graphics(PictureProtocol.SIXEL, (6, 13))
-    told = choose("auto", {"TERM": "xterm"}, lambda: SIXEL, lambda: (6, 13))
-    assert told.cell == (10, 20)
+    found = choose("auto", {"TERM": "xterm"}, lambda: SIXEL, lambda: (6, 13))
+    assert found.cell == (10, 20)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What can be done with single turns."""
+"""Actions on single turns."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def test_pinning_and_taking_out_are_marked_and_undone(desk: Desk) -> None:
         await until(pilot, lambda: "doesn't see" not in shown(pilot), "back in")
 
 
-async def test_any_reply_can_be_made_anew_and_one_steps_through_them(desk: Desk) -> None:
+async def test_any_reply_can_be_made_again_and_one_steps_through_them(desk: Desk) -> None:
     session = desk.chat("q1", "first answer", "q2", "a2")
     desk.say("second answer")
     async with desk.app(session).run_test(size=WIDE) as pilot:

@@ -58,7 +58,7 @@ class ChoiceDialog(GuardedDialog[ResultT]):
         question: Content | None = None,
         marked: int = 0,
     ) -> None:
-        """``marked`` is highlighted at first; the first row without it."""
+        """Highlight the row ``marked`` at first."""
         super().__init__()
         self._heading = title
         self._rows = rows

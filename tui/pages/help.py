@@ -129,7 +129,7 @@ class HelpScreen(GuardedDialog[None]):
     ]
 
     def __init__(self, here: str | None = None, rebound: Mapping[str, str] | None = None) -> None:
-        """``here`` is the section that comes first."""
+        """Begin with the section ``here``."""
         super().__init__()
         self._here = here
         self._rebound = rebound or {}

@@ -53,7 +53,7 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
         models: tuple[FoundModel, ...]
 
     def __init__(self, engine: Engine, download: Download | None, marked: str) -> None:
-        """``marked`` is the model that is highlighted at first."""
+        """Highlight the model ``marked`` at first."""
         super().__init__(engine)
         self._download = download
         self._marked = marked

@@ -1,4 +1,4 @@
-"""What is typed right after the key of a page, or while its list has the focus, finds its line."""
+"""Text typed right after the key of a page, or while its list has the focus, reaches its line."""
 
 from __future__ import annotations
 
