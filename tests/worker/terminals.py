@@ -18,7 +18,7 @@ from assistant.worker.client import LocalCore
 from assistant.worker.frames import Channel, Header, prompt_to_json
 from assistant.worker.rendezvous import SUFFIX, Rendezvous
 from tests.conftest import GOLDENS
-from tests.waiting import LIMIT_S, wait_until
+from tests.wait import LIMIT_S, wait_until
 
 PROMPT = Prompt(((1, 5, 6, 7),))
 

@@ -20,7 +20,7 @@ from assistant.values.model import CoreEvent
 from assistant.values.prompt import Prompt
 from assistant.values.sampling import Sampling
 from assistant.worker.client import LocalCore
-from tests.waiting import wait_until
+from tests.wait import wait_until
 from tests.worker.terminals import PROMPT, answer, ids, picture, pixels, runs, worker_pid
 
 

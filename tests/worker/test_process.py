@@ -21,7 +21,7 @@ from assistant.values.sampling import Sampling
 from assistant.worker.client import LocalCore
 from assistant.worker.shared_workers import shared_workers
 from tests.conftest import ROOT
-from tests.waiting import wait_until
+from tests.wait import wait_until
 from tests.worker.terminals import (
     PROMPT,
     Terminal,

@@ -21,7 +21,7 @@ from assistant.worker.client import LocalCore
 from assistant.worker.frames import SIZES
 from assistant.worker.rendezvous import SUFFIX
 from assistant.worker.shared_workers import shared_workers
-from tests.waiting import wait_until
+from tests.wait import wait_until
 from tests.worker.terminals import PROMPT, Terminal, answer, ids, picture, worker_pid
 
 
