@@ -35,13 +35,13 @@ def draw_pictures(folder: Path) -> None:
 
 async def render(home: Path) -> str:
     """Draw the app's screen as SVG."""
-    from assistant import settings as settings_room
     from assistant.engine import open_engine
+    from assistant.settings import load as load_settings
     from assistant.values.conversation import Draft
     from assistant.values.events import UserTurnStored
     from tui.app import PhichatApp
 
-    settings = settings_room.load()
+    settings = load_settings()
     engine = open_engine(settings)
     session = None
     for text, name in TALK:

@@ -63,9 +63,9 @@ def reply(kind: str, length: int) -> str:
 
 def app(kind: str, measured: Path, there: int, seconds: float, fast: bool, screen: bool) -> None:
     """The measured process: an app (or only the engine) whose core writes at a pace."""
-    from assistant import settings as settings_room
     from assistant.engine import Engine
     from assistant.engine.model import Model
+    from assistant.settings import load as load_settings
     from assistant.values.conversation import Draft, FinishReason, Usage
     from assistant.values.generation import GenerationEnded, TokensGenerated
     from storage import Store
@@ -107,12 +107,12 @@ def app(kind: str, measured: Path, there: int, seconds: float, fast: bool, scree
     folder.mkdir(exist_ok=True)
     write_tokenizer(folder, 300)
     store = Store.open(home / f"{kind}-{fast}-{screen}.db")
-    engine = Engine(store, Model(settings_room.load({}), PacedCore(folder)))
+    engine = Engine(store, Model(load_settings({}), PacedCore(folder)))
     if screen:
         from tui.app import PhichatApp
 
         busy.watch()
-        shown = PhichatApp(engine, settings_room.load({}))
+        shown = PhichatApp(engine, load_settings({}))
         gc.freeze()  # as the command line does
         shown.run()
     else:

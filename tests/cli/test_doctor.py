@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from assistant import settings as settings_room
 from assistant.cli import cli
 from assistant.cli.doctor import _lines
 from assistant.cli.doctor_checks import diagnose
 from assistant.core.memory import detect
 from assistant.core.memory.hardware import Cpu, Gpu, Hardware, Memory, Problem, TorchBuild
+from assistant.settings import load as load_settings
 from tests.conftest import ROOT, Phichat
 
 GIB = 2**30
@@ -182,7 +182,7 @@ def machine(total: float, free: float, gpu: Gpu | None = None, **more: object) -
 
 
 def report(found: Hardware, **overrides: object) -> str:
-    return "\n".join(_lines(diagnose(settings_room.load(overrides), found, quick=True)))
+    return "\n".join(_lines(diagnose(load_settings(overrides), found, quick=True)))
 
 
 CARD_24 = Gpu(0, "NVIDIA GeForce RTX 4090", 24564 * 2**20, 24100 * 2**20, "580", "8.9")
@@ -223,7 +223,7 @@ def test_a_container_of_2_gb() -> None:
     text = report(found)
     assert set(rows(text).values()) == {"does not fit"}
     assert "No problems." in text, "the demo fits"
-    assert diagnose(settings_room.load(), found, quick=True).can_run
+    assert diagnose(load_settings(), found, quick=True).can_run
 
 
 def test_an_apple_machine_of_16_gb() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from assistant import settings as settings_room
 from assistant.engine import Engine, open_engine
+from assistant.settings import load as load_settings
 from assistant.values.conversation import Role
 from assistant.values.events import Phase
 from tests.e2e.drawings import draw, says
@@ -45,7 +45,7 @@ async def test_first_light(tmp_path: Path) -> None:
     assert one.colour != two.colour
     assert one.shape != two.shape
 
-    settings = settings_room.load()
+    settings = load_settings()
     engine = open_engine(settings)
     async with PhichatApp(engine, settings).run_test(size=(120, 40)) as pilot:
         await sees(pilot, "3 Stay with the demo model")  # the first run

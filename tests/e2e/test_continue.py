@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from assistant import settings as settings_room
 from assistant.engine import Engine
 from assistant.engine.model import Model
+from assistant.settings import load as load_settings
 from assistant.values.conversation import Draft, FinishReason, Turn
 from assistant.values.events import Event, ReplyEnded
 from assistant.values.sampling import Sampling
@@ -20,9 +20,7 @@ from storage import Store
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[Engine]:
-    engine = Engine(
-        Store.open(tmp_path / "phichat.db"), Model(settings_room.load(), LocalCore("demo"))
-    )
+    engine = Engine(Store.open(tmp_path / "phichat.db"), Model(load_settings(), LocalCore("demo")))
     yield engine
     engine.close()
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from assistant import demo_model as demo, settings as settings_room
+from assistant import demo_model as demo
 from assistant.engine import Engine
 from assistant.engine.model import Model
+from assistant.settings import load as load_settings
 from assistant.values.conversation import Draft
 from assistant.values.events import ReplyEnded
 from assistant.worker.client import LocalCore
@@ -33,7 +34,7 @@ def core() -> Iterator[LocalCore]:
 @pytest.fixture
 def engine(core: LocalCore, tmp_path: Path) -> Iterator[Engine]:
     store = Store.open(tmp_path / "phichat.db")
-    yield Engine(store, Model(settings_room.load(), core))
+    yield Engine(store, Model(load_settings(), core))
     store.close()
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from assistant import pictures, settings as settings_room
+from assistant import pictures
 from assistant.engine import Engine
 from assistant.engine.model import Model
+from assistant.settings import load as load_settings
 from assistant.values.conversation import Draft, PictureFile
 from assistant.values.events import Event, UserTurnStored
 from assistant.values.prompt import Prompt
@@ -43,7 +44,7 @@ def make(random_folder: Path, empty_database: Path, tmp_path: Path) -> Iterator[
         wanted = {k: options.pop(k) for k in ("max_new_tokens", "summaries") if k in options}
         scripted = core(random_folder, *args, **options)  # type: ignore[arg-type]
         store = Store.open(tmp_path / "phichat.db")
-        engine = Engine(store, Model(settings_room.load(wanted), scripted))
+        engine = Engine(store, Model(load_settings(wanted), scripted))
         engines.append(engine)
         return engine, scripted
 

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from assistant import settings as settings_room
 from assistant.engine import Engine
 from assistant.engine.model import Model
-from assistant.settings import Settings
+from assistant.settings import Settings, load as load_settings
 from assistant.values.conversation import Draft
 from assistant.values.errors import ModelError
 from assistant.values.generation import TokensGenerated
@@ -52,7 +51,7 @@ def engine(
         return cores[-1]
 
     store = Store.open(shutil.copy(empty_database, tmp_path / "phichat.db"))
-    settings = settings_room.load({"model": "first"})
+    settings = load_settings({"model": "first"})
     return Engine(store, Model(settings, make_core(settings), make_core))
 
 

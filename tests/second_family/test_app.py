@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from assistant import settings as settings_room
 from assistant.engine import open_engine
+from assistant.settings import load as load_settings
 from assistant.values.conversation import Role
 from assistant.values.events import Phase
 from tests.second_family.family import PICTURE_TOKENS
@@ -24,7 +24,7 @@ async def test_a_chat_with_a_picture(
     monkeypatch.setenv("PHICHAT_MAX_NEW_TOKENS", "12")
     path = tmp_path / "red.png"
     Image.new("RGB", (60, 40), "red").save(path)
-    settings = settings_room.load()
+    settings = load_settings()
     engine = open_engine(settings)
     async with PhichatApp(engine, settings).run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: engine.model.status().phase is Phase.READY, "the loading")

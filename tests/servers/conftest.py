@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from assistant import settings as settings_room
 from assistant.engine import Engine, open_engine
+from assistant.settings import load as load_settings
 from tests.engine.conftest import empty_database  # noqa: F401 (a fixture)
 from tests.servers.openai_server import Server, serving
 
@@ -32,7 +32,7 @@ def make(server: Server, empty_database: Path, tmp_path: Path) -> Iterator[MakeE
     shutil.copy(empty_database, tmp_path / "home" / "phichat.db")
 
     def make_engine(model: str | None = None, **settings: object) -> Engine:
-        engine = open_engine(settings_room.load({"model": model or server.address, **settings}))
+        engine = open_engine(load_settings({"model": model or server.address, **settings}))
         engines.append(engine)
         return engine
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from textual.widgets import Input, OptionList
 
-from assistant import settings as settings_room
 from assistant.engine import Engine, open_engine
+from assistant.settings import load as load_settings
 from tests.servers.openai_server import Server, saying
 from tests.tui.desk import idle, pane, screen, sees, send, shown, until
 from tui.app import PhichatApp
@@ -21,7 +21,7 @@ from tui.pages.models import ModelsScreen
 @pytest.fixture
 def engine() -> Iterator[Engine]:
     """As the command line makes it, in a home where phichat never ran."""
-    one = open_engine(settings_room.load())
+    one = open_engine(load_settings())
     yield one
     one.close()
 

@@ -13,9 +13,9 @@ from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from assistant import settings as settings_room
 from assistant.engine import Engine
 from assistant.engine.model import Model
+from assistant.settings import load as load_settings
 from storage import Store
 from tests.byte_tokenizer import write_tokenizer
 from tests.tui.desk import Clock, Desk, StagedCore, settled
@@ -66,7 +66,7 @@ def make_desk(
 
     def make(**options: object) -> Desk:
         core = StagedCore(byte_folder, **options)  # type: ignore[arg-type]
-        settings = settings_room.load({})
+        settings = load_settings({})
         settings.config_file.parent.mkdir(exist_ok=True)
         settings.config_file.touch()  # without it this would be the first run
         store = Store.open(shutil.copy(empty_database, tmp_path / f"{len(desks)}.db"))

@@ -13,8 +13,9 @@ from PIL import Image, ImageDraw
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
-from assistant import pictures, settings as settings_room
+from assistant import pictures
 from assistant.engine import Engine
+from assistant.settings import load as load_settings
 from assistant.values.conversation import Draft, FinishReason, PictureFile, Turn, Usage
 from assistant.values.events import ModelStatus, Phase, Progressed
 from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
@@ -143,7 +144,7 @@ class Desk:
     def app(self, session_id: str | None = None, pictures: Sequence[str] = ()) -> PhichatApp:
         app = PhichatApp(
             self.engine,
-            settings_room.load({}),
+            load_settings({}),
             session_id=session_id,
             pictures=pictures,
             clock=lambda: NOON,

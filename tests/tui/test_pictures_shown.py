@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from textual.geometry import Region
 
+from assistant.settings import load as load_settings
 from assistant.values.conversation import Draft
 from storage import Store
 from tests.bench.pseudo_terminal import PseudoTerminal
@@ -23,7 +24,6 @@ from tests.tui.desk import (
     screen,
     sees,
     send,
-    settings_room,
     shown,
     until,
 )
@@ -44,7 +44,7 @@ TWO = (
 def app_with(desk: Desk, protocol: PictureProtocol, session: str) -> PhichatApp:
     app = PhichatApp(
         desk.engine,
-        settings_room.load({}),
+        load_settings({}),
         session_id=session,
         graphics=Graphics(protocol),
         clock=lambda: NOON,

@@ -10,8 +10,7 @@ from textual.color import Color
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
-from assistant import settings as settings_room
-from assistant.settings import SETTABLE
+from assistant.settings import SETTABLE, load as load_settings
 from assistant.settings.file import write_template
 from assistant.values.sampling import Parameters
 from tests.tui.desk import (
@@ -273,7 +272,7 @@ async def test_keys_are_bound_otherwise_in_the_app_by_the_names_that_it_lists(de
         await sees(pilot, "answer_again = ctrl+r")
         await pilot.press("tab", *"answer_again = f10", "enter")
         await until(pilot, lambda: "answer_again" in file.read_text(), "it is written")
-    async with PhichatApp(desk.engine, settings_room.load()).run_test(size=WIDE) as pilot:
+    async with PhichatApp(desk.engine, load_settings()).run_test(size=WIDE) as pilot:
         await pilot.press("f10")
         await until(pilot, lambda: "no question to answer" in " ".join(notices(pilot)), "the key")
 
