@@ -30,7 +30,7 @@ from assistant.phi3v.template import STYLE
 from assistant.phi3v.vocabulary import Vocabulary
 from assistant.values.conversation import Picture, Role, Turn
 from assistant.values.prompt import Slot
-from training.demo_model import evaluate_unseen as unseen, small_talk as small_talk
+from training.demo_model import evaluate_unseen as unseen, small_talk
 from training.demo_model.dialogues import sample_dialogue
 from training.demo_model.drawing import draw
 from training.demo_model.replies import PictureFacts

@@ -22,7 +22,7 @@ from torch import Tensor
 from transformers import CLIPVisionModel
 
 from assistant.demo_model import folder as shipped_folder
-from training.demo_model import architecture as architecture
+from training.demo_model import architecture
 from training.demo_model.train_vision import tower_config
 
 _TOWER = "model.vision_embed_tokens.img_processor.vision_model."

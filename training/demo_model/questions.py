@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from training.demo_model import grammar, reference_templates as refs, templates as templates
+from training.demo_model import grammar, reference_templates as refs, templates
 from training.demo_model.replies import (
     NOTHING,
     NUMBERS,

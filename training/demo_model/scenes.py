@@ -215,15 +215,15 @@ def _place(rng: Random, kind: str, colour: str, scene: Scene, size: float) -> Sh
     else:
         angle = rng.uniform(0, 2 * math.pi)
     cos, sin = math.cos(angle), math.sin(angle)
-    augment = [(x * cos - y * sin, x * sin + y * cos) for x, y in points]
-    xs, ys = [p[0] for p in augment], [p[1] for p in augment]
+    rotated = [(x * cos - y * sin, x * sin + y * cos) for x, y in points]
+    xs, ys = [p[0] for p in rotated], [p[1] for p in rotated]
     scale = size / max(max(xs) - min(xs), max(ys) - min(ys))
     w, h = (max(xs) - min(xs)) * scale, (max(ys) - min(ys)) * scale
     left, top = (
         rng.uniform(0, max(0.0, scene.width - w)),
         rng.uniform(0, max(0.0, scene.height - h)),
     )
-    placed = tuple(((x - min(xs)) * scale + left, (y - min(ys)) * scale + top) for x, y in augment)
+    placed = tuple(((x - min(xs)) * scale + left, (y - min(ys)) * scale + top) for x, y in rotated)
     return Shape(kind, colour, rgb, placed, outline, outline_width)
 
 

@@ -32,7 +32,7 @@ from tokenizers import (
 )
 
 from assistant.phi3v.processing import CHAT_TEMPLATE
-from training.demo_model import small_talk as small_talk
+from training.demo_model import small_talk
 from training.demo_model.dialogues import sample_dialogue
 from training.demo_model.replies import PictureFacts
 from training.demo_model.scenes import COLOURS, KINDS

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from training.demo_model import grammar, small_talk as small_talk
+from training.demo_model import grammar, small_talk
 from training.demo_model.dialogues import Dialogue, sample_dialogue
 from training.demo_model.replies import NOTHING, PictureFacts, compare, list_shapes
 from training.demo_model.scenes import COLOURS, KINDS

@@ -68,7 +68,7 @@ def test_patch_labels_point_at_the_shapes(seed: int) -> None:
     assert (labels[..., 0] == 0).sum() > 5
 
 
-def test_halved_is_the_processors_picture_averaged() -> None:
+def test_downsampled_is_the_processors_picture_averaged() -> None:
     pytest.importorskip("torch")
     from assistant.phi3v.image_processing import Phi3VImageProcessor
 
@@ -83,9 +83,8 @@ def test_halved_is_the_processors_picture_averaged() -> None:
         )
         pixels = (crops[1].numpy() * std + mean) * 255
         averaged = pixels.reshape(3, 168, 2, 168, 2).mean((2, 4)).transpose(1, 2, 0)
-        assert (
-            np.abs(averaged - downsample(image)).max() <= 1.6
-        )  # portrait pictures are augment before the resize there
+        # portrait pictures are rotated before the resize there
+        assert np.abs(averaged - downsample(image)).max() <= 1.6
         assert np.abs(crops[0].numpy() - crops[1].numpy()).max() < 1e-5
 
 
