@@ -74,8 +74,7 @@ class ChoiceDialog(GuardedDialog[ResultT]):
             if self._question is not None:
                 yield Static(self._question, classes="question")
             options = OptionList(*map(Option, self._rows))
-            if self._marked is not None:  # without one, Textual marks the first
-                options.highlighted = self._marked
+            options.highlighted = self._marked
             yield options
 
     @on(OptionList.OptionSelected)

@@ -28,7 +28,7 @@ from assistant.values.conversation import Conversation
 from assistant.values.sampling import PARAMETERS
 from assistant.values.text import one_line
 from tui.keys import SETTINGS_KEYS
-from tui.pages import setting_values as setting_file
+from tui.pages import setting_values
 from tui.pages.dialog import frame
 from tui.pages.edit_setting import EditSettingScreen
 from tui.pages.engine_screen import EngineScreen
@@ -222,7 +222,7 @@ class SettingsScreen(EngineScreen[Settings | None]):
 
     @work
     async def _edit(self, name: str) -> None:
-        choices = setting_file.choices(self._chosen, name, self.app.available_themes)
+        choices = setting_values.choices(self._chosen, name, self.app.available_themes)
         screen = EditSettingScreen(name, self._edited_text(name), choices)
         text = await self.app.push_screen_wait(screen)
         if text is None:
@@ -237,7 +237,7 @@ class SettingsScreen(EngineScreen[Settings | None]):
 
     def _write(self, name: str, text: str) -> None:
         chosen = self._chosen
-        self.in_thread(lambda: self.Written(name, setting_file.write(chosen, name, text)))
+        self.in_thread(lambda: self.Written(name, setting_values.write(chosen, name, text)))
 
     def action_reset(self) -> None:
         """Return to the default, or to the value of all chats."""
@@ -249,7 +249,7 @@ class SettingsScreen(EngineScreen[Settings | None]):
             return
 
         chosen = self._chosen
-        self.in_thread(lambda: self.Written(name, setting_file.remove(chosen, name)))
+        self.in_thread(lambda: self.Written(name, setting_values.remove(chosen, name)))
 
     @on(Written)
     def _use(self, event: Written) -> None:
@@ -315,9 +315,6 @@ class SettingsScreen(EngineScreen[Settings | None]):
             self.dismiss(self._chosen)
         else:
             self.tell("Nothing was changed that needs the engine to start again.")
-
-    def action_close(self) -> None:
-        self.dismiss(None)
 
 
 def _group_place(name: str) -> int:
