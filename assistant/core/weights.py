@@ -177,14 +177,19 @@ class Int8Linear(NarrowLinear):
     def _multiply(self, rows: torch.Tensor, out: torch.Tensor | None) -> torch.Tensor:
         if out is None:
             out = rows.new_empty(len(rows), len(self.weight))
-        combine = self.kernels.join if self.kernels is not None else join
         for piece, into in zip(
             torch.split(rows, INT8_PIECE), torch.split(out, INT8_PIECE), strict=True
         ):
-            terms, steps = self._split(piece)
-            products = integer_product(terms.flatten(0, 1), self.weight)
-            combine(products.view(2, *into.shape), self.scales, steps, into)
+            self._multiply_piece(piece, into)
         return out
+
+    def _multiply_piece(self, rows: torch.Tensor, out: torch.Tensor) -> None:
+        # A function of its own, because its tensors are freed before the next piece: that one gets
+        # the same memory, which is still in the processor's caches (a tenth of the time).
+        terms, steps = self._split(rows)
+        products = integer_product(terms.flatten(0, 1), self.weight)
+        combine = self.kernels.join if self.kernels is not None else join
+        combine(products.view(2, *out.shape), self.scales, steps, out)
 
 
 def split(rows: torch.Tensor, terms: torch.Tensor) -> torch.Tensor:
