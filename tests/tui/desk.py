@@ -325,8 +325,13 @@ async def idle(pilot: Pilot[None]) -> None:
 
 
 async def settled(pilot: Pilot[None]) -> None:
-    """Wait until the list and the meter show what there is."""
+    """Wait until the list and the meter show what there is, not what there was at the last look."""
     if isinstance(pilot.app, PhichatApp):
-        counter = screen(pilot).conversation.counter
-        await until(pilot, lambda: screen(pilot).sidebar._listed, "the list")
-        await until(pilot, lambda: counter.counted and not counter.is_counting, "the meter")
+        chat_screen = screen(pilot)
+        counter, counted = chat_screen.conversation.counter, None
+        await until(pilot, lambda: chat_screen.sidebar._listed, "the list")
+        while counted is None or counted != counter.counted:
+            counted = counter.counted
+            chat_screen.status_bar._look()
+            await pilot.pause()
+            await until(pilot, lambda: not counter.is_counting, "the meter")
