@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from threading import Event
+
 import pytest
 from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
-from tests.tui.desk import WIDE, Desk, area, open_page, sees, shown, until
+from assistant.values.conversation import Conversation, Draft
+from tests.tui.desk import (
+    WIDE,
+    Desk,
+    area,
+    notices,
+    open_page,
+    opened,
+    sees,
+    send,
+    shown,
+    until,
+)
+from tests.wait import LIMIT_S
 from tui.chat.screen import ChatScreen
 from tui.pages.attach import AttachScreen
 from tui.pages.edit_setting import EditSettingScreen
@@ -80,3 +95,30 @@ async def test_typing_goes_to_the_line_from_the_folders_too(
         assert line(pilot) == "a.png"
         await pilot.press("enter")
         await until(pilot, lambda: "#1 a.png" in shown(pilot), "the picture")
+
+
+async def test_what_is_typed_while_the_first_chat_is_read_belongs_to_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, is_read, read = desk.chat("Hi", "Hello."), Event(), desk.store.conversation
+
+    def read_late(session_id: str, head: str | None = None) -> Conversation:
+        is_read.wait(LIMIT_S)
+        return read(session_id, head=head)
+
+    monkeypatch.setattr(desk.store, "conversation", read_late)
+    desk.store.save_draft(session, Draft("kept"))
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await pilot.press(*"So", "enter")
+        await until(pilot, lambda: "still being opened" in str(notices(pilot)), "the notice")
+        assert len(desk.store.sessions()) == 1, "no new chat was begun"
+        is_read.set()
+        await opened(pilot, session)
+        await until(pilot, lambda: area(pilot).text == "kept\nSo", "both")
+
+
+async def test_a_first_chat_that_can_not_be_read_leaves_a_new_one(desk: Desk) -> None:
+    async with desk.app("nothing").run_test(size=WIDE) as pilot:
+        await until(pilot, lambda: notices(pilot), "the refusal")
+        await send(pilot, "Hi")
+        await until(pilot, lambda: desk.store.sessions(), "the new chat")

@@ -97,7 +97,8 @@ class Conversation(ChatPart):
 
     async def _switch_draft(self, session_id: str | None) -> None:
         left, chat, composer = self._chat.session_id, self._chat, self.composer
-        unsent = await composer.clear() if session_id != left else None
+        stays = session_id == left or not chat.is_open
+        unsent = None if stays else await composer.clear()
         if kept := chat.switch_to(session_id, unsent):
             await composer.put(kept)
         if self._saving is not None:
@@ -203,6 +204,9 @@ class Conversation(ChatPart):
     async def _send(self, event: Composer.Sent) -> None:
         async with self._chat.switching:
             composer, edited = self.composer, self.composer.edited
+            if not self._chat.is_open:
+                composer.decline(event.text, "The chat is still being opened; send again then.")
+                return
             if composer.chips.opening:
                 composer.decline(event.text, "A picture is still being opened; send again then.")
                 return

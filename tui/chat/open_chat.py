@@ -29,6 +29,9 @@ class OpenChat:
         """The open session; None while it has no message."""
         self.wanted = wanted
         """The session that was asked for last; None: a new chat."""
+        self.is_open = wanted is None
+        """Whether a chat is on the screen: not while the app reads the first one. What is typed and
+        attached until then belongs to it."""
         self.view = 0
         """Counts switches: tells two new chats apart, neither of which has an id."""
         self.model: str | None = None
@@ -94,6 +97,7 @@ class OpenChat:
         if session_id != self.session_id:
             self.model = None
         self.session_id = session_id
+        self.is_open = True
         self.view += 1
         return None if unsent is None else self._left.pop(session_id, None)
 

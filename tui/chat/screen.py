@@ -14,6 +14,7 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 
 from assistant.values.conversation import Draft, SearchHit
+from assistant.values.errors import PhichatError
 from tui import messages
 from tui.chat.changes import LOOK_S, Changes
 from tui.chat.conversation import Conversation
@@ -185,7 +186,11 @@ class ChatScreen(EngineScreen[None]):
 
         def read() -> Message:
             self.places.load()
-            conversation = self._engine.store.conversation(session_id)
+            try:
+                conversation = self._engine.store.conversation(session_id)
+            except PhichatError:
+                chat.is_open = True  # a new chat stays on the screen
+                raise
             is_there = any(turn.id == turn_id for turn in conversation.turns)
             if turn_id is not None and not is_there and not answering:
                 conversation = self._engine.store.choose(session_id, turn_id)
