@@ -46,8 +46,8 @@ _CAMEL = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 
 NOUNS_IN_ING = frozenset(
     {
-        "drawing", "embedding", "encoding", "modeling", "processing", "sampling", "setting",
-        "streaming", "string", "timing", "training",
+        "drawing", "embedding", "encoding", "hardening", "modeling", "processing", "sampling",
+        "setting", "streaming", "string", "timing", "training",
     }
 )  # fmt: skip
 """Words in -ing that file names may have: nouns of the field, and Hugging Face's own names."""
