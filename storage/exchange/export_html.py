@@ -15,11 +15,13 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 from assistant.values.conversation import Conversation, Picture, Role, Turn
+from assistant.values.markdown import LINE_BREAK, keep_formulas
 from assistant.values.text import plain
 from storage.exchange.outline import Entry, PictureData, caption, entries, facts, moment, title
 
@@ -142,6 +144,14 @@ class _Renderer(RendererHTML):
         words = self.renderInlineAsText(tokens[idx].children or [], options, env)
         return f"[{escape(words)}]{_address(str(tokens[idx].attrGet('src') or ''))}"
 
+    def text(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        """Text; a ``<br>`` that the model wrote breaks the line."""
+        return "<br />\n".join(map(escapeHtml, LINE_BREAK.split(tokens[idx].content)))
+
+    def formula(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        """Render a formula as it was written."""
+        return escapeHtml(tokens[idx].content).replace("\n", "<br />\n")
+
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         """Code, whatever language it says it is."""
         return f"<pre><code>{escape(tokens[idx].content)}</code></pre>\n"
@@ -151,7 +161,8 @@ def _address(address: str) -> str:
     return f' <span class="dim">({escape(address)})</span>' if address else ""
 
 
-_MARKDOWN = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer)
+_MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True}, renderer_cls=_Renderer)
+keep_formulas(_MARKDOWN)
 _MARKDOWN.enable(["table", "strikethrough"])
 
 

@@ -226,6 +226,17 @@ def test_replies_are_rendered_and_questions_stay_as_typed() -> None:
     assert '<div class="text typed" dir="auto">**as typed**\n  two</div>' in written
 
 
+def test_line_ends_and_formulas_of_a_reply_are_kept() -> None:
+    reply = (
+        "CAFE\nTea 2.00\n\n- 1 Road\n  Town\n\n|a|\n|-|\n|x<br>y `<br>`|\n\n\\(a*b*c\\) \\[\nx\n\\]"
+    )
+    written = in_html(conversation("Read it.", reply))
+    assert "<p>CAFE<br />\nTea 2.00</p>" in written
+    assert "<li>1 Road<br />\nTown</li>" in written
+    assert "<td>x<br />\ny <code>&lt;br&gt;</code></td>" in written
+    assert "<p>\\(a*b*c\\) \\[<br />\nx<br />\n\\]</p>" in written
+
+
 def test_other_branches_follow_with_what_they_follow(store: Store) -> None:
     session, question = store.add_user_turn(None, Draft("Q", (make_picture("cat"),)), model="m")
     for text in ("old", "new"):

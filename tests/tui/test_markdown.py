@@ -36,6 +36,7 @@ def drawn(text: str, width: int = 40) -> list[str]:
 LINE = st.sampled_from(
     ["- a", "  b", "1. c", "2. d", "7) e", "", "", "```", "```py", "text", "# h", "> q", "| a |",
      "|---|", "|-|-|", "| x | y |", "| a cell of many words | y |",
+     "a<br>b", "| a<br/>b | c |", "\\[", "x \\] y", "$$",
      "===", "    code", "***", "<div>", "~~~", "* x", "\tz", "-",
      "   - n", "  - m", "> - w", "[r]: /x", "[r] and **half", "`x", "def f(x):",
      "\N{SNOWMAN}\u2028y"]
@@ -77,6 +78,12 @@ def test_no_row_is_wider_than_the_window_or_missing(text: str, width: int) -> No
         ("<b>kept</b> &amp; [x](y)", ["<b>kept</b> & x"]),
         ("one\\\ntwo", ["one", "two"]),
         ("[r]: /address\n\n[r]", ["[r]: /address", "", "[r]"]),
+        ("CAFE NERO\n2 Tea   5.00\n**Total 5.00**", ["CAFE NERO", "2 Tea   5.00", "Total 5.00"]),
+        ("- Ada\n  1 Road\n\n> a\n> b", [" • Ada", "   1 Road", "", "▌ a", "▌ b"]),
+        ("one<br>two <BR/> three `<br>`", ["one", "two", "three <br>"]),
+        (r"so \(a*b*c\) and \[ x_1\_2 \\ \]", [r"so \(a*b*c\) and \[ x_1\_2 \\ \]"]),
+        ("\\[\nx\n\\] $$a *b* c$$ \\(cut", ["\\[", "x", "\\] $$a *b* c$$ \\(cut"]),
+        ("|a|b|\n|-|-|\n|x<br>long|y|", [" a    │ b", "──────┼───", " x    │ y", " long │"]),
         (
             "|l|r|\n|-|-:|\n|longer|1|\n|a|100|",
             [" l      │   r", "────────┼─────", " longer │   1", " a      │ 100"],

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from textual.content import Content, Span
 from textual.style import Style
 
+from assistant.values.markdown import LINE_BREAK, keep_formulas
+
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.tree import SyntaxTreeNode
@@ -17,7 +19,8 @@ CODE_STYLE = "$secondary on $phi-code"
 LINK_STYLE = "$link-color underline"
 
 _OPENING = {"em": "italic", "strong": "bold", "s": "strike"}
-_BLANKS = re.compile(r"\s+")
+_BLANKS = re.compile(r"[^\S ]+")
+"""White space other than blanks, which may align columns."""
 
 
 @cache
@@ -29,7 +32,7 @@ def parser() -> MarkdownIt:
     """
     from markdown_it import MarkdownIt  # late: a tenth of what the first screen may take
 
-    return MarkdownIt("gfm-like", {"html": False}).disable("reference")
+    return keep_formulas(MarkdownIt("gfm-like", {"html": False}).disable("reference"))
 
 
 def parse(text: str) -> list[SyntaxTreeNode]:
@@ -58,10 +61,8 @@ def inline(node: SyntaxTreeNode) -> Content:
             start = position
             match child.type:
                 case "text":
-                    add(_BLANKS.sub(" ", child.content))
-                case "softbreak":
-                    add(" ")
-                case "hardbreak":
+                    add(LINE_BREAK.sub("\n", _BLANKS.sub(" ", child.content)))
+                case "softbreak" | "hardbreak":
                     add("\n")
                 case "code_inline":
                     add(_BLANKS.sub(" ", child.content))

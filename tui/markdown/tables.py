@@ -126,15 +126,20 @@ def _widest(rows: Iterable[Row], natural: Sequence[int]) -> list[int]:
     widest = list(natural)
     for row in rows:
         for column, cell in enumerate(row):
-            widest[column] = max(widest[column], cell.cell_length)
+            widest[column] = max(widest[column], _cells(cell))
     return widest
+
+
+def _cells(cell: Content) -> int:
+    """Return the cells of the longest line."""
+    return max(line.cell_length for line in cell.split("\n", allow_blank=True))
 
 
 def _height(row: Row, columns: Sequence[int]) -> int:
     return max(
         1,
         *(
-            1 if cell.cell_length <= width else len(wrapped(cell, width))
+            1 + cell.plain.count("\n") if _cells(cell) <= width else len(wrapped(cell, width))
             for cell, width in zip(row, columns, strict=True)
         ),
     )

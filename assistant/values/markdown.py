@@ -1,0 +1,40 @@
+"""Markdown of replies: what models write and plain CommonMark would swallow.
+
+Line ends mean something in receipts, addresses and poems. ``<br>`` is how models break a line in
+a cell. Formulas stay as they are written, because no terminal sets them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.rules_inline import StateInline
+
+FORMULA = "formula"
+"""Type of the inline token whose ``content`` is a formula with its delimiters."""
+
+LINE_BREAK = re.compile(r"[ \t]*<br[ \t]*/?>[ \t]*", re.IGNORECASE)
+
+_FORMULA = re.compile(r"\\\(.+?\\\)|\\\[.+?\\\]|\$\$.+?\$\$|\\[()\[\]]", re.DOTALL)
+
+
+def keep_formulas(parser: MarkdownIt) -> MarkdownIt:
+    r"""Make ``\(x\)``, ``\[x\]`` and ``$$x$$`` tokens of the type FORMULA.
+
+    A delimiter without its partner, as in a reply that is cut, keeps its backslash.
+    """
+    parser.inline.ruler.before("escape", FORMULA, _formula)
+    return parser
+
+
+def _formula(state: StateInline, silent: bool) -> bool:
+    found = _FORMULA.match(state.src, state.pos, state.posMax)
+    if found is None:
+        return False
+    if not silent:
+        state.push(FORMULA, "", 0).content = found[0]
+    state.pos = found.end()
+    return True
