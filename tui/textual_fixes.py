@@ -1,7 +1,7 @@
 """Fixes of Textual 8.2, each with the issue it has upstream or a description of the defect.
 
-:func:`apply` changes Textual's parser of keys once, at the start of the app. The screens
-below stand in for Textual's own: every screen of the app derives from one of them. Each fix
+:func:`apply` changes Textual's parser of keys and its fields once, at the start of the app. The
+screens below stand in for Textual's own: every screen of the app derives from one of them. Each fix
 can go when its defect is gone; tests/tui/test_guards.py and test_terminals.py show them.
 """
 
@@ -15,10 +15,15 @@ from typing import TypeVar
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual._xterm_parser import XTermParser
 from textual.await_complete import AwaitComplete
+from textual.document._edit import Edit
 from textual.geometry import Offset
 from textual.message import Message
 from textual.screen import ModalScreen, Screen
 from textual.widget import Widget
+from textual.widgets import Input, TextArea
+from textual.widgets.text_area import EditResult
+
+from assistant.values.text import plain
 
 ResultT = TypeVar("ResultT")
 
@@ -26,6 +31,7 @@ ResultT = TypeVar("ResultT")
 _ANSWERS = re.compile(r"\x1bP>\|[^\x1b]*\x1b\\|\x1b\[6;\d+;\d+t|\x1b\[\?[\d;]*c")
 
 _feed = XTermParser.feed
+_edit, _set_document = TextArea.edit, TextArea._set_document
 
 
 class _Sequence(Enum):
@@ -35,7 +41,7 @@ class _Sequence(Enum):
 
 
 def apply() -> None:
-    """Read alt+enter as a key of its own, and drop the terminal's late answers."""
+    """Read alt+enter as a key, drop the terminal's late answers, keep fields free of controls."""
     # 1) Textual issue 6663: xterm, tmux, VTE and others send alt as an ESC before the key, and
     #    Textual keeps the alt of letters only. ESC CR became a plain enter, which sends a message.
     keys: dict[str, object] = ANSI_SEQUENCES_KEYS  # type: ignore[assignment]
@@ -44,12 +50,30 @@ def apply() -> None:
     # 2) No issue known: an answer to a question about the terminal (its version, the size of a
     #    cell, its attributes) that arrives after the start is read as keys, which types it.
     XTermParser.feed = _feed_without_answers  # type: ignore[method-assign]
+    # 3) No issue known: fields write their text to the terminal as it is, escape sequences too, and
+    #    what is edited may come from an imported chat, a file or the clipboard.
+    TextArea.edit = _edit_plain  # type: ignore[method-assign]
+    TextArea._set_document = _set_plain_document  # type: ignore[method-assign]
+    Input.validate_value = _plain_line  # type: ignore[attr-defined]
 
 
 def _feed_without_answers(self: XTermParser, data: str) -> Iterable[Message]:
     # An empty piece means the end of the input, so it may not be made by cutting.
     kept = _ANSWERS.sub("", data)
     return _feed(self, kept) if kept or not data else ()
+
+
+def _edit_plain(self: TextArea, edit: Edit) -> EditResult:
+    edit.text = plain(edit.text)
+    return _edit(self, edit)
+
+
+def _set_plain_document(self: TextArea, text: str, language: str | None) -> None:
+    _set_document(self, plain(text), language)
+
+
+def _plain_line(self: Input, value: str) -> str:
+    return plain(value).replace("\n", " ")
 
 
 class GuardedScreen(Screen[ResultT]):
