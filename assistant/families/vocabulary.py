@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from tokenizers import Tokenizer
-from tokenizers.decoders import DecodeStream
 
 from assistant.values.errors import ModelError
+
+UNFINISHED = "\N{REPLACEMENT CHARACTER}"
+"""What a decoder returns for bytes that are no character, or none yet."""
 
 
 class TokenizerVocabulary:
@@ -102,12 +104,20 @@ class TokenizerVocabulary:
 
 
 class TextStream:
-    """Incremental detokenisation that never splits a character."""
+    """Incremental detokenisation that never splits a character.
+
+    The tokenizers library has a stream of its own, which raises where a model writes bytes that
+    are no UTF-8 after bytes that are: its decoder reads a run of byte tokens as a whole, so the
+    text that was returned already changes.
+    """
 
     def __init__(self, tokenizer: Any, silent: frozenset[int]) -> None:
         self._tokenizer = tokenizer
         self._silent = silent
-        self._decoder = DecodeStream(skip_special_tokens=True)
+        self._before: list[int] = []
+        """The last ids that were returned as text: a blank before a word depends on them."""
+        self._known = ""
+        """The text of these."""
         self._held: list[int] = []
 
     def feed(self, ids: Iterable[int]) -> str:
@@ -117,15 +127,26 @@ class TextStream:
             if token in self._silent:
                 continue
             self._held.append(token)
-            piece = self._decoder.step(self._tokenizer, token)
-            if piece is not None:
+            piece = self._added()
+            if piece and not piece.endswith(UNFINISHED):
                 pieces.append(piece)
-                self._held.clear()
+                self._before, self._held = self._held, []
+                self._known = self._text(self._before)
         return "".join(pieces)
 
     def flush(self) -> str:
-        if not self._held:
-            return ""
-        text: str = self._tokenizer.decode(self._held, skip_special_tokens=True)
-        self._held.clear()
-        return text.lstrip(" ")
+        """Return what is held back, unfinished characters as U+FFFD."""
+        rest = self._added() if self._held else ""
+        self._held = []
+        return rest
+
+    def _added(self) -> str:
+        """Return the text of the held ids."""
+        text = self._text([*self._before, *self._held])
+        if text.startswith(self._known):
+            return text[len(self._known) :]
+        return self._text(self._held)  # bytes that don't go together with those before
+
+    def _text(self, ids: list[int]) -> str:
+        text: str = self._tokenizer.decode(ids, skip_special_tokens=True)
+        return text
