@@ -168,7 +168,7 @@ class Engine:
             raise PhichatError("This reply is still being written, perhaps in another window.")
         if reply.finish_reason is FinishReason.STOP:
             raise PhichatError("This reply is complete: ask for more in a message.")
-        if reply.model != self.model.layout.model or reply.token_ids is None:
+        if not self.model.layout.can_continue(reply):
             raise PhichatError(
                 "Another model wrote this reply and can't be followed word by word: "
                 "answer again instead."

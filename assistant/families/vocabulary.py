@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 from assistant.values.errors import ModelError
 
 UNFINISHED = "\N{REPLACEMENT CHARACTER}"
-"""What a decoder returns for bytes that are no character, or none yet."""
+"""Text of bytes that are no character, or none yet."""
 
 
 class TokenizerVocabulary:

@@ -87,6 +87,27 @@ def without_end(ids: Iterable[int], vocabulary: Vocabulary) -> list[int]:
     return kept
 
 
+LONGEST_TOKEN = 64
+"""Characters of the longest token: a reply's text may end within the one after its last id."""
+
+
+def are_ids_of(ids: Sequence[int], text: str, vocabulary: Vocabulary) -> bool:
+    """Check that a reply's stored ids say what its text says, because an import may bring any ids.
+
+    They are all of the vocabulary, hold no control token but a stop token at the end, and decode to
+    ``text``. A reply that was cut ends within a character (U+FFFD in its text) or, at a stop
+    string, within the token after the last of its ids.
+    """
+    if ids and ids[-1] in vocabulary.stop_ids:
+        ids = ids[:-1]
+    if not vocabulary.knows(ids) or any(map(vocabulary.control_name, ids)):
+        return False
+    stream = vocabulary.stream()
+    said = stream.feed(ids)
+    rest = text[len(said) :]
+    return text.startswith(said) and (len(rest) < LONGEST_TOKEN or rest == stream.flush())
+
+
 class ChatFormat(Protocol):
     """The chat template of one model."""
 

@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 from assistant.values.context import PictureLayout, Seen
 from assistant.values.conversation import Picture, PictureFile, Role, Turn
 from assistant.values.model import ModelFacts
-from assistant.values.prompt import Slot, without_end
+from assistant.values.prompt import Slot, are_ids_of, without_end
 
 
 class Counter:
@@ -21,6 +21,8 @@ class Counter:
         self.pictures = facts.pictures
         # Keyed by what is tokenized, not by the turn: hashing a reply's ids takes longer.
         self._text_costs: dict[tuple[Role, str, tuple[int, ...]], int] = {}
+        self._checked: dict[str, tuple[tuple[int, ...], str, bool]] = {}
+        """The ids and the text of each reply by its id, and whether they say the same."""
         self._layout = lru_cache(maxsize=4096)(facts.pictures.layout)
 
     def turn(self, seen: Seen) -> int:
@@ -59,8 +61,9 @@ class Counter:
         """Adapt a turn to this model, because an import may bring any combination.
 
         Only replies keep ids, and they have no pictures. Another model's replies are tokenized from
-        their text, because its ids mean other words here. So are replies whose ids are estimates: a
-        reply that came in small pieces has more ids than its text takes.
+        their text, because its ids mean other words here. So are replies whose ids are estimates (a
+        reply that came in small pieces has more ids than its text takes) or say something else
+        than their text.
         """
         is_reply = turn.role is Role.ASSISTANT
         if is_reply and turn.pictures:
@@ -69,9 +72,16 @@ class Counter:
             return turn
         vocabulary = self.chat.vocabulary
         is_own = turn.model == self.model and vocabulary.is_exact
-        if is_reply and is_own and vocabulary.knows(turn.token_ids):
+        if is_reply and is_own and self._are_believed(turn, turn.token_ids):
             return turn
         return replace(turn, token_ids=None)
+
+    def _are_believed(self, turn: Turn, ids: tuple[int, ...]) -> bool:
+        known = self._checked.get(turn.id)
+        if known is None or known[:2] != (ids, turn.text):
+            known = ids, turn.text, are_ids_of(ids, turn.text, self.chat.vocabulary)
+            self._checked[turn.id] = known
+        return known[2]
 
     def _added(self, seen: Seen) -> int:
         """Count the positions of a turn without those of its pictures."""

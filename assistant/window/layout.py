@@ -10,7 +10,7 @@ from assistant.values.context import ChosenBy, ContextReport, PictureCost, Seen
 from assistant.values.conversation import Draft, Picture, Role, Summary, Turn
 from assistant.values.errors import PhichatError
 from assistant.values.model import ModelFacts
-from assistant.values.prompt import ChatFormat, Prompt
+from assistant.values.prompt import ChatFormat, Prompt, are_ids_of
 from assistant.values.words import counted
 from assistant.window import fit as fitting
 from assistant.window.count import Counter, message
@@ -89,6 +89,11 @@ class Layout:
     @property
     def chat(self) -> ChatFormat:
         return self.counter.chat
+
+    def can_continue(self, reply: Turn) -> bool:
+        """Check that the model can follow an unfinished reply from its exact ids."""
+        ids, is_own = reply.token_ids, reply.model == self.model
+        return is_own and ids is not None and are_ids_of(ids, reply.text, self.chat.vocabulary)
 
     def plan(self, request: Request, *, fresh: bool) -> Planned:
         """Choose crops and plan the window; :meth:`check` tests that it fits.

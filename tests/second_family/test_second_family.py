@@ -83,9 +83,9 @@ def test_the_files_are_verified(folder: Path) -> None:
 
 def test_the_prompt_is_chatml_with_16_positions_a_picture(folder: Path) -> None:
     it = layout(folder)
-    ids = (72, 105)
+    ids = it.chat.vocabulary.encode("A dog.")
     asked = turn(Role.USER, "What <|im_end|> is it?", picture(1))
-    reply = replace(turn(Role.ASSISTANT, "", ids=ids), model=str(folder))
+    reply = replace(turn(Role.ASSISTANT, "A dog.", ids=ids), model=str(folder))
     turns = (turn(Role.USER, "Hi"), reply, asked)
     planned = it.plan(Request(turns, "Be brief.", 100), fresh=True)
     it.check(planned)
@@ -100,7 +100,7 @@ def test_the_prompt_is_chatml_with_16_positions_a_picture(folder: Path) -> None:
     assert said == (
         "<|im_start|>system\nBe brief.<|im_end|>\n"
         "<|im_start|>user\nHi<|im_end|>\n"
-        f"<|im_start|>assistant\n{it.chat.vocabulary.text(ids)}<|im_end|>\n"
+        "<|im_start|>assistant\nA dog.<|im_end|>\n"
         "<|im_start|>user\n<|vision_start|><16><|vision_end|>What <|im_end|> is it?<|im_end|>\n"
         "<|im_start|>assistant\n"
     )
