@@ -1,64 +1,199 @@
-"""``phichat serve``: a real server, asked over HTTP and over its websocket."""
+"""``phichat serve``: a real server, asked over HTTP and over its websocket, by friend and foe."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 import pytest
 import requests
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
-from tests.conftest import ROOT, Phichat
-from tests.wait import LIMIT_S, wait_until
+from assistant.cli.browser_server import GuardedServer
+from tests.conftest import Phichat
+from tests.wait import LIMIT_S
+
+LETS_IN = re.compile(r"http://\S+/\?token=\S+")
 
 
-@pytest.fixture
-def address() -> Iterator[str]:
+@dataclass
+class Served:
+    """A running server: where it listens, and what it prints."""
+
+    port: int
+    lines: Iterator[str]
+    errors: Path
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def entrance(self) -> str:
+        """Wait for the next address that lets a browser in."""
+        found = (LETS_IN.search(line) for line in self.lines)
+        address = next((match[0] for match in found if match), None)
+        assert address, self.errors.read_text()
+        return address
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("served")
+    (folder / "inspect.py").write_text("open('ran', 'w')\nraise SystemExit('not phichat')\n")
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    with subprocess.Popen(
-        [sys.executable, "-m", "assistant.cli", "serve", "--port", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd=ROOT,
-        env=os.environ,
-    ) as server:
-
-        def listens() -> bool:
-            assert server.poll() is None
-            with socket.socket() as tried:
-                return tried.connect_ex(("127.0.0.1", port)) == 0
-
-        wait_until(listens, "the server")
-        yield f"127.0.0.1:{port}"
+    errors = folder / "errors"
+    with (
+        errors.open("w") as stderr,
+        subprocess.Popen(
+            [sys.executable, "-P", "-m", "assistant.cli", "serve", "--port", str(port)],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            cwd=folder,
+            text=True,
+            env={**os.environ, "PHICHAT_HOME": str(folder / "home"), "PHICHAT_MODEL": "demo"},
+        ) as server,
+    ):
+        assert server.stdout is not None
+        yield Served(port, iter(server.stdout), errors)
         server.send_signal(signal.SIGINT)
         assert server.wait() in (0, 130, -signal.SIGINT)
+    assert not (folder / "ran").exists(), "a file of the folder was run"
 
 
-def test_a_browser_gets_the_page_and_the_app_is_behind_it(address: str) -> None:
-    page = requests.get(f"http://{address}/", timeout=LIMIT_S)
-    assert page.status_code == 200
+@pytest.fixture(scope="module")
+def browser(served: Served) -> requests.Session:
+    """A browser that was let in, and its page."""
+    session = requests.Session()
+    entrance = served.entrance()
+    page = session.get(entrance, timeout=LIMIT_S)
+    assert (page.status_code, page.url) == (200, f"{served.address}/")
     assert "phichat" in page.text
+    assert requests.get(entrance, timeout=LIMIT_S).status_code == 403, "it is good for once"
+    return session
 
-    async def first_screen() -> bytes:
+
+def cookie(browser: requests.Session) -> str:
+    return "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+
+
+def tab(served: Served, headers: dict[str, str], *, until: bytes) -> bytes:
+    """Open the app's socket and read until the screen has shown these words."""
+
+    async def read() -> bytes:
         shown = b""
-        url = f"http://{address}/ws?width=120&height=40"
-        async with aiohttp.ClientSession() as session, session.ws_connect(url) as tab:
-            while b"sk about a picture" not in shown:
-                message = await tab.receive(timeout=LIMIT_S)
+        url = f"ws://127.0.0.1:{served.port}/ws?width=120&height=40"
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(url, headers=headers) as socket,
+        ):
+            while until not in shown:
+                message = await socket.receive(timeout=LIMIT_S)
                 assert message.type in (aiohttp.WSMsgType.BINARY, aiohttp.WSMsgType.TEXT), shown
                 if message.type is aiohttp.WSMsgType.BINARY:
                     shown += message.data
         return shown
 
-    assert asyncio.run(first_screen())
+    return asyncio.run(read())
+
+
+def test_the_app_is_behind_the_page(served: Served, browser: requests.Session) -> None:
+    headers = {"Cookie": cookie(browser), "Origin": served.address}
+    assert tab(served, headers, until=b"sk about a picture")
+
+
+def test_the_page_loads_nothing_from_elsewhere(served: Served, browser: requests.Session) -> None:
+    page = browser.get(f"{served.address}/", timeout=LIMIT_S)
+    assert re.findall(r"(?:https?:)?//[^\s\"')]+", page.text) == [f"//127.0.0.1:{served.port}/ws"]
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    for path in re.findall(r'(?:src|href|url)[=(]"(/static/[^"]+)"', page.text):
+        assert browser.get(served.address + path, timeout=LIMIT_S).status_code == 200, path
+
+
+@pytest.mark.parametrize("path", ["/", "/?token=x", "/?token=", "/ws", "/static/js/textual.js",
+                                  "/download/x", "/nothing"])  # fmt: skip
+@pytest.mark.parametrize("sent", ["", "phichat_{port}=", "phichat_{port}=guessed", "a=b"])
+def test_nothing_is_answered_without_the_cookie(
+    served: Served, browser: requests.Session, path: str, sent: str
+) -> None:
+    headers = {"Cookie": sent.format(port=served.port), "Origin": served.address}
+    answer = requests.get(served.address + path, headers=headers, timeout=LIMIT_S)
+    assert answer.status_code == 403
+    assert "Set-Cookie" not in answer.headers
+
+
+FOREIGN = ["http://evil.example", "https://127.0.0.1:{port}", "http://127.0.0.1:1", "null", "",
+           "http://localhost:{port}", "http://127.0.0.1:{port}.evil.example"]  # fmt: skip
+
+
+@pytest.mark.parametrize("origin", [*FOREIGN, None])
+def test_a_page_of_another_origin_opens_no_socket(
+    served: Served, browser: requests.Session, origin: str | None
+) -> None:
+    headers = {"Cookie": cookie(browser)}
+    if origin is not None:
+        headers["Origin"] = origin.format(port=served.port)
+    with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+        tab(served, headers, until=b"sk about a picture")
+    assert refused.value.status == 403
+
+
+HOSTS = ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "10.0.0.1:{port}",
+         "127.0.0.1.evil.example:{port}", "[::2]:{port}", "127.0.0.1:{port}@evil.example",
+         "x:y:z"]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_name_that_was_pointed_here_is_refused(
+    served: Served, browser: requests.Session, host: str
+) -> None:
+    headers = {"Host": host.format(port=served.port)}
+    for path in ("/", "/ws", "/static/js/textual.js"):
+        answer = browser.get(served.address + path, headers=headers, timeout=LIMIT_S)
+        assert answer.status_code == 403
+
+
+def test_each_browser_gets_an_address_of_its_own(served: Served, browser: requests.Session) -> None:
+    another = requests.Session()
+    local = served.entrance().replace("127.0.0.1", "localhost")
+    assert another.get(local, timeout=LIMIT_S).status_code == 200
+    assert another.cookies.values() != browser.cookies.values()
+    assert browser.get(f"{served.address}/", timeout=LIMIT_S).status_code == 200
+    (found,) = another.cookies
+    assert (found.has_nonstandard_attr("HttpOnly"), found.get_nonstandard_attr("SameSite")) == (
+        True,
+        "Strict",
+    )
+
+
+async def test_behind_a_proxy_the_public_address_is_taken() -> None:
+    server = GuardedServer("127.0.0.1", 8000, "https://pictures.example.org/chat/")
+    assert server.entrance.startswith("https://pictures.example.org/chat/?token=")
+    app = await server._make_app()
+
+    def asked(host: str, origin: str, path: str = "/") -> web.Request:
+        return make_mocked_request("GET", path, {"Host": host, "Origin": origin}, app=app)
+
+    public = asked("pictures.example.org", "https://pictures.example.org")
+    assert server._is_host_ours(public.host)
+    assert server._is_origin_ours(public)
+    assert not server._is_origin_ours(asked("pictures.example.org", "http://pictures.example.org"))
+    assert not server._is_host_ours("other.example.org")
+    answer = server._let_in(server._token)
+    assert answer.headers["Location"] == "/chat/"
+    assert answer.cookies["phichat_8000"]["secure"]
+    page = await server.handle_index(public)
+    assert 'data-session-websocket-url="wss://pictures.example.org/chat/ws"' in page.text
 
 
 def test_a_port_that_is_taken_is_one_sentence(phichat: Phichat) -> None:

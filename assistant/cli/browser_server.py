@@ -1,0 +1,212 @@
+"""Web server of ``phichat serve``: textual-serve behind a token, a cookie, Host and Origin.
+
+The socket drives the app, so that without these any web page that the user visits
+could (a page may open a websocket to this machine), and any other user of the machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ipaddress
+import logging
+import secrets
+import shlex
+import signal
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp_jinja2
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+from textual_serve.server import Server, to_int
+
+PAGE = Path(__file__).parent / "browser_page"
+"""Folder of the page's template: fonts and scripts come from this server alone."""
+
+SHUTDOWN_S = 3.0
+"""Seconds that open tabs get to end their apps."""
+
+HEADERS = {
+    # xterm.js sets styles; some browsers don't count a websocket as 'self'
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self'; "
+        "img-src 'self' data:; connect-src 'self' ws: wss:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+REFUSED = (
+    "This is phichat, and this browser was not let in. Open the address that phichat serve printed "
+    "last: each lets one browser in.\n"
+)
+
+
+class GuardedServer(Server):
+    """Server that answers only browsers that were let in by a token, at its own addresses."""
+
+    def __init__(self, host: str, port: int, public_url: str | None = None) -> None:
+        # -P: a file of the current folder that is called like a module is not run
+        command = shlex.join([sys.executable, "-P", "-m", "assistant.cli"])
+        super().__init__(
+            command,
+            host=host,
+            port=port,
+            title="phichat",
+            public_url=public_url and public_url.rstrip("/"),
+            templates_path=PAGE,
+        )
+        self._public = urlsplit(self.public_url) if public_url else None
+        self._cookie_name = f"phichat_{port}"  # cookies of all ports of a host are one jar
+        self._token = secrets.token_urlsafe(32)
+        self._cookies: list[str] = []
+
+    @property
+    def entrance(self) -> str:
+        """The address that lets one browser in."""
+        address = self.public_url
+        if self._public is None and ":" in self.host:
+            address = f"http://[{self.host}]:{self.port}"
+        return f"{address}/?token={self._token}"
+
+    def initialize_logging(self) -> None:
+        """Log what fails, without the content of messages or variables."""
+        logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+        logging.getLogger("textual-serve").addFilter(_without_traceback)
+
+    def serve(self, debug: bool = False) -> None:
+        """Serve until ctrl-C. Raises OSError where the address can't be listened on."""
+        self.initialize_logging()
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        ended, loop = asyncio.Event(), asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, ended.set)
+        runner = web.AppRunner(await self._make_app(), shutdown_timeout=SHUTDOWN_S)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, self.host, self.port).start()
+            print(f"phichat is served until ctrl-C at\n  {self.entrance}", flush=True)
+            await ended.wait()
+        finally:
+            await runner.cleanup()
+
+    async def on_startup(self, app: web.Application) -> None:
+        """Print nothing yet: the server does not listen."""
+
+    async def _make_app(self) -> web.Application:
+        app = await super()._make_app()
+        app.middlewares.append(self._guard())
+        app.on_response_prepare.append(_add_headers)
+        return app
+
+    def _guard(self) -> Middleware:
+        @web.middleware
+        async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if not (self._is_host_ours(request.host) and self._is_origin_ours(request)):
+                return web.Response(status=403, text="This address is not phichat's.\n")
+            token = request.query.get("token")
+            if token is not None and request.path == "/":
+                return self._let_in(token)
+            if not self._is_let_in(request):
+                return web.Response(status=403, text=REFUSED)
+            return await handler(request)
+
+        return guard
+
+    def _is_host_ours(self, host: str) -> bool:
+        """Check a Host header: a name that another page's owner points here is refused."""
+        try:
+            asked = urlsplit(f"//{host}")
+            name, port = asked.hostname or "", asked.port
+        except ValueError:
+            return False
+        if self._public is not None and host.lower() == self._public.netloc.lower():
+            return True
+        if port != self.port and not (port is None and self.port == 80):
+            return False
+        return name == self.host.lower() or _reaches(name, self.host)
+
+    def _is_origin_ours(self, request: web.Request) -> bool:
+        """Check that a page of ours asks; a websocket has to say which page opened it."""
+        origin = request.headers.get("Origin")
+        if origin is None:
+            return request.headers.get("Upgrade") is None and request.path != "/ws"
+        return hmac.compare_digest(origin.encode(), self._address(request).encode())
+
+    def _address(self, request: web.Request) -> str:
+        """Return the address by which the browser knows this server, without a slash."""
+        public = self._public
+        if public is not None and request.host.lower() == public.netloc.lower():
+            return f"{public.scheme}://{request.host}"
+        return f"http://{request.host}"
+
+    def _is_let_in(self, request: web.Request) -> bool:
+        cookie = request.cookies.get(self._cookie_name, "").encode()
+        return any(hmac.compare_digest(cookie, known.encode()) for known in self._cookies)
+
+    def _let_in(self, token: str) -> web.Response:
+        """Exchange the token, which is good for once, for a cookie."""
+        if not hmac.compare_digest(token.encode(), self._token.encode()):
+            return web.Response(status=403, text=REFUSED)
+        self._token = secrets.token_urlsafe(32)
+        self._cookies.append(secrets.token_urlsafe(32))
+        print(f"A browser was let in. For another one:\n  {self.entrance}", flush=True)
+        public = self._public
+        prefix = public.path if public is not None else ""
+        answer = web.Response(status=303, headers={"Location": f"{prefix}/"})
+        answer.set_cookie(
+            self._cookie_name,
+            self._cookies[-1],
+            httponly=True,
+            samesite="Strict",
+            secure=public is not None and public.scheme == "https",
+        )
+        return answer
+
+    @aiohttp_jinja2.template("app_index.html")
+    async def handle_index(self, request: web.Request) -> dict[str, object]:
+        """Fill in the page, for the address by which the browser knows this server."""
+        public = self._public
+        at_public = public is not None and request.host.lower() == public.netloc.lower()
+        prefix = public.path if public is not None and at_public else ""
+        return {
+            "title": self.title,
+            "address": prefix,
+            "socket": f"{self._address(request).replace('http', 'ws', 1)}{prefix}/ws",
+            "font_size": to_int(request.query.get("fontsize", "16"), 16),
+        }
+
+
+def _reaches(name: str, listens: str) -> bool:
+    """Check that ``name`` is an address of this server, which no page's owner can point elsewhere.
+
+    A server of this machine alone goes by any loopback address, one of all interfaces by any.
+    """
+    try:
+        here = ipaddress.ip_address("127.0.0.1" if listens == "localhost" else listens)
+    except ValueError:
+        return False
+    if name == "localhost":
+        return here.is_loopback or here.is_unspecified
+    try:
+        there = ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return here.is_unspecified or (here.is_loopback and there.is_loopback)
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    record.exc_info = record.exc_text = None
+    return True
+
+
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)
