@@ -7,7 +7,7 @@ from threading import Event
 import pytest
 from textual import events
 from textual.pilot import Pilot
-from textual.widgets import Input, OptionList
+from textual.widgets import Input, OptionList, TextArea
 
 from assistant.values.conversation import Conversation, Draft
 from tests.tui.desk import (
@@ -27,6 +27,7 @@ from tui.chat.screen import ChatScreen
 from tui.pages.attach import AttachScreen
 from tui.pages.edit_setting import EditSettingScreen
 from tui.pages.search import SearchScreen
+from tui.pages.write import WriteScreen
 
 
 def burst(pilot: Pilot[None], *keys: str) -> None:
@@ -50,6 +51,15 @@ async def test_letters_right_after_the_key_are_for_its_page(desk: Desk, key: str
         await until(pilot, lambda: pilot.app.screen is not below, "the page")
         await until(pilot, lambda: line(pilot) == "herons he", "all letters")
         assert area(pilot).text == ""
+
+
+async def test_letters_before_a_text_has_the_focus_are_for_it(desk: Desk) -> None:
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await pilot.app.push_screen(WriteScreen("Say", "", ""))
+        pilot.app.screen.set_focus(None)
+        burst(pilot, *"So it is")
+        field = pilot.app.screen.query_one(TextArea)
+        await until(pilot, lambda: field.text == "So it is", "all letters")
 
 
 async def test_enter_waits_for_what_is_found(desk: Desk) -> None:

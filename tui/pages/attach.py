@@ -17,7 +17,7 @@ from textual.widgets.directory_tree import DirEntry
 
 from assistant.values.text import one_line
 from tui.keys import PICK_KEYS
-from tui.pages.dialog import TypingGoesToLine, frame
+from tui.pages.dialog import TypingGoesToField, frame
 from tui.textual_fixes import GuardedDialog
 from tui.widgets.completion import complete_path, looks_like_picture
 from tui.widgets.picture_preview import LookAt, PicturePreview
@@ -66,7 +66,7 @@ class PathInput(Input):
             self.cursor_position = len(text)
 
 
-class AttachScreen(TypingGoesToLine, GuardedDialog[str | None]):
+class AttachScreen(TypingGoesToField, GuardedDialog[str | None]):
     """Dialog that returns a path or URL, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in PICK_KEYS if key.action]

@@ -16,14 +16,14 @@ from textual.widgets.option_list import Option
 from assistant.values.text import one_line
 from assistant.values.words import counted
 from tui import messages
-from tui.pages.dialog import TypingGoesToLine, frame
+from tui.pages.dialog import TypingGoesToField, frame
 from tui.pages.engine_screen import EngineScreen
 
 WHERE_IT_GOES = "your words and pictures go there"
 """Said wherever a server can be chosen."""
 
 
-class ConnectScreen(TypingGoesToLine, EngineScreen[str | None]):
+class ConnectScreen(TypingGoesToField, EngineScreen[str | None]):
     """Page that returns the name of a server's model, or None; it asks for the list only."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -11,7 +11,7 @@ from textual.binding import BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Input, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui.keys import CHOICE_KEYS
@@ -27,22 +27,22 @@ def frame(
     return made
 
 
-class TypingGoesToLine:
-    """Mixin of screens with an :class:`Input`, which gets letters wherever the focus is.
+class TypingGoesToField:
+    """Mixin of screens with one field, which gets letters wherever the focus is.
 
-    Letters that are typed right after the key of a page come before its line has the focus.
+    Letters that are typed right after the key of a page come before its field has the focus.
     No subclass of a widget, because Textual takes styles and components from the first of those.
     """
 
     def on_key(self, event: events.Key) -> None:
         screen = cast("Screen[object]", self)
-        line, focused = screen.query_one(Input), screen.focused
+        field, focused = screen.query_one("Input, TextArea"), screen.focused
         # A blank means something of its own in lists and trees.
-        taken = event.character == " " and focused not in (None, line)
+        taken = event.character == " " and focused not in (None, field)
         if event.is_printable and not taken:
             event.stop()
-            screen.set_focus(line)
-            line.post_message(events.Key(event.key, event.character))
+            screen.set_focus(field)
+            field.post_message(events.Key(event.key, event.character))
 
 
 class ChoiceDialog(GuardedDialog[ResultT]):

@@ -15,11 +15,11 @@ from textual.widgets.option_list import Option
 from assistant.settings import SETTABLE, SettingsError, read_value
 from assistant.values.text import one_line
 from tui.keys import CHOICE_KEYS
-from tui.pages.dialog import TypingGoesToLine, frame
+from tui.pages.dialog import TypingGoesToField, frame
 from tui.textual_fixes import GuardedDialog
 
 
-class EditSettingScreen(TypingGoesToLine, GuardedDialog[str | None]):
+class EditSettingScreen(TypingGoesToField, GuardedDialog[str | None]):
     """Dialog that returns a text which the schema accepts; None leaves the setting as it is."""
 
     BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in CHOICE_KEYS if key.action]

@@ -15,7 +15,7 @@ from assistant.values.conversation import SessionSummary
 from assistant.values.text import one_line
 from assistant.values.words import ago, counted
 from tui.messages import SessionChosen
-from tui.pages.dialog import TypingGoesToLine
+from tui.pages.dialog import TypingGoesToField
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ class Source(Protocol):
     clock: Callable[[], datetime]
 
 
-class Palette(TypingGoesToLine, CommandPalette):
+class Palette(TypingGoesToField, CommandPalette):
     """Command palette that also takes letters typed before its line has the focus."""
 
 

@@ -10,11 +10,11 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Input, Static
 
 from assistant.values.text import one_line
-from tui.pages.dialog import TypingGoesToLine, frame
+from tui.pages.dialog import TypingGoesToField, frame
 from tui.textual_fixes import GuardedDialog
 
 
-class RenameScreen(TypingGoesToLine, GuardedDialog[str]):
+class RenameScreen(TypingGoesToField, GuardedDialog[str]):
     """Dialog that returns the new title, or "" to keep the old one."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -21,7 +21,7 @@ from assistant.values.text import one_line
 from assistant.values.words import ago, counted
 from tui import messages
 from tui.keys import SEARCH_KEYS
-from tui.pages.dialog import TypingGoesToLine, frame
+from tui.pages.dialog import TypingGoesToField, frame
 from tui.pages.engine_screen import EngineScreen
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ HOW = (
 )
 
 
-class SearchScreen(TypingGoesToLine, EngineScreen[SearchHit | None]):
+class SearchScreen(TypingGoesToField, EngineScreen[SearchHit | None]):
     """Page that returns the place to open, or None. One search runs at a time."""
 
     CSS_PATH = "search.tcss"

@@ -11,11 +11,11 @@ from textual.widgets import Static, TextArea
 
 from assistant.values.text import plain
 from tui.keys import WRITE_KEYS
-from tui.pages.dialog import frame
+from tui.pages.dialog import TypingGoesToField, frame
 from tui.textual_fixes import GuardedDialog
 
 
-class WriteScreen(GuardedDialog[str | None]):
+class WriteScreen(TypingGoesToField, GuardedDialog[str | None]):
     """Dialog that returns the text, or None when it was left as it was."""
 
     BINDINGS: ClassVar[list[BindingType]] = [key.binding(priority=True) for key in WRITE_KEYS]
