@@ -152,6 +152,8 @@ def _answer(
                         case ReplyEnded() if interruption.happened:
                             click.echo(STOPPED, err=True)  # the answer says why it ended
                             sys.exit(130)
+            if warning := engine.model.status().warning:
+                click.echo(warning, err=True)
         except KeyboardInterrupt:
             progress.clear()
             plainly.end_line()

@@ -42,7 +42,12 @@ class Model:
         """The layout of prompts for the present core. Raises ModelError without a model."""
         core = self.core
         if self._layout is None or self._layout[0] is not core:
-            self._layout = core, Layout(core.facts(), lambda: core.facts().context)
+            self._layout = (
+                core,
+                Layout(
+                    core.facts(), lambda: core.facts().context, lambda: core.facts().most_pictures
+                ),
+            )
         return self._layout[1]
 
     def facts(self) -> ModelFacts:

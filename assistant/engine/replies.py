@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from storage import Store
 
 
+RELAID = 8
+"""Times that a question is planned at most: a server may refuse its length, then its pictures."""
+
+
 class Replies:
     """Replies of one core to the questions of one store."""
 
@@ -53,7 +57,7 @@ class Replies:
         ``planned`` is the question's plan, if there is one. ``asked_crops`` are the crops that the
         user chose for each picture of a question that was never shown to the model. ``begun`` is
         an unfinished reply to continue. If the core turns out to hold less than it said, the
-        question is planned again, once.
+        question is planned again.
         """
         vocabulary = self._layout.chat.vocabulary
         ids = () if begun is None else tuple(without_end(begun.token_ids or (), vocabulary))
@@ -69,16 +73,17 @@ class Replies:
         growing = ReplyWriter(self._store, reply, vocabulary, stop=chosen.stop, begun=ids)
         try:
             yield ReplyStarted(session_id, growing.turn)
-            try:
-                planned = planned or self._plan_stored(
-                    session_id, question, chosen, asked_crops, ids
-                )
-                yield from self._stream(session_id, planned, chosen, growing)
-            except ModelError as error:
-                if error.code != "context" or growing.has_grown:
-                    raise
-                planned = self._plan_stored(session_id, question, chosen, asked_crops, ids)
-                yield from self._stream(session_id, planned, chosen, growing)
+            for tries_left in reversed(range(RELAID)):
+                try:
+                    planned = planned or self._plan_stored(
+                        session_id, question, chosen, asked_crops, ids
+                    )
+                    yield from self._stream(session_id, planned, chosen, growing)
+                    break
+                except ModelError as error:
+                    if error.code != "context" or growing.has_grown or not tries_left:
+                        raise
+                    planned = None
         except PhichatError as error:
             turn = growing.try_to_finish(FinishReason.ERROR)
             yield ReplyFailed(session_id, error.code, str(error), turn)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from assistant import __version__
-from assistant.servers import refusals
+from assistant.servers import keys, refusals
 from assistant.servers.address import Address
 from assistant.servers.request import FAILURES, LOOK_S, Exchange, Head
 from assistant.values.errors import ModelError
 from assistant.values.text import one_line
 
-_LONGEST = 1 << 22
+LONGEST = 1 << 22
 """Bytes of a list of models, or of a refusal, that are read."""
 
 _CONTEXT = ("max_model_len", "context_length", "context_window", "max_context_length")
@@ -31,15 +32,15 @@ class ServerModel:
     owner: str = ""
 
 
-def headers() -> dict[str, str]:
+def headers(address: Address) -> dict[str, str]:
     """Return the headers of every request. The key is read for each and kept nowhere.
 
     Raises ModelError for a key that no header can hold.
     """
-    key = os.environ.get(refusals.KEY, "").strip()
+    variable, key = keys.key_of(address)
     if not key.isascii() or not (key or "x").isprintable():
         raise ModelError(
-            f"{refusals.KEY} holds something else than a key: set it again.", code="unauthorized"
+            f"{variable} holds something else than a key: set it again.", code="unauthorized"
         )
     return {
         "User-Agent": f"phichat/{__version__}",
@@ -58,8 +59,13 @@ def begin(exchange: Exchange, address: Address) -> Head:
     if 300 <= head.status < 400:
         raise refusals.redirected(address, head.location)
     if head.status != 200:
-        has_key = "Authorization" in headers()
-        raise refusals.refused(address, head.status, rest(exchange), has_key=has_key)
+        raise refusals.refused(
+            address,
+            head.status,
+            rest(exchange),
+            has_key="Authorization" in headers(address),
+            after_s=_seconds(head.retry_after),
+        )
     return head
 
 
@@ -69,10 +75,24 @@ def rest(exchange: Exchange) -> bytes:
     for piece in exchange:
         assert isinstance(piece, bytes)
         body += piece
-        if len(body) > _LONGEST:
+        if len(body) > LONGEST:
             break
     return body
 
+
+def _seconds(retry_after: str) -> float | None:
+    """Read a Retry-After header: seconds, or a date."""
+    if retry_after.strip().isdigit():
+        return float(retry_after)
+    try:
+        when = parsedate_to_datetime(retry_after)
+        return max(0.0, (when - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+_NO_ANSWER = ("unreachable", "timeout", "cut", "redirect", "busy", "server_failed")
+"""Codes of errors where a chat would not be answered either."""
 
 Watch = Callable[[Exchange], None]
 """Takes a request as it begins, so that another thread can close it."""
@@ -81,7 +101,7 @@ Watch = Callable[[Exchange], None]
 def models(address: Address, watch: Watch | None = None) -> tuple[ServerModel, ...]:
     """Ask a server for its models, in its order. Raises ModelError."""
     exchange = Exchange(
-        f"{address.base}/models", headers(), proxies=not address.is_here, total_s=LOOK_S
+        f"{address.base}/models", headers(address), proxies=not address.is_here, total_s=LOOK_S
     )
     if watch is not None:
         watch(exchange)
@@ -106,13 +126,15 @@ def chosen(address: Address, watch: Watch | None = None) -> ServerModel:
     try:
         found = models(address, watch)
     except ModelError as error:
-        if error.code == "not_a_server" and address.model is not None:
-            return ServerModel(address)  # a server without a list: what was named may be there
-        raise
+        if address.model is None or error.code in _NO_ANSWER:
+            raise
+        return ServerModel(address)  # a server without a list: what was named may be there
     if address.model is None:
         return found[0]
+    wanted = address.model.removeprefix("models/").removesuffix(":latest")
     for one in found:
-        if one.address.model in (address.model, f"{address.model}:latest"):
+        listed = (one.address.model or "").removeprefix("models/")  # Gemini's lists have it
+        if listed.removesuffix(":latest") == wanted:
             return replace(one, address=address)
     names = ", ".join(one_line(one.address.model or "", 60) for one in found[:5])
     more = ", …" if len(found) > 5 else ""

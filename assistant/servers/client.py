@@ -11,10 +11,11 @@ from functools import partial
 from typing import Any
 
 from assistant.families.chat import ChatTemplate
-from assistant.servers import catalogue as looking, refusals
+from assistant.servers import catalogue as looking, lessons, refusals
 from assistant.servers.address import parse
 from assistant.servers.catalogue import ServerModel
-from assistant.servers.messages import as_json, messages
+from assistant.servers.limits import Limits
+from assistant.servers.messages import as_json, messages, without_system
 from assistant.servers.pictures import ServerPictures, picture_url
 from assistant.servers.reply import Reply
 from assistant.servers.request import FAILURES, Exchange
@@ -27,7 +28,7 @@ from assistant.values.model import CoreEvent, ModelFacts
 from assistant.values.prompt import Prompt, Slot
 from assistant.values.sampling import PARAMETERS, Sampling
 from assistant.values.text import one_line
-from assistant.values.words import counted
+from assistant.values.words import counted as counted_words
 
 CONTEXT = 8192
 """Tokens. The assumed context where neither the server nor the settings state it."""
@@ -38,11 +39,13 @@ MOST_STOPS = 4
 MOST_BYTES = 64
 """Bytes. A server that sends more for each requested token is cut off."""
 
-INSTEAD: Mapping[str, str] = {
-    one.request: one.instead for one in PARAMETERS.values() if not one.only_if_set
-}
-"""Fields that some models of OpenAI's don't take, and the field in their place; "": none, and the
-model's own value is in force. What only a user can have set is refused instead."""
+RESENT = 16
+"""Times that a request is sent at most, each time without something that was refused."""
+
+WAITS_S = (1.0, 2.0, 4.0)
+"""Seconds before a busy server is asked again, unless it says how long."""
+LONGEST_WAIT_S = 30.0
+"""Seconds: a server that wants to be left alone for longer is reported instead."""
 
 
 class ServerCore:
@@ -59,8 +62,7 @@ class ServerCore:
         self._chat = ChatTemplate(STYLE, TextVocabulary)
         self._pictures = ServerPictures(detail)
         self._wanted_context = context
-        self._learned_context: int | None = None
-        self._density = 1.0  # the server's tokens for each one that was estimated
+        self._limits = Limits(self._address)
         self._found: ServerModel | None = None
         self._looking = threading.Lock()
         self._status = ModelStatus(Phase.IDLE, self._address.name, is_demo=False, is_server=True)
@@ -68,17 +70,17 @@ class ServerCore:
         self._running: Exchange | None = None
         self._stop_wanted = False
         self._stops = 0
-        self._not_taken: set[str] = set()
+        self._stop_event = threading.Event()
         self._switch = threading.Lock()
         self._urls: dict[Slot, str] = {}
 
     def facts(self) -> ModelFacts:
         """Return the model's facts; asks the server the first time. Raises ModelError."""
         found = self._look()
-        stated = (found.context, self._wanted_context, self._learned_context)
+        stated = (found.context, self._wanted_context, self._limits.context)
         held = min((one for one in stated if one is not None), default=CONTEXT)
         # in tokens as they are estimated here
-        context = max(1, int(held / max(1.0, self._density)))
+        context = max(1, int(held / max(1.0, self._limits.density)))
         return ModelFacts(
             name=self._address.name,
             folder="",
@@ -86,6 +88,7 @@ class ServerCore:
             context=context,
             chat=self._chat,
             pictures=self._pictures,
+            most_pictures=self._limits.most_pictures,
         )
 
     def status(self) -> ModelStatus:
@@ -101,23 +104,18 @@ class ServerCore:
     ) -> Iterator[CoreEvent]:
         """See :meth:`assistant.core.Core.generate`; ids are of :class:`TextVocabulary`."""
         with self._one_at_a_time:
-            self._stop_wanted = False
+            self._stop_wanted, self._limits.warning = False, ""
+            self._stop_event.clear()
             yield Progressed(Stage.QUEUED, detail=f"asking {self._address.host}")
             try:
                 found = self._look()
-                yield from self._encode(prompt, pixels)
-                yield from self._ask(prompt, sampling, found)
+                yield from self._ask(prompt, sampling, found, pixels)
             except refusals.StoppedError:
                 usage = Usage(prompt.tokens, prompt.picture_tokens, 0, 0)
                 yield GenerationEnded(FinishReason.STOPPED, usage, 0.0, 0.0)
-            except refusals.ContextExceededError as error:
+            except lessons.ContextExceededError as error:
                 # the estimate was short: the engine plans once more, for less
-                held = self.facts().context
-                self._learned_context = error.limit or self._learned_context
-                if error.counted is not None:
-                    self._density = error.counted / prompt.tokens
-                elif self.facts().context >= held:
-                    self._density = max(1.0, self._density) * 4 / 3
+                self._limits.shorten(error, prompt, self.facts().context)
                 raise
 
     def stop(self) -> None:
@@ -125,6 +123,7 @@ class ServerCore:
         with self._switch:
             self._stop_wanted = True
             self._stops += 1
+            self._stop_event.set()
             if self._running is not None:
                 self._running.close()
 
@@ -165,17 +164,22 @@ class ServerCore:
     def _words(self, found: ServerModel) -> str:
         name = one_line(found.address.model or "its model", 60)
         if found.context is not None:
-            return f"{name} reads {counted(found.context, 'token')}"
+            return f"{name} reads {counted_words(found.context, 'token')}"
         if self._wanted_context is not None:
             return f"{name}; the server does not tell its context"
         return (
-            f"{name}; the server does not tell its context, {counted(CONTEXT, 'token')} are "
+            f"{name}; the server does not tell its context, {counted_words(CONTEXT, 'token')} are "
             "assumed (the setting context)"
         )
 
     def _set_status(self, phase: Phase, detail: str = "") -> None:
         self._status = ModelStatus(
-            phase, self._address.name, is_demo=False, detail=detail, is_server=True
+            phase,
+            self._address.name,
+            is_demo=False,
+            detail=detail,
+            is_server=True,
+            warning=self._limits.warning,
         )
 
     def _encode(self, prompt: Prompt, pixels: Callable[[str], Pixels]) -> Iterator[CoreEvent]:
@@ -186,28 +190,50 @@ class ServerCore:
             yield Progressed(Stage.PICTURES, done, len(missing))
             shown = pixels(slot.pixels_sha256)
             layout = self._pictures.layout(shown.width, shown.height, slot.detail)
-            self._urls[slot] = picture_url(shown, layout.size)
+            width, height = (max(1, side >> self._limits.halved) for side in layout.size)
+            self._urls[slot] = picture_url(shown, (width, height), small=self._limits.halved > 0)
         self._urls = {slot: self._urls[slot] for slot in slots}
 
-    def _ask(self, prompt: Prompt, sampling: Sampling, found: ServerModel) -> Iterator[CoreEvent]:
-        """Send the prompt; once more without each parameter that the server does not take."""
-        while True:
+    def _ask(
+        self,
+        prompt: Prompt,
+        sampling: Sampling,
+        found: ServerModel,
+        pixels: Callable[[str], Pixels],
+    ) -> Iterator[CoreEvent]:
+        """Send the prompt; again where a refusal teaches what to leave out, or after a wait."""
+        waits = list(WAITS_S)
+        for _ in range(RESENT):
+            yield from self._encode(prompt, pixels)
             request = self._request(prompt, sampling, found)
-            for name in self._not_taken:
-                value, other = request.pop(name), INSTEAD[name]
-                if other:
-                    request[other] = value
             try:
-                yield from self._answer(prompt, sampling, json.dumps(request).encode())
-            except refusals.NotTakenError as error:
-                if error.parameter not in INSTEAD or error.parameter in self._not_taken:
+                yield from self._answer(prompt, sampling, request)
+            except refusals.BusyError as error:
+                if not waits or (error.after_s or 0.0) > LONGEST_WAIT_S:
                     raise
-                self._not_taken.add(error.parameter)
+                first = waits.pop(0)
+                wait = first if error.after_s is None else error.after_s
+                yield Progressed(Stage.QUEUED, detail=f"busy; asked again in {wait:.0f} s")
+                self._stop_event.wait(wait)
+                if self._stop_wanted:
+                    raise refusals.StoppedError(self._address) from error
+            except lessons.NotTakenError as error:
+                self._limits.leave_out(error, request)
+            except lessons.SystemRefusedError as error:
+                self._limits.do_without_system(error, request)
+            except lessons.PicturesRefusedError as error:
+                self._limits.take_fewer(error, prompt)
+            except lessons.TooLargeError as error:
+                self._limits.make_smaller(error, prompt)
+                self._urls.clear()
             else:
                 return
+        raise ModelError(f"{self._address.base} refuses every form of this request.")
 
     def _request(self, prompt: Prompt, sampling: Sampling, found: ServerModel) -> dict[str, Any]:
         said = messages(prompt)
+        if not self._limits.takes_system:
+            said = without_system(said)
         chosen = {
             one.request: getattr(sampling, name)
             for name, one in PARAMETERS.items()
@@ -218,16 +244,21 @@ class ServerCore:
         if said[-1].role is Role.ASSISTANT and found.owner == "vllm":
             # others take a last message of the assistant for the beginning of the reply, or don't
             chosen |= {"continue_final_message": True, "add_generation_prompt": False}
-        return {
+        request = {
             "model": found.address.model,
             "messages": [as_json(one, self._urls.__getitem__) for one in said],
             "stream": True,
             "stream_options": {"include_usage": True},
             **chosen,
         }
+        return self._limits.without_refused(request)
 
-    def _answer(self, prompt: Prompt, sampling: Sampling, body: bytes) -> Iterator[CoreEvent]:
+    def _answer(
+        self, prompt: Prompt, sampling: Sampling, request: Mapping[str, Any]
+    ) -> Iterator[CoreEvent]:
         vocabulary, reply = TextVocabulary(), Reply(self._address)
+        body = json.dumps(request).encode()
+        goes_on = request["messages"][-1]["role"] == Role.ASSISTANT
         started = time.perf_counter()
         first = last = 0.0
         events = count = size = 0
@@ -247,11 +278,16 @@ class ServerCore:
                     if size > sampling.max_new_tokens * MOST_BYTES:
                         reason = FinishReason.LENGTH
                         break
+                else:
+                    if not self._stop_wanted:
+                        reply.check(may_be_empty=goes_on)
         except FAILURES as error:
             if not self._stop_wanted:
                 failure = refusals.unreachable(self._address, error)
                 if failure.code == "unreachable":
                     self._forget(failure)
+                    if not reply.has_text:  # it may be starting again
+                        raise refusals.BusyError(str(failure), None, failure.code) from error
                 raise failure from error
         except ModelError:
             if not self._stop_wanted:
@@ -265,7 +301,8 @@ class ServerCore:
             reason = FinishReason.STOPPED
         counts: Mapping[str, int] = reply.usage
         if counted := counts.get("prompt_tokens"):
-            self._density = counted / prompt.tokens
+            self._limits.compare(counted, prompt)
+            self._set_status(Phase.READY, self._status.detail)
         # most servers stream a token an event
         completion = counts.get("completion_tokens", events if events > 1 else count)
         usage = Usage(
@@ -286,7 +323,7 @@ class ServerCore:
                 return None
             self._running = Exchange(
                 f"{self._address.base}/chat/completions",
-                looking.headers(),
+                looking.headers(self._address),
                 body,
                 proxies=not self._address.is_here,
             )

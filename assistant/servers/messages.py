@@ -45,6 +45,25 @@ def messages(prompt: Prompt) -> list[Message]:
     return found
 
 
+def asked_pictures(prompt: Prompt) -> int:
+    """Count the pictures of the last message of the user, without those that it is sent with."""
+    asked = [one for one in _split(prompt) if one.role is Role.USER]
+    return sum(isinstance(part, Slot) for part in asked[-1].parts) if asked else 0
+
+
+def without_system(said: list[Message]) -> list[Message]:
+    """Put a system message in front of the first one of the user, for models that know none."""
+    system, *rest = said
+    if system.role is not Role.SYSTEM:
+        return said
+    if not rest or rest[0].role is not Role.USER:
+        return [Message(Role.USER, system.parts, whole=True), *rest]
+    first = Message(Role.USER, [*system.parts, *rest[0].parts], rest[0].whole)
+    if isinstance(rest[0].parts[0], str):
+        first.parts = [f"{system.parts[0]}\n\n{rest[0].parts[0]}", *rest[0].parts[1:]]
+    return [first, *rest[1:]]
+
+
 def as_json(message: Message, url_of: Callable[[Slot], str]) -> dict[str, Any]:
     """Convert to the API's form: a string without pictures, else typed parts."""
     if len(message.parts) == 1 and isinstance(message.parts[0], str):

@@ -15,6 +15,8 @@ from assistant.values.generation import Pixels
 MOST_PNG = 1 << 20
 """Bytes of PNG up to which a picture is sent without loss; beyond, it is a photograph mostly."""
 JPEG_QUALITY = 95
+SMALL_QUALITY = 80
+"""JPEG quality for servers that take no large requests."""
 
 
 class ServerPictures:
@@ -43,15 +45,19 @@ class ServerPictures:
         return finest
 
 
-def picture_url(pixels: Pixels, size: tuple[int, int]) -> str:
+def picture_url(pixels: Pixels, size: tuple[int, int], *, small: bool = False) -> str:
     """Make a ``data:`` URL of a picture of at most ``size`` (width, height), never enlarged.
 
-    PNG, or JPEG with full colour where the PNG would be long.
+    PNG, or JPEG with full colour where the PNG would be long; ``small``: a JPEG of less quality if
+    that is shorter.
     """
     image = Image.frombytes("RGB", (pixels.width, pixels.height), pixels.rgb)
     image.thumbnail(size, Image.Resampling.LANCZOS)
     data, kind = _encoded(image, "PNG"), "png"
-    if len(data) > MOST_PNG:
+    if small:
+        less = _encoded(image, "JPEG", quality=SMALL_QUALITY)
+        data, kind = min((data, kind), (less, "jpeg"), key=lambda made: len(made[0]))
+    elif len(data) > MOST_PNG:
         data, kind = _encoded(image, "JPEG", quality=JPEG_QUALITY, subsampling=0), "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 

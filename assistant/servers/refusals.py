@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 import socket
 import ssl
 from typing import Any
@@ -11,52 +9,28 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx2
 
+from assistant.servers import keys
 from assistant.servers.address import Address
+from assistant.servers.lessons import (
+    PicturesRefusedError,
+    TooLargeError,
+    error_in,
+    lesson,
+    words_of,
+)
 from assistant.servers.request import SILENCE_S
 from assistant.values.errors import ModelError
 from assistant.values.text import one_line
 
-KEY = "PHICHAT_SERVER_KEY"
-"""The environment variable with the key, which is read for each request and never stored."""
 
-_LONGEST = 300
-"""Characters of a server's own words that are shown."""
+class BusyError(ModelError):
+    """The server may answer later; in ``after_s`` seconds, where it says so."""
 
-_TOO_LONG = re.compile(
-    r"maximum context length|context[ _](length|window|size)|exceed_context_size", re.IGNORECASE
-)
-_LIMIT = re.compile(r"(?:context (?:length|window|size)|n_ctx)\D{0,20}?([0-9]{3,9})", re.IGNORECASE)
-_COUNTED = re.compile(r"([0-9]{3,9}) (?:input |prompt )?tokens", re.IGNORECASE)
-_NO_EYES = re.compile(r"image input is not supported", re.IGNORECASE)
-"""llama.cpp's words, with which it calls itself broken (error 500)."""
-_NOT_TAKEN = ("unsupported_parameter", "unsupported_value")
-"""OpenAI's codes for a parameter that a model does not take, or not with this value."""
-_NOT_TAKEN_WORDS = re.compile(r"Unsupported (?:parameter|value): '(\w+)'")
-"""Its words, which get through servers in between that keep neither its code nor the name."""
+    code = "busy"
 
-
-class ContextExceededError(ModelError):
-    """The conversation is longer than the server's model reads.
-
-    ``limit`` is the model's context and ``counted`` the conversation, in the server's tokens,
-    where it states them.
-    """
-
-    code = "context"
-
-    def __init__(self, message: str, limit: int | None, counted: int | None) -> None:
-        super().__init__(message)
-        self.limit, self.counted = limit, counted
-
-
-class NotTakenError(ModelError):
-    """The server's model does not take the ``parameter`` of the request, or not its value."""
-
-    code = "refused"
-
-    def __init__(self, message: str, parameter: str) -> None:
-        super().__init__(message)
-        self.parameter = parameter
+    def __init__(self, message: str, after_s: float | None, code: str = "busy") -> None:
+        super().__init__(message, code=code)
+        self.after_s = after_s
 
 
 class StoppedError(ModelError):
@@ -71,6 +45,12 @@ class StoppedError(ModelError):
 def unreachable(address: Address, error: Exception) -> ModelError:
     """Explain a request without an answer."""
     name, causes = address.base, _causes(error)
+    if any(isinstance(one, ImportError) for one in causes):
+        return ModelError(
+            "A SOCKS proxy is set (ALL_PROXY, HTTPS_PROXY or HTTP_PROXY), which needs a package "
+            "more: pip install socksio, or name the server in NO_PROXY.",
+            code="unreachable",
+        )
     if isinstance(error, httpx2.ProxyError):
         return ModelError(
             f"The proxy on the way to {name} does not let through: check HTTP_PROXY, HTTPS_PROXY "
@@ -140,14 +120,19 @@ def redirected(address: Address, location: str) -> ModelError:
     )
 
 
-def refused(address: Address, status: int, body: bytes, *, has_key: bool) -> ModelError:
+def refused(
+    address: Address, status: int, body: bytes, *, has_key: bool, after_s: float | None = None
+) -> ModelError:
     """Explain an answer with an error code, with the server's own words if it has any."""
     name, said = address.base, error_in(body)
     words = f": {words_of(said)}" if words_of(said) else ""
     if words.lower() in (": not found", ": method not allowed"):
         words = ""  # every web server says that
     if status in (401, 403):
-        key = f"does not accept the key in {KEY}" if has_key else f"wants a key: set {KEY}"
+        variable = keys.key_of(address)[0]
+        key = (
+            f"does not accept the key in {variable}" if has_key else f"wants a key: set {variable}"
+        )
         return ModelError(f"{name} {key} (error {status}{words}).", code="unauthorized")
     if status in (404, 405) and not words:
         return ModelError(
@@ -155,29 +140,89 @@ def refused(address: Address, status: int, body: bytes, *, has_key: bool) -> Mod
             code="not_a_server",
         )
     if status == 429:
-        return ModelError(
-            f"{name} is busy or your quota is used up (error 429{words}): try again later.",
-            code="busy",
+        later = f"again in {after_s:.0f} seconds" if after_s else "again later"
+        return BusyError(
+            f"{name} is busy or your quota is used up (error 429{words}): try {later}.", after_s
         )
-    if status >= 500 and not _NO_EYES.search(words):
+    if status in (502, 503, 504):
+        return BusyError(
+            f"{name} failed (error {status}{words}): try again, or look at the server's log.",
+            after_s,
+            "server_failed",
+        )
+    if status == 413 and "token" not in words:
+        return TooLargeError(f"{name} takes no request of this size (error {status}){words or '.'}")
+    if (learned := lesson(address, said, f" (error {status})")) is not None:
+        return learned
+    if status >= 500 and status != 501:  # not implemented
         return ModelError(
             f"{name} failed (error {status}{words}): try again, or look at the server's log.",
             code="server_failed",
         )
-    if _TOO_LONG.search(text := json.dumps(said)):
-        found = _LIMIT.search(text)
-        limit = int(found[1]) if found else 0
-        counted = max(map(int, _COUNTED.findall(text)), default=0)
-        return ContextExceededError(
-            f"{name} can't read as long a conversation{words or '.'}",
-            limit or None,
-            counted if counted > limit else None,
-        )
-    if isinstance(said, dict) and said.get("code") in _NOT_TAKEN:
-        return NotTakenError(f"{name} refuses this (error {status}){words}", str(said.get("param")))
-    if named := _NOT_TAKEN_WORDS.search(words):
-        return NotTakenError(f"{name} refuses this (error {status}){words}", named[1])
     return ModelError(f"{name} refuses this (error {status}){words or '.'}", code="refused")
+
+
+def refusal(address: Address, said: Any) -> ModelError:
+    """Explain an error that came in the place of a reply, with a status that says all is well."""
+    return lesson(address, said, "") or given_up(address, said)
+
+
+def blind(address: Address, error: PicturesRefusedError, asked: int) -> ModelError:
+    """Explain a question whose own pictures the model does not take."""
+    if error.most:
+        return ModelError(
+            f"{error} It takes {error.most} at a time and the question has {asked}: attach fewer.",
+            code="refused",
+        )
+    return ModelError(
+        f"{_sentence(error)} Ask without pictures, or choose a model that sees them (F8, or "
+        "--model).",
+        code="refused",
+    )
+
+
+def too_large(error: ModelError) -> ModelError:
+    """Explain a request that stays too large whatever is left out."""
+    return ModelError(
+        f"{_sentence(error)} Attach fewer or smaller pictures, or begin a new chat.", code="refused"
+    )
+
+
+def _sentence(error: ModelError) -> str:
+    return f"{str(error).rstrip('.')}."
+
+
+def broken_end(address: Address, reason: str, *, has_text: bool) -> ModelError:
+    """Explain a reply that ended for a reason that is no success."""
+    kept = "; what came is kept" if has_text else ""
+    if "filter" in reason.lower() or "safety" in reason.lower():
+        words = f"{address.base} withheld the rest of the answer: its filter found something"
+        return ModelError(f"{words}{kept}. Ask in other words.", code="filtered")
+    if reason.lower() in ("tool_calls", "function_call"):
+        return empty(address, wants_tool=True)
+    return ModelError(
+        f"{address.base} ended the answer before its end (“{one_line(reason, 60)}”){kept}: ask "
+        "again.",
+        code="server_failed",
+    )
+
+
+def empty(
+    address: Address, *, wants_tool: bool = False, thought: int = 0, is_spent: bool = False
+) -> ModelError:
+    """Explain a reply without a word."""
+    if wants_tool:
+        words = "asked for a tool, which phichat does not have, in place of an answer: ask again"
+    elif thought and is_spent:
+        words = (
+            "spent the whole answer on thinking: allow more tokens (the setting max_new_tokens), "
+            "or choose a model that thinks less"
+        )
+    elif thought:
+        words = "thought, and then answered nothing: ask again"
+    else:
+        words = "answered nothing: ask again, or in other words"
+    return ModelError(f"The model of {address.base} {words}.", code="empty")
 
 
 def given_up(address: Address, said: Any) -> ModelError:
@@ -187,28 +232,6 @@ def given_up(address: Address, said: Any) -> ModelError:
         f"{address.base} gave up in the middle{': ' + words if words else '.'}",
         code="server_failed",
     )
-
-
-def error_in(body: bytes) -> Any:
-    """Return the ``error`` of a JSON body, or the field in its place; None without any."""
-    try:
-        said = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    if isinstance(said, dict):
-        return next((said[name] for name in ("error", "detail", "message") if said.get(name)), None)
-    return None
-
-
-def words_of(said: Any) -> str:
-    """Shorten a server's own words to one line that is safe for a terminal."""
-    if isinstance(said, dict):
-        said = said.get("message") or said.get("msg") or said.get("type") or said
-    if isinstance(said, list) and said:
-        return words_of(said[0])
-    if not said:
-        return ""
-    return one_line(said if isinstance(said, str) else json.dumps(said), _LONGEST).rstrip(".")
 
 
 def _causes(error: BaseException | None) -> list[BaseException]:

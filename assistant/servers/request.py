@@ -26,8 +26,8 @@ class Head:
     """Status and headers of a response."""
 
     status: int
-    content_type: str
     location: str
+    retry_after: str
 
 
 FAILURES = (httpx2.HTTPError, httpx2.InvalidURL, OSError)
@@ -115,8 +115,8 @@ class Exchange(Iterator[Head | bytes]):
             self._heard.put(
                 Head(
                     response.status_code,
-                    headers.get("Content-Type", ""),
                     headers.get("Location", ""),
+                    headers.get("Retry-After", ""),
                 )
             )
             async for piece in response.aiter_bytes():

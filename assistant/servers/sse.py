@@ -17,10 +17,13 @@ _LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
 class EventStream:
     """A parser that takes bytes cut anywhere and yields the data of events. Raises ValueError.
 
-    Names, ids and comments are skipped.
+    Ids and comments are skipped.
     """
 
     def __init__(self) -> None:
+        self.name = b""
+        """The name of the event that was yielded last."""
+        self._named = b""
         self._rest = bytearray()
         self._data: list[bytes] = []
 
@@ -50,6 +53,11 @@ class EventStream:
             name, _, value = line.removeprefix(b"\xef\xbb\xbf").partition(b":")
             if name == b"data":
                 self._data.append(value.removeprefix(b" "))
+            elif name == b"event":
+                self._named = value.strip()
         elif self._data:
             data, self._data = b"\n".join(self._data), []
+            self.name, self._named = self._named, b""
             yield data.decode("utf-8")  # UnicodeDecodeError is a ValueError
+        else:
+            self._named = b""

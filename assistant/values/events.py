@@ -122,6 +122,7 @@ class ModelStatus:
     ``done`` of ``total`` bytes of weights are read (``total`` 0: not known yet).
     ``plan`` is the memory plan of the worker that serves this terminal, once it is made.
     ``is_server`` says that messages leave this machine, for the server named ``model``.
+    ``warning`` is a sentence about the last reply: what the model was not shown, unasked.
     """
 
     phase: Phase
@@ -132,3 +133,4 @@ class ModelStatus:
     total: int = 0
     plan: Mapping[str, Any] | None = field(default=None, hash=False)
     is_server: bool = False
+    warning: str = ""

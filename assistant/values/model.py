@@ -18,7 +18,8 @@ CoreEvent = Progressed | TokensGenerated | GenerationEnded
 class ModelFacts:
     """Facts of a model that laying out a prompt takes (no weights are read).
 
-    ``folder`` is "" for a server; ``context`` is in positions.
+    ``folder`` is "" for a server; ``context`` is in positions. A prompt holds ``most_pictures`` at
+    most (None: any number), as far as that is known.
     """
 
     name: str
@@ -27,6 +28,7 @@ class ModelFacts:
     context: int
     chat: ChatFormat
     pictures: PictureFormat
+    most_pictures: int | None = None
 
 
 class Core(Protocol):

@@ -38,7 +38,8 @@ class Sampling:
     top_p: float = _parameter(
         1.0, "Only the likeliest tokens that reach this probability together.",
         highest=1, is_above=True,
-        option="Only the likeliest tokens that reach P together.", metavar="P", request="top_p",
+        option="Only the likeliest tokens that reach P together.", metavar="P",
+        request="top_p", only_if_set=True,
     )  # fmt: skip
     top_k: int = _parameter(
         0, "Only so many of the likeliest tokens; 0: all.", highest=1_000_000,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from assistant.values.context import ChosenBy, ContextReport, PictureCost, Seen
 from assistant.values.conversation import Draft, Picture, Role, Summary, Turn
@@ -75,12 +76,19 @@ class PromptPreview:
 class Layout:
     """Planner and renderer for one model.
 
-    ``context`` is called for each plan, because the core may find out later how much it holds.
+    ``context`` and ``most_pictures`` are called for each plan, because the core may find out later
+    how much the model takes.
     """
 
-    def __init__(self, facts: ModelFacts, context: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        facts: ModelFacts,
+        context: Callable[[], int],
+        most_pictures: Callable[[], int | None] = lambda: None,
+    ) -> None:
         self.counter = Counter(facts)
         self._context = context
+        self._most_pictures = most_pictures
 
     @property
     def model(self) -> str:
@@ -131,9 +139,11 @@ class Layout:
             lowered = frozenset(at for at, (before, after) in changed if before != after)
             turns = (*turns[:-1], question)
         # 3. plan the window, for a begun reply with less room if the rest of it needs that
-        made = plan_window(turns, room, count.turn, summary=reserve)
+        most = self._most_pictures()
+        fitted = partial(plan_window, turns, cost=count.turn, summary=reserve, most_pictures=most)
+        made = fitted(room)
         if request.begun and limit - frame - made.tokens - len(request.begun) < max_new:
-            made = plan_window(turns, room - len(request.begun), count.turn, summary=reserve)
+            made = fitted(room - len(request.begun))
         shown = summary if made.evicted else None
         return Planned(
             request=request,
@@ -150,6 +160,14 @@ class Layout:
     def check(self, planned: Planned) -> None:
         """Raise PhichatError (code ``too_long``) if the plan does not fit; it names a change."""
         plan, question = planned.plan, planned.question
+        most = self._most_pictures()
+        if most is not None and question is not None and len(question.pictures) > most:
+            takes = f"takes {most} at a time" if most else "takes none"
+            raise PhichatError(
+                f"This message has {counted(len(question.pictures), 'picture')} and the model "
+                f"{takes}: attach fewer, or choose another model.",
+                code="too_long",
+            )
         if plan.fits:
             return
         more = counted(plan.tokens - plan.budget, "token")

@@ -51,7 +51,12 @@ class Plan:
 
 
 def plan(
-    turns: Sequence[Turn], budget: int, cost: Callable[[Seen], int], *, summary: int = 0
+    turns: Sequence[Turn],
+    budget: int,
+    cost: Callable[[Seen], int],
+    *,
+    summary: int = 0,
+    most_pictures: int | None = None,
 ) -> Plan:
     """Leave out turns that do not fit: old pictures first, then whole exchanges, oldest first.
 
@@ -70,12 +75,17 @@ def plan(
     Turns that the user excluded are always left out, even pinned ones. An excluded question takes
     its reply along; an excluded reply goes alone, and its question stays with its pictures. A
     question that is to be answered now is seen even if it is excluded.
+
+    Of the pictures in the window the last ``most_pictures`` are seen (None: all); those of the
+    newest question always, so that the caller can refuse it.
     """
     window = _Window(budget, cost, summary)
     for turn in turns:
         window.add(turn, asks_now=turn is turns[-1] and _asks(turn))
     if turns and turns[-1].role is Role.ASSISTANT:
         window.cut()  # as for the next question
+    if most_pictures is not None:
+        window.keep_pictures(most_pictures)
     return window.plan()
 
 
@@ -187,6 +197,19 @@ class _Window:
             self._replace_pictures(self._exchanges[self._passed_over], low)
             if self._total > self._budget:
                 self._evict(self._passed_over)
+
+    def keep_pictures(self, most: int) -> None:
+        """Replace all pictures but the last ``most`` by markers, pinned ones too."""
+        asked = self._exchanges[-1].entries[0] if self._exchanges else None
+        for exchange in reversed(self._exchanges):
+            for entry in reversed(exchange.seen):
+                seen = [at for at in range(len(entry.turn.pictures)) if at not in entry.without]
+                if entry is not asked:
+                    entry.without |= set(seen[: max(0, len(seen) - most)])
+                    cost = self._cost(Seen(entry.turn, frozenset(entry.without)))
+                    self._total += cost - entry.cost
+                    entry.cost = cost
+                most = max(0, most - len(seen))
 
     def _replace_pictures(self, exchange: _Exchange, low: float) -> None:
         for entry in exchange.seen:

@@ -91,6 +91,8 @@ class Server:
         self.address = address
         self.models: Answer | list[dict[str, Any]] = [{"id": "tiny", "max_model_len": 4096}]
         self.answers: list[Answer] = [saying("Hello.")]
+        self.rule: Callable[[Asked], Answer | None] = lambda asked: None
+        """Looks at a chat before ``answers`` do, and may answer in their place."""
         self.asked: list[Asked] = []
         self.gone = threading.Event()
         """The other side closed the connection while it was still being answered."""
@@ -106,6 +108,8 @@ class Server:
             body = {"object": "list", "data": self.models}
             return Answer([json.dumps(body).encode()], 200, "application/json")
         if asked.path == "/v1/chat/completions" and asked.method == "POST":
+            if (answer := self.rule(asked)) is not None:
+                return answer
             return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         return Answer([b"<h1>Not here</h1>"], 404, "text/html")
 

@@ -151,5 +151,6 @@ def test_a_model_without_eyes_says_so_in_its_own_words(server: Server) -> None:
     done = phichat("ask", "--model", server.address, "-i", image, "Hi")
     assert done.exit_code == 1
     assert done.stderr == (
-        f"{server.address}/v1 refuses this (error 400): tiny is not a multimodal model\n"
+        f"{server.address}/v1 can't see pictures (error 400): tiny is not a multimodal model. Ask "
+        "without pictures, or choose a model that sees them (F8, or --model).\n"
     )

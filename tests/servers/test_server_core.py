@@ -94,7 +94,6 @@ def test_pictures_stand_where_they_stood_with_the_pixels_that_they_had(
         "stream_options": {"include_usage": True},
         "max_tokens": 1024,
         "temperature": 0.0,
-        "top_p": 1.0,
     }
 
 
@@ -458,9 +457,9 @@ def test_stop_ends_the_first_look_too(server: Server, make: MakeEngine) -> None:
     ("answer", "code", "words"),
     [
         (refusing(400, "This model can't see \x1b[2Jimages.\n" + "x" * 999), "refused",
-         "refuses this (error 400): This model can't see images. xxx"),
+         "can't see pictures (error 400): This model can't see images. xxx"),
         (refusing(500, "image input is not supported - hint: provide the mmproj"), "refused",
-         "refuses this (error 500): image input is not supported"),
+         "can't see pictures (error 500): image input is not supported"),
         (refusing(401), "unauthorized", "wants a key: set PHICHAT_SERVER_KEY"),
         (refusing(403, "Not for you."), "unauthorized", "(error 403: Not for you)"),
         (refusing(404), "not_a_server", "There is no OpenAI-compatible server at"),

@@ -83,7 +83,8 @@ class ContextScreen(EngineScreen[None]):
     @on(Spelled)
     def _show(self, event: Spelled) -> None:
         self._spelled = event
-        self.query_one(".meter", Static).update(Content(meter(event.report)))
+        words = (meter(event.report), self._engine.model.status().warning)
+        self.query_one(".meter", Static).update(Content("\n".join(filter(None, words))))
         self._show_lines()
 
     def action_toggle_ids(self) -> None:

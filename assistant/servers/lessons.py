@@ -1,0 +1,244 @@
+"""Lessons of refusals: what a server does not take, read from its words, whatever they are.
+
+A refusal names a limit of the server. What is learned from it is left out from then on, and the
+request is sent once more.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from assistant.servers import keys
+from assistant.servers.address import Address
+from assistant.values.errors import ModelError
+from assistant.values.text import one_line, plain
+
+_LONGEST = 300
+"""Characters of a server's own words that are shown."""
+
+_TOO_LONG = re.compile(
+    r"context[ _-]?(?:length|window|size|limit)|exceed_context|context.{0,20}overflow"
+    r"|(?:maximum|max)[ _](?:model|prompt|input|sequence|context)[ _]len"
+    r"|number of tokens allowed|token count|too many (?:input |prompt )?tokens"
+    r"|(?:prompt|inputs?|messages?|conversation)\W[^.]{0,60}(?:too (?:long|large)|longer than)"
+    r"|less than \d+ tokens|tokens? \+ `?max_new_tokens|reduce the length|tokens in the prompt",
+    re.IGNORECASE,
+)
+_LIMITS = (
+    re.compile(
+        r"(?:context (?:length|window|size|limit)|n_ctx|(?:model|prompt|input|sequence) length"
+        r"|tokens allowed|must be <=|less than|cannot exceed|can't exceed|at most|limit(?: of)?|>)"
+        r"\D{0,25}?([0-9]{3,9})",
+        re.IGNORECASE,
+    ),
+    re.compile(r"([0-9]{3,9})(?: tokens?)? (?:maximum|max\b|token limit|limit)", re.IGNORECASE),
+)
+_SUM = re.compile(r"[0-9]+ \+ [0-9]+ > ([0-9]{3,9})")
+_NUMBER = re.compile(r"(?<![\w.])[0-9]{3,9}(?![\w.]*\w)")
+_OUTPUT = re.compile(
+    r"max_(?:completion_|output_|new_)?tokens\W(?:(?!context).){0,80}"
+    r"(?:too large|at most|less than or equal|maximum)",
+    re.IGNORECASE,
+)
+"""The budget of the reply is refused, not the conversation."""
+
+_PICTURE = r"(?:images?|pictures?|photos?|image_urls?|vision|multi-?modal\w*|attachments?)"
+_NO_EYES = re.compile(
+    r"(?:not|n't) (?:support|accept|take|allow|handle|understand|have|see)\w*\W+(?:\w+\W+){0,3}?"
+    rf"{_PICTURE}|\bno (?:vision|eyes)|not a (?:vision|multi-?modal)|text-only"
+    rf"|{_PICTURE}[^.]{{0,30}}(?:(?:not|n't) (?:be )?(?:supported|allowed|enabled)|unsupported)"
+    r"|unknown variant \W*image|content[^.]{0,40}(?:must be|should be|expected)[^.]{0,20}string",
+    re.IGNORECASE,
+)
+_SOME_EYES = re.compile(
+    rf"(?:at most|up to|only|maximum|max|more than|too many|exceeds?|limit\w*|multiple|allow\w*)"
+    rf"[^.]{{0,60}}{_PICTURE}|{_PICTURE}[^.]{{0,60}}"
+    r"(?:at most|up to|maximum|more than|exceeds?|limit|per (?:prompt|request|message))",
+    re.IGNORECASE,
+)
+_HOW_MANY = re.compile(
+    rf"\b([0-9]{{1,3}}|one|a single|two|three)\W*(?:\(?s\)?\W*)?(?:\w+ )?{_PICTURE}"
+    rf"|{_PICTURE}[^.0-9]{{0,40}}?\b([0-9]{{1,3}})\b",
+    re.IGNORECASE,
+)
+_WORDS_FOR = {"one": 1, "a single": 1, "two": 2, "three": 3}
+_TOO_LARGE = re.compile(
+    r"\b(?:payload|entity|body|request)\b[^.]{0,30}too large"
+    r"|\b[0-9.]+ ?(?:[KMG]i?B|bytes|megabytes|pixels)\b|(?:file|image)[^.]{0,30}too (?:large|big)"
+    r"|dimensions?[^.]{0,30}(?:exceed|too)",
+    re.IGNORECASE,
+)
+_NO_SYSTEM = re.compile(
+    r"(?:system|developer)[^.]{0,40}(?:not (?:supported|allowed|enabled|permitted)|unsupported"
+    r"|is not|must not)|(?:n't support|not support|unsupported|unexpected|unknown|invalid)"
+    r"[^.]{0,40}\b(?:system|developer)\b|only[^.]{0,20}user[^.]{0,20}assistant"
+    r"|roles must alternate",
+    re.IGNORECASE,
+)
+_UNWILLING = re.compile(
+    r"unsupported|not (?:\w+ )?(?:support|permit|allow|accept|valid|recogni[sz]ed|known|implement"
+    r"|compatible|available)|unknown|unrecogni[sz]ed|unexpected|extra|invalid|cannot|can't|n't|must"
+    r"|only (?:one|use)|too (?:large|high)|forbidden|disabled|deprecated|instead|bad value"
+    r"|maximum|at most|greater|less|range",
+    re.IGNORECASE,
+)
+
+
+class ContextExceededError(ModelError):
+    """The conversation is longer than the server's model reads.
+
+    ``limit`` is the model's context and ``counted`` the conversation, in the server's tokens,
+    where it states them.
+    """
+
+    code = "context"
+
+    def __init__(self, message: str, limit: int | None, counted: int | None) -> None:
+        super().__init__(message)
+        self.limit, self.counted = limit, counted
+
+
+class ReplanError(ModelError):
+    """The conversation fits once it is laid out again, by the limits that were learned."""
+
+    code = "context"
+
+
+class NotTakenError(ModelError):
+    """The server does not take some of ``fields`` of the request, or not their values."""
+
+    code = "refused"
+
+    def __init__(self, message: str, fields: frozenset[str]) -> None:
+        super().__init__(message)
+        self.fields = fields
+
+
+class PicturesRefusedError(ModelError):
+    """The server's model takes fewer pictures; ``most`` of them, where that is stated."""
+
+    code = "refused"
+
+    def __init__(self, message: str, most: int | None) -> None:
+        super().__init__(message)
+        self.most = most
+
+
+class TooLargeError(ModelError):
+    """The request, or a picture in it, takes more bytes than the server accepts."""
+
+    code = "refused"
+
+
+class SystemRefusedError(ModelError):
+    """The server's model knows no system message."""
+
+    code = "refused"
+
+
+def lesson(address: Address, said: Any, status: str) -> ModelError | None:
+    """Return what a refusal teaches about the server; None: nothing.
+
+    ``status`` is " (error 400)", or "" for an error that came with a status that says all is well.
+    """
+    name, text = address.base, plain(_all_words(said))
+    words = f": {words_of(said)}" if words_of(said) else "."
+    # 1) a size in bytes or pixels, which may be that of a picture
+    if _TOO_LARGE.search(text):
+        return TooLargeError(f"{name} takes no request of this size{status}{words}")
+    # 2) pictures: some, or none
+    if _SOME_EYES.search(text):
+        found = _HOW_MANY.search(text)
+        number = (found[1] or found[2]).lower() if found else ""
+        most = _WORDS_FOR.get(number, int(number) if number.isdigit() else None)
+        return PicturesRefusedError(f"{name} takes fewer pictures{status}{words}", most)
+    if _NO_EYES.search(text):
+        return PicturesRefusedError(f"{name} can't see pictures{status}{words}", 0)
+    # 3) the length of the conversation
+    if _TOO_LONG.search(text) and not _OUTPUT.search(text):
+        patterns = (_SUM,) if _SUM.search(text) else _LIMITS
+        limits = [int(one) for pattern in patterns for one in pattern.findall(text)]
+        limit = min(limits, default=0)
+        counted = max(map(int, _NUMBER.findall(text)), default=0)
+        return ContextExceededError(
+            f"{name} can't read as long a conversation{status}{words}",
+            limit or None,
+            counted if counted > limit else None,
+        )
+    # 4) the system message
+    if _NO_SYSTEM.search(text):
+        return SystemRefusedError(f"{name} takes no system message{status}{words}")
+    # 5) a field of the request
+    named = frozenset(re.findall(r"[a-z_]+", _named_fields(said))) | (
+        frozenset(re.findall(r"[a-z_]{4,}", text)) if _UNWILLING.search(text) else frozenset()
+    )
+    if named:
+        return NotTakenError(f"{name} refuses this{status}{words}", named)
+    return None
+
+
+def _all_words(said: Any) -> str:
+    """Return every text of an error, its numbers by name: wherever the words are, they count."""
+    if isinstance(said, dict):
+        skipped = ("code", "status", "type", "input", "url")
+        pairs = [(key, value) for key, value in said.items() if key not in skipped]
+        kind = str(said.get("type") or "") if isinstance(said.get("type"), str) else ""
+        return " ".join(
+            [kind, *(f"{key}: {value}" if isinstance(value, int) else _all_words(value)
+                     for key, value in pairs)]
+        )  # fmt: skip
+    if isinstance(said, list):
+        return " ".join(map(_all_words, said))
+    if isinstance(said, str) and said.lstrip().startswith(("{", "[")):
+        try:  # an error within an error
+            return _all_words(json.loads(said))
+        except ValueError:
+            return said
+    return said if isinstance(said, str) else ""
+
+
+def _named_fields(said: Any) -> str:
+    """Return the fields that an error names by structure: OpenAI's param, a schema's place."""
+    if isinstance(said, list):
+        return " ".join(map(_named_fields, said))
+    if not isinstance(said, dict):
+        return ""
+    place = said.get("loc") or said.get("param") or ""
+    here = " ".join(map(str, place)) if isinstance(place, list) else str(place)
+    inner = (value for value in said.values() if isinstance(value, (dict, list)))
+    return " ".join([here, *map(_named_fields, inner)])
+
+
+def error_of(said: Any) -> Any:
+    """Return the error that an event or a body is, whatever its shape; None for none."""
+    if said.get("error"):
+        return said["error"]
+    is_error = "error" in (said.get("object"), said.get("type"), said.get("status"))
+    return said if is_error and "choices" not in said else None
+
+
+def error_in(body: bytes) -> Any:
+    """Return the ``error`` of a JSON body, or the field in its place; None without any."""
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if isinstance(said, list) and said and isinstance(said[0], dict):  # Gemini's
+        said = said[0]
+    if isinstance(said, dict):
+        return next((said[name] for name in ("error", "detail", "message") if said.get(name)), None)
+    return None
+
+
+def words_of(said: Any) -> str:
+    """Shorten a server's own words to one line that is safe for a terminal."""
+    if isinstance(said, dict):
+        said = said.get("message") or said.get("msg") or said.get("type") or said
+    if isinstance(said, list) and said:
+        return words_of(said[0])
+    if not said:
+        return ""
+    words = keys.masked(said if isinstance(said, str) else json.dumps(said))
+    return one_line(words, _LONGEST).rstrip(".")

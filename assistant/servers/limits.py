@@ -1,0 +1,129 @@
+"""Limits of a server, learned while it is asked; they hold for the rest of the process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from assistant.servers import lessons, refusals
+from assistant.servers.address import Address
+from assistant.servers.messages import asked_pictures
+from assistant.values.conversation import Role
+from assistant.values.errors import ModelError
+from assistant.values.prompt import Prompt
+from assistant.values.sampling import PARAMETERS
+from assistant.values.words import counted as counted_words
+
+INSTEAD: Mapping[str, str] = {one.request: one.instead for one in PARAMETERS.values()}
+"""Fields of sampling that a model may not take, and the field in their place; "": none."""
+
+OPTIONAL = (
+    "stream_options", "continue_final_message", "add_generation_prompt", "top_p", "min_p", "top_k",
+    "repetition_penalty", "seed", "stop", "temperature", "max_tokens", "max_completion_tokens",
+    "stream",
+)  # fmt: skip
+"""Fields that can be left out, those that are missed least first: one a refusal."""
+
+SHRUNK = 2
+"""Times that pictures are halved for a server that takes no request of their size."""
+
+CUT_FROM = 1500
+"""Tokens of a prompt from which on its count is compared: estimates of short ones are coarse."""
+
+READ_LEAST = 0.6
+"""Share of the expected tokens: a server that counts fewer has cut the conversation by itself."""
+
+
+@dataclass
+class Limits:
+    """Limits of the server at ``address``; each method learns one."""
+
+    address: Address
+    context: int | None = None
+    """Its tokens."""
+    density: float = 1.0
+    """Its tokens for each one that was estimated."""
+    most_pictures: int | None = None
+    takes_system: bool = True
+    halved: int = 0
+    """Times that the sides of pictures are halved."""
+    not_taken: set[str] = field(default_factory=set)
+    read: int = 0
+    """Tokens of the last prompt, as the server counted them."""
+    warning: str = ""
+    """Sentence about what the server did not read of the last prompt, though it answered."""
+
+    def shorten(self, error: lessons.ContextExceededError, prompt: Prompt, held: int) -> None:
+        """Learn the context; where none is stated, that ``held`` estimated tokens are too many."""
+        self.context = error.limit or self.context
+        if error.counted is not None:
+            self.density = error.counted / prompt.tokens
+        elif error.limit is None or error.limit / max(1.0, self.density) >= held:
+            self.density = max(1.0, self.density) * 4 / 3
+
+    def leave_out(self, error: lessons.NotTakenError, request: Mapping[str, Any]) -> None:
+        """Learn that a field is not taken. Raises ``error`` if it names none that can go."""
+        named = [name for name in OPTIONAL if name in request and name in error.fields]
+        if not named:
+            raise error
+        self.not_taken.add(named[0])
+
+    def without_refused(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return a request without the fields that are not taken, or with those in their place."""
+        for name in self.not_taken:
+            if (value := request.pop(name, None)) is not None and (other := INSTEAD.get(name)):
+                request[other] = value
+        if "stream" not in request:
+            request.pop("stream_options", None)
+        return {name: value for name, value in request.items() if name not in self.not_taken}
+
+    def do_without_system(
+        self, error: lessons.SystemRefusedError, request: Mapping[str, Any]
+    ) -> None:
+        """Learn that there is no system message. Raises ``error`` if none was sent."""
+        if not self.takes_system or request["messages"][0]["role"] != Role.SYSTEM:
+            raise error
+        self.takes_system = False
+
+    def take_fewer(self, error: lessons.PicturesRefusedError, prompt: Prompt) -> None:
+        """Learn how many pictures the model takes.
+
+        Raises ReplanError, for the conversation to be laid out again, or another ModelError
+        where the question itself has too many.
+        """
+        sent, asked = len(prompt.slots), asked_pictures(prompt)
+        if not sent:
+            raise error
+        most = error.most if error.most is not None else int(sent > 1)
+        self.most_pictures = min(most, sent - 1)
+        if asked > self.most_pictures:
+            raise refusals.blind(self.address, error, asked)
+        raise lessons.ReplanError(str(error))
+
+    def make_smaller(self, error: ModelError, prompt: Prompt) -> None:
+        """Learn to send less: without the older half of the pictures, then with smaller ones."""
+        sent, asked = len(prompt.slots), asked_pictures(prompt)
+        if not sent:
+            raise lessons.ContextExceededError(str(error), None, None)
+        if sent > asked:
+            self.most_pictures = max(asked, sent // 2)
+            raise lessons.ReplanError(str(error))
+        if self.halved >= SHRUNK:
+            raise refusals.too_large(error)
+        self.halved += 1
+
+    def compare(self, counted: int, prompt: Prompt) -> None:
+        """Compare what the server read with what was sent: some cut conversations silently."""
+        expected = prompt.tokens * self.density
+        is_short = prompt.tokens > CUT_FROM and counted < READ_LEAST * expected
+        if is_short and counted <= self.read:
+            self.context = counted
+            self.warning = (
+                f"The server read {counted_words(counted, 'token')} of about {expected:,.0f}: it "
+                "left out the beginning of the conversation by itself. Give its model a longer "
+                "context there (num_ctx of Ollama); from now on less is sent."
+            )
+        else:
+            self.density = counted / prompt.tokens
+        self.read = counted
