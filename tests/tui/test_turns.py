@@ -14,6 +14,7 @@ from tests.tui.desk import (
     chat,
     idle,
     notices,
+    opened,
     pane,
     picture_file,
     screen,
@@ -274,3 +275,15 @@ async def test_versions_are_marked_when_a_chat_is_opened(desk: Desk) -> None:
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "a3")
         await sees(pilot, "‹1/2›")
+
+
+async def test_a_turn_can_be_marked_before_it_has_composed_its_parts(desk: Desk) -> None:
+    session = desk.chat("Hello", "Hi.")
+    turns = desk.engine.store.conversation(session).turns
+    async with desk.app(session).run_test(size=NARROW) as pilot:
+        await opened(pilot, session)
+        message, reply = UserTurn(turns[0], screen(pilot)._gallery), ReplyTurn(turns[1])
+        pane(pilot).chat.mount(message, reply)
+        for widget in (message, reply):
+            widget.head.show_versions(2, 3)
+        await until(pilot, lambda: shown(pilot).count("‹2/3›") == 2, "both are marked")

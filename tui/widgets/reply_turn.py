@@ -40,9 +40,10 @@ class ReplyTurn(Vertical):
         self.set_class(turn.excluded, "excluded")
         self.turn = turn
         self.live = live
+        self.head = TurnHead(self._speaker(), turn)
 
     def compose(self) -> ComposeResult:
-        yield TurnHead(self._speaker(), self.turn)
+        yield self.head
         yield ReplyText("" if self.live else self.turn.text)
         note = self._note()
         if self.live or note.plain:  # one widget less for most turns of a long chat
@@ -53,11 +54,6 @@ class ReplyTurn(Vertical):
     def render_lines(self, crop: Region) -> list[Strip]:
         return ground(super().render_lines, crop)
 
-    @property
-    def head(self) -> TurnHead:
-        """The line above the text."""
-        return self.query_one(TurnHead)
-
     async def show(self, turn: Turn) -> None:
         """Show the reply as it is now: marked, or grown in another terminal."""
         before, self.turn = self.turn, turn
@@ -65,6 +61,7 @@ class ReplyTurn(Vertical):
         if (before.text, before.finish_reason) == (turn.text, turn.finish_reason):
             self.head.show(self._speaker(), turn)
         else:
+            self.head = TurnHead(self._speaker(), turn)
             await self.recompose()
 
     def on_click(self) -> None:

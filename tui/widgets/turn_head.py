@@ -62,6 +62,8 @@ class TurnHead(Static):
             self._draw()
 
     def _draw(self) -> None:
+        if not self.is_attached:
+            return  # it is drawn when it is mounted
         parts = [self._speaker]
         place, count = self._versions
         if count > 1:

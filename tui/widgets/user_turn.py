@@ -26,21 +26,17 @@ class UserTurn(Vertical):
         super().__init__(classes=turn.kind.value)
         self.turn = turn
         self._gallery = gallery
+        self.head = TurnHead(self._speaker(), turn)
         self.set_class(turn.excluded, "excluded")
 
     def compose(self) -> ComposeResult:
-        yield TurnHead(self._speaker(), self.turn)
+        yield self.head
         if self.turn.pictures:
             with ItemGrid(min_column_width=MOST_COLUMNS + 2, classes="pictures"):
                 for picture in self.turn.pictures:
                     yield PictureView(picture, self._gallery)
         if text := plain(self.turn.text).strip("\n"):
             yield Static(Content(text).highlight_regex(REFERENCE, style=LINKED), classes="words")
-
-    @property
-    def head(self) -> TurnHead:
-        """The line above the words."""
-        return self.query_one(TurnHead)
 
     def show(self, turn: Turn) -> None:
         """Show the turn with its present marks."""
