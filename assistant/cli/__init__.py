@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -99,4 +100,7 @@ def main() -> None:
         from assistant.cli.completion_scripts import register
 
         register()
+    for stream in (sys.stdout, sys.stderr):  # a terminal may know few characters
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
     cli(prog_name="phichat")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +11,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import click
+
+from assistant.values.text import plain_json
 
 if TYPE_CHECKING:  # --help and completion load neither
     from assistant.engine import Engine
@@ -48,15 +49,11 @@ def open_picture(
     return engine.pictures.open(source, watch)
 
 
-# What json leaves as it is and a terminal would obey, or no encoding takes: C1 controls, delete,
-# bidirectional overrides, lone surrogates. They stand inside strings, where \u is valid.
-_OBEYED = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
 def print_json(value: object) -> None:
     """Print one line of JSON that a terminal shows and does not obey; moments in ISO 8601."""
-    text = json.dumps(value, ensure_ascii=False, default=_to_text)
-    click.echo(_OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+    # what the terminal's encoding has no place for is escaped, so that nothing is lost
+    is_utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    click.echo(plain_json(json.dumps(value, ensure_ascii=not is_utf8, default=_to_text)))
 
 
 def _to_text(value: object) -> str:

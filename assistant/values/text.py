@@ -38,6 +38,16 @@ def one_line(text: str, limit: int = 0) -> str:
     return line
 
 
+# What JSON leaves as it is and a terminal would obey, or no encoding takes: C1 controls, delete,
+# bidirectional overrides, lone surrogates. They stand inside strings, where \u is valid.
+_OBEYED = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def plain_json(text: str) -> str:
+    """Return JSON that a terminal shows and does not obey, with the same meaning."""
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 class PlainStream:
     """Stream of text made harmless, also where an escape sequence is cut between two pieces."""
 

@@ -32,7 +32,7 @@ def backup(store: Transactions, path: Path, *, overwrite: bool = False) -> None:
         raise StorageError(f"{path} is the database itself; give another path.")
     with (
         store.reader,
-        replacing(path, overwrite=overwrite, private=True) as unfinished,
+        replacing(path, overwrite=overwrite) as unfinished,
         translated(str(path)),
     ):
         _copy(engine, unfinished)

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from assistant.values.sampling import Parameters
+from assistant.values.text import plain_json
 from storage import turns
 from storage.exchange.document import (
     VERSION,
@@ -44,13 +45,16 @@ def write(db: Session, session_ids: Sequence[str]) -> Iterator[str]:
         session = session_part(db, row)
         shown |= session.sha256s
         yield ",\n" if index else "\n"
-        yield session.model_dump_json(exclude={"turns"}).removesuffix("}") + ',\n"turns": ['
-        yield ",".join(f"\n{turn.model_dump_json()}" for turn in session.turns)
+        yield (
+            plain_json(session.model_dump_json(exclude={"turns"}).removesuffix("}"))
+            + ',\n"turns": ['
+        )
+        yield plain_json(",".join(f"\n{turn.model_dump_json()}" for turn in session.turns))
         yield "\n]}"
     yield '\n],\n"pictures": ['
     for index, sha256 in enumerate(sorted(shown)):
         yield ",\n" if index else "\n"
-        yield _picture(db, sha256).model_dump_json()
+        yield plain_json(_picture(db, sha256).model_dump_json())
     yield "\n]}\n"
 
 

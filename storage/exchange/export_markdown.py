@@ -60,7 +60,7 @@ def write_file(
         new = bool(shown) and not folder.exists()
         try:
             if new:
-                folder.mkdir()
+                folder.mkdir(mode=0o700)
             for picture in shown.values():
                 with replacing(folder / _file_name(picture), overwrite=overwrite) as file:
                     file.write_bytes(picture_data(picture.sha256))

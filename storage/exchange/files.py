@@ -17,11 +17,11 @@ _LONGEST = 40
 
 
 @contextmanager
-def replacing(path: Path, *, overwrite: bool, private: bool = False) -> Iterator[Path]:
+def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     """Yield a path to write to: the file becomes ``path`` at the end, unless there is an exception.
 
-    An existing file is replaced only with ``overwrite`` and keeps its mode; a new
-    ``private`` one may be read by its owner only. Raises StorageError.
+    An existing file is replaced only with ``overwrite`` and keeps its mode; a new one may be read
+    by its owner only. Raises StorageError.
     """
     path = Path(os.path.realpath(path))
     taken = StorageError(f"{path} exists already; choose another path, or add --overwrite.")
@@ -30,7 +30,7 @@ def replacing(path: Path, *, overwrite: bool, private: bool = False) -> Iterator
             raise StorageError(f"{path} is not a file that can be written; give another path.")
         if path.exists() and not overwrite:
             raise taken
-        unfinished = _beside(path, private)
+        unfinished = _beside(path)
         try:
             yield unfinished
             _to_disk(unfinished)
@@ -55,11 +55,10 @@ def in_folder(folder: Path, title: str, session_id: str, suffix: str) -> Path:
     return folder / f"{beginning}{session_id}{suffix}"
 
 
-def _beside(path: Path, private: bool) -> Path:
+def _beside(path: Path) -> Path:
     """Create a new empty file in the same folder."""
     new = path.with_name(f".{path.name[:40]}.{secrets.token_hex(4)}")
-    mode = 0o600 if private else 0o666  # less what the user's umask takes away
-    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
+    os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     return new
 
 

@@ -69,7 +69,7 @@ def export(
                     f"one {format} document holds one session: add -o FOLDER, or use JSON"
                 )
             for piece in engine.store.export(ids, format, branches=branches):
-                click.echo(piece, nl=False)
+                click.echo(piece.encode("utf-8", "replace"), nl=False)  # as in a file
             return
         path = Path(output).expanduser()
         if output.endswith("/"):

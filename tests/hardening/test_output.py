@@ -1,0 +1,69 @@
+"""Output of commands: any encoding of the terminal, no character that it obeys, private files."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from assistant.values.conversation import Draft, ExportFormat
+from storage import Store
+from tests.conftest import ROOT
+from tests.hardening.test_screen_text import BIDI, HOSTILE
+
+SAID = f"漢字 é 👩 {HOSTILE}".replace("\0", "")
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    monkeypatch.setenv("PHICHAT_HOME", str(tmp_path / "home"))
+    with_home = Store.open(tmp_path / "home" / "phichat.db")
+    session_id, _ = with_home.add_user_turn(None, Draft(SAID))
+    with_home.rename(session_id, SAID)
+    with_home.close()
+    return session_id
+
+
+@pytest.mark.parametrize("encoding", ["iso-8859-1", "ascii", "utf-8"])
+def test_no_encoding_ends_a_command(session: str, random_folder: Path, encoding: str) -> None:
+    more = {"PYTHONIOENCODING": encoding, "PHICHAT_MODEL": str(random_folder)}
+    environment = {**os.environ, **more, "PHICHAT_MAX_NEW_TOKENS": "4"}
+
+    def run(*arguments: str) -> str:
+        command = [sys.executable, "-m", "assistant.cli", *arguments]
+        done = subprocess.run(command, capture_output=True, env=environment, cwd=ROOT)
+        assert b"Traceback" not in done.stderr, done.stderr
+        return done.stdout.decode(encoding)
+
+    assert session in run("sessions", "list")
+    assert "You" in run("sessions", "show", session)
+    assert session in run("sessions", "search", "漢字")
+    assert run("ask", "漢字 👩")
+    run("sessions", "show", "漢字")
+    shown = json.loads(run("sessions", "show", session, "--json"))
+    assert shown["turns"][0]["text"] == SAID, "JSON loses nothing"
+
+
+def test_json_holds_no_character_that_a_terminal_obeys(session: str, tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "home" / "phichat.db")
+    text = "".join(store.export([session], ExportFormat.JSON))
+    codes = {chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))} - {"\n"}
+    assert not (codes | set(BIDI)) & set(text)
+    assert json.loads(text)["sessions"][0]["turns"][0]["text"] == SAID
+    store.close()
+
+
+@pytest.mark.parametrize("format", list(ExportFormat))
+def test_exports_are_for_their_owner(session: str, tmp_path: Path, format: ExportFormat) -> None:
+    store, before = Store.open(tmp_path / "home" / "phichat.db"), os.umask(0)
+    try:
+        (made,) = store.export_to(tmp_path / f"talk.{format}", [session], format)
+    finally:
+        os.umask(before)
+        store.close()
+    assert stat.S_IMODE(made.stat().st_mode) == 0o600
