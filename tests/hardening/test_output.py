@@ -29,7 +29,7 @@ def session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     return session_id
 
 
-@pytest.mark.parametrize("encoding", ["iso-8859-1", "ascii", "utf-8"])
+@pytest.mark.parametrize("encoding", ["iso-8859-1", "cp1252", "utf-8"])
 def test_no_encoding_ends_a_command(session: str, random_folder: Path, encoding: str) -> None:
     more = {"PYTHONIOENCODING": encoding, "PHICHAT_MODEL": str(random_folder)}
     environment = {**os.environ, **more, "PHICHAT_MAX_NEW_TOKENS": "4"}
@@ -41,7 +41,7 @@ def test_no_encoding_ends_a_command(session: str, random_folder: Path, encoding:
         return done.stdout.decode(encoding)
 
     assert session in run("sessions", "list")
-    assert "You" in run("sessions", "show", session)
+    assert "user:" in run("sessions", "show", session)
     assert session in run("sessions", "search", "漢字")
     assert run("ask", "漢字 👩")
     run("sessions", "show", "漢字")
