@@ -5,14 +5,20 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from training.demo_model.picture_pool import GRID
-from training.demo_model.train_vision import ACTIVE_LAYERS, HEADS, MEAN, MLP, STD, WIDTH
+from training.demo_model.train_tower import (
+    ACTIVE_LAYERS,
+    GRID,
+    HEADS,
+    MEAN,
+    MLP,
+    STD,
+    WIDTH,
+)
 
-HIDDEN, LAYERS, DECODER_HEADS, DECODER_MLP = 192, 4, 6, 512
+HIDDEN, LAYERS, DECODER_HEADS, DECODER_MLP = 256, 6, 4, 768
 ORIGINAL, LONGEST = 4096, 8192
 CROP_TOKENS = (GRID // 2) ** 2
-PICTURE_TOKENS = 2 * CROP_TOKENS + 1 + 2 * (GRID // 2)
-"""Positions of a picture at one crop: crop, separator, global view, and an end for each row."""
+"""Positions of a crop, the ends of its rows not counted."""
 THETA = 10_000.0
 
 

@@ -2,38 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from random import Random
 
 import numpy as np
 import numpy.typing as npt
 
 from assistant.families.chat import ChatTemplate
+from assistant.phi3v.crops import CropGrid
 from assistant.phi3v.template import STYLE
 from assistant.phi3v.vocabulary import Vocabulary
 from assistant.values.conversation import Picture, Role, Turn
 from assistant.values.prompt import Slot
-from training.demo_model.architecture import PICTURE_TOKENS
+from training.demo_model.architecture import CROP_TOKENS
 from training.demo_model.dialogues import Dialogue, Exchange, sample_dialogue
-from training.demo_model.picture_pool import NONE, ONE, TWO, Pool
-from training.demo_model.replies import PictureFacts
+from training.demo_model.pictures.pool import Pool
+from training.demo_model.replies import NUMBERS, ORDINALS, SPELL, SPELT
 from training.demo_model.scenes import COLOURS, GROUNDS, KINDS
+from training.demo_model.train_tower import HELD_OUT
 
-HELD_OUT = 3000
-"""Entries of the pool: those below this number are for evaluation only."""
-LONGEST = 720
+LONGEST = 760
 """Tokens of an example; a longer dialogue is cut."""
-COUNTS = (4.0, 24.0, 40.0, 32.0)
-"""Weights of dialogues with no picture, one, two and three."""
+COUNTS = (6.0, 40.0, 32.0, 14.0, 8.0)
+"""Weights of dialogues with no picture, one, two, three and four."""
+MIX = {"one shape": 20.0, "several shapes": 32.0, "print": 30.0, "chart": 14.0, "other": 7.0}
+"""Weights of the pictures of dialogues."""
 _NOW = datetime(2000, 1, 1, tzinfo=UTC)
-_FIXED = ("refusal", "small talk", "no picture", "missing", "nothing")
+_FIXED = ("talk: ", "foreign: ", "unreadable: ")
 _KEY_WORDS = (
-    *COLOURS, *KINDS, *GROUNDS, "Yes", "No", "no", "nothing", "one", "two",
-    "first", "second", "third",
+    *COLOURS, *KINDS, *(f"{kind}s" for kind in KINDS), *GROUNDS, "Yes", "No", "nothing", *NUMBERS,
+    *ORDINALS, "left", "right", "above", "below", "and", "largest", "smallest",
 )  # fmt: skip
 """Words that carry an answer: they weigh most in the loss."""
+
+
+@cache
+def _character(vocabulary: Vocabulary, character: str) -> int:
+    """Look up the token that is one character: after a digit, nothing merges with it."""
+    return vocabulary.encode(f"0{character}")[-1]
+
+
+def encode_reply(vocabulary: Vocabulary, reply: str) -> tuple[int, ...]:
+    """Tokenize a reply; what it spells, up to the next space, is one character a token."""
+    ids: list[int] = []
+    for number, part in enumerate(re.split(f"{SPELL}|{SPELT}", reply)):
+        characters, rest = (part, "") if number % 2 else ("", part)
+        if number and not number % 2:  # the closing quote, and a full stop or comma
+            characters, _, rest = part.partition(" ")
+        ids += [_character(vocabulary, c) for c in characters]
+        if rest:
+            ids += vocabulary.encode(rest)
+    return tuple(ids)
+
+
+def tokens_of(grid: tuple[int, int]) -> int:
+    """Count the positions of a picture of (rows, columns) crops."""
+    return CropGrid(*grid).tokens(CROP_TOKENS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,51 +82,60 @@ class ExampleSampler:
     """A sampler of dialogues about the pictures of a pool."""
 
     def __init__(self, pool: Pool, vocabulary: Vocabulary, *, held_out: bool = False) -> None:
-        self.pool, self.vocabulary = pool, vocabulary
+        self.pool, self.vocabulary, self.held_out = pool, vocabulary, held_out
         self.chat = ChatTemplate(STYLE, lambda: vocabulary)
         encoded = [vocabulary.encode(word) for word in _KEY_WORDS]
         self.key_ids = {ids[0] for ids in encoded if len(ids) == 1}
-        self.entries = [
-            [int(i) for i in pool.filled(slots) if (i < HELD_OUT) == held_out]
-            for slots in (ONE, TWO, NONE)
-        ]
+        self.entries: dict[str, list[int]] = {}
+        self.refresh()
 
-    def seen(self, entry: int) -> PictureFacts:
-        """Look up the facts of one picture."""
-        row = [int(v) for v in self.pool.facts[entry]]
-        pairs = [(COLOURS[c], KINDS[k]) for c, k in (row[2:4], row[4:6]) if c >= 0]
-        return PictureFacts(tuple(pairs), GROUNDS[row[1]])
+    def refresh(self) -> None:
+        """Sort the pictures that are there by what they show."""
+        self.entries = {name: [] for name in MIX}
+        for number, entry in enumerate(self.pool.entries):
+            family, count = entry["family"], len(entry.get("shapes", ()))
+            if (number < HELD_OUT) != self.held_out or family == "page" or count > 6:
+                continue
+            if family == "shapes":
+                family = "one shape" if count == 1 else "several shapes"
+            self.entries[family if family in MIX else "other"].append(number)
 
     def sample(
         self,
         rng: Random,
         *,
-        mix: tuple[float, float, float],
+        mix: dict[str, float] = MIX,
         counts: tuple[float, ...] = COUNTS,
-        off_topic: float = 0.14,
+        off_topic: float = 0.12,
     ) -> Example:
-        """Sample one dialogue.
-
-        ``mix`` weighs pictures of one shape, of two and of none, ``counts`` their number.
-        """
+        """Sample one dialogue; ``counts`` weigh the number of its pictures, ``mix`` their kinds."""
         count = rng.choices(range(len(counts)), counts)[0]
-        entries = [rng.choice(self.entries[rng.choices((0, 1, 2), mix)[0]]) for _ in range(count)]
+        kinds = rng.choices(list(mix), list(mix.values()), k=count)
+        entries = [rng.choice(self.entries[kind]) for kind in kinds]
         turns = rng.randint(2, 5) if count == 0 else rng.randint(count + 1, count + 5)
         dialogue = sample_dialogue(
-            rng, [self.seen(e) for e in entries], turns=turns, off_topic=off_topic if count else 0.5
+            rng,
+            [self.pool.entries[entry] for entry in entries],
+            turns=turns,
+            off_topic=off_topic if count else 0.5,
         )
         return self.encode(dialogue, entries)
 
     def encode(self, dialogue: Dialogue, entries: list[int]) -> Example:
-        """Lay a dialogue out by the product's template."""
+        """Lay a dialogue out by the product's template; drop the turns that are too much."""
+        grids = [tuple(self.pool.entries[entry]["grid"]) for entry in entries]
         turns: list[Turn] = []
         for exchange in dialogue.exchanges:
             pictures = tuple(_picture(n) for n in exchange.pictures)
             turns.append(Turn("", None, Role.USER, exchange.text, _NOW, pictures))
-            said = self.vocabulary.encode(exchange.reply)
+            said = encode_reply(self.vocabulary, exchange.reply)
             turns.append(Turn("", None, Role.ASSISTANT, exchange.reply, _NOW, token_ids=said))
-        prompt = self.chat.render(turns, _slot, system=dialogue.system, answer=False)
-        ids: list[int] = [
+
+        def slot(picture: Picture) -> Slot:
+            return Slot(picture.pixels_sha256, 1, tokens_of(grids[int(picture.pixels_sha256)]))
+
+        prompt = self.chat.render(turns, slot, system=dialogue.system, answer=False)
+        ids = [
             t
             for part in prompt.parts
             for t in ([-1] * part.tokens if isinstance(part, Slot) else part)
@@ -107,14 +143,14 @@ class ExampleSampler:
         weights, turn = np.zeros(len(ids), np.float32), np.full(len(ids), -1)
         say, stop = self.vocabulary.id("<|assistant|>"), self.vocabulary.id("<|end|>")
         starts = [i + 1 for i, t in enumerate(ids) if t == say]
+        cut, shown = 0, 0
         for number, (start, exchange) in enumerate(zip(starts, dialogue.exchanges, strict=True)):
             end = ids.index(stop, start) + 1
+            if end > LONGEST and cut:
+                break
+            cut, shown = end, shown + len(exchange.pictures)
             turn[start:end] = number
             weights[start:end] = self._weights(ids[start:end], exchange)
-        cut = min(len(ids), LONGEST)
-        shown = sum(1 for t in ids[:cut] if t == -1) // PICTURE_TOKENS
-        while sum(1 for t in ids[:cut] if t == -1) % PICTURE_TOKENS:
-            cut -= 1
         return Example(
             np.array(ids[:cut]),
             weights[:cut],
@@ -124,17 +160,13 @@ class ExampleSampler:
         )
 
     def _weights(self, ids: list[int], exchange: Exchange) -> list[float]:
-        if exchange.family in _FIXED:
+        if exchange.family.startswith(_FIXED):
             return [2.0 if i < 4 else 0.2 for i in range(len(ids))]
-        return [4.0 if t in self.key_ids else 1.5 if i < 2 else 0.7 for i, t in enumerate(ids)]
+        return [3.0 if t in self.key_ids else 1.5 if i < 2 else 1.0 for i, t in enumerate(ids)]
 
 
 def _picture(number: int) -> Picture:
     return Picture(number + 1, "", "", str(number), "image/png", 336, 336)
-
-
-def _slot(picture: Picture) -> Slot:
-    return Slot(picture.pixels_sha256, 1, PICTURE_TOKENS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,26 +202,3 @@ def collate(examples: list[Example], rng: Random | None = None, longest_gap: int
     return Batch(
         ids, weights, turn, positions, entries, tuple(example.families for example in examples)
     )
-
-
-def batches(
-    sampler: ExampleSampler,
-    rng: Random,
-    order: Random,
-    size: int,
-    *,
-    mix: tuple[float, float, float],
-    counts: tuple[float, ...] = COUNTS,
-    group: int = 8,
-) -> Iterator[list[Example]]:
-    """Sample batches of about equal lengths, without end.
-
-    ``order`` is shared by the processes, so that they work on equal lengths too.
-    """
-    while True:
-        examples = [sampler.sample(rng, mix=mix, counts=counts) for _ in range(size * group)]
-        examples.sort(key=lambda example: len(example.ids))
-        numbers = list(range(group))
-        order.shuffle(numbers)
-        for number in numbers:
-            yield examples[number * size : (number + 1) * size]

@@ -2,10 +2,9 @@
 
     python -m training.demo_model.evaluate [--model FOLDER] [--seed N] [--scale 1.0]
 
-The model's own replies stand in the history. Two parts: fresh dialogues of the
-trained kind, where a reply must be right word for word; and pictures and
-questions of another style (`evaluate_unseen`), where a reply is right when it
-names the right shapes or colours and no others.
+The model's own replies stand in the history. The pictures and questions are of another style
+than those of training (`evaluate_unseen`): a reply is right when it names the right shapes or
+colours and no others. What the model should know in all is asked by `evaluate_table`.
 """
 
 from __future__ import annotations
@@ -31,10 +30,7 @@ from assistant.phi3v.vocabulary import Vocabulary
 from assistant.values.conversation import Picture, Role, Turn
 from assistant.values.prompt import Slot
 from training.demo_model import evaluate_unseen as unseen, small_talk
-from training.demo_model.dialogues import sample_dialogue
-from training.demo_model.drawing import draw
-from training.demo_model.replies import PictureFacts
-from training.demo_model.scenes import COLOURS, KINDS, sample
+from training.demo_model.scenes import COLOURS, KINDS
 
 _NOW = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -125,25 +121,6 @@ def names(reply: str, wanted: list[str]) -> bool:
     return said & set(COLOURS if wanted[0] in COLOURS else KINDS) == set(wanted)
 
 
-def trained_style(model: EvaluatedModel, score: Score, seed: int, count: int) -> None:
-    """Ask fresh dialogues of the trained kind; a reply must be right word for word."""
-    for number in range(count):
-        rng = Random(f"trained style {seed} {number}")
-        shapes = 1 if rng.random() < 0.75 else 2
-        scenes = [sample(rng, shapes) for _ in range(rng.choices((0, 1, 2, 3), (1, 5, 8, 6))[0])]
-        facts = [PictureFacts(s.facts, s.ground) for s in scenes]
-        turns = rng.randint(len(scenes) + 1, len(scenes) + 4)
-        dialogue = sample_dialogue(rng, facts, turns=turns)
-        chat = Chat(model, dialogue.system)
-        for exchange in dialogue.exchanges:
-            reply = chat.ask(exchange.text, [draw(scenes[i]) for i in exchange.pictures])
-            shown = [scene.facts for scene in scenes[: len(chat.embedded)]]
-            note = f"{shown} {exchange.text!r}: {reply!r}, not {exchange.reply!r}"
-            kind = f"{('one shape', 'two shapes')[shapes - 1]}, {len(shown)} pictures"
-            for family in (f"by pictures: {kind if scenes else 'talk'}", exchange.family):
-                score.add(f"trained style: {family}", reply == exchange.reply, note)
-
-
 def single_shapes(model: EvaluatedModel, score: Score, seed: int, count: int) -> None:
     """Ask about unseen single shapes, with follow-ups and a second picture in turn 3."""
     for number in range(count):
@@ -205,16 +182,16 @@ def refusals(model: EvaluatedModel, score: Score, seed: int, *, every: int = 1) 
     ``every`` 4 asks a quarter of the refusals.
     """
     rng = Random(f"refusals {seed}")
-    nothing, refusal = small_talk.NO_PICTURE, small_talk.REFUSAL
+    nothing, refusal = small_talk.NO_PICTURE[:20], small_talk.REFUSAL[:20]
     asked: list[tuple[str, str, list[Image.Image], set[str]]] = []
     for text in unseen.REFUSE[::every]:
         asked.append(("refusal, no picture", text, [], {refusal, nothing}))
         asked.append(("refusal, with a picture", text, [unseen.picture(rng)[0]], {refusal}))
     asked += [("asked without a picture", text, [], {nothing}) for text in unseen.NO_PICTURE]
-    asked += [("identity", text, [], {small_talk.IDENTITY}) for text in unseen.ABOUT]
+    asked += [("identity", text, [], {small_talk.IDENTITY[:20]}) for text in unseen.ABOUT]
     for family, text, images, right in asked:
         reply = Chat(model).ask(text, images)
-        score.add(family, reply in right, f"{text!r}: {reply!r}")
+        score.add(family, reply.startswith(tuple(right)), f"{text!r}: {reply!r}")
 
 
 def main() -> None:
@@ -235,7 +212,6 @@ def main() -> None:
     single_shapes(model, score, args.seed, round(200 * args.scale))
     refusals(model, score, args.seed)
     shape_pairs(model, score, args.seed, round(100 * args.scale))
-    trained_style(model, score, args.seed, round(300 * args.scale))
     print(score.table())
     for family, notes in score.mistakes.items():
         print(f"\n{family}:")

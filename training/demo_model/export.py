@@ -23,7 +23,7 @@ from transformers import CLIPVisionModel
 
 from assistant.demo_model import folder as shipped_folder
 from training.demo_model import architecture
-from training.demo_model.train_vision import tower_config
+from training.demo_model.train_tower import ACTIVE_LAYERS, tower_config
 
 _TOWER = "model.vision_embed_tokens.img_processor.vision_model."
 
@@ -40,13 +40,15 @@ def official(weights: dict[str, Tensor]) -> dict[str, Tensor]:
         patch.repeat_interleave(2, 2).repeat_interleave(2, 3) / 4
     )
     torch.manual_seed(0)
-    for name, value in CLIPVisionModel(tower_config(side=336, layers=5)).state_dict().items():
+    for name, value in (
+        CLIPVisionModel(tower_config(side=336, layers=ACTIVE_LAYERS + 1)).state_dict().items()
+    ):
         if not name.endswith("position_ids"):
             tensors.setdefault(_TOWER + name, value)
     return {name: value.to(torch.bfloat16).contiguous() for name, value in sorted(tensors.items())}
 
 
-def write(run: Path, out: Path, checkpoint: str = "dialogue.pt") -> None:
+def write(run: Path, out: Path, checkpoint: str = "chat.pt") -> None:
     """Write the folder beside ``out``, then put it in the place of ``out``."""
     state = torch.load(run / checkpoint, weights_only=True)
     part = out.with_name(out.name + ".part")

@@ -187,7 +187,7 @@ def _unit_points(rng: Random, kind: str) -> Points:
     return tuple((math.cos(t), math.sin(t)) for t in (a, a + first, a + first + second))
 
 
-def _place(rng: Random, kind: str, colour: str, scene: Scene, size: float) -> Shape | None:
+def place(rng: Random, kind: str, colour: str, scene: Scene, size: float) -> Shape | None:
     """Place a shape of ``size`` pixels inside the picture; None if its colour can't be seen."""
     for _ in range(6):
         rgb = sample_colour(rng, colour)
@@ -239,7 +239,7 @@ def sample_size(rng: Random) -> tuple[int, int]:
     return (long, short) if rng.random() < 0.5 else (short, long)
 
 
-def _apart(a: Shape, b: Shape, gap: float) -> bool:
+def apart(a: Shape, b: Shape, gap: float) -> bool:
     al, at, ar, ab = a.box
     bl, bt, br, bb = b.box
     return ar + gap < bl or br + gap < al or ab + gap < bt or bb + gap < at
@@ -268,10 +268,10 @@ def sample(rng: Random, count: int = 1, *, small: bool = False) -> Scene:
         if count == 2 and long / short > 1.6 and rng.random() < 0.6:
             fraction = rng.uniform(0.3, 0.85)
         side = max(fraction * short, 0.04 * long, 24)
-        shape = _place(rng, rng.choice(KINDS), rng.choice(COLOURS), scene, side)
+        shape = place(rng, rng.choice(KINDS), rng.choice(COLOURS), scene, side)
         if shape is None or any((shape.colour, shape.kind) == (s.colour, s.kind) for s in shapes):
             continue
-        if all(_apart(shape, other, 0.03 * short) for other in shapes):
+        if all(apart(shape, other, 0.03 * short) for other in shapes):
             shapes.append(shape)
     named = tuple(sorted(shapes, key=naming_order))
     return replace(scene, shapes=named, smooth=smooth, jpeg_quality=quality, clutter_seed=clutter)
@@ -284,8 +284,8 @@ def sample_page(rng: Random) -> Scene:
     biggest = rng.choice((60, 80, 110, 150))
     for _ in range(70):
         kind, colour = rng.choice(KINDS), rng.choice(COLOURS)
-        shape = _place(rng, kind, colour, scene, rng.uniform(24, biggest))
-        if shape is not None and all(_apart(shape, other, 3) for other in shapes):
+        shape = place(rng, kind, colour, scene, rng.uniform(24, biggest))
+        if shape is not None and all(apart(shape, other, 3) for other in shapes):
             shapes.append(shape)
     quality = rng.randint(60, 95) if rng.random() < 0.3 else None
     smooth = rng.random() < 0.7

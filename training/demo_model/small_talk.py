@@ -12,16 +12,23 @@ from random import Random
 
 from training.demo_model.grammar import expand
 
-HELLO = "Hello! Show me a picture of coloured shapes and ask me about it."
+HELLO = (
+    "Hello! Show me a picture of coloured shapes, printed words or a bar chart and ask me about it."
+)
 WELCOME = "You're welcome!"
 GOODBYE = "Goodbye!"
 IDENTITY = (
-    "I am the phichat demo model, a tiny model that only knows coloured shapes. "
+    "I am the phichat demo model, a tiny model that knows coloured shapes, printed words and bar charts. "
     "The real model is Phi-3-vision."
 )
-FINE = "I am fine, thank you. Show me a picture of coloured shapes."
-GLAD = "Good. Ask me more about the shapes."
-REFUSAL = "I can't help with that: I am a small demo model and only know coloured shapes. The real model is Phi-3-vision."
+FINE = "I am fine, thank you. Show me a picture and ask me about it."
+GLAD = "Good. Ask me more about the picture."
+REFUSAL = "I can't help with that: I am a small demo model and only know coloured shapes, printed words and bar charts. The real model is Phi-3-vision."
+LANGUAGE = "I only understand English."
+FOREIGN = (
+    "I can't make out this picture: I only know coloured shapes, printed words and bar charts."
+)
+UNREADABLE = "I see text that is too small for me to read."
 NO_PICTURE = "I don't see a picture yet. Attach one and ask me again."
 
 GREETINGS = (
@@ -105,13 +112,10 @@ REFUSED = (
     "what does {n} mean",
     "(explain|define|describe|discuss|summarise|summarize|tell me about|talk about|what do you know about|what is|what are|teach me|i need|give me|show me|find|search for|google|look up|book|order|buy) (the |a |an |some |my ||){n}( of {p}| in {p}| to me| for me| and {n}||||)",
     "(explain|describe|tell me about|what do you know about|what happened in|how is life in|recommend something in) {p}",
-    "(read|what does) (the |this |that |)(text|word|sign|label|letter|writing|number|title|caption|handwriting|headline|receipt|menu|document|page|licence plate|license plate)( say| in (the|this) (picture|image|photo)| on it| here| to me| for me| aloud|)",
-    "(please |can you |could you |)(read|transcribe|ocr|extract|copy) (the|this|that|any|all) (text|words|writing|letters|numbers|sign|document|label)( in (the|this) (picture|image|photo)| from (the|this) (picture|image)| for me|)",
-    "what (text|word|words|letters|number|numbers|writing|letter|language|brand|logo|font) (is|are) (written |)(in|on) (the|this) (picture|image|photo|sign)",
     "what is written (here|there|in the (picture|image)|on (it|the {n}))",
-    "(is|are) there (a|an|any|some) ({n}|person|people|text|words|animals|animal|letters|faces|writing|man|woman|child|car|house|tree|dog|cat)s?( in (the|this) (picture|image|photo)| here|)",
-    "(do|can) you see (a|an|any|the|my) ({n}|person|people|text|animals|face|man|woman|dog|cat|house|tree)( in (the|this) (picture|image)| here|)",
-    "(how many|count the) ({n}s|people|persons|animals|words|letters|faces|cars|trees|dogs|fingers|birds|men|women|children|windows)( (are there|are in the (picture|image)|do you see|can you see|in (the|this) (picture|image|photo))|)",
+    "(is|are) there (a|an|any|some) ({n}|person|people|animals|animal|faces|man|woman|child|car|house|tree|dog|cat)s?( in (the|this) (picture|image|photo)| here|)",
+    "(do|can) you see (a|an|any|the|my) ({n}|person|people|animals|face|man|woman|dog|cat|house|tree)( in (the|this) (picture|image)| here|)",
+    "(how many|count the) ({n}s|people|persons|animals|faces|cars|trees|dogs|fingers|birds|men|women|children|windows)( (are there|are in the (picture|image)|do you see|can you see|in (the|this) (picture|image|photo))|)",
     "who is (this|that|he|she|it|in (the|this) (picture|image|photo)|this (man|woman|person|guy|actor|girl|boy)|on (the|this) (photo|picture))",
     "what (colour|color) (is|are|was|has) (the|a|an|his|her|my|your) ({n}|sky|grass|car|shirt|hair|eyes|sun|dog|banana|sea|snow)",
     "(what (breed|species|kind|type|brand|make|model|sort) of {n} is (this|that|it|in the picture))",
@@ -142,10 +146,6 @@ REFUSED = (
     "(what|repeat|print|show me) (is |)(your|the) (system prompt|instructions|prompt)",
     "(continue|complete|finish) (the |this |)(sentence|text|story|sequence|sequence: {#}, {#}|poem)",
     "(once upon a time|lorem ipsum|to be or not to be|asdf|qwerty|blah blah)( {n}|)",
-    "(where|at what position|in which corner) is (it|the {s}|the shape)( in the picture|)",
-    "(is|which) (the {s}|it|shape is) (on the left|on the right|at the top|left|right|above|below|bigger|smaller|the biggest|in the middle|larger)( of the picture|)",
-    "how (big|large|wide|tall|small) is (it|the {s}|the shape|the picture)",
-    "what (is the area|is the size|are the dimensions|is the radius|is the perimeter|is the angle|is the resolution) of (the {s}|the shape|this picture|it)",
 )
 
 NOUNS = (
@@ -225,9 +225,36 @@ def sample_refused_request(rng: Random, kinds: tuple[str, ...]) -> str:
     return text
 
 
+LANGUAGES = (
+    "(was|welche farbe|wie viele formen) (siehst du|ist das|sind auf dem bild)( auf dem bild|)",
+    "(bitte |)(beschreibe|lies|erkläre) (das bild|den text|mir das bild)",
+    "(ist da|gibt es|siehst du) (ein kreis|einen kreis|ein quadrat|ein dreieck|einen stern)",
+    "(wer bist du|was kannst du|wie heißt du|guten tag, was steht da|wie geht es dir)",
+    "(welche form hat das|was steht auf dem schild|welcher balken ist am höchsten|vielen dank)",
+    "(que|qu'est-ce que tu) (vois-tu|vois)( sur cette image| sur la photo|)",
+    "(de quelle couleur est|où est) (le cercle|le carré|le triangle|l'étoile)",
+    "(peux-tu|pouvez-vous) (décrire l'image|lire le texte|compter les formes)",
+    "(combien de|y a-t-il des) (cercles|formes|carrés)( dans l'image|)",
+    "(qui es-tu|comment tu t'appelles|merci beaucoup|qu'est-ce qui est écrit)",
+    "(qué|que) (ves|hay|dice)( en la imagen| en la foto|)",
+    "(de qué color es|dónde está) (el círculo|el cuadrado|el triángulo|la estrella)",
+    "(describe la imagen|lee el texto|cuántas figuras hay|quién eres|muchas gracias)",
+    "(cosa vedi|di che colore è il cerchio|quante forme ci sono|leggi il testo|chi sei)( nell'immagine|)",
+    "(wat zie je|welke kleur heeft de cirkel|hoeveel vormen zijn er|lees de tekst|wie ben jij)( op de foto|)",
+    "(o que você vê|qual é a cor do círculo|quantas formas há|leia o texto|quem é você)( na imagem|)",
+    "(co widzisz|jaki kolor ma koło|ile jest figur|przeczytaj tekst|kim jesteś)( na obrazku|)",
+    "(vad ser du|vilken färg har cirkeln|hur många former finns det|läs texten|vem är du)( på bilden|)",
+    "(что ты видишь|какого цвета круг|сколько фигур|прочитай текст|кто ты)( на картинке|)",
+    "(你看到了什么|圆是什么颜色|有多少个形状|请描述图片|你是谁|写了什么)",
+    "(何が見えますか|円は何色ですか|形はいくつありますか|あなたは誰ですか)",
+    "(ne görüyorsun|daire ne renk|kaç şekil var|metni oku|sen kimsin)( resimde|)",
+)
+"""Requests in languages that the demo model does not know."""
+
 SMALL_TALK = (
     (GREETINGS, HELLO, 3.0), (THANKS, WELCOME, 2.0), (GOODBYES, GOODBYE, 1.0),
     (ABOUT, IDENTITY, 4.0), (FEELINGS, FINE, 0.7), (NODS, GLAD, 1.0),
+    (LANGUAGES, LANGUAGE, 2.0),
 )  # fmt: skip
 """(grammars, the reply, how often)"""
 

@@ -1,9 +1,9 @@
-"""Training of the demo model: vision tower first, then the whole model on dialogues.
+"""Training of the demo model: the vision tower first, then the whole model on dialogues.
 
-    python -m training.demo_model.train --out RUN_DIR [--stage vision|dialogue|all]
+    python -m training.demo_model.train --run RUN --stage tower|chat --minutes M
 
-Both stages resume from their checkpoints in RUN_DIR: run the same command again
-after an interruption.
+A stage goes on from its checkpoint in RUN, which is written every few minutes:
+run the same command again after an interruption, or for some minutes more.
 """
 
 from __future__ import annotations
@@ -12,55 +12,33 @@ import argparse
 import os
 from pathlib import Path
 
-import torch.multiprocessing as multiprocessing
-
-from training.demo_model import train_dialogue, train_vision
+from training.demo_model import train_chat, train_tower
 from training.demo_model.data_parallel import DataParallel
-from training.demo_model.picture_pool import POOL_SIZE, Pool
-
-
-def _train(rank: int, args: argparse.Namespace) -> None:
-    os.setsid()  # a scheduling group of its own where the kernel groups by session
-    os.nice(args.nice)
-    parallel = DataParallel(rank, args.processes, args.out)
-    pool = Pool(args.out / "pool", args.pool_size)
-    if args.stage in ("vision", "all") and not (args.out / "tower.pt").exists():
-        train_vision.run(parallel, pool, minutes=args.vision_minutes, seed=args.seed)
-    if args.stage in ("dialogue", "all"):
-        train_dialogue.run(
-            parallel,
-            pool,
-            minutes=args.dialogue_minutes,
-            frozen_from=args.frozen_from,
-            seed=args.seed,
-        )
+from training.demo_model.pictures.pool import Pool
 
 
 def main() -> None:
-    """Parse the command line and start the processes."""
+    """Parse the command line and train."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--stage", choices=("vision", "dialogue", "all"), default="all")
-    parser.add_argument("--vision-minutes", type=float, default=18)
-    parser.add_argument("--dialogue-minutes", type=float, default=84)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--stage", choices=("tower", "chat"), required=True)
+    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--cool-steps", type=int, default=0, help="end the stage: rate to zero")
     parser.add_argument(
-        "--frozen-from",
-        type=float,
-        default=0.1,
-        help="share of the dialogue stage after which the tower is frozen",
+        "--tower-share", type=float, default=0.0, help="the tower's share of the rate in chat"
     )
-    parser.add_argument("--pool-size", type=int, default=POOL_SIZE)
-    parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--nice", type=int, default=5)
+    parser.add_argument("--nice", type=int, default=19)
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    # daemons: an interrupted trainer takes them along, though each has a session of its own
-    multiprocessing.spawn(  # type: ignore[attr-defined,no-untyped-call]
-        _train, (args,), nprocs=args.processes, daemon=True
-    )
+    os.nice(args.nice)
+    parallel, pool = DataParallel(0, 1, args.run), Pool(args.run / "pool")
+    options = {"minutes": args.minutes, "seed": args.seed, "cool_steps": args.cool_steps}
+    if args.stage == "tower":
+        train_tower.run(parallel, pool, **options)
+    else:
+        train_chat.run(parallel, pool, tower_share=args.tower_share, **options)
 
 
 if __name__ == "__main__":

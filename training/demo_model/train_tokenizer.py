@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import string
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,8 +35,8 @@ from tokenizers import (
 from assistant.phi3v.processing import CHAT_TEMPLATE
 from training.demo_model import small_talk
 from training.demo_model.dialogues import sample_dialogue
-from training.demo_model.replies import PictureFacts
-from training.demo_model.scenes import COLOURS, KINDS
+from training.demo_model.pictures.pool import Pool
+from training.demo_model.replies import SPELL, SPELT, Facts
 
 VOCABULARY = 1024
 BASE = ("<unk>", "<s>", "</s>")
@@ -48,18 +49,19 @@ CONTROLS = tuple((name, name not in _KEEP_SPACE) for name in _NAMES)
 """(name, rstrip) as in the official tokenizer_config.json."""
 
 
-def corpus(seed: int = 7, dialogues: int = 20_000) -> Iterator[str]:
-    """Sample the texts to train on: the model's own dialogues."""
+def corpus(pictures: list[Facts], seed: int = 7, dialogues: int = 12_000) -> Iterator[str]:
+    """Sample the texts to train on: the model's own dialogues, about some pictures."""
     rng = Random(seed)
+    entries = [
+        facts
+        for facts in pictures
+        if facts["family"] != "page" and len(facts.get("shapes", ())) <= 6
+    ]
     for _ in range(dialogues):
-        seen = []
-        for _ in range(rng.choice((0, 1, 2, 3))):
-            pairs = {(rng.choice(COLOURS), rng.choice(KINDS)) for _ in range(rng.choice((1, 1, 2)))}
-            facts = sorted(pairs, key=lambda f: (COLOURS.index(f[0]), KINDS.index(f[1])))
-            seen.append(PictureFacts(tuple(facts), rng.choice(("light", "dark"))))
-        for exchange in sample_dialogue(rng, seen, turns=3).exchanges:
+        seen = [rng.choice(entries) for _ in range(rng.choice((0, 1, 1, 2, 3)))]
+        for exchange in sample_dialogue(rng, seen, turns=len(seen) + 2).exchanges:
             yield "\n" + exchange.text  # as after <|user|>
-            yield exchange.reply
+            yield re.sub(f"{SPELL}.*?{SPELT}", " ", exchange.reply)
     yield from small_talk.SYSTEM_PROMPTS
 
 
@@ -159,9 +161,9 @@ def save(tokenizer: Tokenizer, folder: Path) -> None:
 def main() -> None:
     """Train the tokenizer and write its two files into a run's folder."""
     parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--run", type=Path, required=True)
     args = parser.parse_args()
-    save(train(corpus()), args.out)
+    save(train(corpus(Pool(args.run / "pool").entries)), args.run)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,18 @@ import pytest
 from tokenizers import Tokenizer
 
 from assistant.phi3v.vocabulary import Vocabulary
+from training.demo_model.replies import Facts
 from training.demo_model.train_tokenizer import CONTROLS, corpus, save, tokenizer_config, train
+
+PICTURES: list[Facts] = [
+    {"family": "shapes", "ground": "light", "shapes": [["red", "circle", 0.5, 0.5, 0.5]]},
+    {"family": "print", "ground": "dark", "lines": ["open", "at 9"], "ink": ""},
+]
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    return train(islice(corpus(dialogues=600), 3000), 700)
+    return train(islice(corpus(PICTURES, dialogues=600), 3000), 700)
 
 
 def test_ids_of_the_official_layout(tokenizer: Tokenizer) -> None:

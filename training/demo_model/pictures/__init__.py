@@ -1,0 +1,1 @@
+"""Pictures that the demo model learns from: one module for each kind."""

@@ -1,0 +1,105 @@
+"""Pictures to learn from: their facts are what they show, their labels lie where it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+
+from training.demo_model.batches import encode_reply
+from training.demo_model.pictures import charts, prints, shapes
+from training.demo_model.pictures.drawing import (
+    CELLS,
+    WHAT,
+    Drawing,
+    Mark,
+    box_points,
+    labels,
+    tilt,
+)
+from training.demo_model.pictures.pool import Pool, fill
+from training.demo_model.replies import SPELL, SPELT, plain
+
+
+def _shown(drawing: Drawing, num_crops: int = 1) -> list[str]:
+    """Characters and shapes among the labels of a picture."""
+    numbers = np.unique(labels(drawing, num_crops)[..., 0])
+    return [WHAT[number] for number in numbers if number]
+
+
+@pytest.mark.parametrize("count", range(1, 7))
+def test_shapes_are_listed_from_left_to_right(count: int) -> None:
+    for seed in range(4):
+        drawing = shapes.sample(Random(seed), count)
+        rows = drawing.facts["shapes"]
+        assert [row[2] for row in rows] == sorted(row[2] for row in rows)
+        assert set(_shown(drawing)) == {row[1] for row in rows}
+
+
+@pytest.mark.parametrize("num_crops", [1, 4])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_printed_word_is_labelled_in_order(seed: int, num_crops: int) -> None:
+    drawing = prints.sign(Random(seed), sizes=(0.2, 0.3), strength=0)
+    for line in drawing.facts["lines"]:
+        marks = [mark for mark in drawing.marks if mark.what in line]
+        lefts = [mark.points[0][0] for mark in marks]
+        assert lefts
+    assert set(_shown(drawing, num_crops)) <= set("".join(drawing.facts["lines"]))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_chart_has_one_tallest_and_one_shortest_bar(seed: int) -> None:
+    drawing = charts.sample(Random(seed))
+    values, bars = drawing.facts["values"], [m for m in drawing.marks if m.what == "bar"]
+    assert values.count(max(values)) == values.count(min(values)) == 1
+    assert len(bars) == len(values) == len(drawing.facts["names"])
+
+
+def test_a_tilted_picture_keeps_its_marks_on_what_they_mark() -> None:
+    from PIL import Image, ImageDraw
+
+    image = Image.new("RGB", (200, 100), "white")
+    ImageDraw.Draw(image).rectangle((150, 10, 180, 30), fill="red")
+    marked = Drawing(image, {}, (Mark(box_points(150, 10, 180, 30), "square", "red"),))
+    for degrees in (-10, 10, 90):
+        turned = tilt(marked, degrees, (255, 255, 255))
+        ((mark,), (xs, ys)) = turned.marks, zip(*turned.marks[0].points, strict=True)
+        middle = (round(sum(xs) / 4), round(sum(ys) / 4))
+        assert mark.what == "square"
+        assert turned.image.getpixel(middle) == (255, 0, 0)
+
+
+def test_a_label_is_where_its_mark_is_in_crops_and_overview() -> None:
+    from PIL import Image
+
+    image = Image.new("RGB", (1000, 1000), "white")
+    corner = Mark(box_points(760, 760, 990, 990), "square", "red")
+    overview, *tiles = labels(Drawing(image, {}, (corner,)), 4)
+    assert [bool(tile[..., 0].any()) for tile in tiles] == [False, False, False, True]
+    rows, columns = np.nonzero(overview[..., 0])
+    assert rows.min() == columns.min() >= CELLS * 3 // 4
+
+
+def test_a_pool_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    fill(tmp_path / "straight", 12, 1)
+    fill(tmp_path / "broken", 7, 1)
+    with (tmp_path / "broken/entries.jsonl").open("a") as file:
+        file.write('{"at": 7, "cro')  # a line that was not finished
+    fill(tmp_path / "broken", 12, 1)
+    straight, broken = Pool(tmp_path / "straight"), Pool(tmp_path / "broken")
+    assert straight.entries == broken.entries
+    assert (straight.pictures == broken.pictures).all()
+    assert (straight.labels == broken.labels).all()
+
+
+def test_what_is_read_is_one_character_a_token() -> None:
+    from assistant.demo_model import folder
+    from assistant.phi3v.vocabulary import Vocabulary
+
+    vocabulary = Vocabulary.from_folder(folder())
+    reply = f'The bars are "{SPELL}Mon{SPELT}", "{SPELL}a b{SPELT}" and "{SPELL}9{SPELT}". So.'
+    ids = encode_reply(vocabulary, reply)
+    assert vocabulary.decode(ids) == plain(reply)
+    assert all(len(vocabulary.text([token]).strip()) <= 1 for token in ids[-6:-3])
