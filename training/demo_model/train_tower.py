@@ -54,7 +54,7 @@ def tower_config(*, side: int = SIDE, layers: int = ACTIVE_LAYERS) -> CLIPVision
 
 def pixels(pictures: npt.NDArray[np.uint8]) -> Tensor:
     """Normalise pictures: uint8 ``[B, S, S, 3]`` -> float ``[B, 3, S, S]``."""
-    x = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+    x = torch.tensor(pictures).permute(0, 3, 1, 2).float() / 255
     return (x - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
 
 
@@ -103,7 +103,7 @@ def label_accuracy(network: LabelledTower, pool: Pool) -> str:
     count = min(HELD_OUT, len(pool.entries))
     crops = range(pool.entries[count - 1]["at"])
     for start in range(0, min(len(crops), 768), 32):
-        labels = torch.from_numpy(pool.labels[start : start + 32]).long()
+        labels = torch.tensor(pool.labels[start : start + 32]).long()
         logits = cell_logits(network.head, network(pixels(pool.pictures[start : start + 32])))
         hits = [
             part.argmax(-1) == labels[..., i]
