@@ -133,7 +133,7 @@ class TestMainScreens:
             await drawn(pilot)
             await send(pilot, "Look again")
             await sees(pilot, "print('half")
-            await sees(pilot, "407/130k")  # with the new message
+            await sees(pilot, "685/130k")  # with the new message
 
         assert snap_compare(desk.app(session), terminal_size=size, run_before=scene)
 
@@ -179,6 +179,6 @@ def test_progress_and_a_failed_reply(desk: Desk, snap_compare: Any) -> None:
         await idle(pilot)
         await send(pilot, "And again")
         await sees(pilot, "reading the conversation 40 %")
-        await sees(pilot, "436/130k")
+        await sees(pilot, "714/130k")
 
     assert snap_compare(desk.app(session), terminal_size=WIDE, run_before=scene)

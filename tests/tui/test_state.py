@@ -89,7 +89,7 @@ async def test_the_meter_warns_before_a_message_pushes_something_out(make_desk: 
 
 
 async def test_turns_out_of_the_window_are_marked_above_the_boundary(make_desk: MakeDesk) -> None:
-    desk = make_desk(context=2100)
+    desk = make_desk(context=3130)
     lines = [letter * 200 for letter in "abcdefghijkl"]
     session = desk.chat(*lines)
     left_out = desk.engine.prompts.context(session).left_out
