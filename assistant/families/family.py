@@ -50,6 +50,9 @@ class Checkpoint(Protocol):
     def weights(self) -> Mapping[str, Shape]:
         """List names and shapes of the weights that the model reads, by config.json."""
 
+    def is_ignored(self, name: str) -> bool:
+        """Check that a stored weight is known and not read; others are refused."""
+
     def size(self, name: str) -> ModelSize:
         """Measure the stored weights by the headers of their files. Raises ModelError."""
 

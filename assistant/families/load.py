@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,8 @@ from torch import nn
 
 from assistant.families.checkpoint import WEIGHTS, read_index
 from assistant.families.runtime import MakeLinear, Progress
+from assistant.families.stored_weights import check_weights
 from assistant.values.errors import ModelError
-
-_log = logging.getLogger(__name__)
 
 
 def weight_files(folder: Path) -> dict[str, Path]:
@@ -57,7 +55,7 @@ def load_weights(
     """Read a checkpoint into a model on the meta device.
 
     ``make_linear`` makes the module that replaces the ``nn.Linear`` of each weight that
-    ``is_matrix`` (without biases). Weights that ``is_unread`` are ignored without a warning. Peak
+    ``is_matrix`` (without biases). Weights that ``is_unread`` are ignored, others refused. Peak
     memory is the weights in ``dtype`` and one tensor; buffers are left as they are. Raises
     ModelError when a weight is missing, damaged or of the wrong shape.
     """
@@ -69,9 +67,7 @@ def load_weights(
             f"{folder} lacks {len(missing)} of {len(wanted)} weights (the first: {missing[0]}): "
             "fetch the model again."
         )
-    unread = [key for key in files if key not in wanted and not is_unread(key)]
-    if unread:
-        _log.warning("%s: %d weights are not used, %s first", folder, len(unread), unread[0])
+    check_weights(folder, wanted, is_unread)
     total = sum(p.numel() for p in wanted.values()) * dtype.itemsize
     done = 0
     # File by file, each opened again for every tensor: closing unmaps the pages that were read,

@@ -12,8 +12,9 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from assistant import demo_model as demo
-from assistant.families.checkpoint import find_folder, read_json
+from assistant.families.checkpoint import find_folder
 from assistant.families.family import Checkpoint, ModelFamily
+from assistant.families.folder_kind import read_config
 from assistant.values.errors import ModelError
 from assistant.values.model import ModelFacts
 
@@ -32,7 +33,7 @@ def families() -> list[ModelFamily]:
 
 def family_of(folder: Path) -> ModelFamily:
     """Find the family of a model folder, by its config.json. Raises ModelError."""
-    model_type = read_json(folder / "config.json").get("model_type")
+    model_type = read_config(folder).get("model_type")
     if row := FAMILIES.get(str(model_type)):
         return _loaded(EntryPoint(str(model_type), row, GROUP))
     for entry in entry_points(group=GROUP, name=str(model_type)):

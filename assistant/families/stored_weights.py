@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,15 @@ from typing import Any
 from assistant.families.checkpoint import weight_file_names
 from assistant.families.sizes import Shape
 from assistant.values.errors import ModelError
+from assistant.values.text import one_line
+from assistant.values.words import counted
 
 NUMBER_FORMATS = ("float32", "bfloat16", "float16")
 """Formats that a checkpoint may be computed in."""
 
 _ITEM_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1}
 _ITEM_BYTES |= {"U8": 1, "BOOL": 1, "F8_E4M3": 1, "F8_E5M2": 1}
+_COMPUTED = ("F64", "F32", "F16", "BF16")
 _HEADER_LIMIT = 100 * 2**20
 """safetensors' own limit."""
 
@@ -48,6 +51,30 @@ def stored_weights(folder: Path) -> dict[str, StoredWeight]:
     for name in weight_file_names(folder):
         found |= _header(folder / name)
     return found
+
+
+def check_weights(
+    folder: Path, wanted: Collection[str], is_ignored: Callable[[str], bool]
+) -> dict[str, StoredWeight]:
+    """List the stored weights, if the model reads all of them and can compute with them.
+
+    Scales and packed numbers that nothing reads are the sign of a format that is half understood:
+    such a model would talk gibberish. Raises ModelError.
+    """
+    stored = stored_weights(folder)
+    if unread := sorted(name for name in stored if name not in wanted and not is_ignored(name)):
+        raise ModelError(
+            f"{folder} holds {counted(len(unread), 'weight')} that phichat does not know (the "
+            f"first: {one_line(unread[0], 80)}), so the model would not be understood: get the "
+            "checkpoint as its makers published it."
+        )
+    for name in wanted:
+        if name in stored and stored[name].dtype not in _COMPUTED:
+            raise ModelError(
+                f"{name} in {folder} is stored as {one_line(stored[name].dtype, 20)}, a format "
+                "that phichat does not read: get the checkpoint in bfloat16, float16 or float32."
+            )
+    return stored
 
 
 def _header(path: Path) -> dict[str, StoredWeight]:

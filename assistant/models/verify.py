@@ -13,8 +13,8 @@ from tokenizers import Tokenizer
 
 from assistant.families import hub_cache
 from assistant.families.checkpoint import NEEDED, WANTED, weight_file_names
-from assistant.families.registry import DEMO, model_folder, open_checkpoint
-from assistant.families.stored_weights import stored_weights
+from assistant.families.registry import DEMO, family_of, model_folder, open_checkpoint
+from assistant.families.stored_weights import check_weights
 from assistant.models import digests
 from assistant.models.progress import Meter, OnProgress
 from assistant.values.errors import ModelError
@@ -83,6 +83,7 @@ def verify(
         meter.end()
     names, problem = list(NEEDED), None
     try:
+        family_of(folder)
         names += weight_file_names(folder)
     except ModelError as error:
         problem = str(error)
@@ -118,8 +119,10 @@ def _state(path: Path, step: Callable[[int], None]) -> str:
 
 def _with_structure(found: Verified) -> Verified:
     try:
-        stored = stored_weights(found.folder)
-        for name, shape in open_checkpoint(found.folder).weights().items():
+        checkpoint = open_checkpoint(found.folder)
+        wanted = checkpoint.weights()
+        stored = check_weights(found.folder, wanted, checkpoint.is_ignored)
+        for name, shape in wanted.items():
             if name not in stored:
                 raise ModelError(f"{found.folder} lacks the weight {name}.")
             if stored[name].shape != shape:

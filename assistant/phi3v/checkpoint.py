@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from assistant.families.checkpoint import read_json
+from assistant.families import folder_kind
 from assistant.values.errors import ModelError
 
 MODEL_TYPE = "phi3_v"
@@ -28,7 +28,7 @@ CLIP_VIT_L_14_336: dict[str, Any] = {
 
 def read_config(folder: Path) -> dict[str, Any]:
     """Read config.json. Raises ModelError when it is not that of a Phi-3-vision model."""
-    config = read_json(folder / "config.json")
+    config = folder_kind.read_config(folder)
     if config.get("model_type") != MODEL_TYPE:
         raise ModelError(
             f"The model in {folder} is of type {config.get('model_type')!r}, not Phi-3-vision "

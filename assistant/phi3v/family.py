@@ -44,6 +44,9 @@ class Phi3VCheckpoint:
         shapes = weight_shapes(g).items()
         return {name: shape for name, shape in shapes if is_read(name, g.clip_layers)}
 
+    def is_ignored(self, name: str) -> bool:
+        return not is_read(name, Geometry.from_config(self._config).clip_layers)
+
     def size(self, name: str) -> ModelSize:
         geometry = Geometry.from_config(self._config)
         shapes = {weight: stored.shape for weight, stored in stored_weights(self._folder).items()}

@@ -108,9 +108,13 @@ def weight_shapes(g: Geometry) -> dict[str, Shape]:
     return shapes
 
 
+_BUFFERS = (".position_ids", ".inv_freq", ".img_sizes")
+"""Endings of numbers that follow from the configuration, which some programs store."""
+
+
 def is_read(name: str, clip_layers: int) -> bool:
     """Check that the model uses a weight: not those of CLIP's last layer and final norm."""
-    if name.startswith(f"{_CLIP}post_layernorm.") or name.endswith(".position_ids"):
+    if name.startswith(f"{_CLIP}post_layernorm.") or name.endswith(_BUFFERS):
         return False
     return not name.startswith(f"{_CLIP}encoder.layers.{clip_layers - 1}.")
 

@@ -129,7 +129,7 @@ def test_a_truncated_file_is_an_error(tiny_folder: Path) -> None:
 
 def test_pickles_are_never_read(tiny_folder: Path) -> None:
     (tiny_folder / "model.safetensors").rename(tiny_folder / "pytorch_model.bin")
-    assert "only safetensors" in refused(tiny_folder)
+    assert "pickled weights (.bin)" in refused(tiny_folder)
 
 
 def test_other_refusals(tiny_folder: Path, tmp_path: Path) -> None:

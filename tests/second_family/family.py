@@ -60,6 +60,9 @@ class TinyCheckpoint:
     def weights(self) -> Mapping[str, Shape]:
         return weight_shapes(decoder_shape(self._config))
 
+    def is_ignored(self, name: str) -> bool:
+        return False
+
     def size(self, name: str) -> ModelSize:
         g = decoder_shape(self._config)
         stored = stored_weights(self._folder)

@@ -1,0 +1,95 @@
+"""Model folders of other kinds: each is called what it is, by everything that looks at it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from assistant.engine import open_engine
+from assistant.families.registry import model_facts
+from assistant.models.verify import verify
+from assistant.phi3v import Phi3VForCausalLM
+from assistant.settings import load as load_settings
+from assistant.values.errors import ModelError
+
+KINDS: dict[str, tuple[dict[str, object] | None, list[str], str]] = {
+    "AWQ": ({"quantization_config": {"quant_method": "awq", "bits": 4}}, [], "AWQ has quantized"),
+    "GPTQ": ({"quantization_config": {"quant_method": "gptq"}}, [], "GPTQ has quantized"),
+    "bnb": ({"quantization_config": {"quant_method": "bitsandbytes", "load_in_4bit": True}}, [],
+            "bitsandbytes has quantized"),
+    "FP8": ({"quantization_config": {"quant_method": "fp8"}}, [], "FP8 has quantized"),
+    "INT8": ({"quantization_config": {"quant_method": "compressed-tensors"}}, [], "compressed-"),
+    "unknown": ({"quantization_config": {"bits": 3}}, [], "another program has quantized"),
+    "MLX": ({"quantization": {"group_size": 64, "bits": 4}}, [], "MLX has quantized"),
+    "adapter": (None, ["-model.safetensors", "-config.json", "adapter_config.json",
+                       "adapter_model.safetensors"], "an adapter (LoRA) without its model"),
+    "GGUF": (None, ["-model.safetensors", "-config.json", "phi3.Q4_K_M.gguf"], "GGUF weights"),
+    "pickle": (None, ["-model.safetensors", "pytorch_model-00001-of-00002.bin"], "pickled"),
+    "pth": (None, ["-model.safetensors", "consolidated.00.pth"], "pickled weights (.pth)"),
+    "ONNX": (None, ["-model.safetensors", "model.onnx"], "ONNX weights"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def copied(random_folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(random_folder, tmp_path / "model"))
+
+
+def refusals(folder: Path) -> list[str]:
+    """Sentences of everything that looks at a folder."""
+    with pytest.raises(ModelError) as facts:
+        model_facts(str(folder))
+    with pytest.raises(ModelError) as loaded:
+        Phi3VForCausalLM.from_pretrained(folder)
+    engine = open_engine(load_settings({"model": str(folder)}))
+    with pytest.raises(ModelError) as used:
+        engine.model.facts()
+    engine.close()
+    found = verify(str(folder))
+    assert not found.ok
+    return [str(facts.value), str(loaded.value), str(used.value), str(found.problem)]
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_folder_is_called_what_it_is(copied: Path, name: str) -> None:
+    more, files, words = KINDS[name]
+    config = copied / "config.json"
+    if more is not None:
+        config.write_text(json.dumps({**json.loads(config.read_text()), **more}))
+    for file in files:
+        if file.startswith("-"):
+            (copied / file[1:]).unlink()
+        else:
+            (copied / file).write_bytes(b"")
+    for said in refusals(copied):
+        assert words in said, said
+        assert "etch the model again" not in said
+
+
+def test_scales_that_nothing_reads_are_refused(copied: Path) -> None:
+    weights = load_file(copied / "model.safetensors")
+    name = next(name for name in weights if name.endswith("o_proj.weight"))
+    weights[name] = weights[name].to(torch.float8_e4m3fn)
+    weights[f"{name}_scale_inv"] = torch.ones(1)
+    save_file(weights, copied / "model.safetensors")
+    with pytest.raises(ModelError, match=r"1 weight that phichat does not know .*_scale_inv"):
+        Phi3VForCausalLM.from_pretrained(copied)
+    assert "does not know" in str(verify(str(copied)).problem)
+    del weights[f"{name}_scale_inv"]
+    save_file(weights, copied / "model.safetensors")
+    with pytest.raises(ModelError, match="stored as F8_E4M3, a format that phichat does not read"):
+        Phi3VForCausalLM.from_pretrained(copied)
+    assert "F8_E4M3" in str(verify(str(copied)).problem)
+
+
+def test_numbers_that_follow_from_the_configuration_are_no_sign(copied: Path) -> None:
+    weights = load_file(copied / "model.safetensors")
+    weights["model.layers.0.self_attn.rotary_emb.inv_freq"] = torch.ones(4)
+    save_file(weights, copied / "model.safetensors")
+    assert verify(str(copied)).ok
+    Phi3VForCausalLM.from_pretrained(copied)
