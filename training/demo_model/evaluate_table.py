@@ -144,7 +144,7 @@ def _row(family: str, about: Facts | None) -> str:
         return "what it does not know: a request"
     if picture == "talk" or question == "it":
         return "conversation"
-    if picture != "print" or about is None:
+    if picture != "print" or about is None or "lines" not in about:
         return {"pictures": "several pictures", "print": "reading"}.get(picture, picture)
     text = " ".join(about["lines"])
     what = "a number" if text.isdigit() else "a line" if " " in text else "a word"

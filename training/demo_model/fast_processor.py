@@ -7,6 +7,7 @@ of ``quick_gelu`` (57 ms) then take nearly all of the time. These do the same in
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -57,6 +58,17 @@ def quicken(clip: nn.Module) -> None:
         config = getattr(module, "config", None)
         if config is not None:
             config._attn_implementation = ATTENTION
+
+
+def fuse(layers: Iterable[nn.Module]) -> None:
+    """Compile layers in place, so that the steps between products are one; needs a C++ compiler.
+
+    Without one they run as they are. Measured on whole training steps: 1.7 times faster in the
+    decoder (1.83 s -> 1.16 s for 16 dialogues of 407 positions), 1.1 times in the tower.
+    """
+    torch._dynamo.config.suppress_errors = True
+    for layer in layers:
+        layer.compile(dynamic=True)
 
 
 def half_precision() -> AbstractContextManager[None]:

@@ -44,6 +44,7 @@ class TrainingModel(nn.Module):
         self.head = LabelledTower().head
         fast_processor.quicken(self.tower)
         self.model.model.config._attn_implementation = fast_processor.ATTENTION
+        fast_processor.fuse(self.model.model.layers)
 
     @property
     def tower(self) -> ClipTower:
@@ -213,7 +214,8 @@ def run(
     sampler = ExampleSampler(pool, vocabulary)
     source, held_out = _Source(sampler, seed, size), _held_out(pool, vocabulary)
     begun = logged_at = saved = evaluated = time.monotonic()
-    first, loss_mean = stage.step, 0.0
+    first = logged_step = stage.step
+    loss_mean = 0.0
 
     while time.monotonic() < begun + minutes * 60:
         if cool_steps and stage.step >= first + cool_steps:
@@ -245,9 +247,9 @@ def run(
         now_at = time.monotonic()
         if stage.step % 50 == 0:
             mean = loss_mean / (1 - 0.98 ** (stage.step - first))
-            rate = 50 * size / (now_at - logged_at)
+            rate = (stage.step - logged_step) * size / (now_at - logged_at)
             parallel.log(f"chat step {stage.step} loss {mean:.4f} {rate:.1f} dialogues/s")
-            logged_at = now_at
+            logged_at, logged_step = now_at, stage.step
         if now_at - saved > 240:
             saved = now_at
             stage.save(stage.seconds())

@@ -156,7 +156,8 @@ def run(
     optimizer = torch.optim.AdamW(parameters, lr=top_lr, betas=(0.9, 0.98), weight_decay=0.02)
     stage = Stage(parallel, "tower.pt", network, optimizer, 0.998)
     begun = logged_at = saved = evaluated = time.monotonic()
-    first, loss_mean = stage.step, 0.0
+    first = logged_step = stage.step
+    loss_mean = 0.0
     until = begun + minutes * 60
 
     while time.monotonic() < until and not (cool_steps and stage.step >= first + cool_steps):
@@ -180,9 +181,9 @@ def run(
         now = time.monotonic()
         if stage.step % 100 == 0:
             mean = loss_mean / (1 - 0.98 ** (stage.step - first))
-            rate = 100 * batch / (now - logged_at)
+            rate = (stage.step - logged_step) * batch / (now - logged_at)
             parallel.log(f"tower step {stage.step} loss {mean:.4f} {rate:.0f} crops/s")
-            logged_at = now
+            logged_at, logged_step = now, stage.step
         if now - saved > 240:
             saved = now
             stage.save(stage.seconds())
