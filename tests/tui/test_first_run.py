@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
 
 from assistant.core.memory.detect import detect_hardware
@@ -32,7 +34,7 @@ from tests.tui.desk import (
 )
 from tui.messages import FirstRun
 from tui.pages.first_run import FirstRunScreen
-from tui.pages.models import ModelsScreen
+from tui.pages.models import ConfirmScreen, ModelsScreen
 
 WEIGHTS = "model.safetensors"
 
@@ -62,6 +64,13 @@ async def welcomed(pilot: Pilot[None]) -> FirstRunScreen:
     found = pilot.app.screen
     assert isinstance(found, FirstRunScreen)
     return found
+
+
+async def fetch(pilot: Pilot[None], key: str) -> None:
+    """Choose a model that is not here, and agree to its size."""
+    await pilot.press(key)
+    await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen), "the question")
+    await pilot.press("up", "enter")
 
 
 async def test_the_first_start_offers_what_there_is_and_whether_it_fits(new_desk: Desk) -> None:
@@ -118,7 +127,7 @@ async def test_a_model_is_fetched_while_one_chats_stopped_gone_on_with_and_used(
     hub.hangs[WEIGHTS] = 100_000
     async with desk.app().run_test(size=WIDE) as pilot:
         await welcomed(pilot)
-        await pilot.press("1")
+        await fetch(pilot, "1")
         await sees(pilot, "⇣ tiny-vision")
         await until(pilot, lambda: "%" in status(pilot).download, "progress")
         desk.say("I am the demo.")
@@ -135,7 +144,7 @@ async def test_a_model_is_fetched_while_one_chats_stopped_gone_on_with_and_used(
         hub.hangs.clear()
         await pilot.press("escape", "f8")
         await sees(pilot, "Go on fetching Tiny-vision")
-        await pilot.press("1")
+        await fetch(pilot, "1")
         await until(pilot, lambda: "is here" in status(pilot).download, "it is here")
         asked = [headers.get("Range") for headers in hub.requests(f"signed/{WEIGHTS}")]
         assert asked[0] is None
@@ -166,7 +175,7 @@ async def test_a_download_that_fails_is_one_sentence(
     hub.refuses[MODEL] = (404, {"X-Error-Code": "RepoNotFound"})
     async with new_desk.app().run_test(size=WIDE) as pilot:
         await welcomed(pilot)
-        await pilot.press("1")
+        await fetch(pilot, "1")
         await until(pilot, lambda: len(notices(pilot)) > 1, "the refusal")
         assert MODEL in notices(pilot)[-1]
         assert not status(pilot).download
@@ -191,3 +200,30 @@ async def test_models_are_a_key_away_at_any_time(new_desk: Desk) -> None:
         await pilot.press("f8")
         await until(pilot, lambda: isinstance(pilot.app.screen, ModelsScreen), "the models")
         await sees(pilot, "● demo: in use")
+
+
+async def test_what_is_typed_when_the_welcome_comes_is_for_the_message(new_desk: Desk) -> None:
+    async with new_desk.app().run_test(size=WIDE) as pilot:
+        await welcomed(pilot)
+        for letter in "squares? what is 1?":
+            key = {" ": "space", "?": "question_mark"}.get(letter, letter)
+            pilot.app.post_message(events.Key(key, letter))
+        await until(pilot, lambda: area(pilot).text == "squares? what is 1?", "all letters")
+        assert pilot.app.screen is screen(pilot)
+
+
+async def test_nothing_is_fetched_by_a_number_alone(
+    new_desk: Desk,
+    hub: Hub,  # noqa: F811
+    tiny_known: None,
+) -> None:
+    async with new_desk.app().run_test(size=WIDE) as pilot:
+        await welcomed(pilot)
+        await pilot.press("1")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConfirmScreen), "the question")
+        assert re.search(r"Fetch [0-9.]+ [kMG]?B now", shown(pilot)), "it names the size"
+        await pilot.press("enter")  # the row that is marked
+        await until(pilot, lambda: isinstance(pilot.app.screen, FirstRunScreen), "the welcome")
+        await pilot.press("escape")
+        assert not status(pilot).download
+        assert not hub.requests(f"signed/{WEIGHTS}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -17,7 +18,7 @@ from assistant.values.text import one_line
 from assistant.values.words import counted, file_size
 from tui.keys import MODELS_KEYS
 from tui.pages.connect import WHERE_IT_GOES, ConnectScreen
-from tui.pages.dialog import frame
+from tui.pages.dialog import ChoiceDialog, frame
 from tui.pages.engine_screen import EngineScreen
 
 if TYPE_CHECKING:
@@ -35,6 +36,13 @@ class ModelChosen:
 
     name: str
     is_here: bool
+
+
+class ConfirmScreen(ChoiceDialog[bool]):
+    """Question with yes in the first row."""
+
+    def result(self, place: int) -> bool:
+        return place == 0
 
 
 class ModelsScreen(EngineScreen[ModelChosen | None]):
@@ -159,8 +167,21 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
             self.tell("It is being fetched; s stops that.")
         elif one.problem and one.kind == "folder":
             self.tell(one.problem, error=True)
+        elif one.whole:
+            self.dismiss(ModelChosen(one.name, is_here=True))
         else:
-            self.dismiss(ModelChosen(one.name, one.whole))
+            self.app.push_screen(self._confirmation(one), partial(self._confirmed, one.name))
+
+    def _confirmation(self, one: FoundModel) -> ChoiceDialog[bool]:
+        """Ask before a download: a key that was meant for something else fetches nothing."""
+        title = one.known.title if one.known else one_line(one.name, 50)
+        size = file_size(max(0, one.bytes - one.bytes_here)) if one.bytes else "its files"
+        rows = [Content(f"Fetch {size} now, while you chat"), Content("Not now")]
+        return ConfirmScreen(f"Get {title}?", rows, marked=1)
+
+    def _confirmed(self, name: str, agreed: bool | None) -> None:
+        if agreed:
+            self.dismiss(ModelChosen(name, is_here=False))
 
     def _connected(self, name: str | None) -> None:
         if name is not None:
