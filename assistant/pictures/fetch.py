@@ -73,13 +73,20 @@ def _fetch(url: str, label: str, max_bytes: int, deadline: float, watch: Watch |
     import requests
     import urllib3
 
+    from assistant.pictures.private_networks import PrivateAddressError, guarded_session
+
     waits = (_CONNECT_S, _SILENCE_S)
     try:
-        with requests.Session() as session:
+        with guarded_session(url) as session:
             session.max_redirects = _REDIRECTS
             with session.get(url, headers=_HEADERS, stream=True, timeout=waits) as response:
                 _must_be_ok(response, label)
                 return _body(response, label, max_bytes, deadline, watch)
+    except PrivateAddressError as error:
+        raise PictureError(
+            f"{label} leads to {error}, an address of a private network that was not typed: "
+            "download it in your browser and attach the file."
+        ) from error
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         raise PictureError(_why(error, label)) from error
 
