@@ -13,7 +13,12 @@ from assistant import demo_model as demo
 from assistant.core.formats import KV_KINDS, weight_kinds
 from assistant.core.memory.hardware import Cpu, Gpu, Hardware, Memory, TorchBuild
 from assistant.core.memory.places import Place, choose_place, cuda_place
-from assistant.core.memory.plan import MAX_CONTEXT, SMALLEST_CONTEXT, make_plan
+from assistant.core.memory.plan import (
+    KEPT_CONVERSATIONS,
+    MAX_CONTEXT,
+    SMALLEST_CONTEXT,
+    make_plan,
+)
 from assistant.core.memory.sizes import kv_sizes, weights_bytes
 from assistant.core.memory.values import MemoryPlan, Wanted
 from assistant.families.registry import open_checkpoint
@@ -230,6 +235,14 @@ def test_a_plan_fits_or_says_why_not(place: Place, wanted: Wanted) -> None:
     else:
         assert plan.context_tokens == 0
         assert plan.problem.endswith(".")
+
+
+@given(machines, wishes)
+def test_a_small_model_keeps_few_conversations_in_main_memory(place: Place, wanted: Wanted) -> None:
+    plan = make_plan(PHI3V, place, wanted)
+    one = max(plan.context_tokens, 1) * plan.kv_bytes_per_token
+    if place.kind == "cpu":
+        assert plan.kv_budget - plan.kv_fixed_bytes <= KEPT_CONVERSATIONS * one
 
 
 @given(machines, wishes, st.integers(0, 16 * GIB))
