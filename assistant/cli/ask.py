@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -33,7 +35,19 @@ DEMO_WORD = (
     "phichat models pull microsoft/Phi-3-vision-128k-instruct"
 )
 
+
 STOPPED = "Stopped; what was written is kept. Let it go on with: phichat ask --continue"
+
+
+def is_due_today(mark: Path) -> bool:
+    """Return whether a notice was not shown today, and note in the time of ``mark`` that it is."""
+    with suppress(OSError):
+        if date.fromtimestamp(mark.stat().st_mtime) == date.today():
+            return False
+    with suppress(OSError):
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    return True
 
 
 @click.command()
@@ -123,7 +137,8 @@ def _answer(
     is_stored = False
     with Interruption(engine.stop) as interruption:
         try:
-            if engine.model.facts().is_demo:
+            mark = engine.model.settings.cache_dir / "demo-notice"
+            if engine.model.facts().is_demo and progress.is_terminal and is_due_today(mark):
                 progress.say(DEMO_WORD)
             chosen = sampling(session_id)
             if session_id is not None and not (text or images):

@@ -135,14 +135,14 @@ class ProgressLine:
     }
 
     def __init__(self) -> None:
-        self._is_terminal = sys.stderr.isatty()
+        self.is_terminal = sys.stderr.isatty()
         self._is_shown = False
         self._parts = ""
         self._noted: list[str] = []
 
     def hear(self, event: Event) -> None:
         """Show one event of the reply."""
-        if not self._is_terminal:
+        if not self.is_terminal:
             return
         if isinstance(event, Progressed):
             self._show(self._words(event))
@@ -157,13 +157,13 @@ class ProgressLine:
 
     def fetching(self, done: int, total: int) -> None:
         """Show that ``done`` bytes of a picture have come (``total`` 0: of an unknown number)."""
-        if self._is_terminal:
+        if self.is_terminal:
             percent = f" {min(100, 100 * done // total)} %" if total else ""
             self._show(f"Fetching the picture…{percent}")
 
     def say(self, sentence: str) -> None:
         """Print a line that stays."""
-        if self._is_terminal:
+        if self.is_terminal:
             self.clear()
             click.echo(sentence, err=True)
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from assistant import settings
+from assistant.cli.ask import is_due_today
 from assistant.values.conversation import Draft
 from assistant.worker.shared_workers import shared_workers
 from storage import Store
@@ -307,3 +308,15 @@ def _last_reply(phichat: Phichat) -> dict[str, Any]:
         "turns"
     ][-1]
     return reply
+
+
+def test_the_word_about_the_demo_is_due_once_a_day(tmp_path: Path) -> None:
+    mark = tmp_path / "cache" / "demo-notice"
+    assert is_due_today(mark)
+    assert not is_due_today(mark)
+    os.utime(mark, (0, 0))
+    assert is_due_today(mark)
+    assert not is_due_today(mark)
+    folder = tmp_path / "file"
+    folder.write_text("")
+    assert is_due_today(folder / "demo-notice"), "a folder that can't be written"
