@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from assistant.cli.common import open_picture, opened_engine
+from assistant.cli.common import open_picture, opened_engine, report_missing
 from assistant.cli.errors import StoppedError
 from assistant.cli.options import (
     TEXT,
@@ -149,6 +149,7 @@ def _answer(
                     opened = [open_picture(engine, source, progress.fetching) for source in images]
                 finally:
                     progress.clear()
+                report_missing(opened)
                 draft = Draft(text, tuple(opened))
                 reply = engine.send(session_id, draft, chosen)
             # closed before the engine is: its last act is to store the half reply

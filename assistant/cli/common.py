@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -47,6 +47,13 @@ def open_picture(
     if source == "-":
         return engine.pictures.open_bytes(sys.stdin.buffer.read(), "standard input")
     return engine.pictures.open(source, watch)
+
+
+def report_missing(pictures: Iterable[PictureFile]) -> None:
+    """Say on standard error what is missing of pictures that were cut short."""
+    for file in pictures:
+        if file.notice:
+            click.echo(file.notice, err=True)
 
 
 def print_json(value: object) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from assistant.cli.common import open_picture, opened_engine, print_json
+from assistant.cli.common import open_picture, opened_engine, print_json, report_missing
 from assistant.cli.options import (
     TEXT,
     engine_options,
@@ -74,7 +74,9 @@ def _draft(
 ) -> Draft | None:
     if session_id is not None and not images and not text:
         return None
-    return Draft(text, tuple(open_picture(engine, source) for source in images))
+    pictures = tuple(open_picture(engine, source) for source in images)
+    report_missing(pictures)
+    return Draft(text, pictures)
 
 
 def _as_json(model: str, preview: PromptPreview) -> dict[str, object]:

@@ -16,6 +16,11 @@ from assistant.values.errors import PictureError
 if TYPE_CHECKING:
     from PIL import Image
 
+
+class _DamagedError(Exception):
+    """The bytes are no whole picture of their format."""
+
+
 MAX_BYTES = 64 << 20
 """Largest file, in bytes."""
 
@@ -58,9 +63,8 @@ def open_bytes(data: bytes, *, name: str | None = None, max_bytes: int = MAX_BYT
         raise PictureError(f"{label} is empty; choose another picture.")
     if len(data) > max_bytes:
         raise too_large(label, max_bytes)
-    header = _header(data, label)
-    media_type = (MEDIA_TYPES | _ALSO)[str(header.format)]
-    seen = _seen(header, label)
+    seen, format, notice = _seen(data, label)
+    media_type = (MEDIA_TYPES | _ALSO)[format]
     return PictureFile(
         name=names.shown(name) if name else f"pasted.{media_type.partition('/')[2]}",
         data=data,
@@ -70,6 +74,7 @@ def open_bytes(data: bytes, *, name: str | None = None, max_bytes: int = MAX_BYT
         width=seen.width,
         height=seen.height,
         thumbnail=_thumbnail(seen),
+        notice=notice,
     )
 
 
@@ -79,7 +84,7 @@ def pixels(data: bytes, size: tuple[int, int] | None = None) -> Image.Image:
     The result is upright (EXIF), the first frame of an animation, in sRGB, 8 bits a channel, on
     white where it is transparent. Raises PictureError.
     """
-    return _seen(_header(data, "The picture"), "The picture", size)
+    return _seen(data, "The picture", size)[0]
 
 
 def pixels_sha256(image: Image.Image) -> str:
@@ -123,34 +128,65 @@ def _header(data: bytes, label: str) -> Image.Image:
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
         image = Image.open(io.BytesIO(data), formats=tuple(MEDIA_TYPES))
-    except UnidentifiedImageError:
+    except UnidentifiedImageError as error:
         if _BEGINNINGS.match(data):
-            raise _damaged(label) from None
+            raise _DamagedError from error
         raise PictureError(
             f"{label} is not a picture that can be opened{_hint(data)}; use {_FORMATS}."
         ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_many_pixels(label) from None
-    except Exception as error:  # decoders fail in any way that untrusted bytes make them
-        raise _damaged(label) from error
     if image.width * image.height > MAX_PIXELS:
         raise _too_many_pixels(label)
     if image.width < 1 or image.height < 1:
-        raise _damaged(label)
+        raise _DamagedError
     return image
 
 
-def _seen(image: Image.Image, label: str, size: tuple[int, int] | None = None) -> Image.Image:
+def _seen(
+    data: bytes, label: str, size: tuple[int, int] | None = None
+) -> tuple[Image.Image, str, str]:
+    """Decode a picture: RGB pixels, its format, and a sentence where something is missing."""
     from assistant.pictures.colour import as_seen
 
     try:
-        return as_seen(image, size)
+        try:
+            image = _header(data, label)
+            return as_seen(image, size), str(image.format), ""
+        except (PictureError, MemoryError):
+            raise
+        except Exception:  # decoders fail in any way that untrusted bytes make them
+            return _incomplete(data, label, size)
+    except PictureError:
+        raise
     except MemoryError as error:
         raise PictureError(
             f"There is not enough memory to open {label}; scale it down first."
         ) from error
     except Exception as error:  # as above
         raise _damaged(label) from error
+
+
+def _incomplete(
+    data: bytes, label: str, size: tuple[int, int] | None
+) -> tuple[Image.Image, str, str]:
+    from assistant.pictures import incomplete
+    from assistant.pictures.colour import as_seen
+
+    found = incomplete.load(data, lambda whole: _header(whole, label))
+    if found is None:
+        raise _DamagedError
+    height = found.image.height
+    notice = ""
+    if found.is_coarse:
+        notice = f"{label} is cut short: its finest details are missing."
+    elif found.missing:
+        are = "is" if found.missing == 1 else "are"
+        rows = f"{found.missing} of its {height} rows {are}"
+        notice = f"{label} is cut short: {rows} missing and shown white."
+    # the format is lost when the picture is turned
+    format = str(found.image.format)
+    return found.whitened(as_seen(found.image, size)), format, notice
 
 
 def _too_many_pixels(label: str) -> PictureError:

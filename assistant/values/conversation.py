@@ -201,7 +201,8 @@ class PictureFile:
     """A picture that was opened and checked, and is not yet part of a session.
 
     ``data`` are the original bytes. :mod:`assistant.pictures` makes these. ``num_crops`` is the
-    user's choice, None leaves it to the engine. ``thumbnail`` is a small JPEG of the picture.
+    user's choice, None leaves it to the engine. ``thumbnail`` is a small JPEG of the picture,
+    ``notice`` a sentence about what is missing of it.
     """
 
     name: str
@@ -213,6 +214,7 @@ class PictureFile:
     height: int
     num_crops: int | None = None
     thumbnail: bytes | None = field(default=None, repr=False)
+    notice: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,17 @@ def test_pictures_that_are_none(kind: str, phichat: Phichat, tmp_path: Path) -> 
     assert json.loads(phichat("sessions", "list", "--json").stdout) == []
 
 
+def test_a_picture_that_is_cut_in_its_last_rows(phichat: Phichat, tmp_path: Path) -> None:
+    data = (GOLDENS / "images" / "vga_480x640.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(data[: -len(data) // 20])
+    for command in ("ask", "prompt"):
+        done = phichat(command, "--json", "-i", tmp_path / "cut.png", "What is this?")
+        assert done.returncode == 0
+        assert_one_sentence(done.stderr)
+        assert "of its 640 rows are missing" in done.stderr
+        json.loads(done.stdout)
+
+
 @pytest.mark.parametrize("name", ["microsoft/Phi-3-vision-128k-instruct", "what", "/nowhere"])
 def test_unknown_models(name: str, phichat: Phichat) -> None:
     done = phichat("ask", "--model", name, "Hello?")

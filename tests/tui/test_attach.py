@@ -5,10 +5,12 @@ from __future__ import annotations
 import http.server
 import threading
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import cast
 
 import pytest
+from PIL import Image
 from textual import events
 from textual.pilot import Pilot
 from textual.widgets import DirectoryTree
@@ -328,3 +330,16 @@ async def test_arrows_that_come_at_once_each_move_on(desk: Desk) -> None:
         for key in ("left", "left", "left", "right"):
             pilot.app.post_message(events.Key(key, None))
         await until(pilot, lambda: chips[1].has_focus, "three to the left, one back")
+
+
+async def test_a_picture_that_is_cut_short_is_shown_with_a_word(desk: Desk) -> None:
+    whole = BytesIO()
+    Image.effect_noise((64, 64), 60).save(whole, "PNG")
+    path = desk.file("cut.png", whole.getvalue()[: -len(whole.getvalue()) // 10])
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await send(pilot, str(path))
+        await attached(pilot, "cut.png")
+        await sees(pilot, "cut.png 64×64 cut short")
+        await until(
+            pilot, lambda: any("rows are missing" in words for words in notices(pilot)), "notice"
+        )

@@ -92,6 +92,7 @@ class Chip(CrossedChip):
                 (f"#{self.number} " if self.number else "", "bold"),
                 one_line(file.name, NAME_WIDTH),
                 (f" {file.width}×{file.height}", "$phi-quiet"),
+                (" cut short" if file.notice else "", "$warning"),
                 _cost_words(cost),
                 (CROSS, "$phi-quiet"),
             )
@@ -99,6 +100,8 @@ class Chip(CrossedChip):
         facts = [one_line(file.name), f"{file.width}×{file.height}", file_size(len(file.data))]
         if cost is not None:
             facts.append(f"{counted(cost.tokens, 'token')}{_in_parts(cost.layout, ' in ')}")
+        if file.notice:
+            facts.append(one_line(file.notice))
         self.tooltip = Content(" · ".join(facts))
 
     def action_choose_detail(self) -> None:

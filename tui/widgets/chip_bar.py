@@ -12,6 +12,7 @@ from textual.message import Message
 
 from assistant.values.context import PictureCost
 from assistant.values.conversation import PictureFile
+from tui.requests import notify
 from tui.widgets.chip import Chip, CrossedChip
 from tui.widgets.chip_unopened import OpeningChip, OpenPicture
 
@@ -82,6 +83,8 @@ class ChipBar(ItemGrid):
             await event.chip.remove()
             if had_focus:
                 chip.focus()
+            if event.file.notice:
+                notify(self, event.file.notice)
             self._show()
 
     @on(OpeningChip.Refused)

@@ -82,7 +82,7 @@ class PicturePreview(Vertical):
             strips = tuple(half_blocks.draw(small))
             words = (
                 f"{file.width}×{file.height} · {file_size(len(file.data))}\n"
-                f"takes {counted(tokens, 'token')}"
+                f"takes {counted(tokens, 'token')}" + (f"\n{file.notice}" if file.notice else "")
             )
         except PhichatError as refused:
             words = str(refused)
