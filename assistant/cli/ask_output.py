@@ -69,7 +69,7 @@ class OneObject:
 
 
 class EventLines:
-    """One JSON object a line for everything that happens; the README has their shapes."""
+    """One JSON object a line for everything that happens; docs/commands.md has their shapes."""
 
     def hear(self, event: Event) -> None:
         match event:
