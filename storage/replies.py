@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 
 from sqlalchemy import CursorResult, select, update
 from sqlalchemy.orm import Session
@@ -15,18 +14,14 @@ from assistant.values.conversation import (
     Turn,
     Usage,
 )
-from assistant.values.errors import StorageError
+from assistant.values.errors import LeaseLostError, StorageError
 from assistant.values.sampling import Parameters
-from storage import turns, writers
+from storage import leases, turns
 from storage.column_types import utc_now
 from storage.ids import storable
 from storage.rows import session_row, turn_row
 from storage.schema import SessionRow, TurnRow
 from storage.transactions import Transactions
-
-_UNKNOWN_IS_DEAD_AFTER = timedelta(days=1)
-"""Time after which a reply is given up if its writer can't be looked up: no reply takes this
-long."""
 
 
 def start(
@@ -44,6 +39,7 @@ def start(
     session = session_row(db, session_id)
     question = turn_row(db, parent_turn_id, session)
     question.writer = None
+    leases.give_up(question.id)
     session.model = storable(model)
     row = turns.add(db, session, question, Role.ASSISTANT, "")
     row.model = session.model
@@ -59,25 +55,26 @@ def reopen(db: Session, turn_id: str) -> Turn:
     itself, or when it is being written.
     """
     row = turn_row(db, turn_id)
-    if row.role is not Role.ASSISTANT or row.finish_reason in (None, FinishReason.STOP):
+    is_over = row.finish_reason is FinishReason.STOP
+    if row.role is not Role.ASSISTANT or is_over or leases.is_held(db, row):
         raise StorageError("This reply can't go on: it is complete, or still being written.")
     row.finish_reason = None
-    row.writer = writers.this_process()
+    leases.take(db, row)
     db.flush()
     return turns.of_row(db, row)
 
 
 def checkpoint(db: Session, turn_id: str, text: str, token_ids: Sequence[int] | None) -> None:
-    """Store the whole text and all ids of a growing reply.
+    """Store the whole text and all ids of a growing reply, which stays this process's for longer.
 
-    A checkpoint that arrives after the end changes nothing.
+    A checkpoint that arrives after the end changes nothing. Raises LeaseLostError.
     """
     row = turn_row(db, turn_id)
-    if _is_open(row):
+    if _is_open(db, row):
         row.text = storable(text)
         row.token_ids = None if token_ids is None else tuple(token_ids)
         row.finish_reason = None
-        row.writer = writers.this_process()
+        leases.take(db, row)
 
 
 def finish(
@@ -90,9 +87,12 @@ def finish(
     usage: Usage | None,
     timings: Timings | None,
 ) -> Turn:
-    """Store the end of a reply; a reply that has ended before stays as it is."""
+    """Store the end of a reply; a reply that has ended before stays as it is.
+
+    Raises LeaseLostError.
+    """
     row = turn_row(db, turn_id)
-    if _is_open(row):
+    if _is_open(db, row):
         row.text = storable(text)
         row.token_ids = None if token_ids is None else tuple(token_ids)
         row.finish_reason = finish_reason
@@ -105,43 +105,36 @@ def finish(
 
 
 def recover(store: Transactions) -> int:
-    """Mark replies whose writer has died as interrupted; returns their number.
-
-    A reply that another live process is writing is left alone.
-    """
+    """Mark replies that are written by no process any more as interrupted; returns their number."""
+    # the condition is that of a partial index: finished turns are not looked at
+    being_written = select(TurnRow).where(TurnRow.writer.is_not(None))
     with store.reading() as db:
-        # the condition is that of a partial index: finished turns are not looked at
-        open_turns = select(TurnRow.writer).where(TurnRow.writer.is_not(None)).distinct()
-        found = [(w, writers.is_alive(w)) for w in db.scalars(open_turns) if w is not None]
-    if all(alive for _, alive in found):
-        return 0
-    given_up = utc_now() - _UNKNOWN_IS_DEAD_AFTER
+        if not leases.lapsed(db, db.scalars(being_written)):
+            return 0
     with store.writing() as db:
-        return sum(
-            interrupt(db, writer, before=given_up if alive is None else None)
-            for writer, alive in found
-            if not alive
-        )
+        return interrupt(db, leases.lapsed(db, db.scalars(being_written)))
 
 
-def interrupt(db: Session, writer: str, before: datetime | None = None) -> int:
-    """Mark the unfinished replies of ``writer`` (created ``before``); returns their number."""
-    mine = update(TurnRow).where(TurnRow.writer == writer)
-    if before is not None:
-        mine = mine.where(TurnRow.created < before)
+def interrupt(db: Session, keys: Sequence[int]) -> int:
+    """Mark unfinished replies as interrupted; returns how many of these turns are replies."""
+    these = update(TurnRow).where(TurnRow.key.in_(keys))
     replies = db.execute(
-        mine.where(TurnRow.role == Role.ASSISTANT).values(
+        these.where(TurnRow.role == Role.ASSISTANT).values(
             finish_reason=FinishReason.INTERRUPTED, writer=None
         )
     )
-    db.execute(mine.values(writer=None))
+    db.execute(these.values(writer=None))
     assert isinstance(replies, CursorResult)
     return replies.rowcount
 
 
-def _is_open(row: TurnRow) -> bool:
-    """Whether a reply may still grow.
+def _is_open(db: Session, row: TurnRow) -> bool:
+    """Whether this process may let a reply grow. Raises LeaseLostError if another one does.
 
     An interrupted reply may: its writer was taken for dead and is not, or it is being continued.
     """
-    return row.finish_reason in (None, FinishReason.INTERRUPTED)
+    if row.finish_reason not in (None, FinishReason.INTERRUPTED):
+        return False
+    if leases.is_held_elsewhere(db, row):
+        raise LeaseLostError("Another window writes this reply by now; close one of the two.")
+    return True

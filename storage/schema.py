@@ -121,8 +121,8 @@ class TurnRow(Base):
     """A turn of the tree. Regenerating and editing add siblings; nothing is overwritten.
 
     ``depth`` counts from 1 at the first turn, so a branch knows its length
-    without being walked. ``writer`` names the process that is still working on
-    the turn (see :mod:`storage.writers`) and is NULL once it is finished.
+    without being walked. ``writer`` is the lease of the process that is still working on
+    the turn (see :mod:`storage.leases`) and is NULL once it is finished.
     """
 
     __tablename__ = "turns"

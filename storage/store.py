@@ -9,6 +9,7 @@ from storage import (
     branches,
     database,
     drafts,
+    leases,
     pictures,
     replies,
     sessions as session_functions,
@@ -83,6 +84,7 @@ class Store(Transactions):
     checkpoint_reply = writes(replies.checkpoint)
     finish_reply = writes(replies.finish)
     recover = replies.recover
+    give_up_reply = staticmethod(leases.give_up)
 
     picture_data = reads(pictures.data)
     thumbnail = reads(pictures.thumbnail)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import Select, literal, select
 from sqlalchemy.orm import Session, aliased
@@ -11,6 +12,7 @@ from sqlalchemy.orm import Session, aliased
 from assistant.values.conversation import (
     Conversation,
     Draft,
+    FinishReason,
     Parent,
     Picture,
     PictureFile,
@@ -19,7 +21,7 @@ from assistant.values.conversation import (
     TurnKind,
 )
 from assistant.values.sampling import Parameters
-from storage import drafts, pictures, writers
+from storage import drafts, leases, pictures
 from storage.column_types import utc_now
 from storage.ids import SESSION_LENGTH, TURN_LENGTH, one_line, storable
 from storage.rows import columns, common, session_row, turn_row, unused_id, values
@@ -83,9 +85,18 @@ def of_keys(db: Session, session: SessionRow, keys: Select[int]) -> tuple[Turn, 
         .execution_options(populate_existing=True)
     )
     return tuple(
-        Turn(parent=parent_id, pictures=tuple(shown[row.key]), **values(row, Turn))
+        Turn(parent=parent_id, pictures=tuple(shown[row.key]), **_values(db, row))
         for row, parent_id in found
     )
+
+
+def _values(db: Session, row: TurnRow) -> dict[str, Any]:
+    """Return what is stored of a turn; a reply that is written by no process is interrupted."""
+    stored = values(row, Turn)
+    is_reply = row.role is Role.ASSISTANT
+    if is_reply and row.finish_reason is None and not leases.is_held(db, row):
+        stored["finish_reason"] = FinishReason.INTERRUPTED
+    return stored
 
 
 def _pictures(
@@ -181,6 +192,7 @@ def add_recall_turn(
     row = add(db, session, _row_above(db, session, parent), Role.USER, storable(text))
     row.kind = TurnKind.RECALL
     row.writer = None
+    leases.give_up(row.id)
     db.flush()
     return of_row(db, row)
 
@@ -196,8 +208,8 @@ def add(db: Session, session: SessionRow, above: TurnRow | None, role: Role, tex
         role=role,
         text=text,
         created=now,
-        writer=writers.this_process(),
     )
+    leases.take(db, row)
     db.add(row)
     db.flush()
     session.head_key = row.key
@@ -239,7 +251,7 @@ def _end_of_branch(db: Session, session: SessionRow) -> TurnRow | None:
     becomes a sibling of that terminal's, which its sender had not seen when they wrote theirs.
     """
     row = None if session.head_key is None else db.get_one(TurnRow, session.head_key)
-    while row is not None and _is_elsewhere(row):
+    while row is not None and leases.is_held_elsewhere(db, row):
         message = _parent(db, row) if row.role is Role.ASSISTANT else row
         row = None if message is None else _parent(db, message)
     return row
@@ -247,11 +259,3 @@ def _end_of_branch(db: Session, session: SessionRow) -> TurnRow | None:
 
 def _parent(db: Session, row: TurnRow) -> TurnRow | None:
     return None if row.parent_key is None else db.get_one(TurnRow, row.parent_key)
-
-
-def _is_elsewhere(row: TurnRow) -> bool:
-    """Whether another process is working on this turn (and is not known to be dead)."""
-    writer = row.writer
-    if writer is None or writer == writers.this_process():
-        return False
-    return writers.is_alive(writer) is not False

@@ -40,3 +40,9 @@ class SessionNotFoundError(StorageError):
     """No session has this id."""
 
     code = "session"
+
+
+class LeaseLostError(StorageError):
+    """Another process has taken over the reply that this one was writing."""
+
+    code = "lease"

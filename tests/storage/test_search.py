@@ -176,9 +176,10 @@ def test_an_interrupted_reply_is_found_and_again_after_it_went_on(store: Store) 
     reply = store.start_reply(session, turn.id, model="demo")
     store.checkpoint_reply(reply.id, "first köder", (1,))
     with store.writing() as db:
-        from storage import replies, writers
+        from storage import replies
+        from storage.rows import turn_row
 
-        assert replies.interrupt(db, writers.this_process()) == 1
+        assert replies.interrupt(db, [turn_row(db, reply.id).key]) == 1
     assert turns_found(store, "first koder") == {reply.id}
     store.checkpoint_reply(reply.id, "first köder second", (1, 2))
     assert turns_found(store, "second") == set()
