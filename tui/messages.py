@@ -135,10 +135,9 @@ class ContextMeasured(Message):
 
 @dataclass
 class ReplyMoved(Message):
-    """The reply of a session came further."""
+    """The running reply came further."""
 
     event: Event
-    session_id: str | None
 
 
 @dataclass

@@ -98,11 +98,11 @@ def test_attach_ask_follow_up_quit_resume(terminal: Terminal) -> None:
     terminal.sees(f"#1 {one.path.name}", "tokens ✕")
     terminal.type("What colour is the shape?")
     terminal.press("Enter")
-    terminal.sees(f"Picture 1 · {one.path.name}", f"It is {one.colour}.", "tokens/s")
+    terminal.sees(f"Picture 1 · {one.path.name}", f"It is {one.colour}.", "enter sends")
 
     terminal.type("And what shape is it?")
     terminal.press("Enter")
-    terminal.sees("And what shape is it?", f"It is a {one.shape}.", "tokens/s")
+    terminal.sees("And what shape is it?", f"It is a {one.shape}.", "enter sends")
 
     terminal.type(f"/attach {two.path}")
     terminal.press("Enter")
@@ -119,6 +119,6 @@ def test_attach_ask_follow_up_quit_resume(terminal: Terminal) -> None:
     terminal.press("C-u")
     terminal.type("Which shape do you see here?")
     terminal.press("Enter")
-    terminal.sees(f"Picture 2 · {two.path.name}", two.shape, "tokens/s")
+    terminal.sees(f"Picture 2 · {two.path.name}", two.shape, "enter sends")
     terminal.press("C-q")
     terminal.sees("ready$")

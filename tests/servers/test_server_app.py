@@ -54,6 +54,7 @@ async def test_connect_at_the_first_start_ask_and_see_where_it_goes(
         await send(pilot, "Who are you?")
         await idle(pilot)
         await sees(pilot, "I am a server. [bold]No markup[/bold]")
+        await pilot.press("ctrl+l")
         await sees(pilot, "context ▰▱▱▱▱▱▱▱▱▱▱▱ ~")
         assert server.chats[0].json["model"] == "some/other"
         assert "\x1b" not in shown(pilot)

@@ -31,6 +31,7 @@ from tui.widgets.drawing import Drawing
 from tui.widgets.picture_view import PictureView
 from tui.widgets.reply_text import ReplyText
 from tui.widgets.reply_turn import ReplyTurn
+from tui.widgets.status_line import DEMO_WORDS
 from tui.widgets.user_turn import UserTurn
 
 
@@ -47,7 +48,6 @@ async def test_a_question_and_its_streamed_answer(desk: Desk) -> None:
         gate.open()
         await sees(pilot, "Its colour is red.")
         await idle(pilot)
-        assert "21.5 tokens/s" in shown(pilot)
         assert "writing" not in shown(pilot)
     stored = desk.engine.store.conversation(desk.engine.store.sessions()[0].id)
     assert [turn.role for turn in stored.turns] == [Role.USER, Role.ASSISTANT]
@@ -292,15 +292,32 @@ async def test_no_demo_words_with_the_real_model(desk: Desk) -> None:
         assert "emo model" not in shown(pilot)
 
 
-async def test_tokens_and_context_stand_in_the_status_line(make_desk: MakeDesk) -> None:
+async def test_the_last_line_is_quiet_and_figures_are_a_key_away(make_desk: MakeDesk) -> None:
     desk = make_desk(context=8000)
     async with desk.app().run_test(size=NARROW) as pilot:
         await send(pilot, "Hello")
         await sees(pilot, "Yes.")
         await idle(pilot)
-        assert "21.5 tokens/s" in shown(pilot)
-        await sees(pilot, "/7.0k · 7.0k until the oldest goes")
-        assert status(pilot).usage is not None
+        assert shown(pilot).splitlines()[-1].strip() == "● scripted"
+        await pilot.press("f5")
+        await sees(pilot, "21.5 tokens/s")
+        await pilot.press("escape", "f4")
+        await sees(pilot, "7.0k until the oldest goes")
+
+
+async def test_progress_goes_before_the_words_about_the_demo(make_desk: MakeDesk) -> None:
+    desk = make_desk(is_demo=True)
+    async with desk.app().run_test(size=NARROW) as pilot:
+        line = status(pilot)
+        await sees(pilot, DEMO_WORDS)
+        line.work = "reading the conversation ▰▰▰▱▱▱▱▱ 40 %"
+        await sees(pilot, "◆ demo model  reading the conversation ▰▰▰▱▱▱▱▱ 40 %")
+        words = "⇣ Phi-3.5-vision-instruct 12 % ▰▱▱▱▱▱▱▱ 1.0 of 8.3 GB · 12.0 MB/s · 11 min"
+        line.work, line.download = "", words
+        await sees(pilot, words)
+        assert "demo model" not in shown(pilot).splitlines()[-1]
+        line.download = ""
+        await sees(pilot, DEMO_WORDS)
 
 
 async def test_every_kind_of_block_arrives_token_by_token(desk: Desk) -> None:

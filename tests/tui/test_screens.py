@@ -75,6 +75,12 @@ async def drawn(pilot: Pilot[None]) -> None:
     await until(pilot, lambda: all(drawing.drawn for drawing in drawings), "the drawings")
 
 
+def _pictures(pilot: Pilot[None]) -> int:
+    """Return how many pictures the meter counts."""
+    measured = screen(pilot).status_bar.meter.measured
+    return len(measured.report.pictures) if measured is not None else 0
+
+
 @pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
 class TestMainScreens:
     """The four faces of the one screen, small and large."""
@@ -116,8 +122,7 @@ class TestMainScreens:
                 picture_file("my cat.png", png("orange", (800, 600))), picture_file("two.png")
             )
             area(pilot).insert("Compare\nthese two")
-            await sees(pilot, "3 pictures 939")
-            await pilot.pause()
+            await until(pilot, lambda: _pictures(pilot) == 3, "they are counted")
 
         assert snap_compare(desk.app(session), terminal_size=size, run_before=scene)
 
@@ -133,7 +138,6 @@ class TestMainScreens:
             await drawn(pilot)
             await send(pilot, "Look again")
             await sees(pilot, "print('half")
-            await sees(pilot, "685/130k")  # with the new message
 
         assert snap_compare(desk.app(session), terminal_size=size, run_before=scene)
 
@@ -179,6 +183,5 @@ def test_progress_and_a_failed_reply(desk: Desk, snap_compare: Any) -> None:
         await idle(pilot)
         await send(pilot, "And again")
         await sees(pilot, "reading the conversation 40 %")
-        await sees(pilot, "714/130k")
 
     assert snap_compare(desk.app(session), terminal_size=WIDE, run_before=scene)

@@ -30,7 +30,7 @@ def test_what_the_model_sees(make_desk: MakeDesk, snap_compare: Any, size: tuple
     )
 
     async def scene(pilot: Pilot[None]) -> None:
-        await sees(pilot, "left out ·")
+        await sees(pilot, "6 left out")
         await type_text(pilot, "Are they related?")
         await pilot.press("f4")
         await sees(pilot, "in slot 1")

@@ -291,7 +291,7 @@ class Conversation(ChatPart):
                 )
         if running.session_id == self._chat.session_id:
             await self.turns.pane.apply(event, running)
-        self.post_message(messages.ReplyMoved(event, running.session_id))
+        self.post_message(messages.ReplyMoved(event))
 
     async def _ended(self, running: RunningTurn, error: str) -> None:
         chat, composer = self._chat, self.composer

@@ -226,7 +226,6 @@ class ChatScreen(EngineScreen[None]):
 
     def _show_open(self) -> None:
         self.sidebar.list.mark_open(self.chat.session_id)
-        self.status_bar.line.show_last(self.chat.turns)
         self._show_title()
 
     @on(messages.SessionsListed)
@@ -332,7 +331,7 @@ class ChatScreen(EngineScreen[None]):
 
     @on(messages.ReplyMoved)
     def _follow_reply(self, event: messages.ReplyMoved) -> None:
-        self.status_bar.show_event(event.event, event.session_id)
+        self.status_bar.line.apply(event.event)
 
     @on(messages.FirstRun)
     def _welcome(self) -> None:

@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.message import Message
 
 from assistant.values.errors import PhichatError
-from assistant.values.events import Event, ModelStatus, Phase, ReplyEnded
+from assistant.values.events import ModelStatus, Phase
 from assistant.values.words import model_name
 from tui import messages
 from tui.chat.part import ChatPart
@@ -65,10 +65,9 @@ class StatusBar(ChatPart):
         self._look_at_download()
         self.post_message(messages.StatusSeen(status))
 
-    def show_event(self, event: Event, session_id: str | None) -> None:
-        """Follow the reply of a session; figures are shown for the open chat alone."""
-        if session_id == self._chat.session_id or not isinstance(event, ReplyEnded):
-            self.line.apply(event)
+    def action_toggle_meter(self) -> None:
+        """Show the context meter however much room there is, or from half full on."""
+        self.meter.wanted = not self.meter.display
 
     # The engine
 

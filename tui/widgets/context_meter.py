@@ -30,10 +30,12 @@ class Measured:
 
 
 class ContextMeter(Widget):
-    """One line; a click shows exactly what the model sees."""
+    """One line, from half full on or where the user wants it; a click shows what the model sees."""
 
     measured: reactive[Measured | None] = reactive(None)
     """None until the model's facts are known."""
+    wanted: reactive[bool] = reactive(False)
+    """The user wants it, however much room there is."""
 
     @dataclass
     class Clicked(Message):
@@ -45,16 +47,26 @@ class ContextMeter(Widget):
         line = Content.assemble(
             ("context ", "$phi-quiet"), bar(self.measured.report), (" ", ""), head(self.measured)
         )
-        for words, style in details(self.measured):
-            longer = Content.assemble(line, (" · ", "$phi-quiet"), (words, style))
-            if longer.cell_length > self.size.width:
-                break
-            line = longer
-        return line
+        out = len(self.measured.report.left_out)
+        return Content.assemble(line, (f" · {out} left out", "$warning")) if out else line
+
+    def watch_wanted(self) -> None:
+        self.display = self.wanted or is_due(self.measured)
+
+    def watch_measured(self) -> None:
+        self.display = self.wanted or is_due(self.measured)
 
     def on_click(self, event: events.Click) -> None:
         event.stop()
         self.post_message(self.Clicked())
+
+
+def is_due(measured: Measured | None) -> bool:
+    """Say whether the context is half full, or sending leaves something out."""
+    if measured is None:
+        return False
+    report = measured.report
+    return bool(measured.leaves_out) or 2 * report.used >= report.budget
 
 
 def bar(report: ContextReport) -> Content:
@@ -76,13 +88,13 @@ def _cells(tokens: int, budget: int) -> int:
 
 
 def head(measured: Measured) -> Content:
-    """Return ``812/3.1k``, and a warning where one is due: the part that is never cut.
+    """Return ``812 of 3.1k``, and a warning where one is due: the part that is never cut.
 
-    ``~812/3.1k`` where a server answers, which counts in tokens of its own.
+    ``~812 of 3.1k`` where a server answers, which counts in tokens of its own.
     """
     report = measured.report
     about = "~" if report.is_estimate else ""
-    figures = f"{about}{short_count(report.used)}/{short_count(report.budget)}"
+    figures = f"{about}{short_count(report.used)} of {short_count(report.budget)}"
     if report.used > report.budget:
         over = report.used - report.budget
         return Content.styled(f"{figures} ✗ {counted(over, 'token')} too long", "bold $error")
