@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -25,6 +26,7 @@ from assistant.cli.options import (
 )
 from assistant.values.errors import PhichatError
 from assistant.values.sampling import PARAMETERS, Parameters, Sampling
+from assistant.values.text import one_line
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
@@ -195,6 +197,8 @@ def _rest(engine: Engine, session_id: str, sampling: Sampling) -> Iterator[Event
 def _question(words: tuple[str, ...], images: tuple[str, ...]) -> str:
     """Return the question: the argument, standard input, or first one and then the other."""
     texts = [word for word in words if word != "-"]
+    for word in filter(_is_picture, texts):
+        raise click.UsageError(f"{one_line(word, 60)} is a picture: give each by an -i of its own")
     dashes = len(words) - len(texts)
     if len(texts) > 1 or dashes > 1:
         raise click.UsageError("give one question: put it in quotes")
@@ -204,6 +208,13 @@ def _question(words: tuple[str, ...], images: tuple[str, ...]) -> str:
     if dashes or not (texts or is_taken or sys.stdin is None or sys.stdin.isatty()):
         texts.append(_piped())
     return "\n\n".join(text.strip("\n") for text in texts if text.strip())
+
+
+def _is_picture(word: str) -> bool:
+    """Say whether a question is the path of a picture: what a shell makes of ``-i *.png``."""
+    from assistant.pictures.dropped import SUFFIXES
+
+    return os.path.splitext(word)[1].lower() in SUFFIXES and os.path.isfile(word)
 
 
 def _piped() -> str:

@@ -110,13 +110,17 @@ def _stored(read: Callable[[Store], Sequence[Found]]) -> Sequence[Found]:
 
 def _paths(incomplete: str, suffixes: Collection[str]) -> Offers:
     """Offer folders and files with one of the suffixes, as the word begins: ``~`` stays ``~``."""
+    from assistant.pictures.path_forms import plain_name
+
     typed, slash, beginning = incomplete.rpartition("/")
+    wanted = plain_name(beginning)
     offers = []
     try:
         with os.scandir(os.path.expanduser(typed + slash) or ".") as entries:
             for entry in entries:
                 name = entry.name
-                if not name.startswith(beginning) or not name.isprintable():
+                is_line = name.replace("\u202f", " ").replace("\xa0", " ").isprintable()
+                if not (is_line and plain_name(name).startswith(wanted)):
                     continue  # the shells read one offer a line
                 if name.startswith(".") and not beginning:
                     continue

@@ -104,6 +104,6 @@ continue_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 pictures_option = click.option(
     "-i", "--image", "images", metavar="PICTURE", multiple=True,
-    help="A picture file, an http(s) URL, or - for standard input; may be repeated.",
+    help="A picture file, an http(s) or data: URL, or - for standard input; may be repeated.",
     shell_complete=completing.pictures,
 )  # fmt: skip

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from assistant.engine.model import Model
 from assistant.values.context import PictureLayout
 from assistant.values.conversation import Picture, PictureFile
 from assistant.values.errors import PictureError
 from assistant.values.prompt import PictureFormat
+
+if TYPE_CHECKING:
+    from assistant.pictures.dropped import Dropped
 
 # assistant.pictures imports PIL, so it is imported when the first picture is opened.
 
@@ -41,11 +45,11 @@ class Pictures:
 
         return self._checked(pictures.open_bytes(data, name=name))
 
-    def parse_dropped(self, text: str) -> list[str]:
-        """List the picture paths and URLs that a pasted text consists of; [] for any other text."""
+    def find_dropped(self, text: str) -> Dropped:
+        """Find the pictures that a pasted or typed text names, and the words beside them."""
         from assistant import pictures
 
-        return pictures.parse_dropped(text)
+        return pictures.find_dropped(text)
 
     def tokens(self, picture: Picture | PictureFile) -> int:
         """Count the positions that a picture takes in a prompt."""

@@ -10,8 +10,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from assistant.pictures.clipboard import open_clipboard
+from assistant.pictures.data_urls import is_data_url, open_data_url
 from assistant.pictures.decode import MAX_BYTES, MAX_PIXELS, open_bytes, pixels
-from assistant.pictures.dropped import parse_dropped
+from assistant.pictures.dropped import Dropped, find_dropped, parse_dropped
 from assistant.pictures.fetch import Watch, open_url
 from assistant.pictures.paths import open_path
 from assistant.values.conversation import PictureFile
@@ -19,7 +20,9 @@ from assistant.values.conversation import PictureFile
 __all__ = [
     "MAX_BYTES",
     "MAX_PIXELS",
+    "Dropped",
     "Watch",
+    "find_dropped",
     "open_bytes",
     "open_clipboard",
     "open_path",
@@ -37,12 +40,14 @@ def open_source(
     max_bytes: int = MAX_BYTES,
     watch: Watch | None = None,
 ) -> PictureFile:
-    """Open a picture from a path, an address (``http:``, ``https:``, ``file:``) or its bytes.
+    """Open a picture from a path, an address (http, https, file or data) or its bytes.
 
     ``name`` replaces the name taken from the source. Raises PictureError, which names the source.
     """
     if isinstance(source, bytes):
         return open_bytes(source, name=name, max_bytes=max_bytes)
+    if isinstance(source, str) and is_data_url(source.strip()):
+        return open_data_url(source.strip(), name=name, max_bytes=max_bytes)
     if isinstance(source, str) and source.strip().lower().startswith(("http://", "https://")):
         return open_url(source.strip(), name=name, max_bytes=max_bytes, watch=watch)
     return open_path(source, name=name, max_bytes=max_bytes)

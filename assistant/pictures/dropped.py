@@ -6,8 +6,12 @@ import os
 import re
 import shlex
 import stat
+from dataclasses import dataclass
+from itertools import islice
 from urllib.parse import urlsplit
 
+from assistant.pictures.data_urls import is_data_url
+from assistant.pictures.path_forms import existing, is_windows_path
 from assistant.pictures.paths import to_path
 from assistant.values.errors import PictureError
 
@@ -18,19 +22,61 @@ SUFFIXES = frozenset(
 """Suffixes of picture files, in lower case."""
 
 _ESCAPED = re.compile(r"\\([$`])")
+_UNESCAPED_WORD = re.compile(r"\"[^\"]+\"|'[^']+'|[^ \t\r\n]+")
+_DATA_URL = re.compile(r"data:image/[^,\s]*,[\w+/=%\s-]*", re.IGNORECASE | re.ASCII)
+_DATA_URL_WORD = re.compile(r"data:image/[^,\s]*,[\w+/=%-]*", re.IGNORECASE | re.ASCII)
+_START = re.compile(
+    r"(?<![^ \t\r\n(\[])[\"']?(?:/|~/|\.{1,2}/|file:|[A-Za-z]:[\\/]|\\\\|data:image/)",
+    re.IGNORECASE,
+)
+"""Beginnings of paths and addresses that no word of a sentence has."""
+_SUFFIX = re.compile(
+    rf"(?:{'|'.join(map(re.escape, sorted(SUFFIXES)))})(?=[ \t\r)\],;:.!?]|$)", re.IGNORECASE
+)
+_SENTENCE_END = re.compile(r"[.!?:\n]\s*$")
 _LONGEST_TEXT = 65_536
+_LONGEST_MIXED = 64 << 20
+_LONGEST_PATH = 1024
 _MOST = 100
+_MOST_TRIED = 200
+"""Beginnings of paths in one text that are looked up on the disk."""
+_MOST_ENDS = 8
+"""Ends that are tried for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Pictures that a text names, and the words that are left."""
+
+    sources: tuple[str, ...]
+    """To be opened one by one; absolute paths and addresses."""
+    words: str = ""
+
+
+def find_dropped(text: str) -> Dropped:
+    """Find the pictures in what was pasted or typed; none in ordinary text, which stays as it is.
+
+    Beside words a picture is a file that exists, with a picture's suffix and at least one slash in
+    its path, or a ``data:`` address. It is left out of the words at their beginning and end, and
+    called by its name within a sentence.
+    """
+    if sources := parse_dropped(text):
+        return Dropped(tuple(sources))
+    return _among_words(text) if len(text) <= _LONGEST_MIXED else Dropped((), text)
 
 
 def parse_dropped(text: str) -> list[str]:
-    """Return the pictures named by a paste, to be opened one by one; empty for ordinary text.
+    """Return the pictures of which a text consists; empty for ordinary text.
 
     Understands several paths at once, quoted (``'a b.png'``, ``"a b.png"``) or with backslashes
-    (``a\\ b.png``), ``file:`` addresses, one to a line or in a row, and http(s) addresses with a
-    picture's suffix. Every part must name an existing file: one with a picture's suffix, or any
-    file if its path is absolute, as that of a dropped file always is. Returned paths are absolute.
+    (``a\\ b.png``), ``file:`` addresses, one to a line or in a row, http(s) addresses with a
+    picture's suffix, paths of Windows, and a ``data:`` address. Every part must name an existing
+    file: one with a picture's suffix, or any file if its path is absolute, as that of a dropped
+    file always is. Returned paths are absolute.
     """
     text = text.strip("\r\n")
+    if _DATA_URL.fullmatch(text.strip(" \t'\"")):
+        return [text.strip(" \t'\"")]
     if not text.strip() or len(text) > _LONGEST_TEXT:
         return []
     lines = [line for line in text.splitlines() if line.strip()]
@@ -47,7 +93,11 @@ def _words(text: str) -> list[str]:
     except ValueError:  # a quotation mark without its partner
         return []
     # Between double quotes a shell takes "\\$" for "$"; shlex keeps the backslash.
-    return _literal(words) or _literal([_ESCAPED.sub(r"\1", word) for word in words])
+    return (
+        _literal(words)
+        or _literal([_ESCAPED.sub(r"\1", word) for word in words])
+        or _literal([word.strip("\"'") for word in _UNESCAPED_WORD.findall(text)])
+    )
 
 
 def _literal(parts: list[str]) -> list[str]:
@@ -65,8 +115,10 @@ def _literal(parts: list[str]) -> list[str]:
 def _source(part: str) -> str | None:
     if part.lower().startswith(("http://", "https://")):
         return part if _is_picture_url(part) else None
-    if _is_file(part) and (os.path.isabs(part) or _has_suffix(part)):
-        return os.path.join(os.getcwd(), part)
+    if _has_suffix(part) or os.path.isabs(part) or is_windows_path(part):
+        path = existing(part)
+        if path and _is_file(path) and (os.path.isabs(path) or _has_suffix(path)):
+            return os.path.join(os.getcwd(), path)
     if not part.lower().startswith(("file:", "~")):
         return None
     try:
@@ -93,3 +145,50 @@ def _is_file(path: str) -> bool:
         return stat.S_ISREG(os.stat(path).st_mode)
     except (OSError, ValueError):
         return False
+
+
+# Pictures among words
+
+
+def _among_words(text: str) -> Dropped:
+    sources: list[str] = []
+    words, at = "", 0
+    for start in islice(_START.finditer(text), _MOST_TRIED):
+        if start.start() < at or len(sources) > _MOST:
+            continue
+        if (found := _named_at(text, start.start())) is None:
+            continue
+        source, end = found
+        sources.append(source)
+        words += text[at : start.start()]
+        at = end
+        within = words.strip() and not (_SENTENCE_END.search(words) and not text[at:].strip())
+        if within and not is_data_url(source):
+            words += os.path.basename(source)
+        elif not words.strip():
+            at += len(text[at:]) - len(text[at:].lstrip(" \t\r\n,:;"))
+    if not sources:
+        return Dropped((), text)
+    return Dropped(tuple(sources), (words + text[at:]).strip())
+
+
+def _named_at(text: str, start: int) -> tuple[str, int] | None:
+    """Return the picture whose path or address begins here, and where that ends."""
+    if found := _DATA_URL_WORD.match(text, start):
+        return found[0], found.end()
+    if (quote := text[start]) in "\"'":
+        end = text.find(quote, start + 1, start + _LONGEST_PATH)
+        source = _picture(text[start + 1 : end]) if end > 0 else None
+        return (source, end + 1) if source else None
+    line = text[start : start + _LONGEST_PATH].partition("\n")[0]
+    # the longest first: names have spaces that not every terminal escapes
+    ends = [match.end() for match in islice(_SUFFIX.finditer(line), _MOST_ENDS)]
+    for end in reversed(ends):
+        if source := _picture(line[:end]) or _picture(re.sub(r"\\(.)", r"\1", line[:end])):
+            return source, start + end
+    return None
+
+
+def _picture(path: str) -> str | None:
+    source = _source(path)
+    return source if source and _has_suffix(source) else None

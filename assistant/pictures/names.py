@@ -17,6 +17,7 @@ def shown(text: str) -> str:
     bidirectional overrides, line separators, and the lone surrogates that stand for undecodable
     bytes of a file name.
     """
+    text = unicodedata.normalize("NFC", text)  # accents stand alone in names of macOS
     safe = "".join(
         "\ufffd" if unicodedata.category(c) in _UNSAFE and c not in _JOINERS else c for c in text
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
 import re
 import stat
@@ -11,8 +12,10 @@ from urllib.parse import unquote, urlsplit
 
 from assistant.pictures import names
 from assistant.pictures.decode import MAX_BYTES, open_bytes, too_large
+from assistant.pictures.path_forms import existing, is_windows_path
 from assistant.values.conversation import PictureFile
 from assistant.values.errors import PictureError
+from assistant.values.words import counted
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -35,19 +38,26 @@ def to_path(text: str) -> str:
     """Return the path that a user typed or a ``file:`` address names; raises PictureError."""
     if text.lower().startswith("file:"):
         parts = urlsplit(text)
+        share = unquote(text[len("file:") :])
+        if is_windows_path(share) and (found := existing(share)):
+            return found
         if parts.netloc not in ("", "localhost"):
             raise PictureError(
                 f"{names.shown(text)} is a file on another machine; copy it to this one first."
             )
         # "?" and "#" belong to the name here when they come unescaped.
         rest = text[len("file:") :]
-        return unquote(rest.removeprefix("//").removeprefix(parts.netloc))
-    if _SCHEME.match(text) and not os.path.exists(text):
+        path = unquote(rest.removeprefix("//").removeprefix(parts.netloc))
+        return existing(path) or existing(path.removeprefix("/")) or path
+    if found := existing(text):
+        return found
+    if _SCHEME.match(text):
         raise PictureError(
             f"{names.url_shown(text)} can't be fetched; "
             "give a file, or an address that begins with http:// or https://."
         )
-    return os.path.expanduser(text)
+    path = os.path.expanduser(text)
+    return existing(path) or path
 
 
 def _read(path: str, label: str, max_bytes: int) -> bytes:
@@ -65,7 +75,7 @@ def _read(path: str, label: str, max_bytes: int) -> bytes:
             # One byte more than allowed detects a file that grows while it is read.
             return file.read(max_bytes + 1)
     except FileNotFoundError:
-        raise PictureError(f"There is no file {label}; check the path.") from None
+        raise _missing(path, label) from None
     except PermissionError:
         raise PictureError(f"{label} may not be read; check its permissions.") from None
     except ValueError:
@@ -76,6 +86,15 @@ def _read(path: str, label: str, max_bytes: int) -> bytes:
         raise PictureError(
             f"{label} can't be read ({error.strerror or error}); check the disk it is on."
         ) from error
+
+
+def _missing(path: str, label: str) -> PictureError:
+    if "*" not in path and "?" not in path:
+        return PictureError(f"There is no file {label}; check the path.")
+    if not (found := len(glob.glob(path))):
+        return PictureError(f"No file matches {label}; check the folder and the pattern.")
+    files = counted(found, "file")
+    return PictureError(f"{label} is a pattern that matches {files}; give each by its name.")
 
 
 def _must_be_file(found: os.stat_result, label: str) -> None:

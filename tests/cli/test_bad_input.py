@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import struct
@@ -76,6 +77,27 @@ def test_a_picture_that_is_cut_in_its_last_rows(phichat: Phichat, tmp_path: Path
         assert_one_sentence(done.stderr)
         assert "of its 640 rows are missing" in done.stderr
         json.loads(done.stdout)
+
+
+def test_patterns_of_pictures(phichat: Phichat, tmp_path: Path) -> None:
+    """``-i *.png``, as a shell gives it where nothing matches and where several files do."""
+    done = phichat("ask", "-i", tmp_path / "*.png", "What is this?")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert_one_sentence(done.stderr)
+    assert "No file matches" in done.stderr
+    a, b = GOLDENS / "images" / "px_1x1.png", GOLDENS / "images" / "sq336.png"
+    for words in ([], ["What is this?"]):
+        done = phichat("ask", "-i", a, b, *words)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "is a picture: give each by an -i of its own" in done.stderr
+
+
+def test_a_picture_in_an_address_of_its_own(phichat: Phichat) -> None:
+    data = base64.b64encode((GOLDENS / "images" / "small_100x80.png").read_bytes()).decode()
+    done = phichat("prompt", "--json", "-i", f"data:image/png;base64,{data}", "What is this?")
+    assert done.returncode == 0, done.stderr
+    (picture,) = json.loads(done.stdout)["pictures"]
+    assert (picture["name"], picture["width"], picture["height"]) == ("pasted.png", 100, 80)
 
 
 @pytest.mark.parametrize("name", ["microsoft/Phi-3-vision-128k-instruct", "what", "/nowhere"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.server
 import threading
 from collections.abc import Iterator
@@ -343,3 +344,58 @@ async def test_a_picture_that_is_cut_short_is_shown_with_a_word(desk: Desk) -> N
         await until(
             pilot, lambda: any("rows are missing" in words for words in notices(pilot)), "notice"
         )
+
+
+SCREENSHOT = "Screenshot at 9.41.00\u202fAM.png"
+
+
+async def test_a_path_and_a_question_pasted_in_one_line(desk: Desk) -> None:
+    path = desk.file(SCREENSHOT)
+    async with desk.app().run_test(size=WIDE) as pilot:
+        area(pilot).post_message(events.Paste(f"'{path}' what is this?"))
+        await attached(pilot, SCREENSHOT)
+        assert area(pilot).text == "what is this?"
+
+
+async def test_a_path_and_a_question_typed_in_one_line(desk: Desk) -> None:
+    path = str(desk.file(SCREENSHOT)).replace("\u202f", " ")
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await send(pilot, f"{path} what is this?")
+        await attached(pilot, SCREENSHOT)
+        assert area(pilot).text == "what is this?"
+        assert notices(pilot) == ["The picture is attached; enter sends the words."]
+        await pilot.press("enter")
+        await sees(pilot, "▌ what is this?")
+        await idle(pilot)
+    assert len(desk.core.prompts[0].slots) == 1
+
+
+async def test_a_data_address_is_attached(desk: Desk) -> None:
+    url = "data:image/png;base64," + base64.b64encode(png()).decode()
+    async with desk.app().run_test(size=WIDE) as pilot:
+        area(pilot).post_message(events.Paste(url))
+        await attached(pilot, "pasted.png")
+        assert area(pilot).text == ""
+
+
+async def test_the_dialog_takes_a_path_as_it_is_dropped(desk: Desk) -> None:
+    path = desk.file("a one.png")
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await pilot.press("ctrl+o")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AttachScreen), "the dialog")
+        pilot.app.screen.query_one(PathInput).value = f"'{path}'"
+        await pilot.press("enter")
+        await attached(pilot, "a one.png")
+
+
+async def test_tab_completes_a_name_with_other_spaces(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = desk.file(SCREENSHOT)
+    monkeypatch.chdir(path.parent)
+    async with desk.app().run_test(size=WIDE) as pilot:
+        area(pilot).insert("/attach Screenshot\\ at\\ 9.41.00\\ A")
+        await pilot.press("tab")
+        await until(pilot, lambda: area(pilot).text.endswith("AM.png "), "the completion")
+        await pilot.press("enter")
+        await attached(pilot, SCREENSHOT)

@@ -376,7 +376,7 @@ class Conversation(ChatPart):
 
         async def picked(source: str | None) -> None:
             if source is not None:
-                await self.composer.attach((source,))
+                await self.composer.attach(self.composer.named(source))
 
         if argument:
             await self.composer.attach(self.composer.named(argument))

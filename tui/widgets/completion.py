@@ -90,12 +90,15 @@ def complete_path(fragment: str) -> Completion | None:
     folder = Path(os.path.expanduser(folder_text + "/" if "/" in typed else "."))
     if typed == "~":
         return Completion("~/", ("~/",))
+    from assistant.pictures.path_forms import plain_name  # late, as above
+
+    wanted = plain_name(beginning).lower()
     try:
         with os.scandir(folder) as entries:
             names = sorted(
                 entry.name + ("/" if entry.is_dir() else "")
                 for entry in entries
-                if entry.name.lower().startswith(beginning.lower())
+                if plain_name(entry.name).lower().startswith(wanted)
                 and (not entry.name.startswith(".") or beginning.startswith("."))
                 and (entry.is_dir() or looks_like_picture(entry.name))
             )[:MOST_OFFERED]

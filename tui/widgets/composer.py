@@ -76,13 +76,13 @@ class Composer(Vertical):
     def __init__(self, engine: Engine) -> None:
         super().__init__(id="composer")
         self._engine = engine
-        self._parse_dropped = engine.pictures.parse_dropped
+        self._find_dropped = engine.pictures.find_dropped
         self._aside: Draft | None = None
 
     def compose(self) -> ComposeResult:
         yield QueueBar()
         yield ChipBar()
-        yield PromptArea(self._parse_dropped, PLACEHOLDER)
+        yield PromptArea(self._find_dropped, PLACEHOLDER)
         yield Suggestions()
 
     @property
@@ -181,9 +181,13 @@ class Composer(Vertical):
         except ValueError:  # a quotation mark without its partner
             words = []
         several = any(
-            word.startswith(("http://", "https://")) or self._parse_dropped(word) for word in words
+            word.startswith(("http://", "https://")) or self._named_alone(word) for word in words
         )
-        return self._parse_dropped(argument) or (words if several else [argument])
+        return self._named_alone(argument) or (words if several else [argument])
+
+    def _named_alone(self, text: str) -> list[str]:
+        found = self._find_dropped(text)
+        return [] if found.words else list(found.sources)
 
     async def action_paste_picture(self, text: str = "") -> None:
         """Attach the picture in the system's clipboard; where there is none, paste ``text``."""
@@ -217,8 +221,10 @@ class Composer(Vertical):
         text = event.text
         if command := split_slash(text):
             self._run(text, *command)
-        elif sources := self._parse_dropped(text):
-            self.post_message(self.AttachRequested(tuple(sources)))
+        elif (found := self._find_dropped(text)).sources:
+            self.post_message(self.AttachRequested(found.sources))
+            if found.words:
+                self.decline(found.words, "The picture is attached; enter sends the words.")
         elif text.strip():
             self.post_message(self.Sent(text))
         elif self.chips.files:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
 from textual.app import SuspendNotSupported
@@ -25,8 +25,11 @@ from tui.widgets.completion import (
 )
 from tui.widgets.prompt_history import PromptHistory
 
-ParseDropped = Callable[[str], list[str]]
-"""Returns the paths and URLs that a pasted text consists of; nothing when it is just text."""
+if TYPE_CHECKING:
+    from assistant.pictures.dropped import Dropped
+
+FindDropped = Callable[[str], "Dropped"]
+"""Finds the paths and addresses in a pasted text, and the words beside them."""
 
 
 class PromptArea(TextArea):
@@ -81,7 +84,7 @@ class PromptArea(TextArea):
 
         candidates: tuple[str, ...]
 
-    def __init__(self, parse_dropped: ParseDropped, placeholder: str) -> None:
+    def __init__(self, find_dropped: FindDropped, placeholder: str) -> None:
         super().__init__(
             soft_wrap=True,
             show_line_numbers=False,
@@ -95,7 +98,7 @@ class PromptArea(TextArea):
         """Pictures that ``#`` can refer to."""
         self.has_queue = False
         """Messages wait to be sent: up takes the last one back."""
-        self._parse_dropped = parse_dropped
+        self._find_dropped = find_dropped
 
     def set_text(self, text: str) -> None:
         """Replace the text and put the cursor at its end."""
@@ -187,12 +190,14 @@ class PromptArea(TextArea):
     async def _on_paste(self, event: events.Paste) -> None:
         event.stop()
         event.prevent_default()
-        if sources := self._parse_dropped(event.text):
-            self.post_message(self.FilesDropped(tuple(sources)))
-        elif not event.text:  # what terminals send when the clipboard has a picture
+        if not event.text:  # what terminals send when the clipboard has a picture
             self.post_message(self.PictureWanted(""))
-        else:
-            self.paste_text(event.text)
+            return
+        found = self._find_dropped(event.text)
+        if found.sources:
+            self.post_message(self.FilesDropped(found.sources))
+        if found.words:
+            self.paste_text(found.words)
             self.focus()
 
 
