@@ -25,6 +25,7 @@ from assistant.core.cache import KVCache
 from assistant.core.cuda import Compiler, GraphStep, compile_graphs
 from assistant.core.layers import forget_layers, layer_pass, layers_of
 from assistant.core.out_of_memory import is_out_of_memory
+from assistant.core.weights import MOST_INT8_ROWS
 from assistant.families.runtime import VisionLanguageModel
 
 _log = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ def prepare(model: VisionLanguageModel, kind: str) -> None:
     layer, width = decoder.layers[0], model.shape.hidden
     cache = KVCache(1, model.regime_of(1), kind)
     try:
-        for rows in (2, 1, 1):  # a prompt, then a token over either layout
+        for rows in (MOST_INT8_ROWS + 1, 1, 1):  # a prompt, then a token over either layout
             positions = torch.arange(cache.length, cache.length + rows)
             rotation = model.rotation(positions, cache.regime, torch.float32)
             hidden = layer_pass(layer, torch.zeros(rows, width), rotation, cache.layers[0])

@@ -29,6 +29,15 @@ class Kernels(Protocol):
         """
         ...
 
+    def multiply_many(
+        self, matrix: torch.Tensor, scales: torch.Tensor, rows: torch.Tensor, out: torch.Tensor
+    ) -> bool:
+        """Write ``rows`` [S, K] times an int8 ``matrix`` [N, K] into ``out`` [S, N].
+
+        False for shapes that the kernels do not read.
+        """
+        ...
+
     def split(self, rows: torch.Tensor, terms: torch.Tensor) -> torch.Tensor:
         """Compute :func:`assistant.core.weights.split`."""
         ...

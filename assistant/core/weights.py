@@ -4,7 +4,7 @@
 |---|---|---|
 | float32 | float32 | float32 |
 | bfloat16, float16 | widened in the processor's registers | widened a tile of rows at a time |
-| int8 | the same, activations rounded to 16 bits | integer products (VNNI), 16 bits as two terms |
+| int8 | the same, activations rounded to 16 bits | one of :data:`INT8_WAYS`, all of 16 bits |
 
 Activations, embeddings, norms and the vision tower are float32 on a CPU. Only the decoder's
 matrices and the language head have a format of their own: they are what a token streams.
@@ -40,6 +40,10 @@ not exact: what comes between stays small."""
 
 MOST_INT8_ROWS = 3
 """The same for int8, whose integer products pay sooner: 2 rows 3.1 ms for 4.5, 4 rows 5.2, 4.7."""
+
+INT8_WAYS = ("terms", "pairs", "widened")
+"""Ways to multiply many rows with int8: torch's integer products of two 8-bit terms (quick with
+VNNI), the kernels' of 16 bits (quick with AVX2), float32 products of widened tiles."""
 
 
 def load_model(
@@ -81,7 +85,8 @@ def linear_maker(device: torch.device, dtype: torch.dtype, weights: str) -> Make
     if device.type == "cuda" and weights != "float":
         return _torchao(weights, dtype)
     if weights == "int8":
-        return Int8Linear.from_float if integer_products_are_exact() else TiledLinear.in_int8
+        way = int8_way()
+        return lambda matrix: Int8Linear(*quantize_rows(matrix), way)
     if device.type == "cpu" and dtype != torch.float32:
         return lambda matrix: TiledLinear(matrix.to(dtype, copy=True))
     return None
@@ -90,8 +95,8 @@ def linear_maker(device: torch.device, dtype: torch.dtype, weights: str) -> Make
 class NarrowLinear(nn.Module):
     """A matrix [N, K] in fewer than 32 bits, for float32 rows; int8 has ``scales`` [N], float32."""
 
-    most_rows: int
-    """Rows that the kernels multiply; for more the products of torch are faster."""
+    most_rows = MOST_ROWS
+    """Rows that the kernels multiply; for more the products of many rows are faster."""
     weight: torch.Tensor
     scales: torch.Tensor | None
     kernels: Kernels | None = None
@@ -115,81 +120,85 @@ class NarrowLinear(nn.Module):
     def _multiply(self, rows: torch.Tensor, out: torch.Tensor | None) -> torch.Tensor:
         raise NotImplementedError
 
-    def _split(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the two terms of ``rows`` [2, S, K] and the size of each row's step [S]."""
-        terms = torch.empty(2, *rows.shape, dtype=torch.int8)
-        return terms, (self.kernels.split if self.kernels is not None else split)(rows, terms)
+    def _by_tiles(self, rows: torch.Tensor, out: torch.Tensor, numbers: int) -> None:
+        """Write ``rows`` times the matrix, ``numbers`` of it widened at a time."""
+        N, K = self.weight.shape
+        height = _tile_rows(self.weight, numbers)
+        tile = _tile.tensor(height, K)
+        for start in range(0, N, height):
+            part = self.weight[start : start + height]
+            wide = tile[: len(part)].copy_(part)
+            torch.mm(rows, wide.t(), out=out[:, start : start + height])
 
 
 class TiledLinear(NarrowLinear):
-    """A matrix that is multiplied as if it were widened to float32.
+    """A matrix of 16 bits that is multiplied as if it were widened to float32.
 
     Few rows by kernels that widen each weight after reading it, else a tile at a time. Without
     kernels one row is multiplied in the matrix's own 16-bit format, its numbers rounded to it.
     """
 
-    most_rows = MOST_ROWS
-
-    @classmethod
-    def in_int8(cls, matrix: torch.Tensor) -> TiledLinear:
-        """For CPUs whose integer products are not exact: smaller, and slower than float."""
-        return cls(*quantize_rows(matrix))
-
     def _multiply(self, rows: torch.Tensor, out: torch.Tensor | None) -> torch.Tensor:
         weight = self.weight
-        if len(rows) == 1 and weight.is_floating_point():
+        if len(rows) == 1:
             return linear(rows.to(weight.dtype), weight).to(rows.dtype)
-        N, K = weight.shape
         if out is None:
-            out = rows.new_empty(len(rows), N)
-        if self.scales is not None:
-            terms, steps = self._split(rows)
-            rows = terms[1].float().add_(terms[0], alpha=256)
-        numbers = TILE_NUMBERS if weight.is_floating_point() else _QUANTIZED_NUMBERS
-        height = _tile_rows(weight, numbers)
-        tile = _tile.tensor(height, K)
-        for start in range(0, N, height):
-            part = weight[start : start + height]
-            wide = tile[: len(part)].copy_(part)
-            torch.mm(rows, wide.t(), out=out[:, start : start + height])
-        if self.scales is not None:
-            out.mul_(self.scales).mul_(steps[:, None])
+            out = rows.new_empty(len(rows), len(weight))
+        self._by_tiles(rows, out, TILE_NUMBERS)
         return out
 
 
 class Int8Linear(NarrowLinear):
-    """A matrix in int8 with a scale for each row, multiplied in integers.
+    """A matrix in int8 with a scale for each row, for rows rounded to 16 bits.
 
-    A row of activations becomes whole numbers of 16 bits, x = s n, an error of 1/65,000 of its
-    largest number. Where rows are many n is two int8 terms, 256 a + b: sums of integers are
-    exact. Where they are few the kernels multiply n as it is, so all give the same up to the
-    rounding of float32.
+    A row of activations becomes whole numbers, x = s n, an error of 1/65,000 of its largest
+    number. What is summed up is n times the matrix, in integers or in float32, so all ways give
+    the same up to the rounding of float32. ``way`` is one of :data:`INT8_WAYS`.
     """
 
-    most_rows = MOST_INT8_ROWS
     scales: torch.Tensor
 
-    @classmethod
-    def from_float(cls, matrix: torch.Tensor) -> Int8Linear:
-        """Quantize a matrix [N, K] of any float format."""
-        return cls(*quantize_rows(matrix))
+    def __init__(self, weight: torch.Tensor, scales: torch.Tensor, way: str) -> None:
+        super().__init__(weight, scales)
+        self._way = way
+        if way != "widened":
+            self.most_rows = MOST_INT8_ROWS
 
     def _multiply(self, rows: torch.Tensor, out: torch.Tensor | None) -> torch.Tensor:
         if out is None:
             out = rows.new_empty(len(rows), len(self.weight))
-        for piece, into in zip(
-            torch.split(rows, INT8_PIECE), torch.split(out, INT8_PIECE), strict=True
-        ):
-            self._multiply_piece(piece, into)
+        pieces = -(-len(rows) // INT8_PIECE)
+        parts = list(zip(rows.tensor_split(pieces), out.tensor_split(pieces), strict=True))
+        if self._way == "terms":
+            for part, into in parts:
+                self._by_terms(part, into)
+        elif not all(self._by_pairs(part, into) for part, into in parts):
+            whole, steps = in_steps(rows)
+            self._by_tiles(whole, out, _QUANTIZED_NUMBERS)
+            out.mul_(self.scales).mul_(steps[:, None])
         return out
 
-    def _multiply_piece(self, rows: torch.Tensor, out: torch.Tensor) -> None:
-        # A function of its own, because its tensors are freed before the next piece: that one gets
-        # the same memory, which is still in the processor's caches (a tenth of the time).
-        terms, steps = self._split(rows)
+    # Functions of their own, because their tensors are freed before the next piece: that one gets
+    # the same memory, which is still in the processor's caches (a tenth of the time).
+
+    def _by_terms(self, rows: torch.Tensor, out: torch.Tensor) -> None:
+        terms = torch.empty(2, *rows.shape, dtype=torch.int8)
+        steps = (self.kernels.split if self.kernels is not None else split)(rows, terms)
         products = integer_product(terms.flatten(0, 1), self.weight)
         combine = self.kernels.join if self.kernels is not None else join
         combine(products.view(2, *out.shape), self.scales, steps, out)
+
+    def _by_pairs(self, rows: torch.Tensor, out: torch.Tensor) -> bool:
+        """Multiply by the kernels; False where they can't."""
+        kernels = self.kernels if self._way == "pairs" else None
+        return kernels is not None and kernels.multiply_many(self.weight, self.scales, rows, out)
+
+
+def in_steps(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return ``rows`` [S, K] in whole steps, at most 127 x 256, and the size of each row's [S]."""
+    steps = rows.abs().amax(-1).clamp_(min=1e-30).div_(127 * 256)
+    zero = 128 * 256 + 128
+    return (rows / steps[:, None]).add_(zero + 0.5).floor_().sub_(zero), steps
 
 
 def split(rows: torch.Tensor, terms: torch.Tensor) -> torch.Tensor:
@@ -197,8 +206,8 @@ def split(rows: torch.Tensor, terms: torch.Tensor) -> torch.Tensor:
 
     Returns the size of each row's step, [S].
     """
-    steps = rows.abs().amax(-1).clamp_(min=1e-30).div_(127 * 256)
-    numbers = (rows / steps[:, None]).add_(128 * 256 + 128.5).to(torch.int32)  # truncated: rounded
+    whole, steps = in_steps(rows)
+    numbers = whole.add_(128 * 256 + 128).to(torch.int32)
     terms[0].copy_(numbers.bitwise_right_shift(8).sub_(128))
     terms[1].copy_(numbers.bitwise_and_(255).sub_(128))
     return steps
@@ -242,11 +251,18 @@ def _tile_rows(matrix: torch.Tensor, numbers: int) -> int:
     return min(rows, max(1, numbers // columns))
 
 
+def int8_way() -> str:
+    """Choose one of :data:`INT8_WAYS` for this processor."""
+    has_vnni = torch.cpu._is_vnni_supported() and integer_products_are_exact()
+    return "terms" if has_vnni else "pairs"
+
+
 @cache
 def integer_products_are_exact() -> bool:
     """Whether this CPU multiplies 8-bit integers without saturating, found out by trying.
 
-    Those without VNNI add two products in 16 bits, which the largest numbers overflow.
+    Those without VNNI add two products in 16 bits, which the largest numbers overflow, or take a
+    plain loop, which is exact and fifty times as slow as a float32 product.
     """
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return False

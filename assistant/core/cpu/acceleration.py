@@ -96,6 +96,19 @@ class CpuKernels:
         self._library.multiply(*arrays, rows.contiguous().numpy(), out.numpy())
         return out
 
+    def multiply_many(
+        self, matrix: torch.Tensor, scales: torch.Tensor, rows: torch.Tensor, out: torch.Tensor
+    ) -> bool:
+        from assistant.core.cpu import many_rows  # numba is here
+
+        if len(rows) < many_rows.ROWS or not self._has_shape(matrix):
+            return False
+        whole, steps = torch.empty(rows.shape, dtype=torch.int16), rows.new_empty(len(rows))
+        arrays = [one.numpy() for one in (whole, steps, matrix, scales, out)]
+        many_rows.in_steps(rows.contiguous().numpy(), *arrays[:2])
+        many_rows.multiply_rows(*arrays)
+        return True
+
     def split(self, rows: torch.Tensor, terms: torch.Tensor) -> torch.Tensor:
         steps = rows.new_empty(len(rows))
         self._library.split(rows.contiguous().numpy(), terms.numpy(), steps.numpy())

@@ -17,15 +17,13 @@ both compute the same. :func:`can_multiply` tells the shapes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
-from llvmlite.binding import get_host_cpu_features
-from numba import config, njit, prange, set_num_threads, types
-from numba.extending import intrinsic
+from numba import config, prange, set_num_threads, types
 
-config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]  # OpenMP: torch's threads are used
+from assistant.core.cpu.compiler import compiled, has, instruction, on_all_cores
 
 LANES = 16
 """Numbers that are multiplied at once: one register of AVX-512, two of AVX, four of NEON."""
@@ -48,7 +46,6 @@ ZERO = 128 * 256 + 128
 """Steps of a zero before it is split: terms of 0 are then the most negative number."""
 
 Array = np.ndarray[Any, Any]
-F = TypeVar("F", bound=Callable[..., Any])
 
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _FLOAT, _HALF, _BYTES = ir.FloatType(), ir.HalfType(), _I8.as_pointer()
@@ -85,35 +82,7 @@ def can_attend(head_dim: int) -> bool:
     return head_dim >= ROWS and head_dim % 4 == 0
 
 
-# Sums in any order, otherwise the arithmetic that is written; other threads run meanwhile.
-_OPTIONS: dict[str, Any] = {
-    "cache": True,
-    "nogil": True,
-    "boundscheck": False,
-    "error_model": "numpy",  # a check for a division by zero ends what is done LANES at once
-    "fastmath": {"reassoc", "contract"},
-}
-# Of what numba would make parallel by itself nothing is: each start of the threads takes time.
-_ONLY_PRANGE = {"prange": True} | dict.fromkeys(
-    ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion"), False
-)
-
-
-def _compiled(function: F) -> F:
-    return cast(F, njit(**_OPTIONS)(function))
-
-
-def _on_all_cores(function: F) -> F:
-    """Compile ``function`` and share its ``prange`` among all cores."""
-    return cast(F, njit(parallel=_ONLY_PRANGE, **_OPTIONS)(function))
-
-
-def _instruction(write: Callable[..., Any]) -> Any:
-    """Make a function of LLVM instructions; ``write`` returns its signature and its generator."""
-    return intrinsic(write)
-
-
-@_instruction
+@instruction
 def _dots(context: Any, matrix: Any, first: Any, x: Any) -> tuple[Any, Callable[..., Any]]:
     """Rows ``first`` to ``first + ROWS`` of ``matrix`` times ``x``: ROWS sums. len(x) > 0."""
     sums_type = types.UniTuple(types.float32, ROWS)
@@ -122,7 +91,7 @@ def _dots(context: Any, matrix: Any, first: Any, x: Any) -> tuple[Any, Callable[
         w = context.make_array(signature.args[0])(context, b, arguments[0])
         row = context.make_array(signature.args[2])(context, b, arguments[2])
         held = _HELD_AS[signature.args[0].dtype]
-        product = _IntegerSums() if held == _I8 and _has_vnni() else _FloatSums(held)
+        product = _IntegerSums() if held == _I8 and has("avx512vnni") else _FloatSums(held)
         K, stride = b.extract_value(row.shape, 0), b.extract_value(w.strides, 0)
         start = b.bitcast(w.data, _BYTES)
         starts = [b.gep(start, [b.mul(stride, b.add(arguments[1], _I64(i)))]) for i in range(ROWS)]
@@ -217,10 +186,6 @@ class _IntegerSums:
         return b.sitofp(b.sub(both, b.mul(weights, _I64(ZERO))), _FLOAT)
 
 
-def _has_vnni() -> bool:
-    return bool(get_host_cpu_features().get("avx512vnni"))
-
-
 def _lanes(element: Any) -> Any:
     return ir.VectorType(element, LANES)
 
@@ -242,7 +207,7 @@ def _widened(b: Any, numbers: Any) -> Any:
     return b.fpext(numbers, _lanes(_FLOAT)) if held == _HALF else numbers
 
 
-@_compiled
+@compiled
 def _step(x: Array) -> np.float32:
     """Return the size of a step of a row of activations."""
     largest = np.float32(1e-30)
@@ -251,7 +216,7 @@ def _step(x: Array) -> np.float32:
     return largest / np.float32(STEPS)
 
 
-@_compiled
+@compiled
 def _in_steps(x: Array, whole: Array) -> np.float32:
     """``whole`` = ``x`` in whole steps, rounded as :func:`split` does; returns a step's size."""
     step = _step(x)
@@ -260,7 +225,7 @@ def _in_steps(x: Array, whole: Array) -> np.float32:
     return step
 
 
-@_on_all_cores
+@on_all_cores
 def split(rows: Array, terms: Array, steps: Array) -> None:
     """``rows`` [S, K] in whole steps as two int8 terms, 256 a + b: ``terms`` [2, S, K].
 
@@ -274,7 +239,7 @@ def split(rows: Array, terms: Array, steps: Array) -> None:
             terms[1, s, i] = (number & 255) - 128
 
 
-@_on_all_cores
+@on_all_cores
 def join(products: Array, scales: Array, steps: Array, out: Array) -> None:
     """``out`` [S, N] of the two terms' products [2, S, N] int32."""
     for s in prange(len(out)):
@@ -283,7 +248,7 @@ def join(products: Array, scales: Array, steps: Array, out: Array) -> None:
             out[s, n] = whole * scales[n] * steps[s]
 
 
-@_on_all_cores
+@on_all_cores
 def multiply(matrix: Array, scales: Array, rows: Array, out: Array) -> None:
     """``out`` [S, N] = ``rows`` [S, K] times ``matrix`` [N, K], for few rows: read once for all."""
     S, N, whole = len(rows), len(matrix), len(scales) > 0
@@ -300,7 +265,7 @@ def multiply(matrix: Array, scales: Array, rows: Array, out: Array) -> None:
                 out[s, first + i] = sums[i] * scales[first + i] * steps[s] if whole else sums[i]
 
 
-@_compiled
+@compiled
 def _product(matrix: Array, scales: Array, x: Array) -> Array:
     out = np.empty((1, len(matrix)), np.float32)
     multiply(matrix, scales, x.reshape(1, -1), out)
@@ -308,7 +273,7 @@ def _product(matrix: Array, scales: Array, x: Array) -> Array:
     return product
 
 
-@_instruction
+@instruction
 def _power_of_two(context: Any, exponent: Any) -> tuple[Any, Callable[..., Any]]:
     """2 to the power of a whole number from -126 to 127, from the bits of a float32."""
 
@@ -318,7 +283,7 @@ def _power_of_two(context: Any, exponent: Any) -> tuple[Any, Callable[..., Any]]
     return types.float32(types.int32), generate
 
 
-@_compiled
+@compiled
 def _exp(x: np.float32) -> np.float32:
     """Return e to the power of ``x`` <= 0, to one unit in the last place.
 
@@ -340,7 +305,7 @@ def _exp(x: np.float32) -> np.float32:
     return scaled
 
 
-@_compiled
+@compiled
 def _silu(x: np.float32) -> np.float32:
     """Return ``x`` times the logistic function of ``x``."""
     e = _exp(-abs(x))
@@ -348,7 +313,7 @@ def _silu(x: np.float32) -> np.float32:
     return x * share
 
 
-@_compiled
+@compiled
 def normed(x: Array, weight: Array, eps: np.float32) -> Array:
     """Phi3RMSNorm of ``x`` [hidden]."""
     squares = np.float32(0)
@@ -361,7 +326,7 @@ def normed(x: Array, weight: Array, eps: np.float32) -> Array:
     return out
 
 
-@_compiled
+@compiled
 def _rotate(x: Array, cos: Array, sin: Array, out: Array) -> None:
     """``out`` = the head ``x`` [D], turned; the first half of the sines is negated."""
     half = len(x) // 2
@@ -374,7 +339,7 @@ def _rotate(x: Array, cos: Array, sin: Array, out: Array) -> None:
         high_out[i] = high[i] * high_cos[i] + low[i] * high_sin[i]
 
 
-@_compiled
+@compiled
 def until_attention(
     layer: LayerArrays, hidden: Array, eps: np.float32, cos: Array, sin: Array
 ) -> Array:
@@ -392,7 +357,7 @@ def until_attention(
     return qkv
 
 
-@_compiled
+@compiled
 def _attend_head(
     q: Array, key: Array, value: Array, keys: Array, values: Array, length: int, out: Array
 ) -> None:
@@ -436,7 +401,7 @@ def _attend_head(
         out[d] /= total
 
 
-@_on_all_cores
+@on_all_cores
 def attend(qkv: Array, keys: Array, values: Array, length: int) -> Array:
     """Write a token's keys and values at ``length`` and return its attention [H D] up to there.
 
@@ -450,7 +415,7 @@ def attend(qkv: Array, keys: Array, values: Array, length: int) -> Array:
     return out.reshape(-1)
 
 
-@_on_all_cores
+@on_all_cores
 def _gated(gate_up: Array, scales: Array, x: Array) -> Array:
     """silu(gate) * up [M], of both products at once."""
     M, whole, step = len(gate_up) // 2, len(scales) > 0, np.float32(1)
@@ -472,13 +437,13 @@ def _gated(gate_up: Array, scales: Array, x: Array) -> Array:
     return out
 
 
-@_compiled
+@compiled
 def _gate(gate: Array, up: Array, out: Array) -> None:
     for i in range(len(out)):
         out[i] = _silu(gate[i]) * up[i]
 
 
-@_on_all_cores
+@on_all_cores
 def gate_rows(gate_up: Array, out: Array) -> None:
     """``out`` [S, M] = silu(gate) * up of ``gate_up`` [S, 2 M]."""
     M = out.shape[1]
@@ -486,7 +451,7 @@ def gate_rows(gate_up: Array, out: Array) -> None:
         _gate(gate_up[s, :M], gate_up[s, M:], out[s])
 
 
-@_on_all_cores
+@on_all_cores
 def rotate_rows(qkv: Array, cos: Array, sin: Array, out: Array) -> None:
     """``qkv`` [S, 3 H D] by head, queries and keys rotated: ``out`` [3 H, S, D].
 
@@ -504,7 +469,7 @@ def rotate_rows(qkv: Array, cos: Array, sin: Array, out: Array) -> None:
                     y[i] = x[i]
 
 
-@_compiled
+@compiled
 def after_attention(layer: LayerArrays, hidden: Array, attended: Array, eps: np.float32) -> Array:
     """Compute the rest of a layer after ``attended`` [H D]: the new hidden state."""
     hidden = hidden + _product(layer.o, layer.o_scales, attended)
@@ -513,7 +478,7 @@ def after_attention(layer: LayerArrays, hidden: Array, attended: Array, eps: np.
     return hidden + _product(layer.down, layer.down_scales, gated)
 
 
-@_compiled
+@compiled
 def decode_layer(
     layer: LayerArrays,
     hidden: Array,

@@ -1,0 +1,50 @@
+"""numba as it compiles the kernels: options, threads, and the instruction sets it may use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from llvmlite.binding import get_host_cpu_features
+from numba import config, njit
+from numba.extending import intrinsic
+
+config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]  # OpenMP: torch's threads are used
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Sums in any order, otherwise the arithmetic that is written; other threads run meanwhile.
+_OPTIONS: dict[str, Any] = {
+    "cache": True,
+    "nogil": True,
+    "boundscheck": False,
+    "error_model": "numpy",  # a check for a division by zero ends what is done many at a time
+    "fastmath": {"reassoc", "contract"},
+}
+# Of what numba would make parallel by itself nothing is: each start of the threads takes time.
+_ONLY_PRANGE = {"prange": True} | dict.fromkeys(
+    ("comprehension", "reduction", "inplace_binop", "setitem", "numpy", "stencil", "fusion"), False
+)
+
+
+def compiled(function: F) -> F:
+    """Compile ``function``."""
+    return cast(F, njit(**_OPTIONS)(function))
+
+
+def on_all_cores(function: F) -> F:
+    """Compile ``function`` and share its ``prange`` among all cores."""
+    return cast(F, njit(parallel=_ONLY_PRANGE, **_OPTIONS)(function))
+
+
+def instruction(write: Callable[..., Any]) -> Any:
+    """Make a function of LLVM instructions; ``write`` returns its signature and its generator."""
+    return intrinsic(write)
+
+
+def has(feature: str) -> bool:
+    """Whether code may use ``feature``, by LLVM's name: the processor's, or NUMBA_CPU_FEATURES."""
+    named = config.CPU_FEATURES
+    if named is None:
+        return bool(get_host_cpu_features().get(feature))
+    return f"+{feature}" in named.split(",")
