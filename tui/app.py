@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, ClassVar
 from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.message import Message
+from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.theme import Theme
 
@@ -18,17 +21,22 @@ from tui import textual_fixes
 from tui.chat.screen import ChatScreen
 from tui.chat.turn_actions import possible_actions
 from tui.keys import CHAT_KEYS, SLASHES
-from tui.messages import SessionChosen
+from tui.messages import NoticeGiven, SessionChosen
 from tui.pages.help import TYPING, HelpScreen, place_of
 from tui.pages.palette import Palette, SessionProvider
 from tui.terminal import clipboard
 from tui.terminal.detect import Graphics
 from tui.themes import INK, THEMES, fallback_variables
 from tui.widgets.gallery import Gallery
+from tui.widgets.notice_line import Notice, NoticeLine
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
     from assistant.settings import Settings
+
+
+NOTICE_S = 8.0
+"""Seconds that a notice stands; one of an error stands until it is cleared."""
 
 
 def local_now() -> datetime:
@@ -66,6 +74,10 @@ class PhichatApp(App[None]):
         self.engine = engine
         self.settings = settings
         self.clock = clock
+        self.notices: list[Notice] = []
+        """All notices since the start, the oldest first."""
+        self._standing: tuple[Notice, ...] = ()
+        """Those that were not cleared."""
         gallery = Gallery(engine, graphics, self._write)
         self._chat = ChatScreen(engine, gallery, clock, session_id, pictures)
         for theme in THEMES:
@@ -111,6 +123,58 @@ class PhichatApp(App[None]):
         """Show everything by name."""
         if not isinstance(self.screen, Palette):
             self.push_screen(Palette(id="--command-palette"))
+
+    # Notices
+
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: SeverityLevel = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """Show a notice on the line of the page on top, from any thread; Textual's toasts cover."""
+        words = Content.from_markup(message).plain if markup else message
+        is_error = severity == "error"
+        self.post_message(NoticeGiven(Notice(" ".join(words.split()), is_error, self.clock())))
+
+    @on(NoticeGiven)
+    def _add_notice(self, event: NoticeGiven) -> None:
+        event.stop()
+        notice, before = event.notice, self._standing
+        if before and (before[-1].words, before[-1].is_error) == (notice.words, notice.is_error):
+            notice = replace(notice, times=before[-1].times + 1)
+            before = before[:-1]
+            self.notices.pop()
+        self.notices.append(notice)
+        if not self.screen.query(NoticeLine):
+            self.screen.mount(NoticeLine())
+        self._show_notices((*before, notice))
+        if not notice.is_error:
+            self.set_timer(NOTICE_S, partial(self._take_off, (notice,)))
+
+    @on(NoticeLine.Cleared)
+    def _clear_notices(self, event: NoticeLine.Cleared) -> None:
+        self._take_off(event.notices)
+
+    def _take_off(self, notices: Sequence[Notice]) -> None:
+        self._show_notices(tuple(one for one in self._standing if one not in notices))
+
+    def _show_notices(self, standing: tuple[Notice, ...]) -> None:
+        self._standing = standing
+        for screen in self.screen_stack:
+            for line in screen.query(NoticeLine):
+                line.standing = standing
+
+    @on(NoticeLine.Clicked)
+    def action_show_notices(self) -> None:
+        """Show all notices since the start."""
+        from tui.pages.notices import NoticesScreen  # not needed for the first paint
+
+        if not isinstance(self.screen, NoticesScreen):
+            self.push_screen(NoticesScreen(self.notices))
 
     @on(SessionChosen)
     async def _show_session(self, event: SessionChosen) -> None:

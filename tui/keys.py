@@ -44,7 +44,7 @@ class Slash:
 
 
 CHAT_KEYS = (
-    Key("escape", "esc", "stop", "Stop the reply; what was written stays"),
+    Key("escape", "esc", "stop", "Stop the reply; what was written stays. Clear the notice"),
     Key("ctrl+o", "ctrl+o", "attach", "Attach a picture: type a path or URL, or pick a file"),
     Key("ctrl+r", "ctrl+r", "answer_again", "Answer the last question again"),
     Key("ctrl+t", "ctrl+t", "go_on", "Let a half reply go on"),
@@ -62,6 +62,7 @@ CHAT_KEYS = (
     Key("f7", "F7", "bring_back_session", "Bring back the chat that was deleted last"),
     Key("f8", "F8", "show_models", "Models: get one, use one or a server; stop a download"),
     Key("f9", "F9", "show_settings", "Settings, of all chats and of this one"),
+    Key("f12", "F12", "show_notices", "All notices since the start; a click on the notice too"),
     Key("f1", "F1", "help", "The keys of where you are, then all keys and commands"),
     Key("pageup", "page up", "scroll_chat('page_up')", "Scroll the chat up; older turns load"),
     Key("pagedown", "page down", "scroll_chat('page_down')", "Scroll the chat down"),
@@ -199,6 +200,12 @@ PICTURE_KEYS = (
 )
 """Keys of a picture that is shown large."""
 
+NOTICES_KEYS = (
+    Key("up", "↑ ↓", "", "What is above or below"),
+    Key("escape,f12,q", "esc", "dismiss(None)", "Back to the chat"),
+)
+"""Keys of the list of notices."""
+
 PICK_KEYS = (
     Key("enter", "enter", "", "Attach what is typed or marked; open a folder"),
     Key("tab", "tab", "", "Complete the path; then from the line to the folders"),
@@ -265,6 +272,7 @@ SLASHES = (
     Slash("/engine", "", "show_engine", "The state of the engine, and its memory plan"),
     Slash("/models", "", "show_models", "Get a model, or use another"),
     Slash("/settings", "", "show_settings", "Settings, of all chats and of this one"),
+    Slash("/notices", "", "show_notices", "All notices since the start"),
     Slash("/help", "", "help", "All keys and commands"),
     Slash("/quit", "", "quit", "Quit; nothing is lost"),
 )

@@ -12,6 +12,14 @@ from assistant.values.conversation import Conversation, Draft, PictureFile, Sess
 from assistant.values.events import Event, ModelStatus
 from tui.widgets.completion import KnownPicture
 from tui.widgets.context_meter import Measured
+from tui.widgets.notice_line import Notice
+
+
+@dataclass
+class NoticeGiven(Message):
+    """There is a notice for the user, who is shown it on whatever page is on top."""
+
+    notice: Notice
 
 
 @dataclass

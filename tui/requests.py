@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from textual.message import Message
+from textual.notifications import SeverityLevel
 from textual.widget import Widget
 
 from assistant.values.errors import PhichatError
@@ -15,9 +16,6 @@ from tui.widgets.turn_run import unexpected_words
 
 log = logging.getLogger(__name__)
 
-NOTICE_S = 4.0
-ERROR_S = 8.0
-
 Answer = Message | Callable[[], object] | None
 """Result of a request: a message to post, a function to call on the app's thread, or nothing."""
 Job = Callable[[], Answer]
@@ -25,12 +23,8 @@ Job = Callable[[], Answer]
 
 def notify(widget: Widget, words: str, *, error: bool = False) -> None:
     """Show a notice; ``words`` are never read as markup."""
-    widget.notify(
-        plain(words),
-        severity="error" if error else "information",
-        markup=False,
-        timeout=ERROR_S if error else NOTICE_S,
-    )
+    severity: SeverityLevel = "error" if error else "information"
+    widget.notify(plain(words), severity=severity, markup=False)
 
 
 def in_thread(widget: Widget, job: Job) -> None:

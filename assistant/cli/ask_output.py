@@ -23,6 +23,7 @@ from assistant.values.events import (
     Stage,
     UserTurnStored,
 )
+from assistant.values.lowered import lowered_words
 from assistant.values.text import PlainStream, one_line
 from assistant.values.words import counted
 
@@ -194,11 +195,8 @@ def _parts(context: ContextReport) -> str:
 
 
 def _notes(context: ContextReport) -> Iterable[str]:
-    for one in context.lowered:
-        yield (
-            f"Picture {one.picture.number} is seen in at most "
-            f"{counted(one.layout.detail, one.layout.part)}, to leave room."
-        )
+    if words := lowered_words(context):
+        yield words
     gone = [one for one in context.left_out if one.why is Why.NO_ROOM]
     if gone:
         yield f"The model no longer sees {_counted(gone)}: there is no room."

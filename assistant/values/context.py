@@ -80,6 +80,8 @@ class PictureCost:
     slot: int
     layout: PictureLayout
     chosen_by: ChosenBy
+    in_full: int = 0
+    """Tokens in the default detail, where it has less."""
 
     @property
     def tokens(self) -> int:
@@ -105,6 +107,8 @@ class ContextReport:
     pictures: tuple[PictureCost, ...]
     left_out: tuple[LeftOut, ...]
     is_estimate: bool = False
+    picture_share: int = 0
+    """Positions for the pictures of one message, unless the user chose their detail."""
 
     @property
     def budget(self) -> int:

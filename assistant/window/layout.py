@@ -216,6 +216,7 @@ class Layout:
             pictures=tuple(self._picture_costs(planned)),
             left_out=plan.left_out,
             is_estimate=not self.chat.vocabulary.is_exact,
+            picture_share=int((planned.limit - planned.max_new_tokens) * fitting.COMFORT),
         )
 
     def _picture_costs(self, planned: Planned) -> Iterator[PictureCost]:
@@ -225,13 +226,16 @@ class Layout:
                 if position in seen.without:
                     continue
                 chosen_by = ChosenBy.STORED if picture.num_crops else ChosenBy.DEFAULT
+                in_full = 0
                 if seen.turn is planned.question and position in planned.lowered:
                     chosen_by = ChosenBy.ROOM
+                    in_full = self.counter.layout(replace(picture, num_crops=None)).tokens
                 yield PictureCost(
                     picture=picture,
                     slot=next(slots),
                     layout=self.counter.layout(picture),
                     chosen_by=chosen_by,
+                    in_full=in_full,
                 )
 
     def alone(self, text: str) -> Prompt:

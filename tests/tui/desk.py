@@ -242,8 +242,9 @@ def status(pilot: Pilot[None]) -> StatusLine:
 
 
 def notices(pilot: Pilot[None]) -> list[str]:
-    """All notifications so far: none expires while a test runs."""
-    return [notice.message for notice in pilot.app._notifications]
+    """All notices so far."""
+    assert isinstance(pilot.app, PhichatApp)
+    return [notice.words for notice in pilot.app.notices]
 
 
 def shown(pilot: Pilot[None]) -> str:

@@ -18,17 +18,18 @@ import textual.app
 import textual.pilot
 from textual._context import active_app
 from textual.app import App
-from textual.notifications import Notification
 from textual.pilot import Pilot
 
+import tui.app
+import tui.widgets.composer
 from tests.wait import LIMIT_S
 
 PAINTS = 50
 """Paints after which a screen that always wants another one is taken for quiet."""
 TURNS = 2000
 """Turns of the loop after which callbacks that always schedule others are taken for quiet."""
-TOAST_S = 3600.0
-"""Seconds that a notification stands: longer than any test."""
+NOTICE_S = 3600.0
+"""Seconds that a notice stands: longer than any test."""
 
 
 async def loop_drained() -> None:
@@ -69,12 +70,13 @@ async def _wait_for_idle(min_sleep: float = 0, max_sleep: float = 1) -> None:
 
 
 def make_deterministic(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the pilot wait for events, and let notifications stand until they are dismissed."""
+    """Let the pilot wait for events, and let notices stand until they are cleared."""
     for module in (textual.app, textual.pilot):
         monkeypatch.setattr(module, "wait_for_idle", _wait_for_idle)
     patient = partialmethod(Pilot._wait_for_screen, timeout=LIMIT_S)
     monkeypatch.setattr(Pilot, "_wait_for_screen", patient)
-    monkeypatch.setattr(Notification, "time_left", property(lambda self: TOAST_S))
+    monkeypatch.setattr(tui.app, "NOTICE_S", NOTICE_S)
+    monkeypatch.setattr(tui.widgets.composer, "PATIENCE_S", NOTICE_S)
 
 
 def slow_down_threads(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:

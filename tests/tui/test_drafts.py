@@ -120,7 +120,10 @@ async def test_fewer_crops_for_want_of_room_are_announced(make_desk: MakeDesk) -
         await sees(pilot, "↓")
         await send(pilot, "What is it?")
         await until(pilot, lambda: notices(pilot), "a word")
-        assert notices(pilot)[0].startswith("There is no room to see picture 1 in full")
+        assert notices(pilot) == [
+            "In full, picture 1 takes 1.9k tokens and one message's pictures share 658 of 2.0k: "
+            "the model looks at it in 1 crop. F3, then c, chooses."
+        ]
         await idle(pilot)
 
 

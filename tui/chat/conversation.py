@@ -13,7 +13,8 @@ from textual.timer import Timer
 
 from assistant.values.conversation import Draft, PictureFile, Role
 from assistant.values.events import ContextPlanned, Event, ModelStatus, UserTurnStored
-from assistant.values.words import counted, server_place
+from assistant.values.lowered import lowered_words
+from assistant.values.words import server_place
 from tui import messages
 from tui.chat.changes import LOOK_AT
 from tui.chat.context_counts import ContextCounter, measure_draft
@@ -31,6 +32,7 @@ from tui.widgets.chat_header import ChatHeader
 from tui.widgets.chip import Chip
 from tui.widgets.chip_bar import ChipBar
 from tui.widgets.composer import Composer
+from tui.widgets.notice_line import NoticeLine
 from tui.widgets.prompt_area import PromptArea
 from tui.widgets.turn_bar import TurnBar
 from tui.widgets.turn_window import TAIL, Place
@@ -55,6 +57,7 @@ class Conversation(ChatPart):
         self._first_pictures = pictures
         self.header = ChatHeader()
         self.turns = Turns(engine, chat, gallery)
+        self.notices = NoticeLine()
         self.composer = Composer(engine)
         self.drafts = DraftKeeper(self, engine, chat)
         self.counter = ContextCounter(self, engine, chat)
@@ -68,6 +71,7 @@ class Conversation(ChatPart):
     def compose(self) -> ComposeResult:
         yield self.header
         yield self.turns
+        yield self.notices
         yield self.composer
 
     # The open chat
@@ -146,6 +150,10 @@ class Conversation(ChatPart):
     def _show_counted(self, event: messages.ContextMeasured) -> None:
         self.counter.end(event)
         self.turns.show_left_out(event.left_out_words)
+
+    @on(NoticeLine.Changed)
+    def _show_hint(self, event: NoticeLine.Changed) -> None:
+        self.composer.has_notice = event.any_stand
 
     # Drafts
 
@@ -269,6 +277,7 @@ class Conversation(ChatPart):
 
     def _start(self, running: RunningTurn, ask: Ask) -> None:
         self.composer.busy = True
+        self.notices.clear()  # they concern what was before
         self.post_message(messages.WorkChanged("sending …"))
 
         def first() -> Iterator[Event]:
@@ -283,12 +292,8 @@ class Conversation(ChatPart):
                 self.drafts.move_to(event.session_id)
             self.drafts.save(event.session_id)
             self.post_message(messages.SessionsChanged())
-        elif isinstance(event, ContextPlanned):
-            for cost in event.context.lowered:
-                self.tell(
-                    f"There is no room to see picture {cost.picture.number} in full: "
-                    f"the model looks at it in {counted(cost.layout.detail, cost.layout.part)}."
-                )
+        elif isinstance(event, ContextPlanned) and (words := lowered_words(event.context)):
+            self.tell(f"{words} F3, then c, chooses.")
         if running.session_id == self._chat.session_id:
             await self.turns.pane.apply(event, running)
         self.post_message(messages.ReplyMoved(event))

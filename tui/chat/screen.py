@@ -123,8 +123,9 @@ class ChatScreen(EngineScreen[None]):
         return next(part for part in parts if hasattr(part, f"action_{name}"))
 
     async def action_stop(self) -> None:
-        """Close the list that lies over the chat, or stop the reply, or give up an edit."""
-        if not self._close_list():
+        """Clear the notices, stop the reply; else close the list over the chat, end an edit."""
+        had_notices = self.conversation.notices.clear()
+        if not self._close_list() and (self.chat.running is not None or not had_notices):
             await self.conversation.stop()
         self.conversation.composer.area.focus()
 

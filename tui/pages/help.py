@@ -23,6 +23,7 @@ from tui.keys import (
     ENGINE_KEYS,
     LIST_KEYS,
     MODELS_KEYS,
+    NOTICES_KEYS,
     PICK_KEYS,
     PICTURE_KEYS,
     SEARCH_KEYS,
@@ -51,6 +52,7 @@ PICTURE = "A picture, large"
 PICK = "Attaching a picture"
 CHOICE = "In a question"
 WRITE = "In a longer text"
+NOTICES = "Notices"
 
 PLACES = {
     "PromptArea": TYPING,
@@ -74,6 +76,7 @@ PLACES = {
     "Palette": CHOICE,
     "SessionPalette": CHOICE,
     "WriteScreen": WRITE,
+    "NoticesScreen": NOTICES,
 }
 """Class of a widget or screen -> its section."""
 
@@ -101,6 +104,7 @@ def sections(rebound: Mapping[str, str]) -> dict[str, Rows]:
         PICK: rows(PICK_KEYS),
         CHOICE: rows(CHOICE_KEYS),
         WRITE: rows(WRITE_KEYS),
+        NOTICES: rows(NOTICES_KEYS),
         "Commands": tuple((f"{s.name} {s.argument}".strip(), s.does) for s in SLASHES),
         "Pictures": (
             ("drop", "Drop files on the window; their paths become pictures"),

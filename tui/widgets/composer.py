@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual import on
@@ -19,6 +20,7 @@ from assistant.values.text import one_line
 from assistant.values.words import joined
 from tui.keys import Slash, find_slash, split_slash
 from tui.requests import notify
+from tui.widgets.chip import NAME_WIDTH
 from tui.widgets.chip_bar import ChipBar
 from tui.widgets.chip_unopened import OpeningChip
 from tui.widgets.completion import KnownPicture
@@ -32,8 +34,12 @@ if TYPE_CHECKING:
 PLACEHOLDER = "Ask about a picture: drop one here, or ctrl+o"
 READY_HINT = "enter sends · ctrl+j new line · / commands"
 BUSY_HINT = "enter queues · esc stops the reply"
+NOTICE_HINT = "enter sends · esc clears the notice · F12 all notices"
 EDITING = "another version of your message · esc leaves it as it was"
 MORE_BELOW = "↓ the chat goes on below · ctrl+end"
+PATIENCE_S = 1.0
+"""Seconds that the first refusal of several pictures waits for the others."""
+MOST_NAMES = 4
 
 
 class Composer(Vertical):
@@ -41,6 +47,8 @@ class Composer(Vertical):
 
     busy: reactive[bool] = reactive(False)
     """A reply is being written."""
+    has_notice: reactive[bool] = reactive(False)
+    """A notice stands above."""
     edited: reactive[str | None] = reactive(None)
     """The id of the message of which another version is being written."""
     more_below: reactive[bool] = reactive(False)
@@ -78,6 +86,7 @@ class Composer(Vertical):
         self._engine = engine
         self._find_dropped = engine.pictures.find_dropped
         self._aside: Draft | None = None
+        self._refused: list[OpeningChip.Refused] = []
 
     def compose(self) -> ComposeResult:
         yield QueueBar()
@@ -160,8 +169,15 @@ class Composer(Vertical):
         self.border_title = EDITING if self.edited else MORE_BELOW if self.more_below else None
 
     def watch_busy(self, busy: bool) -> None:
-        self.border_subtitle = BUSY_HINT if busy else READY_HINT
         self.set_class(busy, "busy")
+        self._show_hint()
+
+    def watch_has_notice(self) -> None:
+        self._show_hint()
+
+    def _show_hint(self) -> None:
+        hint = NOTICE_HINT if self.has_notice else READY_HINT
+        self.border_subtitle = BUSY_HINT if self.busy else hint
 
     def quit_after_typing(self) -> None:
         """Post that the app shall end, behind the letters that were typed so far."""
@@ -200,11 +216,29 @@ class Composer(Vertical):
         await self.action_paste_picture(event.text)
 
     @on(OpeningChip.Refused)
-    def _tell_refusal(self, event: OpeningChip.Refused) -> None:
+    def _note_refusal(self, event: OpeningChip.Refused) -> None:
         if event.chip.instead:
             self.area.paste_text(event.chip.instead)
-        else:
-            notify(self, event.reason, error=True)
+            return
+        self._refused.append(event)
+        if not self.chips.opening:
+            self._tell_refusals()
+        elif len(self._refused) == 1:  # others may follow: one sentence for all
+            self.set_timer(PATIENCE_S, self._tell_refusals)
+
+    def _tell_refusals(self) -> None:
+        refused, self._refused = self._refused, []
+        if len(refused) > 1:
+            names = [one_line(Path(one.chip.label).name, NAME_WIDTH) for one in refused]
+            more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+            notify(
+                self,
+                f"{len(refused)} pictures can't be attached: {', '.join(names[:MOST_NAMES])}{more}."
+                f" Of the first: {refused[0].reason}",
+                error=True,
+            )
+        elif refused:
+            notify(self, refused[0].reason, error=True)
 
     @on(PromptArea.FilesDropped)
     def _attach_dropped(self, event: PromptArea.FilesDropped) -> None:

@@ -1,0 +1,68 @@
+"""Line with the newest notice; it takes the space it needs and covers nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from textual import events
+from textual.content import Content
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widgets import Static
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence for the user."""
+
+    words: str
+    is_error: bool
+    at: datetime
+    times: int = 1
+    """The number of times that it was given in a row."""
+
+    @property
+    def content(self) -> Content:
+        mark = ("✕ ", "bold $error") if self.is_error else ("• ", "$accent")
+        again = f" ×{self.times}" if self.times > 1 else ""
+        return Content.assemble(mark, self.words, (again, "$phi-quiet"))
+
+
+class NoticeLine(Static):
+    """Shows the notices that stand, the newest with the number of the others."""
+
+    standing: reactive[tuple[Notice, ...]] = reactive(())
+    """The notices, the newest last."""
+
+    class Clicked(Message):
+        """All notices shall be shown."""
+
+    @dataclass
+    class Cleared(Message):
+        """The user has seen these notices."""
+
+        notices: tuple[Notice, ...]
+
+    @dataclass
+    class Changed(Message):
+        """Notices came or went."""
+
+        any_stand: bool
+
+    def watch_standing(self, standing: tuple[Notice, ...]) -> None:
+        self.set_class(not standing, "-empty")
+        more = f"  (+{len(standing) - 1})" if len(standing) > 1 else ""
+        newest = standing[-1].content if standing else ""
+        self.update(Content.assemble(newest, (more, "$phi-quiet")))
+        self.post_message(self.Changed(bool(standing)))
+
+    def clear(self) -> bool:
+        """Take all notices off; return whether there was one."""
+        notices, self.standing = self.standing, ()
+        self.post_message(self.Cleared(notices))
+        return bool(notices)
+
+    def on_click(self, event: events.Click) -> None:
+        event.stop()
+        self.post_message(self.Clicked())
