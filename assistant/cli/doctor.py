@@ -19,7 +19,7 @@ from assistant.values.text import plain
 from assistant.values.words import counted, file_size
 
 if TYPE_CHECKING:
-    from assistant.cli.doctor_checks import Diagnosis, Speed
+    from assistant.cli.doctor_checks import Diagnosis, FormatEstimate, Speed
     from assistant.servers.catalogue import ServerModel
 
 
@@ -66,6 +66,8 @@ def _lines(found: Diagnosis) -> Iterator[str]:
     yield from table(found.official)
     if found.official_speed is not None:
         yield "  " + _estimate(found.official_speed)
+    if found.formats:
+        yield from _formats(found.formats)
     yield "\nWorkers"
     yield from _workers(found)
     yield "\nFiles and terminal"
@@ -138,6 +140,19 @@ def _estimate(speed: Speed) -> str:
         f"{speed.prefill_tokens_per_s:,.0f} tokens/s of reading; "
         f"{_seconds(speed.picture_s)} to look at a 640 x 480 picture."
     )
+
+
+def _formats(formats: tuple[FormatEstimate, ...]) -> Iterator[str]:
+    """Format a line for each format of weights that was measured on this processor."""
+    picture = "a 640 x 480 picture"
+    yield f"  {'weights':9} {'prompts':>13} {'memory':>10} {picture:>20} {'replies':>14}"
+    for one in formats:
+        prompts, memory = one.flop_per_s / 1e9, one.bytes_per_s / 1e9
+        answered, replies = f"answered in {_seconds(one.picture_s)}", one.decode_tokens_per_s
+        yield (
+            f"  {one.name:9} {prompts:>5,.0f} GFLOP/s {memory:>5.1f} GB/s"
+            f" {answered:>20} {replies:>5.1f} tokens/s"
+        )
 
 
 def _seconds(seconds: float) -> str:
@@ -221,6 +236,7 @@ def _as_json(found: Diagnosis) -> dict[str, Any]:
         "server": _server_json(model.server),
         "phi3_vision": [_plan_json(one) for one in found.official],
         "phi3_vision_speed_estimate": _speed_json(found.official_speed),
+        "format_speeds": [asdict(one) for one in found.formats],
         "workers": [
             {**asdict(one), "spec": dict(one.spec), "plan": one.plan} for one in found.workers
         ],

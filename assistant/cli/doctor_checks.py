@@ -20,6 +20,7 @@ from assistant.core.memory.hardware import Hardware, Problem
 from assistant.core.memory.places import Place, choose_place, cpu_place
 from assistant.core.memory.plan import make_plan
 from assistant.core.memory.sizes import streamed_bytes
+from assistant.core.memory.speeds import FormatSpeed, Speeds, prompt_costs
 from assistant.core.memory.values import MemoryPlan, Wanted
 from assistant.families.family import Checkpoint
 from assistant.families.registry import model_folder, open_checkpoint
@@ -72,6 +73,20 @@ class Speed:
 
 
 @dataclass(frozen=True, slots=True)
+class FormatEstimate:
+    """A format of weights on this processor, and what Phi-3-vision would take with it.
+
+    ``picture_s`` is until the first token of an answer about one picture.
+    """
+
+    name: str
+    bytes_per_s: float
+    flop_per_s: float
+    decode_tokens_per_s: float
+    picture_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Terminal:
     """The terminal as the environment describes it; graphics protocols are not queried."""
 
@@ -96,6 +111,7 @@ class Diagnosis:
     speed: Speed | None
     official: tuple[MemoryPlan, ...]
     official_speed: Speed | None
+    formats: tuple[FormatEstimate, ...]
     probe: Mapping[str, Any] | None
     workers: tuple[SharedWorker, ...]
     database: DatabaseState
@@ -112,6 +128,10 @@ def diagnose(settings: Settings, hardware: Hardware, *, quick: bool = False) -> 
     probe = None if quick or hardware.torch is None else _probed(settings.device, problems)
     if probe is not None:
         place, why = _corrected(place, why, hardware, probe, problems)
+        if place.kind == "cpu" and not hardware.speeds:
+            measured = {n: FormatSpeed(**one) for n, one in probe.get("formats", {}).items()}
+            hardware = replace(hardware, speeds=measured)
+            place = replace(place, prompt_costs=prompt_costs(measured))
     workers = tuple(shared_workers(settings.runtime_dir))
     model = _model(settings, problems)
     if place.kind == "cpu" and model.folder is not None:
@@ -124,6 +144,7 @@ def diagnose(settings: Settings, hardware: Hardware, *, quick: bool = False) -> 
         problems.append(Problem(plan.problem, "phichat doctor --weights … shows other plans."))
     database = _database(settings, problems, check=not quick)
     pictures = OFFICIAL.pictures if model.checkpoint is None else model.checkpoint.pictures
+    speeds = hardware.speeds if place.kind == "cpu" else {}
     layout = pictures.layout(*PICTURE, settings.num_crops or pictures.default)
     return Diagnosis(
         hardware=hardware,
@@ -142,6 +163,7 @@ def diagnose(settings: Settings, hardware: Hardware, *, quick: bool = False) -> 
             probe,
             OFFICIAL.pictures.layout(*PICTURE, OFFICIAL.pictures.default).views,
         ),
+        formats=tuple(_estimate(name, speed, speeds) for name, speed in speeds.items()),
         probe=probe,
         workers=workers,
         database=database,
@@ -268,14 +290,31 @@ def _speed(
     if size is None or plan is None or probe is None or plan.problem is not None:
         return None
     bytes_per_s, flop_per_s = float(probe["bytes_per_s"]), float(probe["flop_per_s"])
+    held = probe.get("formats", {}).get(plan.held, {})
     read = streamed_bytes(size, plan.dtype, plan.weights)
     read += min(4096, plan.context_tokens) * plan.kv_bytes_per_token
     return Speed(
         bytes_per_s=bytes_per_s,
         flop_per_s=flop_per_s,
-        decode_tokens_per_s=bytes_per_s / read,
-        prefill_tokens_per_s=flop_per_s / size.decoder_flop,
+        decode_tokens_per_s=float(held.get("bytes_per_s", bytes_per_s)) / read,
+        prefill_tokens_per_s=float(held.get("flop_per_s", flop_per_s)) / size.decoder_flop,
         picture_s=views * size.view_flop / flop_per_s,
+    )
+
+
+def _estimate(name: str, speed: FormatSpeed, speeds: Speeds) -> FormatEstimate:
+    """Estimate Phi-3-vision in one format; its tower is computed in float32 whatever it is."""
+    size, pictures = OFFICIAL.size, OFFICIAL.pictures
+    layout = pictures.layout(*PICTURE, pictures.default)
+    looking = layout.views * size.view_flop / speeds["float32"].flop_per_s
+    kind = "int8" if name == "int8" else "float"
+    read = streamed_bytes(size, "bfloat16" if kind == "int8" else name, kind)
+    return FormatEstimate(
+        name,
+        speed.bytes_per_s,
+        speed.flop_per_s,
+        decode_tokens_per_s=speed.bytes_per_s / read,
+        picture_s=looking + layout.tokens * size.decoder_flop / speed.flop_per_s,
     )
 
 

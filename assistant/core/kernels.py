@@ -20,6 +20,10 @@ class Kernels(Protocol):
     token_layers: Sequence[TokenLayer] | None
     """None where torch computes the layers: only products use the kernels then."""
 
+    def use_threads(self, count: int) -> None:
+        """Compute on ``count`` threads, when called from the one that calls this."""
+        ...
+
     def multiply(
         self, matrix: torch.Tensor, scales: torch.Tensor | None, rows: torch.Tensor
     ) -> torch.Tensor | None:

@@ -53,10 +53,12 @@ def load_model(
     dtype: torch.dtype,
     weights: str = "float",
     attention: str = "sdpa",
+    int8_way: str | None = None,
     progress: Progress | None = None,
 ) -> VisionLanguageModel:
     """Load a checkpoint with its matrices in a format: "float" (that is ``dtype``), "int8", "int4".
 
+    ``int8_way`` was measured to be the quickest here; None chooses by the processor's instructions.
     Every tensor is read into its final place and format; peak memory is that of
     the result and one tensor. Raises ModelError.
     """
@@ -67,12 +69,14 @@ def load_model(
         dtype=getattr(torch, name),
         device=device,
         attention=attention,
-        make_linear=linear_maker(device, dtype, weights),
+        make_linear=linear_maker(device, dtype, weights, int8_way),
         progress=progress,
     )
 
 
-def linear_maker(device: torch.device, dtype: torch.dtype, weights: str) -> MakeLinear | None:
+def linear_maker(
+    device: torch.device, dtype: torch.dtype, weights: str, int8_way: str | None = None
+) -> MakeLinear | None:
     """Return the maker of matrices held as ``weights`` on ``device``; None is ``nn.Linear``.
 
     Raises ModelError for a format that the device does not have.
@@ -85,7 +89,7 @@ def linear_maker(device: torch.device, dtype: torch.dtype, weights: str) -> Make
     if device.type == "cuda" and weights != "float":
         return _torchao(weights, dtype)
     if weights == "int8":
-        way = int8_way()
+        way = int8_way or likely_int8_way()
         return lambda matrix: Int8Linear(*quantize_rows(matrix), way)
     if device.type == "cpu" and dtype != torch.float32:
         return lambda matrix: TiledLinear(matrix.to(dtype, copy=True))
@@ -251,8 +255,8 @@ def _tile_rows(matrix: torch.Tensor, numbers: int) -> int:
     return min(rows, max(1, numbers // columns))
 
 
-def int8_way() -> str:
-    """Choose one of :data:`INT8_WAYS` for this processor."""
+def likely_int8_way() -> str:
+    """Choose one of :data:`INT8_WAYS` by the processor's instructions, where none was measured."""
     has_vnni = torch.cpu._is_vnni_supported() and integer_products_are_exact()
     return "terms" if has_vnni else "pairs"
 

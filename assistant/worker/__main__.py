@@ -95,7 +95,13 @@ class Worker:
         family = family_of(folder)
         device = choose_device(spec["device"])
         wanted = Wanted(spec["dtype"], spec["weights"], spec["kv"], spec["context"])
-        plan = plan_memory(folder, device, wanted, spec["detail"])
+        plan, speeds = plan_memory(
+            folder,
+            device,
+            wanted,
+            spec["detail"],
+            lambda: self._server.send_status(Phase.LOADING, "Measuring this processor"),
+        )
         self._server.send_plan(asdict(plan))
         dtype = getattr(torch, plan.dtype)
         shown = -1
@@ -114,6 +120,7 @@ class Worker:
             dtype=dtype,
             weights=plan.weights,
             attention=choose_attention(device, dtype),
+            int8_way=speeds["int8"].way if "int8" in speeds else None,
             progress=report,
         )
         # quantized matrices are buffers

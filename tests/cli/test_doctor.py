@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from itertools import product
@@ -127,6 +128,8 @@ def test_everything_is_measured_without_the_network(
     assert done.returncode == 0, done.stderr
     assert "measured just now" in done.stdout
     assert "An estimate" in done.stdout
+    for held in ("float32", "bfloat16", "int8"):
+        assert re.search(rf"  {held} +[\d,]+ GFLOP/s +[\d.]+ GB/s +answered in .* s +", done.stdout)
     assert not home().exists()
 
 

@@ -186,7 +186,7 @@ def test_the_card_that_is_full_ends_one_turn(model: Phi3VForCausalLM) -> None:
 
 
 def test_the_plan_sees_the_card() -> None:
-    plan = plan_memory(TINY, CUDA, Wanted())
+    plan, _ = plan_memory(TINY, CUDA, Wanted())
     free, _ = torch.cuda.mem_get_info()
     assert plan.device.startswith("cuda")
     assert plan.available == pytest.approx(free, rel=0.05)

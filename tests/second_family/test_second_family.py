@@ -197,7 +197,7 @@ def test_quantized_kv_and_weights(folder: Path, kind: str, weights: str) -> None
 
 
 def test_memory_is_planned_from_the_familys_sizes(folder: Path) -> None:
-    plan = plan_memory(folder, CPU, Wanted())
+    plan, _ = plan_memory(folder, CPU, Wanted())
     size = open_checkpoint(folder).size("tiny")
     assert plan.context_tokens == 1024
     assert plan.kv_bytes_per_token == 2 * 2 * 2 * 16 * 4, "2 layers, 2 key heads of 16 numbers"

@@ -47,8 +47,7 @@ def accelerate(model: VisionLanguageModel) -> CpuKernels | None:
     layers = model.fused_layers
     matrices = [m.weight for layer in layers or () for m in _matrices(layer)]
     is_worth_it = narrow or sum(matrix.nbytes for matrix in matrices) >= SMALLEST_LAYERS
-    library = _library() if is_worth_it and model.embed_tokens.weight.is_cpu else None
-    kernels = CpuKernels(library) if library is not None else None
+    kernels = loose_kernels() if is_worth_it and model.embed_tokens.weight.is_cpu else None
     for module in narrow:
         module.kernels = kernels
     if kernels is not None and layers is not None:
@@ -56,8 +55,20 @@ def accelerate(model: VisionLanguageModel) -> CpuKernels | None:
     return kernels
 
 
+def loose_kernels() -> CpuKernels | None:
+    """Return kernels for matrices without a model; None where numba can't be used.
+
+    They run on as many threads as torch has now.
+    """
+    library = _library()
+    if library is None:
+        return None
+    library.use_threads(torch.get_num_threads())
+    return CpuKernels(library)
+
+
 def _library() -> ModuleType | None:
-    """Import the kernels, on as many threads as torch has; None where numba can't be used."""
+    """Import the kernels; None where numba can't be used."""
     return None if _failed else _imported()
 
 
@@ -65,8 +76,6 @@ def _library() -> ModuleType | None:
 def _imported() -> ModuleType | None:
     try:
         from assistant.core.cpu import kernels
-
-        kernels.use_threads(torch.get_num_threads())
     except Exception as error:  # no library for this platform, no folder to keep the result in
         _fail(error)
         return None
@@ -84,6 +93,9 @@ class CpuKernels:
     def __init__(self, library: Any) -> None:
         self._library = library
         self.token_layers: Sequence[TokenLayer] | None = None
+
+    def use_threads(self, count: int) -> None:
+        self._library.use_threads(count)
 
     def multiply(
         self, matrix: torch.Tensor, scales: torch.Tensor | None, rows: torch.Tensor

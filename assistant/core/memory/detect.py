@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -22,6 +23,7 @@ import psutil
 from assistant.core.memory.cgroups import memory_limit, processor_limit, text_of
 from assistant.core.memory.hardware import Cpu, Hardware, Memory, Problem, TorchBuild
 from assistant.core.memory.nvidia import nvidia_cards
+from assistant.core.memory.speeds import read_speeds, speeds_folder
 
 
 def detect_hardware(root: Path = Path("/"), environ: Mapping[str, str] | None = None) -> Hardware:
@@ -40,7 +42,7 @@ def detect_hardware(root: Path = Path("/"), environ: Mapping[str, str] | None = 
                 "cu130 (or the CUDA version of your driver).",
             )
         )
-    return Hardware(
+    found = Hardware(
         system=f"{platform.system()} {platform.machine()}",
         cpu=_cpu(root),
         memory=_memory(root, problems),
@@ -50,6 +52,7 @@ def detect_hardware(root: Path = Path("/"), environ: Mapping[str, str] | None = 
         torchao=importlib.util.find_spec("torchao") is not None,
         problems=tuple(problems),
     )
+    return replace(found, speeds=read_speeds(speeds_folder(environ), found.processor_key))
 
 
 def _memory(root: Path, problems: list[Problem]) -> Memory:

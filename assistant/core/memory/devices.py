@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from assistant.core.memory.detect import detect_hardware
-from assistant.core.memory.hardware import Gpu
+from assistant.core.memory.hardware import Gpu, Hardware
 from assistant.core.memory.places import cpu_place, cuda_place, mps_place
-from assistant.core.memory.plan import make_plan
+from assistant.core.memory.plan import is_small, make_plan
+from assistant.core.memory.speeds import Speeds, speeds_folder, write_speeds
 from assistant.core.memory.values import MemoryPlan, Wanted
 from assistant.families.registry import open_checkpoint
 from assistant.values.errors import ModelError
+
+_log = logging.getLogger(__name__)
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -35,13 +42,20 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def plan_memory(
-    folder: Path, device: torch.device, wanted: Wanted, detail: int | None = None
-) -> MemoryPlan:
+    folder: Path,
+    device: torch.device,
+    wanted: Wanted,
+    detail: int | None = None,
+    measuring: Callable[[], None] = lambda: None,
+) -> tuple[MemoryPlan, Speeds]:
     """Plan a checkpoint on ``device``, with the memory that torch itself sees there.
 
-    Raises ModelError when the checkpoint can't be read, or does not fit.
+    The speeds that it was planned with are measured once for a processor, if the model is large;
+    ``measuring`` is called before. Raises ModelError when the checkpoint can't be read, or does
+    not fit.
     """
     hardware = detect_hardware()
+    size = open_checkpoint(folder, detail).size(folder.name)
     if device.type == "cuda":
         index = device.index if device.index is not None else torch.cuda.current_device()
         free, total = torch.cuda.mem_get_info(index)
@@ -49,11 +63,27 @@ def plan_memory(
     elif device.type == "mps":
         place = mps_place(hardware)
     else:
+        if not hardware.speeds and not is_small(size):
+            measuring()
+            hardware = _measured(hardware)
         place = cpu_place(hardware)
-    plan = make_plan(open_checkpoint(folder, detail).size(folder.name), place, wanted)
+    plan = make_plan(size, place, wanted)
     if plan.problem is not None:
         raise ModelError(plan.problem, code="memory")
-    return plan
+    return plan, hardware.speeds
+
+
+def _measured(hardware: Hardware) -> Hardware:
+    """Measure the processor's speeds and keep them; without them where a library fails."""
+    from assistant.core.cpu.measure import measure  # brings numba, which small models never need
+
+    try:
+        speeds = measure()
+    except Exception as error:  # an instruction that a library lacks, memory that ran out
+        _log.warning("speeds were not measured: %s", str(error).strip().splitlines()[:1])
+        return hardware
+    write_speeds(speeds_folder(os.environ), hardware.processor_key, speeds)
+    return replace(hardware, speeds=speeds)
 
 
 def choose_attention(device: torch.device, dtype: torch.dtype) -> str:

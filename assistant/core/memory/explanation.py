@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from assistant.core.memory.places import Place
+from assistant.core.memory.speeds import SLOW_PROMPT
 from assistant.core.memory.values import MemoryPlan, Wanted
 from assistant.values.words import counted, file_size
 
 
 def explained(
     chosen: MemoryPlan,
-    first: MemoryPlan,
+    plans: Sequence[MemoryPlan],
     by_kv: Mapping[str, MemoryPlan],
     wanted: Wanted,
     target: int,
 ) -> tuple[str, ...]:
     """Explain the choice for ``target`` tokens, a sentence each.
 
-    ``first`` has the weights as they are, ``by_kv`` those of ``chosen`` with each kind of KV.
+    ``plans`` are those that were chosen from, the first with the weights as they are; ``by_kv``
+    have those of ``chosen`` with each kind of KV.
     """
-    said = []
+    said, first = [], plans[0]
     if wanted.weights == "auto" and chosen.weights != "float":
         fits = counted(first.context_tokens, "token") if first.context_tokens else "nothing"
         said.append(
@@ -28,8 +31,7 @@ def explained(
             f"({file_size(chosen.weights_bytes)})."
         )
     else:
-        kind = chosen.dtype if chosen.weights == "float" else chosen.weights
-        said.append(f"The weights are held in {kind}: {file_size(chosen.weights_bytes)}.")
+        said.append(f"The weights are held in {chosen.held}: {file_size(chosen.weights_bytes)}.")
     said.append(_kv_sentence(chosen, by_kv, wanted, target))
     if chosen.context_tokens == target:
         whose = "asked for" if wanted.context == target else "the model's"
@@ -41,6 +43,23 @@ def explained(
             f"{target:,} wanted."
         )
     return tuple(said)
+
+
+def speed_sentences(chosen: MemoryPlan, plans: Sequence[MemoryPlan], place: Place) -> Iterator[str]:
+    """Say where a format is slow on this processor: chosen all the same, or left out."""
+    slow = {
+        plan.held: cost
+        for plan in plans
+        if (cost := place.prompt_costs.get(plan.held, 1)) > SLOW_PROMPT
+    }
+    for held, cost in slow.items():
+        times = f"{cost:.1f} times as long as with float32, as measured on this processor"
+        if held != chosen.held:
+            yield f"{held} weights were not considered: prompts take {times}."
+        elif len(plans) > len(slow):
+            yield f"Nothing quicker fits: prompts take {times}."
+        else:
+            yield f"With {held} weights prompts take {times}."
 
 
 def _kv_sentence(

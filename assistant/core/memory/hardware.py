@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from assistant.core.memory.speeds import FormatSpeed, processor_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,10 @@ class TorchBuild:
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """All that the choice of a device and the memory plan depend on."""
+    """All that the choice of a device and the memory plan depend on.
+
+    ``speeds`` are those that were measured on this processor before, by format.
+    """
 
     system: str
     cpu: Cpu
@@ -67,3 +73,10 @@ class Hardware:
     flash_attn: bool = False
     torchao: bool = False
     problems: tuple[Problem, ...] = field(default=())
+    speeds: Mapping[str, FormatSpeed] = field(default_factory=dict)
+
+    @property
+    def processor_key(self) -> str:
+        """Name the processor and the libraries of ``speeds``."""
+        version = self.torch.version if self.torch is not None else "none"
+        return processor_key(self.cpu.name, self.cpu.cores, version)

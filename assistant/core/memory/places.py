@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from assistant.core.formats import weight_kinds
 from assistant.core.memory.hardware import Gpu, Hardware
+from assistant.core.memory.speeds import prompt_costs
 
 MIB, GIB = 2**20, 2**30
 
@@ -26,7 +28,8 @@ class Place:
 
     ``device`` is torch's name ("cuda:0"), ``title`` a person's. ``host`` is main memory for
     conversations that leave an accelerator; 0 where there is one memory only. ``weights`` are
-    the formats of matrices that can be used there.
+    the formats of matrices that can be used there. ``prompt_costs`` are times float32's seconds
+    of a prompt, by format, where they were measured.
     """
 
     device: str
@@ -37,6 +40,7 @@ class Place:
     reserve: int
     weights: tuple[str, ...]
     host: int = 0
+    prompt_costs: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -91,7 +95,9 @@ def mps_place(hardware: Hardware) -> Place:
 
 def cpu_place(hardware: Hardware) -> Place:
     """Return main memory as a place."""
-    return _in_main_memory("cpu", hardware, hardware.memory.total, hardware.memory.available)
+    memory = hardware.memory
+    place = _in_main_memory("cpu", hardware, memory.total, memory.available)
+    return replace(place, prompt_costs=prompt_costs(hardware.speeds))
 
 
 def _in_main_memory(kind: str, hardware: Hardware, total: int, available: int) -> Place:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import product
 
 from assistant.core.formats import AUTO_KV_KINDS, KV_KINDS
-from assistant.core.memory.explanation import does_not_fit, explained
+from assistant.core.memory.explanation import does_not_fit, explained, speed_sentences
 from assistant.core.memory.places import MIB, Place
 from assistant.core.memory.sizes import (
     activation_bytes,
@@ -19,6 +19,7 @@ from assistant.core.memory.sizes import (
     weights_bytes,
     working_bytes_per_token,
 )
+from assistant.core.memory.speeds import SLOW_PROMPT
 from assistant.core.memory.values import MemoryPlan, Wanted
 from assistant.families.sizes import ModelSize
 from assistant.pictures.decode import MAX_PIXELS
@@ -51,22 +52,16 @@ def make_plan(model: ModelSize, place: Place, wanted: Wanted | None = None) -> M
     wanted = wanted or Wanted()
     limit = min(MAX_CONTEXT, model.context)
     target = min(limit, wanted.context or limit)
-    dtype = _number_format(model, place, wanted.dtype)
 
-    def best(weights: str) -> MemoryPlan:
+    def best(dtype: str, weights: str) -> MemoryPlan:
         """Float KV where the wanted context fits, int8 where not."""
         kinds = AUTO_KV_KINDS if wanted.kv == "auto" else (wanted.kv,)
         plans = [_planned(model, place, dtype, weights, kv, target) for kv in kinds]
         return max(plans, key=lambda plan: plan.context_tokens)  # the first of equals
 
-    plans = [
-        best(one) for one in (place.weights if wanted.weights == "auto" else (wanted.weights,))
-    ]
-    enough = min(COMFORTABLE_CONTEXT, target)
-    chosen = next(
-        (plan for plan in plans if plan.context_tokens >= enough),
-        max(plans, key=lambda plan: plan.context_tokens),
-    )
+    plans = [best(*formats) for formats in _formats(model, place, wanted)]
+    chosen = _chosen(plans, place, target)
+    dtype = chosen.dtype
     if chosen.weights not in place.weights:
         problem = (
             f"{chosen.weights} weights can't be used on {place.device}"
@@ -83,7 +78,34 @@ def make_plan(model: ModelSize, place: Place, wanted: Wanted | None = None) -> M
         problem = does_not_fit(chosen, others, min(SMALLEST_CONTEXT, target))
         return replace(chosen, context_tokens=0, problem=problem)
     by_kv = {kv: _planned(model, place, dtype, chosen.weights, kv, target) for kv in KV_KINDS}
-    return replace(chosen, sentences=explained(chosen, plans[0], by_kv, wanted, target))
+    sentences = explained(chosen, plans, by_kv, wanted, target)
+    return replace(chosen, sentences=(*sentences, *speed_sentences(chosen, plans, place)))
+
+
+def _formats(model: ModelSize, place: Place, wanted: Wanted) -> list[tuple[str, str]]:
+    """List the pairs of number format and weights to choose from, the most exact first.
+
+    float32 where 16 bits would be slow; a model's own format comes first otherwise.
+    """
+    dtype = _number_format(model, place, wanted.dtype)
+    kinds = place.weights if wanted.weights == "auto" else (wanted.weights,)
+    formats = [(dtype, kind) for kind in kinds]
+    if wanted.dtype == wanted.weights == "auto" and place.prompt_costs.get(dtype, 1) > SLOW_PROMPT:
+        formats.insert(0, ("float32", "float"))
+    return formats
+
+
+def _chosen(plans: list[MemoryPlan], place: Place, target: int) -> MemoryPlan:
+    """Choose the first plan that holds enough, a slow one only where no quick one fits."""
+    quick = [plan for plan in plans if place.prompt_costs.get(plan.held, 1) <= SLOW_PROMPT]
+    fits = min(SMALLEST_CONTEXT, target)
+    if any(plan.context_tokens >= fits for plan in quick):
+        plans = quick
+    enough = min(COMFORTABLE_CONTEXT, target)
+    return next(
+        (plan for plan in plans if plan.context_tokens >= enough),
+        max(plans, key=lambda plan: plan.context_tokens),
+    )
 
 
 def _planned(
@@ -138,8 +160,11 @@ def _number_format(model: ModelSize, place: Place, wanted: str) -> str:
     """
     if wanted != "auto":
         return wanted
-    if place.kind == "cpu":
-        wide = weights_bytes(model, "float32", "float", "cpu")
-        if wide <= SMALL_MODEL:
-            return "float32"
+    if place.kind == "cpu" and is_small(model):
+        return "float32"
     return model.dtype
+
+
+def is_small(model: ModelSize) -> bool:
+    """Whether the weights in float32 take no more than :data:`SMALL_MODEL`."""
+    return weights_bytes(model, "float32", "float", "cpu") <= SMALL_MODEL

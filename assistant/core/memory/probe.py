@@ -1,8 +1,8 @@
 """Probe of torch's devices and speeds, as JSON: ``python -m assistant.core.memory.probe``.
 
-A process of its own, because the command line never imports torch. Measures for well under two
+A process of its own, because the command line never imports torch. Measures for under two
 seconds how fast memory is read and matrices are multiplied, which is what decoding and prefill
-are made of. The CUDA and MPS branches have never run here.
+are made of; on a CPU in each format of weights. The CUDA and MPS branches have never run here.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -50,7 +51,23 @@ def look(wanted: str) -> dict[str, Any]:
         found["total_bytes"] = torch.mps.recommended_max_memory()
     else:
         found["title"] = torch.backends.cpu.get_cpu_capability()
-    return found | _speeds(device)
+    formats = _formats() if device.type == "cpu" else {}
+    if "float32" in formats:
+        whole = formats["float32"]
+        speeds = {"bytes_per_s": whole["bytes_per_s"], "flop_per_s": whole["flop_per_s"]}
+    else:
+        speeds = _speeds(device)
+    return found | speeds | {"formats": formats}
+
+
+def _formats() -> dict[str, dict[str, Any]]:
+    """Measure each format on this processor; nothing where a library fails."""
+    from assistant.core.cpu.measure import measure
+
+    try:
+        return {name: asdict(speed) for name, speed in measure().items()}
+    except RuntimeError:
+        return {}
 
 
 def _speeds(device: torch.device) -> dict[str, float]:

@@ -49,6 +49,11 @@ class MemoryPlan:
     problem: str | None = None
 
     @property
+    def held(self) -> str:
+        """Format that the matrices are held in."""
+        return self.dtype if self.weights == "float" else self.weights
+
+    @property
     def resident_conversations(self) -> int:
         """Conversations of :data:`TYPICAL_CONVERSATION` tokens that stay resident."""
         one = self.kv_bytes_per_token * TYPICAL_CONVERSATION + self.kv_fixed_bytes

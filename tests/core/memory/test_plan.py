@@ -20,6 +20,7 @@ from assistant.core.memory.plan import (
     make_plan,
 )
 from assistant.core.memory.sizes import kv_sizes, weights_bytes
+from assistant.core.memory.speeds import FormatSpeed
 from assistant.core.memory.values import MemoryPlan, Wanted
 from assistant.families.registry import open_checkpoint
 from assistant.models.known import KNOWN
@@ -168,6 +169,56 @@ def test_a_card_that_pytorch_cannot_use_is_not_used() -> None:
     place, why = choose_place(hardware(64 * GIB, 60 * GIB, CARD_24, "13.0"), "cuda:1")
     assert place.device == "cpu"
     assert "no cuda:1" in why
+
+
+# Formats that are slow on a processor
+
+
+def on_cpu(free: float, costs: dict[str, float], **wanted: object) -> MemoryPlan:
+    """Plan Phi-3-vision; ``costs`` are times float32's seconds of a prompt."""
+    speeds = {name: FormatSpeed(1e11 / cost, 3e10) for name, cost in costs.items()}
+    found = replace(
+        hardware(64 * GIB, int(free * GIB)), speeds={"float32": FormatSpeed(1e11, 3e10), **speeds}
+    )
+    return planned(found, **wanted)
+
+
+@pytest.mark.parametrize(
+    ("free", "costs", "held", "words"),
+    [
+        (60, {"bfloat16": 1.1, "int8": 0.7}, "bfloat16", ""),
+        (12.5, {"bfloat16": 1.1, "int8": 0.7}, "int8", "so int8 weights were chosen"),
+        (
+            12.5,
+            {"bfloat16": 1.1, "int8": 50},
+            "bfloat16",
+            "int8 weights were not considered: prompts take 50",
+        ),
+        (9, {"bfloat16": 1.1, "int8": 50}, "int8", "Nothing quicker fits: prompts take 50.0 times"),
+        (60, {"bfloat16": 2, "int8": 0.7}, "float32", "bfloat16 weights were not considered"),
+        (14, {"bfloat16": 2, "int8": 0.7}, "int8", "bfloat16 weights were not considered"),
+        (
+            14,
+            {"bfloat16": 2, "int8": 9},
+            "bfloat16",
+            "Nothing quicker fits: prompts take 2.0",
+        ),
+    ],
+)
+def test_a_slow_format_is_chosen_only_where_nothing_else_fits(
+    free: float, costs: dict[str, float], held: str, words: str
+) -> None:
+    plan = on_cpu(free, costs)
+    assert plan.problem is None
+    assert plan.held == held
+    assert words in " ".join(plan.sentences)
+    assert bool(words) or "times as long" not in " ".join(plan.sentences)
+
+
+def test_a_slow_format_that_is_asked_for_is_taken_and_said() -> None:
+    plan = on_cpu(60, {"bfloat16": 1.1, "int8": 50}, weights="int8")
+    assert plan.held == "int8"
+    assert plan.sentences[-1].startswith("With int8 weights prompts take 50.0 times as long")
 
 
 # What is asked for

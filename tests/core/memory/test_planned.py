@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from assistant.core.cpu import measure
 from assistant.core.memory import devices, plan
 from assistant.core.memory.hardware import Cpu, Hardware, Memory, TorchBuild
+from assistant.core.memory.speeds import FormatSpeed, Speeds
 from assistant.core.memory.values import Wanted
 from assistant.families.registry import open_checkpoint
 from assistant.values.errors import ModelError
@@ -57,17 +59,50 @@ def test_a_machine_with_little_memory_holds_less(
     random_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine(8 * 2**30, monkeypatch)
-    plenty = devices.plan_memory(random_folder, CPU, Wanted())
+    plenty, _ = devices.plan_memory(random_folder, CPU, Wanted())
     assert plenty.context_tokens == 16_384
     # as much as everything takes but two thirds of the context
     fixed = plenty.fixed_bytes - plenty.feature_budget + plenty.reserve
     machine(fixed + 16_384 * plenty.bytes_per_token // 3, monkeypatch)
-    little = devices.plan_memory(random_folder, CPU, Wanted(weights="float", kv="float"))
+    little, _ = devices.plan_memory(random_folder, CPU, Wanted(weights="float", kv="float"))
     assert 1024 < little.context_tokens <= 16_384 // 3
     machine(2**28, monkeypatch)
     with pytest.raises(ModelError, match="does not fit") as refused:
         devices.plan_memory(random_folder, CPU, Wanted())
     assert refused.value.code == "memory"
+
+
+def test_a_large_model_is_planned_with_speeds_that_are_measured_once(
+    random_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured = {"float32": FormatSpeed(1e11, 3e10), "int8": FormatSpeed(1e9, 3e10, "widened")}
+    calls: list[str] = []
+
+    def planned() -> Speeds:
+        found = devices.plan_memory(random_folder, CPU, Wanted(), None, lambda: calls.append("now"))
+        return found[1]
+
+    monkeypatch.setattr(measure, "measure", lambda: measured)
+    assert planned() == {}, "a small model needs none"
+    monkeypatch.setattr(devices, "is_small", lambda size: False)
+    assert planned() == planned() == measured
+    assert calls == ["now"], "the second plan reads the file"
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
+    planned()
+    assert calls == ["now", "now"], "speeds of other instructions are others"
+
+
+def test_a_measurement_that_fails_is_done_without(
+    random_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails() -> None:
+        raise RuntimeError("no such instruction")
+
+    monkeypatch.setattr(measure, "measure", fails)
+    monkeypatch.setattr(devices, "is_small", lambda size: False)
+    plan, speeds = devices.plan_memory(random_folder, CPU, Wanted())
+    assert (plan.problem, speeds) == (None, {})
+    assert "no such instruction" in caplog.text
 
 
 def test_more_crops_than_the_models_own_are_planned_for(
@@ -78,7 +113,8 @@ def test_more_crops_than_the_models_own_are_planned_for(
 
     def planned(detail: int | None) -> int:
         spec = LocalCore(str(random_folder), detail=detail)._spec()
-        return devices.plan_memory(random_folder, CPU, Wanted(), spec["detail"]).activation_bytes
+        plan, _ = devices.plan_memory(random_folder, CPU, Wanted(), spec["detail"])
+        return plan.activation_bytes
 
     own = open_checkpoint(random_folder).pictures.default
     assert planned(None) == planned(1) == planned(own) < planned(own + 20)

@@ -1,0 +1,157 @@
+"""Measurement of this processor's products in each format of weights, in under two seconds.
+
+Formats are compared by the time that one thread computes, which other programs hardly change, and
+choices are made from that. Speeds with all threads are wall clock, and only reported.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+
+from assistant.core.cpu.acceleration import loose_kernels
+from assistant.core.kernels import Kernels
+from assistant.core.memory.speeds import FormatSpeed
+from assistant.core.weights import INT8_WAYS, Int8Linear, TiledLinear, integer_products_are_exact
+
+ROWS, COLUMNS, PROMPT = 512, 3072, 512
+"""A product of a prompt: a piece of a matrix of Phi-3's width and half a chunk of activations."""
+
+READ = 2**25 * 3
+"""Bytes that are read by one row: 96 MiB, more than caches hold."""
+
+SMALL = 8
+"""A way is tried on a part of the product first, an eighth each way: one that is fifty times as
+slow as another takes no longer than that."""
+
+HOPELESS_S = 0.25
+"""Seconds of a product from which on the small trial is believed."""
+
+ONE_THREAD_S, ALL_THREADS_S = 0.6, 0.4
+"""Seconds of each half, compilation aside; the best round of each product counts."""
+
+_BYTE = 0x3C
+"""A byte that makes an ordinary number in every format."""
+
+Run = Callable[[], object]
+Clock = Callable[[], float]
+
+
+@torch.inference_mode()
+def measure() -> dict[str, FormatSpeed]:
+    """Measure float32, bfloat16 and int8, of which every way is tried."""
+    kernels = loose_kernels()
+    held = torch.full((READ,), _BYTE, dtype=torch.uint8)
+    prompts, reads = _products(held, kernels), _reads(held, kernels)
+    with _one_thread(kernels):
+        seconds = _prompt_seconds(prompts)
+    float32 = prompts["float32"][1]
+    best = _best({"": float32} | reads, ALL_THREADS_S, time.perf_counter)
+    flop_per_s = 2.0 * ROWS * COLUMNS * PROMPT / best[""]
+    way = min(INT8_WAYS, key=lambda one: seconds.get(one, float("inf")))
+    seconds["int8"] = seconds[way]
+    return {
+        name: FormatSpeed(
+            flop_per_s * seconds["float32"] / seconds[name],
+            READ / best[name],
+            way if name == "int8" else "",
+        )
+        for name in reads
+    }
+
+
+@contextmanager
+def _one_thread(kernels: Kernels | None) -> Iterator[None]:
+    threads = torch.get_num_threads()
+    try:
+        for use in (torch.set_num_threads, *((kernels.use_threads,) if kernels else ())):
+            use(1)
+        yield
+    finally:
+        for use in (torch.set_num_threads, *((kernels.use_threads,) if kernels else ())):
+            use(threads)
+
+
+def _prompt_seconds(prompts: dict[str, tuple[Run, Run]]) -> dict[str, float]:
+    seconds = {}
+    for name, (small, _) in prompts.items():
+        small()  # compiled, or prepared by its library
+        seconds[name] = _timed(small, time.thread_time) * SMALL * SMALL
+    quick = {n: run for n, (_, run) in prompts.items() if seconds[n] < HOPELESS_S}
+    return seconds | _best(quick, ONE_THREAD_S, time.thread_time)
+
+
+def _products(held: torch.Tensor, kernels: Kernels | None) -> dict[str, tuple[Run, Run]]:
+    """Return a part of each product, and the whole; int8 is named by its ways."""
+    x, out = torch.full((PROMPT, COLUMNS), 0.5), torch.empty(PROMPT, ROWS)
+    wide = _matrix(held, torch.float32)[:ROWS]
+    parts = PROMPT // SMALL, ROWS // SMALL
+    few, part = x[: parts[0]], torch.empty(parts)
+    found: dict[str, tuple[Run, Run]] = {
+        "float32": (
+            lambda: torch.mm(few, wide[: parts[1]].t(), out=part),
+            lambda: torch.mm(x, wide.t(), out=out),
+        )
+    }
+
+    def add(name: str, make: Callable[[torch.Tensor], Any], dtype: torch.dtype) -> None:
+        small, whole = make(_matrix(held, dtype)[: parts[1]]), make(_matrix(held, dtype)[:ROWS])
+        small.kernels = whole.kernels = kernels
+        found[name] = lambda: small(few, part), lambda: whole(x, out)
+
+    add("bfloat16", TiledLinear, torch.bfloat16)
+    for way in INT8_WAYS:
+        if way == "terms" and not integer_products_are_exact():
+            continue
+        if way == "pairs" and kernels is None:
+            continue
+        add(way, partial(_int8, way), torch.int8)
+    return found
+
+
+def _int8(way: str, matrix: torch.Tensor) -> Int8Linear:
+    return Int8Linear(matrix, torch.ones(len(matrix)), way)
+
+
+def _reads(held: torch.Tensor, kernels: Kernels | None) -> dict[str, Run]:
+    """Return one row times each matrix, as a token of a reply is computed."""
+    x = torch.full((1, COLUMNS), 0.5)
+
+    def product(matrix: torch.Tensor, scales: torch.Tensor | None) -> Run:
+        if kernels is not None:
+            return lambda: kernels.multiply(matrix, scales, x)
+        row = x.to(matrix.dtype)
+        return lambda: torch.mm(row, matrix.t())
+
+    found = {}
+    for dtype in (torch.float32, torch.bfloat16, torch.int8):
+        matrix = _matrix(held, dtype)
+        scales = torch.ones(len(matrix)) if dtype == torch.int8 else None
+        found[str(dtype).removeprefix("torch.")] = product(matrix, scales)
+    return found
+
+
+def _matrix(held: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    return held.view(dtype).view(-1, COLUMNS)
+
+
+def _best(runs: dict[str, Run], limit_s: float, clock: Clock) -> dict[str, float]:
+    """Run all in turn until the time is over; return the best seconds of each."""
+    for run in runs.values():
+        run()
+    best, ends = dict.fromkeys(runs, float("inf")), time.perf_counter() + limit_s
+    while float("inf") in best.values() or time.perf_counter() < ends:
+        for name, run in runs.items():
+            best[name] = min(best[name], _timed(run, clock))
+    return best
+
+
+def _timed(run: Run, clock: Clock) -> float:
+    started = clock()
+    run()
+    return clock() - started

@@ -1,0 +1,79 @@
+"""Measured speeds: what is measured, what is kept, and files that others damaged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from assistant.core.cpu import measure
+from assistant.core.memory.speeds import (
+    FormatSpeed,
+    processor_key,
+    prompt_costs,
+    read_speeds,
+    write_speeds,
+)
+from assistant.core.weights import INT8_WAYS
+
+SPEEDS = {"float32": FormatSpeed(2e11, 3e10), "int8": FormatSpeed(1e11, 4e10, "pairs")}
+
+
+def test_every_format_is_measured_and_a_way_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "ONE_THREAD_S", 0.01)
+    monkeypatch.setattr(measure, "ALL_THREADS_S", 0.01)
+    monkeypatch.setattr(measure, "READ", 2**21 * 3)
+    found = measure.measure()
+    assert list(found) == ["float32", "bfloat16", "int8"]
+    assert all(speed.flop_per_s > 0 and speed.bytes_per_s > 0 for speed in found.values())
+    assert found["int8"].way in INT8_WAYS
+
+
+def test_a_way_that_is_hopeless_is_not_run_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never() -> None:
+        raise AssertionError("this would take an hour")
+
+    monkeypatch.setattr(measure, "_timed", lambda run, clock: run())
+    monkeypatch.setattr(measure, "ONE_THREAD_S", 0)
+    found = measure._prompt_seconds(
+        {"quick": (lambda: 0.001, lambda: 0.05), "slow": (lambda: 0.5, never)}
+    )
+    assert found == {"quick": 0.05, "slow": 0.5 * measure.SMALL**2}
+
+
+def test_the_cost_of_a_prompt_is_in_times_of_float32() -> None:
+    assert prompt_costs(SPEEDS) == {"float32": 1, "int8": 2}
+    assert prompt_costs({}) == {}
+
+
+def test_speeds_are_kept_by_processor(tmp_path: Path) -> None:
+    for number in range(20):
+        write_speeds(tmp_path / "new", f"processor {number}", SPEEDS)
+    assert read_speeds(tmp_path / "new", "processor 19") == SPEEDS
+    assert read_speeds(tmp_path / "new", "processor 0") == {}, "those of long ago are dropped"
+    assert [one.name for one in (tmp_path / "new").iterdir()] == ["speeds.json"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "null", '{"p": 3}', '{"p": {"int8": {"unknown": 1}}}', "\ud800"]
+)
+def test_a_damaged_file_is_measured_again(text: str, tmp_path: Path) -> None:
+    (tmp_path / "speeds.json").write_bytes(text.encode("utf-8", "surrogatepass"))
+    assert read_speeds(tmp_path, "p") == {}
+    write_speeds(tmp_path, "p", SPEEDS)
+    assert read_speeds(tmp_path, "p") == SPEEDS
+
+
+def test_a_folder_that_can_not_be_written_does_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    write_speeds(tmp_path / "file", "p", SPEEDS)
+    assert read_speeds(tmp_path / "file", "p") == {}
+
+
+def test_a_key_has_what_speeds_depend_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    plain = processor_key("a CPU", 2, "2.13.0")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    keys = {plain, processor_key("a CPU", 2, "2.13.0"), processor_key("a CPU", 4, "2.13.0")}
+    assert len(keys) == 3
+    assert "numba" in plain
