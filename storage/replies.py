@@ -64,15 +64,19 @@ def reopen(db: Session, turn_id: str) -> Turn:
     return turns.of_row(db, row)
 
 
-def checkpoint(db: Session, turn_id: str, text: str, token_ids: Sequence[int] | None) -> None:
+def checkpoint(
+    db: Session, turn_id: str, text: str | None, token_ids: Sequence[int] | None
+) -> None:
     """Store the whole text and all ids of a growing reply, which stays this process's for longer.
 
-    A checkpoint that arrives after the end changes nothing. Raises LeaseLostError.
+    Without a text it only stays so. A checkpoint that arrives after the end changes nothing.
+    Raises LeaseLostError.
     """
     row = turn_row(db, turn_id)
     if _is_open(db, row):
-        row.text = storable(text)
-        row.token_ids = None if token_ids is None else tuple(token_ids)
+        if text is not None:
+            row.text = storable(text)
+            row.token_ids = None if token_ids is None else tuple(token_ids)
         row.finish_reason = None
         leases.take(db, row)
 

@@ -38,6 +38,10 @@ DEMO_WORD = (
 )
 
 
+STORING_S = 60.0
+"""Seconds to wait at most for the database at the end of an answer."""
+NOT_STORED = 3
+"""Exit code: the answer is on standard output, and nowhere else."""
 STOPPED = "Stopped; what was written is kept. Let it go on with: phichat ask --continue"
 
 
@@ -131,12 +135,19 @@ def _answer(
     from assistant.cli.ask_output import EventLines, OneObject, PlainAnswer, ProgressLine
     from assistant.cli.interrupts import Interruption
     from assistant.values.conversation import Draft
-    from assistant.values.events import ReplyEnded, ReplyFailed, ReplyGrew, UserTurnStored
+    from assistant.values.events import (
+        ReplyEnded,
+        ReplyFailed,
+        ReplyGrew,
+        StoreLost,
+        UserTurnStored,
+    )
 
     progress = ProgressLine()
     plainly = PlainAnswer()
     answer = EventLines() if stream_json else OneObject() if as_json else plainly
     is_stored = False
+    engine.patience.limit_s = STORING_S
     with Interruption(engine.stop) as interruption:
         try:
             mark = engine.model.settings.cache_dir / "demo-notice"
@@ -167,6 +178,12 @@ def _answer(
                         case ReplyFailed():
                             plainly.end_line()
                             raise PhichatError(event.message, code=event.code)
+                        case StoreLost():
+                            plainly.end_line()
+                            click.echo(event.message, err=True)
+                        case ReplyEnded() if event.unstored:
+                            click.echo(event.unstored, err=True)
+                            sys.exit(130 if interruption.happened else NOT_STORED)
                         case ReplyEnded() if interruption.happened:
                             click.echo(STOPPED, err=True)  # the answer says why it ended
                             sys.exit(130)

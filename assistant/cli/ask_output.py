@@ -12,7 +12,6 @@ import click
 
 from assistant.cli.common import print_json
 from assistant.values.context import ContextReport, LeftOut, Why
-from assistant.values.conversation import Turn
 from assistant.values.events import (
     ContextPlanned,
     Event,
@@ -21,11 +20,15 @@ from assistant.values.events import (
     ReplyGrew,
     ReplyStarted,
     Stage,
+    StoreLost,
     UserTurnStored,
 )
 from assistant.values.lowered import lowered_words
 from assistant.values.text import PlainStream, one_line
 from assistant.values.words import counted
+
+UNSTORED = "unstored"
+"""Code of an answer that was written and could not be stored."""
 
 
 class Answer(Protocol):
@@ -66,7 +69,7 @@ class OneObject:
 
     def hear(self, event: Event) -> None:
         if isinstance(event, ReplyEnded):
-            print_json(_ended(event.session_id, event.turn))
+            print_json(_ended(event))
 
 
 class EventLines:
@@ -84,8 +87,10 @@ class EventLines:
                 self._line("progress", stage=event.stage, done=event.done, total=event.total)
             case ReplyGrew():
                 self._line("text", text=event.text)
+            case StoreLost():
+                self._line("notice", message=event.message)
             case ReplyEnded():
-                self._line("ended", **_ended(event.session_id, event.turn))
+                self._line("ended", **_ended(event))
             case _:  # a failure is reported as every other error is
                 pass
 
@@ -93,17 +98,20 @@ class EventLines:
         print_json({"event": event, **values})
 
 
-def _ended(session_id: str, turn: Turn) -> dict[str, object]:
+def _ended(event: ReplyEnded) -> dict[str, object]:
+    turn = event.turn
+    unstored = {"error": {"code": UNSTORED, "message": event.unstored}} if event.unstored else {}
     assert turn.usage is not None
     assert turn.timings is not None
     return {
-        "session": session_id,
+        "session": event.session_id,
         "turn": turn.id,
         "text": turn.text,
         "finish_reason": turn.finish_reason,
         "model": turn.model,
         "usage": asdict(turn.usage),
         "timings": asdict(turn.timings),
+        **unstored,
     }
 
 
@@ -133,6 +141,7 @@ class ProgressLine:
         Stage.QUEUED: "Waiting",
         Stage.PREFILL: "Reading the conversation",
         Stage.REGIME: "Reading again for a long conversation",
+        Stage.STORING: "Waiting for the database",
     }
 
     def __init__(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,10 +18,11 @@ from assistant.engine.model import Model
 from assistant.engine.pictures import Pictures
 from assistant.engine.prompts import Prompts
 from assistant.engine.replies import Replies
+from assistant.engine.saver import Patience
 from assistant.servers.address import is_server
 from assistant.settings import Settings
 from assistant.values.conversation import Draft, FinishReason, Parent, Role, Turn, TurnKind
-from assistant.values.errors import PhichatError
+from assistant.values.errors import PhichatError, StorageError
 from assistant.values.events import Event, ReplyEnded, UserTurnStored
 from assistant.values.model import Core
 from assistant.values.sampling import Sampling
@@ -40,6 +42,7 @@ class Engine:
         self._opened: Store | None = None
         self._open: Callable[[], Store] = store if callable(store) else lambda: store
         self._opening = threading.Lock()
+        self.patience = Patience()
         self.model = model
         self.pictures = Pictures(model)
         self.prompts = Prompts(lambda: self.store, model)
@@ -56,6 +59,7 @@ class Engine:
     def close(self) -> None:
         """End the worker and release the database."""
         self.model.core.close()
+        self.patience.close()
         if self._opened is not None:
             self._opened.close()
 
@@ -111,7 +115,7 @@ class Engine:
             planned=planned if is_same else None,
             asked_crops=tuple(file.num_crops for file in draft.pictures),
         ):
-            if name is not None and isinstance(event, ReplyEnded):
+            if name is not None and isinstance(event, ReplyEnded) and not event.unstored:
                 self._give_title(stored_in, name, event.turn)
             yield event
 
@@ -179,14 +183,24 @@ class Engine:
         yield from self._replies.answer(session_id, question, chosen, begun=reply)
 
     def stop(self) -> None:
-        """End the running reply within one token; the text so far is kept."""
+        """End the running reply within one token; the text so far is kept.
+
+        Where it is complete and the database is away, end the wait for that.
+        """
+        self.patience.give_up()
+        self.model.core.stop()
+
+    def leave(self) -> None:
+        """As :meth:`stop`, at the end of the program: the database is waited for for a second."""
+        self.patience.leave()
         self.model.core.stop()
 
     @property
     def _replies(self) -> Replies:
         """Replies by the present core: a reply that runs keeps its core when another is chosen."""
         model = self.model
-        return Replies(self.store, model.core, model.layout, summaries=model.settings.summaries)
+        summaries = model.settings.summaries
+        return Replies(self.store, model.core, model.layout, self.patience, summaries=summaries)
 
     def _give_title(self, session_id: str, name: str, reply: Turn) -> None:
         """Title a chat that began without words by the first sentence of its reply.
@@ -196,9 +210,11 @@ class Engine:
         asked for a title: that would evict the chat from the KV cache for a few words no better.
         """
         title = titles.from_reply(reply.text)
-        is_complete = title and reply.finish_reason is FinishReason.STOP
-        if is_complete and self.store.conversation(session_id).title == name:
-            self.store.rename(session_id, title)
+        if not title or reply.finish_reason is not FinishReason.STOP:
+            return
+        with suppress(StorageError):  # the reply is stored, and a title is not worth an error
+            if self.store.conversation(session_id).title == name:
+                self.store.rename(session_id, title)
 
 
 def _last_message(turns: Sequence[Turn]) -> Turn | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from assistant.engine.prompts import request
 from assistant.engine.reply_writer import ReplyWriter
+from assistant.engine.saver import Patience, Saver
 from assistant.values.conversation import FinishReason, Turn
 from assistant.values.errors import ModelError, PhichatError
 from assistant.values.events import (
@@ -33,11 +35,18 @@ RELAID = 8
 """Times that a question is planned at most: a server may refuse its length, then its pictures."""
 
 
+AFTER_FAILURE_S = 2.0
+"""Seconds to wait for the end of a reply that failed anyway to be stored."""
+
+
 class Replies:
     """Replies of one core to the questions of one store."""
 
-    def __init__(self, store: Store, core: Core, layout: Layout, *, summaries: bool) -> None:
+    def __init__(
+        self, store: Store, core: Core, layout: Layout, patience: Patience, *, summaries: bool
+    ) -> None:
         self._store = store
+        self._patience = patience
         self._core = core
         self._layout = layout
         self._summaries = summaries
@@ -70,7 +79,9 @@ class Replies:
             )
         else:
             reply = self._store.reopen_reply(begun.id)
-        growing = ReplyWriter(self._store, reply, vocabulary, stop=chosen.stop, begun=ids)
+        self._patience.begin()
+        saver = Saver(self._store, reply.id, self._patience)
+        growing = ReplyWriter(saver, reply, vocabulary, stop=chosen.stop, begun=ids)
         try:
             yield ReplyStarted(session_id, growing.turn)
             for tries_left in reversed(range(RELAID)):
@@ -78,18 +89,19 @@ class Replies:
                     planned = planned or self._plan_stored(
                         session_id, question, chosen, asked_crops, ids
                     )
-                    yield from self._stream(session_id, planned, chosen, growing)
+                    yield from self._stream(session_id, planned, chosen, growing, saver)
                     break
                 except ModelError as error:
                     if error.code != "context" or growing.has_grown or not tries_left:
                         raise
                     planned = None
         except PhichatError as error:
-            turn = growing.try_to_finish(FinishReason.ERROR)
+            turn = _finish(growing, saver, FinishReason.ERROR)
             yield ReplyFailed(session_id, error.code, str(error), turn)
         finally:
             # the front end left in the middle (ctrl-C, a closed screen): keep the text so far
-            growing.try_to_finish(FinishReason.STOPPED)
+            if not growing.is_finished:
+                _finish(growing, saver, FinishReason.STOPPED)
 
     def _plan_stored(
         self,
@@ -100,7 +112,8 @@ class Replies:
         begun: tuple[int, ...],
     ) -> Planned:
         """Lay out a question that is stored already. Raises PhichatError when it can't fit."""
-        conversation = self._store.conversation(session_id, head=question.id)
+        read = partial(self._store.conversation, session_id, head=question.id)
+        conversation = self._patience.reading(read)
         if asked_crops is not None:
             *earlier, last = conversation.turns
             pictures = tuple(
@@ -118,7 +131,12 @@ class Replies:
         return planned
 
     def _stream(
-        self, session_id: str, planned: Planned, chosen: Sampling, growing: ReplyWriter
+        self,
+        session_id: str,
+        planned: Planned,
+        chosen: Sampling,
+        growing: ReplyWriter,
+        saver: Saver,
     ) -> Iterator[Event]:
         preview = self._layout.preview(planned)
         yield ContextPlanned(session_id, preview.context)
@@ -126,6 +144,8 @@ class Replies:
         limited = replace(chosen, max_new_tokens=min(planned.max_new_tokens, room))
         pixels = self._pixels_of(planned)
         for event in self._core.generate(preview.prompt, limited, pixels):
+            if (notice := saver.notice()) is not None:
+                yield notice
             if isinstance(event, Progressed):
                 yield event
             elif isinstance(event, TokensGenerated):
@@ -134,14 +154,17 @@ class Replies:
                 if growing.is_cut:
                     self._core.stop()
             else:
-                yield from self._end(session_id, growing, event)
+                yield from self._end(session_id, growing, saver, event)
 
     def _end(
-        self, session_id: str, growing: ReplyWriter, ended: GenerationEnded
+        self, session_id: str, growing: ReplyWriter, saver: Saver, ended: GenerationEnded
     ) -> Iterator[Event]:
         if text := growing.flush():
             yield ReplyGrew(text)
-        yield ReplyEnded(session_id, growing.finish(ended.finish_reason, ended))
+        self._patience.begin()  # a stop that ended the reply does not end this wait
+        growing.finish(ended.finish_reason, ended)
+        turn, unstored = yield from saver.wait()
+        yield ReplyEnded(session_id, turn, unstored)
 
     def _pixels_of(self, planned: Planned) -> Callable[[str], Pixels]:
         originals = {
@@ -153,10 +176,26 @@ class Replies:
         def pixels(pixels_sha256: str) -> Pixels:
             from assistant import pictures
 
-            image = pictures.pixels(self._store.picture_data(originals[pixels_sha256]))
+            read = partial(self._store.picture_data, originals[pixels_sha256])
+            image = pictures.pixels(self._patience.reading(read))
             return Pixels(image.width, image.height, image.tobytes())
 
         return pixels
+
+
+def _finish(growing: ReplyWriter, saver: Saver, reason: FinishReason) -> Turn | None:
+    """Store what there is of a reply that failed; None if the database is away too."""
+    growing.flush()
+    growing.finish(reason)
+    waiting = saver.wait(AFTER_FAILURE_S)
+    try:
+        while True:
+            next(waiting)
+    except StopIteration as over:
+        turn, unstored = over.value
+        return None if unstored else turn
+    except PhichatError:
+        return None
 
 
 def generate_text(

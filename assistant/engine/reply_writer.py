@@ -1,4 +1,4 @@
-"""Text and token ids of a growing reply, checkpointed into the database."""
+"""Text and token ids of a growing reply, handed on to be stored."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from assistant.engine.stop_strings import StopStrings
 from assistant.values.conversation import FinishReason, Timings, Turn, Usage
-from assistant.values.errors import PhichatError
 from assistant.values.generation import GenerationEnded
 from assistant.values.prompt import Vocabulary
 
 if TYPE_CHECKING:
-    from storage import Store
+    from assistant.engine.saver import Saver
 
 CHECKPOINT_S = 0.5
 """Seconds of reply that a kill -9 may lose; a checkpoint is one small transaction."""
@@ -31,14 +30,14 @@ class ReplyWriter:
 
     def __init__(
         self,
-        store: Store,
+        saver: Saver,
         turn: Turn,
         vocabulary: Vocabulary,
         *,
         stop: Iterable[str] = (),
         begun: Iterable[int] = (),
     ) -> None:
-        self._store = store
+        self._saver = saver
         self._turn = turn
         self._is_exact = vocabulary.is_exact
         self._stream = vocabulary.stream()
@@ -52,7 +51,7 @@ class ReplyWriter:
         self._stop = StopStrings(stop, self._decoded)
         self._text = self._decoded.removesuffix(self._stop.held)
         self._saved_at = time.monotonic()
-        self._finished: Turn | None = None
+        self.is_finished = False
         self.is_cut = False
         """Whether a stop string was found: what comes after it is not added any more."""
 
@@ -73,7 +72,7 @@ class ReplyWriter:
             if not self.is_cut:
                 shown += self._add(token)
         if time.monotonic() - self._saved_at >= CHECKPOINT_S:
-            self._store.checkpoint_reply(self._turn.id, self._decoded, self._ids)
+            self._saver.keep(self._decoded, tuple(self._ids))
             self._saved_at = time.monotonic()
         return shown
 
@@ -100,22 +99,20 @@ class ReplyWriter:
         self._text += rest
         return rest
 
-    def finish(self, reason: FinishReason, ended: GenerationEnded | None = None) -> Turn:
-        """Store the reply as final, once. Raises StorageError."""
-        if self._finished is None:
-            self._finished = self._store.finish_reply(
-                self._turn.id,
-                text=self._text,
-                token_ids=tuple(self._ids),
+    def finish(self, reason: FinishReason, ended: GenerationEnded | None = None) -> None:
+        """Let the reply be stored as final, once; returns at once."""
+        if self.is_finished:
+            return
+        self.is_finished = True
+        timings = Timings(ended.load_s, ended.ttft_s, ended.decode_tokens_per_s) if ended else None
+        self._saver.finish(
+            replace(
+                self.turn,
                 finish_reason=FinishReason.STOP if self.is_cut else reason,
                 usage=self._usage(ended) if ended else None,
-                timings=(
-                    Timings(ended.load_s, ended.ttft_s, ended.decode_tokens_per_s)
-                    if ended
-                    else None
-                ),
+                timings=timings,
             )
-        return self._finished
+        )
 
     def _usage(self, ended: GenerationEnded) -> Usage:
         """Count the reply's tokens; a server counts those of this request only."""
@@ -123,11 +120,3 @@ class ReplyWriter:
             return replace(ended.usage, completion_tokens=len(self._ids))
         before = self._turn.usage.completion_tokens if self._turn.usage else self._begun
         return replace(ended.usage, completion_tokens=before + ended.usage.completion_tokens)
-
-    def try_to_finish(self, reason: FinishReason) -> Turn | None:
-        """As :meth:`finish`, for when something has failed already: None if the store fails too."""
-        try:
-            self.flush()
-            return self.finish(reason)
-        except PhichatError:
-            return None

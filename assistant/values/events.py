@@ -21,6 +21,8 @@ class Stage(StrEnum):
     PREFILL = "prefill"
     REGIME = "regime"
     """The KV cache is rebuilt with the other LongRoPE factors."""
+    STORING = "storing"
+    """The reply is complete and the database is away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +70,22 @@ class ReplyGrew:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreLost:
+    """The database does not take the reply, which goes on; comes once in a reply."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReplyEnded:
-    """The reply is over and stored; ``turn.finish_reason`` says how it ended."""
+    """The reply is over and stored; ``turn.finish_reason`` says how it ended.
+
+    ``unstored`` is a sentence that says why it is not stored, where it is not.
+    """
 
     session_id: str
     turn: Turn
+    unstored: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +112,7 @@ Event = (
     | ContextPlanned
     | Progressed
     | ReplyGrew
+    | StoreLost
     | ReplyEnded
     | ReplyFailed
     | SummaryStored

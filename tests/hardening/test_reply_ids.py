@@ -15,13 +15,13 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from assistant.engine.reply_writer import ReplyWriter
+from assistant.engine.saver import Saver
 from assistant.families.registry import model_facts
 from assistant.families.vocabulary import TokenizerVocabulary
 from assistant.phi3v.vocabulary import Vocabulary
 from assistant.values.conversation import FinishReason, Role, Turn
 from assistant.values.prompt import Slot, are_ids_of
 from assistant.window.layout import Layout, Request
-from storage import Store
 from tests.trained_tokenizer import write_trained_tokenizer
 
 TEXTS = ("A red circle and a blue square.", "Where is it? It is on the left.", "Café: 2.50 €")
@@ -29,17 +29,16 @@ EXAMPLES = 300
 
 
 class Kept:
-    """The part of a store that a reply is written to; keeps the last state."""
+    """In the place of a saver: keeps the last state."""
 
     def __init__(self) -> None:
         self.text, self.ids = "", ()
 
-    def checkpoint_reply(self, _id: str, text: str, ids: Any) -> None:
-        self.text, self.ids = text, tuple(ids)
+    def keep(self, text: str, ids: Any) -> None:
+        self.text, self.ids = text, ids
 
-    def finish_reply(self, _id: str, *, text: str, token_ids: Any, **_more: Any) -> Turn:
-        self.text, self.ids = text, tuple(token_ids)
-        return turn(Role.ASSISTANT, text)
+    def finish(self, end: Turn) -> None:
+        self.text, self.ids = end.text, end.token_ids
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +72,7 @@ def test_our_own_replies_are_replayed_exactly(vocabulary: Vocabulary, data: st.D
     end = data.draw(st.sampled_from([(), tuple(vocabulary.stop_ids)[:1]]))
     stop = data.draw(st.sampled_from([(), ("is",), ("circle an",), ("\n",), (".",)]))
     kept = Kept()
-    growing = ReplyWriter(cast(Store, kept), turn(Role.ASSISTANT, ""), vocabulary, stop=stop)
+    growing = ReplyWriter(cast(Saver, kept), turn(Role.ASSISTANT, ""), vocabulary, stop=stop)
     growing._saved_at = -1e9  # a checkpoint after each piece
     for piece in (*((one,) for one in ids), end):
         growing.add(piece)

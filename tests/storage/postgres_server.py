@@ -31,19 +31,27 @@ class PostgresServer:
             data = self._folder / "data"
             self._run("initdb", "-D", data, "-U", "phichat", "-A", "trust", "-E", "UTF8",
                       "--locale=C", "--no-sync", "--no-instructions")  # fmt: skip
-            # No disk is waited for: what is tested here is not whether PostgreSQL is durable.
-            options = f"-c fsync=off -c listen_addresses='' -k '{self._folder / 'socket'}'"
-            self._run(
-                "pg_ctl", "-D", data, "-l", self._folder / "log", "-o", options, "-w", "start"
-            )
+            self.start()
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
         self._names = (f"test{n}" for n in itertools.count())
 
+    def start(self) -> None:
+        # No disk is waited for: what is tested here is not whether PostgreSQL is durable.
+        options = f"-c fsync=off -c listen_addresses='' -k '{self._folder / 'socket'}'"
+        self._control("-l", self._folder / "log", "-o", options, "-w", "start")
+
+    def halt(self) -> None:
+        """Cut every connection, as a crash does; :meth:`start` brings the data back."""
+        self._control("-m", "immediate", "-w", "stop")
+
     def stop(self) -> None:
-        self._run("pg_ctl", "-D", self._folder / "data", "-m", "immediate", "-w", "stop")
+        self.halt()
         shutil.rmtree(self._folder)
+
+    def _control(self, *arguments: str | Path) -> None:
+        self._run("pg_ctl", "-D", self._folder / "data", *arguments)
 
     def database(self) -> str:
         """The address of a new, empty database."""

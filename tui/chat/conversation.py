@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.timer import Timer
 
 from assistant.values.conversation import Draft, PictureFile, Role
-from assistant.values.events import ContextPlanned, Event, ModelStatus, UserTurnStored
+from assistant.values.events import ContextPlanned, Event, ModelStatus, StoreLost, UserTurnStored
 from assistant.values.lowered import lowered_words
 from assistant.values.words import server_place
 from tui import messages
@@ -292,6 +292,8 @@ class Conversation(ChatPart):
                 self.drafts.move_to(event.session_id)
             self.drafts.save(event.session_id)
             self.post_message(messages.SessionsChanged())
+        elif isinstance(event, StoreLost):
+            self.tell(event.message, error=True)
         elif isinstance(event, ContextPlanned) and (words := lowered_words(event.context)):
             self.tell(f"{words} F3, then c, chooses.")
         if running.session_id == self._chat.session_id:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from textual.app import ComposeResult
 from textual.containers import Container
@@ -89,9 +90,11 @@ class ChatPane(Container):
             case ReplyGrew(text=text):
                 if self._live is not None:
                     self._live.grow(text)
-            case ReplyEnded(turn=turn):
+            case ReplyEnded(turn=turn, unstored=unstored):
+                if unstored:  # as the database has it: it is replaced by what is stored later
+                    turn = replace(turn, finish_reason=None)
                 if self._live is not None:
-                    self._live.end(turn)
+                    self._live.end(turn, unstored)
                     self.chat.end_live_reply(turn)
                 self._live = None
             case ReplyFailed(message=message, turn=partial):

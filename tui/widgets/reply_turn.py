@@ -77,14 +77,15 @@ class ReplyTurn(Vertical):
         if self.live:
             self._show_note(Content.styled(one_line(words), "italic $phi-quiet"))
 
-    def end(self, turn: Turn) -> None:
-        """End the growing reply, which was stored as ``turn``."""
+    def end(self, turn: Turn, unstored: str = "") -> None:
+        """End the growing reply, which was stored as ``turn``; or was not, and why."""
         self.query_one(ReplyText).finish()
         self.turn = turn
         self.live = False
         self.remove_class("live")
         self.head.show(self._speaker(), turn)
-        self._show_note(self._note())
+        mark = Content.styled(f"■ not stored: {one_line(unstored)}", "$error")
+        self._show_note(mark if unstored else self._note())
 
     def fail(self, turn: Turn | None, message: str) -> None:
         """End the reply with an error; its text so far stays."""

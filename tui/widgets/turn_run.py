@@ -29,6 +29,7 @@ STAGE_WORDS = {
     Stage.PICTURES: "looking at the pictures",
     Stage.PREFILL: "reading the conversation",
     Stage.REGIME: "rebuilding for the long context",
+    Stage.STORING: "waiting for the database · esc ends that",
 }
 
 
@@ -50,7 +51,7 @@ class RunningTurn:
     reply: Turn | None = None
     failed: bool = False
     stopped: bool = False
-    """The user ended the reply."""
+    """The user ended the reply, or its end is not stored: nothing is sent after it by itself."""
     text: list[str] = field(default_factory=list)
     feed: Feed = field(default_factory=Feed)
     _on_disk: bool = False
@@ -67,8 +68,8 @@ class RunningTurn:
                 self.reply = turn
             case ReplyGrew(text=text):
                 self.text.append(text)
-            case ReplyEnded(turn=turn):
-                self.stopped = turn.finish_reason is FinishReason.STOPPED
+            case ReplyEnded(turn=turn, unstored=unstored):
+                self.stopped = turn.finish_reason is FinishReason.STOPPED or bool(unstored)
             case ReplyFailed():
                 self.failed = True
 

@@ -1,0 +1,99 @@
+"""Databases that are away in the middle of a reply: it goes on, and all of it is stored."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from assistant.cli.ask import NOT_STORED
+from assistant.values.conversation import FinishReason
+from tests.conftest import Phichat
+from tests.hardening.outages import BEFORE, TEXT, Lock, Outage, Stopped, Talk, disk, run
+from tests.storage.postgres_server import PostgresServer
+from tests.wait import wait_until
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """A server of this module's own, because it is stopped."""
+    try:
+        started = PostgresServer()
+    except OSError as error:
+        pytest.skip(f"no PostgreSQL server could be started: {error}")
+    yield started
+    started.stop()
+
+
+@pytest.fixture(params=["lock", "disk", "server"])
+def outage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Outage]:
+    """Each kind of outage; a file system of its own needs root."""
+    match request.param:
+        case "lock":
+            yield Lock(tmp_path)
+        case "disk":
+            with disk(tmp_path) as made:
+                yield made
+        case "server":
+            yield Stopped(request.getfixturevalue("server"))
+
+
+def test_a_reply_goes_on_and_is_stored_whole(outage: Outage, random_folder: Path) -> None:
+    run(outage, random_folder)
+
+
+def test_the_end_of_a_reply_waits_for_the_database(outage: Outage, random_folder: Path) -> None:
+    def write_all(talk: Talk) -> None:
+        talk.write_rest()
+        wait_until(lambda: talk.text == TEXT, "the text")
+        assert talk.end is None
+
+    run(outage, random_folder, write_all)
+
+
+def test_a_stop_shortens_the_wait_and_the_reply_is_stored_behind_it(
+    outage: Outage, random_folder: Path
+) -> None:
+    def give_up(talk: Talk) -> None:
+        talk.write_rest()
+        wait_until(lambda: talk.text == TEXT, "the text")
+        talk.engine.stop()
+        ended = talk.ended()
+        assert ended.unstored.endswith("The end of this reply is not stored.")
+        assert (ended.turn.text, ended.turn.finish_reason) == (TEXT, FinishReason.STOP)
+
+    talk = Talk(outage.location, random_folder)
+    try:
+        talk.write(BEFORE)
+        outage.begin()
+        try:
+            give_up(talk)
+        finally:
+            outage.end()
+        session = talk.ended().session_id
+        wait_until(lambda: talk.store.conversation(session).turns[-1].text == TEXT, "the store")
+    finally:
+        talk.close()
+
+
+@pytest.mark.long
+def test_ask_prints_what_could_not_be_stored_and_says_so(phichat: Phichat, tmp_path: Path) -> None:
+    """A trigger keeps the end of replies from being stored; ask waits a minute for that."""
+    assert phichat("ask", "x").returncode == 0
+    with closing(sqlite3.connect(tmp_path / "home" / "phichat.db")) as beside, beside:
+        beside.execute(
+            "CREATE TRIGGER never BEFORE UPDATE OF finish_reason ON turns "
+            "WHEN NEW.finish_reason IN ('stop', 'length') BEGIN SELECT RAISE(FAIL, 'no'); END"
+        )
+    asked = phichat("ask", "--json", "y")
+    answer = json.loads(asked.stdout)
+    assert asked.returncode == NOT_STORED
+    assert answer["error"]["code"] == "unstored"
+    assert answer["error"]["message"] in asked.stderr
+    assert (answer["finish_reason"], answer["usage"]["completion_tokens"]) == ("length", 6)
+    shown = json.loads(phichat("sessions", "show", answer["session"], "--json").stdout)
+    assert shown["turns"][-1]["finish_reason"] == "interrupted"
