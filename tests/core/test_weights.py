@@ -180,6 +180,16 @@ def test_few_rows_are_multiplied_as_if_the_matrix_were_float32(
     assert bool(((found - x @ wide.t()).abs() <= most).all())
 
 
+@pytest.mark.parametrize("k", [64, LONGEST, LONGEST + 64, 3 * LONGEST])
+def test_a_token_of_the_largest_numbers_is_multiplied_exactly(k: int) -> None:
+    whole = torch.randint(-32512, 32513, (3, k), generator=torch.Generator().manual_seed(k))
+    matrix = torch.randint(-127, 128, (20, k), generator=torch.Generator().manual_seed(1))
+    whole[0], whole[:, 0], matrix[0], matrix[1] = 32512, 32512, 127, -127  # a step is 1
+    found = KERNELS.multiply(matrix.to(torch.int8), torch.ones(20), whole.float())
+    assert found is not None
+    assert torch.allclose(found, (whole @ matrix.t()).float(), rtol=1e-6, atol=4.0 * k)
+
+
 def test_what_the_kernels_do_not_read_is_left_to_torch() -> None:
     x = normal(1, 48)
     assert KERNELS.multiply(normal(8, 48), None, x) is not None

@@ -91,7 +91,7 @@ def _dots(context: Any, matrix: Any, first: Any, x: Any) -> tuple[Any, Callable[
         w = context.make_array(signature.args[0])(context, b, arguments[0])
         row = context.make_array(signature.args[2])(context, b, arguments[2])
         held = _HELD_AS[signature.args[0].dtype]
-        product = _IntegerSums() if held == _I8 and has("avx512vnni") else _FloatSums(held)
+        product = _sums_of(held)
         K, stride = b.extract_value(row.shape, 0), b.extract_value(w.strides, 0)
         start = b.bitcast(w.data, _BYTES)
         starts = [b.gep(start, [b.mul(stride, b.add(arguments[1], _I64(i)))]) for i in range(ROWS)]
@@ -99,11 +99,22 @@ def _dots(context: Any, matrix: Any, first: Any, x: Any) -> tuple[Any, Callable[
         prefetch = _llvm(b, "llvm.prefetch.p0", ir.VoidType(), [_BYTES, _I32, _I32, _I32])
         size = _I64(held.get_abi_size(context.target_data))
 
-        before, loop, after = b.block, b.append_basic_block(), b.append_basic_block()
+        # 1) parts of a row, no longer than the running totals hold
+        before, part, loop, after, done = b.block, *(b.append_basic_block() for _ in range(4))
+        b.branch(part)
+        b.position_at_end(part)
+        first = b.phi(_I64)
+        first.add_incoming(_I64(0), before)
+        found = [b.phi(_FLOAT) for _ in starts]
+        limit = K
+        if product.longest is not None:
+            limit = b.add(first, _I64(product.longest))
+            limit = b.select(b.icmp_signed("<", limit, K), limit, K)
         b.branch(loop)
+        # 2) ``step`` numbers of each row at a time
         b.position_at_end(loop)
         k = b.phi(_I64)
-        k.add_incoming(_I64(0), before)
+        k.add_incoming(first, part)
         sums = [[b.phi(kind) for kind in product.kinds] for _ in starts]
         xs = product.activations(b, b.gep(row.data, [k]))
         ends = []
@@ -113,13 +124,21 @@ def _dots(context: Any, matrix: Any, first: Any, x: Any) -> tuple[Any, Callable[
             b.call(prefetch, [b.gep(place, [next_block]), _I32(0), _I32(3), _I32(1)])
             ends.append(product.add(b, totals, place, xs))
             for total, end in zip(totals, ends[-1], strict=True):
-                total.add_incoming(ir.Constant(total.type, None), before)
+                total.add_incoming(ir.Constant(total.type, None), part)
                 total.add_incoming(end, loop)
         following = b.add(k, _I64(product.step))
         k.add_incoming(following, loop)
-        b.cbranch(b.icmp_signed("<", following, K), loop, after)
+        b.cbranch(b.icmp_signed("<", following, limit), loop, after)
+        # 3) the totals of a part, added to those before
         b.position_at_end(after)
-        return context.make_tuple(b, sums_type, [product.end(b, totals) for totals in ends])
+        more = [b.fadd(one, product.end(b, end)) for one, end in zip(found, ends, strict=True)]
+        for one, end in zip(found, more, strict=True):
+            one.add_incoming(_FLOAT(0), before)
+            one.add_incoming(end, after)
+        first.add_incoming(following, after)
+        b.cbranch(b.icmp_signed("<", following, K), part, done)
+        b.position_at_end(done)
+        return context.make_tuple(b, sums_type, more)
 
     return sums_type(matrix, types.intp, x), generate
 
@@ -127,11 +146,12 @@ def _dots(context: Any, matrix: Any, first: Any, x: Any) -> tuple[Any, Callable[
 class _FloatSums:
     """Code that sums up a row, LANES numbers at a time, widened to float32.
 
-    ``step`` numbers are taken at once and ``kinds`` are the types of the running totals;
-    ``activations`` and ``add`` write the inside of the loop, ``end`` what follows it.
+    ``step`` numbers are taken at once, ``longest`` add up before a total is full, and ``kinds`` are
+    the types of the running totals; ``activations`` and ``add`` write the inside of the loop,
+    ``end`` what follows it.
     """
 
-    step = LANES
+    step, longest = LANES, None
 
     def __init__(self, held: Any) -> None:
         self._held = held
@@ -160,7 +180,7 @@ class _IntegerSums:
     the weights alone. Exact: no sum leaves 32 bits (255 x 127 x 8192 is 2^28).
     """
 
-    step = INT8_LANES
+    step, longest = INT8_LANES, None
     kinds = (ir.VectorType(_I32, LANES),) * 3
 
     def activations(self, b: Any, place: Any) -> Any:
@@ -184,6 +204,49 @@ class _IntegerSums:
         upper, lower, weights = (b.sext(b.call(add_up, [total]), _I64) for total in totals)
         both = b.add(b.mul(upper, _I64(256)), lower)
         return b.sitofp(b.sub(both, b.mul(weights, _I64(ZERO))), _FLOAT)
+
+
+class _PairSums:
+    """The same by AVX2: weights widened to 16 bits, products of neighbours added in 32 bits.
+
+    :mod:`assistant.core.cpu.many_rows` has the arithmetic, and why a sum is full after ``longest``.
+    """
+
+    step, longest = INT8_LANES, 4096
+    kinds = (ir.VectorType(_I32, LANES // 2),)
+    _registers = INT8_LANES // LANES
+
+    def activations(self, b: Any, place: Any) -> Any:
+        wide, narrow = _lanes(_I32), _lanes(_I16)
+        places = [b.gep(place, [_I64(i * LANES)]) for i in range(self._registers)]
+        floats = [b.load(b.bitcast(one, _lanes(_FLOAT).as_pointer()), align=4) for one in places]
+        return [b.trunc(b.fptosi(one, wide), narrow) for one in floats]
+
+    def add(self, b: Any, totals: list[Any], place: Any, xs: Any) -> list[Any]:
+        octets, wide = _lanes(_I8), _lanes(_I16)
+        multiply_add = _llvm(b, "llvm.x86.avx2.pmadd.wd", self.kinds[0], [wide, wide])
+        total = totals[0]
+        for i, x in enumerate(xs):
+            numbers = b.load(
+                b.bitcast(b.gep(place, [_I64(i * LANES)]), octets.as_pointer()), align=1
+            )
+            total = b.add(total, b.call(multiply_add, [b.sext(numbers, wide), x]))
+        return [total]
+
+    def end(self, b: Any, totals: list[Any]) -> Any:
+        floats = ir.VectorType(_FLOAT, LANES // 2)
+        name = f"llvm.vector.reduce.fadd.v{LANES // 2}f32"
+        add_up = _llvm(b, name, _FLOAT, [_FLOAT, floats])
+        return b.call(add_up, [_FLOAT(-0.0), b.sitofp(totals[0], floats)], fastmath=["reassoc"])
+
+
+def _sums_of(held: Any) -> Any:
+    """Choose the code for a matrix held in this type, by what the processor has."""
+    if held == _I8 and has("avx512vnni"):
+        return _IntegerSums()
+    if held == _I8 and has("avx2"):
+        return _PairSums()
+    return _FloatSums(held)
 
 
 def _lanes(element: Any) -> Any:

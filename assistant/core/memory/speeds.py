@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from assistant.settings.paths import find_places
+from assistant.values.words import counted
 
 FILE = "speeds.json"
 
@@ -64,7 +65,7 @@ def prompt_costs(speeds: Speeds) -> dict[str, float]:
 
 def processor_key(name: str, cores: int, torch: str) -> str:
     """Name what speeds depend on: the processor, libraries and switches of the environment."""
-    parts = [name, f"{cores} cores", f"torch {torch}"]
+    parts = [name, counted(cores, "core"), f"torch {torch}"]
     for package in ("numba", "phichat"):
         with suppress(PackageNotFoundError):
             parts.append(f"{package} {version(package)}")
