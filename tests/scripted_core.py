@@ -50,6 +50,9 @@ class ScriptedCore:
         self.samplings: list[Sampling] = []
         self.pixels: list[Pixels] = []
         self.closed = False
+        self.read: list[tuple[Prompt, int]] = []
+        self.ahead_gate: threading.Event | None = None
+        self.reading_stopped = threading.Event()
 
     def facts(self) -> ModelFacts:
         return ModelFacts(
@@ -97,6 +100,20 @@ class ScriptedCore:
             raise error
         usage = Usage(prompt.tokens, prompt.picture_tokens, 0, count)
         yield GenerationEnded(reason, usage, 0.1, 20.0)
+
+    def read_ahead(self, prompt: Prompt, following: int, pixels: Callable[[str], Pixels]) -> bool:
+        """Wait at ``ahead_gate``, if there is one, until it is opened or reading is stopped."""
+        self.read.append((prompt, following))
+        self.reading_stopped.clear()
+        if self.ahead_gate is None:
+            return False
+        self.pixels += [pixels(slot.pixels_sha256) for slot in prompt.slots]
+        while not self.ahead_gate.wait(0.005) and not self.reading_stopped.is_set():
+            pass
+        return not self.reading_stopped.is_set()
+
+    def stop_reading(self) -> None:
+        self.reading_stopped.set()
 
     def stop(self) -> None:
         self._stop.set()

@@ -132,6 +132,15 @@ class DraftSaved(Message):
 
 
 @dataclass
+class ReadAhead(Message):
+    """The beginning of the next prompt was read, or was not; ``key`` is all that it depends on."""
+
+    key: object
+    seen: tuple[PictureFile, ...]
+    """The pictures of the draft, if all was read."""
+
+
+@dataclass
 class ContextMeasured(Message):
     """The context was counted; ``key`` is all that it depends on."""
 

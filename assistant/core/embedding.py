@@ -14,13 +14,16 @@ from assistant.values.prompt import Slot
 
 
 def embedded_chunks(
-    units: Iterable[Unit], embed: nn.Embedding, features: PictureFeatures, size: int
+    units: Iterable[Unit], embed: nn.Embedding, features: PictureFeatures, size: int, skip: int = 0
 ) -> Iterator[torch.Tensor]:
-    """Embeddings [size, hidden] of ``units`` in order, the last chunk as long as what is left."""
+    """Embeddings [size, hidden] of ``units`` in order, the last chunk as long as what is left.
+
+    The first ``skip`` positions are left out; they lie within the first unit.
+    """
     pending: list[torch.Tensor] = []
     held = 0
     for piece in _pieces(units, embed, features, size):
-        rest = piece
+        rest, skip = piece[skip:], 0
         while held + len(rest) >= size:
             yield torch.cat([*pending, rest[: size - held]])
             rest = rest[size - held :]

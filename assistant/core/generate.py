@@ -36,19 +36,29 @@ from assistant.values.words import counted
 KV_BUDGET = 2**30
 """Bytes of KV of all resident conversations together, where no plan says more."""
 
+AHEAD_CHUNK = PREFILL_CHUNK // 4
+"""Positions per forward pass when reading ahead: what a stop by another terminal's reply costs."""
+
 T = TypeVar("T")
 
 
-@dataclass(slots=True)
-class _Turn:
-    """One reply on its way: what it reads and where that is cached."""
+@dataclass(slots=True, kw_only=True)
+class _Reading:
+    """A sequence that is read and where it is cached; ``is_ahead``: no reply waits for it yet."""
 
     sequence: Sequence
     views_of: ViewsOf
     stop_requested: Callable[[], bool]
+    entry: Resident | None = None
+    is_ahead: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class _Turn(_Reading):
+    """One reply on its way."""
+
     sampler: Sampler
     speculation: Speculation | None
-    entry: Resident | None = None
 
 
 class ResidentModel:
@@ -94,6 +104,11 @@ class ResidentModel:
         )
         self._features = PictureFeatures(model, feature_budget, feature_files)
 
+    @property
+    def vision_passes(self) -> int:
+        """Passes of the vision tower so far."""
+        return self._features.parts_computed
+
     @torch.inference_mode()
     def generate(
         self,
@@ -123,7 +138,13 @@ class ResidentModel:
         speculation = None
         if self._speculate and sampler.is_plain_greedy:
             speculation = Speculation(sequence.units)
-        turn = _Turn(sequence, views_of, stop_requested, sampler, speculation)
+        turn = _Turn(
+            sequence=sequence,
+            views_of=views_of,
+            stop_requested=stop_requested,
+            sampler=sampler,
+            speculation=speculation,
+        )
         generated = reused = 0
         first_token_s = decode_started = 0.0
 
@@ -168,6 +189,59 @@ class ResidentModel:
             release()
             raise ModelError(SENTENCE, code="memory")
 
+    @torch.inference_mode()
+    def read_ahead(
+        self,
+        prompt: Prompt,
+        following: int,
+        views_of: ViewsOf,
+        stop_requested: Callable[[], bool],
+        pause_requested: Callable[[], bool],
+    ) -> bool:
+        """Read the beginning of a prompt that will probably come; returns whether all was read.
+
+        About ``following`` positions come after it. A stop is obeyed as in :meth:`generate`, a
+        pause when a crop or a chunk is complete: the next call, or a reply, goes on from there.
+        The pictures are encoded first; they alone where reading would cost another conversation's
+        end. Nothing gives way to it when memory runs out.
+        """
+        if prompt.tokens + following >= self._context:
+            return False
+        sequence = Sequence(prompt)
+        regime = self._model.regime_of(sequence.length + following)
+        cached, is_free = self._residency.cached(sequence, regime)
+        if cached >= sequence.length - 1:
+            return True
+        reading = _Reading(
+            sequence=sequence, views_of=views_of, stop_requested=stop_requested, is_ahead=True
+        )
+        try:
+            seen = self._features.see(
+                _slots(sequence.units[sequence.units_within(cached) :]),
+                views_of,
+                lambda: stop_requested() or pause_requested(),
+                partial(self._with_room, reading),
+            )
+            for _ in seen:
+                pass
+            if not is_free:
+                return True
+            reading.entry = self._residency.claim(sequence, regime)
+            for _ in self._prefill(reading, Stage.PREFILL, AHEAD_CHUNK):
+                if pause_requested():
+                    return False
+        except Stopped:
+            return False
+        except BaseException as error:
+            if reading.entry is not None:
+                self._residency.forget(reading.entry)
+            if not is_out_of_memory(error):
+                raise
+        else:
+            return True
+        release()
+        return False
+
     def _claim(self, turn: _Turn) -> int:
         """Claim a cache entry for the sequence of ``turn``; returns the positions it holds."""
         regime = self._model.regime_of(turn.sequence.length)
@@ -181,23 +255,33 @@ class ResidentModel:
         Returns the logits [vocab] of the last position. Obeys a stop between
         chunks and between parts of a picture.
         """
-        entry = turn.entry
-        assert entry is not None
-        units = turn.sequence.units[entry.whole_units() :]
         yield from self._features.see(
-            _slots(units), turn.views_of, turn.stop_requested, partial(self._with_room, turn)
+            _slots(_unread(turn)[0]),
+            turn.views_of,
+            turn.stop_requested,
+            partial(self._with_room, turn),
         )
+        hidden = yield from self._prefill(turn, stage, self._chunk)
+        return logits_of(self._model, hidden[-1:])[0]
+
+    def _prefill(
+        self, reading: _Reading, stage: Stage, size: int
+    ) -> Generator[CoreEvent, None, torch.Tensor]:
+        """Run what is not cached through the decoder, in chunks; returns the last hidden states."""
+        entry = reading.entry
+        assert entry is not None
+        units, skip = _unread(reading)
         cached = entry.cache.length
-        total = turn.sequence.length - cached
-        entry.cache.reserve(turn.sequence.length)
+        total = reading.sequence.length - cached
+        entry.cache.reserve(reading.sequence.length)
         hidden: torch.Tensor | None = None
-        for chunk in embedded_chunks(units, self._embed, self._features, self._chunk):
-            if turn.stop_requested():
+        for chunk in embedded_chunks(units, self._embed, self._features, size, skip):
+            if reading.stop_requested():
                 raise Stopped
             yield Progressed(stage, entry.cache.length - cached, total)
-            hidden = self._forward(turn, chunk)
+            hidden = self._forward(reading, chunk)
         assert hidden is not None
-        return logits_of(self._model, hidden[-1:])[0]
+        return hidden
 
     def _next(self, turn: _Turn, room: int) -> Generator[CoreEvent, None, list[int]]:
         """Feed the newest token, the last of the sequence; returns the ids that follow it.
@@ -237,7 +321,7 @@ class ResidentModel:
             turn.speculation.took(len(proposal), len(chosen), time.perf_counter() - started)
         return chosen
 
-    def _forward(self, turn: _Turn, embeddings: torch.Tensor) -> torch.Tensor:
+    def _forward(self, turn: _Reading, embeddings: torch.Tensor) -> torch.Tensor:
         """Run [S, hidden] through the decoder and into the cache; returns [S, hidden], normed."""
         entry = turn.entry
         assert entry is not None
@@ -257,14 +341,24 @@ class ResidentModel:
             self._with_room(turn, lambda: self._residency.grew(entry))
         return hidden
 
-    def _with_room(self, turn: _Turn, compute: Callable[[], T]) -> T:
+    def _with_room(self, turn: _Reading, compute: Callable[[], T]) -> T:
         """``compute()``; when memory runs out, once more with only this turn resident."""
+        if turn.is_ahead:
+            return compute()
 
         def make_room() -> None:
             self._residency.forget_all_but(turn.entry)
             self._features.forget_all_but(_slots(turn.sequence.units))
 
         return with_room(compute, make_room)
+
+
+def _unread(reading: _Reading) -> tuple[list[Unit], int]:
+    """Return the units that are not wholly cached, and the cached positions of the first one."""
+    sequence, entry = reading.sequence, reading.entry
+    assert entry is not None
+    whole = sequence.units_within(entry.cache.length)
+    return sequence.units[whole:], entry.cache.length - sequence.end_of(whole)
 
 
 def _slots(units: list[Unit]) -> list[Slot]:

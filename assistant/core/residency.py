@@ -34,9 +34,14 @@ class Resident:
     on_host: bool = False
     """Whether it waits in host RAM, away from the device that computes."""
 
-    def whole_units(self) -> int:
-        """Units that are wholly cached: a prefill that was stopped may end inside a picture."""
-        return self.sequence.units_within(self.cache.length)
+    def shared_with(self, sequence: Sequence) -> int:
+        """Count the cached positions that ``sequence`` begins with too.
+
+        Never its last one, because the logits of that are needed. The count may end inside a
+        picture: a prefill that was stopped goes on there.
+        """
+        same = self.sequence.shared_with(sequence)
+        return min(self.sequence.end_of(same), self.cache.length, sequence.length - 1)
 
 
 class Residency:
@@ -67,11 +72,9 @@ class Residency:
     def claim(self, sequence: Sequence, regime: Regime) -> Resident:
         """Return an entry with the longest prefix of ``sequence`` that is cached in its regime.
 
-        The prefix is in whole units, and never the last unit, because its logits are needed. If
+        The prefix is never all of it, because the last position's logits are needed. If
         cropping would discard a long suffix, the shared prefix is copied into a new entry.
         """
-        # a turn that was stopped at once left nothing
-        self._entries = [one for one in self._entries if one.cache.length]
         needed = sequence.length * self._position_bytes
         found, kept = self._longest_prefix(sequence, regime)
         if found is None:
@@ -81,7 +84,6 @@ class Residency:
             self._make_room(needed, keep=found)
             entry = Resident(sequence, found.cache.copy(kept).to(self._device))
             self._make_room(needed)  # both may be too much for the device; host RAM takes one
-            _cut_to_whole_units(entry)
         else:
             self._entries.remove(found)
             self._make_room(needed)
@@ -91,12 +93,21 @@ class Residency:
                 entry.cache = entry.cache.copy(kept)  # gives back what it no longer needs
             else:
                 entry.cache.crop(kept)
-            _cut_to_whole_units(entry)
             if entry.on_host:
                 entry.cache = entry.cache.to(self._device)
                 entry.on_host = False
         self._entries.append(entry)
         return entry
+
+    def cached(self, sequence: Sequence, regime: Regime) -> tuple[int, bool]:
+        """Return the positions that :meth:`claim` would find, and whether it would cost nothing.
+
+        It would if the end of another conversation were cut off and not kept as a copy.
+        """
+        found, kept = self._longest_prefix(sequence, regime)
+        if found is None or found.cache.length - kept < WORTH_KEEPING:
+            return kept, True
+        return kept, self._worth_copying(found, kept, sequence.length * self._position_bytes)
 
     def grew(self, entry: Resident) -> None:
         """Make others give way after ``entry``, the one in use, took more memory."""
@@ -113,16 +124,17 @@ class Residency:
 
     def _longest_prefix(self, sequence: Sequence, regime: Regime) -> tuple[Resident | None, int]:
         """Return the entry that shares most with ``sequence``, and how many positions."""
+        # a turn that was stopped at once left nothing
+        self._entries = [one for one in self._entries if one.cache.length]
         best: Resident | None = None
         most = 0
         for entry in self._entries:
             if entry.cache.regime != regime:
                 continue
-            limit = min(entry.whole_units(), len(sequence.units) - 1)
-            shared = entry.sequence.shared_with(sequence, limit)
+            shared = entry.shared_with(sequence)
             if shared and shared >= most:  # of equals the one used last
                 best, most = entry, shared
-        return best, sequence.end_of(most)
+        return best, most
 
     def _worth_copying(self, found: Resident, kept: int, needed: int) -> bool:
         lost = found.cache.length - kept
@@ -159,9 +171,3 @@ class Residency:
             entry.cache.to(torch.device("cpu"))
             entry.on_host = True
             self._entries.insert(at, entry)
-
-
-def _cut_to_whole_units(entry: Resident) -> None:
-    """Crop to whole units: a quantized cache may keep less than asked for, half a picture say."""
-    while (whole := entry.sequence.end_of(entry.whole_units())) != entry.cache.length:
-        entry.cache.crop(whole)

@@ -41,10 +41,10 @@ class Sequence:
         """Count the whole units in the first ``positions`` positions."""
         return bisect_right(self._ends, positions)
 
-    def shared_with(self, other: Sequence, most: int) -> int:
-        """Count the units from the start that are the same in both, at most ``most``."""
+    def shared_with(self, other: Sequence) -> int:
+        """Count the units from the start that are the same in both."""
         mine, theirs = self.units, other.units
-        most = min(most, len(mine), len(theirs))
+        most = min(len(mine), len(theirs))
         low, high = 0, most  # the first ``low`` are the same; slices compare quickly
         while low < high:
             middle = (low + high + 1) // 2

@@ -16,6 +16,7 @@ from assistant.engine import titles
 from assistant.engine.memory import Memory
 from assistant.engine.model import Model
 from assistant.engine.pictures import Pictures
+from assistant.engine.pixels import pixels_of
 from assistant.engine.prompts import Prompts
 from assistant.engine.replies import Replies
 from assistant.engine.saver import Patience
@@ -23,7 +24,7 @@ from assistant.servers.address import is_server
 from assistant.settings import Settings
 from assistant.values.conversation import Draft, FinishReason, Parent, Role, Turn, TurnKind
 from assistant.values.errors import PhichatError, StorageError
-from assistant.values.events import Event, ReplyEnded, UserTurnStored
+from assistant.values.events import Event, Phase, ReplyEnded, UserTurnStored
 from assistant.values.model import Core
 from assistant.values.sampling import Sampling
 
@@ -181,6 +182,29 @@ class Engine:
         assert question is not None
         chosen = sampling or self.model.sampling(conversation.parameters)
         yield from self._replies.answer(session_id, question, chosen, begun=reply)
+
+    def read_ahead(
+        self, session_id: str | None, draft: Draft, *, parent: str | Parent | None = Parent.HEAD
+    ) -> bool:
+        """Have the model read what it will need when ``draft`` is sent, while the user types.
+
+        Its pictures are encoded and everything before its words is read. Returns, when that is
+        over, whether all was read. It gives way to every reply, loads no model, and sends
+        nothing to a server. Raises PhichatError.
+        """
+        core, layout = self.model.core, self.model.layout
+        status = core.status()
+        if status.is_server or status.phase is not Phase.READY:
+            return False
+        planned = self.prompts.plan(self.prompts.above(session_id, parent, cached=True), draft)
+        layout.check(planned)
+        known, following = layout.known_start(planned)
+        pixels = pixels_of(planned, lambda name: self.store.picture_data(name), draft.pictures)
+        return core.read_ahead(known, following, pixels)
+
+    def stop_reading(self) -> None:
+        """Give up what is read ahead; what is encoded of a picture so far is kept."""
+        self.model.core.stop_reading()
 
     def stop(self) -> None:
         """End the running reply within one token; the text so far is kept.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from assistant.engine.pixels import pixels_of
 from assistant.engine.prompts import request
 from assistant.engine.reply_writer import ReplyWriter
 from assistant.engine.saver import Patience, Saver
@@ -142,7 +143,9 @@ class Replies:
         yield ContextPlanned(session_id, preview.context)
         room = planned.limit - preview.prompt.tokens
         limited = replace(chosen, max_new_tokens=min(planned.max_new_tokens, room))
-        pixels = self._pixels_of(planned)
+        pixels = pixels_of(
+            planned, lambda name: self._patience.reading(lambda: self._store.picture_data(name))
+        )
         for event in self._core.generate(preview.prompt, limited, pixels):
             if (notice := saver.notice()) is not None:
                 yield notice
@@ -165,22 +168,6 @@ class Replies:
         growing.finish(ended.finish_reason, ended)
         turn, unstored = yield from saver.wait()
         yield ReplyEnded(session_id, turn, unstored)
-
-    def _pixels_of(self, planned: Planned) -> Callable[[str], Pixels]:
-        originals = {
-            picture.pixels_sha256: picture.sha256
-            for seen in planned.plan.seen
-            for picture in seen.turn.pictures
-        }
-
-        def pixels(pixels_sha256: str) -> Pixels:
-            from assistant import pictures
-
-            read = partial(self._store.picture_data, originals[pixels_sha256])
-            image = pictures.pixels(self._patience.reading(read))
-            return Pixels(image.width, image.height, image.tobytes())
-
-        return pixels
 
 
 def _finish(growing: ReplyWriter, saver: Saver, reason: FinishReason) -> Turn | None:

@@ -13,7 +13,15 @@ CROP = 336
 """Side of a square crop in pixels, the input size of CLIP ViT-L/14-336."""
 
 CROP_BATCH = 4
-"""Crops in one pass of the vision tower: bounds activation memory, and a stop waits for one."""
+"""Crops in one pass of the vision tower at most: bounds activation memory."""
+
+
+def crop_batch(device_kind: str) -> int:
+    """Return the crops in one pass of the tower: a stop waits for it, and it is what a stop keeps.
+
+    On a CPU one crop has as many patches as the products can use: four take four times as long.
+    """
+    return 1 if device_kind == "cpu" else CROP_BATCH
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from transformers.models.phi3.modeling_phi3 import Phi3DecoderLayer, Phi3RMSNorm
 from assistant.families.runtime import Regime as RegimeName, Step
 from assistant.families.sizes import DecoderShape
 from assistant.phi3v.config import Phi3VConfig
-from assistant.phi3v.crops import CROP, CROP_BATCH
+from assistant.phi3v.crops import CROP, crop_batch
 from assistant.phi3v.pretrained import PretrainedMixin
 from assistant.phi3v.rope import LongRope, Regime, regime_of
 from assistant.phi3v.vision import Phi3VImageEmbedding
@@ -211,9 +211,8 @@ class Phi3VForCausalLM(Phi3VPreTrainedModel):
     def encode(self, views: tuple[torch.Tensor, tuple[int, int]], step: Step) -> torch.Tensor:
         """Encode crops [n, 3, 336, 336], (height, width) -> features [tokens, hidden]."""
         crops, (height, width) = views
-        merged = [
-            step(partial(self.vision.encode_crops, b)) for b in torch.split(crops, CROP_BATCH)
-        ]
+        passes = torch.split(crops, crop_batch(self.device.type))
+        merged = [step(partial(self.vision.encode_crops, some)) for some in passes]
         rows, columns = height // CROP, width // CROP
         return step(partial(self.vision.arrange, torch.cat(merged), rows, columns))
 

@@ -118,6 +118,13 @@ class ServerCore:
                 self._limits.shorten(error, prompt, self.facts().context)
                 raise
 
+    def read_ahead(self, prompt: Prompt, following: int, pixels: Callable[[str], Pixels]) -> bool:
+        """Send nothing before the user does."""
+        return False
+
+    def stop_reading(self) -> None:
+        """Do nothing: nothing is read ahead."""
+
     def stop(self) -> None:
         """Close the connection; harmless when nothing runs."""
         with self._switch:

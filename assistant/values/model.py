@@ -51,6 +51,16 @@ class Core(Protocol):
         The last event is :class:`GenerationEnded`. Raises ModelError.
         """
 
+    def read_ahead(self, prompt: Prompt, following: int, pixels: Callable[[str], Pixels]) -> bool:
+        """Read the beginning of a prompt that will probably come, before it does.
+
+        About ``following`` positions come after it. Returns, when that is over, whether all of it
+        was read. It gives way to every reply; only a model that is loaded on this machine reads.
+        """
+
+    def stop_reading(self) -> None:
+        """Give up what is read ahead; harmless when nothing is."""
+
     def stop(self) -> None:
         """End the running generation within one token; harmless when nothing runs."""
 

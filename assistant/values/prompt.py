@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Protocol
 
 from assistant.values.context import PictureLayout, Seen
@@ -37,6 +38,21 @@ class Prompt:
     @property
     def picture_tokens(self) -> int:
         return sum(slot.tokens for slot in self.slots)
+
+
+def common_start(one: Prompt, other: Prompt) -> Prompt:
+    """Return the beginning that two prompts of one layout share."""
+    parts: list[tuple[int, ...] | Slot] = []
+    for mine, theirs in zip(one.parts, other.parts, strict=False):
+        if mine == theirs:
+            parts.append(mine)
+            continue
+        if not (isinstance(mine, Slot) or isinstance(theirs, Slot)):
+            pairs = zip(mine, theirs, strict=False)
+            same = tuple(token for token, _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+            parts += [same] if same else []
+        break
+    return Prompt(tuple(parts))
 
 
 class TextStream(Protocol):

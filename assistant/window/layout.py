@@ -11,7 +11,7 @@ from assistant.values.context import ChosenBy, ContextReport, PictureCost, Seen
 from assistant.values.conversation import Draft, Picture, Role, Summary, Turn
 from assistant.values.errors import PhichatError
 from assistant.values.model import ModelFacts
-from assistant.values.prompt import ChatFormat, Prompt, are_ids_of
+from assistant.values.prompt import ChatFormat, Prompt, are_ids_of, common_start
 from assistant.values.words import counted
 from assistant.window import fit as fitting
 from assistant.window.count import Counter, message
@@ -201,6 +201,21 @@ class Layout:
             begun=planned.request.begun,
         )
         return PromptPreview(prompt, planned.plan.seen, self.report(planned))
+
+    def known_start(self, planned: Planned) -> tuple[Prompt, int]:
+        """Return the beginning of the prompt that the question's words don't change.
+
+        And the positions of the rest with the words that it has now.
+        """
+        prompt, question = self.preview(planned).prompt, planned.question
+        if question is None:
+            return prompt, 0
+        *before, last = planned.plan.seen
+        other = "b" if question.text.startswith("a") else "a"
+        reworded = replace(last, turn=replace(question, text=other))
+        plan = replace(planned.plan, seen=(*before, reworded))
+        known = common_start(prompt, self.preview(replace(planned, plan=plan)).prompt)
+        return known, prompt.tokens - known.tokens
 
     def report(self, planned: Planned) -> ContextReport:
         """Report the context use of the prompt."""

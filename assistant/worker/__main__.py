@@ -53,7 +53,12 @@ class Worker:
         """Compute until the process ends."""
         resident = self._load()
         while True:
-            self._answer(resident, self._server.next_request())
+            request = self._server.next_request()
+            if request.following is None:
+                self._answer(resident, request)
+            else:
+                self._read_ahead(resident, request, request.following)
+            self._server.vision_passes = resident.model.vision_passes
 
     def _load(self) -> _Resident:
         started = time.perf_counter()
@@ -153,10 +158,7 @@ class Worker:
         from assistant.core.out_of_memory import SENTENCE, is_out_of_memory
 
         try:
-            for part in request.prompt.parts:
-                # on a GPU an id beyond the table would take the whole process down
-                if not isinstance(part, Slot) and part and max(part) >= resident.vocab_size:
-                    raise ModelError("The prompt has a token that the model does not know.")
+            _check_ids(request, resident)
             for event in resident.model.generate(
                 request.prompt,
                 request.sampling,
@@ -172,6 +174,23 @@ class Worker:
             else:
                 words = f"The model failed ({_plain(error)}): try again, or start a new session."
                 self._fail(request, "model", words)
+
+    def _read_ahead(self, resident: _Resident, request: Request, following: int) -> None:
+        """Read a prompt that may come; whatever goes wrong, the reply itself will report."""
+        whole = False
+        try:
+            _check_ids(request, resident)
+            whole = resident.model.read_ahead(
+                request.prompt,
+                following,
+                lambda slot: self._views_of(resident.views, request, slot),
+                request.stopped.is_set,
+                request.paused.is_set,
+            )
+        except Exception as error:
+            print(f"not read ahead: {_plain(error)}", file=sys.stderr, flush=True)
+        finally:
+            self._server.finish_ahead(request, whole=whole)
 
     def _fail(self, request: Request, code: str, message: str) -> None:
         self._server.send(request, {"ev": "failed", "code": code, "message": message})
@@ -205,6 +224,13 @@ class Worker:
             return {"ev": "tokens", "ids": event.ids}
         assert isinstance(event, GenerationEnded)
         return {**ended_to_json(event), "load_s": self._server.waited_s(request)}
+
+
+def _check_ids(request: Request, resident: _Resident) -> None:
+    for part in request.prompt.parts:
+        # on a GPU an id beyond the table would take the whole process down
+        if not isinstance(part, Slot) and part and max(part) >= resident.vocab_size:
+            raise ModelError("The prompt has a token that the model does not know.")
 
 
 def _plain(error: Exception) -> str:

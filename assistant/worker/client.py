@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from assistant.families.registry import DEMO, model_facts
@@ -69,6 +70,7 @@ class LocalCore:
         self._one_at_a_time = threading.Lock()
         self._numbers = itertools.count(1)
         self._running: int | None = None
+        self._reading: tuple[WorkerLink, int] | None = None
         self._stop_wanted = False
 
     def facts(self) -> ModelFacts:
@@ -121,24 +123,57 @@ class LocalCore:
             "parts": prompt_to_json(prompt),
             "sampling": asdict(sampling),
         }
-        with self._state:  # a stop comes before the request or after it, never in between
-            stopped = self._stop_wanted
-            if not stopped:
-                link.send(request)
-                self._running = number
-        if stopped:
-            usage = Usage(prompt.tokens, prompt.picture_tokens)
-            yield GenerationEnded(FinishReason.STOPPED, usage, 0.0, 0.0)
-            return
-        ended = False
-        try:
-            yield from self._events(link, number, pixels)
-            ended = True
-        finally:
-            self._running = None
-            if not ended:
-                # an iterator that is dropped half-way must not leave the worker at work
-                link.send({"op": "stop", "id": number})
+        with link.answers(number) as answers:
+            with self._state:  # a stop comes before the request or after it, never in between
+                stopped = self._stop_wanted
+                if not stopped:
+                    link.send(request)
+                    self._running = number
+            if stopped:
+                usage = Usage(prompt.tokens, prompt.picture_tokens)
+                yield GenerationEnded(FinishReason.STOPPED, usage, 0.0, 0.0)
+                return
+            ended = False
+            try:
+                yield from self._events(link, number, answers, pixels)
+                ended = True
+            finally:
+                self._running = None
+                if not ended:
+                    # an iterator that is dropped half-way must not leave the worker at work
+                    link.send({"op": "stop", "id": number})
+
+    def read_ahead(self, prompt: Prompt, following: int, pixels: Callable[[str], Pixels]) -> bool:
+        """See :meth:`assistant.values.model.Core.read_ahead`; False where no model is loaded."""
+        with self._state:
+            link = self._link
+            if link is None or self._status.phase is not Phase.READY:
+                return False
+            number = next(self._numbers)
+        with link.answers(number) as answers:
+            with self._state:
+                self._reading = link, number
+                parts = prompt_to_json(prompt)
+                link.send(
+                    {"op": "read_ahead", "id": number, "parts": parts, "following": following}
+                )
+            header: Header | None = {}
+            try:
+                while (header := answers.get()) is not None and header["ev"] != "read":
+                    link.send_pixels(number, header["pixels"], pixels)
+            finally:
+                self._reading = None
+                if header is not None and header.get("ev") != "read":
+                    link.send({"op": "stop", "id": number})
+        return header is not None and header["whole"]
+
+    def stop_reading(self) -> None:
+        """See :meth:`assistant.values.model.Core.stop_reading`."""
+        with self._state:
+            reading = self._reading
+        if reading is not None:
+            link, number = reading
+            link.send({"op": "stop", "id": number})
 
     def stop(self) -> None:
         """End the running generation within one token; harmless when nothing runs.
@@ -235,17 +270,19 @@ class LocalCore:
             yield Progressed(Stage.LOADING, status.done, status.total)
 
     def _events(
-        self, link: WorkerLink, number: int, pixels: Callable[[str], Pixels]
+        self,
+        link: WorkerLink,
+        number: int,
+        answers: SimpleQueue[Header | None],
+        pixels: Callable[[str], Pixels],
     ) -> Iterator[CoreEvent]:
         answered = False
         while True:
-            header = link.events.get()
+            header = answers.get()
             if header is None:
                 if not answered:
                     self._raise_if_ended(link)
                 raise ModelError(CRASHED, code="crashed")
-            if header["id"] != number:
-                continue  # the rest of a generation that was dropped
             kind = header["ev"]
             if kind == "tokens":
                 answered = True

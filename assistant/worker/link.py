@@ -5,8 +5,8 @@ from __future__ import annotations
 import queue
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from assistant.values.errors import PhichatError
@@ -30,7 +30,7 @@ class WorkerLink:
     """One run of a worker as its client sees it.
 
     ``hear`` gets what is about the worker itself (header ``status`` or
-    ``planned``; None when it is gone), ``events`` what is about requests.
+    ``planned``; None when it is gone); what is about a request comes from :meth:`answers`.
     ``runtime`` is the folder where terminals meet; None is a worker for this
     terminal only. Nothing here blocks its maker: a thread does it all.
     """
@@ -44,7 +44,7 @@ class WorkerLink:
         keep_alive: int,
         log: Path | None,
     ) -> None:
-        self.events: queue.SimpleQueue[Header | None] = queue.SimpleQueue()
+        self._answers: dict[int, queue.SimpleQueue[Header | None]] = {}
         self.alive = True
         self.pid: int | None = None
         """The worker's process, once it has answered."""
@@ -59,8 +59,22 @@ class WorkerLink:
         self._private: subprocess.Popen[bytes] | None = None
         threading.Thread(target=self._run, daemon=True).start()
 
+    @contextmanager
+    def answers(self, number: int) -> Iterator[queue.SimpleQueue[Header | None]]:
+        """Receive what is about the request ``number``; None when the worker is gone."""
+        answers = queue.SimpleQueue[Header | None]()
+        with self._state:
+            self._answers[number] = answers
+            if not self.alive:
+                answers.put(None)
+        try:
+            yield answers
+        finally:
+            with self._state:
+                del self._answers[number]
+
     def send(self, header: Header, payload: bytes = b"") -> None:
-        """Send a frame; to a worker that is gone nothing comes, which ``events`` tells."""
+        """Send a frame; to a worker that is gone nothing comes, which :meth:`answers` tells."""
         channel = self._channel
         if channel is not None:
             try:
@@ -103,8 +117,10 @@ class WorkerLink:
             detail = f"The engine process could not be started: {reason}."
             self._hear(self, {"ev": "status", "phase": "failed", "detail": detail})
         finally:  # whatever happened, no thread may wait for this worker any more
-            self.alive = False
-            self.events.put(None)
+            with self._state:
+                self.alive = False
+                for answers in self._answers.values():
+                    answers.put(None)
             self._hear(self, None)
         if self._private is not None:
             self._private.wait()
@@ -172,7 +188,10 @@ class WorkerLink:
                 elif kind in ("status", "planned"):
                     self._hear(self, header)
                 elif "id" in header:
-                    self.events.put(header)
+                    with self._state:
+                        answers = self._answers.get(header["id"])
+                    if answers is not None:  # else the rest of a request that was dropped
+                        answers.put(header)
         except FrameError:
             pass  # not our worker, or one that has gone mad: the same as none
         channel.close()

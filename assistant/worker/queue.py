@@ -1,4 +1,7 @@
-"""Fair queue of requests: many terminals share one model."""
+"""Fair queue of requests: many terminals share one model.
+
+A request to read ahead runs while no reply is wanted, and gives way to one.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +13,24 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 
 from assistant.values.generation import Pixels
-from assistant.values.prompt import Prompt
+from assistant.values.prompt import Prompt, common_start
 from assistant.values.sampling import Sampling
 
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """A reply that a client asked for; ``number`` is the client's own."""
+    """A reply that a client asked for, or a prompt to read ahead; it chose the ``number``."""
 
     client: Hashable
     number: int
     prompt: Prompt
-    sampling: Sampling
+    sampling: Sampling = Sampling()  # noqa: RUF009 (a frozen value)
+    following: int | None = None
+    """None for a reply; else the prompt is only read, and about so many positions will follow."""
+    paused: threading.Event = field(default_factory=threading.Event)
+    """It ends as soon as what is being computed, which a reply needs too, is complete."""
+    is_over: bool = False
+    """It is not to be begun, or gone on with, any more."""
     stopped: threading.Event = field(default_factory=threading.Event)
     pixels_wanted: bool = False
     """A picture's pixels may come now, and at no other time."""
@@ -35,28 +44,60 @@ class Request:
         self.stopped.set()
         self.pixels.put(None)
 
+    def give_way(self, reply: Request) -> None:
+        """Stop reading ahead for a reply; what that reads too is completed first."""
+        if common_start(self.prompt, reply.prompt) == self.prompt:
+            self.paused.set()
+            self.pixels.put(None)
+        else:
+            self.stop()
+
+    def begin_again(self) -> None:
+        """Make it ready to go on after it gave way."""
+        self.stopped.clear()
+        self.paused.clear()
+        self.pixels = queue.SimpleQueue()
+
 
 class FairQueue:
     """Requests in turn: one of each client that waits, then the next of each; one runs at a time.
 
-    Thread-safe.
+    Where no reply is wanted, prompts are read ahead, one of each client at most: its next one, and
+    its next reply, take the place of it. Thread-safe.
     """
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[Hashable, deque[Request]] = OrderedDict()
+        self._ahead: OrderedDict[Hashable, Request] = OrderedDict()
         self._running: Request | None = None
         self._changed = threading.Condition()
 
-    def put(self, request: Request) -> None:
-        """Let a request wait for its turn."""
+    def put(self, request: Request) -> Request | None:
+        """Let a request wait for its turn; returns the one whose place it takes, if that waited."""
         with self._changed:
-            self._waiting.setdefault(request.client, deque()).append(request)
+            replaced = self._ahead.pop(request.client, None)
+            running = self._running
+            if running is not None and running.following is not None:
+                if running.client is request.client:
+                    running.is_over = True
+                if request.following is None:
+                    running.give_way(request)
+                elif running.is_over:
+                    running.stop()
+            if request.following is None:
+                self._waiting.setdefault(request.client, deque()).append(request)
+            else:
+                self._ahead[request.client] = request
             self._changed.notify()
+            return replaced
 
     def take(self) -> Request:
-        """Return the next request, as soon as there is one; it runs until :meth:`finish`."""
+        """Return the next request, as soon as there is one; it runs until it is finished."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting)
+            self._changed.wait_for(lambda: self._waiting or self._ahead)
+            if not self._waiting:
+                _, self._running = self._ahead.popitem(last=False)
+                return self._running
             client, requests = self._waiting.popitem(last=False)
             self._running = requests.popleft()
             if requests:
@@ -68,11 +109,29 @@ class FairQueue:
         with self._changed:
             self._running = None
 
+    def finish_ahead(self, request: Request, *, whole: bool) -> bool:
+        """End the running request to read ahead; returns whether it is over.
+
+        One that gave way to another client's reply goes on after it.
+        """
+        with self._changed:
+            self._running = None
+            if (
+                whole
+                or request.is_over
+                or not (request.paused.is_set() or request.stopped.is_set())
+            ):
+                return True
+            request.begin_again()
+            self._ahead[request.client] = request
+            self._ahead.move_to_end(request.client, last=False)
+            return False
+
     @property
     def is_running(self) -> bool:
-        """Whether a request was taken and is not over."""
+        """Whether a reply was taken and is not over."""
         with self._changed:
-            return self._running is not None
+            return self._running is not None and self._running.following is None
 
     def running(self, client: Hashable, number: int) -> Request | None:
         """Return that request if it is running."""
@@ -86,8 +145,11 @@ class FairQueue:
         """Stop a client's request; one that had not begun is taken out and returned."""
         with self._changed:
             if (request := self.running(client, number)) is not None:
+                request.is_over = True
                 request.stop()
                 return None
+            if (request := self._ahead.get(client)) is not None and request.number == number:
+                return self._ahead.pop(client)
             for request in self._waiting.get(client, ()):
                 if request.number == number:
                     self._take_out(request)
@@ -98,7 +160,9 @@ class FairQueue:
         """Forget everything that a client asked for."""
         with self._changed:
             self._waiting.pop(client, None)
+            self._ahead.pop(client, None)
             if self._running is not None and self._running.client is client:
+                self._running.is_over = True
                 self._running.stop()
 
     def waiting_of(self, client: Hashable) -> int:
@@ -111,7 +175,7 @@ class FairQueue:
         with self._changed:
             rounds = zip_longest(*self._waiting.values())
             waiting = [request for one in rounds for request in one if request is not None]
-            return list(zip(waiting, range(self._running is not None, 2**31), strict=False))
+            return list(zip(waiting, range(self.is_running, 2**31), strict=False))
 
     def _take_out(self, request: Request) -> None:
         requests = self._waiting[request.client]

@@ -22,6 +22,9 @@ from assistant.worker.queue import FairQueue, Request
 MAX_REQUESTS = 8
 """Of one client, waiting."""
 
+MAX_FOLLOWING = 2**31
+"""Positions."""
+
 
 class RequestHandler:
     """Handles one frame after another; ``info`` describes the worker."""
@@ -41,7 +44,7 @@ class RequestHandler:
             client.write(self._info())
         elif client.keep_alive is None:
             raise FrameError("a visitor may only ask for information")
-        elif op == "generate":
+        elif op in ("generate", "read_ahead"):
             self._enqueue(client, header)
         elif op == "stop":
             self._stop(client, header)
@@ -66,12 +69,24 @@ class RequestHandler:
             raise FrameError("too many requests are waiting")
         number = whole(header.get("id"))
         prompt = prompt_from_json(header.get("parts"))
-        self._queue.put(Request(client, number, prompt, sampling_from_json(header.get("sampling"))))
+        request = Request(client, number, prompt)
+        if header["op"] == "read_ahead":
+            request.following = whole(header.get("following"), 0, MAX_FOLLOWING)
+        else:
+            request.sampling = sampling_from_json(header.get("sampling"))
+        self._tell_over(self._queue.put(request))
         self.send_positions()
+
+    def _tell_over(self, request: Request | None) -> None:
+        """Tell the client of a request to read ahead that it is not begun any more."""
+        if request is not None and request.following is not None:
+            assert isinstance(request.client, Client)
+            request.client.write({"id": request.number, "ev": "read", "whole": False})
 
     def _stop(self, client: Client, header: Header) -> None:
         stopped = self._queue.stop(client, whole(header.get("id")))
-        if stopped is not None:
+        self._tell_over(stopped)
+        if stopped is not None and stopped.following is None:
             usage = Usage(stopped.prompt.tokens, stopped.prompt.picture_tokens)
             ended = GenerationEnded(FinishReason.STOPPED, usage, 0.0, 0.0)
             client.write({"id": stopped.number, **ended_to_json(ended)})

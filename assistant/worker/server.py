@@ -65,6 +65,8 @@ class Server:
         self._idle: asyncio.TimerHandle | None = None
         self._status: Header = _status(Phase.LOADING, "Starting the engine")
         self._plan: Header | None = None
+        self.vision_passes = 0
+        """Passes of the vision tower so far."""
         self._loop = asyncio.new_event_loop()
 
     # For the thread that computes
@@ -93,6 +95,12 @@ class Server:
         if header["ev"] in ("ended", "failed"):
             self._queue.finish()  # before its client can ask for more: that needs not wait for this
         self._call(request.client.write, {"id": request.number, **header})
+
+    def finish_ahead(self, request: Request, *, whole: bool) -> None:
+        """End a request to read ahead: its client hears of it unless it goes on later."""
+        assert isinstance(request.client, Client)
+        if self._queue.finish_ahead(request, whole=whole):
+            self._call(request.client.write, {"id": request.number, "ev": "read", "whole": whole})
 
     def send_status(self, phase: Phase, detail: str = "", done: int = 0, total: int = 0) -> None:
         """Send the progress of loading to all clients, later ones too."""
@@ -225,6 +233,7 @@ class Server:
             "uptime_s": time.monotonic() - self._started,
             "clients": len(self._members),
             "requests": requests,
+            "vision_passes": self.vision_passes,
             "spec": dict(self._spec),
             "phase": self._status["phase"],
             "plan": self._plan["plan"] if self._plan else None,

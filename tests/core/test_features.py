@@ -14,10 +14,10 @@ import pytest
 import torch
 from torch import nn
 
-from assistant.core import features
+from assistant.core import features, generate
 from assistant.core.feature_files import ABANDONED_S, FeatureFiles, fingerprint
 from assistant.core.generate import ResidentModel
-from assistant.values.generation import TokensGenerated
+from assistant.values.generation import GenerationEnded, TokensGenerated
 from assistant.values.prompt import Prompt, Slot
 from assistant.values.sampling import Sampling
 from tests.core.tiny import CONTEXT, PICTURE_TOKENS, crops_of, tiny_phi3v, uncached
@@ -208,3 +208,70 @@ def test_a_picture_that_is_encoded_quickly_is_not_written(
     prompt = Prompt(((1, 7), Slot("a", 1, 13), (8, 9)))
     list(model.generate(prompt, Sampling(max_new_tokens=1), crops_of, lambda: False))
     assert not folder.exists()
+
+
+PICTURE = Prompt(((1, 7), Slot("a", 2, PICTURE_TOKENS[2]), (8, 9)))
+AHEAD = Prompt(PICTURE.parts[:2])
+"""The beginning that is known while the question is typed."""
+
+
+def counting(model: ResidentModel) -> tuple[list[int], list[str]]:
+    """Answer the question; returns the ids and the pictures whose pixels were asked for."""
+    asked = []
+
+    def crops(slot: Slot) -> Any:
+        asked.append(slot.pixels_sha256)
+        return crops_of(slot)
+
+    events = list(model.generate(PICTURE, Sampling(max_new_tokens=6), crops, lambda: False))
+    return [i for e in events if isinstance(e, TokensGenerated) for i in e.ids], asked
+
+
+def test_a_picture_read_ahead_is_not_encoded_again() -> None:
+    model = ResidentModel(tiny_phi3v(), frozenset(), CONTEXT)
+    assert model.read_ahead(AHEAD, 9, crops_of, lambda: False, lambda: False)
+    passes = model.vision_passes
+    assert passes == 4, "three crops, then their arrangement"
+    assert counting(model) == (uncached(PICTURE, 6, frozenset()), [])
+    assert model.vision_passes == passes
+
+
+@pytest.mark.parametrize("crops", [0, 1, 2, 3])
+@pytest.mark.parametrize("hard", [False, True], ids=["paused", "stopped"])
+def test_what_was_encoded_before_a_stop_is_kept(crops: int, hard: bool) -> None:
+    model = ResidentModel(tiny_phi3v(), frozenset(), CONTEXT)
+
+    def enough() -> bool:
+        return model.vision_passes >= crops
+
+    never = (lambda: False,)
+    predicates = (enough, *never) if hard else (*never, enough)
+    assert not model.read_ahead(AHEAD, 9, crops_of, *predicates)
+    assert model.vision_passes == crops
+    assert counting(model) == (uncached(PICTURE, 6, frozenset()), [])
+    assert model.vision_passes == 4, "each crop once"
+
+
+def test_a_prefill_that_was_paused_inside_a_picture_goes_on_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(generate, "AHEAD_CHUNK", 8)
+    model = ResidentModel(tiny_phi3v(), frozenset(), CONTEXT)
+    looks = iter([False] * 5)  # before each of four passes of the tower, and after one chunk
+    assert not model.read_ahead(AHEAD, 9, crops_of, lambda: False, lambda: next(looks, True))
+    events = list(model.generate(PICTURE, Sampling(max_new_tokens=1), crops_of, lambda: False))
+    assert isinstance(events[-1], GenerationEnded)
+    assert events[-1].usage.cached_tokens == 8, "two tokens and six positions of the picture"
+
+
+def test_reading_ahead_takes_no_other_conversations_end() -> None:
+    """Its memory is full: the picture is encoded, and its prompt is read when it is sent."""
+    model = ResidentModel(tiny_phi3v(), frozenset(), CONTEXT, kv_budget=0)
+    long = Prompt(((1, 7), tuple(8 + at % 30 for at in range(80))))
+    list(model.generate(long, Sampling(max_new_tokens=1), crops_of, lambda: False))
+    assert model.read_ahead(AHEAD, 9, crops_of, lambda: False, lambda: False)
+    assert model.vision_passes == 4
+    events = list(model.generate(long, Sampling(max_new_tokens=1), crops_of, lambda: False))
+    assert isinstance(events[-1], GenerationEnded)
+    assert events[-1].usage.cached_tokens == long.tokens - 1
+    assert counting(model)[1] == []

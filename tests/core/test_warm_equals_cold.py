@@ -2,10 +2,11 @@
 
 Random histories of several sessions on one resident model: sent, edited, answered
 again, branched, cut short by the window, stopped (between tokens, chunks and layers),
-continued, resumed by another process, with pictures anywhere, across the LongRoPE
-switch in both directions, within budgets that keep everything, little or nothing,
-and with memory running out in any layer of any pass. Single tokens of a float cache are computed by
-the compiled kernels in half of the histories, as in large models, and by torch in the others.
+continued, resumed by another process, with pictures anywhere, with what a user will
+probably send read ahead, wholly or in part, across the LongRoPE switch in both
+directions, within budgets that keep everything, little or nothing, and with memory running out
+in any layer of any pass. Single tokens of a float cache are computed by the compiled kernels in
+half of the histories, as in large models, and by torch in the others.
 
 A float cache is held against forward passes without any cache. Quantized KV has no such
 counterpart: it is held against a cold run over the same kind of KV in one chunk. What is
@@ -167,8 +168,38 @@ class History:
         last.reply += [token for token in got if token not in STOP_IDS]
         last.ended = reason is FinishReason.STOP
 
+    def read_ahead(self, step: Step) -> None:
+        """Read the beginning of what may be sent next, until it is all, paused, stopped or over."""
+        prompt = self.prompt()
+        most = prompt.tokens * step.place // 7
+        parts, length = [], 0
+        for part in (*prompt.parts, *step.question):
+            if length < most:
+                parts.append(part)
+                length += Prompt((part,)).tokens
+        looks = 0
+
+        def asked() -> bool:
+            nonlocal looks
+            looks += 1
+            return step.patience is not None and looks > step.patience
+
+        memory.layers, memory.times = step.failing
+        whole = self._model.read_ahead(
+            Prompt(tuple(parts)),
+            step.tokens,
+            crops_of,
+            asked if step.place % 2 else lambda: False,
+            lambda: False if step.place % 2 else asked(),
+        )
+        ran_out, memory.times = memory.times < step.failing[1], 0
+        assert not (whole and ran_out), "nothing gives way"
+
     def do(self, step: Step) -> None:
         branch = self.branch
+        if step.what == "ahead":
+            self.read_ahead(step)
+            return
         if step.what == "switch":
             self._at = (self._at + 1 + step.place % 2) % len(self._sessions)
             if not self.branch:
@@ -220,7 +251,7 @@ class Step:
 
 
 KINDS = ["send", "send", "edit", "again", "branch", "branch"]
-KINDS += ["evict", "switch", "resume", "continue", "recut"]
+KINDS += ["evict", "switch", "resume", "continue", "recut", "ahead", "ahead"]
 slots = st.builds(
     lambda name, crops: Slot(name, crops, PICTURE_TOKENS[crops]),
     st.sampled_from("abc"),

@@ -92,6 +92,10 @@ class Terminal:
             }
         )
 
+    def read_ahead(self, number: int, prompt: Prompt) -> None:
+        parts = prompt_to_json(prompt)
+        self.channel.send({"op": "read_ahead", "id": number, "parts": parts, "following": 9})
+
     def stop(self, number: int) -> None:
         self.channel.send({"op": "stop", "id": number})
 

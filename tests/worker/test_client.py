@@ -21,7 +21,16 @@ from assistant.values.prompt import Prompt
 from assistant.values.sampling import Sampling
 from assistant.worker.client import LocalCore
 from tests.wait import wait_until
-from tests.worker.terminals import PROMPT, answer, ids, picture, pixels, runs, worker_pid
+from tests.worker.terminals import (
+    PROMPT,
+    Terminal,
+    answer,
+    ids,
+    picture,
+    pixels,
+    runs,
+    worker_pid,
+)
 
 
 @pytest.fixture(scope="module")
@@ -221,3 +230,98 @@ def test_the_app_side_never_imports_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+AHEAD = Prompt(picture("sq336").parts[:2])
+
+
+def vision_passes(terminal: Terminal) -> int:
+    terminal.channel.send({"op": "info"})
+    return int(terminal.hear("info")["vision_passes"])
+
+
+@pytest.fixture
+def sharing(random_folder: Path, tmp_path: Path) -> Iterator[LocalCore]:
+    """A core with a worker of its own, where a test's terminal may join."""
+    core = LocalCore(
+        str(random_folder), dtype="float32", context=2048, threads=1, runtime=tmp_path / "run"
+    )
+    answer(core)
+    yield core
+    core.close()
+
+
+def test_a_picture_is_looked_at_before_it_is_asked_about(
+    sharing: LocalCore, core: LocalCore, tmp_path: Path
+) -> None:
+    want = ids(list(core.generate(picture("sq336"), Sampling(max_new_tokens=4), pixels)))
+    with Terminal(tmp_path / "run") as looking:
+        assert sharing.read_ahead(AHEAD, 9, pixels)
+        passes = vision_passes(looking)
+        assert passes > 0
+        events = list(sharing.generate(picture("sq336"), Sampling(max_new_tokens=4), _no_pixels))
+        assert vision_passes(looking) == passes, "the tower does not run again"
+    assert ids(events) == want
+    assert not [e for e in events if isinstance(e, Progressed) and e.stage is Stage.PICTURES]
+    assert isinstance(events[-1], GenerationEnded)
+    assert events[-1].usage.cached_tokens == AHEAD.tokens
+
+
+def test_a_reply_comes_before_what_is_read_ahead(sharing: LocalCore, tmp_path: Path) -> None:
+    """The worker waits for the picture when another terminal asks; then it asks again."""
+    with Terminal(tmp_path / "run") as reading:
+        reading.read_ahead(1, AHEAD)
+        reading.hear("pixels_wanted")
+        assert len(ids(answer(sharing))) == 8
+        reading.hear("pixels_wanted")
+        reading.show(1, "sq336")
+        assert reading.hear("read") == {"id": 1, "ev": "read", "whole": True}
+
+
+def test_reading_ahead_ends_when_it_is_given_up(sharing: LocalCore, tmp_path: Path) -> None:
+    with Terminal(tmp_path / "run") as reading:
+        reading.read_ahead(1, AHEAD)
+        reading.hear("pixels_wanted")
+        reading.stop(1)
+        assert reading.hear("read") == {"id": 1, "ev": "read", "whole": False}
+        assert vision_passes(reading) == 0
+        reading.read_ahead(2, AHEAD)
+        reading.hear("pixels_wanted")
+        reading.ask(3)  # what it sends is what it waits for now
+        heard = [reading.hear("read", "ended")["id"] for _ in range(2)]
+        assert heard == [2, 3]
+
+
+def test_giving_up_from_another_thread(sharing: LocalCore) -> None:
+    def gives_up(sha256: str) -> Pixels:
+        sharing.stop_reading()
+        return pixels(sha256)
+
+    assert not sharing.read_ahead(AHEAD, 9, gives_up)
+    assert len(ids(answer(sharing))) == 8
+
+
+def test_a_picture_that_can_not_be_read_fails_no_reply(sharing: LocalCore) -> None:
+    def gone(sha256: str) -> Pixels:
+        raise PictureError("It is gone.")
+
+    def broken(sha256: str) -> Pixels:
+        raise RuntimeError("a fault of ours")
+
+    assert not sharing.read_ahead(AHEAD, 9, gone)
+    with pytest.raises(RuntimeError, match="of ours"):
+        sharing.read_ahead(AHEAD, 9, broken)
+    assert not sharing.read_ahead(Prompt(((1, 40_000),)), 9, _no_pixels), "no such token"
+    assert not sharing.read_ahead(Prompt((tuple([5] * 3000),)), 9, _no_pixels), "beyond the context"
+    assert len(ids(answer(sharing))) == 8
+
+
+def test_reading_ahead_loads_no_model(random_folder: Path) -> None:
+    core = LocalCore(str(random_folder), threads=1)
+    assert not core.read_ahead(AHEAD, 9, pixels)
+    core.stop_reading()
+    assert core._link is None
+
+
+def _no_pixels(sha256: str) -> Pixels:
+    raise AssertionError("the picture was encoded already")

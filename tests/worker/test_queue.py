@@ -84,3 +84,73 @@ def test_everyones_first_then_everyones_second(clients: list[str]) -> None:
     arrived = list(enumerate(clients))
     arrived.sort(key=lambda one: (clients[: one[0]].count(one[1]), clients.index(one[1])))
     assert taken == announced == [(client, number) for number, client in arrived]
+
+
+def ahead(client: str, number: int, *ids: int) -> Request:
+    return Request(client, number, Prompt((ids or (1,),)), following=5)
+
+
+def test_prompts_are_read_ahead_when_no_reply_is_wanted() -> None:
+    queue = FairQueue()
+    queue.put(ahead("a", 1))
+    queue.put(ahead("b", 1))
+    queue.put(request("c", 1))
+    assert queue.take().client == "c"
+    queue.finish()
+    assert [queue.take().client, queue.take().client] == ["a", "b"]
+
+
+def test_the_next_prompt_and_the_reply_take_the_place_of_the_one_read_ahead() -> None:
+    queue = FairQueue()
+    old = ahead("a", 1)
+    assert queue.put(old) is None
+    assert queue.put(ahead("a", 2)) is old
+    replaced = queue.put(request("a", 3))
+    assert replaced is not None
+    assert replaced.number == 2
+    assert queue.take().number == 3
+
+
+def test_reading_ahead_gives_way_and_goes_on_after_anothers_reply() -> None:
+    queue = FairQueue()
+    queue.put(ahead("a", 1))
+    running = queue.take()
+    assert not queue.is_running
+    queue.put(Request("b", 1, Prompt(((7, 8),))))
+    assert running.stopped.is_set(), "the reply needs nothing of it"
+    assert running.pixels.get_nowait() is None, "it waits for no picture"
+    assert not queue.finish_ahead(running, whole=False)
+    assert queue.take().client == "b"
+    queue.finish()
+    assert queue.take() is running
+    assert not running.stopped.is_set()
+    assert queue.finish_ahead(running, whole=True)
+
+
+def test_what_the_reply_reads_too_is_completed_first() -> None:
+    queue = FairQueue()
+    queue.put(ahead("a", 1, 1, 2))
+    running = queue.take()
+    queue.put(Request("a", 2, Prompt(((1, 2, 3),))))
+    assert running.paused.is_set()
+    assert not running.stopped.is_set()
+    assert queue.finish_ahead(running, whole=False), "its client waits for the reply now"
+    assert queue.take().number == 2
+
+
+def test_stop_and_drop_end_what_is_read_ahead() -> None:
+    queue = FairQueue()
+    waiting = ahead("b", 1)
+    queue.put(ahead("a", 1))
+    queue.put(waiting)
+    running = queue.take()
+    assert queue.stop("b", 1) is waiting
+    assert queue.stop("a", 1) is None
+    assert running.stopped.is_set()
+    assert queue.finish_ahead(running, whole=False), "it does not come again"
+    queue.put(ahead("a", 2))
+    running = queue.take()
+    queue.drop("a")
+    assert queue.finish_ahead(running, whole=False)
+    queue.put(request("c", 1))
+    assert queue.take().client == "c"

@@ -245,11 +245,15 @@ JUNK: st.SearchStrategy[Any] = st.recursive(
     max_leaves=8,
 )
 HEADERS = st.fixed_dictionaries(
-    {"op": st.sampled_from(["generate", "stop", "pixels", "info", "hello", "load"]) | JUNK},
+    {
+        "op": st.sampled_from(["generate", "read_ahead", "stop", "pixels", "info", "hello", "load"])
+        | JUNK
+    },
     optional={
         "id": JUNK | st.integers(0, 3),
         "parts": JUNK | st.just([[1, 5]]) | st.just([[40_000]]) | st.just([[], []]),
         "sampling": JUNK | st.just({"max_new_tokens": 2}) | st.just({"top_p": 1e300, "top_k": -7}),
+        "following": JUNK | st.integers(0, 9),
         "width": JUNK | st.just(1),
         "height": JUNK | st.just(1),
         "error": JUNK,

@@ -21,6 +21,7 @@ from tui.chat.context_counts import ContextCounter, measure_draft
 from tui.chat.drafts import DraftKeeper
 from tui.chat.open_chat import BUSY, OpenChat, Queued
 from tui.chat.part import ChatPart
+from tui.chat.read_ahead import Reader
 from tui.chat.replies import Ask, Replies
 from tui.chat.summaries import Summariser
 from tui.chat.turn_actions import quoted
@@ -61,6 +62,8 @@ class Conversation(ChatPart):
         self.composer = Composer(engine)
         self.drafts = DraftKeeper(self, engine, chat)
         self.counter = ContextCounter(self, engine, chat)
+        self._reader = Reader(self, engine, chat)
+        self._status: ModelStatus | None = None
         self._replies = Replies(self, engine, chat, self._start)
         self._runner = TurnRunner(self, chat, self._happened, self._ended)
         self._summariser = Summariser(self, engine)
@@ -143,8 +146,20 @@ class Conversation(ChatPart):
         # at rest: while a reply grows, its end is out of sight for a moment
         composer.more_below = place is not None and place == self._place
         self._place = place
+        self._status = status
         self.counter.look(composer.draft, composer.edited, status)
+        self._read_ahead()
         self.turns.mark()
+
+    def _read_ahead(self) -> None:
+        if not self._chat.switching.locked():  # else the draft may be of another chat than the id
+            self._reader.look(self.composer.draft, self.composer.edited, self._status)
+
+    @on(messages.ReadAhead)
+    def _show_seen(self, event: messages.ReadAhead) -> None:
+        if self._reader.end(event):
+            self.composer.chips.show_seen(event.seen)
+        self._read_ahead()
 
     @on(messages.ContextMeasured)
     def _show_counted(self, event: messages.ContextMeasured) -> None:
@@ -180,6 +195,7 @@ class Conversation(ChatPart):
     @on(messages.TurnMarked)
     def _measure_draft(self) -> None:
         """Count what the attached pictures take, and what ``#`` can refer to."""
+        self._read_ahead()
         composer, session_id = self.composer, self._chat.session_id
         files, parent = composer.chips.files, self._chat.parent_of(composer.edited)
         if session_id is not None or files:

@@ -104,6 +104,7 @@ class ChatScreen(EngineScreen[None]):
     def on_unmount(self) -> None:
         if self.chat.running is not None:
             self._engine.leave()  # what there is of the reply stays, and its thread may end
+        self._engine.stop_reading()
         self.conversation.drafts.close()
         self.places.save()
         self._gallery.close()

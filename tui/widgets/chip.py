@@ -70,6 +70,8 @@ class Chip(CrossedChip):
         """The number that it will get in the session; 0 while it isn't known."""
         self.cost: PictureCost | None = None
         """Its share of the prompt, once that was counted."""
+        self.seen: PictureFile | None = None
+        """The picture, in its detail then, that the model has looked at."""
 
     def on_mount(self) -> None:
         self._show()
@@ -79,6 +81,11 @@ class Chip(CrossedChip):
         if (number, cost) != (self.number, self.cost):
             self.number, self.cost = number, cost
             self._show()
+
+    def show_seen(self) -> None:
+        """Show that the model has looked at it: the answer need not wait for that."""
+        self.seen = self.file
+        self._show()
 
     def choose_detail(self, detail: int | None) -> None:
         """Look at it in this detail at most; None leaves it to the engine."""
@@ -94,6 +101,7 @@ class Chip(CrossedChip):
                 (f" {file.width}×{file.height}", "$phi-quiet"),
                 (" cut short" if file.notice else "", "$warning"),
                 _cost_words(cost),
+                (" seen" if self.seen is file else "", "$phi-quiet"),
                 (CROSS, "$phi-quiet"),
             )
         )
@@ -102,6 +110,8 @@ class Chip(CrossedChip):
             facts.append(f"{counted(cost.tokens, 'token')}{_in_parts(cost.layout, ' in ')}")
         if file.notice:
             facts.append(one_line(file.notice))
+        if self.seen is file:
+            facts.append("the model has looked at it")
         self.tooltip = Content(" · ".join(facts))
 
     def action_choose_detail(self) -> None:

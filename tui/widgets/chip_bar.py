@@ -73,6 +73,12 @@ class ChipBar(ItemGrid):
         for chip, number, cost in zip(self.query(Chip), numbers, known, strict=False):
             chip.show_cost(number, cost)
 
+    def show_seen(self, files: Sequence[PictureFile]) -> None:
+        """Show that the model has looked at these pictures."""
+        for chip in self.query(Chip):
+            if chip.file in files:
+                chip.show_seen()
+
     @on(OpeningChip.Opened)
     async def _replace(self, event: OpeningChip.Opened) -> None:
         event.stop()
