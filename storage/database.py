@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from assistant.values.errors import StorageError
-from storage import migrations
+from storage import full_disk, migrations
 from storage.database_errors import translated
 
 BUSY_TIMEOUT_MS = 30_000
@@ -32,6 +32,19 @@ In SQLite, one that reads first and asks for the lock later is refused at once,
 without waiting, when another writer was quicker. In PostgreSQL an advisory lock
 does the same: numbers and keys are then given in the order of the commits.
 """
+
+_CONNECTING = {
+    "connect_timeout": 4,  # for each of the addresses that a name has, of which there may be two
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 15_000,  # milliseconds
+}
+"""Parameters of libpq, seconds: a server that says nothing is given up after ten, and one that
+went away without a word after 25. An address may have its own."""
+
+_LIMITS_MS = {"statement_timeout": 60_000, "idle_in_transaction_session_timeout": 60_000}
+"""Milliseconds after which the server ends what hangs; a migration has no limit."""
 
 _WRITE_LOCK = 0x706869  # "phi"
 
@@ -144,6 +157,9 @@ def make_engine(url: URL) -> Engine:
             "install phichat with its extra: pip install 'phichat[postgres]'."
         ) from error
 
+    if not in_memory(url) and url.database is not None and not url.database.startswith("file:"):
+        full_disk.let_read(engine, url.database)
+
     @event.listens_for(engine, "connect")
     def _on_connect(connection: sqlite3.Connection, _record: object) -> None:
         # The driver's own transactions begin too late (at the first write) and never
@@ -162,7 +178,16 @@ def make_engine(url: URL) -> Engine:
 
 
 def _server_engine(url: URL) -> Engine:
-    engine = create_engine(url, pool_pre_ping=True)
+    is_libpq = url.get_driver_name().startswith("psycopg")
+    given = {k: v for k, v in _CONNECTING.items() if is_libpq and k not in url.query}
+    engine = create_engine(url, pool_pre_ping=True, connect_args=given)
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, _record: object) -> None:
+        with connection.cursor() as cursor:
+            for name, milliseconds in _LIMITS_MS.items():
+                cursor.execute(f"SET {name} = {milliseconds}")
+        connection.commit()
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
@@ -204,6 +229,8 @@ def migration(engine: Engine, where: str) -> Iterator[Connection]:
             _pragma(connection, "PRAGMA foreign_keys = OFF")
         try:
             with connection.begin():
+                if not sqlite:
+                    connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
                 yield connection
                 if sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
                     raise StorageError(

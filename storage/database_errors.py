@@ -8,13 +8,13 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc
 
-from assistant.values.errors import StorageError
+from assistant.values.errors import DiskFullError, StorageError
+from storage.full_disk import FULL, is_full
 
 _ELSEWHERE = "or choose another folder with PHICHAT_HOME"
 
 _SQLITE = {
-    sqlite3.SQLITE_FULL: "The disk is full, so nothing could be saved in {where}; "
-    "free some space and try again.",
+    sqlite3.SQLITE_FULL: FULL,
     sqlite3.SQLITE_READONLY: "The database {where} is read-only; "
     f"make the file and its folder writable {_ELSEWHERE}.",
     sqlite3.SQLITE_PERM: "The database {where} may not be used; "
@@ -59,9 +59,9 @@ def translated(where: str) -> Iterator[None]:
         own = isinstance(error, exc.IntegrityError | exc.ProgrammingError)
         if own and _sqlstate(error.orig) not in _POSTGRESQL:
             raise
-        raise StorageError(sentence(error.orig, where)) from error
+        raise storage_error(error.orig, where) from error
     except sqlite3.Error as error:
-        raise StorageError(sentence(error, where)) from error
+        raise storage_error(error, where) from error
     except exc.TimeoutError as error:
         raise StorageError(f"The database {where} is too busy; try again in a moment.") from error
     except OSError as error:
@@ -69,6 +69,15 @@ def translated(where: str) -> Iterator[None]:
             f"The database {where} can't be used ({error.strerror or error}); "
             f"check its folder {_ELSEWHERE}."
         ) from error
+
+
+def storage_error(error: BaseException | None, where: str) -> StorageError:
+    """Return the error for a database driver's error."""
+    code = getattr(error, "sqlite_errorcode", None)
+    if code == sqlite3.SQLITE_FULL or is_full(error, where):
+        return DiskFullError(FULL.format(where=where))
+    words = sentence(error, where)
+    return DiskFullError(words) if _sqlstate(error) == "53100" else StorageError(words)
 
 
 def sentence(error: BaseException | None, where: str) -> str:
@@ -81,6 +90,8 @@ def sentence(error: BaseException | None, where: str) -> str:
     if isinstance(error, sqlite3.OperationalError | sqlite3.DatabaseError):
         return f"The database {where} can't be used ({error}); check it {_ELSEWHERE}."
     detail = " ".join(str(error).split())
+    if "timeout expired" in detail:
+        return f"The database {where} does not answer; check its address and that it runs."
     return f"The database {where} can't be used ({detail}); check its address and that it runs."
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+from assistant.values.errors import DiskFullError
 from storage import (
     branches,
     database,
@@ -42,8 +44,9 @@ class Store(Transactions):
         """
         store = cls(*database.open_engine(location))
         try:
-            store.recover()
-            store.purge_deleted(_PURGED_AFTER)
+            with suppress(DiskFullError):  # what is stored can be read
+                store.recover()
+                store.purge_deleted(_PURGED_AFTER)
         except BaseException:
             store.close()
             raise

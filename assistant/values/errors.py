@@ -36,6 +36,10 @@ class StorageError(PhichatError):
     code = "storage"
 
 
+class DiskFullError(StorageError):
+    """There is no room to store anything; what is stored can be read."""
+
+
 class SessionNotFoundError(StorageError):
     """No session has this id."""
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import socket
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from assistant.cli.ask import NOT_STORED
-from assistant.values.conversation import FinishReason
+from assistant.values.conversation import Draft, FinishReason
+from assistant.values.errors import DiskFullError, StorageError
+from storage import Store
 from tests.conftest import Phichat
 from tests.hardening.outages import BEFORE, TEXT, Lock, Outage, Stopped, Talk, disk, run
 from tests.storage.postgres_server import PostgresServer
@@ -78,6 +82,43 @@ def test_a_stop_shortens_the_wait_and_the_reply_is_stored_behind_it(
         wait_until(lambda: talk.store.conversation(session).turns[-1].text == TEXT, "the store")
     finally:
         talk.close()
+
+
+def test_a_full_disk_says_so_and_what_is_stored_is_read(tmp_path: Path) -> None:
+    with disk(tmp_path) as made:
+        store = Store.open(made.location)
+        session, _ = store.add_user_turn(None, Draft("before"))
+        store.close()
+        made.begin()
+        store = Store.open(made.location)
+        try:
+            assert store.conversation(session).turns[0].text == "before"
+            assert store.search("before")
+            for _ in range(2):
+                with pytest.raises(DiskFullError, match="disk is full"):
+                    store.add_user_turn(session, Draft("no room"))
+            made.end()
+            store.add_user_turn(session, Draft("after"))
+            assert [one.text for one in store.all_turns(session)] == ["before", "after"]
+        finally:
+            store.close()
+
+
+def test_a_server_that_accepts_and_says_nothing_is_one_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"postgresql+psycopg://me@127.0.0.1:{silent.getsockname()[1]}/phichat"
+        with pytest.raises(StorageError, match="does not answer; check its address"):
+            Store.open(address)
+
+
+def test_a_server_ends_what_hangs(server: PostgresServer) -> None:
+    store = Store.open(server.database())
+    try:
+        with store.reading() as db:
+            limits = ("statement_timeout", "idle_in_transaction_session_timeout")
+            assert [db.scalar(text(f"SHOW {name}")) for name in limits] == ["1min", "1min"]
+    finally:
+        store.close()
 
 
 @pytest.mark.long
