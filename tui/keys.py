@@ -244,6 +244,7 @@ SLASHES = (
     Slash("/attach", "PATH or URL", "attach", "Attach pictures; quote paths with blanks"),
     Slash("/picture", "NUMBER", "show_picture", "Show a picture large, with its facts"),
     Slash("/paste", "", "paste_picture", "Attach the picture in the clipboard"),
+    Slash("/sample", "", "try_sample", "A picture of ours to try, with a question"),
     Slash("/new", "", "new_session", "New chat"),
     Slash("/rename", "TITLE", "rename_session", "Rename this chat"),
     Slash("/delete", "", "delete_session", "Delete this chat; /undo brings it back"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.timer import Timer
 
+from assistant.samples import SAMPLES
 from assistant.values.conversation import Draft, PictureFile, Role
 from assistant.values.events import ContextPlanned, Event, ModelStatus, StoreLost, UserTurnStored
 from assistant.values.lowered import lowered_words
@@ -56,6 +58,7 @@ class Conversation(ChatPart):
         """Attach ``pictures`` (paths, URLs) to the first draft."""
         super().__init__(engine, chat, id="conversation")
         self._first_pictures = pictures
+        self._samples = cycle(SAMPLES)
         self.header = ChatHeader()
         self.turns = Turns(engine, chat, gallery)
         self.notices = NoticeLine()
@@ -389,6 +392,17 @@ class Conversation(ChatPart):
             self.in_thread(lambda: partial(begin, self._engine.store.draft_of(session_id, turn_id)))
 
     # Pictures
+
+    @on(Composer.NothingEntered)
+    async def _begin_with_sample(self) -> None:
+        if self._chat.is_open and self._chat.session_id is None and not self._chat.turns:
+            await self.action_try_sample()
+
+    async def action_try_sample(self) -> None:
+        """Attach the next sample with its question; the demo model knows the first alone."""
+        sample = SAMPLES[0] if self.turns.pane.is_demo else next(self._samples)
+        self.composer.area.put_first(sample.question)
+        await self.composer.attach((str(sample.path),))
 
     @on(Composer.AttachRequested)
     async def _attach_requested(self, event: Composer.AttachRequested) -> None:

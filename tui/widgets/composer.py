@@ -78,6 +78,10 @@ class Composer(Vertical):
         argument: str
 
     @dataclass
+    class NothingEntered(Message):
+        """Enter was pressed with no text and no picture."""
+
+    @dataclass
     class LeaveWanted(Message):
         """The app shall end, after everything that the composer posted before this."""
 
@@ -263,6 +267,8 @@ class Composer(Vertical):
             self.post_message(self.Sent(text))
         elif self.chips.files:
             notify(self, "Ask something about the picture, then press enter.")
+        elif not self.chips.opening:
+            self.post_message(self.NothingEntered())
 
     def _run(self, text: str, name: str, argument: str) -> None:
         command = find_slash(name)

@@ -9,6 +9,7 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 WAYS = (
+    ("enter", "try a picture of ours, with a question"),
     ("drop a file", "on this window, or paste its path"),
     ("ctrl+o", "pick a file, type a path or a URL"),
     ("/attach", "cat.jpg, ~/scans/page.png, https://…"),
