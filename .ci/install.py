@@ -43,7 +43,8 @@ def steps(*, test: bool, torch: str, uv: str | None) -> list[Step]:
     index = ["--index-url", CPU_INDEX] if torch == "cpu" else []
     if uv:
         install = [uv, "pip", "install", "--python", str(PYTHON)]
-        make = [uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(VENV)]
+        make = [uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable]
+        make += ["--seed", str(VENV)]  # with pip, by which docs/install.md adds packages
     else:
         install = [str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check"]
         make = [sys.executable, "-m", "venv", str(VENV)]

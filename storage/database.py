@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from assistant.values.errors import StorageError
+from assistant.values.words import pip_install
 from storage import full_disk, migrations
 from storage.database_errors import translated
 
@@ -154,7 +155,7 @@ def make_engine(url: URL) -> Engine:
     except ModuleNotFoundError as error:
         raise StorageError(
             f'The database driver "{error.name}" is not installed; '
-            "install phichat with its extra: pip install 'phichat[postgres]'."
+            f"install it with: {pip_install('psycopg[binary]==3.3.9')}"
         ) from error
 
     if not in_memory(url) and url.database is not None and not url.database.startswith("file:"):
@@ -259,8 +260,7 @@ def _version(connection: Connection, where: str) -> str | None:
     unknown = [version for version in found if version not in migrations.KNOWN]
     if unknown:
         raise StorageError(
-            f"The database {where} was written by a newer phichat; "
-            "update with: pip install --upgrade phichat."
+            f"The database {where} was written by a newer phichat; update phichat to open it."
         )
     return str(found[0])
 

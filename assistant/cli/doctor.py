@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -16,11 +17,16 @@ from assistant.core.memory.values import MemoryPlan
 from assistant.servers.address import is_server
 from assistant.settings import load
 from assistant.values.text import plain
-from assistant.values.words import counted, file_size
+from assistant.values.words import counted, file_size, pip_install
 
 if TYPE_CHECKING:
     from assistant.cli.doctor_checks import Diagnosis, FormatEstimate, Speed
+    from assistant.core.memory.hardware import Hardware
     from assistant.servers.catalogue import ServerModel
+
+
+FLASH, FLASH_BUILD = "flash-attn==2.8.3.post2", ("ninja==1.13.2", "wheel==0.48.0")
+"""Its build imports PyTorch and wheel, which pip's isolated environment for builds lacks."""
 
 
 @click.command(
@@ -91,6 +97,17 @@ def _machine(found: Diagnosis) -> Iterator[str]:
         build = f"for CUDA {hardware.torch.cuda}" if hardware.torch.cuda else "without CUDA"
         yield f"  PyTorch {hardware.torch.version}, {build}"
     yield f"  {found.why} Attention: {found.attention}."
+    if found.place.kind == "cuda" and not hardware.flash_attn:
+        yield from _flash_attention(hardware)
+
+
+def _flash_attention(hardware: Hardware) -> Iterator[str]:
+    cuda = f" of CUDA {hardware.torch.cuda}" if hardware.torch and hardware.torch.cuda else ""
+    nvcc = "is here" if shutil.which("nvcc") else "is not here"
+    yield "  flash-attn is not installed; nothing needs it. To try it, with a compiler"
+    yield f"  (nvcc{cuda}: nvcc {nvcc}) and minutes to hours of compiling, in this order:"
+    yield f"    {pip_install(*FLASH_BUILD)}"
+    yield f"    {pip_install('--no-build-isolation', FLASH)}"
 
 
 def _model(found: Diagnosis) -> Iterator[str]:

@@ -8,6 +8,7 @@ import re
 import click
 
 from assistant.values.errors import PhichatError
+from assistant.values.words import pip_install
 
 
 @click.command()
@@ -20,7 +21,7 @@ from assistant.values.errors import PhichatError
 def serve(host: str, port: int, public_url: str | None) -> None:
     """The same app in a browser, until ctrl-C.
 
-    Needs the extra “web” (pip install -e '.[web]'). Open the printed address:
+    Needs textual-serve, and says how to install it. Open the printed address:
     it lets one browser in, and the next one is printed then. Every tab is a
     terminal of its own; they share one model and one list of sessions. Keep it
     on 127.0.0.1, and use an SSH tunnel or an HTTPS proxy from elsewhere.
@@ -34,7 +35,8 @@ def serve(host: str, port: int, public_url: str | None) -> None:
         from assistant.cli.browser_server import GuardedServer
     except ImportError:
         raise PhichatError(
-            "phichat serve needs textual-serve: install it with: pip install -e '.[web]'"
+            "phichat serve needs textual-serve; install it with: "
+            + pip_install("textual-serve==1.1.3")
         ) from None
     if public_url is not None and not re.match(r"https?://[^/]", public_url):
         raise PhichatError("--public-url is an address such as https://pictures.example.org.")

@@ -21,6 +21,7 @@ from assistant.servers.lessons import (
 from assistant.servers.request import SILENCE_S
 from assistant.values.errors import ModelError
 from assistant.values.text import one_line
+from assistant.values.words import pip_install
 
 
 class BusyError(ModelError):
@@ -48,7 +49,7 @@ def unreachable(address: Address, error: Exception) -> ModelError:
     if any(isinstance(one, ImportError) for one in causes):
         return ModelError(
             "A SOCKS proxy is set (ALL_PROXY, HTTPS_PROXY or HTTP_PROXY), which needs a package "
-            "more: pip install socksio, or name the server in NO_PROXY.",
+            f"more ({pip_install('socksio')}); or name the server in NO_PROXY.",
             code="unreachable",
         )
     if isinstance(error, httpx2.ProxyError):

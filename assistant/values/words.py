@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from datetime import UTC, datetime
 
 from assistant.values.conversation import Draft
@@ -68,6 +70,11 @@ def model_name(model: str) -> str:
     if place := server_place(model):
         model = model.partition("#")[2] or place
     return one_line(model.rstrip("/").rsplit("/", 1)[-1], 40) or "model"
+
+
+def pip_install(*arguments: str) -> str:
+    """Return the command that installs packages beside phichat, wherever that is installed."""
+    return shlex.join([sys.executable, "-m", "pip", "install", *arguments])
 
 
 def joined(first: Draft | None, second: Draft) -> Draft:

@@ -266,7 +266,7 @@ def _sentence(error: ValidationError, name: str) -> str:
     if found[0]["type"] == "model_type" or (version is not None and version["type"] == "missing"):
         return f"{name} is not a phichat export; give a file made by: phichat sessions export."
     if version is not None and isinstance(version["input"], int) and version["input"] > VERSION:
-        return f"{name} was written by a newer phichat; update with: pip install --upgrade phichat."
+        return f"{name} was written by a newer phichat; update phichat, then import it again."
     first = found[0]
     place = one_line("".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in first["loc"]), 80)
     reason = one_line(first["msg"].removeprefix("Value error, "), 160)

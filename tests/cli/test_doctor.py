@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from itertools import product
@@ -207,6 +208,19 @@ def test_a_card_of_24_gb() -> None:
     assert table["int8 int8"].startswith("85,"), "131,072 take more than 24 GB"
     assert table["int8 int4"] == "131,072 tokens"
     assert all("does not fit" not in context for context in table.values())
+
+
+def test_flash_attention_comes_with_the_commands_that_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    text = report(machine(64, 60, CARD_24))
+    assert "(nvcc of CUDA 13.0: nvcc is not here)" in text
+    first, second = (line for line in text.splitlines() if " -m pip install " in line)
+    assert first.endswith("pip install ninja==1.13.2 wheel==0.48.0")
+    assert second.endswith("pip install --no-build-isolation flash-attn==2.8.3.post2")
+    assert "flash-attn" not in report(machine(64, 60, CARD_24, flash_attn=True))
+    assert "flash-attn" not in report(machine(16, 12))
 
 
 def test_a_card_of_8_gb() -> None:

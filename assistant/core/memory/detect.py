@@ -37,9 +37,7 @@ def detect_hardware(root: Path = Path("/"), environ: Mapping[str, str] | None = 
             Problem(
                 f"nvidia-smi sees {gpus[0].name}, but the installed PyTorch {torch.version} is "
                 "a build without CUDA, so the card is not used.",
-                "Install the CUDA build: pip install --force-reinstall torch=="
-                f"{torch.version.partition('+')[0]} --index-url https://download.pytorch.org/whl/"
-                "cu130 (or the CUDA version of your driver).",
+                "Install phichat's packages again, with CUDA: make clean, then make chat.",
             )
         )
     found = Hardware(
@@ -104,7 +102,10 @@ def _torch_build(problems: list[Problem]) -> TorchBuild | None:
     spec = importlib.util.find_spec("torch")  # finds, does not import
     if spec is None or not spec.origin:
         problems.append(
-            Problem("PyTorch is not installed, so no model can run.", "Run: pip install torch")
+            Problem(
+                "PyTorch is not installed, so no model can run.",
+                "Install phichat's packages again (make clean, make chat).",
+            )
         )
         return None
     text = text_of(Path(spec.origin).parent / "version.py")

@@ -23,6 +23,7 @@ from assistant.core.memory.speeds import SLOW_PROMPT
 from assistant.core.memory.values import MemoryPlan, Wanted
 from assistant.families.sizes import ModelSize
 from assistant.pictures.decode import MAX_PIXELS
+from assistant.values.words import pip_install
 
 MAX_CONTEXT = 131_072
 """The longest context of the family; none is planned beyond it."""
@@ -63,9 +64,9 @@ def make_plan(model: ModelSize, place: Place, wanted: Wanted | None = None) -> M
     chosen = _chosen(plans, place, target)
     dtype = chosen.dtype
     if chosen.weights not in place.weights:
+        torchao = f" without torchao ({pip_install('torchao')})" if place.kind == "cuda" else ""
         problem = (
-            f"{chosen.weights} weights can't be used on {place.device}"
-            f"{' without torchao (pip install torchao)' if place.kind == 'cuda' else ''}: "
+            f"{chosen.weights} weights can't be used on {place.device}{torchao}: "
             f"give --weights {' or '.join(('auto', *place.weights))}."
         )
         return replace(chosen, context_tokens=0, problem=problem)

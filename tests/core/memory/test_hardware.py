@@ -182,7 +182,7 @@ def test_a_card_without_a_cuda_build_is_a_problem_with_a_remedy(tmp_path: Path) 
     if found.torch.cuda:
         pytest.skip("PyTorch is a CUDA build here")
     (problem,) = [p for p in found.problems if "without CUDA" in p.what]
-    assert "pip install" in problem.remedy
+    assert "make clean" in problem.remedy
 
 
 def test_torch_is_looked_at_without_importing_it() -> None:
