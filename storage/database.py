@@ -155,7 +155,7 @@ def make_engine(url: URL) -> Engine:
     except ModuleNotFoundError as error:
         raise StorageError(
             f'The database driver "{error.name}" is not installed; '
-            f"install it with: {pip_install('psycopg[binary]==3.3.9')}"
+            f"run {pip_install('psycopg[binary]==3.3.9')}, then try again."
         ) from error
 
     if not in_memory(url) and url.database is not None and not url.database.startswith("file:"):

@@ -35,8 +35,8 @@ def serve(host: str, port: int, public_url: str | None) -> None:
         from assistant.cli.browser_server import GuardedServer
     except ImportError:
         raise PhichatError(
-            "phichat serve needs textual-serve; install it with: "
-            + pip_install("textual-serve==1.1.3")
+            "phichat serve needs textual-serve: run "
+            f"{pip_install('textual-serve==1.1.3')}, then try again."
         ) from None
     if public_url is not None and not re.match(r"https?://[^/]", public_url):
         raise PhichatError("--public-url is an address such as https://pictures.example.org.")

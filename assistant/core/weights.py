@@ -285,7 +285,7 @@ def integer_products_are_exact() -> bool:
 def _torchao(weights: str, dtype: torch.dtype) -> MakeLinear:
     """Weight-only formats of torchao, quantized on the GPU matrix by matrix. Never run by us."""
     if importlib.util.find_spec("torchao") is None:
-        raise ModelError(f"{weights} weights on CUDA need torchao: {pip_install('torchao')}")
+        raise ModelError(f"{weights} weights on CUDA need torchao: run {pip_install('torchao')}.")
     if weights == "int4" and dtype != torch.bfloat16:
         raise ModelError("int4 weights on CUDA are multiplied in bfloat16: leave --dtype at auto.")
     from torchao.quantization import Int4WeightOnlyConfig, Int8WeightOnlyConfig, quantize_

@@ -215,6 +215,6 @@ def test_without_textual_serve_it_is_one_sentence(
     done = phichat("serve")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "phichat serve needs textual-serve; install it with: "
-        f"{sys.executable} -m pip install textual-serve==1.1.3\n"
+        "phichat serve needs textual-serve: run "
+        f"{sys.executable} -m pip install textual-serve==1.1.3, then try again.\n"
     )

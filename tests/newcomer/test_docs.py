@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 import shlex
 from pathlib import Path
@@ -12,7 +11,7 @@ import pytest
 
 from assistant import settings
 from assistant.cli import cli
-from docs import render
+from docs import record
 from tests.conftest import ROOT
 from tui import keys as commands
 
@@ -120,15 +119,32 @@ def test_every_key_that_is_named_does_something() -> None:
 
 
 @pytest.mark.long  # it talks with the demo model
-async def test_the_readme_shows_the_app_of_today(
+async def test_the_recording_shows_the_app_of_today(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PHICHAT_HOME", str(tmp_path))
-    render.draw_pictures(tmp_path)
-    assert words(await render.render(tmp_path)) == words(render.OUT.read_text(encoding="utf-8"))
+    monkeypatch.chdir(tmp_path)
+    record.draw_sail(tmp_path / "sail.png")
+    today, kept = words(await record.record()), words(record.OUT.read_text(encoding="utf-8"))
+    assert today == kept, "run: python -m docs.record"
 
 
-def words(svg: str) -> str:
-    """Text in a picture, without blanks (the cursor cuts a word) and figures of speed."""
-    text = "".join(re.findall(r"<text[^>]*>([^<]*)</text>", svg))
-    return re.sub(r"[\d.]+(tokens/s|s·)", r"\1", re.sub(r"\s", "", html.unescape(text)))
+def words(svg: str) -> list[str]:
+    """Everything that is written in some frame of a recording, row by row."""
+    rows = re.findall(r'<g id="r\d+">(.*?)</g>', svg)
+    texts = (re.findall(r"<text[^>]*>([^<]*)</text>", row) for row in rows)
+    return [" ".join(row) for row in texts if row]
+
+
+def test_the_recording_plays_and_is_small() -> None:
+    svg = record.OUT.read_text(encoding="utf-8")
+    assert len(svg) < 300_000
+    shown = " ".join(words(svg))
+    for sentence in ("What do you see?", "I see a yellow star on a dark background.", "triangle."):
+        assert sentence in shown
+    durations = set(re.findall(r'dur="([\d.]+)s"', svg))
+    assert len(durations) == 1, "every row keeps the same time"
+    for times in re.findall(r'keyTimes="([^"]*)"', svg):
+        moments = [float(moment) for moment in times.split(";")]
+        assert moments[0] == 0
+        assert moments == sorted(moments)
+        assert moments[-1] < 1

@@ -12,6 +12,7 @@ import re
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -48,7 +49,7 @@ def reason(line: str) -> str | None:
 
 def test_the_commands_come_from_the_pages() -> None:
     lines = typed_lines()
-    assert lines[0] == "make chat"
+    assert lines[0] == "make TORCH=cpu chat"
     assert sum("phichat ask" in line for line in lines) >= 5
     for start in NOT_RUN:  # nothing is excused that is not there any more
         assert any(line.removeprefix(".venv/bin/").startswith(start) for line in lines), start
@@ -75,8 +76,8 @@ def test_what_the_readme_says_works_in_order(tmp_path: Path) -> None:
     for line in typed_lines():
         if reason(line) is not None:
             continue
-        if line == "make chat":
-            _to_the_first_screen(line, folder, environment)
+        if line.startswith("make"):
+            _to_the_first_screen(_installable(line), folder, environment)
         else:
             done = subprocess.run(
                 ["bash", "-c", f"set -o pipefail; {line}"],
@@ -91,6 +92,15 @@ def test_what_the_readme_says_works_in_order(tmp_path: Path) -> None:
             assert "Traceback" not in done.stderr
         typed.append(line)
     assert len(typed) >= 10
+
+
+def _installable(line: str) -> str:
+    """Leave PyTorch's own index out where only PyPI, or a mirror of it, can be reached."""
+    try:
+        socket.create_connection(("download.pytorch.org", 443), timeout=10).close()
+    except OSError:
+        return line.replace("TORCH=cpu ", "")
+    return line
 
 
 def _to_the_first_screen(line: str, folder: Path, environment: dict[str, str]) -> None:

@@ -121,12 +121,12 @@ def test_addresses_that_name_no_database_are_refused(address: str) -> None:
     assert refused(address)
 
 
-def test_a_missing_driver_names_the_extra_and_hides_the_password(
+def test_a_missing_driver_names_its_package_and_hides_the_password(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
     sentence = refused("postgresql+psycopg://me:secret@localhost/chat")
-    assert "phichat[postgres]" in sentence
+    assert "pip install 'psycopg[binary]==" in sentence
     assert "secret" not in sentence
 
 
