@@ -90,7 +90,7 @@ def test_no_sentence_of_the_program_spells_pip_itself() -> None:
 
 @pytest.fixture(scope="module")
 def index() -> None:
-    """PyPI, or what pip is told to use in its place."""
+    """PyPI, or what pip uses in its place."""
     options = ["--timeout", "10", "--retries", "0"]
     asked = [sys.executable, "-m", "pip", "index", "versions", *options, "wheel"]
     if subprocess.run(asked, capture_output=True).returncode:
