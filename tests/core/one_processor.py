@@ -1,0 +1,87 @@
+"""A process that multiplies as the processor of its environment would.
+
+``python -m tests.core.one_processor`` prints as JSON the largest error of each way, in times of
+what rounding allows, and the way that is likely. With "compile" it runs nothing, and
+NUMBA_DUMP_ASSEMBLY shows what would run. With "without-numba" it has none.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import torch
+
+ROWS, SHAPES = (1, 3, 4, 41), ((8, 64), (33, 4160))
+
+
+def without_numba() -> None:
+    """Let every import of numba fail, as where there is no build of it."""
+    sys.modules["numba"] = None  # type: ignore[assignment]
+
+
+def compile_only() -> None:
+    """Compile the int8 kernels."""
+    from numba import float32, int8, int16
+
+    from assistant.core.cpu import kernels, many_rows
+
+    line, rows, matrix = float32[::1], float32[:, ::1], int8[:, ::1]
+    many_rows.multiply_rows.compile((int16[:, ::1], line, matrix, line, rows))  # type: ignore[attr-defined]
+    kernels.multiply.compile((matrix, line, rows, rows))  # type: ignore[attr-defined]
+
+
+def errors() -> dict[str, float]:
+    """Multiply numbers by every way that is exact here; 1 is half a step of the activations."""
+    from assistant.core.cpu.acceleration import loose_kernels
+    from assistant.core.weights import (
+        INT8_WAYS,
+        Int8Linear,
+        TiledLinear,
+        integer_products_are_exact,
+        quantize_rows,
+    )
+
+    found: dict[str, float] = {}
+    kernels = loose_kernels()
+    generator = torch.Generator().manual_seed(0)
+    for N, K in SHAPES:
+        matrix = torch.randn(N, K, generator=generator)
+        numbers, scales = quantize_rows(matrix)
+        wide = numbers.double() * scales[:, None]
+        held = {way: Int8Linear(numbers, scales, way) for way in INT8_WAYS}
+        if not integer_products_are_exact():
+            del held["terms"]
+        for S in ROWS:
+            x = torch.randn(S, K, generator=generator)
+            steps = x.double().abs().amax(-1, keepdim=True) / (127 * 508)
+            most = steps * wide.abs().sum(-1) + 1e-4
+            for way, module in held.items():
+                module.kernels = kernels
+                off = (module(x).double() - x.double() @ wide.t()).abs() / most
+                found[way] = max(found.get(way, 0), float(off.max()))
+            tiled = TiledLinear(matrix.bfloat16())
+            tiled.kernels = kernels
+            if kernels is not None or S > 1:  # without kernels one row is rounded to 16 bits
+                off = (tiled(x) - x @ matrix.bfloat16().float().t()).abs() / 2e-3
+                found["bfloat16"] = max(found.get("bfloat16", 0), float(off.max()))
+    return found
+
+
+def main(what: str) -> None:
+    """Print what was found."""
+    if what == "compile":
+        compile_only()
+        return
+    if what == "without-numba":
+        without_numba()
+    from assistant.core.weights import likely_int8_way
+
+    found = {"errors": errors(), "likely": likely_int8_way()}
+    print(json.dumps(found | {"numba": sys.modules.get("numba") is not None}))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    with torch.inference_mode():
+        main(sys.argv[1] if len(sys.argv) > 1 else "")
