@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 LOG = VENV / "install.log"
+WIDTH = len("59 min 59 s")
+"""Columns of a time: 1 min 0 s is shorter than 59 min 59 s, which it replaces on the screen."""
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 """PyTorch's own index of builds without CUDA."""
 
@@ -92,14 +94,17 @@ def run(step: Step, heading: str) -> float:
         try:
             while (code := _ended(process)) is None:
                 if sys.stdout.isatty():
-                    print(f"\r{shown} {_elapsed(started)}", end="", flush=True)
+                    print(f"\r{shown} {_elapsed(started):<{WIDTH}}", end="", flush=True)
         finally:
             process.terminate()
             output.seek(0)
             VENV.mkdir(exist_ok=True)
             with LOG.open("a", encoding="utf-8") as log:
                 log.write(f"$ {' '.join(step.command)}\n{output.read()}\n")
-    print(f"{chr(13) + shown if sys.stdout.isatty() else ''} {_elapsed(started)}", flush=True)
+    if sys.stdout.isatty():
+        print(f"\r{shown} {_elapsed(started):<{WIDTH}}", flush=True)
+    else:
+        print(f" {_elapsed(started)}", flush=True)
     if code:
         raise subprocess.CalledProcessError(code, step.command)
     return time.monotonic() - started
