@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from assistant.cli.common import open_picture, opened_engine, report_missing
+from assistant.cli.common import open_picture, opened_engine, report_missing, start_decoding
 from assistant.cli.errors import StoppedError
 from assistant.cli.options import (
     TEXT,
@@ -110,6 +110,8 @@ def ask(
     goes_on = session is not None or go_on
     if not (text or images or goes_on):
         raise click.UsageError("give a question, or a picture with -i")
+    if images:
+        start_decoding()
     with opened_engine(system=system, **chosen) as (engine, _):
         _answer(
             engine,

@@ -169,7 +169,8 @@ class ProgressLine:
         """Show that ``done`` bytes of a picture have come (``total`` 0: of an unknown number)."""
         if self.is_terminal:
             percent = f" {min(100, 100 * done // total)} %" if total else ""
-            self._show(f"Fetching the picture…{percent}")
+            is_here = done == total > 0
+            self._show("Opening the picture…" if is_here else f"Fetching the picture…{percent}")
 
     def say(self, sentence: str) -> None:
         """Print a line that stays."""

@@ -40,6 +40,13 @@ def whole_path(model: str) -> str:
     return os.path.abspath(folder) if model != "demo" and os.path.isdir(folder) else model
 
 
+def start_decoding() -> None:
+    """Start the process that decodes pictures, while the engine is being opened."""
+    from assistant import pictures
+
+    pictures.start_decoding()
+
+
 def open_picture(
     engine: Engine, source: str, watch: Callable[[int, int], None] | None = None
 ) -> PictureFile:

@@ -7,7 +7,13 @@ from typing import Any
 
 import click
 
-from assistant.cli.common import open_picture, opened_engine, print_json, report_missing
+from assistant.cli.common import (
+    open_picture,
+    opened_engine,
+    print_json,
+    report_missing,
+    start_decoding,
+)
 from assistant.cli.options import (
     TEXT,
     engine_options,
@@ -60,6 +66,8 @@ def show_prompt(
     **memory: object,
 ) -> None:
     """Print the prompt of a message, or of a session as it stands."""
+    if images:
+        start_decoding()
     with opened_engine(model=model, **memory) as (engine, _):
         session_id = None if session is None else engine.store.find_session(session)
         preview = engine.prompts.preview(session_id, _draft(engine, session_id, images, text))

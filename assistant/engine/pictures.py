@@ -26,12 +26,25 @@ class Pictures:
     def open(self, source: str, watch: Callable[[int, int], None] | None = None) -> PictureFile:
         """Open a path or an http(s) URL.
 
-        ``watch(received, total)`` is called in another thread with the bytes of a URL so far and
-        in all (0: not known); an exception that it raises ends the download.
+        ``watch(received, total)`` is called, in another thread for a URL, with the bytes so far and
+        in all (0: not known), and on while the picture is decoded; an exception that it raises
+        ends either.
         """
         from assistant import pictures
 
         return self._checked(pictures.open_source(source, watch=watch))
+
+    def start_decoding(self) -> None:
+        """Start the process that decodes, so that the first picture need not wait for it."""
+        from assistant import pictures
+
+        pictures.start_decoding()
+
+    def stop_decoding(self) -> None:
+        """End whatever is being decoded, because the app is quit."""
+        from assistant import pictures
+
+        pictures.stop_decoding()
 
     def open_clipboard(self) -> PictureFile:
         """Open the picture in the system's clipboard."""

@@ -1,8 +1,9 @@
-"""Opening pictures safely, from any source, and decoding them for the model and the screen.
+"""Opening pictures safely, from any source, and their pixels for the model and the screen.
 
 ``open_source`` takes a path, an address or bytes, and returns a
 :class:`~assistant.values.conversation.PictureFile` that was decoded once from end to end.
-``pixels`` decodes the stored bytes, which are never changed, for the model and the screen.
+``pixels`` decodes the stored bytes, which are never changed, for the model and the screen. Both are
+done by the decoder, a process with limits (:mod:`assistant.pictures.decoder`).
 """
 
 from __future__ import annotations
@@ -11,9 +12,17 @@ from pathlib import Path
 
 from assistant.pictures.clipboard import open_clipboard
 from assistant.pictures.data_urls import is_data_url, open_data_url
-from assistant.pictures.decode import MAX_BYTES, MAX_PIXELS, open_bytes, pixels
+from assistant.pictures.decode import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    Watch,
+    open_bytes,
+    pixels,
+    start_decoding,
+    stop_decoding,
+)
 from assistant.pictures.dropped import Dropped, find_dropped, parse_dropped
-from assistant.pictures.fetch import Watch, open_url
+from assistant.pictures.fetch import open_url
 from assistant.pictures.paths import open_path
 from assistant.values.conversation import PictureFile
 
@@ -30,6 +39,8 @@ __all__ = [
     "open_url",
     "parse_dropped",
     "pixels",
+    "start_decoding",
+    "stop_decoding",
 ]
 
 
@@ -45,9 +56,9 @@ def open_source(
     ``name`` replaces the name taken from the source. Raises PictureError, which names the source.
     """
     if isinstance(source, bytes):
-        return open_bytes(source, name=name, max_bytes=max_bytes)
+        return open_bytes(source, name=name, max_bytes=max_bytes, watch=watch)
     if isinstance(source, str) and is_data_url(source.strip()):
-        return open_data_url(source.strip(), name=name, max_bytes=max_bytes)
+        return open_data_url(source.strip(), name=name, max_bytes=max_bytes, watch=watch)
     if isinstance(source, str) and source.strip().lower().startswith(("http://", "https://")):
         return open_url(source.strip(), name=name, max_bytes=max_bytes, watch=watch)
-    return open_path(source, name=name, max_bytes=max_bytes)
+    return open_path(source, name=name, max_bytes=max_bytes, watch=watch)

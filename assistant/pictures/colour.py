@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageChops, ImageOps
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL.ImageCms import ImageCmsTransform
 
 _SAME = 2
 """Steps of 255 by which a profile may differ from sRGB and still count as sRGB."""
 _OVERSAMPLED = 4
 """Decoded pixels a side for each pixel of a small copy."""
+_BAND = 1 << 20
+"""Pixels that are scaled at a time."""
 _MODES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK", "Lab": "LAB"}
 """Colour space of a profile -> Pillow's mode."""
 
@@ -36,7 +40,9 @@ def as_seen(image: Image.Image, size: tuple[int, int] | None = None) -> Image.Im
         sampled = (_OVERSAMPLED * size[0], _OVERSAMPLED * size[1])
     rgb = _to_srgb(colour, profile if isinstance(profile, bytes) else None, sampled)
     if alpha is not None:
-        rgb = Image.composite(rgb, Image.new("RGB", rgb.size, "white"), alpha)
+        white = Image.new("RGB", rgb.size, "white")
+        white.paste(rgb, mask=alpha)
+        rgb = white
     return rgb.resize(size, Image.Resampling.BOX) if size else rgb
 
 
@@ -56,21 +62,36 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         return image
     import numpy as np
 
-    values = np.asarray(image).astype(np.float64)
-    finite = np.isfinite(values)
-    low, high = (values[finite].min(), values[finite].max()) if finite.any() else (0.0, 0.0)
+    stored = np.asarray(image)
+    step = max(1, _BAND // image.width)
+    bands = [slice(top, top + step) for top in range(0, image.height, step)]
+    # row by row, because floating point takes eight times the memory
+    extrema = [value for band in bands for value in _extrema(stored[band])]
+    low, high = (min(extrema), max(extrema)) if extrema else (0.0, 0.0)
     if image.mode == "F" and low >= 0 and high <= 1:
         low, high = 0.0, 1.0
     elif low >= 0 and high <= 0xFFFF and image.mode != "F":
         low, high = 0.0, float(0xFFFF)
     # Other ranges have no agreed meaning: scientific viewers stretch them.
     scale = 255.0 / (high - low) if high > low else 0.0
-    scaled = np.rint((np.where(finite, values, low) - low) * scale)
-    grey = Image.fromarray(scaled.astype(np.uint8))
+    scaled = np.empty(stored.shape, np.uint8)
+    for band in bands:
+        values = stored[band].astype(np.float64)
+        scaled[band] = np.rint((np.where(np.isfinite(values), values, low) - low) * scale)
+    grey = Image.fromarray(scaled)
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
-        grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+        opaque = np.where(stored == transparent, np.uint8(0), np.uint8(255))
+        grey.putalpha(Image.fromarray(opaque))
     return grey
+
+
+def _extrema(values: NDArray[np.generic]) -> list[float]:
+    """Return the least and the largest number; nothing where there is none."""
+    import numpy as np
+
+    finite = values[np.isfinite(values)]
+    return [float(finite.min()), float(finite.max())] if finite.size else []
 
 
 def _without_alpha(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:

@@ -6,7 +6,7 @@ import binascii
 import re
 from urllib.parse import unquote_to_bytes
 
-from assistant.pictures.decode import MAX_BYTES, open_bytes, too_large
+from assistant.pictures.decode import MAX_BYTES, Watch, open_bytes, too_large
 from assistant.values.conversation import PictureFile
 from assistant.values.errors import PictureError
 
@@ -19,7 +19,13 @@ def is_data_url(text: str) -> bool:
     return text[:5].lower() == "data:"
 
 
-def open_data_url(url: str, *, name: str | None = None, max_bytes: int = MAX_BYTES) -> PictureFile:
+def open_data_url(
+    url: str,
+    *,
+    name: str | None = None,
+    max_bytes: int = MAX_BYTES,
+    watch: Watch | None = None,
+) -> PictureFile:
     """Open the picture that an address holds. Raises PictureError."""
     head = _HEAD.match(url[:1000])
     if head is None:
@@ -29,7 +35,7 @@ def open_data_url(url: str, *, name: str | None = None, max_bytes: int = MAX_BYT
         raise too_large(_LABEL, max_bytes)
     is_base64 = head[2].lower().replace(" ", "").endswith(";base64")
     data = _from_base64(body) if is_base64 else unquote_to_bytes(body)
-    return open_bytes(data, name=name, max_bytes=max_bytes)
+    return open_bytes(data, name=name, max_bytes=max_bytes, watch=watch)
 
 
 def _from_base64(text: str) -> bytes:

@@ -1,31 +1,40 @@
-"""Decoding of untrusted picture files into RGB."""
+"""Pictures decoded by another process: what they are, and their pixels."""
 
 from __future__ import annotations
 
-import codecs
+import base64
+import binascii
 import hashlib
-import io
 import re
-import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from assistant.pictures import names
+from assistant.pictures.decoder.frames import Header
+from assistant.pictures.decoder.pool import POOL
 from assistant.values.conversation import PictureFile
 from assistant.values.errors import PictureError
+from assistant.values.text import one_line
 
 if TYPE_CHECKING:
     from PIL import Image
 
-
-class _DamagedError(Exception):
-    """The bytes are no whole picture of their format."""
-
+Watch = Callable[[int, int], None]
+"""Called with the bytes that arrived and the bytes announced (0: not known), from whatever thread
+opens the picture, and on while it is decoded. An exception from it ends the opening."""
 
 MAX_BYTES = 64 << 20
 """Largest file, in bytes."""
 
 MAX_PIXELS = 64_000_000
 """Largest picture, in pixels: 192 MB once decoded."""
+
+MAX_MEMORY = 1_500_000_000
+"""Memory of a decoder process, in bytes."""
+
+CPU_S = 10.0
+"""Longest decoding of one picture, in seconds of computing."""
 
 MEDIA_TYPES = {
     "PNG": "image/png",
@@ -38,21 +47,20 @@ MEDIA_TYPES = {
 }
 """The formats that are opened; no other decoder reads the bytes."""
 
-THUMBNAIL_SIDE = 256
-"""Longest side of a thumbnail, in pixels."""
-
 # A JPEG that carries a second picture (depth, a thumbnail) behind the one that is shown.
 _ALSO = {"MPO": "image/jpeg"}
 
-_BEGINNINGS = re.compile(
-    rb"\x89PNG\r\n|\xff\xd8\xff|RIFF....WEBP|GIF8[79]a|II\*\0|MM\0\*|....ftypavi[fs]", re.DOTALL
-)
-"""First bytes of files of these formats, also of truncated ones."""
-
-_FORMATS = "PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF"
+_LONGEST_SENTENCE = 400
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
-def open_bytes(data: bytes, *, name: str | None = None, max_bytes: int = MAX_BYTES) -> PictureFile:
+def open_bytes(
+    data: bytes,
+    *,
+    name: str | None = None,
+    max_bytes: int = MAX_BYTES,
+    watch: Watch | None = None,
+) -> PictureFile:
     """Check the bytes of a picture by decoding all of it. Raises PictureError.
 
     ``width`` and ``height`` of the result are pixels after rotation (EXIF). Without a ``name`` it
@@ -61,21 +69,23 @@ def open_bytes(data: bytes, *, name: str | None = None, max_bytes: int = MAX_BYT
     label = names.shown(name) if name else "The pasted picture"
     if not data:
         raise PictureError(f"{label} is empty; choose another picture.")
-    if len(data) > max_bytes:
-        raise too_large(label, max_bytes)
-    seen, format, notice = _seen(data, label)
-    media_type = (MEDIA_TYPES | _ALSO)[format]
-    return PictureFile(
-        name=names.shown(name) if name else f"pasted.{media_type.partition('/')[2]}",
-        data=data,
-        sha256=hashlib.sha256(data).hexdigest(),
-        pixels_sha256=pixels_sha256(seen),
-        media_type=media_type,
-        width=seen.width,
-        height=seen.height,
-        thumbnail=_thumbnail(seen),
-        notice=notice,
-    )
+    if len(data) > min(max_bytes, MAX_BYTES):
+        raise too_large(label, min(max_bytes, MAX_BYTES))
+    look = (lambda: watch(len(data), len(data))) if watch else _keep_on
+    found, _ = _asked({"op": "open"}, data, 0, label, look)
+    with _checked(label):
+        media_type = (MEDIA_TYPES | _ALSO)[found["format"]]
+        return PictureFile(
+            name=names.shown(name) if name else f"pasted.{media_type.partition('/')[2]}",
+            data=data,
+            sha256=hashlib.sha256(data).hexdigest(),
+            pixels_sha256=_SHA256.fullmatch(found["pixels_sha256"])[0],  # type: ignore[index]
+            media_type=media_type,
+            width=found["width"],
+            height=found["height"],
+            thumbnail=base64.b64decode(found["thumbnail"], validate=True),
+            notice=one_line(found["notice"], _LONGEST_SENTENCE),
+        )
 
 
 def pixels(data: bytes, size: tuple[int, int] | None = None) -> Image.Image:
@@ -84,14 +94,23 @@ def pixels(data: bytes, size: tuple[int, int] | None = None) -> Image.Image:
     The result is upright (EXIF), the first frame of an animation, in sRGB, 8 bits a channel, on
     white where it is transparent. Raises PictureError.
     """
-    return _seen(data, "The picture", size)[0]
+    from PIL import Image
+
+    most = 3 * (size[0] * size[1] if size else MAX_PIXELS)
+    label = "The picture"
+    found, rgb = _asked({"op": "pixels", "size": size}, data, most, label, _keep_on)
+    with _checked(label):
+        return Image.frombytes("RGB", (found["width"], found["height"]), rgb)
 
 
-def pixels_sha256(image: Image.Image) -> str:
-    """Hash RGB pixels: SHA-256 over ``WIDTHxHEIGHT``, a line feed, and the RGB bytes by rows."""
-    digest = hashlib.sha256(f"{image.width}x{image.height}\n".encode())
-    digest.update(image.tobytes())
-    return digest.hexdigest()
+def start_decoding() -> None:
+    """Start the process that decodes, so that the first picture need not wait for it."""
+    POOL.start()
+
+
+def stop_decoding() -> None:
+    """End whatever is being decoded; threads that wait for it get a PictureError."""
+    POOL.stop()
 
 
 def too_large(label: str, max_bytes: int) -> PictureError:
@@ -100,121 +119,36 @@ def too_large(label: str, max_bytes: int) -> PictureError:
     return PictureError(f"{label} is larger than {size}; scale it down first.")
 
 
-def _thumbnail(seen: Image.Image) -> bytes:
-    """Encode a JPEG of RGB pixels, at most THUMBNAIL_SIDE pixels wide and high."""
-    scale = min(1, THUMBNAIL_SIDE / max(seen.size))
-    width, height = (max(1, round(side * scale)) for side in seen.size)
-    out = io.BytesIO()
-    seen.resize((width, height), reducing_gap=2.0).save(out, "JPEG", quality=85)
-    return out.getvalue()
+def _keep_on() -> None:
+    """Wait on."""
 
 
-def _header(data: bytes, label: str) -> Image.Image:
-    """Read the format and size of a picture; its pixels are decoded later."""
-    # Import these decoders: Pillow imports all of its own when one is missing.
-    from PIL import (  # noqa: F401
-        AvifImagePlugin,
-        BmpImagePlugin,
-        GifImagePlugin,
-        Image,
-        JpegImagePlugin,
-        PngImagePlugin,
-        TiffImagePlugin,
-        UnidentifiedImageError,
-        WebPImagePlugin,
-    )
+def _asked(
+    header: Header, data: bytes, most: int, label: str, look: Callable[[], None]
+) -> tuple[Header, bytearray]:
+    """Ask the decoder, which may have been taken over by the picture: its answer is checked."""
+    asked = {**header, "label": label, "seconds": CPU_S}
+    found, rgb = POOL.ask(asked, data, most, label, look)
+    if "error" in found:
+        raise PictureError(one_line(str(found["error"]), _LONGEST_SENTENCE))
+    width, height = found.get("width"), found.get("height")
+    if not (
+        type(width) is type(height) is int
+        and width > 0
+        and height > 0
+        and width * height <= MAX_PIXELS
+    ):
+        raise _made_up(label)
+    return found, rgb
 
-    # Warnings about odd metadata would be printed across the screen.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
+
+@contextmanager
+def _checked(label: str) -> Iterator[None]:
     try:
-        image = Image.open(io.BytesIO(data), formats=tuple(MEDIA_TYPES))
-    except UnidentifiedImageError as error:
-        if _BEGINNINGS.match(data):
-            raise _DamagedError from error
-        raise PictureError(
-            f"{label} is not a picture that can be opened{_hint(data)}; use {_FORMATS}."
-        ) from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise _too_many_pixels(label) from None
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_many_pixels(label)
-    if image.width < 1 or image.height < 1:
-        raise _DamagedError
-    return image
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
+        raise _made_up(label) from error
 
 
-def _seen(
-    data: bytes, label: str, size: tuple[int, int] | None = None
-) -> tuple[Image.Image, str, str]:
-    """Decode a picture: RGB pixels, its format, and a sentence where something is missing."""
-    from assistant.pictures.colour import as_seen
-
-    try:
-        try:
-            image = _header(data, label)
-            return as_seen(image, size), str(image.format), ""
-        except (PictureError, MemoryError):
-            raise
-        except Exception:  # decoders fail in any way that untrusted bytes make them
-            return _incomplete(data, label, size)
-    except PictureError:
-        raise
-    except MemoryError as error:
-        raise PictureError(
-            f"There is not enough memory to open {label}; scale it down first."
-        ) from error
-    except Exception as error:  # as above
-        raise _damaged(label) from error
-
-
-def _incomplete(
-    data: bytes, label: str, size: tuple[int, int] | None
-) -> tuple[Image.Image, str, str]:
-    from assistant.pictures import incomplete
-    from assistant.pictures.colour import as_seen
-
-    found = incomplete.load(data, lambda whole: _header(whole, label))
-    if found is None:
-        raise _DamagedError
-    height = found.image.height
-    notice = ""
-    if found.is_coarse:
-        notice = f"{label} is cut short: its finest details are missing."
-    elif found.missing:
-        are = "is" if found.missing == 1 else "are"
-        rows = f"{found.missing} of its {height} rows {are}"
-        notice = f"{label} is cut short: {rows} missing and shown white."
-    # the format is lost when the picture is turned
-    format = str(found.image.format)
-    return found.whitened(as_seen(found.image, size)), format, notice
-
-
-def _too_many_pixels(label: str) -> PictureError:
-    return PictureError(
-        f"{label} has more than {MAX_PIXELS // 1_000_000} million pixels; scale it down first."
-    )
-
-
-def _damaged(label: str) -> PictureError:
-    return PictureError(f"{label} is damaged or incomplete; get another copy of it.")
-
-
-def _hint(data: bytes) -> str:
-    """Name the format that the bytes have instead, if it is recognised."""
-    start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"heim", b"mif1", b"msf1"):
-        return " (it is HEIC)"
-    if start.startswith(b"%pdf"):
-        return " (it is a PDF)"
-    if b"<svg" in start:
-        return " (it is an SVG drawing)"
-    if start.startswith((b"<!doctype html", b"<html")):
-        return " (it is a web page)"
-    return " (it is text)" if _is_text(data[:512]) else ""
-
-
-def _is_text(start: bytes) -> bool:
-    try:  # incrementally, because a character may be cut at the end
-        return "\0" not in codecs.getincrementaldecoder("utf-8")().decode(start)
-    except UnicodeDecodeError:
-        return False
+def _made_up(label: str) -> PictureError:
+    return PictureError(f"{label} made the decoder fail; save it as PNG in another program.")

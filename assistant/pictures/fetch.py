@@ -5,12 +5,11 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from assistant import __version__
 from assistant.pictures import names
-from assistant.pictures.decode import MAX_BYTES, open_bytes, too_large
+from assistant.pictures.decode import MAX_BYTES, Watch, open_bytes, too_large
 from assistant.values.conversation import PictureFile
 from assistant.values.errors import PictureError
 
@@ -19,10 +18,6 @@ if TYPE_CHECKING:
 
 TOTAL_S = 60.0
 """Longest time for one picture, in seconds, from the name lookup to the last byte."""
-
-Watch = Callable[[int, int], None]
-"""Called with the bytes that arrived and the bytes announced (0: not known), from the fetch's own
-thread. An exception from it ends the fetch."""
 
 _CONNECT_S = 10.0
 _SILENCE_S = 20.0
@@ -66,7 +61,8 @@ def open_url(
         raise _too_slow(label) from None
     if isinstance(result, BaseException):
         raise result
-    return open_bytes(result, name=name or names.from_url(url), max_bytes=max_bytes)
+    name = name or names.from_url(url)
+    return open_bytes(result, name=name, max_bytes=max_bytes, watch=watch)
 
 
 def _fetch(url: str, label: str, max_bytes: int, deadline: float, watch: Watch | None) -> bytes:

@@ -50,12 +50,13 @@ class Incomplete:
         """Paint the missing rows of the picture as it is seen, upright and in RGB."""
         if not self.missing:
             return seen
-        there = Image.new("L", self.image.size, 255)
-        there.paste(0, (0, self.first, there.width, self.last))
+        gone = Image.new("L", self.image.size, 0)
+        gone.paste(255, (0, self.first, gone.width, self.last))
         orientation = ExifTags.Base.Orientation
-        there.getexif()[orientation] = self.image.getexif().get(orientation, 1)
-        there = ImageOps.exif_transpose(there).resize(seen.size)
-        return Image.composite(seen, Image.new("RGB", seen.size, "white"), there)
+        gone.getexif()[orientation] = self.image.getexif().get(orientation, 1)
+        gone = ImageOps.exif_transpose(gone).resize(seen.size)
+        seen.paste((255, 255, 255), mask=gone)
+        return seen
 
 
 def load(data: bytes, opened: Opener) -> Incomplete | None:
@@ -139,7 +140,7 @@ def _scans(data: bytes) -> _Scans:
             first, last, bits = body[1 + 2 * count : 4 + 2 * count]
             components = body[1 : 1 + 2 * count : 2]
             found.last = {(c, f): bits & 0xF for c in components for f in range(first, last + 1)}
-    if found.last:
+    if found.last or not found.end:
         found.end = len(data)
     return found
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from assistant.pictures import names
-from assistant.pictures.decode import MAX_BYTES, open_bytes, too_large
+from assistant.pictures.decode import MAX_BYTES, Watch, open_bytes, too_large
 from assistant.pictures.path_forms import existing, is_windows_path
 from assistant.values.conversation import PictureFile
 from assistant.values.errors import PictureError
@@ -21,7 +21,11 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 def open_path(
-    path: str | Path, *, name: str | None = None, max_bytes: int = MAX_BYTES
+    path: str | Path,
+    *,
+    name: str | None = None,
+    max_bytes: int = MAX_BYTES,
+    watch: Watch | None = None,
 ) -> PictureFile:
     """Open a picture file by its path (``~`` is the home folder) or ``file:`` address.
 
@@ -31,7 +35,8 @@ def open_path(
         raise PictureError("No picture was named; give a path or an address.")
     found = to_path(path) if isinstance(path, str) else os.path.expanduser(path)
     data = _read(found, names.shown(str(path)), max_bytes)
-    return open_bytes(data, name=name or names.from_path(found), max_bytes=max_bytes)
+    name = name or names.from_path(found)
+    return open_bytes(data, name=name, max_bytes=max_bytes, watch=watch)
 
 
 def to_path(text: str) -> str:

@@ -169,9 +169,14 @@ def test_a_jpeg_cut_in_the_header_of_a_scan_loses_that_scan_alone() -> None:
 @pytest.mark.parametrize("format", FORMATS)
 def test_a_picture_cut_early_stays_refused(format: str, progressive: bool) -> None:
     data = encoded(noise(), format, progressive=progressive)
-    for share in (0.02, 0.1, 0.3, 0.5 if not progressive else 0.35):
+    for share in (0.01, 0.02, 0.1, 0.3, 0.5 if not progressive else 0.35):
         with pytest.raises(PictureError, match="cat is damaged"):
             pictures.open_bytes(cut(data, share), name="cat")
+
+
+def test_a_jpeg_that_begins_and_is_none_is_damaged() -> None:
+    with pytest.raises(PictureError, match="is damaged"):
+        pictures.open_bytes(b"\xff\xd8\xff no")
 
 
 def test_a_jpeg_that_carries_others_behind_it_may_be_cut() -> None:

@@ -34,6 +34,7 @@ from tui.pages.detail import DetailChoices, DetailChosen, DetailScreen, detail_c
 from tui.widgets.chat_header import ChatHeader
 from tui.widgets.chip import Chip
 from tui.widgets.chip_bar import ChipBar
+from tui.widgets.chip_unopened import Watch
 from tui.widgets.composer import Composer
 from tui.widgets.notice_line import NoticeLine
 from tui.widgets.prompt_area import PromptArea
@@ -217,6 +218,7 @@ class Conversation(ChatPart):
     @on(Composer.LeaveWanted)
     def _quit(self) -> None:
         self.drafts.typed = self.composer.unsent
+        self._engine.pictures.stop_decoding()
         self.app.exit()
 
     # What the user sends and has answered
@@ -420,8 +422,8 @@ class Conversation(ChatPart):
         else:
             self.open_page(AttachScreen(Path.cwd(), self._look_at), picked)
 
-    def _look_at(self, path: str) -> tuple[PictureFile, int]:
-        file = self._engine.pictures.open(path)
+    def _look_at(self, path: str, watch: Watch) -> tuple[PictureFile, int]:
+        file = self._engine.pictures.open(path, watch)
         return file, self._engine.pictures.tokens(file)
 
     @on(Chip.DetailWanted)

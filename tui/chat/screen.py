@@ -100,6 +100,7 @@ class ChatScreen(EngineScreen[None]):
         else:
             await self.conversation.begin_draft()
         self.in_thread(self._engine.model.preload)
+        self.in_thread(self._engine.pictures.start_decoding)
 
     def on_unmount(self) -> None:
         if self.chat.running is not None:
@@ -108,6 +109,7 @@ class ChatScreen(EngineScreen[None]):
         self.conversation.drafts.close()
         self.places.save()
         self._gallery.close()
+        self._engine.pictures.stop_decoding()  # its threads may end
 
     # Actions
 

@@ -102,7 +102,9 @@ class OpeningChip(CrossedChip):
     def _show_arrived(self, event: Arrived) -> None:
         event.stop()
         done = file_size(event.done)
-        if event.total:
+        if event.done == event.total:  # it is being decoded
+            self._show("")
+        elif event.total:
             percent = min(100, 100 * event.done // event.total)
             self._show(f" {percent} % of {file_size(event.total)}")
         else:

@@ -21,12 +21,14 @@ from assistant.values.errors import PhichatError
 from assistant.values.text import one_line
 from assistant.values.words import counted, file_size
 from tui.terminal import half_blocks
+from tui.widgets.chip_unopened import GivenUpError, Watch
 from tui.widgets.turn_run import unexpected_words
 
 COLUMNS, ROWS = 30, 12
 
-LookAt = Callable[[str], tuple[PictureFile, int]]
-"""Opens a picture (in a thread) and counts what it takes in the prompt. Raises PhichatError."""
+LookAt = Callable[[str, Watch], tuple[PictureFile, int]]
+"""Opens a picture (in a thread) and counts what it takes in the prompt. Raises PhichatError, and
+what the watch raises."""
 
 
 class _Cells(Widget):
@@ -75,8 +77,14 @@ class PicturePreview(Vertical):
         from assistant.pictures import pixels  # late: Pillow is not needed for the first paint
 
         strips: tuple[Strip, ...] = ()
+        worker = get_current_worker()
+
+        def watch(done: int, total: int) -> None:
+            if worker.is_cancelled:  # the cursor went on
+                raise GivenUpError
+
         try:
-            file, tokens = self._look_at(path)
+            file, tokens = self._look_at(path, watch)
             columns, rows = half_blocks.fit(file.width, file.height, COLUMNS, ROWS)
             small = pixels(file.thumbnail or file.data, (columns, 2 * rows))
             strips = tuple(half_blocks.draw(small))
@@ -84,11 +92,13 @@ class PicturePreview(Vertical):
                 f"{file.width}×{file.height} · {file_size(len(file.data))}\n"
                 f"takes {counted(tokens, 'token')}" + (f"\n{file.notice}" if file.notice else "")
             )
+        except GivenUpError:
+            return
         except PhichatError as refused:
             words = str(refused)
         except Exception as unexpected:  # a decoder's surprise
             words = unexpected_words(unexpected)
-        if not get_current_worker().is_cancelled:
+        if not worker.is_cancelled:
             self.post_message(self.LookedAt(strips, words))
 
     @on(LookedAt)

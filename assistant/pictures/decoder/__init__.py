@@ -1,0 +1,1 @@
+"""Process that decodes pictures, so that no file can stop, crash or fill the app."""

@@ -1,0 +1,170 @@
+"""Decoding of untrusted picture files into RGB, by Pillow. Runs in the decoder process alone."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import io
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+# Import these decoders: Pillow imports all of its own when one is missing.
+from PIL import (  # noqa: F401
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+    WebPImagePlugin,
+)
+
+from assistant.pictures import incomplete
+from assistant.pictures.colour import as_seen
+from assistant.pictures.decode import MAX_PIXELS, MEDIA_TYPES
+from assistant.values.errors import PictureError
+
+THUMBNAIL_SIDE = 256
+"""Longest side of a thumbnail, in pixels."""
+
+_BAND = 1 << 22
+"""Pixels that are turned into bytes at a time."""
+
+_BEGINNINGS = re.compile(
+    rb"\x89PNG\r\n|\xff\xd8\xff|RIFF....WEBP|GIF8[79]a|II\*\0|MM\0\*|....ftypavi[fs]", re.DOTALL
+)
+"""First bytes of files of these formats, also of truncated ones."""
+
+_FORMATS = "PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF"
+
+
+class _DamagedError(Exception):
+    """The bytes are no whole picture of their format."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """RGB pixels, the format they were stored in, and a sentence where something is missing."""
+
+    image: Image.Image
+    format: str
+    notice: str = ""
+
+
+def decoded(data: bytes, label: str, size: tuple[int, int] | None = None) -> Decoded:
+    """Decode a picture as it is seen, scaled to ``size``. Raises PictureError."""
+    try:
+        try:
+            image = _header(data, label)
+            format = str(image.format)
+            return Decoded(as_seen(image, size), format)
+        except (PictureError, MemoryError):
+            raise
+        except Exception:  # decoders fail in any way that untrusted bytes make them
+            return _incomplete(data, label, size)
+    except PictureError:
+        raise
+    except MemoryError as error:
+        raise PictureError(
+            f"There is not enough memory to open {label}; scale it down first."
+        ) from error
+    except Exception as error:  # as above
+        raise _damaged(label) from error
+
+
+def rgb_bands(image: Image.Image) -> Iterator[bytes]:
+    """Yield the pixels, row by row, in pieces: a copy of all would take as much memory again."""
+    width, height = image.size
+    step = max(1, _BAND // width)
+    for top in range(0, height, step):
+        yield image.crop((0, top, width, min(height, top + step))).tobytes()
+
+
+def pixels_sha256(image: Image.Image) -> str:
+    """Hash RGB pixels: SHA-256 over ``WIDTHxHEIGHT``, a line feed, and the RGB bytes by rows."""
+    digest = hashlib.sha256(f"{image.width}x{image.height}\n".encode())
+    for band in rgb_bands(image):
+        digest.update(band)
+    return digest.hexdigest()
+
+
+def thumbnail(seen: Image.Image) -> bytes:
+    """Encode a JPEG of RGB pixels, at most THUMBNAIL_SIDE pixels wide and high."""
+    scale = min(1, THUMBNAIL_SIDE / max(seen.size))
+    width, height = (max(1, round(side * scale)) for side in seen.size)
+    out = io.BytesIO()
+    seen.resize((width, height), reducing_gap=2.0).save(out, "JPEG", quality=85)
+    return out.getvalue()
+
+
+def _header(data: bytes, label: str) -> Image.Image:
+    """Read the format and size of a picture; its pixels are decoded later."""
+    # Warnings about odd metadata would be printed across the screen.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    try:
+        image = Image.open(io.BytesIO(data), formats=tuple(MEDIA_TYPES))
+    except UnidentifiedImageError as error:
+        if _BEGINNINGS.match(data):
+            raise _DamagedError from error
+        raise PictureError(
+            f"{label} is not a picture that can be opened{_hint(data)}; use {_FORMATS}."
+        ) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise _too_many_pixels(label) from None
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_many_pixels(label)
+    if image.width < 1 or image.height < 1:
+        raise _DamagedError
+    return image
+
+
+def _incomplete(data: bytes, label: str, size: tuple[int, int] | None) -> Decoded:
+    found = incomplete.load(data, lambda whole: _header(whole, label))
+    if found is None:
+        raise _DamagedError
+    height = found.image.height
+    notice = ""
+    if found.is_coarse:
+        notice = f"{label} is cut short: its finest details are missing."
+    elif found.missing:
+        are = "is" if found.missing == 1 else "are"
+        rows = f"{found.missing} of its {height} rows {are}"
+        notice = f"{label} is cut short: {rows} missing and shown white."
+    # the format is lost when the picture is turned
+    format = str(found.image.format)
+    return Decoded(found.whitened(as_seen(found.image, size)), format, notice)
+
+
+def _too_many_pixels(label: str) -> PictureError:
+    return PictureError(
+        f"{label} has more than {MAX_PIXELS // 1_000_000} million pixels; scale it down first."
+    )
+
+
+def _damaged(label: str) -> PictureError:
+    return PictureError(f"{label} is damaged or incomplete; get another copy of it.")
+
+
+def _hint(data: bytes) -> str:
+    """Name the format that the bytes have instead, if it is recognised."""
+    start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"heim", b"mif1", b"msf1"):
+        return " (it is HEIC)"
+    if start.startswith(b"%pdf"):
+        return " (it is a PDF)"
+    if b"<svg" in start:
+        return " (it is an SVG drawing)"
+    if start.startswith((b"<!doctype html", b"<html")):
+        return " (it is a web page)"
+    return " (it is text)" if _is_text(data[:512]) else ""
+
+
+def _is_text(start: bytes) -> bool:
+    try:  # incrementally, because a character may be cut at the end
+        return "\0" not in codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return False
