@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the request failed, 2 wrong usage, 130 interrupted.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -31,6 +32,13 @@ COMMANDS = {
     "completion": ("completion:completion", "Print a script that lets a shell complete phichat."),
 }
 """Name -> (module:function, first sentence). A command's module is imported when it is used."""
+
+
+COLLECTION = gc.get_threshold()
+
+_SELDOM = 50_000
+"""Objects between two looks for garbage in a command. Imports make none, and looking for some takes
+a tenth of a start."""
 
 
 class _Commands(click.Group):
@@ -103,4 +111,5 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # a terminal may know few characters
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
+    gc.set_threshold(_SELDOM, *COLLECTION[1:])
     cli(prog_name="phichat")

@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from assistant.cli import completion_words as completing
+from assistant.cli import COLLECTION, completion_words as completing
 from assistant.cli.common import opened_engine
 from assistant.cli.options import engine_options, model_option, session_option
 from assistant.values.errors import PhichatError
@@ -36,8 +36,8 @@ def chat(
     """
     if session is not None and last:
         raise click.UsageError("--session and --last exclude each other")
-    # Nothing that is imported becomes garbage: to look for some takes a tenth of the start.
     gc.disable()
+    gc.set_threshold(*COLLECTION)
     try:
         with opened_engine(model=model, **memory) as (engine, chosen):
             session_id = engine.store.latest_session() if last else None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # --help and completion load neither
     from assistant.engine import Engine
     from assistant.settings import Settings
     from assistant.values.conversation import PictureFile
+    from storage import Store
 
 
 @contextmanager
@@ -32,6 +33,19 @@ def opened_engine(**overrides: object) -> Iterator[tuple[Engine, Settings]]:
         yield engine, chosen
     finally:
         engine.close()
+
+
+@contextmanager
+def opened_store() -> Iterator[Store]:
+    """Open what is stored, and no more: neither a model's files nor the worker's side are read."""
+    from assistant.settings import load
+    from storage import Store
+
+    store = Store.open(load({}).store_location)
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 def whole_path(model: str) -> str:

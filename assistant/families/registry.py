@@ -8,7 +8,9 @@ that package is imported only when a model of its type is opened. It can't repla
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 from assistant import demo_model as demo
@@ -28,16 +30,18 @@ FAMILIES = {"phi3_v": "assistant.phi3v.family:FAMILY"}
 
 def families() -> list[ModelFamily]:
     """Import the families of :data:`FAMILIES`, the default one first."""
-    return [_loaded(EntryPoint(name, row, GROUP)) for name, row in FAMILIES.items()]
+    return [_loaded(name, partial(_imported, row)) for name, row in FAMILIES.items()]
 
 
 def family_of(folder: Path) -> ModelFamily:
     """Find the family of a model folder, by its config.json. Raises ModelError."""
     model_type = read_config(folder).get("model_type")
     if row := FAMILIES.get(str(model_type)):
-        return _loaded(EntryPoint(str(model_type), row, GROUP))
+        return _loaded(str(model_type), partial(_imported, row))
+    from importlib.metadata import entry_points  # imports email: only where it is another's family
+
     for entry in entry_points(group=GROUP, name=str(model_type)):
-        return _loaded(entry)
+        return _loaded(entry.name, entry.load)
     known = (f"{one.title} ({name})" for one, name in zip(families(), FAMILIES, strict=True))
     raise ModelError(
         f"The model in {folder} is of type {model_type!r}, not {' or '.join(known)}: "
@@ -45,14 +49,19 @@ def family_of(folder: Path) -> ModelFamily:
     )
 
 
-def _loaded(entry: EntryPoint) -> ModelFamily:
+def _imported(row: str) -> ModelFamily:
+    module, _, name = row.partition(":")
+    found: ModelFamily = getattr(import_module(module), name)
+    return found
+
+
+def _loaded(name: str, load: Callable[[], ModelFamily]) -> ModelFamily:
     try:
-        found: ModelFamily = entry.load()
+        return load()
     except Exception as error:  # another author's package may raise anything
         raise ModelError(
-            f"The package for models of type {entry.name} can't be used ({error}): update it."
+            f"The package for models of type {name} can't be used ({error}): update it."
         ) from error
-    return found
 
 
 def open_checkpoint(folder: Path, detail: int | None = None) -> Checkpoint:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from assistant.cli.common import opened_engine, print_json
+from assistant.cli.common import opened_store, print_json
 from assistant.cli.options import TEXT, json_option, session_argument
 from assistant.values.errors import PhichatError
 from assistant.values.text import one_line
@@ -20,11 +20,11 @@ def rename(session: str, title: str, as_json: bool) -> None:
     \b
     phichat sessions rename 4f2k "The red circle"
     """
-    with opened_engine() as (engine, _):
-        session_id = engine.store.find_session(session)
-        engine.store.rename(session_id, title)
+    with opened_store() as store:
+        session_id = store.find_session(session)
+        store.rename(session_id, title)
         if as_json:
-            print_json({"id": session_id, "title": engine.store.conversation(session_id).title})
+            print_json({"id": session_id, "title": store.conversation(session_id).title})
 
 
 @click.command()
@@ -38,17 +38,17 @@ def fork(session: str, turn: str | None, as_json: bool) -> None:
     phichat sessions fork 4f2k
     phichat chat --session $(phichat sessions fork 4f2k)
     """
-    with opened_engine() as (engine, _):
-        session_id = engine.store.find_session(session)
-        if turn is not None and all(one.id != turn for one in engine.store.all_turns(session_id)):
+    with opened_store() as store:
+        session_id = store.find_session(session)
+        if turn is not None and all(one.id != turn for one in store.all_turns(session_id)):
             raise PhichatError(
                 f"There is no turn {turn} in this session; its turns are named by: "
                 f"phichat sessions show {session_id} --all --json",
                 code="turn",
             )
-        copy = engine.store.fork(session_id, turn)
+        copy = store.fork(session_id, turn)
         if as_json:
-            print_json({"id": copy, "title": engine.store.conversation(copy).title})
+            print_json({"id": copy, "title": store.conversation(copy).title})
         else:
             click.echo(copy)
 
@@ -65,14 +65,14 @@ def delete(session: str, yes: bool, for_good: bool, as_json: bool) -> None:
     phichat sessions delete 4f2k
     phichat sessions delete 4f2k --for-good --yes
     """
-    with opened_engine() as (engine, _):
-        session_id = engine.store.find_session(session)
-        title = one_line(engine.store.conversation(session_id).title, 60)
+    with opened_store() as store:
+        session_id = store.find_session(session)
+        title = one_line(store.conversation(session_id).title, 60)
         if not yes:
             words = " for good" if for_good else ""
             if not click.confirm(f"Delete “{title}”{words}?", err=True):
                 raise PhichatError("Nothing was deleted.", code="declined")
-        engine.store.delete(session_id, for_good=for_good)
+        store.delete(session_id, for_good=for_good)
         if as_json:
             print_json({"id": session_id, "restorable": not for_good})
         elif not for_good:
@@ -91,7 +91,7 @@ def restore(session: str, as_json: bool) -> None:
     \b
     phichat sessions restore 4f2k9xw0
     """
-    with opened_engine() as (engine, _):
-        engine.store.restore(session)
+    with opened_store() as store:
+        store.restore(session)
         if as_json:
-            print_json({"id": session, "title": engine.store.conversation(session).title})
+            print_json({"id": session, "title": store.conversation(session).title})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from assistant.cli.common import opened_engine, print_json
+from assistant.cli.common import opened_store, print_json
 from assistant.cli.completion_words import session_ids
 from assistant.cli.options import TEXT, json_option
 from assistant.values.conversation import ExportFormat, Imported, Outcome
@@ -61,20 +61,20 @@ def export(
         raise click.UsageError("--json names the files that were written: add -o FILE")
     suffix = Path(output).suffix.lower()
     format = ExportFormat(chosen) if chosen else _SUFFIXES.get(suffix, ExportFormat.JSON)
-    with opened_engine() as (engine, _):
-        ids = None if every else [engine.store.find_session(one) for one in session]
+    with opened_store() as store:
+        ids = None if every else [store.find_session(one) for one in session]
         if to_stdout:
             if format is not ExportFormat.JSON and (ids is None or len(ids) > 1):
                 raise click.UsageError(
                     f"one {format} document holds one session: add -o FOLDER, or use JSON"
                 )
-            for piece in engine.store.export(ids, format, branches=branches):
+            for piece in store.export(ids, format, branches=branches):
                 click.echo(piece.encode("utf-8", "replace"), nl=False)  # as in a file
             return
         path = Path(output).expanduser()
         if output.endswith("/"):
             path.mkdir(parents=True, exist_ok=True)
-        written = engine.store.export_to(path, ids, format, branches=branches, overwrite=overwrite)
+        written = store.export_to(path, ids, format, branches=branches, overwrite=overwrite)
         if as_json:
             print_json({"files": [str(file) for file in written]})
         else:
@@ -97,17 +97,15 @@ def import_(files: tuple[str, ...], copy: bool, as_json: bool) -> None:
     """
     from assistant.pictures import open_source
 
-    with opened_engine() as (engine, _):
+    with opened_store() as store:
         done: list[Imported] = []
         for file in files:
             if file == "-":
                 data = sys.stdin.buffer.read()
-                done.append(
-                    engine.store.import_json(data, "standard input", open_source, copy=copy)
-                )
+                done.append(store.import_json(data, "standard input", open_source, copy=copy))
             else:
                 path = Path(file).expanduser()
-                done.append(engine.store.import_file(path, open_source, copy=copy))
+                done.append(store.import_file(path, open_source, copy=copy))
             if not as_json:
                 _report(done[-1])
         if as_json:
@@ -139,8 +137,8 @@ def backup(file: Path, overwrite: bool, as_json: bool) -> None:
     \b
     phichat sessions backup ~/phichat-$(date +%F).db
     """
-    with opened_engine() as (engine, _):
+    with opened_store() as store:
         path = file.expanduser()
-        engine.store.backup(path, overwrite=overwrite)
+        store.backup(path, overwrite=overwrite)
         if as_json:
             print_json({"file": str(path), "bytes": path.stat().st_size})

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from assistant.cli.common import opened_engine, print_json
+from assistant.cli.common import opened_store, print_json
 from assistant.cli.options import TEXT, json_option, limit_option, session_argument, session_option
 from assistant.values.conversation import Conversation, SearchHit, Snippet, Turn
 from assistant.values.text import one_line, plain
@@ -22,8 +22,8 @@ def list_(limit: int, as_json: bool) -> None:
     \b
     phichat sessions list --limit 10
     """
-    with opened_engine() as (engine, _):
-        found = engine.store.sessions(limit)
+    with opened_store() as store:
+        found = store.sessions(limit)
         if as_json:
             print_json([asdict(one) for one in found])
             return
@@ -46,10 +46,10 @@ def show(session: str, every: bool, as_json: bool) -> None:
     phichat sessions show 4f2k
     phichat sessions show 4f2k --all --json
     """
-    with opened_engine() as (engine, _):
-        session_id = engine.store.find_session(session)
-        conversation = engine.store.conversation(session_id)
-        turns = engine.store.all_turns(session_id) if every else conversation.turns
+    with opened_store() as store:
+        session_id = store.find_session(session)
+        conversation = store.conversation(session_id)
+        turns = store.all_turns(session_id) if every else conversation.turns
         if as_json:
             print_json(_conversation_json(conversation, turns))
             return
@@ -76,9 +76,9 @@ def search(words: tuple[str, ...], session: str | None, limit: int, as_json: boo
     phichat sessions search red circle
     phichat sessions search --session 4f2k "axis*"
     """
-    with opened_engine() as (engine, _):
-        session_id = None if session is None else engine.store.find_session(session)
-        hits = engine.store.search(" ".join(words), session_id=session_id, limit=limit)
+    with opened_store() as store:
+        session_id = None if session is None else store.find_session(session)
+        hits = store.search(" ".join(words), session_id=session_id, limit=limit)
         if as_json:
             print_json([_hit_json(hit) for hit in hits])
             return

@@ -1,0 +1,60 @@
+"""A command imports what it needs and no more: that is most of the time of a start."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+HEAVY = {
+    "PIL",
+    "huggingface_hub",
+    "numba",
+    "numpy",
+    "textual",
+    "tokenizers",
+    "torch",
+    "transformers",
+}
+ENGINE = {"assistant.engine", "assistant.families", "assistant.window", "assistant.worker"}
+ALSO_HELP = {"sqlalchemy", "storage"}
+
+
+def imported(*words: str) -> set[str]:
+    code = (
+        "import sys, atexit\n"
+        f"sys.argv = {['phichat', *words]!r}\n"
+        "atexit.register(lambda: print('\\n', *sys.modules, file=sys.stderr))\n"
+        "from assistant.cli import main\n"
+        "main()"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "unwanted"),
+    [
+        (["--help"], HEAVY | ENGINE | ALSO_HELP),
+        (["ask", "--help"], HEAVY | ENGINE | ALSO_HELP),
+        (["sessions", "list"], HEAVY | ENGINE),
+        (["sessions", "search", "lamp"], HEAVY | ENGINE),
+    ],
+)
+def test_a_command_imports_nothing_that_it_does_not_use(
+    words: list[str], unwanted: set[str]
+) -> None:
+    modules = imported(*words)
+    assert "assistant.cli" in modules
+    assert modules & unwanted == set()
+
+
+def test_a_question_imports_no_library_of_the_worker_or_of_pictures() -> None:
+    wanted = {"tokenizers", "huggingface_hub"}  # counting tokens, finding the model's folder
+    modules = imported("prompt", "Hello")
+    assert "assistant.engine" in modules
+    assert modules & (HEAVY - wanted) == set()
