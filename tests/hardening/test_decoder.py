@@ -25,7 +25,7 @@ from assistant.values.errors import PictureError
 from tests.hardening.hostile_pictures import endless_jpeg, mutations, talkative_tiff, wide_webp
 from tests.pictures.picture_files import encoded, flag
 from tests.tui.desk import WIDE, Desk, area, composer, notices, png, until
-from tests.wait import wait_until
+from tests.wait import LIMIT_S, wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX limits")
 
@@ -149,9 +149,9 @@ def test_a_stop_ends_what_runs_and_what_waits(
     decoding()
     second = in_thread(lambda: pictures.pixels(encoded(flag())))
     pictures.stop_decoding()
-    error = first.exception(timeout=120)
+    error = first.exception(timeout=LIMIT_S)
     assert str(error) == "first was not opened: it was stopped."
-    second.exception(timeout=120)  # it was stopped, or came after the stop
+    second.exception(timeout=LIMIT_S)  # it was stopped, or came after the stop
     assert_next_works()
 
 
@@ -207,7 +207,7 @@ def test_nothing_that_a_library_prints_reaches_the_screen(
 def test_a_crash_is_one_sentence(endless: bytes, name: str) -> None:
     opened = in_thread(lambda: pictures.open_bytes(endless, name="attack"))
     os.kill(decoding().pid, getattr(signal, name))
-    error = opened.exception(timeout=120)
+    error = opened.exception(timeout=LIMIT_S)
     assert isinstance(error, PictureError)
     assert str(error).startswith("attack made the decoder fail; save it as PNG")
     assert_next_works()
@@ -332,7 +332,7 @@ def test_ctrl_c_ends_a_decoding_of_ask(endless: bytes, tmp_path: Path) -> None:
 
     (decoder,) = wait_until(decoders, "the decoder")
     asked.send_signal(signal.SIGINT)
-    _, words = asked.communicate(timeout=120)
+    _, words = asked.communicate(timeout=LIMIT_S)
     assert (asked.returncode, words) == (130, "Stopped; nothing was stored.\n")
     assert not Path(f"/proc/{decoder}").exists()
 

@@ -363,7 +363,7 @@ async def test_a_path_and_a_question_typed_in_one_line(desk: Desk) -> None:
         await send(pilot, f"{path} what is this?")
         await attached(pilot, SCREENSHOT)
         assert area(pilot).text == "what is this?"
-        assert notices(pilot) == ["The picture is attached; enter sends the words."]
+        assert notices(pilot) == ["Attached; enter sends the words."]
         await pilot.press("enter")
         await sees(pilot, "▌ what is this?")
         await idle(pilot)

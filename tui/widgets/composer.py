@@ -17,7 +17,7 @@ from textual.reactive import reactive
 
 from assistant.values.conversation import Draft
 from assistant.values.text import one_line
-from assistant.values.words import joined
+from assistant.values.words import counted, joined
 from tui.keys import Slash, find_slash, split_slash
 from tui.requests import notify
 from tui.widgets.chip import NAME_WIDTH
@@ -237,8 +237,8 @@ class Composer(Vertical):
             more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
             notify(
                 self,
-                f"{len(refused)} pictures can't be attached: {', '.join(names[:MOST_NAMES])}{more}."
-                f" Of the first: {refused[0].reason}",
+                f"{counted(len(refused), 'picture')} can't be attached: "
+                f"{', '.join(names[:MOST_NAMES])}{more}. Of the first: {refused[0].reason}",
                 error=True,
             )
         elif refused:
@@ -262,7 +262,7 @@ class Composer(Vertical):
         elif (found := self._find_dropped(text)).sources:
             self.post_message(self.AttachRequested(found.sources))
             if found.words:
-                self.decline(found.words, "The picture is attached; enter sends the words.")
+                self.decline(found.words, "Attached; enter sends the words.")
         elif text.strip():
             self.post_message(self.Sent(text))
         elif self.chips.files:
