@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from assistant import __version__
+from assistant.cli.common import COLLECTION, SELDOM
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -32,13 +33,6 @@ COMMANDS = {
     "completion": ("completion:completion", "Print a script that lets a shell complete phichat."),
 }
 """Name -> (module:function, first sentence). A command's module is imported when it is used."""
-
-
-COLLECTION = gc.get_threshold()
-
-_SELDOM = 50_000
-"""Objects between two looks for garbage in a command. Imports make none, and looking for some takes
-a tenth of a start."""
 
 
 class _Commands(click.Group):
@@ -111,5 +105,5 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # a terminal may know few characters
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
-    gc.set_threshold(_SELDOM, *COLLECTION[1:])
+    gc.set_threshold(SELDOM, *COLLECTION[1:])
     cli(prog_name="phichat")

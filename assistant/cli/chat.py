@@ -8,8 +8,8 @@ import sys
 
 import click
 
-from assistant.cli import COLLECTION, completion_words as completing
-from assistant.cli.common import opened_engine
+from assistant.cli import completion_words as completing
+from assistant.cli.common import COLLECTION, opened_engine
 from assistant.cli.options import engine_options, model_option, session_option
 from assistant.values.errors import PhichatError
 

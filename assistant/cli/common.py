@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -19,6 +20,14 @@ if TYPE_CHECKING:  # --help and completion load neither
     from assistant.settings import Settings
     from assistant.values.conversation import PictureFile
     from storage import Store
+
+
+COLLECTION = gc.get_threshold()
+"""As Python starts."""
+
+SELDOM = 50_000
+"""Objects between two looks for garbage in a command. Imports make none, and looking for some takes
+a tenth of a start."""
 
 
 @contextmanager
