@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 OUT = Path(__file__).resolve().parent / "phichat.svg"
 SIZE = (92, 26)
-LIMIT_S = 120
+LIMIT_S = 300
 """Seconds: a state that has not come by then does not come."""
 
 KEY_S, WORD_S, LOOK_S, END_S = 0.07, 0.16, 1.6, 4.0
@@ -132,10 +132,11 @@ class Camera:
         await self.take(LOOK_S)
 
     async def attach(self, keys: Callable[[], Any]) -> None:
-        """Attach a picture by ``keys``; wait until its tokens are counted."""
+        """Attach a picture by ``keys``; wait until its tokens are counted and it was looked at."""
         await keys()
         composer = self._screen.conversation.composer
-        await self.until(lambda: composer.chips.files and " tokens" in self.shown())
+        await self.until(lambda: composer.chips.files and " seen" in self.shown())
+        await self.until(lambda: " tokens" in self.shown())
         await self.take(LOOK_S)
 
     @property
