@@ -13,7 +13,7 @@ from assistant.values.conversation import Conversation, FinishReason, Role, Turn
 from storage import turns
 from storage.column_types import utc_now
 from storage.ids import SESSION_LENGTH, TURN_LENGTH, new_id, one_line
-from storage.rows import copied, session_row, turn_row, unused_id
+from storage.rows import copied, head_of, session_of, session_row, turn_row, unused_id
 from storage.schema import SessionPictureRow, SessionRow, TurnPictureRow, TurnRow
 
 _TITLE_LENGTH = 200
@@ -29,7 +29,11 @@ def tail(
     """
     session = session_row(db, session_id)
     above = None if before is None else turn_row(db, before, session)
-    last = session.head_key if above is None else above.parent_key
+    if above is None:
+        head = head_of(db, session)
+        last = None if head is None else head.key
+    else:
+        last = above.parent_key
     if last is None or count < 1:
         return ()
     return turns.of_keys(db, session, turns.branch(last, count))
@@ -38,7 +42,7 @@ def tail(
 def siblings(db: Session, turn_id: str) -> tuple[Turn, ...]:
     """Read the alternatives of a reply or of a message, itself among them, oldest first."""
     row = turn_row(db, turn_id)
-    session = db.get_one(SessionRow, row.session_key)
+    session = session_of(db, row)
     beside = TurnRow.parent_key.is_not_distinct_from(row.parent_key)
     same = select(TurnRow.key).where(
         TurnRow.session_key == session.key, beside, TurnRow.role == row.role
@@ -53,10 +57,12 @@ def newest_leaf(db: Session, turn_id: str) -> str:
     child = aliased(TurnRow)
     below = below.union_all(
         select(child.key).where(
-            child.session_key == row.session_key, child.parent_key == below.c.key
+            child.session_key == row.session_key,
+            child.parent_key == below.c.key,
+            # a child is always stored after its parent, except in a damaged circle
+            child.key > below.c.key,
         )
     )
-    # A child is always stored after its parent: the newest has no children.
     newest = select(func.max(below.c.key)).scalar_subquery()
     leaf = db.scalar(select(TurnRow.id).where(TurnRow.key == newest))
     assert leaf is not None
@@ -83,7 +89,7 @@ def fork(db: Session, session_id: str, turn_id: str | None = None) -> str:
     still being written is interrupted in the copy.
     """
     source = session_row(db, session_id)
-    last = source.head_key if turn_id is None else turn_row(db, turn_id, source).key
+    last = head_of(db, source) if turn_id is None else turn_row(db, turn_id, source)
     now = utc_now()
     session = SessionRow(
         **copied(
@@ -100,7 +106,7 @@ def fork(db: Session, session_id: str, turn_id: str | None = None) -> str:
     db.add(session)
     db.flush()
     if last is not None:
-        new_ids = _copy_branch(db, source, session, last)
+        new_ids = _copy_branch(db, source, session, last.key)
         if source.summary is not None and source.summary.upto in new_ids:
             session.summary = replace(source.summary, upto=new_ids[source.summary.upto])
     return session.id
@@ -114,9 +120,10 @@ def _copy_branch(db: Session, source: SessionRow, session: SessionRow, last: int
         select(TurnRow).where(TurnRow.key.in_(in_branch)).order_by(TurnRow.key)
     ).all()
     copies = [_copied_turn(row, session) for row in originals]
+    before = db.scalar(select(func.max(TurnRow.key))) or 0
     db.execute(insert(TurnRow), copies)
     # 2) their parents, once they have keys
-    in_copy = select(TurnRow.key).where(TurnRow.session_key == session.key)
+    in_copy = select(TurnRow.key).where(TurnRow.session_key == session.key, TurnRow.key > before)
     keys = list(db.scalars(in_copy.order_by(TurnRow.key)))
     follows = [{"key": key, "parent_key": above} for above, key in pairwise(keys)]
     if follows:

@@ -1,17 +1,30 @@
-"""Column types: each converts between a database value and a Python value."""
+"""Column types: each converts between a database value and a Python value.
+
+A value that can't be read, because a disk or another program damaged it, becomes the type's
+``unreadable`` value: one bad cell must not make a whole list unreadable. ``damaged`` is the
+condition in SQLite that finds such values, for the report on a database.
+"""
 
 from __future__ import annotations
 
+import math
 import struct
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
-from sqlalchemy import JSON, DateTime, Dialect, LargeBinary, String
+from sqlalchemy import JSON, Boolean, DateTime, Dialect, Integer, LargeBinary, String, Text
 from sqlalchemy.types import TypeDecorator
 
+from assistant.values.conversation import UNREADABLE_MOMENT
 from assistant.values.sampling import PARAMETERS, Parameters
+
+T = TypeVar("T")
+
+_ERRORS = (ValueError, TypeError, LookupError, ArithmeticError, RecursionError, struct.error)
+"""Exceptions of conversions that were given something else than what they expect."""
 
 
 def utc_now() -> datetime:
@@ -19,7 +32,96 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class UtcDateTime(TypeDecorator[datetime]):
+class Tolerant(TypeDecorator[T]):
+    """A type whose ``unreadable`` value stands for whatever can't be converted."""
+
+    __abstract__ = True
+    unreadable: T | None = None
+    damaged: str = "false"
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], T | None]:
+        read = super().result_processor(dialect, coltype) or (lambda value: value)
+
+        def tolerant(value: Any) -> T | None:
+            try:
+                return read(value)
+            except _ERRORS:
+                return self.unreadable
+
+        return tolerant
+
+
+class Words(Tolerant[str]):
+    """Text. Bytes are read as UTF-8, other values in their usual form."""
+
+    impl = Text
+    cache_ok = True
+    damaged = "typeof({column}) NOT IN ('text', 'null')"
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        if isinstance(value, bytes):
+            return value.decode(errors="replace")
+        return value if value is None or isinstance(value, str) else str(value)
+
+
+class Name(Words):
+    """Text of at most so many characters."""
+
+    impl = String  # type: ignore[assignment]
+    cache_ok = True
+
+
+class Whole(Tolerant[int]):
+    """A whole number from ``lowest`` to 2,147,483,647; 1 stands for anything else."""
+
+    impl = Integer
+    cache_ok = True
+    unreadable = 1
+
+    def __init__(self, lowest: int = 1) -> None:
+        super().__init__()
+        self.lowest = lowest
+        self.damaged = (
+            "{column} IS NOT NULL AND (typeof({column}) <> 'integer' OR "
+            f"{{column}} NOT BETWEEN {lowest} AND 2147483647)"
+        )
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
+        if value is not None and not (type(value) is int and self.lowest <= value < 1 << 31):
+            raise ValueError("no number of this range")
+        return value
+
+
+class Flag(Tolerant[bool]):
+    """True or false; anything unreadable is false."""
+
+    impl = Boolean
+    cache_ok = True
+    unreadable = False
+    damaged = "{column} NOT IN (0, 1)"
+
+
+class Blob(Tolerant[bytes]):
+    """Bytes; what is neither bytes nor text is empty."""
+
+    impl = LargeBinary
+    cache_ok = True
+    unreadable = b""
+    damaged = "typeof({column}) NOT IN ('blob', 'null')"
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], bytes | None]:
+        read = super().result_processor(dialect, coltype)
+
+        def checked(value: Any) -> bytes | None:
+            # bytes(number) would make as many zeros
+            if isinstance(value, str):
+                return value.encode(errors="replace")
+            return b"" if isinstance(value, int | float) else read(value)
+
+        return checked
+
+
+class UtcDateTime(Tolerant[datetime]):
     """A moment, timezone-aware and in UTC on the Python side.
 
     SQLite has no time zones, so there it is stored as naive UTC text, which sorts as the moments
@@ -28,6 +130,8 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     impl = DateTime(timezone=True)
     cache_ok = True
+    unreadable = UNREADABLE_MOMENT
+    damaged = "{column} IS NOT NULL AND (typeof({column}) <> 'text' OR julianday({column}) IS NULL)"
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
@@ -43,14 +147,19 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
-class TokenIds(TypeDecorator[tuple[int, ...]]):
+class TokenIds(Tolerant[tuple[int, ...]]):
     """Token ids as bytes: one byte that gives the width (2 or 4), then little-endian integers.
 
     The vocabulary of the Phi-3 family fits into two bytes an id; four are for others.
+    Unreadable ids are none: the text is tokenized in their place.
     """
 
-    impl = LargeBinary
+    impl = Blob
     cache_ok = True
+    damaged = (
+        "typeof({column}) NOT IN ('blob', 'null') "
+        "OR length({column}) % 2 <> 1 OR hex(substr({column}, 1, 1)) NOT IN ('02', '04')"
+    )
 
     def process_bind_param(self, value: tuple[int, ...] | None, dialect: Dialect) -> bytes | None:
         if value is None:
@@ -66,15 +175,17 @@ class TokenIds(TypeDecorator[tuple[int, ...]]):
         return struct.unpack(f"<{(len(value) - 1) // width}{letter}", value[1:])
 
 
-class Choice(TypeDecorator[StrEnum]):
-    """A member of a StrEnum, stored as its text."""
+class Choice(Tolerant[StrEnum]):
+    """A member of a StrEnum, stored as its text; ``unreadable`` stands for another text."""
 
     impl = String(16)
     cache_ok = True
 
-    def __init__(self, kind: type[StrEnum]) -> None:
+    def __init__(self, unreadable: StrEnum) -> None:
         super().__init__()
-        self.kind = kind
+        self.unreadable = unreadable
+        self.kind = type(unreadable)
+        self.damaged = f"{{column}} NOT IN ({', '.join(repr(str(one)) for one in self.kind)})"
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         return None if value is None else str(value)
@@ -83,20 +194,28 @@ class Choice(TypeDecorator[StrEnum]):
         return None if value is None else self.kind(value)
 
 
-class Value(TypeDecorator[Any]):
+class Value(Tolerant[Any]):
     """A small value (a dataclass, or sampling parameters), stored as a JSON object of its fields.
 
     Fields that are None are left out; unknown fields, which a later version wrote, are ignored.
-    Anything with attributes of these names can be stored.
+    Anything with attributes of these names can be stored. A value with a field of a wrong type is
+    unreadable as a whole.
     """
 
     impl = JSON(none_as_null=True)
     cache_ok = True
+    damaged = (
+        "{column} IS NOT NULL AND CASE WHEN json_valid({column}) "
+        "THEN json_type({column}) <> 'object' ELSE true END"
+    )
+
+    _KINDS: ClassVar = {"int": (int,), "float": (int, float), "str": (str,), "bool": (bool,)}
 
     def __init__(self, kind: type) -> None:
         super().__init__(none_as_null=True)
         self.kind = kind
-        self.names = frozenset(PARAMETERS if kind is Parameters else (f.name for f in fields(kind)))
+        self.types = {} if kind is Parameters else {f.name: str(f.type) for f in fields(kind)}
+        self.names = frozenset(self.types or PARAMETERS)
 
     def process_bind_param(self, value: object | None, dialect: Dialect) -> dict[str, Any] | None:
         if value is None:
@@ -109,8 +228,19 @@ class Value(TypeDecorator[Any]):
     def process_result_value(self, value: dict[str, Any] | None, dialect: Dialect) -> Any:
         if value is None:
             return None
-        return self.kind(**{name: _from_json(value[name]) for name in self.names & value.keys()})
+        if not isinstance(value, dict):
+            raise TypeError("no object")
+        read = {name: self._field(name, value[name]) for name in self.names & value.keys()}
+        return self.kind(**read)
 
-
-def _from_json(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    def _field(self, name: str, value: Any) -> Any:
+        value = tuple(value) if isinstance(value, list) else value
+        if self.kind is Parameters:
+            kinds = (type(None), int, *PARAMETERS[name].kinds)
+        else:
+            kinds = self._KINDS[self.types[name]]
+        parts = value if isinstance(value, tuple) else ()
+        is_whole = isinstance(value, kinds) and all(isinstance(one, str) for one in parts)
+        if not is_whole or (isinstance(value, float) and not math.isfinite(value)):
+            raise TypeError(f"no {name}")
+        return value

@@ -166,6 +166,7 @@ def make_engine(url: URL) -> Engine:
         # The driver's own transactions begin too late (at the first write) and never
         # for changes of tables; ours begin where SQLAlchemy says so.
         connection.isolation_level = None
+        connection.text_factory = _text
         connection.execute("PRAGMA foreign_keys = ON")
         # Every commit reaches the disk: a turn that was sent survives a power cut too.
         connection.execute("PRAGMA synchronous = FULL")
@@ -176,6 +177,11 @@ def make_engine(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _text(stored: bytes) -> str:
+    """Read a text; bytes that are not UTF-8, which damage leaves, become replacement signs."""
+    return stored.decode(errors="replace")
 
 
 def _server_engine(url: URL) -> Engine:

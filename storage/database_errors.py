@@ -50,14 +50,13 @@ _POSTGRESQL = {
 def translated(where: str) -> Iterator[None]:
     """Turn failures of the database at ``where`` into :class:`StorageError`.
 
-    Mistakes of the program itself (a broken constraint, a wrong statement) pass
-    through: they are not something that the user can act upon.
+    A wrong statement, which is a mistake of the program itself, passes through. A broken
+    constraint is a sentence, because rows that damage has left alone break them too.
     """
     try:
         yield
     except exc.DBAPIError as error:
-        own = isinstance(error, exc.IntegrityError | exc.ProgrammingError)
-        if own and _sqlstate(error.orig) not in _POSTGRESQL:
+        if isinstance(error, exc.ProgrammingError) and _sqlstate(error.orig) not in _POSTGRESQL:
             raise
         raise storage_error(error.orig, where) from error
     except sqlite3.Error as error:
@@ -87,12 +86,23 @@ def sentence(error: BaseException | None, where: str) -> str:
         return known.format(where=where)
     if known := _POSTGRESQL.get(_sqlstate(error)):
         return known.format(where=where)
+    if isinstance(code, int) and code & 0xFF == sqlite3.SQLITE_CONSTRAINT:
+        return (
+            f"What the database {where} holds does not fit together ({error}), so nothing was "
+            "changed; phichat doctor says what is damaged."
+        )
     if isinstance(error, sqlite3.OperationalError | sqlite3.DatabaseError):
         return f"The database {where} can't be used ({error}); check it {_ELSEWHERE}."
     detail = " ".join(str(error).split())
     if "timeout expired" in detail:
         return f"The database {where} does not answer; check its address and that it runs."
     return f"The database {where} can't be used ({detail}); check its address and that it runs."
+
+
+def is_damage(error: exc.DBAPIError) -> bool:
+    """Whether a statement failed because a page of an SQLite file is damaged."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    return isinstance(code, int) and code & 0xFF == sqlite3.SQLITE_CORRUPT
 
 
 def _sqlstate(error: BaseException | None) -> str:

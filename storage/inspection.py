@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from storage.column_types import Tolerant
 from storage.database import in_memory, is_sqlite, parse
+from storage.schema import Base
+
+_SHOWN = 5
+"""Row numbers that are named of one column."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseState:
     """``size`` is in bytes, side files included. What could not be found out is None.
 
-    ``problem`` is a sentence where the database can't be used as it is.
+    ``problem`` is a sentence where the database can't be used as it is; ``unreadable`` names
+    damaged values and references, which everything else works without.
     """
 
     where: str
@@ -23,6 +30,7 @@ class DatabaseState:
     size: int | None = None
     sessions: int | None = None
     problem: str | None = None
+    unreadable: tuple[str, ...] = ()
 
 
 def examine(location: str | Path, *, check: bool = True) -> DatabaseState:
@@ -47,11 +55,36 @@ def examine(location: str | Path, *, check: bool = True) -> DatabaseState:
         with closing(sqlite3.connect(address, uri=True)) as connection:
             sessions = _count_sessions(connection)
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if check else "ok"
+            lost = tuple(_unreadable(connection)) if check and verdict == "ok" else ()
     except sqlite3.Error as error:
         problem = f"The database {path} can't be read ({error})."
         return DatabaseState(str(path), True, size, problem=problem)
     damage = None if verdict == "ok" else f"The database {path} is damaged ({verdict})."
-    return DatabaseState(str(path), True, size, sessions, damage)
+    return DatabaseState(str(path), True, size, sessions, damage, lost)
+
+
+def _unreadable(connection: sqlite3.Connection) -> Iterator[str]:
+    """Name the values that the types of their columns can't read, and rows without their parent."""
+    for table in Base.metadata.sorted_tables:
+        there = {row[1] for row in connection.execute(f"PRAGMA table_info({table.name})")}
+        for column in table.columns:
+            if isinstance(column.type, Tolerant) and column.name in there:
+                condition = column.type.damaged.format(column=column.name)
+                found = f"SELECT rowid FROM {table.name} WHERE {condition}"  # noqa: S608
+                if rows := _rows(connection, found):
+                    yield f"{table.name}.{column.name} ({rows})"
+        found = f"SELECT DISTINCT rowid FROM pragma_foreign_key_check('{table.name}')"  # noqa: S608
+        if rows := _rows(connection, found):
+            yield f"what {table.name} refers to ({rows})"
+
+
+def _rows(connection: sqlite3.Connection, found: str) -> str:
+    """Put the first row numbers that a query finds into words; empty for none."""
+    numbers = [str(row[0]) for row in connection.execute(found)]
+    if not numbers:
+        return ""
+    more = ", …" if len(numbers) > _SHOWN else ""
+    return f"row{'' if len(numbers) == 1 else 's'} {', '.join(numbers[:_SHOWN])}{more}"
 
 
 def _count_sessions(connection: sqlite3.Connection) -> int:

@@ -19,8 +19,8 @@ from assistant.values.sampling import Parameters
 from storage import leases, turns
 from storage.column_types import utc_now
 from storage.ids import storable
-from storage.rows import session_row, turn_row
-from storage.schema import SessionRow, TurnRow
+from storage.rows import session_of, session_row, turn_row
+from storage.schema import TurnRow
 from storage.transactions import Transactions
 
 
@@ -103,7 +103,7 @@ def finish(
         row.usage = usage
         row.timings = timings
         row.writer = None
-        db.get_one(SessionRow, row.session_key).updated = utc_now()
+        session_of(db, row).updated = utc_now()
         db.flush()
     return turns.of_row(db, row)
 

@@ -33,6 +33,29 @@ def turn_row(db: Session, turn_id: str, session: SessionRow | None = None) -> Tu
     return row
 
 
+def session_of(db: Session, row: TurnRow) -> SessionRow:
+    """Read the row of a turn's session. Raises SessionNotFoundError in a damaged database."""
+    found = db.get(SessionRow, row.session_key)
+    if found is None:
+        raise SessionNotFoundError(
+            "The chat of this turn is missing in the database, which is damaged; "
+            "phichat doctor says what else is."
+        )
+    return found
+
+
+def head_of(db: Session, session: SessionRow) -> TurnRow | None:
+    """Read the end of a session's current branch, or None for a session without turns.
+
+    Where a damaged database has lost it, the newest turn takes its place.
+    """
+    row = None if session.head_key is None else db.get(TurnRow, session.head_key)
+    if session.head_key is None or (row is not None and row.session_key == session.key):
+        return row
+    newest = select(TurnRow).where(TurnRow.session_key == session.key)
+    return db.scalar(newest.order_by(TurnRow.key.desc()).limit(1))
+
+
 def no_session(typed: str) -> SessionNotFoundError:
     """Make the error for an id that no session has."""
     shown = "".join(c if c.isprintable() else "\ufffd" for c in typed)

@@ -19,9 +19,7 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
-    LargeBinary,
     MetaData,
-    String,
     Text,
     UniqueConstraint,
     false,
@@ -38,7 +36,17 @@ from assistant.values.conversation import (
     Usage,
 )
 from assistant.values.sampling import Parameters
-from storage.column_types import Choice, TokenIds, UtcDateTime, Value
+from storage.column_types import (
+    Blob,
+    Choice,
+    Flag,
+    Name,
+    TokenIds,
+    UtcDateTime,
+    Value,
+    Whole,
+    Words,
+)
 from storage.words import indexed
 
 NAMING = {
@@ -54,7 +62,7 @@ class Base(DeclarativeBase):
     """Base of all tables; every constraint has a name, so that a migration can change it."""
 
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map: ClassVar = {datetime: UtcDateTime, str: Text, bytes: LargeBinary}
+    type_annotation_map: ClassVar = {datetime: UtcDateTime, str: Words, bytes: Blob, bool: Flag}
 
 
 def _words(column: str) -> Mapped[str | None]:
@@ -98,7 +106,7 @@ class SessionRow(Base):
 
     # Said explicitly because the key is part of a foreign key, too.
     key: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
-    id: Mapped[str] = mapped_column(String(32), unique=True)
+    id: Mapped[str] = mapped_column(Name(32), unique=True)
     title: Mapped[str]
     created: Mapped[datetime]
     updated: Mapped[datetime] = mapped_column(index=True)
@@ -145,21 +153,21 @@ class TurnRow(Base):
     )
 
     key: Mapped[int] = mapped_column(primary_key=True)
-    id: Mapped[str] = mapped_column(String(32), unique=True)
+    id: Mapped[str] = mapped_column(Name(32), unique=True)
     session_key: Mapped[int] = mapped_column(ForeignKey("sessions.key", ondelete="CASCADE"))
     parent_key: Mapped[int | None]
-    depth: Mapped[int]
-    role: Mapped[Role] = mapped_column(Choice(Role))
+    depth: Mapped[int] = mapped_column(Whole(0))
+    role: Mapped[Role] = mapped_column(Choice(Role.USER))
     text: Mapped[str]
     created: Mapped[datetime]
     token_ids: Mapped[tuple[int, ...] | None] = mapped_column(TokenIds)
-    finish_reason: Mapped[FinishReason | None] = mapped_column(Choice(FinishReason))
+    finish_reason: Mapped[FinishReason | None] = mapped_column(Choice(FinishReason.INTERRUPTED))
     model: Mapped[str | None]
     usage: Mapped[Usage | None] = mapped_column(Value(Usage))
     timings: Mapped[Timings | None] = mapped_column(Value(Timings))
     writer: Mapped[str | None]
     kind: Mapped[TurnKind] = mapped_column(
-        Choice(TurnKind), default=TurnKind.MESSAGE, server_default="message"
+        Choice(TurnKind.MESSAGE), default=TurnKind.MESSAGE, server_default="message"
     )
     pinned: Mapped[bool] = mapped_column(default=False, server_default=false())
     excluded: Mapped[bool] = mapped_column(default=False, server_default=false())
@@ -178,11 +186,11 @@ class PictureRow(Base):
     __tablename__ = "pictures"
 
     key: Mapped[int] = mapped_column(primary_key=True)
-    sha256: Mapped[str] = mapped_column(String(64), unique=True)
-    pixels_sha256: Mapped[str] = mapped_column(String(64))
+    sha256: Mapped[str] = mapped_column(Name(64), unique=True)
+    pixels_sha256: Mapped[str] = mapped_column(Name(64))
     media_type: Mapped[str]
-    width: Mapped[int]
-    height: Mapped[int]
+    width: Mapped[int] = mapped_column(Whole)
+    height: Mapped[int] = mapped_column(Whole)
     # Last, so that SQLite reads the other columns without touching the bytes.
     data: Mapped[bytes] = mapped_column(deferred=True)
 
@@ -206,10 +214,10 @@ class SessionPictureRow(Base):
     session_key: Mapped[int] = mapped_column(
         ForeignKey("sessions.key", ondelete="CASCADE"), primary_key=True
     )
-    number: Mapped[int] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(Whole, primary_key=True)
     picture_key: Mapped[int] = mapped_column(ForeignKey("pictures.key"), index=True)
     name: Mapped[str]
-    num_crops: Mapped[int | None]
+    num_crops: Mapped[int | None] = mapped_column(Whole)
     pinned: Mapped[bool] = mapped_column(default=False, server_default=false())
     name_words: Mapped[str | None] = _words("name")
 
@@ -265,4 +273,4 @@ class DraftPictureRow(Base):
     position: Mapped[int] = mapped_column(primary_key=True)
     picture_key: Mapped[int] = mapped_column(ForeignKey("pictures.key"), index=True)
     name: Mapped[str]
-    num_crops: Mapped[int | None]
+    num_crops: Mapped[int | None] = mapped_column(Whole)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import delete as delete_rows, func, select
 from sqlalchemy.orm import Session, aliased
 
-from assistant.values.conversation import SessionSummary, Summary
+from assistant.values.conversation import UNREADABLE_MOMENT, SessionSummary, Summary
 from assistant.values.errors import SessionNotFoundError, StorageError
 from assistant.values.sampling import Parameters
 from storage import pictures
@@ -45,6 +47,7 @@ def summaries(db: Session, limit: int = 200, offset: int = 0) -> list[SessionSum
             attached,
             SessionRow.model,
             SessionRow.pinned,
+            SessionRow.head_key.is_not(None) & head.key.is_(None),
         )
         .outerjoin(head, head.key == SessionRow.head_key)
         .where(SessionRow.deleted.is_(None))
@@ -52,7 +55,14 @@ def summaries(db: Session, limit: int = 200, offset: int = 0) -> list[SessionSum
         .limit(min(limit, _EVERY))
         .offset(min(offset, _EVERY))
     )
-    return [SessionSummary(*row) for row in found]
+    return [_summary(*row) for row in found]
+
+
+def _summary(*row: Any) -> SessionSummary:
+    """Make a list's entry, marked where the end of its branch or a moment can't be read."""
+    *stored, is_end_lost = row
+    damaged = bool(is_end_lost) or UNREADABLE_MOMENT in stored
+    return replace(SessionSummary(*stored), damaged=damaged)
 
 
 def latest(db: Session) -> str | None:

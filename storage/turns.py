@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Select, literal, select
@@ -24,25 +25,43 @@ from assistant.values.sampling import Parameters
 from storage import drafts, leases, pictures
 from storage.column_types import utc_now
 from storage.ids import SESSION_LENGTH, TURN_LENGTH, one_line, storable
-from storage.rows import columns, common, session_row, turn_row, unused_id, values
+from storage.rows import (
+    columns,
+    common,
+    head_of,
+    session_of,
+    session_row,
+    turn_row,
+    unused_id,
+    values,
+)
 from storage.schema import PictureRow, SessionPictureRow, SessionRow, TurnPictureRow, TurnRow
 
 
 def conversation(db: Session, session_id: str, *, head: str | None = None) -> Conversation:
     """Read a session's current branch, or the branch that ends with the turn ``head``."""
     row = session_row(db, session_id)
-    last = row.head_key if head is None else turn_row(db, head, row).key
+    last = head_of(db, row) if head is None else turn_row(db, head, row)
     stored = values(row, Conversation)
     return Conversation(
         **stored | {"parameters": row.parameters or Parameters()},
-        turns=() if last is None else of_keys(db, row, branch(last)),
+        turns=() if last is None else of_keys(db, row, branch(last.key)),
     )
 
 
 def all_turns(db: Session, session_id: str) -> tuple[Turn, ...]:
-    """Read every turn of every branch, in the order in which they were stored."""
+    """Read every turn of every branch, in the order in which they were stored.
+
+    A turn whose parent is lost in a damaged database begins a branch.
+    """
     row = session_row(db, session_id)
-    return of_keys(db, row, select(TurnRow.key).where(TurnRow.session_key == row.key))
+    found = of_keys(db, row, select(TurnRow.key).where(TurnRow.session_key == row.key))
+    before: set[str | None] = {None}
+    whole = []
+    for one in found:
+        whole.append(one if one.parent in before else replace(one, parent=None))
+        before.add(one.id)
+    return tuple(whole)
 
 
 def turn(db: Session, turn_id: str) -> Turn:
@@ -52,12 +71,15 @@ def turn(db: Session, turn_id: str) -> Turn:
 
 def of_row(db: Session, row: TurnRow) -> Turn:
     """Read the turn of a row."""
-    session = db.get_one(SessionRow, row.session_key)
-    return of_keys(db, session, select(TurnRow.key).where(TurnRow.key == row.key))[0]
+    return of_keys(db, session_of(db, row), select(TurnRow.key).where(TurnRow.key == row.key))[0]
 
 
 def branch(last: int, count: int | None = None) -> Select[int]:
-    """Select the keys of a turn and its ancestors, ``count`` of them at most."""
+    """Select the keys of a turn and its ancestors, ``count`` of them at most.
+
+    A parent's key is the smaller one, because it is stored first. To ask for that ends the walk
+    where damaged references would make a circle.
+    """
     walked = (
         select(TurnRow.key, TurnRow.parent_key, literal(1).label("n"))
         .where(TurnRow.key == last)
@@ -65,7 +87,8 @@ def branch(last: int, count: int | None = None) -> Select[int]:
     )
     parent = aliased(TurnRow)
     step = select(parent.key, parent.parent_key, walked.c.n + 1)
-    step = step.join(walked, parent.key == walked.c.parent_key)
+    above = (parent.key == walked.c.parent_key) & (parent.key < walked.c.key)
+    step = step.join(walked, above)
     if count is not None:
         step = step.where(walked.c.n < count)
     walked = walked.union_all(step)
@@ -250,7 +273,7 @@ def _end_of_branch(db: Session, session: SessionRow) -> TurnRow | None:
     It is the head, except while another live terminal is being answered there: then the message
     becomes a sibling of that terminal's, which its sender had not seen when they wrote theirs.
     """
-    row = None if session.head_key is None else db.get_one(TurnRow, session.head_key)
+    row = head_of(db, session)
     while row is not None and leases.is_held_elsewhere(db, row):
         message = _parent(db, row) if row.role is Role.ASSISTANT else row
         row = None if message is None else _parent(db, message)
@@ -258,4 +281,4 @@ def _end_of_branch(db: Session, session: SessionRow) -> TurnRow | None:
 
 
 def _parent(db: Session, row: TurnRow) -> TurnRow | None:
-    return None if row.parent_key is None else db.get_one(TurnRow, row.parent_key)
+    return None if row.parent_key is None else db.get(TurnRow, row.parent_key)

@@ -318,6 +318,9 @@ def _estimate(name: str, speed: FormatSpeed, speeds: Speeds) -> FormatEstimate:
     )
 
 
+_SAVE = "What can be read is written by: phichat sessions export --all -o FILE.json."
+
+
 def _database(settings: Settings, problems: list[Problem], *, check: bool) -> DatabaseState:
     try:
         found = examine(settings.store_location, check=check)
@@ -333,7 +336,17 @@ def _database(settings: Settings, problems: list[Problem], *, check: bool) -> Da
         )
     if found.problem is not None:
         problems.append(
-            Problem(found.problem, "Copy the file away, then start with a new one or a backup.")
+            Problem(
+                found.problem,
+                f"Copy the file away. {_SAVE} Then start with a new one or a backup.",
+            )
+        )
+    if found.unreadable:
+        problems.append(
+            Problem(
+                f"In the database {found.where} can't be read: {'; '.join(found.unreadable)}.",
+                f"The rest works, and a chat that this concerns is marked in the list. {_SAVE}",
+            )
         )
     return found
 

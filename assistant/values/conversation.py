@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum, StrEnum
 
 from assistant.values.sampling import Parameters
+
+UNREADABLE_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
+"""Stands for a stored moment that can't be read, in a damaged database."""
 
 
 class Role(StrEnum):
@@ -150,7 +153,7 @@ class Conversation:
 
 @dataclass(frozen=True, slots=True)
 class SessionSummary:
-    """A session in a list of sessions."""
+    """A session in a list of sessions; of a ``damaged`` one something can't be read."""
 
     id: str
     title: str
@@ -160,6 +163,7 @@ class SessionSummary:
     pictures: int
     model: str | None = None
     pinned: bool = False
+    damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)

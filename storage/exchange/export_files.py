@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -28,19 +28,21 @@ def export(
     format: ExportFormat = ExportFormat.JSON,
     *,
     branches: bool = False,
+    leave_out: Callable[[str], None] | None = None,
 ) -> Iterator[str]:
     """Write sessions (None: all of them) as pieces of text, from one view of the database.
 
     JSON loses nothing. Markdown and HTML are for readers and show the current branch, with
     ``branches`` the others too. Markdown only names its pictures: :func:`export_to` writes them
-    beside it. Raises SessionNotFoundError.
+    beside it. A damaged session that JSON can't hold is left out, with a sentence to
+    ``leave_out``; without that, and for a session that does not exist, raises StorageError.
     """
     with store.reading() as db:
         ids = _all(db) if session_ids is None else session_ids
         if format is ExportFormat.JSON:
             from storage.exchange import export_json
 
-            yield from export_json.write(db, ids)
+            yield from export_json.write(db, ids, leave_out)
             return
         for session_id in ids:
             conversation, others = _to_show(db, session_id, branches)
@@ -60,12 +62,13 @@ def export_to(
     *,
     branches: bool = False,
     overwrite: bool = False,
+    leave_out: Callable[[str], None] | None = None,
 ) -> list[Path]:
     """Write sessions to a file, or one file each into a folder; returns the files.
 
     Only JSON takes more than one session into a file. Each file appears whole or not at all;
-    existing ones are replaced only with ``overwrite``. Raises StorageError, and
-    SessionNotFoundError.
+    existing ones are replaced only with ``overwrite``. ``leave_out`` as in :func:`export`. Raises
+    StorageError, and SessionNotFoundError.
     """
     with store.reading() as db:
         ids = _all(db) if session_ids is None else session_ids
@@ -95,7 +98,8 @@ def export_to(
                 replacing(target, overwrite=overwrite) as unfinished,
                 unfinished.open("w", encoding="utf-8", newline="\n") as file,
             ):
-                file.writelines(export(store, of_target, format, branches=branches))
+                pieces = export(store, of_target, format, branches=branches, leave_out=leave_out)
+                file.writelines(pieces)
     return [target for target, _ in targets]
 
 

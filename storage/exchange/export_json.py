@@ -7,14 +7,18 @@ picture is one line.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+from pydantic import ValidationError
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from assistant.values.errors import StorageError
 from assistant.values.sampling import Parameters
-from assistant.values.text import plain_json
+from assistant.values.text import one_line, plain_json
 from storage import turns
+from storage.database_errors import is_damage
 from storage.exchange.document import (
     VERSION,
     DraftPart,
@@ -22,29 +26,43 @@ from storage.exchange.document import (
     PicturePart,
     SessionPart,
     SessionPicturePart,
+    SummaryPart,
     TurnPart,
 )
-from storage.rows import session_row
+from storage.rows import head_of, session_row
 from storage.schema import (
     DraftPictureRow,
     DraftRow,
     PictureRow,
     SessionPictureRow,
     SessionRow,
-    TurnRow,
 )
 
 
-def write(db: Session, session_ids: Sequence[str]) -> Iterator[str]:
-    """Write the file in pieces. Raises SessionNotFoundError before the first piece."""
+def write(
+    db: Session, session_ids: Sequence[str], leave_out: Callable[[str], None] | None = None
+) -> Iterator[str]:
+    """Write the file in pieces. Raises SessionNotFoundError before the first piece.
+
+    A session that damage has made unfit for the format is left out, with a sentence to
+    ``leave_out``; without that, raises StorageError.
+    """
     rows = {row.id: row for row in (session_row(db, one) for one in session_ids)}
     in_order = sorted(rows.values(), key=lambda row: (row.created, row.id))
     shown: set[str] = set()
     yield f'{{"phichat": {VERSION},\n"sessions": ['
-    for index, row in enumerate(in_order):
-        session = session_part(db, row)
+    separator = "\n"
+    for row in in_order:
+        try:
+            session = session_part(db, row)
+        except StorageError as error:
+            if leave_out is None:
+                raise
+            leave_out(str(error))
+            continue
         shown |= session.sha256s
-        yield ",\n" if index else "\n"
+        yield separator
+        separator = ",\n"
         yield (
             plain_json(session.model_dump_json(exclude={"turns"}).removesuffix("}"))
             + ',\n"turns": ['
@@ -59,16 +77,35 @@ def write(db: Session, session_ids: Sequence[str]) -> Iterator[str]:
 
 
 def session_part(db: Session, row: SessionRow) -> SessionPart:
-    """Make the part of a session: all that is stored of it, but for the bytes of its pictures."""
+    """Make the part of a session: all that is stored of it, but for the bytes of its pictures.
+
+    Raises StorageError for a session that damage has made unfit for the format.
+    """
+    try:
+        return _session_part(db, row)
+    except (ValidationError, DBAPIError) as error:
+        if isinstance(error, DBAPIError) and not is_damage(error):
+            raise
+        raise StorageError(
+            f"The chat {one_line(row.id)} is damaged and can't be written as JSON; "
+            "write it with --format md, and the others with --all.",
+            code="export",
+        ) from error
+
+
+def _session_part(db: Session, row: SessionRow) -> SessionPart:
+    every = turns.all_turns(db, row.id)
+    summary = row.summary if row.summary and row.summary.upto in {one.id for one in every} else None
     return SessionPart.of(
         row,
         parameters=row.parameters or Parameters(),
+        summary=None if summary is None else SummaryPart.of(summary),
         draft=_draft(db, row),
-        head=None if row.head_key is None else db.get_one(TurnRow, row.head_key).id,
+        head=None if (head := head_of(db, row)) is None else head.id,
         pictures=_numbered(db, row),
         turns=tuple(
             TurnPart.of(turn, pictures=tuple(picture.number for picture in turn.pictures))
-            for turn in turns.all_turns(db, row.id)
+            for turn in every
         ),
     )
 

@@ -23,6 +23,7 @@ from storage.exchange.document import (
 )
 from storage.ids import SESSION_LENGTH, TURN_LENGTH, new_id
 from storage.pictures import stored
+from storage.rows import head_of
 from storage.schema import (
     DraftPictureRow,
     DraftRow,
@@ -181,7 +182,8 @@ def _extend(db: Session, row: SessionRow, session: SessionPart, pictures: Pictur
         for turn in new
     ]
     keys = _add_turns(db, row, renumbered)
-    head = None if row.head_key is None else db.get_one(TurnRow, row.head_key).id
+    last = head_of(db, row)
+    head = None if last is None else last.id
     end = session.head
     if end is not None and end not in have and (head is None or head in _ancestors(session, end)):
         row.head_key = keys[end]

@@ -60,7 +60,7 @@ def entries(conversation: Conversation, every_turn: tuple[Turn, ...]) -> Iterato
     others = [turn for turn in every_turn if turn.id not in on_branch]
     for number, turn in enumerate((*conversation.turns, *others), 1):
         numbers[turn.id] = number
-        follows = None if turn.parent is None else numbers[turn.parent]
+        follows = None if turn.parent is None else numbers.get(turn.parent)
         yield Entry(number, turn, follows, turn.id not in on_branch)
 
 

@@ -67,6 +67,8 @@ def search(
     described = _described(db, [candidate for *_, candidate in ranked])
     hits = []
     for score, _, candidate in ranked:
+        if candidate not in described:
+            continue  # of a damaged database: the row that the index names is not whole
         of_session, title, turn_id, whole, created, role = described[candidate]
         hits.append(
             SearchHit(

@@ -99,7 +99,8 @@ class SessionProvider(Provider):
 
     def _facts(self, session: SessionSummary) -> str:
         pictures = [counted(session.pictures, "picture")] if session.pictures else []
-        return " · ".join([*pictures, ago(session.updated, self._source.clock())])
+        used = "damaged" if session.damaged else ago(session.updated, self._source.clock())
+        return " · ".join([*pictures, used])
 
 
 def _title(session: SessionSummary) -> str:

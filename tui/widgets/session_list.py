@@ -175,7 +175,7 @@ class SessionList(ScrollView, can_focus=True):
         end = " (fork)" if item.title.endswith(" (fork)") else ""  # tells it from the original
         words = Content(one_line(item.title.removesuffix(end)) or "Untitled")
         title = words.truncate(room - len(end), ellipsis=True).append(end)
-        facts = [ago(item.updated, self._clock())]
+        facts = ["damaged" if item.damaged else ago(item.updated, self._clock())]
         if item.pictures:
             facts.insert(0, counted(item.pictures, "picture"))
         edge = ("▌ " if is_open else "  ", "$primary")

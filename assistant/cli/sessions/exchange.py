@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import click
@@ -62,19 +63,22 @@ def export(
     suffix = Path(output).suffix.lower()
     format = ExportFormat(chosen) if chosen else _SUFFIXES.get(suffix, ExportFormat.JSON)
     with opened_store() as store:
+        leave_out = partial(click.echo, err=True) if every else None
         ids = None if every else [store.find_session(one) for one in session]
         if to_stdout:
             if format is not ExportFormat.JSON and (ids is None or len(ids) > 1):
                 raise click.UsageError(
                     f"one {format} document holds one session: add -o FOLDER, or use JSON"
                 )
-            for piece in store.export(ids, format, branches=branches):
+            for piece in store.export(ids, format, branches=branches, leave_out=leave_out):
                 click.echo(piece.encode("utf-8", "replace"), nl=False)  # as in a file
             return
         path = Path(output).expanduser()
         if output.endswith("/"):
             path.mkdir(parents=True, exist_ok=True)
-        written = store.export_to(path, ids, format, branches=branches, overwrite=overwrite)
+        written = store.export_to(
+            path, ids, format, branches=branches, overwrite=overwrite, leave_out=leave_out
+        )
         if as_json:
             print_json({"files": [str(file) for file in written]})
         else:

@@ -28,8 +28,9 @@ def list_(limit: int, as_json: bool) -> None:
             print_json([asdict(one) for one in found])
             return
         for one in found:
+            used = "damaged" if one.damaged else f"{one.updated.astimezone():%Y-%m-%d %H:%M}"
             click.echo(
-                f"{one.id}  {one.updated.astimezone():%Y-%m-%d %H:%M}  "
+                f"{one.id}  {used:16}  "
                 f"{counted(one.turns, 'turn'):>9}  {counted(one.pictures, 'picture'):>11}  "
                 f"{one_line(one.title, 60)}"
             )
