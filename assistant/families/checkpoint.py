@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from assistant.families import hub_cache
+from assistant.families.model_files import local_path, read_small
 from assistant.values.errors import ModelError
+from assistant.values.text import one_line
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 NEEDED = ("config.json", "preprocessor_config.json", "tokenizer.json")
@@ -23,16 +25,16 @@ def find_folder(name_or_path: str | Path, *, local_files_only: bool = False) -> 
     A model that is whole in the Hugging Face cache is taken from there without the network; others
     are fetched, except with ``local_files_only``. Raises ModelError.
     """
-    path = Path(name_or_path).expanduser()
-    if path.is_dir():
+    path = local_path(name_or_path)
+    if path is not None and path.is_dir():
         return path
     name = str(name_or_path)
-    if path.exists():
+    if path is not None:
         raise ModelError(f"{name} is a file; a model is a folder with config.json and weights.")
     if not hub_cache.is_hub_id(name):
         raise ModelError(
-            f"There is no model {name!r}: give “demo”, a folder, or a Hugging Face id such as "
-            "microsoft/Phi-3-vision-128k-instruct."
+            f"There is no model {one_line(name, 200)!r}: give “demo”, a folder, or a Hugging Face "
+            "id such as microsoft/Phi-3-vision-128k-instruct."
         )
     commit = hub_cache.fetched_commit(name)
     lacks = "not on this machine"
@@ -97,12 +99,16 @@ def _fetched(name: str) -> Path:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object of a checkpoint. Raises ModelError."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_small(path).decode("utf-8"))
     except FileNotFoundError:
         raise ModelError(
             f"{path.parent} has no {path.name}: it is not a complete model folder."
         ) from None
-    except (OSError, ValueError) as error:
+    except RecursionError:
+        raise ModelError(f"{path} is nested too deeply: fetch the model again.") from None
+    except OSError as error:
+        raise ModelError(f"{path} can't be read ({error.strerror}): check the folder.") from None
+    except ValueError as error:
         raise ModelError(f"{path} can't be read ({error}): fetch the model again.") from None
     if not isinstance(value, dict):
         raise ModelError(f"{path} is not a JSON object: fetch the model again.")

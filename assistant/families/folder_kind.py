@@ -41,7 +41,10 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def _check(folder: Path, config: Mapping[str, Any]) -> None:
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    try:
+        names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    except OSError as error:
+        raise ModelError(f"{folder} can't be read ({error.strerror}): check the folder.") from None
     has_weights = any(name.endswith(".safetensors") and "adapter" not in name for name in names)
     method = _quantization(config)
     if method is not None:

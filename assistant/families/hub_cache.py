@@ -17,6 +17,8 @@ from pathlib import Path
 
 from huggingface_hub import constants
 
+from assistant.families.model_files import read_small
+
 OUR_REF = "phichat"
 """Ref of the commit that “phichat models pull” fetched and checked. It is our own, because other
 programs move “main” when they fetch something newer."""
@@ -44,7 +46,7 @@ def fetched_commit(model_id: str) -> str | None:
     """Find the commit to use: phichat's own, else another program's “main”; None without files."""
     for name in (OUR_REF, "main"):
         try:
-            commit = (repository(model_id) / "refs" / name).read_text(encoding="ascii").strip()
+            commit = read_small(repository(model_id) / "refs" / name).decode("ascii").strip()
         except (OSError, UnicodeDecodeError):
             continue
         if _COMMIT.fullmatch(commit) and snapshot(model_id, commit).is_dir():

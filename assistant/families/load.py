@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from assistant.families.checkpoint import WEIGHTS, read_index
+from assistant.families.model_files import open_regular
 from assistant.families.runtime import MakeLinear, Progress
 from assistant.families.stored_weights import check_weights
 from assistant.values.errors import ModelError
@@ -36,6 +37,7 @@ def weight_files(folder: Path) -> dict[str, Path]:
 
 def _opened(path: Path) -> Any:
     try:
+        open_regular(path).close()
         return safe_open(path, framework="pt", device="cpu")
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path} is damaged ({error}): fetch the model again.") from error

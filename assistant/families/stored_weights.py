@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from assistant.families.checkpoint import weight_file_names
+from assistant.families.model_files import open_regular
 from assistant.families.sizes import Shape
 from assistant.values.errors import ModelError
 from assistant.values.text import one_line
@@ -80,7 +81,7 @@ def check_weights(
 def _header(path: Path) -> dict[str, StoredWeight]:
     """Read a header: 8 bytes little-endian length, that much JSON, then the numbers."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > _HEADER_LIMIT:
                 raise ValueError("its header is too long")
@@ -95,8 +96,8 @@ def _header(path: Path) -> dict[str, StoredWeight]:
     except FileNotFoundError:
         raise ModelError(f"{path.parent} lacks {path.name}: fetch the model again.") from None
     except OSError as error:
-        raise ModelError(f"{path} can't be read ({error.strerror}).") from None
-    except (ValueError, KeyError, TypeError, AttributeError, struct.error):
+        raise ModelError(f"{path} can't be read ({error.strerror}): check the folder.") from None
+    except (RecursionError, ValueError, KeyError, TypeError, AttributeError, struct.error):
         raise ModelError(f"{path} is damaged: fetch the model again.") from None
     if size < end:
         raise ModelError(

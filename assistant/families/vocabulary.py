@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 
 from tokenizers import Tokenizer
 
+from assistant.families.model_files import read_small
 from assistant.values.errors import ModelError
 
 UNFINISHED = "\N{REPLACEMENT CHARACTER}"
@@ -48,7 +49,7 @@ class TokenizerVocabulary:
         """Read a checkpoint's tokenizer.json. Raises ModelError."""
         path = folder / "tokenizer.json"
         try:
-            vocabulary = cls(path.read_text(encoding="utf-8"))
+            vocabulary = cls(read_small(path).decode("utf-8"))
             for name in cls.needed:
                 vocabulary.id(name)
         except FileNotFoundError:

@@ -13,6 +13,7 @@ from assistant.core.memory.values import MemoryPlan, Wanted
 from assistant.families import hub_cache
 from assistant.families.checkpoint import missing_files
 from assistant.families.family import KnownModel
+from assistant.families.model_files import local_path
 from assistant.families.registry import DEMO, family_of, model_folder, open_checkpoint
 from assistant.families.sizes import ModelSize
 from assistant.models.known import KNOWN, known_model
@@ -67,9 +68,11 @@ def _canonical(name: str) -> str:
 
 def _is_elsewhere(name: str) -> bool:
     """Check that a name is a server, or a model folder by its absolute path."""
-    folder = Path(name)
-    with suppress(ModelError):
-        return address.is_server(name) or (folder.is_absolute() and not missing_files(folder))
+    folder = local_path(name)
+    with suppress(ModelError, OSError):
+        if folder is None:
+            return address.is_server(name)
+        return Path(name).is_absolute() and not missing_files(folder)
     return False
 
 
@@ -86,9 +89,11 @@ def _found(name: str, in_use: bool, settings: Settings, place: Place) -> FoundMo
     try:
         folder = model_folder(name)
         size = open_checkpoint(folder, settings.num_crops).size(name)
+        if missing := missing_files(folder):
+            problem = f"{folder} lacks {missing[0]}: fetch the model again."
     except ModelError as error:
         problem = str(error)
-    is_hub = name != DEMO and not Path(name).expanduser().exists() and hub_cache.is_hub_id(name)
+    is_hub = name != DEMO and not local_path(name) and hub_cache.is_hub_id(name)
     kind = DEMO if name == DEMO else "hub" if is_hub else "folder"
     here = _bytes_in(hub_cache.repository(name) / "blobs" if is_hub else folder)
     total = known.download_bytes if known and problem else here if problem is None else 0

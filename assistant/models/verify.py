@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 
 from assistant.families import hub_cache
 from assistant.families.checkpoint import NEEDED, WANTED, weight_file_names
+from assistant.families.model_files import local_path
 from assistant.families.registry import DEMO, family_of, model_folder, open_checkpoint
 from assistant.families.stored_weights import check_weights
 from assistant.models import digests
@@ -95,8 +96,7 @@ def verify(
 
 def _folder(model: str) -> tuple[Path, str | None]:
     """Find folder and commit of a model, also of an incomplete one."""
-    path = Path(model).expanduser()
-    if model == DEMO or path.exists() or not hub_cache.is_hub_id(model):
+    if model == DEMO or local_path(model) or not hub_cache.is_hub_id(model):
         return model_folder(model), None
     commit = hub_cache.fetched_commit(model)
     if commit is None:

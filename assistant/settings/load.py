@@ -128,6 +128,10 @@ def _from_file(path: Path, *, must_exist: bool) -> dict[str, Any]:
         raise SettingsError(
             f"The configuration file {path} is not valid TOML; correct it: {error}."
         ) from error
+    except RecursionError:
+        raise SettingsError(
+            f"The configuration file {path} is nested too deeply; correct it."
+        ) from None
     for name in found:
         if name not in SETTABLE:
             raise SettingsError(

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from assistant.core.memory.detect import detect_hardware
+from assistant.core.memory.places import cpu_place
 from assistant.engine import open_engine
-from assistant.families.registry import model_facts
+from assistant.families.registry import model_facts, model_folder
+from assistant.models.catalogue import find_models
 from assistant.models.verify import verify
 from assistant.phi3v import Phi3VForCausalLM
 from assistant.settings import load as load_settings
@@ -93,3 +98,60 @@ def test_numbers_that_follow_from_the_configuration_are_no_sign(copied: Path) ->
     save_file(weights, copied / "model.safetensors")
     assert verify(str(copied)).ok
     Phi3VForCausalLM.from_pretrained(copied)
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def _circle(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+def _deep(path: Path) -> None:
+    path.write_text("[" * 200_000 + "]" * 200_000)
+
+
+def _use(folder: Path) -> None:
+    model_facts(str(folder)).chat.vocabulary.id("<|end|>")
+    Phi3VForCausalLM.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json", "tokenizer.json",
+                                  "model.safetensors", "model.safetensors.index.json"])  # fmt: skip
+@pytest.mark.parametrize("make", [_pipe, _device, _circle, _deep, Path.mkdir])
+def test_what_stands_in_the_place_of_a_file_is_one_sentence(
+    tmp_path: Path, name: str, make: Callable[[Path], None]
+) -> None:
+    folder = Path(shutil.copytree(model_folder("demo"), tmp_path / "model"))
+    (folder / name).unlink(missing_ok=True)
+    make(folder / name)
+    if (make, name) == (_circle, "model.safetensors.index.json"):
+        assert verify(str(folder)).ok  # as if it were not there
+        return
+    assert not verify(str(folder)).ok
+    with pytest.raises(ModelError) as refused:
+        _use(folder)
+    assert str(folder) in str(refused.value)
+    assert len(str(refused.value)) < 600
+    place = cpu_place(detect_hardware())
+    used = find_models(load_settings({"model": str(folder)}), place, [str(folder)])
+    # a tokenizer.json takes too long to be read for a list
+    is_unread = (make, name) == (_deep, "tokenizer.json")
+    assert [one.whole for one in used if one.name == str(folder)] == [is_unread]
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "y/" * 3000, "~no-such-user/model", "a\nb", "/"])
+def test_a_name_that_is_no_path_is_one_sentence(name: str) -> None:
+    with pytest.raises(ModelError) as refused:
+        model_facts(name)
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) < 600
+    assert any(
+        one.problem
+        for one in find_models(load_settings({"model": name}), cpu_place(detect_hardware()))
+    )
