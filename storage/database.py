@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import QueuePool, StaticPool
 
 from assistant.values.errors import StorageError
+from assistant.values.text import masked
 from assistant.values.words import pip_install
 from storage import full_disk, migrations
 from storage.database_errors import translated
@@ -81,7 +82,7 @@ def open_engine(location: str | Path) -> tuple[Engine, str]:
     Raises StorageError when the database can't be used.
     """
     url = parse(location)
-    where = url.database or "in memory" if is_sqlite(url) else url.render_as_string()
+    where = url.database or "in memory" if is_sqlite(url) else masked(url.render_as_string())
     with translated(where):
         if is_sqlite(url):
             _make_file(url)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from sqlalchemy import exc
 
 from assistant.values.errors import DiskFullError, StorageError
+from assistant.values.text import masked
 from storage.full_disk import FULL, is_full
 
 _ELSEWHERE = "or choose another folder with PHICHAT_HOME"
@@ -93,7 +94,7 @@ def sentence(error: BaseException | None, where: str) -> str:
         )
     if isinstance(error, sqlite3.OperationalError | sqlite3.DatabaseError):
         return f"The database {where} can't be used ({error}); check it {_ELSEWHERE}."
-    detail = " ".join(str(error).split())
+    detail = masked(" ".join(str(error).split()))
     if "timeout expired" in detail:
         return f"The database {where} does not answer; check its address and that it runs."
     return f"The database {where} can't be used ({detail}); check its address and that it runs."

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from assistant.values.text import masked
 from storage.column_types import Tolerant
 from storage.database import in_memory, is_sqlite, parse
 from storage.schema import Base
@@ -41,7 +42,7 @@ def examine(location: str | Path, *, check: bool = True) -> DatabaseState:
     """
     url = parse(location)
     if not is_sqlite(url) or in_memory(url):
-        return DatabaseState(url.render_as_string(hide_password=True))
+        return DatabaseState(masked(url.render_as_string()))
     path = Path(str(url.database))
     if not path.exists():
         return DatabaseState(str(path), exists=False)

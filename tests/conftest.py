@@ -32,9 +32,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.byte_tokenizer import write_tokenizer
 from tests.trained_tokenizer import write_trained_tokenizer
+
+# Both count seconds, which pass faster on a busy machine.
+settings.register_profile("phichat", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("phichat")
 
 ROOT = Path(__file__).resolve().parent.parent
 GOLDENS = Path(__file__).parent / "data" / "goldens"

@@ -13,7 +13,7 @@ from assistant.cli.common import print_json
 from assistant.cli.completion_words import setting_names
 from assistant.cli.options import TEXT, json_option
 from assistant.values.errors import PhichatError
-from assistant.values.text import one_line
+from assistant.values.text import masked, one_line
 
 
 @click.group()
@@ -42,13 +42,19 @@ def show_settings(as_json: bool) -> None:
 
     chosen, origins = load_with_origins()
     if as_json:
-        values = {name: {"value": chosen.value(name), "from": origins[name]} for name in SETTABLE}
+        values = {
+            name: {"value": _public(chosen.value(name)), "from": origins[name]} for name in SETTABLE
+        }
         print_json({"file": str(chosen.config_file), "settings": values})
         return
     for name in SETTABLE:
         value = chosen.value(name)
         text = str(value) if isinstance(value, dict) else shown(value)
         click.echo(f"{name:20} {one_line(text, 50):24} {one_line(origins[name])}".rstrip())
+
+
+def _public(value: object) -> object:
+    return masked(value) if isinstance(value, str) and "://" in value else value
 
 
 @config.command(

@@ -31,6 +31,7 @@ from assistant.servers.address import is_server, parse
 from assistant.settings import Settings
 from assistant.values.context import PictureLayout
 from assistant.values.errors import ModelError, StorageError
+from assistant.values.text import masked
 from assistant.worker.shared_workers import SharedWorker, shared_workers
 from storage.inspection import DatabaseState, examine
 
@@ -326,7 +327,7 @@ def _database(settings: Settings, problems: list[Problem], *, check: bool) -> Da
         found = examine(settings.store_location, check=check)
     except StorageError as error:
         problems.append(Problem(str(error), "Correct the setting “database”."))
-        return DatabaseState(settings.store_location)
+        return DatabaseState(masked(settings.store_location))
     if found.exists is False and not _can_be_made(Path(found.where)):
         problems.append(
             Problem(

@@ -14,7 +14,6 @@ from assistant.servers import keys, refusals
 from assistant.servers.address import Address
 from assistant.servers.request import FAILURES, LOOK_S, Exchange, Head
 from assistant.values.errors import ModelError
-from assistant.values.text import one_line
 
 LONGEST = 1 << 22
 """Bytes of a list of models, or of a refusal, that are read."""
@@ -136,10 +135,10 @@ def chosen(address: Address, watch: Watch | None = None) -> ServerModel:
         listed = (one.address.model or "").removeprefix("models/")  # Gemini's lists have it
         if listed.removesuffix(":latest") == wanted:
             return replace(one, address=address)
-    names = ", ".join(one_line(one.address.model or "", 60) for one in found[:5])
+    names = ", ".join(keys.shown(one.address.model or "", 60) for one in found[:5])
     more = ", …" if len(found) > 5 else ""
     raise ModelError(
-        f"{address.base} has no model {one_line(address.model, 60)}: it has {names}{more}.",
+        f"{address.base} has no model {keys.shown(address.model, 60)}: it has {names}{more}.",
         code="no_such_model",
     )
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from assistant.families.chat import ChatTemplate
-from assistant.servers import catalogue as looking, lessons, refusals
+from assistant.servers import catalogue as looking, keys, lessons, refusals
 from assistant.servers.address import parse
 from assistant.servers.catalogue import ServerModel
 from assistant.servers.limits import Limits
@@ -27,7 +27,6 @@ from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
 from assistant.values.model import CoreEvent, ModelFacts
 from assistant.values.prompt import Prompt, Slot
 from assistant.values.sampling import PARAMETERS, Sampling
-from assistant.values.text import one_line
 from assistant.values.words import counted as counted_words
 
 CONTEXT = 8192
@@ -169,7 +168,7 @@ class ServerCore:
             self._look()
 
     def _words(self, found: ServerModel) -> str:
-        name = one_line(found.address.model or "its model", 60)
+        name = keys.shown(found.address.model or "its model", 60)
         if found.context is not None:
             return f"{name} reads {counted_words(found.context, 'token')}"
         if self._wanted_context is not None:

@@ -7,6 +7,7 @@ import re
 from urllib.parse import urlsplit
 
 from assistant.servers.address import Address
+from assistant.values.text import one_line
 
 KEY = "PHICHAT_SERVER_KEY"
 """The environment variable with the key of one server, read for each request and never stored."""
@@ -38,9 +39,9 @@ def key_of(address: Address) -> tuple[str, str]:
     return KEY, key
 
 
-def masked(text: str) -> str:
-    """Return a server's words without any key that they repeat."""
+def shown(text: str, limit: int) -> str:
+    """Return a server's words in one line, without any key that they repeat."""
     for name, key in os.environ.items():
         if name.startswith(KEY) and len(key := key.strip()) >= SHORTEST:
             text = text.replace(key, "•••")
-    return text
+    return one_line(text, limit)

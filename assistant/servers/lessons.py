@@ -13,7 +13,7 @@ from typing import Any
 from assistant.servers import keys
 from assistant.servers.address import Address
 from assistant.values.errors import ModelError
-from assistant.values.text import one_line, plain
+from assistant.values.text import plain
 
 _LONGEST = 300
 """Characters of a server's own words that are shown."""
@@ -240,5 +240,5 @@ def words_of(said: Any) -> str:
         return words_of(said[0])
     if not said:
         return ""
-    words = keys.masked(said if isinstance(said, str) else json.dumps(said))
-    return one_line(words, _LONGEST).rstrip(".")
+    words = said if isinstance(said, str) else json.dumps(said)
+    return keys.shown(words, _LONGEST).rstrip(".")

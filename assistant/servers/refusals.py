@@ -20,7 +20,6 @@ from assistant.servers.lessons import (
 )
 from assistant.servers.request import SILENCE_S
 from assistant.values.errors import ModelError
-from assistant.values.text import one_line
 from assistant.values.words import pip_install
 
 
@@ -115,7 +114,7 @@ def redirected(address: Address, location: str) -> ModelError:
     except ValueError:
         place = "what is no address"
     return ModelError(
-        f"{address.base} redirects to {one_line(place, 80)}: nothing was sent there. Give that "
+        f"{address.base} redirects to {keys.shown(place, 80)}: nothing was sent there. Give that "
         "address if you trust it.",
         code="redirect",
     )
@@ -202,7 +201,7 @@ def broken_end(address: Address, reason: str, *, has_text: bool) -> ModelError:
     if reason.lower() in ("tool_calls", "function_call"):
         return empty(address, wants_tool=True)
     return ModelError(
-        f"{address.base} ended the answer before its end (“{one_line(reason, 60)}”){kept}: ask "
+        f"{address.base} ended the answer before its end (“{keys.shown(reason, 60)}”){kept}: ask "
         "again.",
         code="server_failed",
     )

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+from assistant.values.text import masked
+
 _WHOLE = re.compile("[+-]?[0-9]+", re.ASCII)
 _BROKEN = re.compile("[\ud800-\udfff]")
 """Lone surrogates: what the environment holds for bytes that are no UTF-8."""
@@ -155,7 +157,9 @@ def table_of(kind: type) -> dict[str, Setting]:
 
 
 def shown(value: object) -> str:
-    """Write a value as a user types it."""
+    """Write a value as a user types it, without the password of an address."""
+    if isinstance(value, str) and "://" in value:
+        return masked(value)
     if isinstance(value, Mapping):
         return ", ".join(value) or "none"
     if isinstance(value, bool):
@@ -170,6 +174,7 @@ def quoted(value: object) -> str:
 
 def printable(text: str) -> str:
     """Shorten a text for a message, without characters that a terminal would obey."""
+    text = masked(text) if "://" in text else text
     text = "".join(c if c.isprintable() else "\ufffd" for c in text)
     return text if len(text) <= 60 else text[:59] + "…"
 

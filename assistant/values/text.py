@@ -22,6 +22,13 @@ _UNFINISHED = re.compile(
 _LONGEST_ESCAPE = 4096
 
 
+_USER_SECRET = re.compile(r"(\w://[^:@/?#\s]*:)\S*@")
+_NAMED_SECRET = re.compile(
+    r"(?i)\b((?:ssl)?passw(?:or)?d=|passphrase=|pwd=|token=|secret=|(?:api_?)?key=)[^&\s]+"
+)
+"""Passwords of ``scheme://user:password@host`` and of ``password=…`` in a query or a DSN."""
+
+
 def plain(text: str) -> str:
     """Return ``text`` without escape sequences and control characters; newlines and tabs stay."""
     if text.isascii() and text.isprintable():
@@ -41,6 +48,11 @@ def one_line(text: str, limit: int = 0) -> str:
 # What JSON leaves as it is and a terminal would obey, or no encoding takes: C1 controls, delete,
 # bidirectional overrides, lone surrogates. They stand inside strings, where \u is valid.
 _OBEYED = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def masked(text: str) -> str:
+    """Replace the passwords in addresses and in drivers' words by ``***``."""
+    return _NAMED_SECRET.sub(r"\1***", _USER_SECRET.sub(r"\1***@", text))
 
 
 def plain_json(text: str) -> str:

@@ -72,7 +72,7 @@ def test_paths_without_any_quotes(folder: Path) -> None:
 @settings(
     max_examples=60,
     deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_any_names_survive_quoting(folder: Path, data: st.DataObject) -> None:
     characters = st.characters(codec="utf-8", exclude_characters="/\0", exclude_categories=["Cs"])

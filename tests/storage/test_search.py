@@ -113,7 +113,9 @@ def shared() -> Iterator[Store]:
 @example("天" * 5000)
 @example("x" * 50_000)
 @settings(
-    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=30,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_nothing_that_is_typed_is_an_error(shared: Store, typed: str) -> None:
     for hit in shared.search(typed):
@@ -122,7 +124,9 @@ def test_nothing_that_is_typed_is_an_error(shared: Store, typed: str) -> None:
 
 @given(st.text(max_size=30), st.data())
 @settings(
-    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None,
+    max_examples=30,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_any_piece_between_blanks_finds_its_text(
     shared: Store, text: str, data: st.DataObject

@@ -1,0 +1,147 @@
+"""Secrets are never shown or stored: marked ones are planted, and all that comes out is read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from assistant.cli import cli
+from assistant.values.text import masked
+from tests.servers.openai_server import Answer, Server, event, refusing, saying, serving
+
+MARK = "xSECRETx"
+PICTURE = Path(__file__).parents[1] / "data" / "goldens" / "images" / "sq336.png"
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".netrc").write_text(f"default login me password {MARK}-netrc\n")
+    monkeypatch.setenv("PHICHAT_SERVER_KEY_127_0_0_1", f"sk-{MARK}-bearer")
+    monkeypatch.setenv("HF_TOKEN", f"hf_{MARK}")
+    with serving() as one:
+        yield one
+
+
+def said(*arguments: str | Path) -> str:
+    """What a command prints, on both streams; a traceback is a failure."""
+    done = CliRunner().invoke(cli, list(map(str, arguments)), prog_name="phichat")
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    assert "Traceback" not in done.output
+    return done.output
+
+
+def stored() -> str:
+    """Every byte below the home of phichat: database, logs, exports, configuration."""
+    home = Path(os.environ["PHICHAT_HOME"])
+    files = [path for path in home.rglob("*") if path.is_file()]
+    return "".join(path.read_bytes().decode("latin-1") for path in files)
+
+
+REPEATS = {
+    "401": refusing(401, f"Bad key sk-{MARK}-bearer"),
+    "400": refusing(400, f"The header 'Authorization: Bearer sk-{MARK}-bearer' is odd"),
+    "500": Answer([f"Stack: sk-{MARK}-bearer".encode()], 500, "text/html"),
+    "stream": Answer([event({"error": {"message": f"quota of sk-{MARK}-bearer"}})]),
+    "finish": Answer([event({"choices": [{"index": 0, "delta": {"content": ""},
+                                          "finish_reason": f"sk-{MARK}-bearer"}]})]),
+    "redirect": Answer([], 307, "text/plain", {"Location": f"http://127.0.0.1:9/?k=sk-{MARK}-bearer"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REPEATS)
+def test_a_key_that_a_server_repeats(server: Server, name: str) -> None:
+    server.answers = [REPEATS[name]]
+    shown = said("ask", "--model", server.address, "Hello")
+    shown += said("ask", "--model", server.address, "--json", "Hello")
+    server.models = REPEATS[name]
+    shown += said("models", "list") + said("doctor", "--quick", "--model", server.address)
+    shown += said("doctor", "--quick", "--json", "--model", server.address)
+    shown += said("models", "use", server.address)
+    assert f"Bearer sk-{MARK}-bearer" in server.asked[0].headers.get("Authorization", "")
+    assert MARK not in shown
+    assert MARK not in stored()
+
+
+DATABASES = [
+    f"postgresql+psycopg://me:{MARK}@127.0.0.1:9/db",
+    f"postgresql+psycopg://me:{MARK}%40{MARK}@127.0.0.1:9/db",
+    f"postgresql+psycopg://me@127.0.0.1:9/db?password={MARK}",
+    f"postgresql+psycopg://me@127.0.0.1:9/db?sslpassword={MARK}&connect_timeout=1",
+    f"postgresql+nodriver://me:{MARK}@127.0.0.1:9/db",
+    f"postgresql+psycopg://me:{MARK}@[::bad/db",
+]
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_the_password_of_a_database(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHICHAT_DATABASE", database)
+    shown = ""
+    for arguments in (
+        ["config", "show"], ["config", "show", "--json"], ["sessions", "list"],
+        ["sessions", "list", "--json"], ["doctor", "--quick"], ["doctor", "--quick", "--json"],
+        ["models", "list"], ["ask", "Hello"], ["config", "set", "temperature", "0.5"],
+    ):  # fmt: skip
+        shown += said(*arguments)
+    assert MARK not in shown
+    assert MARK not in stored()
+
+
+def test_logins_go_to_no_picture_address(server: Server) -> None:
+    seen: list[dict[str, str]] = []
+    host = server.address.removeprefix("http://")
+    server.rule = lambda asked: None
+    shown = said("ask", "--model", "demo", "-i", f"http://{host}/picture.png?token={MARK}", "What?")
+    shown += said("ask", "--model", "demo", "-i", f"http://me:{MARK}@127.0.0.1:9/a.png", "What?")
+    seen += [asked.headers for asked in server.asked if "picture" in asked.path]
+    assert seen
+    assert not any("Authorization" in headers for headers in seen)
+    assert MARK not in shown
+    assert MARK not in stored()
+
+
+def test_proxies_and_logins_in_addresses(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = server.address.removeprefix("http://")
+    shown = said("ask", "--model", f"http://me:{MARK}@{host}", "Hello")
+    shown += said("models", "use", f"http://me:{MARK}@{host}") + said("config", "show")
+    monkeypatch.setenv("HTTP_PROXY", f"http://me:{MARK}@127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", f"http://me:{MARK}@127.0.0.1:9")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://me:{MARK}@127.0.0.1:9")
+    shown += said("ask", "--model", "http://192.0.2.1:8000", "Hello")
+    shown += said("ask", "-i", "http://192.0.2.1/a.png", "Hello")
+    shown += said("models", "pull", "microsoft/Phi-3-vision-128k-instruct")
+    shown += said("doctor", "--quick")
+    assert MARK not in shown
+    assert MARK not in stored()
+
+
+def test_a_good_answer_stores_no_key(server: Server, tmp_path: Path) -> None:
+    server.answers = [saying("Fine.")]
+    shown = said("ask", "--model", server.address, "-i", PICTURE, "Hello")
+    shown += said("sessions", "export", "--all")
+    shown += said("sessions", "export", "--all", "--format", "html", "-o", f"{tmp_path}/out/")
+    shown += "".join(path.read_text() for path in (tmp_path / "out").iterdir())
+    assert "Fine." in shown
+    assert MARK not in shown
+    assert MARK not in stored()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("postgresql://me:pw@h/db", "postgresql://me:***@h/db"),
+        ("postgresql://me:p@w@h/db", "postgresql://me:***@h/db"),
+        ("x?password=a&b=c", "x?password=***&b=c"),
+        ("host=h PASSWORD=a user=u", "host=h PASSWORD=*** user=u"),
+        ("http://h:8000/v1#model", "http://h:8000/v1#model"),
+        ("monkey=banana", "monkey=banana"),
+    ],
+)
+def test_masked(text: str, expected: str) -> None:
+    assert masked(text) == expected
