@@ -97,6 +97,9 @@ def _machine(found: Diagnosis) -> Iterator[str]:
         build = f"for CUDA {hardware.torch.cuda}" if hardware.torch.cuda else "without CUDA"
         yield f"  PyTorch {hardware.torch.version}, {build}"
     yield f"  {found.why} Attention: {found.attention}."
+    if layer := (found.probe or {}).get("kernel_threads"):
+        whose = "PyTorch's threads" if layer == "omp" else "threads of their own"
+        yield f"  Compiled kernels run on {whose} ({layer})."
     if found.place.kind == "cuda" and not hardware.flash_attn:
         yield from _flash_attention(hardware)
 

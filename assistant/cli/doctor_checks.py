@@ -133,6 +133,8 @@ def diagnose(settings: Settings, hardware: Hardware, *, quick: bool = False) -> 
             measured = {n: FormatSpeed(**one) for n, one in probe.get("formats", {}).items()}
             hardware = replace(hardware, speeds=measured)
             place = replace(place, prompt_costs=prompt_costs(measured))
+        if probe.get("kernel_threads") == "workqueue" and hardware.system.startswith("Linux"):
+            problems.append(Problem(_OWN_THREADS, "Install it: apt-get install libgomp1."))
     workers = tuple(shared_workers(settings.runtime_dir))
     model = _model(settings, problems)
     if place.kind == "cpu" and model.folder is not None:
@@ -319,6 +321,10 @@ def _estimate(name: str, speed: FormatSpeed, speeds: Speeds) -> FormatEstimate:
     )
 
 
+_OWN_THREADS = (
+    "The system has no libgomp.so.1, so compiled kernels run on threads of their own beside "
+    "PyTorch's."
+)
 _SAVE = "What can be read is written by: phichat sessions export --all -o FILE.json."
 
 

@@ -82,6 +82,7 @@ class Worker:
         import transformers
 
         from assistant.core.cache import KVCache
+        from assistant.core.cpu.acceleration import threading_layer
         from assistant.core.decode import is_compiled, prepare
         from assistant.core.feature_files import FeatureFiles
         from assistant.core.generate import ResidentModel
@@ -135,6 +136,7 @@ class Worker:
         if is_compiled(model):
             self._server.send_status(Phase.LOADING, "Compiling for this processor")
             prepare(model, plan.kv)
+            print(f"kernels run on threads of {threading_layer()}", file=sys.stderr, flush=True)
         files = None
         if spec["features"] is not None:
             files = FeatureFiles(Path(spec["features"]), spec["feature_cache_mb"] * 2**20)

@@ -30,7 +30,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Server]:
 
 
 def said(*arguments: str | Path) -> str:
-    """What a command prints, on both streams; a traceback is a failure."""
+    """Return what a command prints on both streams; a traceback is a failure."""
     done = CliRunner().invoke(cli, list(map(str, arguments)), prog_name="phichat")
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     assert "Traceback" not in done.output

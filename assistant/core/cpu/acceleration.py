@@ -67,6 +67,23 @@ def loose_kernels() -> CpuKernels | None:
     return CpuKernels(library)
 
 
+def threading_layer() -> str:
+    """Return numba's name of the threads that kernels run on; "" before the first, and without.
+
+    “omp” are torch's own: numba's library asks for the file ``libgomp.so.1.0.0`` of the system,
+    and the OpenMP that torch has loaded under another name answers the calls. Without that file
+    numba starts threads of its own (“workqueue”) beside torch's.
+    """
+    if _library() is None:
+        return ""
+    import numba
+
+    try:
+        return str(numba.threading_layer())
+    except ValueError:  # none has run yet
+        return ""
+
+
 def _library() -> ModuleType | None:
     """Import the kernels; None where numba can't be used."""
     return None if _failed else _imported()

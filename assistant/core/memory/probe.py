@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from assistant.core.cpu.acceleration import threading_layer
 from assistant.core.memory.devices import choose_attention, choose_device
 from assistant.values.errors import ModelError
 
@@ -57,7 +58,7 @@ def look(wanted: str) -> dict[str, Any]:
         speeds = {"bytes_per_s": whole["bytes_per_s"], "flop_per_s": whole["flop_per_s"]}
     else:
         speeds = _speeds(device)
-    return found | speeds | {"formats": formats}
+    return found | speeds | {"formats": formats, "kernel_threads": threading_layer()}
 
 
 def _formats() -> dict[str, dict[str, Any]]:
