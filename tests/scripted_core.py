@@ -120,6 +120,9 @@ class ScriptedCore:
         if self._gate is not None:
             self._gate.release()
 
+    def kill_hung(self) -> None:
+        pass
+
     def close(self) -> None:
         self.closed = True
 

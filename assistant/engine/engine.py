@@ -19,7 +19,7 @@ from assistant.engine.pictures import Pictures
 from assistant.engine.pixels import pixels_of
 from assistant.engine.prompts import Prompts
 from assistant.engine.replies import Replies
-from assistant.engine.saver import Patience
+from assistant.engine.saver import LEAVING_S, Patience
 from assistant.servers.address import is_server
 from assistant.settings import Settings
 from assistant.values.conversation import Draft, FinishReason, Parent, Role, Turn, TurnKind
@@ -215,9 +215,12 @@ class Engine:
         self.model.core.stop()
 
     def leave(self) -> None:
-        """As :meth:`stop`, at the end of the program: the database is waited for for a second."""
+        """As :meth:`stop`, at the end of the program, with a second for what can't be stopped."""
         self.patience.leave()
         self.model.core.stop()
+        closing = threading.Timer(LEAVING_S, self.model.core.close)
+        closing.daemon = True
+        closing.start()
 
     @property
     def _replies(self) -> Replies:

@@ -84,6 +84,7 @@ class Model:
         core.facts()  # raises for a model that can't be used
         old, self.core, self.settings = self.core, core, settings
         old.stop()
+        old.kill_hung()
         old.close()
         core.preload()
 

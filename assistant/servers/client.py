@@ -124,6 +124,9 @@ class ServerCore:
     def stop_reading(self) -> None:
         """Do nothing: nothing is read ahead."""
 
+    def kill_hung(self) -> None:
+        """Do nothing: a server is in the hands of others."""
+
     def stop(self) -> None:
         """Close the connection; harmless when nothing runs."""
         with self._switch:

@@ -64,5 +64,8 @@ class Core(Protocol):
     def stop(self) -> None:
         """End the running generation within one token; harmless when nothing runs."""
 
+    def kill_hung(self) -> None:
+        """End a worker on this machine that does not react; takes seconds, harmless otherwise."""
+
     def close(self) -> None:
         """End the worker."""

@@ -20,7 +20,10 @@ from assistant.values.prompt import Prompt
 from assistant.values.sampling import Sampling
 from assistant.values.words import counted
 from assistant.worker.frames import Header, prompt_to_json
-from assistant.worker.link import CRASHED, WorkerLink
+from assistant.worker.link import ALONE, CRASHED, FROZEN, WorkerLink
+
+STOP_S = 3.0
+"""Seconds in which a worker has to stop; it is asked then whether it runs, which takes two more."""
 
 
 class LocalCore:
@@ -137,6 +140,9 @@ class LocalCore:
             try:
                 yield from self._events(link, number, answers, pixels)
                 ended = True
+            except _BusyError:  # at a step that can't be interrupted: it stops after that
+                usage = Usage(prompt.tokens, prompt.picture_tokens)
+                yield GenerationEnded(FinishReason.STOPPED, usage, 0.0, 0.0)
             finally:
                 self._running = None
                 if not ended:
@@ -186,6 +192,26 @@ class LocalCore:
             self._state.notify_all()
         if link is not None and number is not None:
             link.send({"op": "stop", "id": number})
+            waiting = threading.Timer(STOP_S, self._give_up, (link, number))
+            waiting.daemon = True
+            waiting.start()
+
+    def _give_up(self, link: WorkerLink, number: int) -> None:
+        """End a request that the worker did not stop."""
+        if self._running != number:
+            return
+        reacts = link.reacts()
+        if self._running == number:
+            if not reacts:
+                self._set_status(phase=Phase.FAILED, detail=FROZEN)
+            link.give_up(number, reacts=reacts)
+
+    def kill_hung(self) -> None:
+        """See :meth:`assistant.values.model.Core.kill_hung`."""
+        with self._state:
+            link = self._link
+        if link is not None and link.alive and (link.hangs or not link.reacts()):
+            link.kill()
 
     def close(self) -> None:
         """Leave the worker; one of this core's own ends."""
@@ -237,6 +263,8 @@ class LocalCore:
             if header is None:
                 if self._status.phase is not Phase.FAILED:
                     self._set_status(phase=Phase.FAILED, detail=CRASHED)
+            elif header["ev"] == "alone":
+                self._set_status(warning=ALONE)
             elif header["ev"] == "planned":
                 self._set_status(plan=header["plan"])
             else:
@@ -297,6 +325,10 @@ class LocalCore:
                 link.send_pixels(number, header["pixels"], pixels)
             elif kind == "failed":
                 raise ModelError(header["message"], code=header["code"])
+            elif kind == "given_up" and header["reacts"]:
+                raise _BusyError
+            elif kind == "given_up":
+                raise ModelError(FROZEN, code="frozen")
             else:
                 yield GenerationEnded(
                     FinishReason(header["finish_reason"]),
@@ -315,3 +347,7 @@ class LocalCore:
 
 class _EndedError(ModelError):
     """The worker ended on request before it had answered anything."""
+
+
+class _BusyError(Exception):
+    """The worker runs, and has not stopped in time."""

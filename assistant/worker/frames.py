@@ -7,6 +7,7 @@ Whatever a client sends is checked here before the worker believes it.
 from __future__ import annotations
 
 import json
+import select
 import socket
 import struct
 import threading
@@ -64,6 +65,13 @@ class Channel:
         """From now on the end has come when nothing comes for ``seconds``."""
         with suppress(OSError):
             self._connection.settimeout(seconds)
+
+    def has_data(self, seconds: float) -> bool:
+        """Wait so long for something to receive, an end included; returns whether it came."""
+        try:
+            return bool(select.select([self._connection], [], [], seconds)[0])
+        except (OSError, ValueError):  # it was closed meanwhile
+            return True
 
     def _read(self, size: int) -> bytearray | None:
         buffer = bytearray(size)

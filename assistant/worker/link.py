@@ -5,22 +5,43 @@ from __future__ import annotations
 import queue
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from assistant.values.errors import PhichatError
 from assistant.values.generation import Pixels
 from assistant.worker.frames import Channel, FrameError, Header
 from assistant.worker.launch import launch
+from assistant.worker.processes import is_stopped, kill_worker
+
+if TYPE_CHECKING:
+    from assistant.worker.rendezvous import Rendezvous
 
 CRASHED = (
     "The engine process ended unexpectedly (it may have run out of memory); "
     "sending again starts it anew."
 )
 
+FROZEN = (
+    "The engine process does not react (it was stopped, the machine swaps, or a driver hangs); "
+    "F5 ends it and starts another one."
+)
+ALONE = (
+    "The shared engine process does not react, so this terminal has one of its own; "
+    "F5 or phichat doctor says which processes there are."
+)
+
 _ATTEMPTS = 4
 """A shared worker may end just when it is found; after this many a private one is started."""
+
+_LOOK_S = 1.0
+"""Seconds between two looks at whether a worker that says nothing was stopped."""
+
+_ANSWER_WAIT_S = 2.0
+"""Seconds in which a worker that runs says that it does: it needs no model for that."""
 
 _WELCOME_WAIT_S = 60.0
 """A worker imports libraries before it answers, on a machine that may be busy."""
@@ -51,12 +72,21 @@ class WorkerLink:
         self.shared = False
         self.ended = False
         """Whether the worker said that it ends on request: it did not crash."""
+        self.hangs = False
+        """Whether the user gave up a request that it did not end."""
+        self._heard_at = 0.0
+        self._met: Rendezvous | None = None
+        """The place of the worker, where that ran already."""
+        self._outgoing: queue.SimpleQueue[tuple[Channel, Header, bytes] | None] = (
+            queue.SimpleQueue()
+        )
         self._spec, self._hear = spec, hear
         self._runtime, self._keep_alive, self._log = runtime, keep_alive, log
         self._state = threading.Lock()
         self._closed = False
         self._channel: Channel | None = None
         self._private: subprocess.Popen[bytes] | None = None
+        threading.Thread(target=self._send_all, daemon=True).start()
         threading.Thread(target=self._run, daemon=True).start()
 
     @contextmanager
@@ -74,13 +104,48 @@ class WorkerLink:
                 del self._answers[number]
 
     def send(self, header: Header, payload: bytes = b"") -> None:
-        """Send a frame; to a worker that is gone nothing comes, which :meth:`answers` tells."""
-        channel = self._channel
-        if channel is not None:
+        """Send a frame, in time; returns at once, also where a worker reads nothing.
+
+        To a worker that is gone nothing comes, which :meth:`answers` tells.
+        """
+        if self._channel is not None:
+            self._outgoing.put((self._channel, header, payload))
+
+    def _send_all(self) -> None:
+        while (frame := self._outgoing.get()) is not None:
+            channel, header, payload = frame
             try:
                 channel.send(header, payload)
             except OSError:
                 channel.close()
+
+    def give_up(self, number: int, *, reacts: bool) -> None:
+        """Let a request be over that the worker did not end; ``reacts``: it is busy, not frozen."""
+        self.hangs = True
+        with self._state:
+            answers = self._answers.get(number)
+        if answers is not None:
+            answers.put({"id": number, "ev": "given_up", "reacts": reacts})
+
+    def reacts(self) -> bool:
+        """Ask the worker whether it is there; waits two seconds at most."""
+        asked = time.monotonic()
+        self.send({"op": "info"})
+        while self.alive and self._heard_at < asked:
+            if time.monotonic() - asked > _ANSWER_WAIT_S:
+                return False
+            time.sleep(0.02)
+        return self.alive
+
+    def kill(self) -> None:
+        """End the worker, whatever it does, other terminals' too; then :meth:`close`."""
+        if self._private is not None:
+            self._private.kill()
+        elif self.pid is not None and self.alive:
+            kill_worker(self.pid)
+        killed = time.monotonic()
+        while self.alive and time.monotonic() - killed < _ANSWER_WAIT_S:
+            time.sleep(0.02)
 
     def send_pixels(self, number: int, sha256: str, pixels: Callable[[str], Pixels]) -> None:
         """Answer the worker's question; a picture that can't be read ends that generation."""
@@ -100,16 +165,23 @@ class WorkerLink:
         if channel is not None:
             channel.close()
         if process is not None:
-            try:
-                process.wait(timeout=2)
-            except subprocess.TimeoutExpired:
+            if self.hangs:
                 process.kill()
-                process.wait()
+            try:
+                process.wait(timeout=1)
+            except subprocess.TimeoutExpired:
+                process.kill()  # one that hangs in a driver goes when that lets it
 
     def _run(self) -> None:
         try:
+            is_frozen = False
             for attempt in range(_ATTEMPTS):
-                channel = self._open(sharing=attempt < _ATTEMPTS - 1)
+                channel = self._open(sharing=attempt < _ATTEMPTS - 1 and not is_frozen)
+                is_frozen = channel is not None and not self._is_welcome(channel)
+                if channel is not None and is_frozen and self._met is not None:
+                    self._hear(self, {"ev": "alone"})
+                    channel.close()
+                    continue
                 if channel is None or self._listen(channel) or self._private is not None:
                     break
         except OSError as error:
@@ -122,6 +194,7 @@ class WorkerLink:
                 for answers in self._answers.values():
                     answers.put(None)
             self._hear(self, None)
+            self._outgoing.put(None)
         if self._private is not None:
             self._private.wait()
 
@@ -129,6 +202,7 @@ class WorkerLink:
         """Connect to a worker and say hello; None when this link was closed."""
         why = "a worker of this terminal's own"
         opened: tuple[Channel, subprocess.Popen[bytes] | None, str] | None = None
+        self._met = None
         if self._runtime is not None:
             try:
                 if not sharing:
@@ -170,15 +244,29 @@ class WorkerLink:
                         )
                     # it outlives us, but while we live someone must note its end
                     threading.Thread(target=process.wait, daemon=True).start()
+                    place.note_process(process.pid)
                     return channel, None, listening.token
         connection, token = found
+        self._met = place
         return Channel(connection), None, token
+
+    def _is_welcome(self, channel: Channel) -> bool:
+        """Wait for the worker's first word; returns False where it was stopped, or says nothing."""
+        deadline = time.monotonic() + _WELCOME_WAIT_S
+        while not channel.has_data(_LOOK_S):
+            if self._closed:
+                return True
+            pid = self._met.process() if self._met is not None else None
+            if time.monotonic() > deadline or (pid is not None and is_stopped(pid)):
+                return False
+        return True
 
     def _listen(self, channel: Channel) -> bool:
         """Receive frames until the worker is gone; returns whether it ever answered."""
         channel.limit_wait(_WELCOME_WAIT_S)
         try:
             while (header := channel.receive()) is not None:
+                self._heard_at = time.monotonic()
                 kind = header["ev"]
                 if kind == "welcome":
                     channel.limit_wait(None)

@@ -53,6 +53,7 @@ class Rendezvous:
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.name = folder, name
+        self._files = tuple(name + end for end in (SUFFIX, ".token", ".pid"))
 
     def connect(self) -> tuple[socket.socket, str] | None:
         """Connect; returns the socket and the token to show, None when no worker listens."""
@@ -78,7 +79,7 @@ class Rendezvous:
     def listen(self) -> Listening:
         """Take the place of a worker that is gone; the lock must be held."""
         with _opened(self.folder) as folder:
-            for old in (self.name + SUFFIX, self.name + ".token"):
+            for old in self._files:
                 with suppress(FileNotFoundError):
                     os.unlink(old, dir_fd=folder)
             token = secrets.token_hex(32)
@@ -92,6 +93,20 @@ class Rendezvous:
                 listener.close()
                 raise
             return Listening(listener, token)
+
+    def note_process(self, pid: int) -> None:
+        """Write down which process serves here; the lock must be held."""
+        with _opened(self.folder) as folder:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+            with open(os.open(self.name + ".pid", flags, 0o600, dir_fd=folder), "w") as file:
+                file.write(str(pid))
+
+    def process(self) -> int | None:
+        """Read which process serves here; None where that is not known."""
+        try:
+            return int((self.folder / f"{self.name}.pid").read_text())
+        except (OSError, ValueError):
+            return None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -128,7 +143,7 @@ class Rendezvous:
             return  # taking the lock would make it again
         with self.locked(), _opened(self.folder) as folder:
             if self.holds(token):
-                for name in (self.name + SUFFIX, self.name + ".token"):
+                for name in self._files:
                     with suppress(FileNotFoundError):
                         os.unlink(name, dir_fd=folder)
 

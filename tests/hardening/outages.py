@@ -49,12 +49,17 @@ class Talk:
             self.store, Model(load_settings({"max_new_tokens": 2 * len(TEXT)}), self.core)
         )
         self.events: list[Event] = []
+        self.error: BaseException | None = None
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
 
     def _run(self) -> None:
-        for one in self.engine.send(None, Draft("What is there?")):
-            self.events.append(one)
+        try:
+            for one in self.engine.send(None, Draft("What is there?")):
+                self.events.append(one)
+        except BaseException as error:
+            self.error = error
+            raise
 
     @property
     def text(self) -> str:
@@ -74,7 +79,11 @@ class Talk:
         for _ in range(tokens):
             self.gate.release()
         target = len(self.text) + tokens - 2  # a blank and half a word may be held back
-        wait_until(lambda: len(self.text) >= target or self.end is not None, "the text")
+        wait_until(
+            lambda: len(self.text) >= target or self.end is not None,
+            f"{target} characters",
+            lambda: (len(self.text), self.error, self.thread.is_alive(), self.events[-2:]),
+        )
 
     def write_rest(self) -> None:
         for _ in range(2 * len(TEXT)):

@@ -39,6 +39,7 @@ class StatusBar(ChatPart):
         self.meter = ContextMeter()
         self.line = StatusLine()
         self._download: Download | None = None
+        self._warned = ""
 
     def compose(self) -> ComposeResult:
         yield self.meter
@@ -61,6 +62,9 @@ class StatusBar(ChatPart):
             status = self._engine.model.status()
         except PhichatError as refused:
             status = ModelStatus(Phase.FAILED, "", is_demo=False, detail=str(refused))
+        if status.warning not in ("", self._warned) and not status.is_server:
+            self.tell(status.warning, error=True)
+        self._warned = status.warning
         self.line.status = status
         self._look_at_download()
         self.post_message(messages.StatusSeen(status))
