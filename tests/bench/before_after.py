@@ -1,0 +1,151 @@
+"""Two checkouts side by side, in turn on one machine: a picture's first token, and starts.
+
+    python -m tests.bench.before_after BEFORE [AFTER] [--model FOLDER] [--rounds 2]
+
+Prints one JSON object with ratios (after over before, below 1 is better):
+
+- ``picture_1344_ttft_vs_before``: a 1344 x 1344 picture at ``--crops``, asked about at once.
+- ``picture_after_typing_ttft_vs_before``: the same, asked about after the worker had time to read
+  ahead, where a checkout can.
+- ``startup_cpu_s``: CPU seconds of `sessions list` and of `ask` on the demo with a warm worker.
+
+``work_cpu_s`` is what a fixed piece of work took in between. Each checkout runs in processes of its
+own, with this Python's libraries.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tests.bench.pseudo_terminal import work_cpu_s
+from tests.conftest import GOLDENS, ROOT
+
+PICTURE = """
+import json, sys, torch
+from pathlib import Path
+from assistant.core.generate import ResidentModel
+from assistant.core.weights import load_model
+from assistant.phi3v.crops import CROP, crop_grid
+from assistant.values.prompt import Prompt, Slot
+from assistant.values.sampling import Sampling
+
+folder, crops = Path(sys.argv[1]), int(sys.argv[2])
+model = load_model(folder, device=torch.device("cpu"), dtype=torch.float32, weights="float")
+grid = crop_grid(1344, 1344, crops)
+slot = Slot("1344", crops, grid.tokens(model.config.num_img_tokens))
+generator = torch.Generator().manual_seed(0)
+pixels = torch.randn(grid.crops, 3, CROP, CROP, generator=generator)
+prompt = Prompt(((1,), slot, tuple(range(5, 25))))
+
+def views(slot):
+    return pixels, (grid.height, grid.width)
+
+def never():
+    return False
+
+def ttft(resident):
+    return list(resident.generate(prompt, Sampling(max_new_tokens=1), views, never))[-1].ttft_s
+
+asked = ttft(ResidentModel(model, frozenset(), 131072))
+typed = ResidentModel(model, frozenset(), 131072)
+if hasattr(typed, "read_ahead"):
+    typed.read_ahead(Prompt(prompt.parts[:2]), 20, views, never, never)
+print(json.dumps({"asked": asked, "after_typing": ttft(typed)}))
+"""
+
+COMMANDS = {"list": ("sessions", "list"), "ask": ("ask", "--max-new-tokens", "1", "Hello")}
+
+
+def run(checkout: Path, *words: str, home: str) -> tuple[str, float]:
+    """Run Python in a checkout; returns what it printed and its CPU seconds."""
+    environment = {**os.environ, "PYTHONPATH": str(checkout), "PHICHAT_HOME": home}
+    before = os.times()
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=checkout,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    after = os.times()
+    spent = after.children_user + after.children_system
+    return done.stdout, spent - before.children_user - before.children_system
+
+
+def main() -> None:
+    """Measure both checkouts in turn and print."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.before_after")
+    parser.add_argument("before", type=Path)
+    parser.add_argument("after", type=Path, nargs="?", default=ROOT)
+    parser.add_argument("--model", type=Path, default=GOLDENS / "tiny-phi3v")
+    parser.add_argument("--crops", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=2)
+    given = parser.parse_args()
+    checkouts = {"before": given.before.resolve(), "after": given.after.resolve()}
+    found: dict[str, dict[str, list[float]]] = {name: {} for name in checkouts}
+    works = []
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        homes = {name: f"{folder}/{name}" for name in checkouts}
+        for name, checkout in checkouts.items():  # writes bytecode, starts the worker
+            run(checkout, "-m", "assistant.cli", *COMMANDS["ask"], home=homes[name])
+        for _ in range(given.rounds):
+            for name, checkout in checkouts.items():
+                for command, words in COMMANDS.items():
+                    _, cpu_s = run(checkout, "-m", "assistant.cli", *words, home=homes[name])
+                    found[name].setdefault(command, []).append(cpu_s)
+                works.append(work_cpu_s())
+        model = str(given.model.resolve())
+        for _ in range(given.rounds):
+            for name, checkout in checkouts.items():
+                printed, _ = run(checkout, "-c", PICTURE, model, str(given.crops), home=homes[name])
+                for key, seconds in json.loads(printed).items():
+                    found[name].setdefault(key, []).append(seconds)
+    print(json.dumps(report(found) | {"work_cpu_s": [round(one, 3) for one in works]}))
+
+
+def report(found: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
+    """Ratios of the best, with all figures."""
+
+    def ratio(key: str) -> float:
+        return float(f"{min(found['after'][key]) / min(found['before'][key]):.3g}")
+
+    return {
+        "processor": processor(),
+        "picture_1344_ttft_vs_before": ratio("asked"),
+        "picture_after_typing_ttft_vs_before": ratio("after_typing"),
+        "startup_cpu_s": {
+            command: {
+                "before": round(statistics.median(found["before"][command]), 2),
+                "after": round(statistics.median(found["after"][command]), 2),
+                "ratio": ratio(command),
+            }
+            for command in COMMANDS
+        },
+        "figures": {
+            name: {key: [round(one, 3) for one in all_] for key, all_ in keys.items()}
+            for name, keys in found.items()
+        },
+        "load": round(os.getloadavg()[0], 1),
+    }
+
+
+def processor() -> str:
+    """Name the processor."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+if __name__ == "__main__":
+    main()
