@@ -85,7 +85,7 @@ def _rows(connection: sqlite3.Connection, found: str) -> str:
     if not numbers:
         return ""
     more = ", …" if len(numbers) > _SHOWN else ""
-    return f"row{'' if len(numbers) == 1 else 's'} {', '.join(numbers[:_SHOWN])}{more}"
+    return f"row {', '.join(numbers[:_SHOWN])}{more}"
 
 
 def _count_sessions(connection: sqlite3.Connection) -> int:
