@@ -25,7 +25,7 @@ from tests.bench.subjects import full_scale, quick_scale
 from tests.bench.timing import machine
 from tests.conftest import OFFICIAL_TOKENIZER
 
-PARTS = ("memory", "exactness", "decode", "prefill", "mistralrs", "vllm", "turns")
+PARTS = ("memory", "exactness", "decode", "prefill", "before", "mistralrs", "vllm", "turns")
 
 
 def headline(parts: dict[str, Any]) -> dict[str, Any]:
@@ -64,6 +64,8 @@ def headline(parts: dict[str, Any]) -> dict[str, Any]:
             f"prefill_{form}_vs_transformers": worst("prefill", "vs_transformers", form)
             for form in ("float32", "bfloat16", "int8")
         },
+        "prefill_int8_vs_float32": worst("prefill", "vs_float32", "int8"),
+        "prefill_int8_vs_before": one("before", "vs_before"),
         "prefill_int8_vs_mistralrs_q8": worst("mistralrs", "prefill", "int8"),
         "kv_bytes_per_token": one("memory", "kv", "float", "bytes_per_token"),
         "kv_int8_bytes_per_token": one("memory", "kv", "int8", "bytes_per_token"),
@@ -79,6 +81,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="tiny model: proves that it runs")
     parser.add_argument("--only", choices=PARTS, nargs="+", default=PARTS)
     parser.add_argument("--cache", type=Path, default=user_cache_path("phichat-bench"))
+    parser.add_argument("--before", type=Path, help="an older checkout to compare with")
     parser.add_argument("--mistralrs-python", default=os.environ.get("PHICHAT_BENCH_MISTRALRS"))
     parser.add_argument("--vllm-python", default=os.environ.get("PHICHAT_BENCH_VLLM"))
     given = parser.parse_args()
@@ -93,6 +96,7 @@ def main() -> None:
         "exactness": lambda: exactness.measure(3 if given.quick else None),
         "decode": lambda: decode.measure(scale),
         "prefill": lambda: prefill.measure(scale),
+        "before": lambda: prefill.against_before(scale, given.before),
         "mistralrs": lambda: against_peers.mistralrs(scale, given.mistralrs_python),
         "vllm": lambda: against_peers.vllm(scale, given.vllm_python),
         "turns": lambda: turns.measure(scale),

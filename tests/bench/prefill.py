@@ -1,8 +1,13 @@
-"""Seconds of reading a prompt: every weight format against transformers in float32."""
+"""Seconds of reading a prompt: every weight format against transformers, and an older checkout."""
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -41,7 +46,37 @@ def measure(scale: Scale) -> dict[str, Any]:
             found[f"{name} {form}"] = {
                 "vs_transformers": b["transformers"] / b[form],
                 "median_vs_transformers": m["transformers"] / m[form],
+                "vs_float32": b["float32"] / b[form],
+                "median_vs_float32": m["float32"] / m[form],
                 "tokens_per_s": scale.prefill / b[form],
             }
         del models, other, sides
     return found
+
+
+FEW = 32
+"""Tokens of a prompt that is compared with an older checkout, which may take minutes for more."""
+
+
+def against_before(scale: Scale, before: Path | None) -> dict[str, Any] | None:
+    """Seconds of the checkout ``before`` over ours, of an int8 prompt: in turn, a process each."""
+    if before is None:
+        return None
+    here = Path(__file__).parents[2]
+    found: dict[str, list[float]] = {"before": [], "now": []}
+    for _ in range(2):
+        for name, checkout in (("now", here), ("before", before)):
+            command = [sys.executable, str(Path(__file__).parent / "one_prompt.py")]
+            done = subprocess.run(
+                [*command, str(scale.folders["mid"]), "int8", str(min(FEW, scale.prefill))],
+                capture_output=True,
+                text=True,
+                check=True,
+                env=os.environ | {"PYTHONPATH": str(checkout), "PYTHONSAFEPATH": "1"},
+            )
+            found[name].append(json.loads(done.stdout.splitlines()[-1]))
+    return {
+        "vs_before": min(found["before"]) / min(found["now"]),
+        "tokens": min(FEW, scale.prefill),
+        "seconds": found,
+    }

@@ -17,6 +17,7 @@ MEASURED_HERE = {
     "followup_ttft_16k_vs_1k",
     "picture_ttft_vs_seed_way",
     "prefill_vs_transformers",
+    "prefill_int8_vs_float32",
     "decode_fraction_of_limit",
     "decode_vs_transformers_500",
     "decode_vs_transformers_8000",
@@ -30,6 +31,7 @@ OF_PEERS = {
     "prefill_int8_vs_mistralrs_q8",
     "decode_vs_mistralrs",
     "decode_vs_vllm",
+    "prefill_int8_vs_before",
 }
 
 
@@ -46,6 +48,6 @@ def test_the_last_line_is_one_document_with_every_figure() -> None:
     report = json.loads(done.stdout.splitlines()[-1])
     assert report["machine"]["cpu"]
     assert all(isinstance(report[key], float | int) for key in MEASURED_HERE)
-    assert all(report[key] is None for key in OF_PEERS), "no peer was named"
+    assert all(report[key] is None for key in OF_PEERS), "no peer and no older checkout was named"
     assert report["kv_bytes_per_token"] == 2 * 12 * 8 * 96 * 4
     assert report["kv_int8_bytes_per_token"] == 2 * 12 * 8 * (96 + 4)
