@@ -24,10 +24,9 @@ def pixels_of(
     }
 
     def pixels(pixels_sha256: str) -> Pixels:
-        from assistant import pictures  # imports PIL
+        from assistant import pictures
 
         data = unstored.get(pixels_sha256) or stored(originals[pixels_sha256])
-        image = pictures.pixels(data)
-        return Pixels(image.width, image.height, image.tobytes())
+        return Pixels(*pictures.rgb_pixels(data))
 
     return pixels

@@ -18,6 +18,7 @@ from assistant.pictures.decode import (
     Watch,
     open_bytes,
     pixels,
+    rgb_pixels,
     start_decoding,
     stop_decoding,
 )
@@ -39,6 +40,7 @@ __all__ = [
     "open_url",
     "parse_dropped",
     "pixels",
+    "rgb_pixels",
     "start_decoding",
     "stop_decoding",
 ]

@@ -89,18 +89,26 @@ def open_bytes(
 
 
 def pixels(data: bytes, size: tuple[int, int] | None = None) -> Image.Image:
-    """Decode a picture into RGB, for the model and, scaled to ``size``, for the screen.
+    """Decode a picture into RGB, scaled to ``size`` for the screen.
 
     The result is upright (EXIF), the first frame of an animation, in sRGB, 8 bits a channel, on
     white where it is transparent. Raises PictureError.
     """
     from PIL import Image
 
+    width, height, rgb = rgb_pixels(data, size)
+    return Image.frombytes("RGB", (width, height), rgb)
+
+
+def rgb_pixels(data: bytes, size: tuple[int, int] | None = None) -> tuple[int, int, bytes]:
+    """Decode a picture as :func:`pixels` does: width, height, and RGB bytes by rows."""
     most = 3 * (size[0] * size[1] if size else MAX_PIXELS)
     label = "The picture"
     found, rgb = _asked({"op": "pixels", "size": size}, data, most, label, _keep_on)
-    with _checked(label):
-        return Image.frombytes("RGB", (found["width"], found["height"]), rgb)
+    width, height = found["width"], found["height"]
+    if len(rgb) != 3 * width * height:
+        raise _made_up(label)
+    return width, height, bytes(rgb)
 
 
 def start_decoding() -> None:
