@@ -97,7 +97,9 @@ class Replies:
                         raise
                     planned = None
         except PhichatError as error:
-            turn = _finish(growing, saver, FinishReason.ERROR)
+            is_leaving = self._patience.is_leaving  # the worker was not waited for
+            reason = FinishReason.STOPPED if is_leaving else FinishReason.ERROR
+            turn = _finish(growing, saver, reason)
             yield ReplyFailed(session_id, error.code, str(error), turn)
         finally:
             # the front end left in the middle (ctrl-C, a closed screen): keep the text so far

@@ -48,6 +48,8 @@ class Patience:
         self.changed = threading.Condition()
         self.is_over = False
         """The program ends: nothing is tried again."""
+        self.is_leaving = False
+        """The user leaves: what breaks off now was stopped."""
         self._is_given_up = False
         self._threads: set[threading.Thread] = set()
 
@@ -65,6 +67,7 @@ class Patience:
         """From now on wait a second at most: the user leaves."""
         with self.changed:
             self.limit_s = LEAVING_S
+            self.is_leaving = True
             self.changed.notify_all()
 
     def close(self) -> None:

@@ -384,3 +384,18 @@ def test_a_reopened_reply_is_in_the_hands_of_its_writer(make: MakeEngine) -> Non
     assert engine.store.conversation(session).turns[-1] == done
     with pytest.raises(PhichatError, match="can't go on"):
         store.reopen_reply(half.id)
+
+
+def test_a_reply_that_breaks_off_as_the_user_leaves_was_stopped(make: MakeEngine) -> None:
+    """A worker that does not stop in time is left, which looks like its crash."""
+
+    class Deaf(ScriptedCore):
+        def stop(self) -> None:
+            pass
+
+    engine, _ = make([("Half", ModelError("It is gone.", code="crashed"))], core=Deaf)
+    events = engine.send(None, Draft("x"))
+    session = next(one.session_id for one in events if isinstance(one, UserTurnStored))
+    engine.leave()
+    list(events)
+    assert engine.store.conversation(session).turns[-1].finish_reason is FinishReason.STOPPED
