@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
-from textual import on, work
+from textual import events, on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -22,6 +22,7 @@ from tui.chat.screen import ChatScreen
 from tui.chat.turn_actions import possible_actions
 from tui.keys import CHAT_KEYS, SLASHES
 from tui.messages import NoticeGiven, SessionChosen
+from tui.pages.attach import AttachScreen
 from tui.pages.help import TYPING, HelpScreen, place_of
 from tui.pages.palette import Palette, SessionProvider
 from tui.terminal import clipboard
@@ -106,6 +107,25 @@ class PhichatApp(App[None]):
 
         self._chat.in_thread(write)
 
+    async def on_event(self, event: events.Event) -> None:
+        """Give pastes to the message, wherever the focus is; the field of a page keeps text."""
+        if isinstance(event, events.Paste) and self._chat.is_attached:
+            self._take_paste(event)
+        else:
+            await super().on_event(event)
+
+    def _take_paste(self, event: events.Paste) -> None:
+        screen, area = self.screen, self._chat.conversation.composer.area
+        fields = [] if screen is self._chat else list(screen.query("Input, TextArea"))
+        words = area.take_paste(event.text, is_text_for_field=bool(fields))
+        if not words:
+            fields[0].focus()
+            fields[0].post_message(event)
+        elif screen is not self._chat:
+            self.notify(words, markup=False)
+            if isinstance(screen, AttachScreen):
+                screen.dismiss(None)
+
     async def action_quit(self) -> None:
         """Leave, after what was typed before the key: it waits in the text area's queue."""
         self._chat.conversation.composer.quit_after_typing()
@@ -118,6 +138,13 @@ class PhichatApp(App[None]):
         else:
             place = place_of(screen.focused) or place_of(screen) or TYPING
             self.push_screen(HelpScreen(place, self.engine.model.settings.keys))
+
+    def action_theme(self, name: str = "") -> None:
+        """Take the theme of this name, or show all."""
+        if name in self.available_themes:
+            self.theme = name
+        else:
+            self.search_themes()
 
     def action_command_palette(self) -> None:
         """Show everything by name."""

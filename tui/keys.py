@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass
 
@@ -41,10 +42,19 @@ class Slash:
     argument: str
     action: str
     does: str
+    aliases: tuple[str, ...] = ()
+    """Other names, which users of other programs type."""
+    whole: bool = False
+    """Whether it runs only when its whole name was typed: it takes words, or something away."""
 
 
 CHAT_KEYS = (
-    Key("escape", "esc", "stop", "Stop the reply; what was written stays. Clear the notice"),
+    Key(
+        "escape",
+        "esc",
+        "stop",
+        "Stop the reply; clear the notice; leave an edit; twice: empty the text",
+    ),
     Key("ctrl+o", "ctrl+o", "attach", "Attach a picture: type a path or URL, or pick a file"),
     Key("ctrl+r", "ctrl+r", "answer_again", "Answer the last question again"),
     Key("ctrl+t", "ctrl+t", "go_on", "Let a half reply go on"),
@@ -78,7 +88,7 @@ COMPOSER_KEYS = (
         "break_line",
         "New line; shift+enter, alt+enter where terminals tell",
     ),
-    Key("tab", "tab", "complete", "Complete a /command, a picture's path or a #number"),
+    Key("tab", "tab", "complete", "Complete a /command, an @picture, a path or a #number"),
     Key("ctrl+v", "ctrl+v", "paste", "Attach the picture in the clipboard, or paste its text"),
     Key("ctrl+g", "ctrl+g", "edit_outside", "Write the message in $VISUAL or $EDITOR"),
     Key(
@@ -88,6 +98,7 @@ COMPOSER_KEYS = (
         "In the first line: a queued message, or the prompt before",
     ),
     Key("down", "down", "cursor_down", "In the last line: the prompt after"),
+    Key("escape", "esc", "close_menu", "Close the list of what can be typed; ↑ ↓ go through it"),
     Key("backspace", "backspace", "delete_left", "Where the text begins: drop the last picture"),
 )
 """Keys of the composer."""
@@ -208,8 +219,10 @@ NOTICES_KEYS = (
 
 PICK_KEYS = (
     Key("enter", "enter", "", "Attach what is typed or marked; open a folder"),
-    Key("tab", "tab", "", "Complete the path; then from the line to the folders"),
-    Key("up", "↑ ↓", "", "In the folders: what is above or below, with its picture"),
+    Key("tab", "tab", "", "Complete the path; then from the line to the list"),
+    Key("up", "↑ ↓", "", "From the line to the list, and through it; what is typed filters it"),
+    Key("space", "space", "", "In the list: mark several pictures; again: no longer"),
+    Key("left", "←", "", "In the list: the folder above"),
     Key("escape", "esc", "dismiss(None)", "Back to the chat"),
 )
 """Keys of the dialog that attaches a picture."""
@@ -241,21 +254,36 @@ APP_KEYS = (
 """Keys that Textual itself answers."""
 
 SLASHES = (
-    Slash("/attach", "PATH or URL", "attach", "Attach pictures; quote paths with blanks"),
-    Slash("/picture", "NUMBER", "show_picture", "Show a picture large, with its facts"),
+    Slash(
+        "/attach",
+        "PATH or URL",
+        "attach",
+        "Attach pictures; quote paths with blanks",
+        ("/image", "/file", "/add"),
+    ),
+    Slash("/picture", "NUMBER", "show_picture", "Show a picture large, with its facts", ("/view",)),
     Slash("/paste", "", "paste_picture", "Attach the picture in the clipboard"),
     Slash("/sample", "", "try_sample", "A picture of ours to try, with a question"),
-    Slash("/new", "", "new_session", "New chat"),
-    Slash("/rename", "TITLE", "rename_session", "Rename this chat"),
-    Slash("/delete", "", "delete_session", "Delete this chat; /undo brings it back"),
+    Slash("/new", "", "new_session", "New chat", ("/clear", "/reset")),
+    Slash("/rename", "TITLE", "rename_session", "Rename this chat", ("/title", "/name")),
+    Slash(
+        "/delete", "", "delete_session", "Delete this chat; /undo brings it back", (), whole=True
+    ),
     Slash("/undo", "", "bring_back_session", "Bring back the chat that was deleted last"),
     Slash("/pinchat", "", "pin_session", "Keep this chat on top of the list; again: no longer"),
     Slash("/fork", "", "fork_session", "A new chat that begins as this one"),
-    Slash("/search", "WORDS", "search", "Search all chats"),
-    Slash("/retry", "", "answer_again", "Answer the last question again"),
+    Slash(
+        "/chats",
+        "",
+        "switch_session",
+        "Go to another chat by its title",
+        ("/sessions", "/resume", "/history", "/open"),
+    ),
+    Slash("/search", "WORDS", "search", "Search all chats", ("/find",)),
+    Slash("/retry", "", "answer_again", "Answer the last question again", ("/regenerate",)),
     Slash("/continue", "", "go_on", "Let a half reply go on"),
-    Slash("/recall", "WORDS", "recall", "Quote earlier turns with these words for the model"),
-    Slash("/recallall", "WORDS", "recall_everywhere", "The same, from all chats"),
+    Slash("/recall", "WORDS", "recall", "Quote earlier turns with these words", (), whole=True),
+    Slash("/recallall", "WORDS", "recall_everywhere", "The same, from all chats", (), whole=True),
     Slash("/pin", "#NUMBER", "pin", "The model always sees this picture; alone: this turn"),
     Slash("/unpin", "#NUMBER", "unpin", "Pin it no longer"),
     Slash("/copy", "", "turn('copy')", "Copy the selected turn"),
@@ -265,31 +293,86 @@ SLASHES = (
     Slash("/summary", "", "summary", "The summary of what no longer fits, to be changed"),
     Slash("/system", "TEXT", "system", "Tell the model something before this chat"),
     Slash(
-        "/stopat", "TEXT", "stop_at", "Replies of this chat end before this text; alone: no more"
+        "/stopat",
+        "TEXT",
+        "stop_at",
+        "Replies of this chat end before this text; alone: no more",
+        (),
+        whole=True,
     ),
-    Slash("/export", "FILE", "export", "Write this chat to a file: .html, .md or .json"),
-    Slash("/stop", "", "stop", "Stop the reply"),
-    Slash("/context", "", "show_context", "What the model sees: the exact prompt"),
-    Slash("/engine", "", "show_engine", "The state of the engine, and its memory plan"),
-    Slash("/models", "", "show_models", "Get a model, or use another"),
-    Slash("/settings", "", "show_settings", "Settings, of all chats and of this one"),
+    Slash(
+        "/export",
+        "FILE",
+        "export",
+        "Write this chat to a file: .html, .md or .json",
+        ("/save",),
+        whole=True,
+    ),
+    Slash("/stop", "", "stop", "Stop the reply", ("/cancel",)),
+    Slash("/context", "", "show_context", "What the model sees: the exact prompt", ("/tokens",)),
+    Slash(
+        "/engine", "", "show_engine", "The state of the engine, and its memory plan", ("/status",)
+    ),
+    Slash("/models", "", "show_models", "Get a model, or use another", ("/model",)),
+    Slash(
+        "/settings",
+        "",
+        "show_settings",
+        "Settings, of all chats and of this one",
+        ("/config", "/set"),
+    ),
+    Slash("/theme", "NAME", "theme", "Choose the colours", ("/themes", "/colors", "/colours")),
     Slash("/notices", "", "show_notices", "All notices since the start"),
-    Slash("/help", "", "help", "All keys and commands"),
-    Slash("/quit", "", "quit", "Quit; nothing is lost"),
+    Slash("/help", "", "help", "All keys and commands", ("/keys", "/commands", "/?")),
+    Slash("/quit", "", "quit", "Quit; nothing is lost", ("/exit", "/bye", ":q", ":wq", ":q!")),
 )
 """Slash commands, in the order of the help screen."""
 
 SLASH_NAMES = tuple(slash.name for slash in SLASHES)
 
+CLEARLY_MEANT = {"/quit", "/new", "/help"}
+"""Commands of which the aliases too are hardly ever messages."""
+
+LEAST_LIKE = 0.7
+"""Likeness of two words, of 1, from which one is offered for the other."""
+
 
 def matching_slashes(beginning: str) -> tuple[Slash, ...]:
-    """Return the commands whose names begin like this."""
-    return tuple(slash for slash in SLASHES if slash.name.startswith(beginning))
+    """Return the commands that begin like this: that of this very name, by name, by an alias."""
+    wanted = beginning.lower()
+    ranks = {slash: _rank(slash, wanted) for slash in SLASHES}
+    return tuple(sorted((slash for slash in SLASHES if ranks[slash] < 3), key=ranks.__getitem__))
+
+
+def _rank(slash: Slash, wanted: str) -> int:
+    if wanted in (slash.name, *slash.aliases):
+        return 0
+    if slash.name.startswith(wanted):
+        return 1
+    return 2 if any(alias.startswith(wanted) for alias in slash.aliases) else 3
 
 
 def find_slash(name: str) -> Slash | None:
-    """Return the command of this name."""
-    return next((slash for slash in SLASHES if slash.name == name), None)
+    """Return the command of this name or alias."""
+    wanted = name.lower()
+    return next((one for one in SLASHES if wanted in (one.name, *one.aliases)), None)
+
+
+def similar_slash(name: str) -> Slash | None:
+    """Return the command whose name or alias is most like this one, which is none."""
+    known = [one for slash in SLASHES for one in (slash.name, *slash.aliases)]
+    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=LEAST_LIKE)
+    return find_slash(close[0]) if close else None
+
+
+def slash_without_slash(text: str) -> Slash | None:
+    """Return the command that a message of one word names, most likely by mistake."""
+    word = text.strip().lower()
+    if not word or word.startswith("/") or len(word.split()) > 1:
+        return None
+    slash = find_slash(f"/{word}") or find_slash(word)
+    is_meant = slash is not None and (f"/{word}" == slash.name or slash.name in CLEARLY_MEANT)
+    return slash if is_meant else None
 
 
 def split_slash(text: str) -> tuple[str, str] | None:
@@ -299,6 +382,6 @@ def split_slash(text: str) -> tuple[str, str] | None:
     letters after the slash.
     """
     first, _, argument = text.strip().partition(" ")
-    if not first.startswith("/") or "\n" in first or not first[1:].isalpha():
+    if not first.startswith("/") or "\n" in first or not (first[1:].isalpha() or first == "/?"):
         return None
     return first, argument.strip()

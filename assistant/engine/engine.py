@@ -72,19 +72,21 @@ class Engine:
         *,
         parent: str | Parent | None = Parent.HEAD,
         drop_draft: bool = False,
+        system: str | None = None,
     ) -> Iterator[Event]:
         """Store the user's turn, then answer it; ``None`` starts a new session.
 
-        ``parent`` is the turn that the message follows, as the user saw it: two messages that
-        follow the same turn become two branches. ``drop_draft`` deletes the stored draft in the
-        same transaction. Yields UserTurnStored first. Errors after that are ReplyFailed events;
-        errors before it (nothing stored) are raised as PhichatError.
+        A new session begins with ``system``; None: with that of the settings. ``parent`` is the
+        turn that the message follows, as the user saw it: two messages that follow the same turn
+        become two branches. ``drop_draft`` deletes the stored draft in the same transaction.
+        Yields UserTurnStored first. Errors after that are ReplyFailed events; errors before it
+        (nothing stored) are raised as PhichatError.
 
         A picture whose number of crops was left open gets its final number here: other crops mean
         other positions and features, and everything cached from the picture on would be lost.
         """
         # 1) plan the window before anything is stored: it may not fit
-        above = self.prompts.above(session_id, parent)
+        above = self.prompts.above(session_id, parent, system=system)
         chosen = sampling or self.model.sampling(above.parameters)
         planned = self.prompts.plan(above, draft, chosen)
         self.model.layout.check(planned)
@@ -98,7 +100,7 @@ class Engine:
             session_id,
             replace(draft, pictures=files),
             model=self.model.layout.model,
-            system=self.model.settings.system if session_id is None else None,
+            system=above.system if session_id is None else None,
             drop_draft=drop_draft,
             parent=parent,
         )
@@ -184,19 +186,25 @@ class Engine:
         yield from self._replies.answer(session_id, question, chosen, begun=reply)
 
     def read_ahead(
-        self, session_id: str | None, draft: Draft, *, parent: str | Parent | None = Parent.HEAD
+        self,
+        session_id: str | None,
+        draft: Draft,
+        *,
+        parent: str | Parent | None = Parent.HEAD,
+        system: str | None = None,
     ) -> bool:
         """Have the model read what it will need when ``draft`` is sent, while the user types.
 
         Its pictures are encoded and everything before its words is read. Returns, when that is
         over, whether all was read. It gives way to every reply, loads no model, and sends
-        nothing to a server. Raises PhichatError.
+        nothing to a server. ``system`` is that of a new session. Raises PhichatError.
         """
         core, layout = self.model.core, self.model.layout
         status = core.status()
         if status.is_server or status.phase is not Phase.READY:
             return False
-        planned = self.prompts.plan(self.prompts.above(session_id, parent, cached=True), draft)
+        above = self.prompts.above(session_id, parent, system=system, cached=True)
+        planned = self.prompts.plan(above, draft)
         layout.check(planned)
         known, following = layout.known_start(planned)
         pixels = pixels_of(planned, lambda name: self.store.picture_data(name), draft.pictures)

@@ -32,13 +32,15 @@ class Prompts:
         draft: Draft | None = None,
         *,
         parent: str | Parent | None = Parent.HEAD,
+        system: str | None = None,
     ) -> PromptPreview:
         """Render the prompt that sending ``draft`` now would give. Stores nothing.
 
-        Raises PhichatError (``too_long``) where :meth:`assistant.engine.Engine.send` would.
+        ``system`` is that of a new session. Raises PhichatError (``too_long``) where
+        :meth:`assistant.engine.Engine.send` would.
         """
         layout = self._model.layout
-        planned = self.plan(self.above(session_id, parent), draft)
+        planned = self.plan(self.above(session_id, parent, system=system), draft)
         layout.check(planned)
         return layout.preview(planned)
 
@@ -48,13 +50,14 @@ class Prompts:
         draft: Draft | None = None,
         *,
         parent: str | Parent | None = Parent.HEAD,
+        system: str | None = None,
     ) -> ContextReport:
         """Report how full the context is, or would be with ``draft``: for a meter.
 
         Cheap enough for every key press, and not an error when ``draft`` is too long: ``used`` is
         more than ``budget`` then.
         """
-        above = self.above(session_id, parent, cached=True)
+        above = self.above(session_id, parent, system=system, cached=True)
         return self._model.layout.report(self.plan(above, draft))
 
     def spell(self, preview: PromptPreview) -> tuple[Piece, ...]:
@@ -64,15 +67,22 @@ class Prompts:
         return spell(preview.prompt, preview.context.pictures, self._model.layout.chat)
 
     def above(
-        self, session_id: str | None, parent: str | Parent | None, *, cached: bool = False
+        self,
+        session_id: str | None,
+        parent: str | Parent | None,
+        *,
+        system: str | None = None,
+        cached: bool = False,
     ) -> Conversation:
         """Read the conversation that a new message follows; session ``None`` is a new, empty one.
 
-        ``cached`` reads it again only after the database changed.
+        A new one begins with ``system``; None: with that of the settings. ``cached`` reads it
+        again only after the database changed.
         """
         if session_id is None:
             now = datetime.now(UTC)
-            return Conversation("", "", now, now, system=self._model.settings.system)
+            first = self._model.settings.system if system is None else system
+            return Conversation("", "", now, now, system=first or None)
         store = self._store()
         key = (store.changes(), session_id, parent) if cached else None
         if self._last_read is not None and key is not None and self._last_read[0] == key:

@@ -52,6 +52,10 @@ class Phi3VPictures:
                 grid=(grid.rows, grid.columns),
                 views=grid.crops,
                 part=self.part,
-                words=f"{grid.rows}×{grid.columns} crops and the whole",
+                words=f"{_crops(grid.rows, grid.columns)} and the whole",
             )
         raise ValueError("too thin to be seen")
+
+
+def _crops(rows: int, columns: int) -> str:
+    return f"{rows}×{columns} crops" if rows * columns > 1 else "1 crop"

@@ -21,6 +21,10 @@ SUFFIXES = frozenset(
 )
 """Suffixes of picture files, in lower case."""
 
+_NAMED = re.compile(
+    r"""(?<![^\s(\[{])@?(?:(?P<quote>['"])(?P<quoted>[^'"\n]+?)(?P=quote)|(?P<plain>"""
+    r"""(?:[^\s'"()\[\]{}<>\\]|\\.)+?))(?=[.,;:!?)\]}]*(?:\s|$))""",
+)
 _ESCAPED = re.compile(r"\\([$`])")
 _UNESCAPED_WORD = re.compile(r"\"[^\"]+\"|'[^']+'|[^ \t\r\n]+")
 _DATA_URL = re.compile(r"data:image/[^,\s]*,[\w+/=%\s-]*", re.IGNORECASE | re.ASCII)
@@ -85,6 +89,36 @@ def parse_dropped(text: str) -> list[str]:
             return found
     by_line = [_literal([line]) or _words(line) for line in lines]
     return [one for line in by_line for one in line] if all(by_line) else []
+
+
+@dataclass(frozen=True, slots=True)
+class NamedPicture:
+    """A picture's path in a text; ``start`` and ``end`` are its place there."""
+
+    path: str
+    start: int
+    end: int
+
+    @property
+    def name(self) -> str:
+        return os.path.basename(self.path)
+
+
+def pictures_in(text: str) -> list[NamedPicture]:
+    """Return the existing picture files that are named in a text, as ``@path`` or plainly.
+
+    Paths with blanks are quoted, or have a backslash before each.
+    """
+    found: list[NamedPicture] = []
+    for match in _NAMED.finditer(text[:_LONGEST_TEXT]):
+        quoted, plain = match["quoted"], match["plain"]
+        if len(found) == _MOST:
+            break
+        path = quoted if quoted is not None else re.sub(r"\\(.)", r"\1", plain)
+        is_address = path.lower().startswith(("http://", "https://"))
+        if _has_suffix(path) and not is_address and (source := _source(path)) is not None:
+            found.append(NamedPicture(source, *match.span()))
+    return found
 
 
 def _words(text: str) -> list[str]:

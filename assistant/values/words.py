@@ -6,8 +6,11 @@ import shlex
 import sys
 from datetime import UTC, datetime
 
-from assistant.values.conversation import Draft
+from assistant.values.conversation import Draft, Timings, Usage
 from assistant.values.text import one_line
+
+LEAST_TOKENS = 16
+"""Tokens of a reply of which a rate is shown: the first few come in a burst or after a pause."""
 
 
 def ago(then: datetime, now: datetime) -> str:
@@ -48,6 +51,13 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def rate(usage: Usage | None, timings: Timings | None) -> str:
+    """Return ``21.5 tokens/s``, and "" for a reply that is too short to tell."""
+    if usage is None or timings is None or usage.completion_tokens < LEAST_TOKENS:
+        return ""
+    return f"{timings.decode_tokens_per_s:.1f} tokens/s" if timings.decode_tokens_per_s > 0 else ""
 
 
 def short_count(number: int) -> str:

@@ -8,13 +8,11 @@ import threading
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import cast
 
 import pytest
 from PIL import Image
 from textual import events
 from textual.pilot import Pilot
-from textual.widgets import DirectoryTree
 
 from tests.tui.desk import (
     NARROW,
@@ -32,9 +30,11 @@ from tests.tui.desk import (
     shown,
     until,
 )
-from tui.pages.attach import AttachScreen, PathInput, PictureTree
-from tui.pages.detail import DetailScreen
+from tui.pages.attach import AttachScreen, PathInput
+from tui.pages.picture import PictureScreen
 from tui.widgets.chip import Chip
+from tui.widgets.folder_list import FolderList
+from tui.widgets.picture_drawing import PictureDrawing
 
 
 def names(pilot: Pilot[None]) -> list[str]:
@@ -141,7 +141,7 @@ async def test_a_bad_picture_is_one_sentence_and_nothing_is_lost(
     async with desk.app().run_test(size=NARROW, notifications=True) as pilot:
         await composer(pilot).chips.put_first(picture_file("kept.png"))
         area(pilot).insert("kept text")
-        await screen(pilot).conversation.action_attach(str(path))
+        await screen(pilot).conversation.attachments.action_attach(str(path))
         await until(pilot, lambda: notices(pilot), "a notice")
         (notice,) = notices(pilot)
         assert path.name in notice
@@ -197,10 +197,10 @@ async def test_a_click_on_the_cross_takes_that_picture(desk: Desk) -> None:
         await pilot.pause()
         chip = screen(pilot).query(Chip).first()
         await pilot.click(chip, offset=(3, 0))
-        await until(pilot, lambda: isinstance(pilot.app.screen, DetailScreen), "its crops")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PictureScreen), "it is large")
         await pilot.press("escape")
         assert names(pilot) == ["a.png", "b.png"]
-        column = str(chip.render()).index("✕") + 1
+        column = str(chip.label.render()).index("✕") + 1
         await pilot.click(chip, offset=(column, 0))
         await attached(pilot, "b.png")
 
@@ -256,13 +256,75 @@ async def test_the_prompt_takes_a_typed_path_completed_by_tab(
         await attached(pilot, "My cat.PNG")
 
 
-async def test_the_picker_shows_folders_and_pictures_in_either_case(desk: Desk) -> None:
+async def test_the_picker_shows_folders_and_pictures_in_either_case(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("A.JPG", "b.png", "notes.txt", ".hidden.png", "[red]c[.webp"):
         desk.file(name)
     (desk.folder / "more").mkdir()
-    paths = sorted(desk.folder.iterdir())
-    kept = [path.name for path in PictureTree.filter_paths(cast(PictureTree, None), paths)]
-    assert kept == ["A.JPG", "[red]c[.webp", "b.png", "more"]
+    monkeypatch.chdir(desk.folder)
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await pilot.press("ctrl+o")
+        await sees(pilot, "[red]c[.webp")
+        listed = [path.name for path in pilot.app.screen.query_one(FolderList)._paths[1:]]
+        assert listed == ["more", "[red]c[.webp", "A.JPG", "b.png"]
+
+
+async def test_typing_filters_and_arrows_go_into_the_list_and_back(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("beach.png", "chart.png", "torch.png"):
+        desk.file(name)
+    (desk.folder / "older ones").mkdir()
+    (desk.folder / "older ones" / "tree.webp").write_bytes(png())
+    monkeypatch.chdir(desk.folder)
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await pilot.press("ctrl+o", *"ch")
+        rows = pilot.app.screen.query_one(FolderList)
+        await until(
+            pilot,
+            lambda: [path.name for path in rows._paths] == ["chart.png", "beach.png", "torch.png"],
+            "the filter",
+        )
+        await pilot.press("down", "down")
+        assert rows.has_focus
+        assert rows.path == desk.folder / "beach.png"
+        await pilot.press("up", "up", "backspace", "backspace", *"old", "enter")
+        await until(pilot, lambda: rows.folder.name == "older ones", "the folder")
+        assert pilot.app.screen.query_one(PathInput).value == "older ones/"
+        await pilot.press("down", "left")
+        await until(pilot, lambda: rows.folder == desk.folder, "the folder above")
+        await pilot.press("o", "r")  # from the list to the line
+        await until(pilot, lambda: len(rows._paths) == 1, "the filter")
+        await pilot.press("enter")
+        await attached(pilot, "torch.png")
+
+
+async def test_blanks_mark_several(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        desk.file(name)
+    monkeypatch.chdir(desk.folder)
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await pilot.press("ctrl+o", "down", "space", "space", "space")
+        await sees(pilot, "Attach 3 pictures")
+        await pilot.press("up", "space")  # no longer
+        await sees(pilot, "Attach 2 pictures")
+        assert shown(pilot).count("✓") == 2
+        await pilot.press("enter")
+        await attached(pilot, "a.png", "c.png")
+
+
+async def test_the_preview_is_drawn_by_the_terminals_protocol(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.file("a.png")
+    monkeypatch.chdir(desk.folder)
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await pilot.press("ctrl+o")
+        await until(pilot, lambda: pilot.app.screen.query(PictureDrawing), "the preview")
+        drawing = pilot.app.screen.query_one(PictureDrawing)
+        assert drawing._gallery is screen(pilot)._gallery
+        await until(pilot, lambda: drawing.drawn, "it is drawn")
 
 
 async def test_a_file_chosen_in_the_picker_is_attached(
@@ -273,7 +335,6 @@ async def test_a_file_chosen_in_the_picker_is_attached(
     async with desk.app().run_test(size=NARROW) as pilot:
         await pilot.press("ctrl+o")
         await sees(pilot, "[red]c[.png")
-        pilot.app.screen.query_one(DirectoryTree).focus()
         await pilot.press("down", "enter")
         await attached(pilot, "[red]c[.png")
 
@@ -361,9 +422,7 @@ async def test_a_path_and_a_question_typed_in_one_line(desk: Desk) -> None:
     path = str(desk.file(SCREENSHOT)).replace("\u202f", " ")
     async with desk.app().run_test(size=WIDE) as pilot:
         await send(pilot, f"{path} what is this?")
-        await attached(pilot, SCREENSHOT)
-        assert area(pilot).text == "what is this?"
-        assert notices(pilot) == ["Attached; enter sends the words."]
+        await sees(pilot, "Attach and send")
         await pilot.press("enter")
         await sees(pilot, "▌ what is this?")
         await idle(pilot)

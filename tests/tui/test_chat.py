@@ -300,6 +300,14 @@ async def test_the_last_line_is_quiet_and_figures_are_a_key_away(make_desk: Make
         await idle(pilot)
         assert shown(pilot).splitlines()[-1].strip() == "● scripted"
         await pilot.press("f5")
+        await sees(pilot, "the first after")
+        assert "tokens/s" not in shown(pilot)  # too short to tell
+        await pilot.press("escape")
+        desk.say("A longer answer. " * 3)
+        await send(pilot, "Hello again")
+        await sees(pilot, "A longer answer.")
+        await idle(pilot)
+        await pilot.press("f5")
         await sees(pilot, "21.5 tokens/s")
         await pilot.press("escape", "f4")
         await sees(pilot, "7.0k until the oldest goes")

@@ -135,8 +135,15 @@ async def test_an_unknown_command_is_named_and_its_text_stays(desk: Desk) -> Non
     async with desk.app().run_test(size=NARROW) as pilot:
         await send(pilot, "/atach cat.png")
         await until(pilot, lambda: notices(pilot), "a word about it")
-        assert notices(pilot) == ["There is no command /atach; F1 lists them all."]
+        assert notices(pilot) == ["There is no command /atach. Did you mean /attach? tab takes it."]
         assert area(pilot).text == "/atach cat.png"
+        await sees(pilot, "/atach is no command · tab: /attach")
+        await pilot.press("tab")
+        assert area(pilot).text == "/attach cat.png"
+        area(pilot).set_text("/qwert")
+        await pilot.press("enter")
+        await until(pilot, lambda: len(notices(pilot)) > 1, "a word about it")
+        assert notices(pilot)[-1] == "There is no command /qwert; F1 lists them all."
 
 
 async def test_a_path_at_the_start_of_a_question_is_no_command(desk: Desk) -> None:
@@ -151,8 +158,7 @@ async def test_tab_completes_commands(desk: Desk) -> None:
         await pilot.press("/", "a", "tab")
         assert area(pilot).text == "/attach "
         area(pilot).set_text("/re")
-        await pilot.press("tab")
-        await sees(pilot, "/rename   /retry   /recall   /recallall")
+        await sees(pilot, "/recallall WORDS")
         await pilot.press("n")
         await sees(pilot, "Rename this chat")  # what it does
         assert "/recallall" not in shown(pilot)

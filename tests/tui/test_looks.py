@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,12 +20,10 @@ from tests.tui.desk import (
     composer,
     picture_file,
     png,
-    screen,
     sees,
     select_turn,
     until,
 )
-from tui.pages.attach import AttachScreen
 from tui.widgets.chip import Chip
 
 Scene = Callable[[Pilot[None]], Awaitable[None]]
@@ -90,14 +87,14 @@ def test_picking_a_picture(
     for name in ("beach.JPG", LONG, "海の写真.png"):
         (folder / name).write_bytes(png("teal", (640, 480), "ellipse"))
     (folder / "notes.txt").write_text("no picture")
-    monkeypatch.chdir(desk.folder)
+    monkeypatch.chdir(folder)
 
     async def scene(pilot: Pilot[None]) -> None:
-        picker = AttachScreen(Path("holiday"), screen(pilot).conversation._look_at)
-        await pilot.app.push_screen(picker)
+        await pilot.press("ctrl+o")
         await sees(pilot, "beach.JPG")
-        await pilot.press("tab", "down", "down")
+        await pilot.press("down", "space", "down")
         await sees(pilot, "takes 313 tokens")
+        await until(pilot, lambda: not pilot.app.workers, "it is drawn")
 
     assert snap_compare(desk.app(), terminal_size=size, run_before=scene)
 

@@ -61,8 +61,7 @@ async def test_f3_shows_the_picture_in_sight_with_its_facts_and_steps(desk: Desk
         await sees(pilot, "Picture 2 · a [b] name.png · 300×480")
         await sees(pilot, "300×480 · PNG · ")
         shape = desk.engine.pictures.layout(desk.engine.store.conversation(session).pictures[1])
-        (rows, columns), tokens = shape.grid, shape.tokens
-        await sees(pilot, f"{rows}×{columns} crops and the whole: {tokens} tokens")
+        await sees(pilot, f"{shape.words}: {shape.tokens} tokens")
         assert "with “What are these?”" in shown(pilot)
         large = pilot.app.screen.query_one(Drawing)
         await until(pilot, lambda: large.drawn, "the pixels")

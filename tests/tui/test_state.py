@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import replace
 
+from rich.cells import cell_len
 from textual.pilot import Pilot
 
 from assistant.values.context import LeftOut, Why
@@ -171,12 +172,24 @@ async def test_a_prompt_of_any_length_is_one_widget(desk: Desk) -> None:
 
 
 def test_nothing_is_lost_where_lines_are_cut() -> None:
-    line = (("abc", "text"), ("漢字漢字", "control"), ("x" * 25, "text"))
-    for width in (1, 2, 3, 7, 40):
-        if width == 1:
-            continue  # a wide character needs two cells
+    line = (("abc", "text"), ("漢字漢字", "control"), ("x" * 25, "text"), (" and a word", "text"))
+    whole = "".join(text for text, _ in line)
+    for width in (2, 3, 7, 40):
         pieces = list(wrapped(line, width))
-        assert "".join(text for piece in pieces for text, _ in piece) == "abc漢字漢字" + "x" * 25
+        rows = ["".join(text for text, _ in piece) for piece in pieces]
+        assert "".join(rows) == whole
+        assert all(cell_len(row.rstrip()) <= width for row in rows)
+
+
+def test_lines_are_cut_between_words() -> None:
+    line = (("<|user|>", "control"), (" The quick brown fox jumps over", "text"), ("it", "quiet"))
+    rows = ["".join(text for text, _ in piece) for piece in wrapped(line, 20)]
+    assert rows == ["<|user|> The quick ", "brown fox jumps ", "overit"]
+    kinds = [kind for piece in wrapped(line, 20) for _, kind in piece]
+    assert kinds == ["control", "text", "text", "text", "quiet"]
+    assert list(wrapped((("", "text"),), 5)) == [(("", "text"),)]
+    exact = [text for piece in wrapped((("hello world", "text"),), 5) for text, _ in piece]
+    assert exact == ["hello ", "world"]
 
 
 def test_the_bar_is_never_wider_than_it_is_and_never_hides_a_picture(desk: Desk) -> None:

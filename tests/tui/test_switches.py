@@ -252,7 +252,9 @@ async def test_keys_wait_while_another_chat_is_being_shown(
         monkeypatch.setattr(ChatPane, "show", slow)
         tasks = [asyncio.create_task(screen(pilot).action_new_session())]
         await arrived.wait()  # the turns are those of the old chat, the id is none
-        tasks.append(asyncio.create_task(screen(pilot).conversation.turns.action_show_picture()))
+        tasks.append(
+            asyncio.create_task(screen(pilot).conversation.attachments.action_show_picture())
+        )
         tasks.append(asyncio.create_task(screen(pilot).conversation.action_answer_again()))
         composer(pilot).post_message(Composer.Sent("Something new"))
         go_on.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from assistant.values.context import ContextReport
@@ -34,9 +35,10 @@ class ContextCounter:
     def look(self, draft: Draft, edited: str | None, status: ModelStatus) -> None:
         """Begin a count, unless one is running or nothing has changed since the last one."""
         session_id, shown = self._chat.session_id, tuple(self._chat.turns)
-        parent = self._chat.parent_of(edited)
+        parent, system = self._chat.parent_of(edited), self._chat.system
         key = (
             session_id,
+            system,
             self._chat.ended,
             hash(tuple(map(id, shown))),
             draft.text,
@@ -51,9 +53,10 @@ class ContextCounter:
 
         def count() -> ContextMeasured:
             try:
-                now = report = self._engine.prompts.context(session_id)
+                context = partial(self._engine.prompts.context, session_id, system=system)
+                now = report = context()
                 if draft.text.strip() or draft.pictures:
-                    report = self._engine.prompts.context(session_id, draft, parent=parent)
+                    report = context(draft, parent=parent)
             except PhichatError:  # the status line, or the list, says so already
                 return ContextMeasured(key, None, {})
             more = max(0, len(report.left_out) - len(now.left_out))
@@ -71,9 +74,10 @@ def measure_draft(
     session_id: str | None,
     files: tuple[PictureFile, ...],
     parent: str | Parent | None,
+    system: str | None,
 ) -> DraftMeasured:
     """Count what ``files`` take in a message that follows ``parent``. Raises PhichatError."""
-    report = engine.prompts.context(session_id, Draft("", files), parent=parent)
+    report = engine.prompts.context(session_id, Draft("", files), parent=parent, system=system)
     numbers = tuple(engine.store.picture_numbers(session_id, files, parent=parent))
     # The question's own pictures come last, and are never left out.
     seen = len(report.pictures) - len(files)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import cycle
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
 from textual.timer import Timer
 
-from assistant.samples import SAMPLES
-from assistant.values.conversation import Draft, PictureFile, Role
+from assistant.values.conversation import Draft, Role
 from assistant.values.events import ContextPlanned, Event, ModelStatus, StoreLost, UserTurnStored
 from assistant.values.lowered import lowered_words
 from assistant.values.words import server_place
 from tui import messages
+from tui.chat.attachments import Attachments
 from tui.chat.changes import LOOK_AT
 from tui.chat.context_counts import ContextCounter, measure_draft
 from tui.chat.drafts import DraftKeeper
@@ -29,14 +27,11 @@ from tui.chat.summaries import Summariser
 from tui.chat.turn_actions import quoted
 from tui.chat.turn_runner import TurnRunner
 from tui.chat.turns import Turns
-from tui.pages.attach import AttachScreen
-from tui.pages.detail import DetailChoices, DetailChosen, DetailScreen, detail_choices
 from tui.widgets.chat_header import ChatHeader
-from tui.widgets.chip import Chip
 from tui.widgets.chip_bar import ChipBar
-from tui.widgets.chip_unopened import Watch
 from tui.widgets.composer import Composer
 from tui.widgets.notice_line import NoticeLine
+from tui.widgets.picture_view import PictureView
 from tui.widgets.prompt_area import PromptArea
 from tui.widgets.turn_bar import TurnBar
 from tui.widgets.turn_window import TAIL, Place
@@ -59,11 +54,11 @@ class Conversation(ChatPart):
         """Attach ``pictures`` (paths, URLs) to the first draft."""
         super().__init__(engine, chat, id="conversation")
         self._first_pictures = pictures
-        self._samples = cycle(SAMPLES)
         self.header = ChatHeader()
         self.turns = Turns(engine, chat, gallery)
         self.notices = NoticeLine()
-        self.composer = Composer(engine)
+        self.attachments = Attachments(engine, chat, gallery, self.turns)
+        self.composer = self.attachments.composer
         self.drafts = DraftKeeper(self, engine, chat)
         self.counter = ContextCounter(self, engine, chat)
         self._reader = Reader(self, engine, chat)
@@ -79,7 +74,7 @@ class Conversation(ChatPart):
         yield self.header
         yield self.turns
         yield self.notices
-        yield self.composer
+        yield self.attachments
 
     # The open chat
 
@@ -203,7 +198,8 @@ class Conversation(ChatPart):
         composer, session_id = self.composer, self._chat.session_id
         files, parent = composer.chips.files, self._chat.parent_of(composer.edited)
         if session_id is not None or files:
-            self.in_thread(lambda: measure_draft(self._engine, session_id, files, parent))
+            system = self._chat.system
+            self.in_thread(lambda: measure_draft(self._engine, session_id, files, parent, system))
         else:
             composer.show_pictures(())
 
@@ -261,8 +257,11 @@ class Conversation(ChatPart):
         async with self._chat.switching:
             self._replies.go_on()
 
-    async def stop(self) -> None:
-        """End the running reply, its queue goes back to the drafts; or give up an edit."""
+    async def stop(self, *, empties: bool) -> None:
+        """End the running reply, its queue goes back to the drafts; else leave an edit.
+
+        Else the composer ``empties``, at the second call.
+        """
         if self._chat.running is not None:
             self._engine.stop()
             self.post_message(messages.WorkChanged("stopping …"))
@@ -273,6 +272,9 @@ class Conversation(ChatPart):
         elif self.composer.edited is not None:
             async with self._chat.switching:
                 await self.composer.give_up_edit()
+        elif empties:
+            async with self._chat.switching:
+                await self.composer.empty()
 
     @on(PromptArea.TakeBackWanted)
     async def _take_back(self) -> None:
@@ -328,6 +330,7 @@ class Conversation(ChatPart):
         if error:
             self.tell(error, error=True)
             if not running.stored and running.draft is not None:
+                chat.system = running.system or chat.system
                 await self._give_back(Queued(running.session_id, running.view, running.draft))
                 if running.edited and running.session_id == chat.session_id:
                     composer.edited = running.edited
@@ -393,59 +396,6 @@ class Conversation(ChatPart):
         else:
             self.in_thread(lambda: partial(begin, self._engine.store.draft_of(session_id, turn_id)))
 
-    # Pictures
-
-    @on(Composer.NothingEntered)
-    async def _begin_with_sample(self) -> None:
-        if self._chat.is_open and self._chat.session_id is None and not self._chat.turns:
-            await self.action_try_sample()
-
-    async def action_try_sample(self) -> None:
-        """Attach the next sample with its question; the demo model knows the first alone."""
-        sample = SAMPLES[0] if self.turns.pane.is_demo else next(self._samples)
-        self.composer.area.put_first(sample.question)
-        await self.composer.attach((str(sample.path),))
-
-    @on(Composer.AttachRequested)
-    async def _attach_requested(self, event: Composer.AttachRequested) -> None:
-        await self.composer.attach(event.sources)
-
-    async def action_attach(self, argument: str = "") -> None:
-        """Attach what ``argument`` names, or ask for it."""
-
-        async def picked(source: str | None) -> None:
-            if source is not None:
-                await self.composer.attach(self.composer.named(source))
-
-        if argument:
-            await self.composer.attach(self.composer.named(argument))
-        else:
-            self.open_page(AttachScreen(Path.cwd(), self._look_at), picked)
-
-    def _look_at(self, path: str, watch: Watch) -> tuple[PictureFile, int]:
-        file = self._engine.pictures.open(path, watch)
-        return file, self._engine.pictures.tokens(file)
-
-    @on(Chip.DetailWanted)
-    def _choose_detail(self, event: Chip.DetailWanted) -> None:
-        chip = event.chip
-
-        def picked(chosen: DetailChosen | None) -> None:
-            if chosen is not None:
-                chip.choose_detail(chosen.detail)
-                self._measure_draft()
-
-        def ask(choices: DetailChoices | None) -> None:
-            if choices is not None:
-                self.open_page(DetailScreen(chip.file, choices), picked)
-
-        self.in_thread(lambda: partial(ask, detail_choices(self._engine, chip.file)))
-
-    def action_show_context(self) -> None:
-        """Show the exact prompt, with what is being written."""
-        from tui.pages.context import ContextScreen  # not needed for the first paint
-
-        written = self.composer.draft
-        draft = written if written.text.strip() or written.pictures else None
-        parent = self._chat.parent_of(self.composer.edited)
-        self.open_page(ContextScreen(self._engine, self._chat.session_id, draft, parent))
+    @on(PictureView.Opened)
+    async def _show_clicked(self, event: PictureView.Opened) -> None:
+        await self.attachments.action_show_picture(str(event.number))

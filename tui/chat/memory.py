@@ -106,8 +106,11 @@ class Memory:
     def action_system(self, text: str = "") -> None:
         """Set the system message of the open chat; without ``text``, ask for it."""
         session_id = self._chat.session_id
-        if session_id is None:
-            self._host.tell("Send a message first; then /system TEXT is for this chat.")
+        if session_id is None and text:
+            self._begin_with(text)
+        elif session_id is None:
+            old, default = self._chat.system, self._engine.model.settings.system
+            self._write_system((default if old is None else old) or "", self._begin_with)
         elif text:
             self._change(
                 lambda one: self._engine.store.set_system(one, text), "The model is told that."
@@ -121,12 +124,21 @@ class Memory:
                 )
             )
 
+    def _begin_with(self, text: str) -> None:
+        """Keep a system message for the new chat, which is stored with its first message."""
+        self._chat.system = text.strip()
+        self._host.tell("The model is told that first in this chat; F4 shows it.")
+
     def _edit_system(self, session_id: str, old: str) -> None:
+        set_system = self._engine.store.set_system
+        self._write_system(
+            old, lambda text: self._change(lambda _: set_system(session_id, text.strip() or None))
+        )
+
+    def _write_system(self, old: str, change: Callable[[str], None]) -> None:
         def keep(text: str | None) -> None:
             if text is not None and text != old:
-                self._change(
-                    lambda _: self._engine.store.set_system(session_id, text.strip() or None)
-                )
+                change(text)
 
         self._host.open_page(
             WriteScreen(

@@ -19,6 +19,8 @@ class Queued:
     session_id: str | None
     view: int
     draft: Draft
+    system: str | None = None
+    """The system message of a new chat, where the user gave one."""
 
 
 class OpenChat:
@@ -36,6 +38,8 @@ class OpenChat:
         """Counts switches: tells two new chats apart, neither of which has an id."""
         self.model: str | None = None
         """The model that the open session is held with, as far as it is known."""
+        self.system: str | None = None
+        """The system message that the new chat will get instead of that of the settings."""
         self.turns: list[Turn] = []
         """The branch on the screen, oldest first. The turn window changes this list in place."""
         self.selected: str | None = None
@@ -132,6 +136,13 @@ class OpenChat:
         """Empty the queue and return what was in it."""
         queue, self.queue = self.queue, []
         return queue
+
+    def take_system(self) -> str | None:
+        """Return the system message for a new chat, which goes with its first message."""
+        if self.session_id is not None:
+            return None
+        system, self.system = self.system, None
+        return system
 
     def got_id(self, session_id: str, view: int) -> bool:
         """Note the id of the new chat of ``view``; return whether that chat is on the screen."""

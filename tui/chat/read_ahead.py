@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from assistant.values.conversation import Draft
@@ -46,11 +47,13 @@ class Reader:
         if wanted is None:
             return
         self._reading = True
-        session_id, parent = self._chat.session_id, self._chat.parent_of(edited)
+        chat, parent = self._chat, self._chat.parent_of(edited)
+        ask = partial(self._engine.read_ahead, chat.session_id, draft, parent=parent)
+        system = chat.system
 
         def read() -> ReadAhead:
             try:
-                whole = self._engine.read_ahead(session_id, draft, parent=parent)
+                whole = ask(system=system)
             except PhichatError:  # the status line, or the send, says so
                 whole = False
             except Exception:  # nothing that the user asked for has failed
@@ -73,6 +76,7 @@ class Reader:
             return None
         return (
             chat.session_id,
+            chat.system,
             chat.view,
             chat.ended,
             hash(tuple(map(id, chat.turns))),

@@ -77,6 +77,7 @@ class ChatScreen(EngineScreen[None]):
             self.conversation,
             self.conversation.turns,
             self.conversation.composer,
+            self.conversation.attachments,
             self.sidebar,
             self.status_bar,
             Memory(self.conversation, engine, self.chat),
@@ -127,10 +128,10 @@ class ChatScreen(EngineScreen[None]):
 
     async def action_stop(self) -> None:
         """Clear the notices, stop the reply; else close the list over the chat, end an edit."""
-        had_notices = self.conversation.notices.clear()
+        had_notices, area = self.conversation.notices.clear(), self.conversation.composer.area
         if not self._close_list() and (self.chat.running is not None or not had_notices):
-            await self.conversation.stop()
-        self.conversation.composer.area.focus()
+            await self.conversation.stop(empties=area.has_focus)
+        area.focus()
 
     def action_toggle_sessions(self) -> None:
         """Show or hide the list; in a narrow window it lies over the chat."""
@@ -327,7 +328,7 @@ class ChatScreen(EngineScreen[None]):
 
     @on(ContextMeter.Clicked)
     def _show_context(self) -> None:
-        self.conversation.action_show_context()
+        self.conversation.attachments.action_show_context()
 
     @on(messages.WorkChanged)
     def _show_work(self, event: messages.WorkChanged) -> None:

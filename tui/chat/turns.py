@@ -18,9 +18,7 @@ from tui.chat.open_chat import BUSY, OpenChat
 from tui.chat.part import ChatPart
 from tui.chat.turn_actions import code_blocks, possible_actions, usual_turn
 from tui.pages.choose import ChooseScreen
-from tui.pages.picture import PictureScreen
 from tui.widgets.chat_pane import ChatPane
-from tui.widgets.picture_view import PictureView
 from tui.widgets.reply_text import ReplyText
 from tui.widgets.turn_bar import TurnBar
 from tui.widgets.turn_head import TurnClicked, TurnHead
@@ -38,7 +36,6 @@ class Turns(ChatPart):
 
     def __init__(self, engine: Engine, chat: OpenChat, gallery: Gallery) -> None:
         super().__init__(engine, chat, id="turns")
-        self._gallery = gallery
         self.pane = ChatPane(gallery, chat.turns)
         self._bar = TurnBar()
         self._left_out_words: Mapping[str, str] = {}
@@ -273,25 +270,7 @@ class Turns(ChatPart):
 
         self.in_thread(job)
 
-    # Pictures and links
-
-    @on(PictureView.Opened)
-    async def _show_clicked(self, event: PictureView.Opened) -> None:
-        await self.action_show_picture(str(event.number))
-
-    async def action_show_picture(self, number: str = "") -> None:
-        """Show a picture large: the one with this number, or the last one in sight."""
-        async with self._chat.switching:
-            session_id, turns = self._chat.session_id, tuple(self._chat.turns)
-            numbers = {str(picture.number) for turn in turns for picture in turn.pictures}
-            in_sight = str(self.pane.picture_in_sight())
-            wanted = number.strip().removeprefix("#") or in_sight
-            if session_id is None or not numbers:
-                self.tell("This chat has no picture yet.")
-            elif wanted not in numbers:
-                self.tell(f"There is no picture {one_line(wanted, 20)} in this chat.")
-            else:
-                self.open_page(PictureScreen(session_id, turns, int(wanted), self._gallery))
+    # Links
 
     @on(ReplyText.LinkClicked)
     def _tell_address(self, event: ReplyText.LinkClicked) -> None:

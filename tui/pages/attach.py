@@ -1,57 +1,37 @@
-"""Dialog to attach a picture: a path or URL is typed, or a file chosen in the folders."""
+"""Dialog to attach pictures: a path or URL is typed, or files are chosen in the folders."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
 from pathlib import Path
 from typing import ClassVar
 
-from rich.text import Text, TextType
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.content import Content
-from textual.widgets import DirectoryTree, Input, Static, Tree
-from textual.widgets.directory_tree import DirEntry
+from textual.widgets import Input, Static
 
 from assistant.values.text import one_line
+from assistant.values.words import counted
 from tui.keys import PICK_KEYS
 from tui.pages.dialog import TypingGoesToField, frame
 from tui.textual_fixes import GuardedDialog
 from tui.widgets.completion import complete_path, looks_like_picture
+from tui.widgets.folder_list import FolderList
+from tui.widgets.gallery import Gallery
 from tui.widgets.picture_preview import LookAt, PicturePreview
 
-
-class PictureTree(DirectoryTree):
-    """Folders and picture files; suffixes count in either case, hidden files don't show."""
-
-    # Textual's own icons are emoji, which many terminals draw with a wrong width.
-    ICON_NODE = "▸ "
-    ICON_NODE_EXPANDED = "▾ "
-    ICON_FILE = "▣ "
-
-    def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
-        """Keep folders and pictures."""
-        return [path for path in paths if not path.name.startswith(".") and _offered(path)]
-
-    def process_label(self, label: TextType) -> Text:
-        """Show a file's name as it is, but on one line and without escape sequences."""
-        return Text(one_line(str(label)) or "?")
-
-
-def _offered(path: Path) -> bool:
-    try:
-        return path.is_dir() or looks_like_picture(path)
-    except OSError:  # a folder that may not be looked into
-        return False
+KEYS = "enter attaches · ↑ ↓ choose · space marks several · esc closes"
 
 
 class PathInput(Input):
     """Line for a path, which tab completes before the focus moves on."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "complete", "Complete", show=False, priority=True)
+        Binding("tab", "complete", "Complete", show=False, priority=True),
+        Binding("down", "screen.enter_list", "To the list", show=False, priority=True),
     ]
 
     def action_complete(self) -> None:
@@ -62,44 +42,102 @@ class PathInput(Input):
         if text == self.value:
             self.screen.focus_next()
         else:
-            self.value = text
-            self.cursor_position = len(text)
+            self.write(text)
+
+    def write(self, text: str) -> None:
+        """Replace what was typed."""
+        self.value = text
+        self.cursor_position = len(text)
 
 
-class AttachScreen(TypingGoesToField, GuardedDialog[str | None]):
-    """Dialog that returns a path or URL, or None."""
+class AttachScreen(TypingGoesToField, GuardedDialog[tuple[str, ...] | None]):
+    """Dialog that returns paths or a URL, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in PICK_KEYS if key.action]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
 
-    def __init__(self, folder: Path, look_at: LookAt) -> None:
+    def __init__(self, folder: Path, look_at: LookAt, gallery: Gallery) -> None:
         super().__init__()
-        self._folder = folder
-        self._look_at = look_at
+        self._folder = folder.absolute()
+        self._preview = PicturePreview(look_at, gallery)
+        self._line = PathInput(placeholder="path or https://…", compact=True)
+        self._list = FolderList()
 
     def compose(self) -> ComposeResult:
-        with frame("Attach a picture", "enter attaches · tab completes · esc closes"):
-            yield PathInput(placeholder="path or https://…", compact=True)
-            yield Static(Content(one_line(str(self._folder))), classes="folder")
+        with frame("Attach pictures", KEYS):
+            yield self._line
+            yield Static(classes="folder")
             with Horizontal():
-                yield PictureTree(self._folder)
-                yield PicturePreview(self._look_at)
+                yield self._list
+                yield self._preview
 
-    @on(Tree.NodeHighlighted)
-    def _preview(self, event: Tree.NodeHighlighted[DirEntry]) -> None:
+    def on_mount(self) -> None:
+        self._look("")
+
+    @on(Input.Changed)
+    def _filter(self, event: Input.Changed) -> None:
         event.stop()
-        entry = event.node.data
-        path = entry.path if entry is not None else None
-        preview = path if path is not None and looks_like_picture(path) else None
-        self.query_one(PicturePreview).show(preview)
+        self._look(event.value)
+
+    def _look(self, typed: str) -> None:
+        """List the folder that is typed, filtered by what follows it."""
+        place, slash, wanted = typed.rpartition("/")
+        folder = self._folder / os.path.expanduser(place + slash)
+        if not folder.is_dir():
+            self._list.empty()
+        else:
+            self._list.look(Path(os.path.abspath(folder)), wanted)
+            self.query_one(".folder", Static).update(Content(one_line(str(self._list.folder))))
+
+    def action_enter_list(self) -> None:
+        """Go from the line to the list."""
+        self.set_focus(self._list)
+
+    @on(FolderList.LeftUp)
+    def _leave_list(self) -> None:
+        self.set_focus(self._line)
+
+    @on(FolderList.Marked)
+    def _tell_marked(self) -> None:
+        marked = len(self._list.marked)
+        title = f"Attach {counted(marked, 'picture')}" if marked else "Attach pictures"
+        self.query_one(".dialog").border_title = Content(title)
+
+    @on(FolderList.Highlighted)
+    async def _show(self, event: FolderList.Highlighted) -> None:
+        path = event.path
+        await self._preview.show(path if path is not None and looks_like_picture(path) else None)
 
     @on(Input.Submitted)
     def _take_typed(self, event: Input.Submitted) -> None:
         event.stop()
-        if source := event.value.strip():
-            self.dismiss(source)
+        typed = event.value.strip()
+        is_whole = (self._folder / os.path.expanduser(typed)).is_file() or "://" in typed
+        if typed and is_whole:
+            self._take(typed)
+        elif (path := self._list.path) is not None and (typed or self._list.marked):
+            self._choose(path)
+        elif typed:
+            self._take(typed)
 
-    @on(DirectoryTree.FileSelected)
-    def _take_chosen(self, event: DirectoryTree.FileSelected) -> None:
-        event.stop()
-        self.dismiss(str(event.path))
+    @on(FolderList.Chosen)
+    def _take_chosen(self, event: FolderList.Chosen) -> None:
+        self._choose(event.path)
+
+    def _choose(self, path: Path) -> None:
+        if path.is_dir():
+            self._line.write(self._typed(path))
+        else:
+            self._take(str(path))
+
+    def _take(self, source: str) -> None:
+        """Return what is marked, else ``source``."""
+        self.dismiss(tuple(map(str, self._list.marked)) or (source,))
+
+    def _typed(self, folder: Path) -> str:
+        """Return a folder as it would be typed: from the first one where it is below that."""
+        if folder == self._folder:
+            return ""
+        below = folder.is_relative_to(self._folder)
+        path = str(folder.relative_to(self._folder) if below else folder)
+        return path if path.endswith("/") else f"{path}/"

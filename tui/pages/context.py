@@ -54,12 +54,14 @@ class ContextScreen(EngineScreen[None]):
         session_id: str | None,
         draft: Draft | None,
         parent: str | Parent | None = Parent.HEAD,
+        system: str | None = None,
     ) -> None:
-        """``draft`` follows the turn ``parent``."""
+        """``draft`` follows the turn ``parent``; ``system`` is that of a new session."""
         super().__init__(engine)
         self._session_id = session_id
         self._draft = draft
         self._follows = parent
+        self._system = system
         self._spelled: ContextScreen.Spelled | None = None
         self._with_ids = False
 
@@ -73,7 +75,9 @@ class ContextScreen(EngineScreen[None]):
         self.in_thread(self._spell)
 
     def _spell(self) -> Message:
-        preview = self._engine.prompts.preview(self._session_id, self._draft, parent=self._follows)
+        preview = self._engine.prompts.preview(
+            self._session_id, self._draft, parent=self._follows, system=self._system
+        )
         return self.Spelled(preview.context, self._engine.prompts.spell(preview))
 
     @on(messages.RequestRefused)

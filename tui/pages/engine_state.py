@@ -15,7 +15,7 @@ from assistant.values.conversation import Turn
 from assistant.values.errors import PhichatError
 from assistant.values.events import ModelStatus, Phase
 from assistant.values.text import one_line
-from assistant.values.words import counted, file_size, server_place
+from assistant.values.words import counted, file_size, rate, server_place
 from tui.keys import ENGINE_KEYS
 from tui.pages.connect import WHERE_IT_GOES
 from tui.pages.dialog import frame
@@ -114,10 +114,8 @@ def reply_rows(turns: Sequence[Turn]) -> Iterator[tuple[str, str]]:
     usage, timings = last.usage, last.timings
     yield "Last reply", counted(usage.completion_tokens, "token")
     if timings is not None:
-        yield (
-            "",
-            f"{timings.decode_tokens_per_s:.1f} tokens/s, the first after {timings.ttft_s:.2f} s",
-        )
+        first = f"the first after {timings.ttft_s:.2f} s"
+        yield "", ", ".join(filter(None, (rate(usage, timings), first)))
     if not usage.cached_tokens and server_place(last.model or ""):
         return  # what it did not tell need not be nothing
     share = 100 * usage.cached_tokens // max(1, usage.prompt_tokens)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
-from assistant.values.conversation import Picture, Turn
+from assistant.values.conversation import Picture, PictureFile, Turn
 from assistant.values.errors import PhichatError
 from assistant.values.text import one_line
 from assistant.values.words import counted, file_size
@@ -24,14 +24,61 @@ from tui.pages.detail import DetailScreen, detail_choices
 from tui.textual_fixes import GuardedDialog
 from tui.widgets.drawing import Drawing
 from tui.widgets.gallery import Gallery
-from tui.widgets.picture_view import REST_S, PictureView
+from tui.widgets.picture_drawing import REST_S
+from tui.widgets.picture_view import PictureView
 
 LABEL_ROWS = 2
 """The label of a picture and the blank row below it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A picture of the page: one of the session, or the ``file`` of one that is not sent."""
+
+    picture: Picture
+    about: str
+    session_id: str | None = None
+    file: PictureFile | None = None
+    choose: Callable[[int | None], None] = lambda detail: None
+    """Sets the detail of one that is not sent."""
+
+    @property
+    def source(self) -> Picture | PictureFile:
+        return self.file or self.picture
+
+    def with_detail(self, detail: int | None) -> Shown:
+        """Return it in another detail."""
+        file = self.file and replace(self.file, num_crops=detail)
+        return replace(self, picture=replace(self.picture, num_crops=detail), file=file)
+
+
+def stored(session_id: str, turns: Sequence[Turn]) -> list[Shown]:
+    """Return the pictures of a session's turns."""
+    return [Shown(picture, _when(turn), session_id) for turn in turns for picture in turn.pictures]
+
+
+def attached(file: PictureFile, number: int, choose: Callable[[int | None], None]) -> Shown:
+    """Return a picture of the next message, which will get this number."""
+    picture = Picture(
+        number=number,
+        name=file.name,
+        sha256=file.sha256,
+        pixels_sha256=file.pixels_sha256,
+        media_type=file.media_type,
+        width=file.width,
+        height=file.height,
+        num_crops=file.num_crops,
+    )
+    return Shown(picture, "attached, not sent yet", file=file, choose=choose)
+
+
+def _when(turn: Turn) -> str:
+    when = turn.created.astimezone().strftime("%-d %b %Y, %H:%M")
+    return f"attached {when} with “{one_line(turn.text, 60)}”"
+
+
 class PictureScreen(GuardedDialog[None]):
-    """Page that steps through the pictures of a chat with the arrow keys."""
+    """Page that steps through pictures with the arrow keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in PICTURE_KEYS]
 
@@ -39,7 +86,7 @@ class PictureScreen(GuardedDialog[None]):
     class Known(Message):
         """The facts from the store and the model were read."""
 
-        number: int
+        index: int
         words: str
         part: str
         """The noun for what can be chosen ("crop"); "" for nothing."""
@@ -48,22 +95,23 @@ class PictureScreen(GuardedDialog[None]):
     class DetailStored(Message):
         """The detail of a picture was stored."""
 
-        picture: Picture
+        index: int
+        detail: int | None
 
-    def __init__(
-        self, session_id: str, turns: Sequence[Turn], number: int, gallery: Gallery
-    ) -> None:
-        """Show the picture ``number`` of ``turns``, which must have one of that number."""
+    def __init__(self, shown: Sequence[Shown], index: int, gallery: Gallery) -> None:
+        """Show one of some pictures."""
         super().__init__()
-        self._session_id = session_id
-        self._shown = [(turn, picture) for turn in turns for picture in turn.pictures]
-        numbers = [picture.number for _, picture in self._shown]
-        self._index = numbers.index(number)
+        self._shown = list(shown)
+        self._index = index
         self._gallery = gallery
 
     @property
+    def shown(self) -> Shown:
+        return self._shown[self._index]
+
+    @property
     def picture(self) -> Picture:
-        return self._shown[self._index][1]
+        return self.shown.picture
 
     def compose(self) -> ComposeResult:
         yield Container(classes="frame")
@@ -79,7 +127,7 @@ class PictureScreen(GuardedDialog[None]):
 
     @work
     async def action_choose_detail(self) -> None:
-        picture, engine = self.picture, self._gallery.engine
+        index, picture, engine = self._index, self.picture, self._gallery.engine
         try:
             choices = await asyncio.to_thread(detail_choices, engine, picture)
         except (PhichatError, ValueError):
@@ -88,38 +136,40 @@ class PictureScreen(GuardedDialog[None]):
             return
         chosen = await self.app.push_screen_wait(DetailScreen(picture, choices))
         if chosen is not None:
-            self._store_detail(replace(picture, num_crops=chosen.detail))
+            self._shown[index].choose(chosen.detail)
+            self._store_detail(index, chosen.detail)
 
     @work(thread=True, group="detail")
-    def _store_detail(self, picture: Picture) -> None:
+    def _store_detail(self, index: int, detail: int | None) -> None:
+        shown, store = self._shown[index], self._gallery.engine.store
         try:
-            self._gallery.engine.store.set_picture_crops(
-                self._session_id, picture.number, picture.num_crops
-            )
+            if shown.session_id is not None:
+                store.set_picture_crops(shown.session_id, shown.picture.number, detail)
         except PhichatError as refused:
             self.app.call_from_thread(self.notify, str(refused), severity="error", markup=False)
         else:
-            self.post_message(self.DetailStored(picture))
+            self.post_message(self.DetailStored(index, detail))
 
     @on(DetailStored)
     def _show_detail(self, event: DetailStored) -> None:
         event.stop()
-        number = event.picture.number
-        self._shown = [
-            (turn, event.picture if one.number == number else one) for turn, one in self._shown
-        ]
-        self._ask(self.picture)
+        self._shown[event.index] = self._shown[event.index].with_detail(event.detail)
+        self._ask(self._index)
 
     async def _show(self) -> None:
         frame = self.query_one(".frame", Container)
         room = frame.content_size
         await frame.remove_children()
         view = PictureView(
-            self.picture, self._gallery, max(1, room.width), max(1, room.height - LABEL_ROWS)
+            self.picture,
+            self._gallery,
+            max(1, room.width),
+            max(1, room.height - LABEL_ROWS),
+            file=self.shown.file,
         )
         await frame.mount(view)
         self._tell("…")
-        self._ask(self.picture)
+        self._ask(self._index)
         self.set_timer(REST_S, self._rest)
 
     def _rest(self) -> None:
@@ -127,11 +177,11 @@ class PictureScreen(GuardedDialog[None]):
             drawing.rest(True)
 
     @work(thread=True, exclusive=True, group="facts")
-    def _ask(self, picture: Picture) -> None:
-        engine = self._gallery.engine
+    def _ask(self, index: int) -> None:
+        picture, engine = self._shown[index].source, self._gallery.engine
         facts, part = [], ""
         try:
-            facts.append(file_size(len(engine.store.picture_data(picture.sha256))))
+            facts.append(file_size(len(self._gallery.data(picture))))
             layout, part = engine.pictures.layout(picture), engine.pictures.form.part
             tokens = counted(layout.tokens, "token")
             facts.append(f"{layout.words}: {tokens}" if layout.words else tokens)
@@ -139,25 +189,23 @@ class PictureScreen(GuardedDialog[None]):
             facts.append(str(refused))
         except ValueError:
             facts.append("too thin for this model to see")
-        self.post_message(self.Known(picture.number, " · ".join(facts), part))
+        self.post_message(self.Known(index, " · ".join(facts), part))
 
     @on(Known)
     def _show_facts(self, event: Known) -> None:
         event.stop()
-        if event.number == self.picture.number:
+        if event.index == self._index:
             self._tell(event.words, event.part)
 
     def _tell(self, facts: str, part: str = "") -> None:
-        turn, picture = self._shown[self._index]
+        picture = self.picture
         kind = picture.media_type.removeprefix("image/").upper()
-        when = turn.created.astimezone().strftime("%-d %b %Y, %H:%M")
-        words = one_line(turn.text, 60)
         choose = f"c {part}s · " if part else ""
         steps = f"{self._index + 1} of {len(self._shown)} · ← → steps · {choose}esc closes"
         self.query_one(".facts", Static).update(
             Content.assemble(
                 (f"{picture.width}×{picture.height} · {one_line(kind)} · {facts}\n", ""),
-                (f"attached {when} with “{words}”\n", "$phi-quiet"),
+                (f"{self.shown.about}\n", "$phi-quiet"),
                 (steps, "$phi-quiet"),
             )
         )

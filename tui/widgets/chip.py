@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from textual import events
+from textual.app import ComposeResult
 from textual.binding import BindingType
+from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
@@ -16,13 +18,18 @@ from assistant.values.conversation import PictureFile
 from assistant.values.text import one_line
 from assistant.values.words import counted, file_size
 from tui.keys import CHIP_KEYS
+from tui.terminal.detect import PictureProtocol
+from tui.widgets.gallery import Gallery
+from tui.widgets.picture_drawing import PictureDrawing
 
 CROSS = " ✕ "
 NAME_WIDTH = 24
+THUMBNAIL = (16, 5)
+"""Columns and rows at most."""
 
 
-class CrossedChip(Static, can_focus=True):
-    """A chip that ends in a cross."""
+class CrossedChip(Vertical, can_focus=True):
+    """A chip whose line ends in a cross."""
 
     @dataclass
     class Crossed(Message):
@@ -30,19 +37,27 @@ class CrossedChip(Static, can_focus=True):
 
         chip: CrossedChip
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.label = Static()
+
+    def compose(self) -> ComposeResult:
+        yield self.label
+
     def on_click(self, event: events.Click) -> None:
         event.stop()
-        if event.x >= self.outer_size.width - len(CROSS) - self.styles.padding.right:
+        region = self.label.region
+        if event.screen_y == region.y and event.screen_x >= region.right - len(CROSS):
             self.action_take_off()
         else:
-            self.action_choose_detail()
+            self.open()
+
+    def open(self) -> None:
+        """Do nothing: there is nothing to see before the picture is opened."""
 
     def action_take_off(self) -> None:
         """Ask that the picture be taken off."""
         self.post_message(self.Crossed(self))
-
-    def action_choose_detail(self) -> None:
-        """Do nothing: a picture that is not opened has no detail."""
 
 
 class Chip(CrossedChip):
@@ -57,15 +72,22 @@ class Chip(CrossedChip):
         chip: Chip
 
     @dataclass
+    class Opened(Message):
+        """The picture shall be shown large."""
+
+        chip: Chip
+
+    @dataclass
     class Moved(Message):
         """The focus shall go to the chip before (-1) or after (1)."""
 
         chip: Chip
         by: int
 
-    def __init__(self, file: PictureFile) -> None:
+    def __init__(self, file: PictureFile, gallery: Gallery) -> None:
         super().__init__()
         self.file = file
+        self._gallery = gallery
         self.number = 0
         """The number that it will get in the session; 0 while it isn't known."""
         self.cost: PictureCost | None = None
@@ -73,8 +95,17 @@ class Chip(CrossedChip):
         self.seen: PictureFile | None = None
         """The picture, in its detail then, that the model has looked at."""
 
+    def compose(self) -> ComposeResult:
+        yield self.label
+        if self._gallery.protocol is not PictureProtocol.TEXT:
+            yield PictureDrawing(self.file, self._gallery, *THUMBNAIL, rests=True)
+
     def on_mount(self) -> None:
         self._show()
+
+    def open(self) -> None:
+        """Ask that the picture be shown large."""
+        self.post_message(self.Opened(self))
 
     def show_cost(self, number: int, cost: PictureCost | None) -> None:
         """Show the number it will get and what it takes in the prompt."""
@@ -93,7 +124,7 @@ class Chip(CrossedChip):
 
     def _show(self) -> None:
         file, cost = self.file, self.cost
-        self.update(
+        self.label.update(
             Content.assemble(
                 ("▣ ", "$primary"),
                 (f"#{self.number} " if self.number else "", "bold"),

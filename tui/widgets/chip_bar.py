@@ -15,6 +15,10 @@ from assistant.values.conversation import PictureFile
 from tui.requests import notify
 from tui.widgets.chip import Chip, CrossedChip
 from tui.widgets.chip_unopened import OpeningChip, OpenPicture
+from tui.widgets.gallery import Gallery
+
+COLUMN = 44
+"""Cells of a chip. Where all fit into one row of a tall window, they have thumbnails."""
 
 
 class ChipBar(ItemGrid):
@@ -24,9 +28,16 @@ class ChipBar(ItemGrid):
     class Changed(Message):
         """Pictures came, went, or get other crops."""
 
-    def __init__(self) -> None:
-        super().__init__(min_column_width=44)
+    def __init__(self, gallery: Gallery) -> None:
+        super().__init__(min_column_width=COLUMN)
+        self._gallery = gallery
         self.display = False
+
+    @property
+    def in_focus(self) -> Chip | None:
+        """The chip with the focus, else the last one."""
+        chips = list(self.query(Chip))
+        return next((chip for chip in chips if chip.has_focus), chips[-1] if chips else None)
 
     @property
     def files(self) -> tuple[PictureFile, ...]:
@@ -40,7 +51,9 @@ class ChipBar(ItemGrid):
 
     async def put_first(self, *files: PictureFile) -> None:
         """Attach pictures in front of the others."""
-        await self.mount_all([Chip(file) for file in files], before=0 if self.children else None)
+        await self.mount_all(
+            [Chip(file, self._gallery) for file in files], before=0 if self.children else None
+        )
         self._show()
 
     async def open(self, label: str, open_picture: OpenPicture, instead: str = "") -> None:
@@ -79,12 +92,17 @@ class ChipBar(ItemGrid):
             if chip.file in files:
                 chip.show_seen()
 
+    def choose_detail(self, chip: Chip, detail: int | None) -> None:
+        """Let the model look at a picture in this detail at most."""
+        chip.choose_detail(detail)
+        self.post_message(self.Changed())
+
     @on(OpeningChip.Opened)
     async def _replace(self, event: OpeningChip.Opened) -> None:
         event.stop()
         if event.chip.parent is self:
             had_focus = event.chip.has_focus
-            chip = Chip(event.file)
+            chip = Chip(event.file, self._gallery)
             await self.mount(chip, before=event.chip)
             await event.chip.remove()
             if had_focus:
@@ -111,6 +129,14 @@ class ChipBar(ItemGrid):
             if 0 <= place < len(chips):
                 self.screen.set_focus(chips[place])
 
+    def on_resize(self) -> None:
+        self._show_thumbnails()
+
+    def _show_thumbnails(self) -> None:
+        fits = len(self.children) <= self.container_size.width // COLUMN
+        self.set_class(fits, "-thumbnails")
+
     def _show(self) -> None:
         self.display = bool(self.children)
+        self._show_thumbnails()
         self.post_message(self.Changed())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from time import monotonic
 from typing import ClassVar
 
@@ -17,7 +18,7 @@ from textual.message import Message
 from assistant.values.conversation import PictureFile
 from assistant.values.errors import PhichatError
 from assistant.values.text import one_line
-from assistant.values.words import file_size
+from assistant.values.words import counted, file_size
 from tui.keys import OPENING_KEYS
 from tui.widgets.chip import CROSS, NAME_WIDTH, CrossedChip
 from tui.widgets.turn_run import unexpected_words
@@ -29,6 +30,7 @@ OpenPicture = Callable[[Watch], PictureFile]
 """Opens one picture (in a thread); calls its argument with the bytes that arrived, of how many."""
 
 LOOKS_PER_S = 8.0
+MOST_NAMES = 4
 
 
 class GivenUpError(Exception):
@@ -65,7 +67,7 @@ class OpeningChip(CrossedChip):
         super().__init__()
         self.instead = instead
         """Text to be pasted where there is no such picture."""
-        self.label = label
+        self.name_shown = label
         self._open_picture = open_picture
         self._left = threading.Event()
 
@@ -111,12 +113,23 @@ class OpeningChip(CrossedChip):
             self._show(f" {done}")
 
     def _show(self, progress: str) -> None:
-        self.update(
+        self.label.update(
             Content.assemble(
                 (
-                    f"opening {one_line(self.label, NAME_WIDTH)}{progress or ' …'}",
+                    f"opening {one_line(self.name_shown, NAME_WIDTH)}{progress or ' …'}",
                     "italic $phi-quiet",
                 ),
                 (CROSS, "$phi-quiet"),
             )
         )
+
+
+def refusal_words(refused: Sequence[OpeningChip.Refused]) -> str:
+    """Return one sentence about the pictures that were refused, at least one."""
+    reason = refused[0].reason
+    if len(refused) == 1:
+        return reason
+    names = [one_line(Path(one.chip.name_shown).name, NAME_WIDTH) for one in refused]
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    what = f"{counted(len(refused), 'picture')} can't be attached"
+    return f"{what}: {', '.join(names[:MOST_NAMES])}{more}. Of the first: {reason}"

@@ -7,6 +7,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tui.keys import Slash, matching_slashes, similar_slash, split_slash
+
+if TYPE_CHECKING:
+    from assistant.pictures.dropped import NamedPicture
 
 MOST_OFFERED = 200
 
@@ -60,6 +66,20 @@ def looks_like_picture(path: Path | str) -> bool:
     return Path(path).suffix.lower() in SUFFIXES
 
 
+def mistaken_slash(name: str) -> Slash | None:
+    """Return the command that ``/atach`` most likely means, which is neither one nor a path."""
+    if split_slash(name) is None or matching_slashes(name) or os.path.exists(name):
+        return None
+    return similar_slash(name)
+
+
+def pictures_in(text: str) -> list[NamedPicture]:
+    """Return the picture files that a message names; none in a slash command."""
+    from assistant.pictures.dropped import pictures_in as find  # its library is imported only now
+
+    return [] if split_slash(text) is not None else find(text)
+
+
 def _common(names: Sequence[str]) -> str:
     """Return the longest beginning that all names share."""
     first, last = min(names), max(names)
@@ -67,14 +87,21 @@ def _common(names: Sequence[str]) -> str:
     return first[:length] if length is not None else min(first, last, key=len)
 
 
-def complete_name(fragment: str, names: tuple[str, ...]) -> Completion | None:
-    """Complete one word out of ``names``; None when nothing begins like that."""
-    matches = tuple(name for name in names if name.startswith(fragment))
-    if not matches:
-        return None
-    if len(matches) == 1:
-        return Completion(matches[0] + " ", matches)
-    return Completion(_common(matches), matches)
+def last_word(text: str) -> str:
+    """Return the last shell-like word of ``text`` as typed, with its quotes and escapes."""
+    start, quote, index = 0, "", 0
+    while index < len(text):
+        character = text[index]
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"" and index == start:
+            quote = character
+        elif character == "\\":
+            index += 1
+        elif character == " ":
+            start = index + 1
+        index += 1
+    return text[start:]
 
 
 def complete_path(fragment: str) -> Completion | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual import on
@@ -17,29 +17,38 @@ from textual.reactive import reactive
 
 from assistant.values.conversation import Draft
 from assistant.values.text import one_line
-from assistant.values.words import counted, joined
-from tui.keys import Slash, find_slash, split_slash
+from assistant.values.words import joined
+from tui.keys import (
+    Slash,
+    find_slash,
+    matching_slashes,
+    slash_without_slash,
+    split_slash,
+)
 from tui.requests import notify
-from tui.widgets.chip import NAME_WIDTH
 from tui.widgets.chip_bar import ChipBar
-from tui.widgets.chip_unopened import OpeningChip
-from tui.widgets.completion import KnownPicture
+from tui.widgets.chip_unopened import OpeningChip, refusal_words
+from tui.widgets.completion import KnownPicture, mistaken_slash, pictures_in
+from tui.widgets.completion_menu import CompletionMenu
 from tui.widgets.prompt_area import PromptArea
 from tui.widgets.queue_bar import QueueBar
 from tui.widgets.suggestions import Suggestions
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
+    from tui.widgets.gallery import Gallery
 
 PLACEHOLDER = "Ask about a picture: drop one here, or ctrl+o"
 READY_HINT = "enter sends · ctrl+j new line · / commands"
 BUSY_HINT = "enter queues · esc stops the reply"
+EMPTY_HINT = "esc again empties it · up brings it back"
 NOTICE_HINT = "enter sends · esc clears the notice · F12 all notices"
 EDITING = "another version of your message · esc leaves it as it was"
 MORE_BELOW = "↓ the chat goes on below · ctrl+end"
 PATIENCE_S = 1.0
 """Seconds that the first refusal of several pictures waits for the others."""
-MOST_NAMES = 4
+LONG = 10_000
+"""Characters of a text that is not searched for pictures while it is typed."""
 
 
 class Composer(Vertical):
@@ -49,6 +58,8 @@ class Composer(Vertical):
     """A reply is being written."""
     has_notice: reactive[bool] = reactive(False)
     """A notice stands above."""
+    is_emptying: reactive[bool] = reactive(False)
+    """The next escape empties the message."""
     edited: reactive[str | None] = reactive(None)
     """The id of the message of which another version is being written."""
     more_below: reactive[bool] = reactive(False)
@@ -82,20 +93,39 @@ class Composer(Vertical):
         """Enter was pressed with no text and no picture."""
 
     @dataclass
+    class CommandDoubted(Message):
+        """A message of one word was to be sent, which is a command's name."""
+
+        text: str
+        command: Slash
+
+    @dataclass
+    class PicturesNamed(Message):
+        """A message was to be sent that names pictures which are not attached."""
+
+        text: str
+
+    @dataclass
     class LeaveWanted(Message):
         """The app shall end, after everything that the composer posted before this."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, gallery: Gallery) -> None:
         super().__init__(id="composer")
         self._engine = engine
         self._find_dropped = engine.pictures.find_dropped
+        self._gallery = gallery
         self._aside: Draft | None = None
+        self._emptied = Draft("")
         self._refused: list[OpeningChip.Refused] = []
+        self._sends = False
+        """The message shall be sent when its pictures are there."""
 
     def compose(self) -> ComposeResult:
         yield QueueBar()
-        yield ChipBar()
-        yield PromptArea(self._find_dropped, PLACEHOLDER)
+        yield ChipBar(self._gallery)
+        menu = CompletionMenu()
+        yield PromptArea(self._find_dropped, PLACEHOLDER, menu)
+        yield menu
         yield Suggestions()
 
     @property
@@ -148,6 +178,19 @@ class Composer(Vertical):
         await self.chips.take(self.chips.files)
         await self.end_edit()
 
+    async def empty(self) -> None:
+        """Empty the message at the second call in a row; up brings back what was there."""
+        if self.is_emptying:
+            self._emptied = await self.clear()
+            self.area.has_emptied = True
+        else:
+            self.is_emptying = bool(self.area.text or self.chips.children)
+
+    @on(PromptArea.EmptiedWanted)
+    async def _bring_back_emptied(self) -> None:
+        self.area.has_emptied = False
+        await self.put(self._emptied)
+
     def show_queue(self, drafts: Sequence[Draft]) -> None:
         """Show the messages that wait until the reply is over."""
         self.query_one(QueueBar).show(drafts)
@@ -156,7 +199,7 @@ class Composer(Vertical):
     def show_pictures(self, pictures: Sequence[KnownPicture]) -> None:
         """Take these for what ``#`` can refer to."""
         self.area.pictures = tuple(pictures)
-        self.query_one(Suggestions).look_at(self.area.text, pictures)
+        self._suggest()
 
     async def put(self, draft: Draft) -> None:
         """Put a draft back in front of whatever was typed since."""
@@ -179,9 +222,13 @@ class Composer(Vertical):
     def watch_has_notice(self) -> None:
         self._show_hint()
 
+    def watch_is_emptying(self) -> None:
+        self._show_hint()
+
     def _show_hint(self) -> None:
         hint = NOTICE_HINT if self.has_notice else READY_HINT
-        self.border_subtitle = BUSY_HINT if self.busy else hint
+        hint = BUSY_HINT if self.busy else hint
+        self.border_subtitle = EMPTY_HINT if self.is_emptying else hint
 
     def quit_after_typing(self) -> None:
         """Post that the app shall end, behind the letters that were typed so far."""
@@ -225,6 +272,7 @@ class Composer(Vertical):
             self.area.paste_text(event.chip.instead)
             return
         self._refused.append(event)
+        self._sends = False
         if not self.chips.opening:
             self._tell_refusals()
         elif len(self._refused) == 1:  # others may follow: one sentence for all
@@ -232,17 +280,8 @@ class Composer(Vertical):
 
     def _tell_refusals(self) -> None:
         refused, self._refused = self._refused, []
-        if len(refused) > 1:
-            names = [one_line(Path(one.chip.label).name, NAME_WIDTH) for one in refused]
-            more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-            notify(
-                self,
-                f"{counted(len(refused), 'picture')} can't be attached: "
-                f"{', '.join(names[:MOST_NAMES])}{more}. Of the first: {refused[0].reason}",
-                error=True,
-            )
-        elif refused:
-            notify(self, refused[0].reason, error=True)
+        if refused:
+            notify(self, refusal_words(refused), error=True)
 
     @on(PromptArea.FilesDropped)
     def _attach_dropped(self, event: PromptArea.FilesDropped) -> None:
@@ -259,10 +298,12 @@ class Composer(Vertical):
         text = event.text
         if command := split_slash(text):
             self._run(text, *command)
-        elif (found := self._find_dropped(text)).sources:
-            self.post_message(self.AttachRequested(found.sources))
-            if found.words:
-                self.decline(found.words, "Attached; enter sends the words.")
+        elif self._named_alone(text):
+            self.post_message(self.AttachRequested(tuple(self._named_alone(text))))
+        elif slash := slash_without_slash(text):
+            self.post_message(self.CommandDoubted(text, slash))
+        elif self.not_attached(text)[0]:
+            self.post_message(self.PicturesNamed(text))
         elif text.strip():
             self.post_message(self.Sent(text))
         elif self.chips.files:
@@ -271,11 +312,58 @@ class Composer(Vertical):
             self.post_message(self.NothingEntered())
 
     def _run(self, text: str, name: str, argument: str) -> None:
-        command = find_slash(name)
-        if command is None:
-            self.decline(text, f"There is no command {one_line(name, 30)}; F1 lists them all.")
-        else:
+        command, matches = find_slash(name), matching_slashes(name)
+        if command is None and len(matches) == 1:
+            command = matches[0]
+        if command is not None:
             self.post_message(self.CommandEntered(command, argument))
+            return
+        words = f"There is no command {one_line(name, 30)}"
+        if matches:
+            several = ", ".join(one.name for one in matches)
+            self.decline(text, f"{words}; these begin so: {several}.")
+        elif slash := mistaken_slash(name):
+            self.decline(text, f"{words}. Did you mean {slash.name}? tab takes it.")
+        else:
+            self.decline(text, f"{words}; F1 lists them all.")
+
+    # Pictures that a text names
+
+    def not_attached(self, text: str) -> tuple[list[str], str]:
+        """Return the pictures that a message names and that aren't attached, and its words.
+
+        The words call each by its name alone.
+        """
+        if split_slash(text) is not None:
+            return [], text
+        found = self._find_dropped(text)
+        known = {file.name for file in self.chips.files}
+        sources = [one for one in found.sources if os.path.basename(one) not in known]
+        words = found.words if sources else text
+        known |= set(map(os.path.basename, sources))
+        for one in reversed([one for one in pictures_in(words) if one.name not in known]):
+            sources.append(one.path)
+            words = words[: one.start] + one.name + words[one.end :]
+        return sources, words
+
+    async def attach_named(self, text: str, *, send: bool = False) -> None:
+        """Attach the pictures that ``text`` names, by name alone from then on; ``send`` it then."""
+        sources, words = self.not_attached(text)
+        self.area.put_first(words)
+        self._sends = send
+        await self.attach(sources)
+
+    @on(PromptArea.NamedWanted)
+    async def _attach_wanted(self) -> None:
+        text = self.area.text
+        self.area.set_text("")
+        await self.attach_named(text)
+
+    @on(CompletionMenu.Clicked)
+    def _take_offer(self, event: CompletionMenu.Clicked) -> None:
+        event.stop()
+        self.area.take(event.offer, runs=True)
+        self.area.focus()
 
     def decline(self, text: str, reason: str) -> None:
         """Put a text back that can't be sent, and say why."""
@@ -290,10 +378,25 @@ class Composer(Vertical):
     @on(PromptArea.Changed)
     def _look_at_text(self, event: PromptArea.Changed) -> None:
         event.stop()  # posted for every key
-        area = self.area
-        self.query_one(Suggestions).look_at(area.text, area.pictures)
+        self.is_emptying = False
+        self.area.look()
+        self._suggest()
         self.post_message(self.DraftChanged())
+
+    def _suggest(self) -> None:
+        area = self.area
+        is_long = len(area.text) > LONG
+        names = [] if is_long else list(map(os.path.basename, self.not_attached(area.text)[0]))
+        area.names_pictures = bool(names)
+        self.query_one(Suggestions).look_at(area.text, area.pictures, names)
 
     @on(ChipBar.Changed)
     def _tell_change(self) -> None:
+        self.is_emptying = False
+        self._suggest()
         self.post_message(self.DraftChanged())
+        if not self.chips.opening:
+            self._tell_refusals()
+            sends, self._sends = self._sends, False
+            if sends:
+                self.area.action_send()

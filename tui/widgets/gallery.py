@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from textual.strip import Strip
 
-from assistant.values.conversation import Picture
+from assistant.values.conversation import Picture, PictureFile
 from tui.terminal import graphics, half_blocks
 from tui.terminal.detect import Graphics, PictureProtocol
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from assistant.engine import Engine
 
 MOST_KEPT = 128
+SMALL_ROWS = 12
+"""Rows of which the thumbnail of an attached picture has enough pixels."""
 
 
 @dataclass(slots=True)
@@ -54,7 +56,7 @@ class Gallery:
     def protocol(self) -> PictureProtocol:
         return self.graphics.protocol
 
-    def key(self, picture: Picture, columns: int, rows: int) -> Key:
+    def key(self, picture: Picture | PictureFile, columns: int, rows: int) -> Key:
         """Return the cells that a picture takes where at most ``columns`` x ``rows`` are free."""
         most_columns, most_rows = graphics.most_cells(self.graphics)
         size = half_blocks.fit(
@@ -72,14 +74,16 @@ class Gallery:
             self._kept.move_to_end(key)
         return self._kept.get(key)
 
-    def draw(self, picture: Picture, key: Key) -> Drawn:
+    def draw(self, picture: Picture | PictureFile, key: Key) -> Drawn:
         """Draw a picture (in a thread). Raises what the store and Pillow raise."""
         from PIL.Image import Resampling
 
         from assistant.pictures import pixels  # late: Pillow is not needed for the first paint
 
         _, columns, rows = key
-        data, halves = self.engine.store.picture_data(picture.sha256), (columns, 2 * rows)
+        data, halves = self.data(picture), (columns, 2 * rows)
+        if isinstance(picture, PictureFile) and rows <= SMALL_ROWS:
+            data = picture.thumbnail or data
         if self.protocol is PictureProtocol.HALFBLOCKS:
             return Drawn(half_blocks.draw(pixels(data, halves)))
         width, height = self.graphics.cell
@@ -92,6 +96,12 @@ class Gallery:
         else:
             drawn.sixel, drawn.image = graphics.sixel(image), image
         return drawn
+
+    def data(self, picture: Picture | PictureFile) -> bytes:
+        """Return the file's bytes. Raises StorageError."""
+        if isinstance(picture, PictureFile):
+            return picture.data
+        return self.engine.store.picture_data(picture.sha256)
 
     def keep(self, key: Key, drawn: Drawn) -> Drawn:
         """Keep a drawing, and upload it where the terminal draws pictures itself.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from rich.cells import cell_len, chop_cells
+from rich.cells import chop_cells
 from rich.segment import Segment
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
@@ -64,28 +65,34 @@ class LongText(ScrollView, can_focus=True):
 
 
 def wrapped(line: Line, width: int) -> Iterator[Line]:
-    """Cut a line into lines of at most ``width`` cells; nothing is lost, not even a blank."""
-    if sum(cell_len(text) for text, _ in line) <= width:
-        yield line
-        return
-    room, current = width, list[Span]()
-    for text, kind in line:
-        while text:
-            head, text = _head(text, room)
-            if head:
-                current.append((head, kind))
-                room -= cell_len(head)
-            if text:
-                yield tuple(current)
-                room, current = width, []
-    yield tuple(current)
+    """Cut a line behind blanks into lines of at most ``width`` cells, or within a longer word.
+
+    Nothing is lost; the blank that a line ends with may stand beyond its ``width``.
+    """
+    begin, spans = 0, deque(line)
+    for end in _ends("".join(text for text, _ in line), width):
+        row, room = list[Span](), end - begin
+        while room > 0:
+            text, kind = spans.popleft()
+            row.append((text[:room], kind))
+            if text[room:]:
+                spans.appendleft((text[room:], kind))
+            room -= len(text)
+        yield tuple(row)
+        begin = end
+    if spans or not begin:
+        yield tuple(spans)
 
 
-def _head(text: str, room: int) -> tuple[str, str]:
-    """Split a text into as much as ``room`` cells hold, and the rest."""
-    if text.isascii():
-        return text[:room], text[room:]
-    if room < 2 and cell_len(text[0]) > room:
-        return "", text
-    head = chop_cells(text, room)[0]
-    return head, text[len(head) :]
+def _ends(text: str, width: int) -> Iterator[int]:
+    """Yield where each line but the last ends: the number of characters up to there."""
+    begin, is_ascii = 0, text.isascii()
+    while True:
+        piece = text[begin : begin + width]
+        full = begin + max(1, len(piece if is_ascii else chop_cells(piece, width)[0]))
+        if full >= len(text):
+            return
+        blank = text.rfind(" ", begin, full + 1)
+        is_word = text[begin : blank + 1].strip()  # else the line begins with blanks alone
+        begin = blank + 1 if is_word else full
+        yield begin

@@ -1,4 +1,4 @@
-"""Preview of the picture under the cursor of the picker, in half blocks and with its facts."""
+"""Preview of the picture under the cursor of the picker, with its facts."""
 
 from __future__ import annotations
 
@@ -8,11 +8,9 @@ from pathlib import Path
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import Container, Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.strip import Strip
-from textual.widget import Widget
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
@@ -20,8 +18,10 @@ from assistant.values.conversation import PictureFile
 from assistant.values.errors import PhichatError
 from assistant.values.text import one_line
 from assistant.values.words import counted, file_size
-from tui.terminal import half_blocks
+from tui.terminal.detect import PictureProtocol
 from tui.widgets.chip_unopened import GivenUpError, Watch
+from tui.widgets.gallery import Gallery
+from tui.widgets.picture_drawing import PictureDrawing
 from tui.widgets.turn_run import unexpected_words
 
 COLUMNS, ROWS = 30, 12
@@ -31,21 +31,6 @@ LookAt = Callable[[str, Watch], tuple[PictureFile, int]]
 what the watch raises."""
 
 
-class _Cells(Widget):
-    """Rows of half blocks."""
-
-    strips: tuple[Strip, ...] = ()
-
-    def show(self, strips: tuple[Strip, ...]) -> None:
-        self.strips = strips
-        self.refresh()
-
-    def render_line(self, y: int) -> Strip:
-        if y < len(self.strips):
-            return self.strips[y].crop_extend(0, self.size.width, self.rich_style)
-        return Strip.blank(self.size.width, self.rich_style)
-
-
 class PicturePreview(Vertical):
     """Preview that opens pictures in a thread and skips those passed by quickly."""
 
@@ -53,30 +38,29 @@ class PicturePreview(Vertical):
     class LookedAt(Message):
         """A picture was opened, or could not be, and ``words`` say why."""
 
-        strips: tuple[Strip, ...]
+        file: PictureFile | None
         words: str
 
-    def __init__(self, look_at: LookAt) -> None:
+    def __init__(self, look_at: LookAt, gallery: Gallery) -> None:
         super().__init__()
         self._look_at = look_at
+        self._gallery = gallery
 
     def compose(self) -> ComposeResult:
-        yield _Cells()
+        yield Container(classes="cells")
         yield Static(classes="facts")
 
-    def show(self, path: Path | None) -> None:
+    async def show(self, path: Path | None) -> None:
         """Show a file, or nothing."""
         if path is None:
             self.workers.cancel_node(self)
-            self._tell((), "")
+            await self._tell(None, "")
         else:
             self._open(str(path))
 
     @work(thread=True, exclusive=True, group="preview")
     def _open(self, path: str) -> None:
-        from assistant.pictures import pixels  # late: Pillow is not needed for the first paint
-
-        strips: tuple[Strip, ...] = ()
+        file: PictureFile | None = None
         worker = get_current_worker()
 
         def watch(done: int, total: int) -> None:
@@ -85,9 +69,6 @@ class PicturePreview(Vertical):
 
         try:
             file, tokens = self._look_at(path, watch)
-            columns, rows = half_blocks.fit(file.width, file.height, COLUMNS, ROWS)
-            small = pixels(file.thumbnail or file.data, (columns, 2 * rows))
-            strips = tuple(half_blocks.draw(small))
             words = (
                 f"{file.width}×{file.height} · {file_size(len(file.data))}\n"
                 f"takes {counted(tokens, 'token')}" + (f"\n{file.notice}" if file.notice else "")
@@ -99,14 +80,17 @@ class PicturePreview(Vertical):
         except Exception as unexpected:  # a decoder's surprise
             words = unexpected_words(unexpected)
         if not worker.is_cancelled:
-            self.post_message(self.LookedAt(strips, words))
+            self.post_message(self.LookedAt(file, words))
 
     @on(LookedAt)
-    def _show_picture(self, event: LookedAt) -> None:
+    async def _show_picture(self, event: LookedAt) -> None:
         event.stop()
-        self._tell(event.strips, event.words)
+        await self._tell(event.file, event.words)
 
-    def _tell(self, strips: tuple[Strip, ...], words: str) -> None:
-        self.query_one(_Cells).show(strips)
+    async def _tell(self, file: PictureFile | None, words: str) -> None:
+        cells = self.query_one(".cells", Container)
+        await cells.remove_children()
+        if file is not None and self._gallery.protocol is not PictureProtocol.TEXT:
+            await cells.mount(PictureDrawing(file, self._gallery, COLUMNS, ROWS, rests=True))
         lines = [one_line(line) for line in words.splitlines()]
         self.query_one(".facts", Static).update(Content("\n".join(lines)))

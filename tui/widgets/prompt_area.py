@@ -7,22 +7,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
+from textual.actions import SkipAction
 from textual.app import SuspendNotSupported
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
 from assistant.values.text import plain
-from tui.keys import CHAT_KEYS, COMPOSER_KEYS, SLASH_NAMES
+from assistant.values.words import counted
+from tui.keys import CHAT_KEYS, COMPOSER_KEYS
 from tui.requests import notify
 from tui.terminal.editor import EditorError, edit
 from tui.widgets.completion import (
     Completion,
     KnownPicture,
-    complete_name,
     complete_path,
     complete_reference,
+    last_word,
+    looks_like_picture,
+    mistaken_slash,
 )
+from tui.widgets.completion_menu import CompletionMenu
+from tui.widgets.offers import Offer, offers
 from tui.widgets.prompt_history import PromptHistory
 
 if TYPE_CHECKING:
@@ -75,8 +81,16 @@ class PromptArea(TextArea):
         text: str
 
     @dataclass
+    class NamedWanted(Message):
+        """The pictures that the text names shall be attached."""
+
+    @dataclass
     class TakeBackWanted(Message):
         """The last queued message shall come back."""
+
+    @dataclass
+    class EmptiedWanted(Message):
+        """The message that was emptied shall come back."""
 
     @dataclass
     class Completed(Message):
@@ -84,7 +98,7 @@ class PromptArea(TextArea):
 
         candidates: tuple[str, ...]
 
-    def __init__(self, find_dropped: FindDropped, placeholder: str) -> None:
+    def __init__(self, find_dropped: FindDropped, placeholder: str, menu: CompletionMenu) -> None:
         super().__init__(
             soft_wrap=True,
             show_line_numbers=False,
@@ -98,6 +112,11 @@ class PromptArea(TextArea):
         """Pictures that ``#`` can refer to."""
         self.has_queue = False
         """Messages wait to be sent: up takes the last one back."""
+        self.menu = menu
+        self.names_pictures = False
+        """The text names pictures that are not attached."""
+        self.has_emptied = False
+        """The message was emptied: up brings it back."""
         self._find_dropped = find_dropped
 
     def set_text(self, text: str) -> None:
@@ -117,9 +136,37 @@ class PromptArea(TextArea):
         self.call_later(self._submit)
 
     def _submit(self) -> None:
+        if self.look():
+            self.take(self.menu.chosen, runs=True)
+            return
         text = self.text
         self.set_text("")
+        self.has_emptied = False
         self.post_message(self.Submitted(text))
+
+    def look(self) -> bool:
+        """Offer what can stand at the cursor; return whether there is something."""
+        row, column = self.cursor_location
+        before = self.document.get_line(row)[:column]
+        self.menu.show(before, offers(before, is_all=before == self.text))
+        return self.menu.is_open
+
+    def take(self, offer: Offer, *, runs: bool) -> None:
+        """Complete the text by an offer; ``runs`` a command at once where that is safe."""
+        if runs and offer.command is not None and offer.runs:
+            self.set_text("")
+            self.post_message(self.Submitted(offer.command.name))
+            return
+        row, column = self.cursor_location
+        self.replace(offer.text, (row, column - len(offer.fragment)), (row, column))
+        if offer.picture:
+            self.post_message(self.FilesDropped((offer.picture,)))
+
+    def action_close_menu(self) -> None:
+        """Close the menu; where there is none the key is the chat's."""
+        if not self.look():
+            raise SkipAction
+        self.menu.close()
 
     def action_break_line(self) -> None:
         """Start a new line."""
@@ -130,9 +177,16 @@ class PromptArea(TextArea):
         self.call_later(self._complete_here)
 
     def _complete_here(self) -> None:
+        if self.look():
+            self.take(self.menu.chosen, runs=False)
+            return
         row, column = self.cursor_location
         before = self.document.get_line(row)[:column]
         fragment, completion = _completion(before, self.pictures, first_line=row == 0)
+        is_whole = completion is not None and completion.text.rstrip() == fragment
+        if (completion is None or is_whole) and self.names_pictures:
+            self.post_message(self.NamedWanted())
+            return
         if completion is None:
             if not before.startswith("/"):
                 self.screen.focus_next()
@@ -143,17 +197,23 @@ class PromptArea(TextArea):
         self.post_message(self.Completed(several))
 
     def action_cursor_up(self, select: bool = False) -> None:
-        """Move up, or to the prompt before when the cursor is in the first line."""
-        if select or not self.cursor_at_first_line:
+        """Move up: in the menu, in the text, or in its first line to the prompt before."""
+        if not select and self.look():
+            self.menu.action_cursor_up()
+        elif select or not self.cursor_at_first_line:
             super().action_cursor_up(select)
         elif self.has_queue and not self.text:
             self.post_message(self.TakeBackWanted())
+        elif self.has_emptied and not self.text:
+            self.post_message(self.EmptiedWanted())
         elif (older := self.prompts.older(self.text)) is not None:
             self.set_text(older)
 
     def action_cursor_down(self, select: bool = False) -> None:
-        """Move down, or to the prompt after when the cursor is in the last line."""
-        if select or not self.cursor_at_last_line:
+        """Move down: in the menu, in the text, or in its last line to the prompt after."""
+        if not select and self.look():
+            self.menu.action_cursor_down()
+        elif select or not self.cursor_at_last_line:
             super().action_cursor_down(select)
         elif (newer := self.prompts.newer(self.text)) is not None:
             self.set_text(newer)
@@ -187,18 +247,32 @@ class PromptArea(TextArea):
         if result := self._replace_via_keyboard(plain(text), *self.selection):
             self.move_cursor(result.end_location)
 
-    async def _on_paste(self, event: events.Paste) -> None:
-        event.stop()
-        event.prevent_default()
-        if not event.text:  # what terminals send when the clipboard has a picture
+    def take_paste(self, text: str, *, is_text_for_field: bool = False) -> str:
+        """Attach the pictures that a paste names and paste its words; a field shall have text.
+
+        Return a sentence about what came here, "" for nothing.
+        """
+        if not text:  # what terminals send when the clipboard has a picture
             self.post_message(self.PictureWanted(""))
-            return
-        found = self._find_dropped(event.text)
+            return "The picture in the clipboard is for the message."
+        found = self._find_dropped(text)
+        is_pictures = not found.words and all(map(looks_like_picture, found.sources))
+        if is_text_for_field and not (found.sources and is_pictures):
+            return ""
         if found.sources:
             self.post_message(self.FilesDropped(found.sources))
         if found.words:
             self.paste_text(found.words)
             self.focus()
+        if not found.sources:
+            return "The text was pasted into the message."
+        are = "is" if len(found.sources) == 1 else "are"
+        return f"{counted(len(found.sources), 'picture')} {are} attached to the message."
+
+    async def _on_paste(self, event: events.Paste) -> None:
+        event.stop()
+        event.prevent_default()
+        self.take_paste(event.text)
 
 
 def _completion(
@@ -206,31 +280,14 @@ def _completion(
 ) -> tuple[str, Completion | None]:
     """Return the fragment that ends ``before`` and what it can become."""
     if first_line and before.startswith("/attach "):
-        fragment = _last_argument(before.removeprefix("/attach "))
+        fragment = last_word(before.removeprefix("/attach "))
         return fragment, complete_path(fragment)
-    if first_line and before.startswith("/") and " " not in before:
-        name = complete_name(before, SLASH_NAMES)
-        return before, name or complete_path(before)
-    fragment = _last_argument(before)
+    name, blank, argument = before.partition(" ")
+    if first_line and (slash := mistaken_slash(name)):
+        return before, Completion(f"{slash.name} {argument}" if blank else f"{slash.name} ")
+    fragment = last_word(before)
     if fragment.startswith("#"):
         return fragment, complete_reference(fragment, pictures)
     if fragment.startswith(("/", "~", "./", "../", "'", '"')):
         return fragment, complete_path(fragment)
     return fragment, None
-
-
-def _last_argument(text: str) -> str:
-    """Return the last shell-like word of ``text`` as typed, with its quotes and escapes."""
-    start, quote, index = 0, "", 0
-    while index < len(text):
-        character = text[index]
-        if quote:
-            quote = "" if character == quote else quote
-        elif character in "'\"" and index == start:
-            quote = character
-        elif character == "\\":
-            index += 1
-        elif character == " ":
-            start = index + 1
-        index += 1
-    return text[start:]

@@ -8,10 +8,8 @@ from textual.content import Content
 from textual.widgets import Static
 
 from assistant.values.text import one_line
-from tui.keys import matching_slashes
-from tui.widgets.completion import KnownPicture, references
+from tui.widgets.completion import KnownPicture, mistaken_slash, references
 
-MOST_COMMANDS = 6
 MOST_NAMES = 8
 MOST_REFERENCES = 3
 
@@ -30,12 +28,11 @@ class Suggestions(Static):
             shown.append(f"and {more} more")
         self._show([Content("   ".join(shown))] if shown else [])
 
-    def look_at(self, text: str, pictures: Sequence[KnownPicture]) -> None:
-        """Say what the commands that begin like this do, or which pictures are referred to."""
-        if text.startswith("/") and not any(c.isspace() for c in text):
-            self._show(_commands(text))
-            return
-        self._show(_references(text, pictures))
+    def look_at(
+        self, text: str, pictures: Sequence[KnownPicture], names: Sequence[str] = ()
+    ) -> None:
+        """Say what tab does, and which pictures are referred to; ``names`` are those of files."""
+        self._show([*_mistaken(text), *_named(names), *_references(text, pictures)])
 
     def _show(self, lines: Sequence[Content]) -> None:
         words = Content("\n").join(lines)
@@ -44,17 +41,28 @@ class Suggestions(Static):
             self.display = bool(lines)
 
 
-def _commands(text: str) -> list[Content]:
-    slashes = matching_slashes(text)
-    lines = [
+def _mistaken(text: str) -> list[Content]:
+    name = text.partition(" ")[0]
+    slash = mistaken_slash(name) if text.startswith("/") and "\n" not in text else None
+    if slash is None:
+        return []
+    return [
         Content.assemble(
-            (f"{slash.name} {slash.argument}".ljust(24), "$foreground"), (slash.does, "$phi-quiet")
+            (f"{one_line(name, 30)} is no command", "$warning"),
+            (" · tab: ", "$phi-quiet"),
+            (slash.name, "bold $primary"),
+            (f" {slash.does}", "$phi-quiet"),
         )
-        for slash in slashes[:MOST_COMMANDS]
     ]
-    if more := len(slashes) - len(lines):
-        lines.append(Content.styled(f"and {more} more: F1 lists them all", "$phi-quiet"))
-    return lines
+
+
+def _named(names: Sequence[str]) -> list[Content]:
+    if not names:
+        return []
+    shown = ", ".join(one_line(name, 40) for name in names[:MOST_REFERENCES])
+    more = f" and {len(names) - MOST_REFERENCES} more" if len(names) > MOST_REFERENCES else ""
+    does = f" · tab attaches {'it' if len(names) == 1 else 'them'}"
+    return [Content.assemble((shown + more, "bold $primary"), (does, "$phi-quiet"))]
 
 
 def _references(text: str, pictures: Sequence[KnownPicture]) -> list[Content]:

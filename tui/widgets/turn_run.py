@@ -42,6 +42,8 @@ class RunningTurn:
     """The view of the screen that it was started from."""
     draft: Draft | None = None
     """The message that was sent; None when an old question is answered again."""
+    system: str | None = None
+    """The system message of the new chat that begins with the message."""
     edited: str | None = None
     """The id of the message of which this is another version."""
     stored: bool = False

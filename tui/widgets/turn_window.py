@@ -19,7 +19,7 @@ from tui.terminal.detect import PictureProtocol
 from tui.widgets.drawing import Drawing
 from tui.widgets.gallery import Gallery
 from tui.widgets.ground import ground
-from tui.widgets.picture_view import REST_S
+from tui.widgets.picture_drawing import REST_S
 from tui.widgets.reply_turn import ReplyTurn
 from tui.widgets.user_turn import UserTurn
 

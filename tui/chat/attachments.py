@@ -1,0 +1,168 @@
+"""Composer, and the pages about its message: its pictures, and the prompt it would give."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from textual import on
+from textual.app import ComposeResult
+from textual.content import Content
+
+from assistant.samples import SAMPLES
+from assistant.values.conversation import PictureFile
+from assistant.values.text import one_line
+from assistant.values.words import counted
+from tui.chat.part import ChatPart
+from tui.pages.attach import AttachScreen
+from tui.pages.choose import ChooseScreen
+from tui.pages.detail import DetailChoices, DetailChosen, DetailScreen, detail_choices
+from tui.pages.picture import PictureScreen, Shown, attached, stored
+from tui.widgets.chip import Chip
+from tui.widgets.chip_unopened import Watch
+from tui.widgets.composer import Composer
+
+if TYPE_CHECKING:
+    from assistant.engine import Engine
+    from tui.chat.open_chat import OpenChat
+    from tui.chat.turns import Turns
+    from tui.widgets.gallery import Gallery
+
+
+class Attachments(ChatPart):
+    """Holds the composer; opens the pages about what it attaches and doubts."""
+
+    def __init__(self, engine: Engine, chat: OpenChat, gallery: Gallery, turns: Turns) -> None:
+        super().__init__(engine, chat, id="attachments")
+        self._gallery = gallery
+        self._turns = turns
+        self._samples = cycle(SAMPLES)
+        self.composer = Composer(engine, gallery)
+
+    def compose(self) -> ComposeResult:
+        yield self.composer
+
+    @on(Composer.AttachRequested)
+    async def _attach_requested(self, event: Composer.AttachRequested) -> None:
+        await self.composer.attach(event.sources)
+
+    @on(Composer.NothingEntered)
+    async def _begin_with_sample(self) -> None:
+        if self._chat.is_open and self._chat.session_id is None and not self._chat.turns:
+            await self.action_try_sample()
+
+    async def action_try_sample(self) -> None:
+        """Attach the next sample with its question; the demo model knows the first alone."""
+        sample = SAMPLES[0] if self._turns.pane.is_demo else next(self._samples)
+        self.composer.area.put_first(sample.question)
+        await self.composer.attach((str(sample.path),))
+
+    async def action_attach(self, argument: str = "") -> None:
+        """Attach what ``argument`` names, or ask for it."""
+
+        async def picked(sources: tuple[str, ...] | None) -> None:
+            composer = self.composer
+            await composer.attach([one for each in sources or () for one in composer.named(each)])
+
+        if argument:
+            await self.composer.attach(self.composer.named(argument))
+        else:
+            self.open_page(AttachScreen(Path.cwd(), self._look_at, self._gallery), picked)
+
+    @on(Composer.PicturesNamed)
+    def _ask_about_named(self, event: Composer.PicturesNamed) -> None:
+        """Ask whether the pictures that a message names shall be attached before it is sent."""
+        text, composer = event.text, self.composer
+        names = [os.path.basename(source) for source in composer.not_attached(text)[0]]
+
+        async def chosen(place: int | None) -> None:
+            if place == 0:
+                await composer.attach_named(text, send=True)
+            elif place == 1:
+                composer.post_message(Composer.Sent(text))
+            else:
+                composer.area.put_first(text)
+
+        what = one_line(names[0], 30) if len(names) == 1 else counted(len(names), "picture")
+        rows = [Content(" Attach and send"), Content(" Send the words alone")]
+        self.open_page(ChooseScreen(f"The message names {what}", rows), chosen)
+
+    @on(Composer.CommandDoubted)
+    def _ask_about_command(self, event: Composer.CommandDoubted) -> None:
+        """Ask whether a message of one word is a command."""
+        text, slash, composer = event.text, event.command, self.composer
+
+        def chosen(place: int | None) -> None:
+            if place == 0:
+                composer.post_message(Composer.CommandEntered(slash, ""))
+            elif place == 1:
+                composer.post_message(Composer.Sent(text))
+            else:
+                composer.area.put_first(text)
+
+        word = one_line(text.strip())
+        rows = [Content(f" {slash.name}: {slash.does}"), Content(f" Send “{word}” to the model")]
+        self.open_page(ChooseScreen(f"Is “{word}” a command?", rows), chosen)
+
+    def _look_at(self, path: str, watch: Watch) -> tuple[PictureFile, int]:
+        file = self._engine.pictures.open(path, watch)
+        return file, self._engine.pictures.tokens(file)
+
+    async def action_show_picture(self, number: str = "") -> None:
+        """Show a picture large: of this number, else one that is attached, else one in sight."""
+        async with self._chat.switching:
+            session_id, turns = self._chat.session_id, tuple(self._chat.turns)
+            shown = stored(session_id, turns) if session_id is not None else []
+            shown += [self._shown(chip) for chip in self.composer.chips.query(Chip)]
+            wanted = number.strip().removeprefix("#")
+            if not wanted and (chip := self.composer.chips.in_focus) is not None:
+                wanted = str(chip.number)
+            wanted = wanted or str(self._turns.pane.picture_in_sight())
+            numbers = [str(one.picture.number) for one in shown]
+            if not shown:
+                self.tell("This chat has no picture yet.")
+            elif wanted not in numbers:
+                self.tell(f"There is no picture {one_line(wanted, 20)} in this chat.")
+            else:
+                self._show(shown, numbers.index(wanted))
+
+    @on(Chip.Opened)
+    def _show_chip(self, event: Chip.Opened) -> None:
+        """Show an attached picture large, and those beside it."""
+        chips = list(self.composer.chips.query(Chip))
+        self._show([self._shown(one) for one in chips], chips.index(event.chip))
+
+    def _shown(self, chip: Chip) -> Shown:
+        choose = partial(self.composer.chips.choose_detail, chip)
+        return attached(chip.file, chip.number, choose)
+
+    def _show(self, shown: list[Shown], index: int) -> None:
+        self.open_page(PictureScreen(shown, index, self._gallery))
+
+    @on(Chip.DetailWanted)
+    def _choose_detail(self, event: Chip.DetailWanted) -> None:
+        """Ask in which detail the model shall look at an attached picture."""
+        chip = event.chip
+
+        def picked(chosen: DetailChosen | None) -> None:
+            if chosen is not None:
+                self.composer.chips.choose_detail(chip, chosen.detail)
+
+        def ask(choices: DetailChoices | None) -> None:
+            if choices is not None:
+                self.open_page(DetailScreen(chip.file, choices), picked)
+
+        self.in_thread(lambda: partial(ask, detail_choices(self._engine, chip.file)))
+
+    def action_show_context(self) -> None:
+        """Show the exact prompt, with what is being written."""
+        from tui.pages.context import ContextScreen  # not needed for the first paint
+
+        written = self.composer.draft
+        draft = written if written.text.strip() or written.pictures else None
+        parent = self._chat.parent_of(self.composer.edited)
+        chat = self._chat
+        self.open_page(ContextScreen(self._engine, chat.session_id, draft, parent, chat.system))
