@@ -107,7 +107,7 @@ def test_a_picture_shown_large(desk: Desk, snap_compare: Any, size: tuple[int, i
     async def scene(pilot: Pilot[None]) -> None:
         await sees(pilot, "The second.")
         await pilot.press("f3")
-        await sees(pilot, "crops and the whole")
+        await sees(pilot, "crop and the whole")
         await until(pilot, lambda: not pilot.app.workers, "it is drawn")
 
     assert snap_compare(desk.app(session), terminal_size=size, run_before=scene)
