@@ -242,7 +242,7 @@ def add(db: Session, session: SessionRow, above: TurnRow | None, role: Role, tex
 
 def _new_session(db: Session, draft: Draft) -> SessionRow:
     names = (one_line(picture.name) for picture in draft.pictures)
-    title = one_line(draft.text) or next(filter(None, names), "") or "New conversation"
+    title = one_line(draft.text) or next(filter(None, names), "") or "New chat"
     now = utc_now()
     session = SessionRow(
         id=unused_id(db, SessionRow, SESSION_LENGTH),

@@ -16,20 +16,22 @@ from textual.message import Message
 from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.theme import Theme
+from textual.timer import Timer
 
 from tui import textual_fixes
 from tui.chat.screen import ChatScreen
 from tui.chat.turn_actions import possible_actions
-from tui.keys import CHAT_KEYS, SLASHES
+from tui.keys import CHAT_KEYS, SLASHES, TURN_KEYS
 from tui.messages import NoticeGiven, SessionChosen
 from tui.pages.attach import AttachScreen
-from tui.pages.help import TYPING, HelpScreen, place_of
+from tui.pages.help import LIST, TURN, TYPING, HelpScreen, KeyRows, place_of
 from tui.pages.palette import Palette, SessionProvider
 from tui.terminal import clipboard
 from tui.terminal.detect import Graphics
-from tui.themes import INK, THEMES, fallback_variables
+from tui.themes import THEMES, fallback_variables, theme_of
 from tui.widgets.gallery import Gallery
 from tui.widgets.notice_line import Notice, NoticeLine
+from tui.widgets.session_list import keys_of
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
@@ -38,6 +40,10 @@ if TYPE_CHECKING:
 
 NOTICE_S = 8.0
 """Seconds that a notice stands; one of an error stands until it is cleared."""
+
+
+TWICE_S = 3.0
+"""Seconds within which a second ctrl+c quits."""
 
 
 def local_now() -> datetime:
@@ -83,8 +89,12 @@ class PhichatApp(App[None]):
         self._chat = ChatScreen(engine, gallery, clock, session_id, pictures)
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = settings.theme if settings.theme in self.available_themes else INK.name
+        self.theme = theme_of(settings.theme, is_light=graphics.is_light)
+        for name in set(self.available_themes) - {theme.name for theme in THEMES}:
+            self.unregister_theme(name)  # what is offered can be read, which a test computes
         self._last_theme = self.theme
+        self._interrupted: Timer | None = None
+        """Runs for a while after ctrl+c."""
         self.set_keymap(dict(settings.keys))
 
     def on_mount(self) -> None:
@@ -137,7 +147,28 @@ class PhichatApp(App[None]):
             screen.dismiss(None)
         else:
             place = place_of(screen.focused) or place_of(screen) or TYPING
-            self.push_screen(HelpScreen(place, self.engine.model.settings.keys))
+            rebound = self.engine.model.settings.keys
+            self.push_screen(HelpScreen(place, rebound, self._keys_now()))
+
+    def _keys_now(self) -> dict[str, KeyRows]:
+        """Return keys that do something else in the state of what they are about."""
+        chat, found = self._chat, dict[str, KeyRows]()
+        if (turn := chat.chat.selected_turn) is not None:
+            found[TURN] = (*TURN_KEYS, *possible_actions(turn, chat.chat.turns))
+        found[LIST] = keys_of(chat.sidebar.list.current)
+        return found
+
+    def action_help_quit(self) -> None:
+        """Leave at the second ctrl+c in a row; say so at the first."""
+        if self._interrupted is not None:
+            self._chat.conversation.composer.quit_after_typing()
+            return
+        self.notify("ctrl+c again quits; nothing is lost.", markup=False)
+
+        def forget() -> None:
+            self._interrupted = None
+
+        self._interrupted = self.set_timer(TWICE_S, forget)
 
     def action_theme(self, name: str = "") -> None:
         """Take the theme of this name, or show all."""

@@ -22,6 +22,8 @@ class Key:
     shown: str
     action: str
     does: str
+    short: str = ""
+    """Word beside the key where the focus is; "" where the key speaks for itself."""
 
     def binding(self, *, priority: bool = False, through: str = "") -> Binding:
         """Return this row as a Textual binding; ``through`` is an action that gets this one."""
@@ -104,13 +106,15 @@ COMPOSER_KEYS = (
 """Keys of the composer."""
 
 OPENING_KEYS = (
-    Key("delete,backspace", "delete", "take_off", "Take the picture off; a fetch ends"),
+    Key("delete,backspace", "delete", "take_off", "Take the picture off; a fetch ends", "take off"),
 )
 """Keys of a picture that is being opened."""
 
 CHIP_KEYS = (
     *OPENING_KEYS,
-    Key("enter", "enter", "choose_detail", "Choose in how many crops the model looks at it"),
+    Key(
+        "enter", "enter", "choose_detail", "Choose in how many crops the model looks at it", "crops"
+    ),
     Key("left", "left", "move(-1)", "The picture before"),
     Key("right", "right", "move(1)", "The picture after"),
 )
@@ -121,8 +125,8 @@ TURN_KEYS = (
     Key("down,ctrl+down", "down", "select(1)", "The turn below"),
     Key("left", "left", "do('step_back')", "The version before, of several"),
     Key("right", "right", "do('step_on')", "The version after"),
-    Key("enter", "enter", "do('menu')", "All that can be done with the turn"),
-    Key("escape", "esc", "leave", "Back to the text"),
+    Key("enter", "enter", "do('menu')", "All that can be done with the turn", "all"),
+    Key("escape", "esc", "leave", "Back to the text", "back"),
 )
 """Keys of a selected turn, beside those of :data:`TURN_ACTIONS`."""
 
@@ -136,6 +140,11 @@ class TurnAction:
     short: str
     does: str
 
+    @property
+    def shown(self) -> str:
+        """The key, as the user writes it."""
+        return self.key
+
 
 TURN_ACTIONS = (
     TurnAction("c", "copy", "copy", "Copy the message"),
@@ -143,20 +152,32 @@ TURN_ACTIONS = (
     TurnAction("r", "again", "again", "Answer again; the old reply stays"),
     TurnAction("g", "go_on", "go on", "Let the half reply go on"),
     TurnAction("e", "edit", "edit", "Edit and send again; the old version stays"),
-    TurnAction("p", "pin", "pin", "Pin: the model always sees it; again: no longer"),
-    TurnAction("x", "exclude", "take out", "Take out of what the model sees; again: back in"),
+    TurnAction("p", "pin", "pin", "Pin: the model always sees it"),
+    TurnAction("x", "exclude", "take out", "Take out of what the model sees"),
     TurnAction("q", "quote", "quote", "Quote it in the message"),
     TurnAction("f", "fork", "fork", "Fork: a new chat with all up to here"),
 )
 
+UNDOING = {
+    "pin": TurnAction("p", "pin", "unpin", "Unpin: the model sees it while there is room"),
+    "exclude": TurnAction("x", "exclude", "put back", "Put back into what the model sees"),
+}
+"""Actions that undo what a mark on a turn says."""
+
 LIST_KEYS = (
-    Key("enter", "enter", "select", "Open the chat"),
-    Key("f2", "F2", "rename", "Rename the chat"),
-    Key("p", "p", "pin", "Pin the chat: it stays on top; again: no longer"),
-    Key("f", "f", "fork", "Fork: a new chat that begins as this one"),
-    Key("delete", "delete", "delete", "Delete the chat; F7 brings it back"),
+    Key("enter", "enter", "select", "Open the chat", "open"),
+    Key("n", "n", "new", "New chat", "new"),
+    Key("f2", "F2", "rename", "Rename the chat", "rename"),
+    Key("p", "p", "pin", "Pin the chat: it stays on top", "pin"),
+    Key("f", "f", "fork", "Fork: a new chat that begins as this one", "fork"),
+    Key("delete", "delete", "delete", "Delete the chat; F7 brings it back", "remove"),
+    Key("slash", "/", "search", "Search all chats"),
+    Key("escape", "esc", "leave", "Back to the text", "back"),
 )
 """Keys of the list of chats."""
+
+UNPIN = Key("p", "p", "pin", "Unpin the chat: it goes back to its place by age", "unpin")
+"""The same key on a chat that is pinned."""
 
 SEARCH_KEYS = (
     Key("enter", "enter", "", "Go to the place"),
@@ -190,7 +211,7 @@ MODELS_KEYS = (
     Key("enter", "enter", "", "Use what is marked, or get it; a number does it at once"),
     Key("up", "↑ ↓", "", "What is above or below"),
     Key("s", "s", "stop_download", "Stop the download; what came is kept"),
-    Key("escape,f8,q", "esc", "close", "All stays as it is"),
+    Key("escape,f8,q", "esc", "close", "Back to the chat"),
 )
 """Keys of the models."""
 
@@ -227,16 +248,23 @@ PICK_KEYS = (
 )
 """Keys of the dialog that attaches a picture."""
 
+CHOICES_KEYS = (
+    Key("enter", "enter", "", "Take what is marked; what is downloaded is asked first", "takes it"),
+    Key("up", "↑ ↓", "", "What is above or below; below the last is the text", "others"),
+    Key("escape", "esc", "", "Back to the text", "back"),
+)
+"""Keys of the choices in an empty chat."""
+
 CHOICE_KEYS = (
     Key("enter", "enter", "", "Take what is marked or typed"),
     Key("up", "↑ ↓", "", "What is above or below, of several"),
-    Key("escape", "esc", "dismiss(None)", "Leave all as it is"),
+    Key("escape", "esc", "dismiss(None)", "Back; all stays as it is"),
 )
 """Keys of a dialog with one question."""
 
 WRITE_KEYS = (
     Key("ctrl+s", "ctrl+s", "keep", "Keep the text"),
-    Key("escape", "esc", "dismiss(None)", "Leave it as it was"),
+    Key("escape", "esc", "dismiss(None)", "Back; it stays as it was"),
 )
 """Keys of a dialog with a text of several lines."""
 
@@ -245,9 +273,13 @@ KEYS_BY_NAME = {
 }
 """The keys of every action that can be bound to others, by the names in the setting ``keys``."""
 
+VI_LETTERS = (("j", "down"), ("k", "up"), ("g", "home"), ("G", "end"))
+"""Letters of lists and pages, and the keys that they stand for."""
+
 APP_KEYS = (
     Key("ctrl+p", "ctrl+p", "", "Command palette: themes and everything else by name"),
-    Key("ctrl+c", "ctrl+c", "", "Copy the selected text"),
+    Key("ctrl+c", "ctrl+c", "", "Copy the selected text; twice where none is: quit"),
+    Key("j", "j k g G", "", "In lists and on pages: down, up, first, last"),
     Key("shift+tab", "shift+tab", "", "From the text to the pictures attached above it"),
     Key("ctrl+q", "ctrl+q", "", "Quit; nothing is lost"),
 )

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from textual.message import Message
 
 from assistant.values.context import PictureCost
 from assistant.values.conversation import Conversation, Draft, PictureFile, SessionSummary
 from assistant.values.events import Event, ModelStatus
+from tui.widgets.choices import Offer
 from tui.widgets.completion import KnownPicture
 from tui.widgets.context_meter import Measured
+
+if TYPE_CHECKING:
+    from assistant.core.memory.speed_estimate import Speed
+    from assistant.models.catalogue import FoundModel
 from tui.widgets.notice_line import Notice
 
 
@@ -40,6 +46,21 @@ class SessionChosen(Message):
     """The user chose a chat to be opened."""
 
     session_id: str
+
+
+@dataclass
+class NewWanted(Message):
+    """The user wants an empty chat."""
+
+
+@dataclass
+class SearchWanted(Message):
+    """The user wants to search all chats."""
+
+
+@dataclass
+class ListLeft(Message):
+    """The user goes back from the list of chats to the text."""
 
 
 @dataclass
@@ -165,6 +186,11 @@ class WorkChanged(Message):
 
 
 @dataclass
+class HintsChanged(Message):
+    """Other keys do something, or a key does something else, where the focus is."""
+
+
+@dataclass
 class StatusSeen(Message):
     """The engine was looked at."""
 
@@ -180,8 +206,18 @@ class EngineChanged(Message):
 
 
 @dataclass
-class FirstRun(Message):
-    """There is no configuration file and no chat: the user is new."""
+class ModelsFound(Message):
+    """Models for a new user, with the ``speeds`` that were measured."""
+
+    models: tuple[FoundModel, ...]
+    speeds: Mapping[str, Speed]
+
+
+@dataclass
+class OfferChanged(Message):
+    """Other models are offered to a new user, or none any more."""
+
+    offer: Offer | None
 
 
 @dataclass

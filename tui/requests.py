@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 
 from textual.message import Message
@@ -29,7 +30,15 @@ def notify(widget: Widget, words: str, *, error: bool = False) -> None:
 
 def in_thread(widget: Widget, job: Job) -> None:
     """Run ``job`` in a thread and hand its answer, or the engine's refusal, to ``widget``."""
+    widget.run_worker(_runner(widget, job), thread=True, group="engine")
 
+
+def in_background(widget: Widget, job: Job) -> None:
+    """Do the same in a thread that the end of the app does not wait for."""
+    threading.Thread(target=_runner(widget, job), daemon=True).start()
+
+
+def _runner(widget: Widget, job: Job) -> Callable[[], None]:
     def run() -> None:
         answer: Answer
         try:
@@ -44,4 +53,4 @@ def in_thread(widget: Widget, job: Job) -> None:
         elif answer is not None:
             widget.call_later(answer)
 
-    widget.run_worker(run, thread=True, group="engine")
+    return run

@@ -27,8 +27,10 @@ from assistant.values.text import plain
 
 ResultT = TypeVar("ResultT")
 
-# The three answers to tui.terminal.detect.QUESTION.
-_ANSWERS = re.compile(r"\x1bP>\|[^\x1b]*\x1b\\|\x1b\[6;\d+;\d+t|\x1b\[\?[\d;]*c")
+# The four answers to tui.terminal.detect.QUESTION.
+_ANSWERS = re.compile(
+    r"\x1bP>\|[^\x1b]*\x1b\\|\x1b\[6;\d+;\d+t|\x1b\]11;[^\x1b\x07]*(?:\x07|\x1b\\)|\x1b\[\?[\d;]*c"
+)
 
 _feed = XTermParser.feed
 _edit, _set_document = TextArea.edit, TextArea._set_document

@@ -18,8 +18,8 @@ INK = Theme(
     error="#e08a7d",
     dark=True,
     variables={
-        "phi-quiet": "#8a8d99",
-        "phi-faint": "#5b5f6e",
+        "phi-quiet": "#a3a6b1",
+        "phi-faint": "#a3a6b1",
         "phi-line": "#32343d",
         "phi-code": "#0f1013",
         "border": "#454854",
@@ -51,27 +51,27 @@ INK = Theme(
 
 PAPER = Theme(
     name="phichat-paper",
-    primary="#8f5b12",
-    secondary="#1f6b5e",
-    accent="#1f6b5e",
+    primary="#74470a",
+    secondary="#185a4f",
+    accent="#185a4f",
     foreground="#2c2a26",
     background="#f6f2e9",
     surface="#efeadd",
     panel="#e6dfcf",
-    success="#3d7335",
-    warning="#8f5b12",
-    error="#a8372a",
+    success="#2c5a25",
+    warning="#74470a",
+    error="#962c20",
     dark=False,
     variables={
-        "phi-quiet": "#6c6759",
-        "phi-faint": "#a39c8a",
+        "phi-quiet": "#5a5548",
+        "phi-faint": "#5a5548",
         "phi-line": "#dcd4c1",
         "phi-code": "#ebe5d6",
         "border": "#c9bfa6",
         "border-blurred": "#dcd4c1",
-        "input-cursor-background": "#8f5b12",
+        "input-cursor-background": "#74470a",
         "input-cursor-foreground": "#f6f2e9",
-        "input-selection-background": "#8f5b12 25%",
+        "input-selection-background": "#74470a 25%",
         "block-cursor-background": "#ddd4bd",
         "block-cursor-foreground": "#1d1b17",
         "block-cursor-text-style": "none",
@@ -80,17 +80,17 @@ PAPER = Theme(
         "block-hover-background": "#ebe5d6",
         "scrollbar": "#d3cab4",
         "scrollbar-hover": "#c0b59a",
-        "scrollbar-active": "#8f5b12",
+        "scrollbar-active": "#74470a",
         "scrollbar-background": "#f6f2e9",
         "scrollbar-background-hover": "#f6f2e9",
         "scrollbar-background-active": "#f6f2e9",
         "scrollbar-corner-color": "#f6f2e9",
-        "link-color": "#1f6b5e",
-        "footer-key-foreground": "#8f5b12",
+        "link-color": "#185a4f",
+        "footer-key-foreground": "#74470a",
         "markdown-h1-color": "#1d1b17",
         "markdown-h2-color": "#1d1b17",
-        "markdown-h3-color": "#8f5b12",
-        "markdown-h4-color": "#8f5b12",
+        "markdown-h3-color": "#74470a",
+        "markdown-h4-color": "#74470a",
     },
 )
 
@@ -110,7 +110,7 @@ CONTRAST = Theme(
     text_alpha=1.0,
     variables={
         "phi-quiet": "#d0d0d0",
-        "phi-faint": "#b2b2b2",
+        "phi-faint": "#d0d0d0",
         "phi-line": "#ffffff",
         "phi-code": "#121212",
         "border": "#ffffff",
@@ -119,10 +119,10 @@ CONTRAST = Theme(
         "input-cursor-foreground": "#000000",
         "input-selection-background": "#005fff",
         "input-selection-foreground": "#ffffff",
-        "block-cursor-background": "#ffffff",
-        "block-cursor-foreground": "#000000",
+        "block-cursor-background": "#00356b",
+        "block-cursor-foreground": "#ffffff",
         "block-cursor-text-style": "bold",
-        "block-cursor-blurred-background": "#4e4e4e",
+        "block-cursor-blurred-background": "#303030",
         "block-cursor-blurred-foreground": "#ffffff",
         "block-hover-background": "#303030",
         "scrollbar": "#b2b2b2",
@@ -157,9 +157,9 @@ ANSI = Theme(
         "phi-code": "ansi_default",
         "border": "ansi_default",
         "border-blurred": "ansi_default",
-        "block-cursor-background": "ansi_white",
-        "block-cursor-foreground": "ansi_black",
-        "block-cursor-text-style": "bold",
+        "block-cursor-background": "ansi_default",
+        "block-cursor-foreground": "ansi_default",
+        "block-cursor-text-style": "bold reverse",
         "input-cursor-background": "ansi_white",
         "input-cursor-foreground": "ansi_black",
         "input-selection-background": "ansi_blue",
@@ -172,6 +172,16 @@ ANSI = Theme(
 
 THEMES = (INK, PAPER, CONTRAST, ANSI)
 """Registered by the app."""
+
+
+AUTO_THEME = "auto"
+"""Setting: the theme follows the terminal's background."""
+
+
+def theme_of(setting: str, *, is_light: bool) -> str:
+    """Return the name of the theme for a setting; an unknown one is taken for "auto"."""
+    names = {theme.name for theme in THEMES}
+    return setting if setting in names else (PAPER if is_light else INK).name
 
 
 def fallback_variables(dark: bool) -> dict[str, str]:

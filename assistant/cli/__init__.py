@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 COMMANDS = {
-    "chat": ("chat:chat", "The terminal app: sessions on the left, the chat on the right."),
+    "chat": ("chat:chat", "The terminal app: chats on the left, the open one on the right."),
     "ask": ("ask:ask", "Ask one question; the answer goes to standard output."),
     "prompt": ("prompt:show_prompt", "What the model would see: token ids, picture slots, budget."),
     "sessions": ("sessions:sessions", "Look at, change, export and import what is stored."),
@@ -77,15 +77,17 @@ class _Commands(click.Group):
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+@click.option("-c", "--last", is_flag=True, help="Open the app and go on with the last chat.")
 @click.version_option(__version__, prog_name="phichat")
 @click.pass_context
-def cli(context: click.Context) -> None:
+def cli(context: click.Context, last: bool) -> None:
     """Talk about pictures with Phi-3-vision, on your own machine.
 
     Without a command: the terminal app.
 
     \b
     phichat                                   the app
+    phichat -c                                the app, with the last chat
     phichat chat holiday.jpg                  the app, with a picture attached
     phichat ask -i chart.png "What is this?"  one answer on standard output
     phichat ask --continue "And the axis?"    the next question of that session
@@ -93,7 +95,9 @@ def cli(context: click.Context) -> None:
     if context.invoked_subcommand is None:
         from assistant.cli.chat import chat
 
-        context.invoke(chat)
+        context.invoke(chat, last=last)
+    elif last:
+        raise click.UsageError("-c goes with no command: phichat -c")
 
 
 def main() -> None:

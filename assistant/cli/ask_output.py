@@ -139,7 +139,7 @@ class ProgressLine:
     _WORDS = {  # noqa: RUF012
         Stage.LOADING: "Loading the model",
         Stage.QUEUED: "Waiting",
-        Stage.PREFILL: "Reading the conversation",
+        Stage.PREFILL: "Reading the chat",
         Stage.REGIME: "Reading again for a long conversation",
         Stage.STORING: "Waiting for the database",
     }

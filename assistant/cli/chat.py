@@ -16,7 +16,7 @@ from assistant.values.errors import PhichatError
 
 @click.command()
 @session_option("Open this session (the start of its id is enough).")
-@click.option("--last", is_flag=True, help="Open the session used last.")
+@click.option("-c", "--last", is_flag=True, help="Go on with the last chat.")
 @model_option
 @engine_options
 @click.argument("pictures", metavar="[PICTURE]...", nargs=-1, shell_complete=completing.pictures)
@@ -27,7 +27,7 @@ def chat(
     pictures: tuple[str, ...] = (),
     **memory: object,
 ) -> None:
-    """The terminal app: sessions on the left, the chat on the right.
+    """The terminal app: chats on the left, the open one on the right.
 
     \b
     phichat chat holiday.jpg         a new chat, with a picture attached
@@ -46,8 +46,10 @@ def chat(
             _must_be_seen()
             from tui.app import PhichatApp  # Textual is for this command alone
             from tui.terminal import detect as terminal
+            from tui.themes import AUTO_THEME
 
-            graphics = terminal.choose(chosen.pictures)
+            needs_background = chosen.theme == AUTO_THEME
+            graphics = terminal.choose(chosen.pictures, needs_background=needs_background)
             app = PhichatApp(
                 engine, chosen, session_id=session_id, pictures=pictures, graphics=graphics
             )

@@ -20,8 +20,9 @@ from assistant.values.text import plain
 from assistant.values.words import counted, file_size, pip_install
 
 if TYPE_CHECKING:
-    from assistant.cli.doctor_checks import Diagnosis, FormatEstimate, Speed
+    from assistant.cli.doctor_checks import Diagnosis, FormatEstimate
     from assistant.core.memory.hardware import Hardware
+    from assistant.core.memory.speed_estimate import Speed
     from assistant.servers.catalogue import ServerModel
 
 

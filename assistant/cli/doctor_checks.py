@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +18,7 @@ from assistant.core.memory.hardware import Hardware, Problem
 from assistant.core.memory.places import Place, choose_place, cpu_place
 from assistant.core.memory.plan import make_plan
 from assistant.core.memory.sizes import streamed_bytes
+from assistant.core.memory.speed_estimate import PICTURE, Speed, estimate, measure
 from assistant.core.memory.speeds import FormatSpeed, Speeds, prompt_costs
 from assistant.core.memory.values import MemoryPlan, Wanted
 from assistant.families.family import Checkpoint
@@ -38,12 +37,6 @@ from storage.inspection import DatabaseState, examine
 if TYPE_CHECKING:
     from assistant.servers.catalogue import ServerModel
 
-PROBE_SECONDS = 120
-"""Importing torch takes seconds on a busy machine, the first look at a GPU more."""
-
-PICTURE = (640, 480)
-"""Width and height, in pixels, of the picture whose cost is reported."""
-
 OFFICIAL = KNOWN[0]
 
 
@@ -60,17 +53,6 @@ class Model:
     checkpoint: Checkpoint | None = None
     bytes_on_disk: int = 0
     server: ServerModel | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Speed:
-    """Upper limits from measured speeds of memory and arithmetic; seconds and tokens/s."""
-
-    bytes_per_s: float
-    flop_per_s: float
-    decode_tokens_per_s: float
-    prefill_tokens_per_s: float
-    picture_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +140,9 @@ def diagnose(settings: Settings, hardware: Hardware, *, quick: bool = False) -> 
         plan=plan,
         picture=PICTURE,
         layout=layout,
-        speed=_speed(model.size, plan, probe, layout.views),
+        speed=estimate(model.size, plan, probe, layout.views),
         official=official_plans(place),
-        official_speed=_speed(
+        official_speed=estimate(
             OFFICIAL.size,
             make_plan(OFFICIAL.size, place),
             probe,
@@ -238,31 +220,14 @@ def _on_server(name: str, problems: list[Problem]) -> Model:
 
 def _probed(device: str, problems: list[Problem]) -> Mapping[str, Any] | None:
     """Ask torch about the device, in a process of its own."""
-    root = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "assistant.core.memory.probe", device],
-            capture_output=True,
-            text=True,
-            timeout=PROBE_SECONDS,
-            check=True,
-            env={**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"},
-        )
-        found: Mapping[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
-        words = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
-        problems.append(
-            Problem(
-                f"PyTorch does not work here ({words[-1] if words else 'no reason given'}).",
-                "Install phichat's packages again (make clean, make chat).",
-            )
-        )
+        return measure(device)
+    except ModelError as error:
+        remedy = "Use --device auto (PHICHAT_DEVICE=auto)."
+        if error.code == "no-torch":
+            remedy = "Install phichat's packages again (make clean, make chat)."
+        problems.append(Problem(str(error), remedy))
         return None
-    if "error" in found:
-        problems.append(Problem(str(found["error"]), "Use --device auto (PHICHAT_DEVICE=auto)."))
-        return None
-    return found
 
 
 def _corrected(
@@ -281,28 +246,6 @@ def _corrected(
     if place.kind == kind and probe.get("free_bytes") is not None:
         return replace(place, available=int(probe["free_bytes"])), why
     return place, why
-
-
-def _speed(
-    size: ModelSize | None, plan: MemoryPlan | None, probe: Mapping[str, Any] | None, views: int
-) -> Speed | None:
-    """Estimate speeds; ``views`` of the picture run through the vision tower.
-
-    Decoding a token reads every matrix, and the keys and values of 4,096 tokens.
-    """
-    if size is None or plan is None or probe is None or plan.problem is not None:
-        return None
-    bytes_per_s, flop_per_s = float(probe["bytes_per_s"]), float(probe["flop_per_s"])
-    held = probe.get("formats", {}).get(plan.held, {})
-    read = streamed_bytes(size, plan.dtype, plan.weights)
-    read += min(4096, plan.context_tokens) * plan.kv_bytes_per_token
-    return Speed(
-        bytes_per_s=bytes_per_s,
-        flop_per_s=flop_per_s,
-        decode_tokens_per_s=float(held.get("bytes_per_s", bytes_per_s)) / read,
-        prefill_tokens_per_s=float(held.get("flop_per_s", flop_per_s)) / size.decoder_flop,
-        picture_s=views * size.view_flop / flop_per_s,
-    )
 
 
 def _estimate(name: str, speed: FormatSpeed, speeds: Speeds) -> FormatEstimate:

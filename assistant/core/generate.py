@@ -128,8 +128,8 @@ class ResidentModel:
         room = self._context - prompt.tokens
         if room < 1:
             raise ModelError(
-                f"The conversation takes {counted(prompt.tokens, 'token')} and the model holds "
-                f"{self._context}: start a new session or attach fewer pictures.",
+                f"The chat takes {counted(prompt.tokens, 'token')} and the model holds "
+                f"{self._context}: start a new chat or attach fewer pictures.",
                 code="context",
             )
         budget = min(sampling.max_new_tokens, room)

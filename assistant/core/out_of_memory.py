@@ -13,7 +13,7 @@ from assistant.values.errors import ModelError
 T = TypeVar("T")
 
 SENTENCE = (
-    "The device ran out of memory: start a new session, attach fewer pictures, or close other "
+    "The device ran out of memory: start a new chat, attach fewer pictures, or close other "
     "programs that use it."
 )
 

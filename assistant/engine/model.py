@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from assistant.settings import Settings
+from assistant.values.errors import ModelError
 from assistant.values.events import ModelStatus
 from assistant.values.model import Core, ModelFacts
 from assistant.values.sampling import Parameters, Sampling
 from assistant.window.layout import Layout
 
 if TYPE_CHECKING:
+    from assistant.core.memory.speed_estimate import Speed
     from assistant.models.catalogue import FoundModel
     from assistant.models.progress import OnProgress
 
@@ -36,6 +38,8 @@ class Model:
         self.core = core
         self._make_core = make_core
         self._layout: tuple[Core, Layout] | None = None
+        self._measured: Mapping[str, Any] | None = None
+        """Speeds of this machine, once they were measured."""
 
     @property
     def layout(self) -> Layout:
@@ -99,6 +103,27 @@ class Model:
 
         place, _ = choose_place(detect_hardware(), self.settings.device)
         return find_models(self.settings, place, mentioned)
+
+    def speeds(self, models: Iterable[FoundModel]) -> dict[str, Speed]:
+        """Estimate the speed of models that fit here, by their names, as ``doctor`` does.
+
+        Measures this machine once, in a process of its own, which takes seconds.
+        """
+        from assistant.core.memory.speed_estimate import estimate, measure
+
+        if self._measured is None:
+            try:
+                self._measured = measure(self.settings.device)
+            except ModelError:  # doctor says why
+                self._measured = {}
+        if not self._measured:
+            return {}
+        found = {
+            one.name: estimate(one.size, one.plan, self._measured, one.layout.views)
+            for one in models
+            if one.layout is not None
+        }
+        return {name: speed for name, speed in found.items() if speed is not None}
 
     def at_server(self, address: str) -> list[str]:
         """Ask a server for its models; returns each as a name for :meth:`use`.

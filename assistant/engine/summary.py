@@ -42,9 +42,7 @@ def last_covered(conversation: Conversation, planned: Planned) -> str:
     if old is not None and is_of_branch(conversation):
         return old.upto
     if not evicted:
-        raise PhichatError(
-            "Everything in this conversation is still seen: there is nothing to sum up."
-        )
+        raise PhichatError("Everything in this chat is still seen: there is nothing to sum up.")
     return evicted[-1].id
 
 

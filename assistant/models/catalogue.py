@@ -9,6 +9,7 @@ from pathlib import Path
 
 from assistant.core.memory.places import Place
 from assistant.core.memory.plan import make_plan
+from assistant.core.memory.speed_estimate import PICTURE
 from assistant.core.memory.values import MemoryPlan, Wanted
 from assistant.families import hub_cache
 from assistant.families.checkpoint import missing_files
@@ -19,6 +20,7 @@ from assistant.families.sizes import ModelSize
 from assistant.models.known import KNOWN, known_model
 from assistant.servers import address
 from assistant.settings import Settings
+from assistant.values.context import PictureLayout
 from assistant.values.errors import ModelError
 
 
@@ -30,7 +32,7 @@ class FoundModel:
     counts those of all its files, 0 if that is not known; ``bytes_here`` those on this disk.
     ``whole`` says that it can be used now, ``problem`` is a sentence about a folder or address that
     can't be; no server is contacted. ``plan`` is its memory plan on this machine, None if its size
-    is not known.
+    is not known, ``size`` that of its weights, ``layout`` that of a picture of usual size.
     """
 
     name: str
@@ -43,6 +45,8 @@ class FoundModel:
     plan: MemoryPlan | None
     in_use: bool
     problem: str | None = None
+    size: ModelSize | None = None
+    layout: PictureLayout | None = None
 
 
 def find_models(settings: Settings, place: Place, used: Iterable[str] = ()) -> list[FoundModel]:
@@ -86,9 +90,11 @@ def _found(name: str, in_use: bool, settings: Settings, place: Place) -> FoundMo
             return FoundModel(shown, "server", None, 0, 0, False, None, None, in_use, str(error))
         return FoundModel(name, "server", None, 0, 0, True, None, None, in_use)
     folder, problem, size = None, None, known.size if known else None
+    pictures = known.pictures if known else None
     try:
         folder = model_folder(name)
-        size = open_checkpoint(folder, settings.num_crops).size(name)
+        checkpoint = open_checkpoint(folder, settings.num_crops)
+        size, pictures = checkpoint.size(name), checkpoint.pictures
         if missing := missing_files(folder):
             problem = f"{folder} lacks {missing[0]}: fetch the model again."
     except ModelError as error:
@@ -97,9 +103,11 @@ def _found(name: str, in_use: bool, settings: Settings, place: Place) -> FoundMo
     kind = DEMO if name == DEMO else "hub" if is_hub else "folder"
     here = _bytes_in(hub_cache.repository(name) / "blobs" if is_hub else folder)
     total = known.download_bytes if known and problem else here if problem is None else 0
-    plan = _plan(size, settings, place)
+    detail = (settings.num_crops or pictures.default) if pictures else 0
+    layout = pictures.layout(*PICTURE, detail) if pictures else None
+    plan, whole = _plan(size, settings, place), problem is None
     return FoundModel(
-        name, kind, known, total, here, problem is None, folder, plan, in_use, problem
+        name, kind, known, total, here, whole, folder, plan, in_use, problem, size, layout
     )
 
 

@@ -163,7 +163,7 @@ def lesson(address: Address, said: Any, status: str) -> ModelError | None:
         limit = min(limits, default=0)
         counted = max(map(int, _NUMBER.findall(text)), default=0)
         return ContextExceededError(
-            f"{name} can't read as long a conversation{status}{words}",
+            f"{name} can't read as long a chat{status}{words}",
             limit or None,
             counted if counted > limit else None,
         )

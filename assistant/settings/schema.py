@@ -58,7 +58,7 @@ class Settings:
         option="“demo”, a model folder, a Hugging Face id, or http(s)://… for a server.",
         metavar="MODEL",
     )  # fmt: skip
-    system: str | None = _replies(None, "What the model is told before every new conversation.")
+    system: str | None = _replies(None, "What the model is told before every new chat.")
     sampling: Sampling = field(default_factory=Sampling)
     """Each sampling parameter with a group is a setting, too."""
     num_crops: int | None = _model(
@@ -66,9 +66,9 @@ class Settings:
         lowest=1, highest=64,
     )  # fmt: skip
     context: int | None = _memory(
-        None, "Most tokens of conversation and reply together; none: what memory holds.",
+        None, "Most tokens of chat and reply together; none: what memory holds.",
         lowest=1, highest=MAX_CONTEXT,
-        option="Most tokens of conversation and reply together.", metavar="N",
+        option="Most tokens of chat and reply together.", metavar="N",
     )  # fmt: skip
     summaries: bool = _replies(
         False, "Have the model sum up, when idle, the turns that no longer fit."
@@ -98,7 +98,7 @@ class Settings:
     pictures: Graphics = _app(
         "auto", "How the app draws pictures; auto is what the terminal surely can."
     )
-    theme: str = _looks("phichat-ink", "The app's colours; ctrl+p lists the themes.")
+    theme: str = _looks("auto", "The app's colours; auto: as light or dark as the terminal.")
     database: str | None = _app(
         None, "Path or URL of the database; none: phichat.db in the data folder."
     )

@@ -174,7 +174,7 @@ class Worker:
             if is_out_of_memory(error):
                 self._fail(request, "memory", SENTENCE)
             else:
-                words = f"The model failed ({_plain(error)}): try again, or start a new session."
+                words = f"The model failed ({_plain(error)}): try again, or start a new chat."
                 self._fail(request, "model", words)
 
     def _read_ahead(self, resident: _Resident, request: Request, following: int) -> None:

@@ -139,7 +139,7 @@ def _session(one: Conversation, gallery: _Gallery) -> SessionPart:
     first = next((turn.text for turn in turns if turn.text), "")
     return SessionPart(
         id=_derived_id(f"session\0{one.id}", 12),
-        title=one_line(one.name) or one_line(first) or "New conversation",
+        title=one_line(one.name) or one_line(first) or "New chat",
         created=min(moments),
         updated=max(moments),
         model=one.model or None,

@@ -90,9 +90,7 @@ def test_attach_ask_follow_up_quit_resume(terminal: Terminal) -> None:
     one, two = draw(950_000, terminal.home), draw(950_001, terminal.home)
     terminal.sees("ready$")
     terminal.start()
-    terminal.sees("Welcome to phichat", "Stay with the demo model")
-    terminal.press("Enter")  # which fetches nothing
-    terminal.sees("Talk about pictures.")
+    terminal.sees("Talk about pictures.", "Stay with the demo model")
 
     terminal.drop(f"'{one.path}' ")
     terminal.sees(f"#1 {one.path.name}", "tokens ✕")
@@ -114,7 +112,7 @@ def test_attach_ask_follow_up_quit_resume(terminal: Terminal) -> None:
     assert "Talk about" not in left, "the terminal is as it was before"
     assert "Traceback" not in left
 
-    terminal.start("chat", "--last")
+    terminal.start("-c")
     terminal.sees("And what shape is it?", "Not sent yet", f"#2 {two.path.name}")
     terminal.press("C-u")
     terminal.type("Which shape do you see here?")

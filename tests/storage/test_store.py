@@ -67,7 +67,7 @@ def test_moments_are_aware_and_in_utc(store: Store) -> None:
     [
         ("  \n\n  What is\tthis?  \nmore", "x.png", "What is this?"),
         ("", "holiday.jpg", "holiday.jpg"),
-        (" \n ", None, "New conversation"),
+        (" \n ", None, "New chat"),
         ("\x1b[31mred\x07 \u202etxet", None, "[31mred txet"),
         ("word " * 30, None, "word " * 11 + "word…"),
         ("x" * 100, None, "x" * 59 + "…"),

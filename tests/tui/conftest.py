@@ -36,6 +36,7 @@ def _calm(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> No
         slow_down_threads(monkeypatch, seconds)
     monkeypatch.setattr(PromptArea, "_toggle_cursor_blink_visible", lambda self: None)
     monkeypatch.setattr(Input, "_toggle_cursor", lambda self: None)
+    monkeypatch.setattr(Model, "speeds", lambda self, models: {})  # it starts a process of torch
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ from tui.widgets.composer import Composer
 from tui.widgets.prompt_area import PromptArea
 from tui.widgets.reply_text import ReplyText
 from tui.widgets.status_line import StatusLine
-from tui.widgets.turn_bar import TurnBar
+from tui.widgets.turn_keys import TurnKeys
 
 NOON = datetime(2026, 3, 14, 12, 0, tzinfo=UTC)
 WIDE = (140, 45)
@@ -295,7 +295,7 @@ async def threads_ended(pilot: Pilot[None]) -> None:
 async def select_turn(pilot: Pilot[None], *keys: str) -> None:
     """Select the last turn; the keys that follow are for it."""
     await pilot.press("ctrl+up")
-    await until(pilot, lambda: screen(pilot).query_one(TurnBar).has_focus, "the selected turn")
+    await until(pilot, lambda: screen(pilot).query_one(TurnKeys).has_focus, "the selected turn")
     await pilot.press(*keys)
 
 

@@ -153,7 +153,7 @@ async def test_progress_is_shown_in_percent(desk: Desk) -> None:
     desk.say(Progressed(Stage.PREFILL, 410, 1000), gate, "Ready.")
     async with desk.app().run_test(size=NARROW) as pilot:
         await send(pilot, "Go")
-        await sees(pilot, "reading the conversation 41 %")
+        await sees(pilot, "reading the chat 41 %")
         gate.open()
         await sees(pilot, "Ready.")
         await idle(pilot)
@@ -277,8 +277,7 @@ async def test_the_app_paints_before_the_model_loads_and_shows_its_state(desk: D
 async def test_the_demo_model_is_named_in_chat_and_status_line(make_desk: MakeDesk) -> None:
     desk = make_desk(is_demo=True)
     async with desk.app().run_test(size=NARROW) as pilot:
-        await sees(pilot, "Demo model: it knows only coloured shapes.")
-        assert "README" in shown(pilot)
+        await sees(pilot, "The demo model answers: it knows only coloured shapes.")
         assert "demo model: knows only coloured shapes" in shown(pilot)
         await send(pilot, "Hello")
         await sees(pilot, "Yes.")
@@ -318,8 +317,8 @@ async def test_progress_goes_before_the_words_about_the_demo(make_desk: MakeDesk
     async with desk.app().run_test(size=NARROW) as pilot:
         line = status(pilot)
         await sees(pilot, DEMO_WORDS)
-        line.work = "reading the conversation ▰▰▰▱▱▱▱▱ 40 %"
-        await sees(pilot, "◆ demo model  reading the conversation ▰▰▰▱▱▱▱▱ 40 %")
+        line.work = "reading the chat ▰▰▰▱▱▱▱▱ 40 %"
+        await sees(pilot, "◆ demo model  reading the chat ▰▰▰▱▱▱▱▱ 40 %")
         words = "⇣ Phi-3.5-vision-instruct 12 % ▰▱▱▱▱▱▱▱ 1.0 of 8.3 GB · 12.0 MB/s · 11 min"
         line.work, line.download = "", words
         await sees(pilot, words)

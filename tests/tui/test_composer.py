@@ -40,7 +40,7 @@ from tui.pages.write import WriteScreen
 from tui.widgets.chat_pane import ChatPane
 from tui.widgets.chip import Chip
 from tui.widgets.session_list import SessionList
-from tui.widgets.turn_bar import TurnBar
+from tui.widgets.turn_keys import TurnKeys
 
 
 @pytest.mark.parametrize("key", ["ctrl+j", "shift+enter", "alt+enter"])
@@ -293,7 +293,7 @@ async def test_every_key_of_the_table_is_bound_to_something_that_exists(desk: De
         for key in COMPOSER_KEYS:
             assert hasattr(area(pilot), f"action_{key.action}")
         for key in TURN_KEYS:
-            assert hasattr(screen(pilot).query_one(TurnBar), f"action_{key.action.split('(')[0]}")
+            assert hasattr(screen(pilot).query_one(TurnKeys), f"action_{key.action.split('(')[0]}")
         for key in CHIP_KEYS:
             assert hasattr(Chip, f"action_{key.action.partition('(')[0]}")
 

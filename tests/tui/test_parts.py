@@ -88,7 +88,7 @@ def test_a_model_by_its_short_name(model: str, name: str) -> None:
 
 
 def test_progress_in_words() -> None:
-    assert progress_words(Progressed(Stage.PREFILL, 1, 3)) == "reading the conversation 33 %"
+    assert progress_words(Progressed(Stage.PREFILL, 1, 3)) == "reading the chat 33 %"
     assert progress_words(Progressed(Stage.QUEUED)) == "waiting for another chat …"
     assert progress_words(Progressed(Stage.LOADING, 9, 8, "Weights")) == "Weights 100 %"
 

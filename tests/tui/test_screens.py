@@ -92,7 +92,7 @@ class TestMainScreens:
         stock(desk)
 
         async def scene(pilot: Pilot[None]) -> None:
-            await sees(pilot, "Demo model: it knows only coloured shapes.")
+            await sees(pilot, "The demo model answers")
 
         assert snap_compare(desk.app(), terminal_size=size, run_before=scene)
 
@@ -182,6 +182,6 @@ def test_progress_and_a_failed_reply(desk: Desk, snap_compare: Any) -> None:
         await sees(pilot, "out of memory")
         await idle(pilot)
         await send(pilot, "And again")
-        await sees(pilot, "reading the conversation 40 %")
+        await sees(pilot, "reading the chat 40 %")
 
     assert snap_compare(desk.app(session), terminal_size=WIDE, run_before=scene)

@@ -230,7 +230,7 @@ async def test_every_stage_of_a_turn_has_its_words(desk: Desk) -> None:
     steps = {
         Progressed(Stage.QUEUED, 2, 0, "waiting for 2 other requests"): "2 other requests",
         Progressed(Stage.PICTURES, 1, 4): "looking at the pictures 25 %",
-        Progressed(Stage.PREFILL, 40, 100): "reading the conversation 40 %",
+        Progressed(Stage.PREFILL, 40, 100): "reading the chat 40 %",
         Progressed(Stage.REGIME, 1, 2): "rebuilding for the long context 50 %",
     }
     gates = [Gate() for _ in steps]

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
 from textual.pilot import Pilot
 
-from assistant.core.memory.hardware import Cpu, Hardware, Memory
-from assistant.core.memory.places import cpu_place
-from assistant.models.catalogue import FoundModel, find_models
 from assistant.values.events import ModelStatus, Phase
 from tests.tui.conftest import MakeDesk
 from tests.tui.desk import NARROW, WIDE, Desk, picture_file, png, sees, type_text
@@ -50,28 +46,6 @@ def test_the_settings(
         await pilot.press("f9")
         await sees(pilot, "temperature")
         await pilot.press("down", "down")
-
-    assert snap_compare(desk.app(), terminal_size=size, run_before=scene)
-
-
-@BOTH
-def test_the_first_run(
-    make_desk: MakeDesk, snap_compare: Any, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    desk = make_desk(is_demo=True)
-    desk.engine.model.settings.config_file.unlink()
-    place = cpu_place(Hardware("Linux", Cpu("A CPU", 8), Memory(16 * 2**30, 12 * 2**30)))
-    fits = {"dtype": "bfloat16", "weights": "int8", "context_tokens": 20_000, "problem": None}
-
-    def models(mentioned: Sequence[str]) -> list[FoundModel]:
-        """Always the same figures, whatever the planner learns."""
-        found = find_models(desk.engine.model.settings, place)
-        return [replace(one, bytes=8_300_000_000, plan=replace(one.plan, **fits)) for one in found]  # type: ignore[arg-type, type-var]
-
-    monkeypatch.setattr(desk.engine.model, "available", models)
-
-    async def scene(pilot: Pilot[None]) -> None:
-        await sees(pilot, "Stay with the demo model")
 
     assert snap_compare(desk.app(), terminal_size=size, run_before=scene)
 

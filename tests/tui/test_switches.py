@@ -41,7 +41,7 @@ from tui.widgets.chat_view import ChatView
 from tui.widgets.chip_bar import ChipBar
 from tui.widgets.composer import Composer
 from tui.widgets.reply_turn import ReplyTurn
-from tui.widgets.turn_bar import TurnBar
+from tui.widgets.turn_keys import TurnKeys
 from tui.widgets.turn_run import RunningTurn
 from tui.widgets.turn_window import Place
 
@@ -436,7 +436,7 @@ async def test_what_is_typed_fast_on_a_selected_turn_is_all_text(desk: Desk) -> 
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await opened(pilot, session)
         await screen(pilot).conversation.turns.select(pane(pilot).turns[0].id)
-        bar = screen(pilot).query_one(TurnBar)  # the focus moves only after the first letter
+        bar = screen(pilot).query_one(TurnKeys)  # the focus moves only after the first letter
         for letter in "typed here":
             bar.post_message(Key("space" if letter == " " else letter, letter))
         await until(pilot, lambda: area(pilot).text == "typed here", "all letters")

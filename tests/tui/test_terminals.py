@@ -12,6 +12,7 @@ import re
 import struct
 import sys
 import termios
+from functools import partial
 
 import pytest
 from hypothesis import given, strategies as st
@@ -25,12 +26,15 @@ from tests.wait import read_until
 from tui import textual_fixes
 from tui.terminal import graphics, half_blocks
 from tui.terminal.detect import ANSWER_S, DEFAULT_CELL, QUESTION, Graphics, PictureProtocol, choose
+from tui.themes import theme_of
 
 KITTY = "\x1bP>|kitty(0.41.1)\x1b\\\x1b[6;18;9t\x1b[?62;c"
 OLD_KITTY = KITTY.replace("0.41.1", "0.26.5")
 GHOSTTY = "\x1bP>|ghostty 1.1.3\x1b\\\x1b[6;18;9t\x1b[?62;22c"
 SIXEL = "\x1b[6;20;10t\x1b[?62;4;6;22c"
 NEITHER = "\x1b[?1;2c"
+WHITE = "\x1b]11;rgb:ffff/ffff/ffff\x1b\\" + NEITHER
+BLACK = "\x1b]11;rgb:0000/0000/0000\x07" + NEITHER
 HALFBLOCKS = Graphics()
 
 
@@ -90,6 +94,64 @@ def test_words_where_nothing_can_be_drawn(environment: dict[str, str]) -> None:
 @pytest.mark.parametrize("protocol", PictureProtocol)
 def test_the_setting_is_obeyed_whatever_the_terminal_says(protocol: PictureProtocol) -> None:
     assert choose(str(protocol), {"TERM": "dumb"}, lambda: "").protocol is protocol
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_light"),
+    [
+        (WHITE, True),
+        ("\x1b]11;rgb:f6/f2/e9\x07" + NEITHER, True),
+        ("\x1b]11;rgba:fdfd/f6f6/e3e3/ffff\x1b\\" + NEITHER, True),
+        (BLACK, False),
+        ("\x1b]11;rgb:0000/2b2b/3636\x1b\\" + NEITHER, False),
+        ("\x1b]11;rgb:zz/zz/zz\x07" + NEITHER, False),
+        (NEITHER, False),
+        ("", False),
+    ],
+)
+@pytest.mark.parametrize("term", [{"TERM": "xterm"}, {"TERM": "tmux-256color", "TMUX": "/tmp/x"}])
+def test_the_background_is_asked_once(term: dict[str, str], answer: str, is_light: bool) -> None:
+    asked = []
+
+    def ask() -> str:
+        asked.append(answer)
+        return answer
+
+    assert choose("auto", term, ask, needs_background=True).is_light is is_light
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"TERM": "dumb"},
+        {"TERM": "linux"},
+        {"TERM": "xterm", "TEXTUAL_DRIVER": "textual.drivers.web_driver:WebDriver"},
+        {"TERM": "xterm", "SSH_CONNECTION": "1 2 3 4"},
+        {"TERM": "tmux-256color", "TMUX": "/tmp/x,1,0", "SSH_CONNECTION": "1 2 3 4"},
+    ],
+)
+def test_the_background_is_not_asked_where_an_answer_may_come_late(
+    environment: dict[str, str],
+) -> None:
+    ask = partial(pytest.fail, "it was asked")
+    assert not choose("auto", environment, ask, needs_background=True).is_light
+
+
+@pytest.mark.parametrize(
+    ("setting", "is_light", "name"),
+    [
+        ("auto", True, "phichat-paper"),
+        ("auto", False, "phichat-ink"),
+        ("phichat-ink", True, "phichat-ink"),
+        ("phichat-ansi", False, "phichat-ansi"),
+        ("nord", True, "phichat-paper"),  # offered no longer
+    ],
+)
+def test_the_theme_follows_the_background_unless_one_was_chosen(
+    setting: str, is_light: bool, name: str
+) -> None:
+    assert theme_of(setting, is_light=is_light) == name
 
 
 CHOOSING = """
@@ -186,7 +248,9 @@ def test_what_terminals_send_for_enter_and_its_relatives(sent: str, keys: list[s
     assert found == keys
 
 
-@pytest.mark.parametrize("answer", [KITTY, OLD_KITTY, GHOSTTY, SIXEL, NEITHER, "\x1b[?63;1;2c"])
+@pytest.mark.parametrize(
+    "answer", [KITTY, OLD_KITTY, GHOSTTY, SIXEL, NEITHER, WHITE, BLACK, "\x1b[?63;1;2c"]
+)
 def test_an_answer_that_comes_late_is_not_typed_into_the_composer(answer: str) -> None:
     textual_fixes.apply()
     parser = XTermParser()

@@ -26,7 +26,6 @@ from tests.tui.desk import (
 )
 from tui.chat.turn_actions import code_blocks, quoted
 from tui.widgets.reply_turn import ReplyTurn
-from tui.widgets.turn_bar import TurnBar
 from tui.widgets.user_turn import UserTurn
 
 CODE = "Two:\n\n```python\nx = 1\n```\n\n```sh\nls\n```\n"
@@ -51,7 +50,7 @@ async def test_turns_are_selected_by_key_and_the_line_says_what_can_be_done(desk
         assert turn.text == "q1"
         await pilot.press("down", "down", "down", "down")
         await until(pilot, lambda: area(pilot).has_focus, "below the last is the text")
-        assert not screen(pilot).query_one(TurnBar).has_class("-shown")
+        assert "e edit" not in shown(pilot)
 
 
 async def test_a_click_selects_and_what_is_typed_then_is_text(desk: Desk) -> None:

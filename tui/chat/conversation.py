@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
+from textual.content import Content
 from textual.timer import Timer
 
 from assistant.values.conversation import Draft, Role
@@ -24,16 +25,22 @@ from tui.chat.part import ChatPart
 from tui.chat.read_ahead import Reader
 from tui.chat.replies import Ask, Replies
 from tui.chat.summaries import Summariser
-from tui.chat.turn_actions import quoted
+from tui.chat.turn_actions import kept_words, quoted
 from tui.chat.turn_runner import TurnRunner
 from tui.chat.turns import Turns
+from tui.keys import CHIP_KEYS, CHOICES_KEYS, OPENING_KEYS
 from tui.widgets.chat_header import ChatHeader
+from tui.widgets.chip import Chip
 from tui.widgets.chip_bar import ChipBar
+from tui.widgets.chip_unopened import OpeningChip
+from tui.widgets.choices import Choices
 from tui.widgets.composer import Composer
+from tui.widgets.hints import Hint, hints_of
 from tui.widgets.notice_line import NoticeLine
 from tui.widgets.picture_view import PictureView
 from tui.widgets.prompt_area import PromptArea
-from tui.widgets.turn_bar import TurnBar
+from tui.widgets.session_list import SessionList
+from tui.widgets.turn_keys import TurnKeys
 from tui.widgets.turn_window import TAIL, Place
 
 if TYPE_CHECKING:
@@ -169,6 +176,22 @@ class Conversation(ChatPart):
     def _show_hint(self, event: NoticeLine.Changed) -> None:
         self.composer.has_notice = event.any_stand
 
+    def show_hints(self) -> None:
+        """Show what keys do where the focus is, in the state in which that is."""
+        focused, rebound = self.screen.focused, self._engine.model.settings.keys
+        about, hints = Content(""), tuple[Hint, ...]()
+        if focused is self.turns.keys:
+            about, hints = self.turns.hints()
+        elif isinstance(focused, Chip):
+            hints = hints_of(CHIP_KEYS, rebound)
+        elif isinstance(focused, OpeningChip):
+            hints = hints_of(OPENING_KEYS, rebound)
+        elif isinstance(focused, Choices):
+            hints = hints_of(CHOICES_KEYS)
+        elif isinstance(focused, SessionList):
+            hints = (("esc", "back to the text"),)
+        self.composer.hints, self.composer.hinted = hints, about
+
     # Drafts
 
     @on(Composer.DraftChanged)
@@ -244,8 +267,15 @@ class Conversation(ChatPart):
             composer.area.prompts.add(event.text)
             if edited is not None:
                 await composer.end_edit()
+            kept = kept_words(edited, self._chat.turns, self.turns.versions) if edited else ""
             self._replies.send(draft, edited)
+            self._tell_kept(kept)
             self._show_queue()
+
+    def _tell_kept(self, words: str) -> None:
+        """Say where turns are that are no longer on the screen; the reply has begun already."""
+        if words and self._chat.running is not None:
+            self.tell(words)
 
     async def action_answer_again(self) -> None:
         """Answer the last question again; one that has no reply gets its first."""
@@ -358,7 +388,11 @@ class Conversation(ChatPart):
             match name:
                 case "again":
                     self._leave_turn()
+                    reply = next((one for one in self._chat.turns if one.parent == turn.id), turn)
+                    versioned = reply if turn.role is Role.USER else turn
+                    kept = kept_words(versioned.id, self._chat.turns, self.turns.versions)
                     self._replies.answer_again(turn.id)
+                    self._tell_kept(kept)
                 case "go_on":
                     self._leave_turn()
                     self._replies.go_on()
@@ -372,12 +406,12 @@ class Conversation(ChatPart):
                 case _:
                     self.turns.do(name, session_id, turn)
 
-    @on(TurnBar.Pressed)
-    async def _act(self, event: TurnBar.Pressed) -> None:
+    @on(TurnKeys.Pressed)
+    async def _act(self, event: TurnKeys.Pressed) -> None:
         await self.action_turn(event.name)
 
-    @on(TurnBar.Left)
-    def _leave_turn(self, event: TurnBar.Left | None = None) -> None:
+    @on(TurnKeys.Left)
+    def _leave_turn(self, event: TurnKeys.Left | None = None) -> None:
         """Select no turn and go back to the text."""
         self.turns.deselect()
         self.composer.area.focus()

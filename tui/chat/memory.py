@@ -98,7 +98,7 @@ class Memory:
             WriteScreen(
                 "What the model is told of the turns that no longer fit",
                 summary.text if summary else "",
-                "ctrl+s keeps it · empty: no summary · esc leaves it as it was",
+                "ctrl+s keeps it · empty: no summary · esc back",
             ),
             keep,
         )
@@ -144,7 +144,7 @@ class Memory:
             WriteScreen(
                 "What the model is told before this chat",
                 old,
-                "ctrl+s keeps it · empty: nothing · esc leaves it as it was",
+                "ctrl+s keeps it · empty: nothing · esc back",
             ),
             keep,
         )

@@ -11,9 +11,9 @@ from textual import events, on
 from textual.actions import parse
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Horizontal
+from textual.containers import Horizontal, Vertical
 
-from assistant.values.conversation import Draft, SearchHit
+from assistant.values.conversation import SearchHit
 from assistant.values.errors import PhichatError
 from tui import messages
 from tui.chat.changes import LOOK_S, Changes
@@ -29,9 +29,11 @@ from tui.pages.palette import SessionPalette
 from tui.pages.search import SearchScreen
 from tui.widgets.chip import Chip
 from tui.widgets.chip_unopened import OpeningChip
+from tui.widgets.choices import Choices
 from tui.widgets.context_meter import ContextMeter
 from tui.widgets.drawing import Drawing
 from tui.widgets.gallery import Gallery
+from tui.widgets.prompt_area import PromptArea
 
 if TYPE_CHECKING:
     from textual.message import Message
@@ -87,8 +89,9 @@ class ChatScreen(EngineScreen[None]):
     def compose(self) -> ComposeResult:
         with Horizontal(id="main"):
             yield self.sidebar
-            yield self.conversation
-        yield self.status_bar
+            with Vertical(id="column"):
+                yield self.conversation
+                yield self.status_bar
 
     def on_mount(self) -> None:
         self.set_interval(LOOK_S, self._look)
@@ -166,7 +169,7 @@ class ChatScreen(EngineScreen[None]):
 
     def on_key(self, event: events.Key) -> None:
         """Type into the composer when no widget that takes letters has the focus."""
-        elsewhere = self.focused is None or isinstance(self.focused, Chip | OpeningChip)
+        elsewhere = self.focused is None or isinstance(self.focused, Chip | OpeningChip | Choices)
         if elsewhere and event.is_printable and event.character:
             area = self.conversation.composer.area
             area.focus()
@@ -252,6 +255,19 @@ class ChatScreen(EngineScreen[None]):
         await self.go_to(event.session_id, None)
         self.conversation.composer.area.focus()
 
+    @on(messages.NewWanted)
+    async def _open_new(self) -> None:
+        await self.action_new_session()
+
+    @on(messages.SearchWanted)
+    def _search(self) -> None:
+        self.action_search()
+
+    @on(messages.ListLeft)
+    def _leave_list(self) -> None:
+        self._close_list()
+        self.conversation.composer.area.focus()
+
     @on(messages.SessionForked)
     def _open_fork(self, event: messages.SessionForked) -> None:
         self.sidebar.list_sessions()
@@ -330,6 +346,13 @@ class ChatScreen(EngineScreen[None]):
     def _show_context(self) -> None:
         self.conversation.attachments.action_show_context()
 
+    @on(messages.HintsChanged)
+    @on(events.DescendantFocus)
+    @on(events.DescendantBlur)
+    def _show_hints(self) -> None:
+        self.conversation.show_hints()
+        self.sidebar.show_hints()
+
     @on(messages.WorkChanged)
     def _show_work(self, event: messages.WorkChanged) -> None:
         self.status_bar.line.work = event.words
@@ -338,11 +361,26 @@ class ChatScreen(EngineScreen[None]):
     def _follow_reply(self, event: messages.ReplyMoved) -> None:
         self.status_bar.line.apply(event.event)
 
-    @on(messages.FirstRun)
-    def _welcome(self) -> None:
-        composer = self.conversation.composer
-        if not (self.chat.session_id or composer.draft != Draft("") or composer.chips.opening):
-            self.status_bar.welcome()
+    # The choices in an empty chat
+
+    @on(messages.OfferChanged)
+    def _show_offer(self, event: messages.OfferChanged) -> None:
+        self.conversation.turns.pane.welcome.offer = event.offer
+
+    @on(PromptArea.LeftUpwards)
+    def _enter_choices(self) -> None:
+        choices = self.conversation.turns.pane.welcome.choices
+        if choices.display and not self.chat.turns:
+            choices.focus()
+
+    @on(Choices.Left)
+    def _leave_choices(self) -> None:
+        self.conversation.composer.area.focus()
+
+    @on(Choices.Chosen)
+    def _take_choice(self, event: Choices.Chosen) -> None:
+        self.conversation.composer.area.focus()
+        self.status_bar.take(event.choice)
 
     @on(events.ScreenSuspend)
     @on(events.ScreenResume)

@@ -18,7 +18,9 @@ from assistant.values.text import one_line
 from tui import messages
 from tui.chat.part import ChatPart
 from tui.pages.rename import RenameScreen
-from tui.widgets.session_list import Clock, SessionList
+from tui.widgets.hints import hints_of, in_lines
+from tui.widgets.new_chat import NewChat
+from tui.widgets.session_list import Clock, SessionList, keys_of
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
@@ -31,6 +33,8 @@ AGES_INTERVAL = 60.0
 LIST_SHARE = 0.05
 """Largest share of the time for reading the list because another terminal stored something: ten
 thousand chats take a seventh of a second, and a reply elsewhere changes the store all the time."""
+HINTS_WIDTH = 27
+"""Cells of a line below the list."""
 NO_MESSAGE = "This chat has no message yet."
 
 
@@ -40,6 +44,9 @@ class Sidebar(ChatPart):
     def __init__(self, engine: Engine, chat: OpenChat, clock: Clock) -> None:
         super().__init__(engine, chat)
         self.list = SessionList(clock)
+        self._new = NewChat(engine.model.settings.keys.get("new_session", "ctrl+n"))
+        self._hints = Static(classes="hints")
+        self._hints.display = False
         self._readings = count(1)
         self._listed = 0
         """The reading that is shown: threads do not end in the order in which they began."""
@@ -51,13 +58,28 @@ class Sidebar(ChatPart):
     def compose(self) -> ComposeResult:
         brand = Content.assemble(("φ", "bold $primary"), (" phichat", "bold"))
         yield Static(brand, classes="brand")
+        yield self._new
         yield self.list
         empty = Static(Content("No chats yet."), classes="empty")
         empty.display = False  # until the chats were read
         yield empty
+        yield self._hints
 
     def on_mount(self) -> None:
         self.set_interval(AGES_INTERVAL, self.list.refresh)
+        self.watch(self.list, "highlighted", self.show_hints, init=False)
+
+    @on(NewChat.Pressed)
+    def _begin_new(self) -> None:
+        self.post_message(messages.NewWanted())
+
+    def show_hints(self) -> None:
+        """Show what keys do below the list while it has the focus, as its chats are now."""
+        self._hints.display = self.list.has_focus
+        if self.list.has_focus:
+            rebound = self._engine.model.settings.keys
+            hints = hints_of(keys_of(self.list.current), rebound)
+            self._hints.update(in_lines(hints, HINTS_WIDTH))
 
     # The list
 
@@ -82,6 +104,7 @@ class Sidebar(ChatPart):
             self._listed = event.reading
             self.list.show(event.sessions, self._chat.session_id)
             self.query_one(".empty", Static).display = not event.sessions
+            self.show_hints()
 
     @on(SessionList.Pressed)
     def _act(self, event: SessionList.Pressed) -> None:
@@ -95,6 +118,12 @@ class Sidebar(ChatPart):
                 self.fork(event.session_id)
             case "delete":
                 self.delete(event.session_id)
+            case "new":
+                self.post_message(messages.NewWanted())
+            case "search":
+                self.post_message(messages.SearchWanted())
+            case "leave":
+                self.post_message(messages.ListLeft())
             case _:
                 self.post_message(messages.SessionChosen(event.session_id))
 

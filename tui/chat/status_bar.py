@@ -5,6 +5,8 @@ The pages are imported when they are opened, because the first paint does not wa
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from textual import on
@@ -17,11 +19,14 @@ from assistant.values.words import model_name
 from tui import messages
 from tui.chat.part import ChatPart
 from tui.pages.download import Download
+from tui.requests import in_background
+from tui.widgets.choices import CONNECT, STAY, Offer
 from tui.widgets.context_meter import ContextMeter
 from tui.widgets.status_line import StatusLine
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
+    from assistant.models.catalogue import FoundModel
     from assistant.settings import Settings
     from tui.chat.open_chat import OpenChat
     from tui.pages.models import ModelChosen
@@ -40,6 +45,11 @@ class StatusBar(ChatPart):
         self.line = StatusLine()
         self._download: Download | None = None
         self._warned = ""
+        settings = engine.model.settings
+        self._offers = settings.model == "demo" and not settings.config_file.exists()
+        """The user is new: the empty chat offers models."""
+        self._offer = Offer()
+        self._is_measured = False
 
     def compose(self) -> ComposeResult:
         yield self.meter
@@ -51,7 +61,9 @@ class StatusBar(ChatPart):
     def _begin(self) -> None:
         self._look()
         self.set_interval(LOOK_S, self._look)
-        self.in_thread(self._is_first_run)
+        if self._offers:
+            self._show_offer()
+            self.in_thread(self._find_models)
 
     def on_unmount(self) -> None:
         if self._download is not None:
@@ -67,6 +79,8 @@ class StatusBar(ChatPart):
         self._warned = status.warning
         self.line.status = status
         self._look_at_download()
+        if self._offers:
+            self._look_at_offer(status)
         self.post_message(messages.StatusSeen(status))
 
     def action_toggle_meter(self) -> None:
@@ -111,21 +125,68 @@ class StatusBar(ChatPart):
     def _tell_change(self, event: messages.EngineChanged) -> None:
         self.tell(event.words)
         if event.model is not None:
-            self._chat.model = event.model
+            self._chat.model, self._offers = event.model, False
+            self._show_offer()
         self._look()
 
     # Models
 
-    def _is_first_run(self) -> Message | None:
-        settings = self._engine.model.settings
-        is_new = settings.model == "demo" and not settings.config_file.exists()
-        return messages.FirstRun() if is_new and not self._engine.store.sessions(limit=1) else None
+    # The offer to a new user, in the empty chat
 
-    def welcome(self) -> None:
-        """Offer the models to a new user."""
-        from tui.pages.first_run import FirstRunScreen
+    def _find_models(self) -> Message:
+        models = tuple(self._engine.model.available(self._engine.store.models()))
+        return messages.ModelsFound(models, self._offer.speeds)
 
-        self.open_page(FirstRunScreen(self._engine, None, "demo"), self._take)
+    @on(messages.ModelsFound)
+    def _note_models(self, event: messages.ModelsFound) -> None:
+        event.stop()
+        self._offer = replace(self._offer, models=event.models, speeds=event.speeds)
+        self._show_offer()
+
+    def _measure(self) -> Message:
+        models = tuple(self._offer.models or ())
+        return messages.ModelsFound(models, self._engine.model.speeds(models))
+
+    def _show_offer(self) -> None:
+        """Offer models until one is chosen, the demo model too: also after a failed download."""
+        self.post_message(messages.OfferChanged(self._offer if self._offers else None))
+
+    def _look_at_offer(self, status: ModelStatus) -> None:
+        fetching = (
+            "" if self._download is None or self._download.is_over else self._download.model_id
+        )
+        if fetching != self._offer.fetching:
+            self._offer = replace(self._offer, fetching=fetching)
+            self._show_offer()
+            self.in_thread(self._find_models)
+        if self._offer.models and not self._is_measured and status.phase is not Phase.LOADING:
+            self._is_measured = True
+            in_background(self, self._measure)
+
+    def take(self, choice: FoundModel | str) -> None:
+        """Do what a row of the offer says."""
+        from tui.pages.models import confirmation
+
+        if choice == STAY:
+            self._use_model("demo")
+        elif choice == CONNECT:
+            from tui.pages.connect import ConnectScreen
+
+            self.open_page(ConnectScreen(self._engine), self._connected)
+        elif isinstance(choice, str) or choice.name == self._offer.fetching:
+            self.action_show_models()
+        elif choice.whole or choice.kind == "folder":  # of one that is broken it says why
+            self._use_model(choice.name)
+        else:
+            self.open_page(confirmation(choice), partial(self._agreed, choice.name))
+
+    def _agreed(self, name: str, agreed: bool | None) -> None:
+        if agreed:
+            self._fetch(name)
+
+    def _connected(self, name: str | None) -> None:
+        if name is not None:
+            self._use_model(name)
 
     def action_show_models(self) -> None:
         """Show the models; get one, or use one."""

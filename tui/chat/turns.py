@@ -1,4 +1,4 @@
-"""Turns of the open chat, the selected one, and the bar of what can be done with it."""
+"""Turns of the open chat, the selected one, and what can be done with it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from tui import messages, requests
 from tui.chat.open_chat import BUSY, OpenChat
 from tui.chat.part import ChatPart
 from tui.chat.turn_actions import code_blocks, possible_actions, usual_turn
+from tui.keys import TURN_KEYS
 from tui.pages.choose import ChooseScreen
 from tui.widgets.chat_pane import ChatPane
+from tui.widgets.hints import Hint, hints_of
 from tui.widgets.reply_text import ReplyText
-from tui.widgets.turn_bar import TurnBar
 from tui.widgets.turn_head import TurnClicked, TurnHead
+from tui.widgets.turn_keys import TurnKeys
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
@@ -37,7 +39,7 @@ class Turns(ChatPart):
     def __init__(self, engine: Engine, chat: OpenChat, gallery: Gallery) -> None:
         super().__init__(engine, chat, id="turns")
         self.pane = ChatPane(gallery, chat.turns)
-        self._bar = TurnBar()
+        self.keys = TurnKeys()
         self._left_out_words: Mapping[str, str] = {}
         self._summary: tuple[str | None, str] = (None, "")
         self._marked: object = None
@@ -45,8 +47,8 @@ class Turns(ChatPart):
         """The version that a turn is, and of how many, by the ids of turns looked up so far."""
 
     def compose(self) -> ComposeResult:
-        yield self.pane
-        yield self._bar
+        with self.keys:
+            yield self.pane
 
     async def action_scroll_chat(self, where: str) -> None:
         """Scroll the chat by a page (``page_up``, ``page_down``), or to its ``end``."""
@@ -89,12 +91,12 @@ class Turns(ChatPart):
             else:
                 return
             if place >= len(ids):
-                self.post_message(TurnBar.Left())
+                self.post_message(TurnKeys.Left())
             elif place >= 0:
                 await self.select(ids[place])
 
-    @on(TurnBar.Moved)
-    async def _move(self, event: TurnBar.Moved) -> None:
+    @on(TurnKeys.Moved)
+    async def _move(self, event: TurnKeys.Moved) -> None:
         await self.action_select_turn(event.by)
 
     @on(TurnClicked)
@@ -107,16 +109,13 @@ class Turns(ChatPart):
         """Select a turn, bring it into sight and show what can be done with it."""
         self._highlight(selected=False)
         self._chat.selected = turn_id
-        if (turn := self._chat.selected_turn) is None:
-            self.post_message(TurnBar.Left())
+        if self._chat.selected_turn is None:
+            self.post_message(TurnKeys.Left())
             return
-        widget = self.pane.chat.widget_of(turn_id)
-        if widget is None:
-            await self.pane.chat.show_turn(turn_id)
-        else:
-            widget.scroll_visible(animate=False)
+        await self.pane.chat.bring_into_sight(turn_id)
         self._highlight(selected=True)
-        self._show_bar(turn)
+        self.keys.begin()
+        self.post_message(messages.HintsChanged())
         self.look_up_versions(1, turn_id)
 
     async def go_to(self, turn_id: str) -> bool:
@@ -129,7 +128,7 @@ class Turns(ChatPart):
         """Select nothing."""
         self._highlight(selected=False)
         self._chat.selected = None
-        self._bar.hide()
+        self.keys.end()
 
     def refresh_marks(self) -> None:
         """Mark what is selected and the versions, after the turns were changed."""
@@ -138,25 +137,30 @@ class Turns(ChatPart):
                 widget.head.show_versions(place, count)
         if self._chat.selected is None:
             return
-        if (turn := self._chat.selected_turn) is None:
-            self.post_message(TurnBar.Left())
+        if self._chat.selected_turn is None:
+            self.post_message(TurnKeys.Left())
             return
         self._highlight(selected=True)
-        if self._bar.has_focus:
-            self._show_bar(turn)
+        self.post_message(messages.HintsChanged())
 
     def _highlight(self, *, selected: bool) -> None:
         turn_id = self._chat.selected
         if turn_id is not None and (widget := self.pane.chat.widget_of(turn_id)) is not None:
             widget.set_class(selected, "-selected")
 
-    def _show_bar(self, turn: Turn) -> None:
+    def hints(self) -> tuple[Content, tuple[Hint, ...]]:
+        """Return the selected turn in a word, and what can be done with it as it is now."""
+        if (turn := self._chat.selected_turn) is None:
+            return Content(""), ()
         place, count = self.versions.get(turn.id, (1, 1))
         words = "Reply" if turn.role is Role.ASSISTANT else "Message"
         if turn.kind is TurnKind.RECALL:
             words = "Quotation"
-        what = Content.styled(words + (f" ‹{place}/{count}›" if count > 1 else ""), "bold $accent")
-        self._bar.show(what, possible_actions(turn, self._chat.turns), has_versions=count > 1)
+        versions = f" ‹{place}/{count}›" if count > 1 else ""
+        hints = [*hints_of(possible_actions(turn, self._chat.turns)), *hints_of(TURN_KEYS)]
+        if count > 1:
+            hints.insert(0, ("← →", "versions"))
+        return Content.styled(words + versions, "bold $accent"), tuple(hints)
 
     # Versions
 
@@ -241,7 +245,7 @@ class Turns(ChatPart):
 
         def chosen(place: int | None) -> None:
             if place is not None:
-                self.post_message(TurnBar.Pressed(actions[place].name))
+                self.post_message(TurnKeys.Pressed(actions[place].name))
 
         self.open_page(ChooseScreen("This turn", rows, [action.key for action in actions]), chosen)
 

@@ -23,7 +23,7 @@ from tui.widgets.folder_list import FolderList
 from tui.widgets.gallery import Gallery
 from tui.widgets.picture_preview import LookAt, PicturePreview
 
-KEYS = "enter attaches · ↑ ↓ choose · space marks several · esc closes"
+KEYS = "enter attaches · ↑ ↓ choose · space marks several · esc back"
 
 
 class PathInput(Input):

@@ -38,7 +38,7 @@ class ConnectScreen(TypingGoesToField, EngineScreen[str | None]):
         names: tuple[str, ...]
 
     def compose(self) -> ComposeResult:
-        with frame("Connect to a server", "enter connects · esc leaves it"):
+        with frame("Connect to a server", "enter connects · esc back"):
             yield Static(
                 Content.assemble(
                     "Any server that speaks OpenAI's protocol (vLLM, Ollama, …).\n",
@@ -47,7 +47,7 @@ class ConnectScreen(TypingGoesToField, EngineScreen[str | None]):
                 ),
                 classes="question",
             )
-            yield Input(placeholder="http://localhost:8000")
+            yield Input(placeholder="http://localhost:8000", compact=True)
             yield Static(classes="hint")
             yield OptionList()
 

@@ -20,7 +20,7 @@ from assistant.values.words import counted
 from assistant.window.readable import Piece
 from tui import messages
 from tui.keys import CONTEXT_KEYS
-from tui.pages.dialog import frame
+from tui.pages.dialog import VI_BINDINGS, frame
 from tui.pages.engine_screen import EngineScreen
 from tui.widgets.context_meter import Measured, bar, details, head
 from tui.widgets.long_text import Line, LongText
@@ -39,7 +39,10 @@ WHY = {Why.NO_ROOM: "there is no room for it", Why.EXCLUDED: "taken out by you"}
 class ContextScreen(EngineScreen[None]):
     """Page of the prompt of the next message, as it would be sent now."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in CONTEXT_KEYS]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(key.binding() for key in CONTEXT_KEYS),
+        *VI_BINDINGS,
+    ]
 
     @dataclass
     class Spelled(Message):
@@ -66,7 +69,7 @@ class ContextScreen(EngineScreen[None]):
         self._with_ids = False
 
     def compose(self) -> ComposeResult:
-        keys = "i token ids · F1 keys · esc closes"
+        keys = "i token ids · F1 keys · esc back"
         with frame("What the model sees", keys, kind="page"):
             yield Static("Laying out the prompt …", classes="meter")
             yield LongText()

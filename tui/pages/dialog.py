@@ -7,15 +7,18 @@ from typing import ClassVar, cast
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
-from tui.keys import CHOICE_KEYS
+from tui.keys import CHOICE_KEYS, VI_LETTERS
 from tui.textual_fixes import GuardedDialog, ResultT
+
+VI_BINDINGS = [Binding(key, f"app.simulate_key('{to}')", show=False) for key, to in VI_LETTERS]
+"""For pages and dialogs without a field for letters."""
 
 
 def frame(
@@ -48,7 +51,10 @@ class TypingGoesToField:
 class ChoiceDialog(GuardedDialog[ResultT]):
     """Dialog to choose one row of a list."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in CHOICE_KEYS if key.action]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(key.binding() for key in CHOICE_KEYS if key.action),
+        *VI_BINDINGS,
+    ]
 
     def __init__(
         self,
@@ -70,7 +76,7 @@ class ChoiceDialog(GuardedDialog[ResultT]):
         raise NotImplementedError
 
     def compose(self) -> ComposeResult:
-        with frame(self._heading, "enter chooses · esc leaves it"):
+        with frame(self._heading, "enter chooses · esc back"):
             if self._question is not None:
                 yield Static(self._question, classes="question")
             options = OptionList(*map(Option, self._rows))

@@ -33,12 +33,12 @@ class EditSettingScreen(TypingGoesToField, GuardedDialog[str | None]):
 
     def compose(self) -> ComposeResult:
         field = SETTABLE[self._setting]
-        with frame(self._setting, "enter takes it · type another · esc leaves it"):
+        with frame(self._setting, "enter takes it · type another · esc back"):
             yield Static(Content(field.description), classes="question")
             if self._choices:
                 yield OptionList(*[Option(self._row(*choice)) for choice in self._choices])
             hint = "name = text" if field.is_table else field.must_be
-            yield Input(self._text, placeholder=hint)
+            yield Input(self._text, placeholder=hint, compact=True)
             yield Static(classes="hint")
 
     def _row(self, words: str, text: str) -> Content:

@@ -18,7 +18,7 @@ from assistant.values.text import one_line
 from assistant.values.words import counted, file_size, rate, server_place
 from tui.keys import ENGINE_KEYS
 from tui.pages.connect import WHERE_IT_GOES
-from tui.pages.dialog import frame
+from tui.pages.dialog import VI_BINDINGS, frame
 from tui.textual_fixes import GuardedDialog
 from tui.widgets.status_line import DEMO_WORDS, loading_words
 
@@ -37,7 +37,10 @@ PHASES = {
 class EngineStateScreen(GuardedDialog[bool]):
     """Dialog that returns True when the engine shall be started again."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in ENGINE_KEYS]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(key.binding() for key in ENGINE_KEYS),
+        *VI_BINDINGS,
+    ]
 
     def __init__(self, engine: Engine, work: Callable[[], str], turns: Sequence[Turn]) -> None:
         """``work`` returns what the engine is busy with, ``turns`` are those of the open chat."""
@@ -60,7 +63,7 @@ class EngineStateScreen(GuardedDialog[bool]):
         except PhichatError as refused:
             status = ModelStatus(Phase.FAILED, "", is_demo=False, detail=str(refused))
         does = "asks the server" if status.is_server else "starts it"
-        self.query_one(".dialog").border_subtitle = f"r {does} again · esc closes"
+        self.query_one(".dialog").border_subtitle = f"r {does} again · esc back"
         rows = [*state_rows(status, self._work()), *reply_rows(self._turns)]
         table = Table.grid(Column(width=12), Column(), padding=(0, 2, 0, 0))
         for name, words in rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from rich.table import Column, Table
@@ -18,6 +18,7 @@ from tui.keys import (
     CHAT_KEYS,
     CHIP_KEYS,
     CHOICE_KEYS,
+    CHOICES_KEYS,
     COMPOSER_KEYS,
     CONTEXT_KEYS,
     ENGINE_KEYS,
@@ -33,11 +34,13 @@ from tui.keys import (
     TURN_KEYS,
     WRITE_KEYS,
     Key,
+    TurnAction,
 )
-from tui.pages.dialog import frame
+from tui.pages.dialog import VI_BINDINGS, frame
 from tui.textual_fixes import GuardedDialog
 
 Rows = tuple[tuple[str, str], ...]
+KeyRows = Sequence[Key | TurnAction]
 
 TYPING = "While typing"
 LIST = "In the list of chats"
@@ -47,6 +50,7 @@ TURN = "On a selected turn"
 CONTEXT = "What the model sees"
 ENGINE = "The engine"
 MODELS = "Models"
+CHOICES = "In an empty chat"
 SETTINGS = "Settings"
 PICTURE = "A picture, large"
 PICK = "Attaching a picture"
@@ -60,11 +64,11 @@ PLACES = {
     "SearchScreen": SEARCH,
     "Chip": CHIP,
     "OpeningChip": CHIP,
-    "TurnBar": TURN,
+    "TurnKeys": TURN,
     "ContextScreen": CONTEXT,
     "EngineStateScreen": ENGINE,
     "ModelsScreen": MODELS,
-    "FirstRunScreen": MODELS,
+    "Choices": CHOICES,
     "SettingsScreen": SETTINGS,
     "PictureScreen": PICTURE,
     "AttachScreen": PICK,
@@ -83,22 +87,26 @@ PLACES = {
 LEFT_WIDTH = 20
 
 
-def sections(rebound: Mapping[str, str]) -> dict[str, Rows]:
-    """Return every section; ``rebound`` are keys from the settings, by the name of their row."""
+def sections(rebound: Mapping[str, str], now: Mapping[str, KeyRows]) -> dict[str, Rows]:
+    """Return every section; ``rebound`` are keys from the settings, by the name of their row.
 
-    def rows(keys: Iterable[Key]) -> Rows:
+    ``now`` are the rows of sections whose keys do something else in the present state.
+    """
+
+    def rows(keys: KeyRows) -> Rows:
         return tuple((rebound.get(key.name, key.shown), key.does) for key in keys)
 
-    return {
+    usual = {
         TYPING: rows(COMPOSER_KEYS),
         "Everywhere": rows((*CHAT_KEYS, *APP_KEYS)),
-        TURN: (*rows(TURN_KEYS), *((one.key, one.does) for one in TURN_ACTIONS)),
+        TURN: rows((*TURN_KEYS, *TURN_ACTIONS)),
         CHIP: rows(CHIP_KEYS),
         LIST: rows(LIST_KEYS),
         SEARCH: rows(SEARCH_KEYS),
         CONTEXT: rows(CONTEXT_KEYS),
         ENGINE: rows(ENGINE_KEYS),
         MODELS: rows(MODELS_KEYS),
+        CHOICES: rows(CHOICES_KEYS),
         SETTINGS: rows(SETTINGS_KEYS),
         PICTURE: rows(PICTURE_KEYS),
         PICK: rows(PICK_KEYS),
@@ -115,6 +123,7 @@ def sections(rebound: Mapping[str, str]) -> dict[str, Rows]:
             ("phichat chat a.png", "In the shell: at the start"),
         ),
     }
+    return usual | {title: rows(keys) for title, keys in now.items()}
 
 
 def place_of(node: DOMNode | None) -> str | None:
@@ -129,19 +138,22 @@ class HelpScreen(GuardedDialog[None]):
     """Dialog that closes with escape or q, and with the key that opened it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q", "dismiss(None)", "Close", show=False)
+        Binding("escape,q", "dismiss(None)", "Close", show=False),
+        *VI_BINDINGS,
     ]
 
-    def __init__(self, here: str | None = None, rebound: Mapping[str, str] | None = None) -> None:
-        """Begin with the section ``here``."""
+    def __init__(
+        self, here: str | None, rebound: Mapping[str, str], now: Mapping[str, KeyRows]
+    ) -> None:
+        """Begin with the section ``here``; see :func:`sections`."""
         super().__init__()
         self._here = here
-        self._rebound = rebound or {}
+        self._sections = sections(rebound, now)
 
     def compose(self) -> ComposeResult:
-        found = sections(self._rebound)
+        found = self._sections
         order = sorted(found, key=lambda title: title != self._here)
-        with frame("Keys and commands", "esc closes", scrolls=True):
+        with frame("Keys and commands", "esc back", scrolls=True):
             for title in order:
                 words = f"Here: {title[0].lower()}{title[1:]}" if title == self._here else title
                 yield Static(Content.styled(words, "bold $primary"), classes="section")

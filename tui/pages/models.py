@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -15,13 +16,16 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from assistant.values.text import one_line
-from assistant.values.words import counted, file_size
+from assistant.values.words import file_size
 from tui.keys import MODELS_KEYS
 from tui.pages.connect import WHERE_IT_GOES, ConnectScreen
-from tui.pages.dialog import ChoiceDialog, frame
+from tui.pages.dialog import VI_BINDINGS, ChoiceDialog, frame
 from tui.pages.engine_screen import EngineScreen
+from tui.requests import in_background
+from tui.widgets.model_rows import does, facts, fit
 
 if TYPE_CHECKING:
+    from assistant.core.memory.speed_estimate import Speed
     from assistant.engine import Engine
     from assistant.models.catalogue import FoundModel
     from tui.pages.download import Download
@@ -45,12 +49,21 @@ class ConfirmScreen(ChoiceDialog[bool]):
         return place == 0
 
 
+def confirmation(one: FoundModel) -> ConfirmScreen:
+    """Ask before a download: a key that was meant for something else fetches nothing."""
+    title = one.known.title if one.known else one_line(one.name, 50)
+    size = file_size(max(0, one.bytes - one.bytes_here)) if one.bytes else "its files"
+    rows = [Content(f"Fetch {size} now, while you chat"), Content("Not now")]
+    return ConfirmScreen(f"Get {title}?", rows, marked=1)
+
+
 class ModelsScreen(EngineScreen[ModelChosen | None]):
     """Page that returns the chosen model, or None when nothing changes."""
 
     TITLE = "Models"
     BINDINGS: ClassVar[list[BindingType]] = [
         *(key.binding() for key in MODELS_KEYS if key.action),
+        *VI_BINDINGS,
         *(Binding(str(n), f"choose({n})", f"Choose {n}", show=False) for n in range(1, 10)),
     ]
 
@@ -60,15 +73,22 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
 
         models: tuple[FoundModel, ...]
 
+    @dataclass
+    class Measured(Message):
+        """The speed of this machine was measured."""
+
+        speeds: Mapping[str, Speed]
+
     def __init__(self, engine: Engine, download: Download | None, marked: str) -> None:
         """Highlight the model ``marked`` at first."""
         super().__init__(engine)
         self._download = download
         self._marked = marked
         self._models: tuple[FoundModel, ...] = ()
+        self._speeds: Mapping[str, Speed] = {}
 
     def compose(self) -> ComposeResult:
-        with frame(self.TITLE, "1 2 3 or enter choose · esc closes"):
+        with frame(self.TITLE, "1 2 3 or enter choose · esc back"):
             yield Static(self.heading(), classes="question")
             yield OptionList()
             yield Static(classes="download")
@@ -91,27 +111,40 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
         usable = [one for one in event.models if one.kind in ("hub", "folder")]
         servers = [one for one in event.models if one.kind == "server"]
         self._models = (*usable, *demo, *servers)
-        options = self.query_one(OptionList)
-        options.clear_options()
-        rows = [self.row(number, one) for number, one in enumerate(self._models, 1)]
-        options.add_options([Option(row) for row in (*rows, self._connect_row())])
+        self._show_rows()
         names = [one.name for one in self._models]
-        options.highlighted = names.index(self._marked) if self._marked in names else 0
+        marked = names.index(self._marked) if self._marked in names else 0
+        self.query_one(OptionList).highlighted = marked
+        found = self._models
+        in_background(self, lambda: self.Measured(self._engine.model.speeds(found)))
+
+    def _show_rows(self) -> None:
+        rows = [self.row(number, one) for number, one in enumerate(self._models, 1)]
+        options = self.query_one(OptionList)
+        marked = options.highlighted
+        options.set_options([Option(row) for row in (*rows, self._connect_row())])
+        options.highlighted = marked
+
+    @on(Measured)
+    def _show_speeds(self, event: Measured) -> None:
+        self._speeds = event.speeds
+        self._show_rows()
 
     def row(self, number: int, one: FoundModel) -> Content:
         """Return what choosing a model does, what it is, and whether it fits here."""
-        does, about = self.does(one), one.known.about if one.known else ""
+        about = one.known.about if one.known else ""
         if one.kind == "demo":
             about = "comes with phichat; knows coloured shapes and nothing else"
         elif one.kind == "server":
             about = f"a server: {WHERE_IT_GOES}"
-        facts = ", ".join(_facts(one))
+        known, fits = facts(one), fit(one, self._speeds.get(one.name))
         return Content.assemble(
             (f" {number} ", "bold $primary"),
-            (does, "bold"),
-            (f"  {facts}" if facts else "", "$phi-quiet"),
+            (does(one, is_fetching=self._is_fetching(one)), "bold"),
+            (f"  {known}" if known else "", "$phi-quiet"),
             (f"\n   {about}" if about else "", "$phi-quiet"),
-            *_fit(one),
+            "\n   " if fits.plain else "",
+            fits,
         )
 
     def _connect_row(self) -> Content:
@@ -120,17 +153,6 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
             ("Connect to a server", "bold"),
             (f"\n   vLLM, Ollama, …: {WHERE_IT_GOES}", "$phi-quiet"),
         )
-
-    def does(self, one: FoundModel) -> str:
-        """Return what choosing a model does."""
-        name = one.known.title if one.known else one_line(one.name, 50)
-        if one.in_use and one.whole:
-            return f"● {name}: in use"
-        if self._is_fetching(one):
-            return f"{name}: is being fetched"
-        if one.whole:
-            return f"Use {'the demo model' if one.kind == 'demo' else name}"
-        return f"Get {name}" if not one.bytes_here else f"Go on fetching {name}"
 
     def _is_fetching(self, one: FoundModel) -> bool:
         download = self._download
@@ -170,14 +192,7 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
         elif one.whole:
             self.dismiss(ModelChosen(one.name, is_here=True))
         else:
-            self.app.push_screen(self._confirmation(one), partial(self._confirmed, one.name))
-
-    def _confirmation(self, one: FoundModel) -> ChoiceDialog[bool]:
-        """Ask before a download: a key that was meant for something else fetches nothing."""
-        title = one.known.title if one.known else one_line(one.name, 50)
-        size = file_size(max(0, one.bytes - one.bytes_here)) if one.bytes else "its files"
-        rows = [Content(f"Fetch {size} now, while you chat"), Content("Not now")]
-        return ConfirmScreen(f"Get {title}?", rows, marked=1)
+            self.app.push_screen(confirmation(one), partial(self._confirmed, one.name))
 
     def _confirmed(self, name: str, agreed: bool | None) -> None:
         if agreed:
@@ -190,29 +205,3 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
     def action_stop_download(self) -> None:
         if self._download is not None:
             self._download.stop()
-
-
-def _facts(one: FoundModel) -> list[str]:
-    facts = []
-    if one.bytes:
-        facts.append(file_size(one.bytes))
-    if one.known is not None:
-        facts.append(one.known.licence)
-    if one.whole and one.kind in ("hub", "folder"):
-        facts.append("here")
-    elif one.bytes_here and not one.whole:
-        facts.append(f"{file_size(one.bytes_here)} of it here")
-    return facts
-
-
-def _fit(one: FoundModel) -> list[tuple[str, str]]:
-    plan = one.plan
-    if plan is None:
-        return [(f"\n   ✗ {one_line(one.problem)}", "$error")] if one.problem else []
-    if plan.problem is not None:
-        needed = file_size(plan.fixed_bytes + plan.reserve)
-        free = file_size(plan.available)
-        return [(f"\n   ✗ doesn't fit here now: needs {needed}, {free} are free", "$error")]
-    held = plan.dtype if plan.weights == "float" else plan.weights
-    words = f"\n   ✓ fits here: {held} weights, {counted(plan.context_tokens, 'token')} of context"
-    return [(words, "$success")]

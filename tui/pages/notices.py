@@ -11,7 +11,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from tui.keys import NOTICES_KEYS
-from tui.pages.dialog import frame
+from tui.pages.dialog import VI_BINDINGS, frame
 from tui.textual_fixes import GuardedDialog
 from tui.widgets.notice_line import Notice
 
@@ -19,14 +19,17 @@ from tui.widgets.notice_line import Notice
 class NoticesScreen(GuardedDialog[None]):
     """Shows each notice with its time."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in NOTICES_KEYS if key.action]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(key.binding() for key in NOTICES_KEYS if key.action),
+        *VI_BINDINGS,
+    ]
 
     def __init__(self, notices: Sequence[Notice]) -> None:
         super().__init__()
         self._notices = notices
 
     def compose(self) -> ComposeResult:
-        with frame("Notices", "esc closes", scrolls=True):
+        with frame("Notices", "esc back", scrolls=True):
             for notice in reversed(self._notices):
                 time = (f"{notice.at:%H:%M}  ", "$phi-quiet")
                 yield Static(Content.assemble(time, notice.content))

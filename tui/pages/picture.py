@@ -21,6 +21,7 @@ from assistant.values.text import one_line
 from assistant.values.words import counted, file_size
 from tui.keys import PICTURE_KEYS
 from tui.pages.detail import DetailScreen, detail_choices
+from tui.pages.dialog import VI_BINDINGS
 from tui.textual_fixes import GuardedDialog
 from tui.widgets.drawing import Drawing
 from tui.widgets.gallery import Gallery
@@ -80,7 +81,10 @@ def _when(turn: Turn) -> str:
 class PictureScreen(GuardedDialog[None]):
     """Page that steps through pictures with the arrow keys."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in PICTURE_KEYS]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(key.binding() for key in PICTURE_KEYS),
+        *VI_BINDINGS,
+    ]
 
     @dataclass
     class Known(Message):
@@ -201,7 +205,7 @@ class PictureScreen(GuardedDialog[None]):
         picture = self.picture
         kind = picture.media_type.removeprefix("image/").upper()
         choose = f"c {part}s · " if part else ""
-        steps = f"{self._index + 1} of {len(self._shown)} · ← → steps · {choose}esc closes"
+        steps = f"{self._index + 1} of {len(self._shown)} · ← → steps · {choose}esc back"
         self.query_one(".facts", Static).update(
             Content.assemble(
                 (f"{picture.width}×{picture.height} · {one_line(kind)} · {facts}\n", ""),

@@ -7,7 +7,7 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from assistant.values.text import one_line
 from tui.pages.dialog import TypingGoesToField, frame
@@ -26,10 +26,8 @@ class RenameScreen(TypingGoesToField, GuardedDialog[str]):
         self._old_title = one_line(title)
 
     def compose(self) -> ComposeResult:
-        with frame():
-            yield Static("Title of this chat", classes="question", markup=False)
+        with frame("Title of this chat", "enter keeps it · esc back"):
             yield Input(self._old_title, compact=True)
-            yield Static("enter keeps it · esc leaves the old one", classes="hint", markup=False)
 
     @on(Input.Submitted)
     def _rename(self, event: Input.Submitted) -> None:

@@ -66,7 +66,7 @@ class SearchScreen(TypingGoesToField, EngineScreen[SearchHit | None]):
         self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
-        keys = "↑↓ choose · enter goes there · esc closes"
+        keys = "↑↓ choose · enter goes there · esc back"
         with frame("Search all chats", keys, kind="page"):
             yield Input(self.words, placeholder="words", compact=True)
             yield Static(Content(HOW), classes="hint")

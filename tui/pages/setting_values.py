@@ -11,6 +11,7 @@ from assistant.settings import SETTABLE, Settings, SettingsError, read_value
 from assistant.values.text import one_line
 from tui.keys import KEYS_BY_NAME
 from tui.pages.system_presets import presets
+from tui.themes import AUTO_THEME
 
 
 def choices(settings: Settings, name: str, themes: Iterable[str]) -> tuple[tuple[str, str], ...]:
@@ -18,7 +19,7 @@ def choices(settings: Settings, name: str, themes: Iterable[str]) -> tuple[tuple
     if name == "system":
         return tuple(presets(settings).items())
     if name == "theme":
-        return tuple((one, one) for one in sorted(themes))
+        return tuple((one, one) for one in (AUTO_THEME, *sorted(themes)))
     if SETTABLE[name].is_table:
         table: Mapping[str, str] = settings.value(name)
         if name == "keys":

@@ -29,7 +29,7 @@ from assistant.values.sampling import PARAMETERS
 from assistant.values.text import one_line
 from tui.keys import SETTINGS_KEYS
 from tui.pages import setting_values
-from tui.pages.dialog import frame
+from tui.pages.dialog import VI_BINDINGS, frame
 from tui.pages.edit_setting import EditSettingScreen
 from tui.pages.engine_screen import EngineScreen
 
@@ -53,7 +53,10 @@ MARGINS = 2
 class SettingsScreen(EngineScreen[Settings | None]):
     """Page that writes each change at once; returns settings that need the engine restarted."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in SETTINGS_KEYS]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(key.binding() for key in SETTINGS_KEYS),
+        *VI_BINDINGS,
+    ]
     AUTO_FOCUS = "OptionList"
 
     @dataclass
@@ -86,7 +89,7 @@ class SettingsScreen(EngineScreen[Settings | None]):
         self._of_chat = False
 
     def compose(self) -> ComposeResult:
-        keys = "enter changes · delete: default · F1 keys · esc closes"
+        keys = "enter changes · delete: default · F1 keys · esc back"
         with frame("Settings", keys, kind="page"):
             yield Static(classes="scope")
             yield OptionList()

@@ -6,8 +6,7 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.content import Content
-from textual.widgets import Static, TextArea
+from textual.widgets import TextArea
 
 from assistant.values.text import plain
 from tui.keys import WRITE_KEYS
@@ -27,10 +26,8 @@ class WriteScreen(TypingGoesToField, GuardedDialog[str | None]):
         self._hint = hint
 
     def compose(self) -> ComposeResult:
-        with frame():
-            yield Static(Content(self._heading), classes="question")
+        with frame(self._heading, self._hint):
             yield TextArea(self._text, soft_wrap=True, tab_behavior="focus")
-            yield Static(Content(self._hint), classes="hint")
 
     def action_keep(self) -> None:
         self.dismiss(self.query_one(TextArea).text)

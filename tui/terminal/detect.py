@@ -13,7 +13,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 ANSWER_S = 0.15
@@ -37,10 +37,12 @@ class PictureProtocol(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Graphics:
-    """The protocol, and the width and height of a cell in pixels."""
+    """The protocol, the width and height of a cell in pixels, and the background."""
 
     protocol: PictureProtocol = PictureProtocol.HALFBLOCKS
     cell: tuple[int, int] = DEFAULT_CELL
+    is_light: bool = False
+    """The terminal's own background is light, as far as it is known."""
 
 
 Ask = Callable[[], str]
@@ -48,13 +50,19 @@ Ask = Callable[[], str]
 Measure = Callable[[], tuple[int, int]]
 """Returns the width and height of a cell in pixels as the kernel knows it."""
 
-# Its name and version, the size of a cell in pixels, and what every terminal answers, so that
-# the end of the answers is known. Kitty's own question isn't asked: Terminal.app prints it.
-QUESTION = "\x1b[>q\x1b[16t\x1b[c"
+# Its name and version, the size of a cell in pixels, its background, and what every terminal
+# answers, so that the end of the answers is known. Kitty's own question isn't asked: Terminal.app
+# prints it.
+QUESTION = "\x1b[>q\x1b[16t\x1b]11;?\x1b\\\x1b[c"
 _VERSION = re.compile(r"\x1bP>\|(\w+)[ (](\d{1,4})\.(\d{1,4})")
 _CELL = re.compile(r"\x1b\[6;(\d{1,4});(\d{1,4})t")
 _ATTRIBUTES = re.compile(r"\x1b\[\?([\d;]*)c")
+_BACKGROUND = re.compile(r"\x1b\]11;rgba?:([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})")
 _SIXEL_ATTRIBUTE = "4"
+EYE = (0.299, 0.587, 0.114)
+"""Parts that red, green and blue have in brightness."""
+LIGHT = 0.5
+"""Share of white from which a background is light."""
 
 # Since which version. Konsole, WezTerm and older kittys know the protocol without placeholders.
 _DRAWS_PLACEHOLDERS = {"kitty": (0, 28), "ghostty": (1, 0)}
@@ -67,16 +75,52 @@ def choose(
     environ: Mapping[str, str] | None = None,
     ask: Ask | None = None,
     measure: Measure | None = None,
+    *,
+    needs_background: bool = False,
 ) -> Graphics:
-    """Choose how to draw pictures; never raises, takes 0.15 s at most.
+    """Choose how to draw pictures, and look at the background where a theme depends on it.
+
+    Never raises, asks once, takes 0.15 s at most.
+    """
+    environ = os.environ if environ is None else environ
+    ask = ask_terminal if ask is None else ask
+    answers: list[str] = []
+
+    def once() -> str:
+        if not answers:
+            answers.append(ask())
+        return answers[0]
+
+    graphics = _choose(setting, environ, once, kernel_cell if measure is None else measure)
+    if needs_background and (answers or _may_ask_background(environ)):
+        return replace(graphics, is_light=_is_light(once()))
+    return graphics
+
+
+def _may_ask_background(environ: Mapping[str, str]) -> bool:
+    """Say whether the terminal answers, and at once; tmux does so for the one that it is in."""
+    if environ.get("TERM", "dumb").lower().startswith(_NO_PICTURES):
+        return False
+    inside = {**environ, "TERM": "", "TMUX": ""} if environ.get("TMUX") else environ
+    return _may_ask(inside)
+
+
+def _is_light(answer: str) -> bool:
+    found = _BACKGROUND.search(answer)
+    if not found:
+        return False
+    shares = (int(part, 16) / float(16 ** len(part) - 1) for part in found.groups())
+    brightness: float = sum(share * eye for share, eye in zip(shares, EYE, strict=True))
+    return brightness > LIGHT
+
+
+def _choose(setting: str, environ: Mapping[str, str], ask: Ask, measure: Measure) -> Graphics:
+    """Choose a protocol.
 
     ``setting`` other than "auto" is obeyed. Half blocks are drawn wherever it is not
     certain that more works: in tmux and screen, in a browser (textual-serve), over a
     connection that is too slow to answer, where colours are filtered (NO_COLOR).
     """
-    environ = os.environ if environ is None else environ
-    ask = ask_terminal if ask is None else ask
-    measure = kernel_cell if measure is None else measure
     if setting in {PictureProtocol.HALFBLOCKS, PictureProtocol.TEXT}:
         return Graphics(PictureProtocol(setting))
     if setting == "auto":

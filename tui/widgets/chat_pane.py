@@ -38,10 +38,11 @@ class ChatPane(Container):
         super().__init__()
         self.turns = turns
         self.chat = ChatView(gallery, turns)
+        self.welcome = Welcome()
         self._live: ReplyTurn | None = None
 
     def compose(self) -> ComposeResult:
-        yield Welcome().data_bind(ChatPane.is_demo)
+        yield self.welcome.data_bind(ChatPane.is_demo)
         self.chat.display = False
         yield self.chat
 
@@ -110,5 +111,5 @@ class ChatPane(Container):
             await self.chat.add_failure(message)
 
     def _face(self) -> None:
-        self.query_one(Welcome).display = not self.turns
+        self.welcome.display = not self.turns
         self.chat.display = bool(self.turns)

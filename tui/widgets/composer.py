@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
 
@@ -30,6 +31,7 @@ from tui.widgets.chip_bar import ChipBar
 from tui.widgets.chip_unopened import OpeningChip, refusal_words
 from tui.widgets.completion import KnownPicture, mistaken_slash, pictures_in
 from tui.widgets.completion_menu import CompletionMenu
+from tui.widgets.hints import NONE, Hint, in_one_line
 from tui.widgets.prompt_area import PromptArea
 from tui.widgets.queue_bar import QueueBar
 from tui.widgets.suggestions import Suggestions
@@ -39,11 +41,13 @@ if TYPE_CHECKING:
     from tui.widgets.gallery import Gallery
 
 PLACEHOLDER = "Ask about a picture: drop one here, or ctrl+o"
-READY_HINT = "enter sends · ctrl+j new line · / commands"
-BUSY_HINT = "enter queues · esc stops the reply"
-EMPTY_HINT = "esc again empties it · up brings it back"
-NOTICE_HINT = "enter sends · esc clears the notice · F12 all notices"
-EDITING = "another version of your message · esc leaves it as it was"
+READY_HINTS = (("enter", "sends"), ("ctrl+j", "new line"), ("/", "commands"))
+BUSY_HINTS = (("enter", "queues"), ("esc", "stops the reply"))
+NOTICE_HINTS = (("enter", "sends"), ("esc", "clears the notice"), ("F12", "all notices"))
+EMPTY_HINTS = (("esc", "again empties it"), ("up", "brings it back"))
+FRAME = 6
+"""Cells of the lower edge that are no hints: corners, blanks, a line."""
+EDITING = "another version of your message · esc back"
 MORE_BELOW = "↓ the chat goes on below · ctrl+end"
 PATIENCE_S = 1.0
 """Seconds that the first refusal of several pictures waits for the others."""
@@ -62,6 +66,10 @@ class Composer(Vertical):
     """The next escape empties the message."""
     edited: reactive[str | None] = reactive(None)
     """The id of the message of which another version is being written."""
+    hints: reactive[tuple[Hint, ...]] = reactive(())
+    """What keys do where the focus is, while that is not the text."""
+    hinted: reactive[Content] = reactive(NONE)
+    """What ``hints`` are about."""
     more_below: reactive[bool] = reactive(False)
     """The user reads further up in the chat."""
 
@@ -217,18 +225,29 @@ class Composer(Vertical):
 
     def watch_busy(self, busy: bool) -> None:
         self.set_class(busy, "busy")
-        self._show_hint()
+        self._show_hints()
 
     def watch_has_notice(self) -> None:
-        self._show_hint()
+        self._show_hints()
 
     def watch_is_emptying(self) -> None:
-        self._show_hint()
+        self._show_hints()
 
-    def _show_hint(self) -> None:
-        hint = NOTICE_HINT if self.has_notice else READY_HINT
-        hint = BUSY_HINT if self.busy else hint
-        self.border_subtitle = EMPTY_HINT if self.is_emptying else hint
+    def watch_hints(self) -> None:
+        self._show_hints()
+
+    def watch_hinted(self) -> None:
+        self._show_hints()
+
+    def on_resize(self) -> None:
+        self._show_hints()
+
+    def _show_hints(self) -> None:
+        """Show what keys do at the lower edge, in one line."""
+        own: tuple[Hint, ...] = NOTICE_HINTS if self.has_notice else READY_HINTS
+        own = EMPTY_HINTS if self.is_emptying else BUSY_HINTS if self.busy else own
+        about = self.hinted if self.hints else NONE
+        self.border_subtitle = in_one_line(self.hints or own, self.outer_size.width - FRAME, about)
 
     def quit_after_typing(self) -> None:
         """Post that the app shall end, behind the letters that were typed so far."""

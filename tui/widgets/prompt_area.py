@@ -98,6 +98,9 @@ class PromptArea(TextArea):
 
         candidates: tuple[str, ...]
 
+    class LeftUpwards(Message):
+        """Up was pressed in an empty text, and there is no prompt before."""
+
     def __init__(self, find_dropped: FindDropped, placeholder: str, menu: CompletionMenu) -> None:
         super().__init__(
             soft_wrap=True,
@@ -208,6 +211,8 @@ class PromptArea(TextArea):
             self.post_message(self.EmptiedWanted())
         elif (older := self.prompts.older(self.text)) is not None:
             self.set_text(older)
+        elif not self.text:
+            self.post_message(self.LeftUpwards())
 
     def action_cursor_down(self, select: bool = False) -> None:
         """Move down: in the menu, in the text, or in its last line to the prompt after."""

@@ -21,13 +21,22 @@ from textual.visual import Visual
 from assistant.values.conversation import SessionSummary
 from assistant.values.text import one_line
 from assistant.values.words import ago, counted
-from tui.keys import LIST_KEYS
+from tui.keys import LIST_KEYS, UNPIN, Key
 
 TITLE_WIDTH = 26
 ROW_LINES = 3
 """Title, facts, a blank line."""
 
+WITHOUT_ROW = {"new", "leave", "search"}
+"""Actions that concern no chat of the list."""
+
 Clock = Callable[[], datetime]
+
+
+def keys_of(session: SessionSummary | None) -> tuple[Key, ...]:
+    """Return the keys of the list as they are for this chat: one that is pinned can be unpinned."""
+    pinned = session is not None and session.pinned
+    return tuple(UNPIN if pinned and key.action == "pin" else key for key in LIST_KEYS)
 
 
 class SessionList(ScrollView, can_focus=True):
@@ -35,12 +44,12 @@ class SessionList(ScrollView, can_focus=True):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(key.binding(through="press") for key in LIST_KEYS),
-        Binding("up", "move(-1)", show=False),
-        Binding("down", "move(1)", show=False),
+        Binding("up,k", "move(-1)", show=False),
+        Binding("down,j", "move(1)", show=False),
         Binding("pageup", "page(-1)", show=False),
         Binding("pagedown", "page(1)", show=False),
-        Binding("home", "go(0)", show=False),
-        Binding("end", "go(-1)", show=False),
+        Binding("home,g", "go(0)", show=False),
+        Binding("end,G", "go(-1)", show=False),
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {"session", "session--highlighted", "session--hover"}
 
@@ -145,9 +154,9 @@ class SessionList(ScrollView, can_focus=True):
         self.highlighted = place % max(1, len(self.sessions))
 
     def action_press(self, action: str) -> None:
-        """Say that a key of the highlighted row was pressed."""
-        if self.current is not None:
-            self.post_message(self.Pressed(action, self.current.id))
+        """Say that a key was pressed; it is about the highlighted row, if there is one."""
+        if self.current is not None or action in WITHOUT_ROW:
+            self.post_message(self.Pressed(action, self.current.id if self.current else ""))
 
     async def on_click(self, event: events.Click) -> None:
         if (place := self._place_at(event)) is not None:

@@ -41,9 +41,11 @@ class StatusLine(Widget):
 
     def render(self) -> Content:
         """Return the line; where room is short, the permanent words go before the progress does."""
+        is_loading = self.status is not None and self.status.phase is Phase.LOADING
+        work = "" if is_loading else self.work  # which waits for the loading
         busy = Content("  ").join(
             Content.styled(words, style)
-            for words, style in ((self.work, "$secondary"), (self.download, "$primary"))
+            for words, style in ((work, "$secondary"), (self.download, "$primary"))
             if words
         )
         for model in self.model_words():
@@ -72,7 +74,7 @@ class StatusLine(Widget):
             return [Content.styled("starting", "$phi-quiet")]
         names = [(model_name(status.model), "$phi-quiet")]
         if status.is_demo:
-            names = [(f"◆ {DEMO_WORDS}", "$warning"), (f"◆ {DEMO_NAME}", "$warning")]
+            names = [(DEMO_WORDS, "$warning"), (DEMO_NAME, "$warning")]
         detail = one_line(status.detail)
         if status.phase is Phase.FAILED:
             does = ASK_WORDS if status.is_server else RESTART_WORDS

@@ -27,7 +27,7 @@ STAGE_WORDS = {
     Stage.LOADING: "loading the model",
     Stage.QUEUED: "waiting for another chat",
     Stage.PICTURES: "looking at the pictures",
-    Stage.PREFILL: "reading the conversation",
+    Stage.PREFILL: "reading the chat",
     Stage.REGIME: "rebuilding for the long context",
     Stage.STORING: "waiting for the database · esc ends that",
 }
@@ -105,7 +105,7 @@ def unexpected_words(error: Exception) -> str:
 
 
 def progress_words(progress: Progressed) -> str:
-    """Return ``reading the conversation 40 %``."""
+    """Return ``reading the chat 40 %``."""
     words = progress.detail or STAGE_WORDS[progress.stage]
     if progress.total > 0:
         percent = min(100, 100 * progress.done // progress.total)

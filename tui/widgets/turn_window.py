@@ -29,6 +29,8 @@ BATCH = 10
 """Turns mounted at a time on the way up or down."""
 MOST = 50
 """Turns mounted at most: as many are taken off at the other side."""
+ENOUGH = 3
+"""Lines of a selected turn that must be in sight."""
 NEAR = 3
 """Lines from the top, or from the end, at which the next turns are mounted."""
 
@@ -131,6 +133,17 @@ class TurnWindow(VerticalScroll, can_focus=False):
 
             self.call_after_refresh(scroll)
             return True
+
+    async def bring_into_sight(self, turn_id: str) -> None:
+        """Scroll to a turn, unless enough of it is in sight already."""
+        widget = self.widget_of(turn_id)
+        if widget is None:
+            await self.show_turn(turn_id)
+            return
+        whole = widget.virtual_region
+        window = Region(0, int(self.scroll_y), self.size.width, self.scrollable_size.height)
+        if whole.intersection(window).height < min(ENOUGH, whole.height):
+            widget.scroll_visible(animate=False)
 
     def _take_aim(self) -> int:
         """Cancel every movement of the window that has begun."""

@@ -1,26 +1,24 @@
-"""Bar of the keys of the selected turn, which has the focus meanwhile."""
+"""Keys of the selected turn, on the container of the turns."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
-from textual.content import Content
+from textual.containers import Container
 from textual.message import Message
-from textual.widgets import Static
 
-from tui.keys import TURN_ACTIONS, TURN_KEYS, TurnAction
+from tui.keys import TURN_ACTIONS, TURN_KEYS
 
 _KEYS = {key for row in TURN_KEYS for key in row.keys.split(",")} | {
     action.key for action in TURN_ACTIONS
 }
 
 
-class TurnBar(Static, can_focus=True):
-    """Shown while a turn is selected; posts which key was pressed."""
+class TurnKeys(Container, can_focus=True):
+    """Holds the turns. Has the focus while one is selected, and posts which key was pressed."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(key.binding() for key in TURN_KEYS),
@@ -30,6 +28,7 @@ class TurnBar(Static, can_focus=True):
         ),
     ]
 
+    _is_selecting = False
     _is_left = False
     """A letter was typed: those that follow are text too, before the focus has moved."""
 
@@ -51,21 +50,17 @@ class TurnBar(Static, can_focus=True):
 
         typed: str = ""
 
-    def show(self, what: Content, actions: Sequence[TurnAction], *, has_versions: bool) -> None:
-        """Show the keys for a turn and take the focus."""
-        self._is_left = False
-        keys = [Content.assemble((action.key, "bold"), f" {action.short}") for action in actions]
-        if has_versions:
-            keys.insert(0, Content.assemble(("←→", "bold"), " versions"))
-        keys.append(Content.assemble(("↵", "bold"), " all"))
-        keys.append(Content.assemble(("esc", "bold"), " back"))
-        self.update(Content("  ").join([what, *keys]))
-        self.add_class("-shown")
+    def allow_focus(self) -> bool:
+        return self._is_selecting
+
+    def begin(self) -> None:
+        """Take the focus: a turn is selected."""
+        self._is_left, self._is_selecting = False, True
         self.screen.set_focus(self)  # now: the next key is for this turn
 
-    def hide(self) -> None:
-        """Hide the bar, because no turn is selected."""
-        self.remove_class("-shown")
+    def end(self) -> None:
+        """Give the focus up, because no turn is selected."""
+        self._is_selecting = False
 
     def action_do(self, name: str) -> None:
         """Post which action was chosen."""

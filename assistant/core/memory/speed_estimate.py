@@ -1,0 +1,81 @@
+"""Speed of a model on this machine: an estimate from measured speeds of memory and arithmetic."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from assistant.core.memory.sizes import streamed_bytes
+from assistant.core.memory.values import MemoryPlan
+from assistant.families.sizes import ModelSize
+from assistant.values.errors import ModelError
+
+PROBE_SECONDS = 120
+"""Importing torch takes seconds on a busy machine, the first look at a GPU more."""
+PICTURE = (640, 480)
+"""Width and height, in pixels, of the picture whose cost is reported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Upper limits from measured speeds of memory and arithmetic; seconds and tokens/s."""
+
+    bytes_per_s: float
+    flop_per_s: float
+    decode_tokens_per_s: float
+    prefill_tokens_per_s: float
+    picture_s: float
+
+
+def measure(device: str) -> Mapping[str, Any]:
+    """Ask torch about the device and its speeds, in a process of its own.
+
+    Raises ModelError: with the code "no-torch" where PyTorch does not work at all.
+    """
+    root = str(Path(__file__).resolve().parents[3])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "assistant.core.memory.probe", device],
+            capture_output=True,
+            text=True,
+            timeout=PROBE_SECONDS,
+            check=True,
+            env={**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"},
+        )
+        found: Mapping[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:
+        words = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+        reason = words[-1] if words else "no reason given"
+        raise ModelError(f"PyTorch does not work here ({reason}).", code="no-torch") from error
+    if "error" in found:
+        raise ModelError(str(found["error"]))
+    return found
+
+
+def estimate(
+    size: ModelSize | None, plan: MemoryPlan | None, probe: Mapping[str, Any] | None, views: int
+) -> Speed | None:
+    """Estimate speeds; ``views`` of the picture run through the vision tower.
+
+    Decoding a token reads every matrix, and the keys and values of 4,096 tokens.
+    """
+    if size is None or plan is None or probe is None or plan.problem is not None:
+        return None
+    bytes_per_s, flop_per_s = float(probe["bytes_per_s"]), float(probe["flop_per_s"])
+    held = probe.get("formats", {}).get(plan.held, {})
+    read = streamed_bytes(size, plan.dtype, plan.weights)
+    read += min(4096, plan.context_tokens) * plan.kv_bytes_per_token
+    return Speed(
+        bytes_per_s=bytes_per_s,
+        flop_per_s=flop_per_s,
+        decode_tokens_per_s=float(held.get("bytes_per_s", bytes_per_s)) / read,
+        prefill_tokens_per_s=float(held.get("flop_per_s", flop_per_s)) / size.decoder_flop,
+        picture_s=views * size.view_flop / flop_per_s,
+    )
