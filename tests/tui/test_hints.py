@@ -1,4 +1,4 @@
-"""What keys do stands at the lower edge of what has the focus, in its present state."""
+"""Hints: keys at the lower edge of what has the focus, in its present state."""
 
 from __future__ import annotations
 

@@ -67,9 +67,9 @@ class Composer(Vertical):
     edited: reactive[str | None] = reactive(None)
     """The id of the message of which another version is being written."""
     hints: reactive[tuple[Hint, ...]] = reactive(())
-    """What keys do where the focus is, while that is not the text."""
+    """Keys and words of what has the focus, while that is not the text."""
     hinted: reactive[Content] = reactive(NONE)
-    """What ``hints`` are about."""
+    """Subject of ``hints``, in a word."""
     more_below: reactive[bool] = reactive(False)
     """The user reads further up in the chat."""
 
