@@ -32,6 +32,7 @@ from tui.themes import fallback_variables
 from tui.widgets.chat_pane import ChatPane
 from tui.widgets.chat_view import ChatView
 from tui.widgets.composer import Composer
+from tui.widgets.picture_drawing import PictureDrawing
 from tui.widgets.prompt_area import PromptArea
 from tui.widgets.reply_text import ReplyText
 from tui.widgets.status_line import StatusLine
@@ -331,6 +332,8 @@ async def settled(pilot: Pilot[None]) -> None:
         chat_screen = screen(pilot)
         counter, counted = chat_screen.conversation.counter, None
         await until(pilot, lambda: chat_screen.sidebar._listed, "the list")
+        thumbnails = chat_screen.conversation.composer.query(PictureDrawing)
+        await until(pilot, lambda: all(one.drawn for one in thumbnails), "the thumbnails")
         while counted is None or counted != counter.counted:
             counted = counter.counted
             chat_screen.status_bar._look()
