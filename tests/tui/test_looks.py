@@ -82,6 +82,7 @@ def test_choosing_crops(desk: Desk, snap_compare: Any, size: tuple[int, int]) ->
 def test_picking_a_picture(
     desk: Desk, snap_compare: Any, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("HOME", str(desk.folder))
     folder = desk.folder / "holiday"
     (folder / "older ones").mkdir(parents=True)
     for name in ("beach.JPG", LONG, "海の写真.png"):

@@ -82,7 +82,7 @@ class Attachments(ChatPart):
             if place == 0:
                 await composer.attach_named(text, send=True)
             elif place == 1:
-                composer.post_message(Composer.Sent(text))
+                self.post_message(Composer.Sent(text))
             else:
                 composer.area.put_first(text)
 
@@ -97,9 +97,9 @@ class Attachments(ChatPart):
 
         def chosen(place: int | None) -> None:
             if place == 0:
-                composer.post_message(Composer.CommandEntered(slash, ""))
+                self.post_message(Composer.CommandEntered(slash, ""))
             elif place == 1:
-                composer.post_message(Composer.Sent(text))
+                self.post_message(Composer.Sent(text))
             else:
                 composer.area.put_first(text)
 

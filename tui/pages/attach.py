@@ -87,7 +87,9 @@ class AttachScreen(TypingGoesToField, GuardedDialog[tuple[str, ...] | None]):
             self._list.empty()
         else:
             self._list.look(Path(os.path.abspath(folder)), wanted)
-            self.query_one(".folder", Static).update(Content(one_line(str(self._list.folder))))
+            self.query_one(".folder", Static).update(
+                Content(one_line(_from_home(self._list.folder)))
+            )
 
     def action_enter_list(self) -> None:
         """Go from the line to the list."""
@@ -141,3 +143,10 @@ class AttachScreen(TypingGoesToField, GuardedDialog[tuple[str, ...] | None]):
         below = folder.is_relative_to(self._folder)
         path = str(folder.relative_to(self._folder) if below else folder)
         return path if path.endswith("/") else f"{path}/"
+
+
+def _from_home(folder: Path) -> str:
+    """Return a folder's path, with ``~`` in the place of the user's own folder."""
+    home = os.path.expanduser("~")
+    path = str(folder)
+    return "~" + path[len(home) :] if f"{path}/".startswith(f"{home}/") else path
