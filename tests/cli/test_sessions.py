@@ -112,7 +112,7 @@ def test_list(sessions: Run) -> None:
     newer, older = of_json(sessions("list", "--json"))
     assert newer == {
         "id": "NEWER", "title": "What is the red shape?", "created": "MOMENT", "updated": "MOMENT",
-        "turns": 2, "pictures": 1, "model": "demo", "pinned": False,
+        "turns": 2, "pictures": 1, "model": "demo", "pinned": False, "damaged": False,
     }  # fmt: skip
     assert older["id"] == "OLDER"
 

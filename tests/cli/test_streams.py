@@ -144,5 +144,5 @@ def test_a_fetch_is_shown_on_a_terminal_and_leaves_no_trace(picture_url: str) ->
         os.close(outer)
     assert ask.returncode == 1
     *lines, last = said.decode().split("\r\x1b[K")
-    assert any(line.startswith("Fetching the picture…") for line in lines)
+    assert any(line.startswith(("Fetching the picture…", "Opening the picture…")) for line in lines)
     assert "is not a picture that can be opened (it is a web page)" in last

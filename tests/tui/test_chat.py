@@ -28,6 +28,7 @@ from tests.tui.desk import (
     until,
 )
 from tui.widgets.drawing import Drawing
+from tui.widgets.picture_drawing import PictureDrawing
 from tui.widgets.picture_view import PictureView
 from tui.widgets.reply_text import ReplyText
 from tui.widgets.reply_turn import ReplyTurn
@@ -97,7 +98,7 @@ async def test_a_picture_that_cannot_be_drawn_is_a_sentence(desk: Desk) -> None:
     async with desk.app(session).run_test(size=NARROW) as pilot:
         view = screen(pilot)
         await until(pilot, lambda: view.query(PictureView), "the turn")
-        view.query_one(PictureView)._draw()
+        view.query_one(PictureDrawing)._draw()
         await sees(pilot, "Picture 1 · a.png")
 
 
@@ -309,7 +310,7 @@ async def test_the_last_line_is_quiet_and_figures_are_a_key_away(make_desk: Make
         await pilot.press("f5")
         await sees(pilot, "21.5 tokens/s")
         await pilot.press("escape", "f4")
-        await sees(pilot, "7.0k until the oldest goes")
+        await sees(pilot, "6.9k until the oldest goes")
 
 
 async def test_progress_goes_before_the_words_about_the_demo(make_desk: MakeDesk) -> None:
@@ -318,7 +319,7 @@ async def test_progress_goes_before_the_words_about_the_demo(make_desk: MakeDesk
         line = status(pilot)
         await sees(pilot, DEMO_WORDS)
         line.work = "reading the chat ▰▰▰▱▱▱▱▱ 40 %"
-        await sees(pilot, "◆ demo model  reading the chat ▰▰▰▱▱▱▱▱ 40 %")
+        await sees(pilot, f"{DEMO_WORDS}  reading the chat ▰▰▰▱▱▱▱▱ 40 %")
         words = "⇣ Phi-3.5-vision-instruct 12 % ▰▱▱▱▱▱▱▱ 1.0 of 8.3 GB · 12.0 MB/s · 11 min"
         line.work, line.download = "", words
         await sees(pilot, words)

@@ -141,7 +141,7 @@ async def test_a_stream_cut_anywhere_draws_what_the_whole_text_draws(seed: int) 
     assert await drawn("", *pieces) == await drawn(MIXED)
 
 
-@pytest.mark.parametrize("name", ["phichat-paper", "nord", "textual-light", "ansi-dark"])
+@pytest.mark.parametrize("name", ["phichat-paper", "phichat-contrast", "phichat-ansi"])
 async def test_every_theme_can_be_chosen(desk: Desk, name: str) -> None:
     session = desk.chat("Hello", "```python\nx = 1\n```")
     async with desk.app(session).run_test(size=NARROW) as pilot:

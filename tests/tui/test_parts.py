@@ -18,7 +18,7 @@ from assistant.values.words import ago, counted, file_size, model_name, short_co
 from tests.tui.desk import NOON, png
 from tui.keys import split_slash
 from tui.terminal import half_blocks
-from tui.widgets.completion import complete_name, complete_path
+from tui.widgets.completion import complete_path
 from tui.widgets.feed import BASE_INTERVAL, LONGEST_INTERVAL, Feed, TurnOver, next_interval
 from tui.widgets.prompt_history import PromptHistory
 from tui.widgets.turn_run import progress_words
@@ -112,14 +112,6 @@ def test_every_stage_has_words(stage: Stage) -> None:
 )
 def test_what_is_a_command(text: str, command: tuple[str, str] | None) -> None:
     assert split_slash(text) == command
-
-
-def test_names_complete_as_far_as_they_agree() -> None:
-    names = ("/rename", "/retry", "/new")
-    found = complete_name("/r", names)
-    assert found is not None
-    assert (found.text, found.candidates) == ("/re", ("/rename", "/retry"))
-    assert complete_name("/x", names) is None
 
 
 def test_paths_complete_with_blanks_and_quotes(tmp_path: Path) -> None:

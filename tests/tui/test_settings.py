@@ -240,7 +240,7 @@ def test_high_contrast_is_what_its_name_says() -> None:
     assert all(
         str(value).startswith("ansi_")
         for value in (ANSI.primary, ANSI.background, *ANSI.variables.values())
-        if value not in ("bold", "none")
+        if value not in ("bold", "none", "bold reverse")
     )
 
 

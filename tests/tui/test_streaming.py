@@ -115,7 +115,7 @@ async def test_a_theme_changes_rows_that_were_drawn(desk: Desk) -> None:
         await until(pilot, lambda: bool(app.screen.query(ReplyText)))
         text = app.screen.query_one(ReplyText)
         before = text.render_line(0)
-        app.theme = "textual-light"
+        app.theme = "phichat-paper"
         await pilot.pause()
         assert text.render_line(0) != before
 

@@ -125,6 +125,7 @@ class SessionList(ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         self.virtual_size = Size(self.size.width, ROW_LINES * len(self.sessions))
+        self.watch_highlighted(self.highlighted)  # its keys, shown below it, take rows
 
     def render_line(self, y: int) -> Strip:
         place, line = divmod(y + self.scroll_offset.y, ROW_LINES)
