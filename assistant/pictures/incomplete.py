@@ -79,6 +79,8 @@ def _load_rows(data: bytes, opened: Opener) -> Incomplete:
 def _upon(image: Image.Image, byte: int) -> Image.Image:
     """Load a picture into pixels that all have this value before."""
     assert isinstance(image, ImageFile.ImageFile)
+    if any(tile[0] == "libtiff" for tile in image.tile):
+        raise OSError("libtiff fills rows that it can't decode with rows of its own")
     prepare = image.load_prepare
 
     def filled() -> None:
