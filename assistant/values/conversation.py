@@ -220,6 +220,19 @@ class PictureFile:
     thumbnail: bytes | None = field(default=None, repr=False)
     notice: str = ""
 
+    def numbered(self, number: int) -> Picture:
+        """Return the picture as it will stand in a session, under this number."""
+        return Picture(
+            number=number,
+            name=self.name,
+            sha256=self.sha256,
+            pixels_sha256=self.pixels_sha256,
+            media_type=self.media_type,
+            width=self.width,
+            height=self.height,
+            num_crops=self.num_crops,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:

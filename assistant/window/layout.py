@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from assistant.values.context import ChosenBy, ContextReport, PictureCost, Seen
-from assistant.values.conversation import Draft, Picture, Role, Summary, Turn
+from assistant.values.conversation import Draft, Role, Summary, Turn
 from assistant.values.errors import PhichatError
 from assistant.values.model import ModelFacts
 from assistant.values.prompt import ChatFormat, Prompt, are_ids_of, common_start
@@ -288,17 +288,5 @@ def _summary_of(turns: Sequence[Turn], summary: Summary | None) -> str | None:
 def as_turn(draft: Draft, earlier: Sequence[Turn]) -> Turn:
     """Make the turn that a draft would become after ``earlier`` ones, for counting only."""
     number = max((p.number for turn in earlier for p in turn.pictures), default=0)
-    pictures = tuple(
-        Picture(
-            number=number + place,
-            name=file.name,
-            sha256=file.sha256,
-            pixels_sha256=file.pixels_sha256,
-            media_type=file.media_type,
-            width=file.width,
-            height=file.height,
-            num_crops=file.num_crops,
-        )
-        for place, file in enumerate(draft.pictures, 1)
-    )
+    pictures = tuple(file.numbered(number + place) for place, file in enumerate(draft.pictures, 1))
     return replace(message(draft.text), pictures=pictures)

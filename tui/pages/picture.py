@@ -60,17 +60,7 @@ def stored(session_id: str, turns: Sequence[Turn]) -> list[Shown]:
 
 def attached(file: PictureFile, number: int, choose: Callable[[int | None], None]) -> Shown:
     """Return a picture of the next message, which will get this number."""
-    picture = Picture(
-        number=number,
-        name=file.name,
-        sha256=file.sha256,
-        pixels_sha256=file.pixels_sha256,
-        media_type=file.media_type,
-        width=file.width,
-        height=file.height,
-        num_crops=file.num_crops,
-    )
-    return Shown(picture, "attached, not sent yet", file=file, choose=choose)
+    return Shown(file.numbered(number), "attached, not sent yet", file=file, choose=choose)
 
 
 def _when(turn: Turn) -> str:
