@@ -5,17 +5,25 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from assistant.values import python_child
 from assistant.worker.frames import Channel, Header
 
 if TYPE_CHECKING:
     from assistant.worker.rendezvous import Listening, Rendezvous
+
+_OFFLINE = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+"""Variables: no network for libraries that would look for updates."""
 
 _LOG_SIZE = 1 << 20
 """Bytes after which the log is emptied."""
@@ -45,12 +53,12 @@ def launch(
     try:
         process = subprocess.Popen(
             # -P: no module of the folder that the terminal happens to be in
-            [sys.executable, "-P", "-m", "assistant.worker", *map(str, inherited)],
+            python_child.command("assistant.worker", *inherited),
             pass_fds=inherited,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            env=_environment(),
+            env=python_child.environment(**_OFFLINE),
             cwd="/",  # a worker that stays must not keep a folder from being unmounted
             # ctrl-C and the end of the terminal are for the app, which decides what to stop
             start_new_session=True,
@@ -80,19 +88,3 @@ def _open_log(log: Path | None, note: str) -> int:
     except OSError:
         return subprocess.DEVNULL  # a log is not worth failing for
     return output
-
-
-def _environment() -> dict[str, str]:
-    """Return the worker's environment: no network for libraries that would look for updates."""
-    root = str(Path(__file__).resolve().parents[2])
-    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    # the worker is started in another folder: relative paths would mean something else there
-    paths = [root, *(os.path.abspath(path) for path in given if path)]
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(paths),
-        "HF_HUB_OFFLINE": "1",
-        "TRANSFORMERS_OFFLINE": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "TOKENIZERS_PARALLELISM": "false",
-    }

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from assistant.core.memory.sizes import streamed_bytes
 from assistant.core.memory.values import MemoryPlan
 from assistant.families.sizes import ModelSize
+from assistant.values import python_child
 from assistant.values.errors import ModelError
 
 PROBE_SECONDS = 120
@@ -38,16 +36,14 @@ def measure(device: str) -> Mapping[str, Any]:
 
     Raises ModelError: with the code "no-torch" where PyTorch does not work at all.
     """
-    root = str(Path(__file__).resolve().parents[3])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "assistant.core.memory.probe", device],
+            python_child.command("assistant.core.memory.probe", device),
             capture_output=True,
             text=True,
             timeout=PROBE_SECONDS,
             check=True,
-            env={**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"},
+            env=python_child.environment(HF_HUB_OFFLINE="1"),
         )
         found: Mapping[str, Any] = json.loads(done.stdout.splitlines()[-1])
     except (OSError, subprocess.SubprocessError, ValueError, IndexError) as error:

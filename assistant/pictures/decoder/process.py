@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 from assistant.pictures.decoder.frames import FrameError, Header, receive, send
+from assistant.values import python_child
 
 WALL_S = 30.0
 """Longest wait for an answer, in seconds, on a busy machine or for a process that was stopped. One
 that computes is ended before that (CPU_S)."""
+
+_LIMITED = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+"""Variables: a numpy on many cores reserves more addresses than the process may have."""
 
 LOOK_S = 0.05
 """Seconds between two looks whether the user gave up."""
@@ -42,13 +43,12 @@ class DecoderProcess:
         self._link.settimeout(LOOK_S)
         try:
             self._process = subprocess.Popen(
-                # -P: no module of the folder that the terminal happens to be in
-                [sys.executable, "-P", "-m", "assistant.pictures.decoder", str(theirs.fileno())],
+                python_child.command("assistant.pictures.decoder", theirs.fileno()),
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,  # libraries write their warnings across the screen
                 stderr=subprocess.DEVNULL,
-                env=_environment(),
+                env=python_child.environment(**_LIMITED),
                 cwd="/",
                 start_new_session=True,  # ctrl-C is for the app, which decides what to stop
             )
@@ -104,17 +104,3 @@ class DecoderProcess:
         if code == 0:
             return IdleEndedError()
         return TooSlowError() if code == -getattr(signal, "SIGPROF", 27) else EndedError()
-
-
-def _environment() -> dict[str, str]:
-    root = str(Path(__file__).resolve().parents[3])
-    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    # it is started in another folder: relative paths would mean something else there
-    paths = [root, *(os.path.abspath(path) for path in given if path)]
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(paths),
-        # a numpy on many cores reserves more addresses than the process may have
-        "OPENBLAS_NUM_THREADS": "1",
-        "MALLOC_ARENA_MAX": "2",
-    }
