@@ -230,12 +230,23 @@ def test_much_damage_raises_only_sentences(sound: Path, tmp_path: Path, block: i
     assert not [error for _, raw in found for error in raw]
 
 
-def test_one_bad_date_is_one_marked_entry(sound: Path, tmp_path: Path) -> None:
+def copied(sound: Path, tmp_path: Path, *statements: str) -> Path:
+    """Copy the database and run ``statements`` on it."""
     path = Path(shutil.copy(sound, tmp_path / "phichat.db"))
     with closing(sqlite3.connect(path)) as db:
-        db.execute("UPDATE sessions SET updated = 'yesterday' WHERE key = 2")
-        db.execute("UPDATE turns SET usage = '[]', token_ids = x'07' WHERE session_key = 3")
+        for statement in statements:
+            db.execute(statement)
         db.commit()
+    return path
+
+
+def test_one_bad_date_is_one_marked_entry(sound: Path, tmp_path: Path) -> None:
+    path = copied(
+        sound,
+        tmp_path,
+        "UPDATE sessions SET updated = 'yesterday' WHERE key = 2",
+        "UPDATE turns SET usage = '[]', token_ids = x'07' WHERE session_key = 3",
+    )
     state = examine(path)
     assert state.problem is None
     assert state.unreadable[0] == "sessions.updated (row 2)"
@@ -252,10 +263,7 @@ def test_one_bad_date_is_one_marked_entry(sound: Path, tmp_path: Path) -> None:
 
 
 def test_a_lost_end_shows_the_newest_turn(sound: Path, tmp_path: Path) -> None:
-    path = Path(shutil.copy(sound, tmp_path / "phichat.db"))
-    with closing(sqlite3.connect(path)) as db:
-        db.execute("UPDATE sessions SET head_key = 999 WHERE key = 1")
-        db.commit()
+    path = copied(sound, tmp_path, "UPDATE sessions SET head_key = 999 WHERE key = 1")
     store = Store.open(path)
     (session,) = (one for one in store.sessions() if one.damaged)
     assert store.conversation(session.id).turns[-1].text == "And then?"
@@ -263,10 +271,7 @@ def test_a_lost_end_shows_the_newest_turn(sound: Path, tmp_path: Path) -> None:
 
 
 def test_export_of_everything_leaves_out_what_json_cannot_hold(sound: Path, tmp_path: Path) -> None:
-    path = Path(shutil.copy(sound, tmp_path / "phichat.db"))
-    with closing(sqlite3.connect(path)) as db:
-        db.execute("UPDATE sessions SET id = 'NO ID!' WHERE key = 1")
-        db.commit()
+    path = copied(sound, tmp_path, "UPDATE sessions SET id = 'NO ID!' WHERE key = 1")
     store = Store.open(path)
     left_out: list[str] = []
     store.export_to(tmp_path / "rest.json", leave_out=left_out.append)
@@ -279,10 +284,7 @@ def test_export_of_everything_leaves_out_what_json_cannot_hold(sound: Path, tmp_
 
 
 def test_a_circle_of_references_ends(sound: Path, tmp_path: Path) -> None:
-    path = Path(shutil.copy(sound, tmp_path / "phichat.db"))
-    with closing(sqlite3.connect(path)) as db:
-        db.execute("UPDATE turns SET parent_key = 3 WHERE key = 1")
-        db.commit()
+    path = copied(sound, tmp_path, "UPDATE turns SET parent_key = 3 WHERE key = 1")
     store = Store.open(path)
     for session in store.sessions():
         conversation = store.conversation(session.id)
