@@ -317,8 +317,8 @@ class Composer(Vertical):
         text = event.text
         if command := split_slash(text):
             self._run(text, *command)
-        elif self._named_alone(text):
-            self.post_message(self.AttachRequested(tuple(self._named_alone(text))))
+        elif alone := self._named_alone(text):
+            self.post_message(self.AttachRequested(tuple(alone)))
         elif slash := slash_without_slash(text):
             self.post_message(self.CommandDoubted(text, slash))
         elif self.not_attached(text)[0]:
