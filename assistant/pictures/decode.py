@@ -73,7 +73,7 @@ def open_bytes(
         raise too_large(label, min(max_bytes, MAX_BYTES))
     look = (lambda: watch(len(data), len(data))) if watch else _keep_on
     found, _ = _asked({"op": "open"}, data, 0, label, look)
-    with _checked(label):
+    with _checked(label):  # a decoder that was taken over may answer anything: None, too
         media_type = (MEDIA_TYPES | _ALSO)[found["format"]]
         return PictureFile(
             name=names.shown(name) if name else f"pasted.{media_type.partition('/')[2]}",

@@ -27,6 +27,10 @@ class DecoderPool:
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
+        self.forget()
+
+    def forget(self) -> None:
+        """Have no process; a fork leaves them to its parent: two can't talk over one link."""
         self._changed = threading.Condition()
         self._idle: list[DecoderProcess] = []
         self._busy: list[DecoderProcess] = []
@@ -84,10 +88,6 @@ class DecoderPool:
             idle, self._idle = self._idle, []
         for decoder in idle:
             decoder.close()
-
-    def forget(self) -> None:
-        """Leave the processes to the parent of this fork: two can't talk over one link."""
-        self.__init__(self._most)  # type: ignore[misc]
 
     def _take(self, label: str, look: Callable[[], None]) -> DecoderProcess:
         with self._changed:
