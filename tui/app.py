@@ -27,8 +27,9 @@ from tui.pages.attach import AttachScreen
 from tui.pages.help import LIST, TURN, TYPING, HelpScreen, KeyRows, place_of
 from tui.pages.palette import Palette, SessionProvider
 from tui.terminal import clipboard
-from tui.terminal.detect import Graphics
-from tui.themes import THEMES, fallback_variables, theme_of
+from tui.terminal.colours import SYSTEMS, PaletteFilter
+from tui.terminal.detect import Colours, Graphics
+from tui.themes import fallback_variables, theme_of, themes_for
 from tui.widgets.gallery import Gallery
 from tui.widgets.notice_line import Notice, NoticeLine
 from tui.widgets.session_list import keys_of
@@ -87,15 +88,23 @@ class PhichatApp(App[None]):
         """Those that were not cleared."""
         gallery = Gallery(engine, graphics, self._write)
         self._chat = ChatScreen(engine, gallery, clock, session_id, pictures)
-        for theme in THEMES:
-            self.register_theme(theme)
-        self.theme = theme_of(settings.theme, is_light=graphics.is_light)
-        for name in set(self.available_themes) - {theme.name for theme in THEMES}:
-            self.unregister_theme(name)  # what is offered can be read, which a test computes
+        self._take_colours(graphics)
         self._last_theme = self.theme
         self._interrupted: Timer | None = None
         """Runs for a while after ctrl+c."""
         self.set_keymap(dict(settings.keys))
+
+    def _take_colours(self, graphics: Graphics) -> None:
+        """Offer themes that can be read in this terminal, which a test computes."""
+        offered = themes_for(graphics)
+        for theme in offered:
+            self.register_theme(theme)
+        self.theme = theme_of(self.settings.theme, graphics)
+        for name in set(self.available_themes) - {theme.name for theme in offered}:
+            self.unregister_theme(name)
+        self.console._color_system = SYSTEMS[graphics.colours]
+        if graphics.colours is Colours.PALETTE:
+            self._filters.append(PaletteFilter())
 
     def on_mount(self) -> None:
         self.push_screen(self._chat)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from textual.theme import BUILTIN_THEMES, Theme
 
+from tui.terminal.detect import Colours, Graphics
+
 INK = Theme(
     name="phichat-ink",
     primary="#e3b873",
@@ -51,15 +53,15 @@ INK = Theme(
 
 PAPER = Theme(
     name="phichat-paper",
-    primary="#74470a",
+    primary="#70460a",
     secondary="#185a4f",
     accent="#185a4f",
     foreground="#2c2a26",
     background="#f6f2e9",
     surface="#efeadd",
     panel="#e6dfcf",
-    success="#2c5a25",
-    warning="#74470a",
+    success="#1e5f1a",
+    warning="#70460a",
     error="#962c20",
     dark=False,
     variables={
@@ -69,10 +71,10 @@ PAPER = Theme(
         "phi-code": "#ebe5d6",
         "border": "#c9bfa6",
         "border-blurred": "#dcd4c1",
-        "input-cursor-background": "#74470a",
+        "input-cursor-background": "#70460a",
         "input-cursor-foreground": "#f6f2e9",
-        "input-selection-background": "#74470a 25%",
-        "block-cursor-background": "#ddd4bd",
+        "input-selection-background": "#70460a 25%",
+        "block-cursor-background": "#e3dbc9",
         "block-cursor-foreground": "#1d1b17",
         "block-cursor-text-style": "none",
         "block-cursor-blurred-background": "#e6dfcf",
@@ -80,17 +82,17 @@ PAPER = Theme(
         "block-hover-background": "#ebe5d6",
         "scrollbar": "#d3cab4",
         "scrollbar-hover": "#c0b59a",
-        "scrollbar-active": "#74470a",
+        "scrollbar-active": "#70460a",
         "scrollbar-background": "#f6f2e9",
         "scrollbar-background-hover": "#f6f2e9",
         "scrollbar-background-active": "#f6f2e9",
         "scrollbar-corner-color": "#f6f2e9",
         "link-color": "#185a4f",
-        "footer-key-foreground": "#74470a",
+        "footer-key-foreground": "#70460a",
         "markdown-h1-color": "#1d1b17",
         "markdown-h2-color": "#1d1b17",
-        "markdown-h3-color": "#74470a",
-        "markdown-h4-color": "#74470a",
+        "markdown-h3-color": "#70460a",
+        "markdown-h4-color": "#70460a",
     },
 )
 
@@ -134,54 +136,72 @@ CONTRAST = Theme(
 )
 """Every text is at least 7:1 against its ground (WCAG 2.2, 1.4.6); a test computes it."""
 
-ANSI = Theme(
-    name="phichat-ansi",
-    primary="ansi_yellow",
-    secondary="ansi_cyan",
-    accent="ansi_cyan",
-    foreground="ansi_default",
-    background="ansi_default",
-    surface="ansi_default",
-    panel="ansi_default",
-    boost="ansi_default",
-    success="ansi_green",
-    warning="ansi_yellow",
-    error="ansi_red",
-    dark=True,
-    ansi=True,
-    variables={
-        **BUILTIN_THEMES["ansi-dark"].variables,
-        "phi-quiet": "ansi_default",
-        "phi-faint": "ansi_default",
-        "phi-line": "ansi_default",
-        "phi-code": "ansi_default",
-        "border": "ansi_default",
-        "border-blurred": "ansi_default",
-        "block-cursor-background": "ansi_default",
-        "block-cursor-foreground": "ansi_default",
-        "block-cursor-text-style": "bold reverse",
-        "input-cursor-background": "ansi_white",
-        "input-cursor-foreground": "ansi_black",
-        "input-selection-background": "ansi_blue",
-        "input-selection-foreground": "ansi_white",
-        "screen-selection-background": "ansi_blue",
-        "screen-selection-foreground": "ansi_white",
-    },
-)
-"""The terminal's own sixteen colours on its own ground."""
+
+def _own_colours(*, is_light: bool) -> Theme:
+    """Make the theme of the terminal's own sixteen colours on its own ground.
+
+    Dark blue can't be read on black. On white, nothing but blue can: bold letters are bright.
+    """
+    loud, other = ("blue", "default") if is_light else ("yellow", "cyan")
+    ink, paper = ("black", "white") if is_light else ("white", "black")
+    return Theme(
+        name="phichat-ansi",
+        primary=f"ansi_{loud}",
+        secondary=f"ansi_{other}",
+        accent=f"ansi_{other}",
+        foreground="ansi_default",
+        background="ansi_default",
+        surface="ansi_default",
+        panel="ansi_default",
+        boost="ansi_default",
+        success="ansi_default" if is_light else "ansi_green",
+        warning=f"ansi_{loud}",
+        error="ansi_red" if is_light else "ansi_bright_red",
+        dark=not is_light,
+        ansi=True,
+        variables={
+            **BUILTIN_THEMES["ansi-light" if is_light else "ansi-dark"].variables,
+            "phi-quiet": "ansi_default",
+            "phi-faint": "ansi_default",
+            "phi-line": "ansi_default",
+            "phi-code": "ansi_default",
+            "border": "ansi_default",
+            "border-blurred": "ansi_default",
+            "block-cursor-background": "ansi_default",
+            "block-cursor-foreground": "ansi_default",
+            "block-cursor-text-style": "bold reverse",
+            "input-cursor-background": f"ansi_{ink}",
+            "input-cursor-foreground": f"ansi_{paper}",
+            "input-cursor-text-style": "none",
+            "input-selection-background": "ansi_blue",
+            "input-selection-foreground": "ansi_white",
+            "screen-selection-background": "ansi_blue",
+            "screen-selection-foreground": "ansi_white",
+        },
+    )
+
+
+ANSI, ANSI_LIGHT = _own_colours(is_light=False), _own_colours(is_light=True)
+"""One name: the app registers the one that can be read on the terminal's ground."""
 
 THEMES = (INK, PAPER, CONTRAST, ANSI)
-"""Registered by the app."""
+
+
+def themes_for(graphics: Graphics) -> tuple[Theme, ...]:
+    """Return the themes that this terminal can show."""
+    own = ANSI_LIGHT if graphics.is_light else ANSI
+    return (own,) if graphics.colours <= Colours.NAMED else (INK, PAPER, CONTRAST, own)
 
 
 AUTO_THEME = "auto"
 """Setting: the theme follows the terminal's background."""
 
 
-def theme_of(setting: str, *, is_light: bool) -> str:
-    """Return the name of the theme for a setting; an unknown one is taken for "auto"."""
-    names = {theme.name for theme in THEMES}
-    return setting if setting in names else (PAPER if is_light else INK).name
+def theme_of(setting: str, graphics: Graphics) -> str:
+    """Return the name of the theme for a setting; one that is not shown is taken for "auto"."""
+    names = [theme.name for theme in themes_for(graphics)]
+    fitting = (setting, (PAPER if graphics.is_light else INK).name, ANSI.name)
+    return next(name for name in fitting if name in names)
 
 
 def fallback_variables(dark: bool) -> dict[str, str]:

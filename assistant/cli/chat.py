@@ -46,9 +46,9 @@ def chat(
             _must_be_seen()
             from tui.app import PhichatApp  # Textual is for this command alone
             from tui.terminal import detect as terminal
-            from tui.themes import AUTO_THEME
+            from tui.themes import ANSI, AUTO_THEME
 
-            needs_background = chosen.theme == AUTO_THEME
+            needs_background = chosen.theme in (AUTO_THEME, ANSI.name)
             graphics = terminal.choose(chosen.pictures, needs_background=needs_background)
             app = PhichatApp(
                 engine, chosen, session_id=session_id, pictures=pictures, graphics=graphics

@@ -33,6 +33,7 @@ from assistant.values.errors import ModelError, StorageError
 from assistant.values.text import masked
 from assistant.worker.shared_workers import SharedWorker, shared_workers
 from storage.inspection import DatabaseState, examine
+from tui.terminal.detect import Colours, colours_of
 
 if TYPE_CHECKING:
     from assistant.servers.catalogue import ServerModel
@@ -308,12 +309,8 @@ def _can_be_made(path: Path) -> bool:
 
 def _terminal(environ: Mapping[str, str]) -> Terminal:
     size = shutil.get_terminal_size()
+    names = {Colours.TRUE: "16 million", Colours.PALETTE: "256", Colours.NAMED: "few or unknown"}
+    colours = names[colours_of(environ)]
     if environ.get("NO_COLOR"):
         colours = "switched off (NO_COLOR)"
-    elif environ.get("COLORTERM") in ("truecolor", "24bit"):
-        colours = "16 million"
-    elif "256" in environ.get("TERM", ""):
-        colours = "256"
-    else:
-        colours = "few or unknown"
     return Terminal(sys.stdout.isatty(), size.columns, size.lines, colours)

@@ -28,6 +28,7 @@ from tests.scripted_core import ScriptedCore
 from tests.tui.quiet import settle
 from tui.app import PhichatApp
 from tui.chat.screen import ChatScreen
+from tui.terminal.detect import Graphics
 from tui.themes import fallback_variables
 from tui.widgets.chat_pane import ChatPane
 from tui.widgets.chat_view import ChatView
@@ -142,12 +143,18 @@ class Desk:
     clock: Clock
     folder: Path
 
-    def app(self, session_id: str | None = None, pictures: Sequence[str] = ()) -> PhichatApp:
+    def app(
+        self,
+        session_id: str | None = None,
+        pictures: Sequence[str] = (),
+        graphics: Graphics = Graphics(),  # noqa: B008 (a frozen value)
+    ) -> PhichatApp:
         app = PhichatApp(
             self.engine,
             load_settings({}),
             session_id=session_id,
             pictures=pictures,
+            graphics=graphics,
             clock=lambda: NOON,
         )
         app.animation_level = "none"

@@ -1,7 +1,8 @@
 """Contrast of every text against its ground, computed over themes, pages and states of widgets.
 
-WCAG 2.2, 1.4.3 asks for 4.5:1. The terminal's own sixteen colours can't be computed: the theme
-phichat-ansi draws text in them on the terminal's ground and on nothing else.
+For 16 million colours, and for the 256 to which tui.terminal.colours reduces them, WCAG 2.2, 1.4.3
+asks for 4.5:1. The terminal's own sixteen colours can't be computed: the theme phichat-ansi draws
+text in them on the terminal's ground and on nothing else.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
+from hypothesis import given, strategies as st
 from rich.cells import cell_len
-from rich.color import Color
+from rich.color import Color, ColorType
+from rich.style import Style
 from textual.pilot import Pilot
+from textual.theme import Theme
 
 from assistant.values.conversation import FinishReason
 from assistant.values.errors import ModelError
@@ -31,7 +35,9 @@ from tests.tui.desk import (
     until,
 )
 from tests.tui.quiet import settle
-from tui.themes import ANSI, THEMES
+from tui.terminal.colours import reduced
+from tui.terminal.detect import Colours, Graphics
+from tui.themes import ANSI, CONTRAST, INK, PAPER, THEMES
 from tui.widgets.chip import Chip
 from tui.widgets.session_list import SessionList
 
@@ -75,11 +81,13 @@ def weak(pilot: Pilot[None]) -> dict[tuple[str, str], tuple[float, str]]:
                 continue
             if not any(region.contains(begin, y) for region in own):
                 continue
-            ratio = contrast(style.color, style.bgcolor)
-            if ratio >= LEAST:
-                continue
-            names = (style.color.get_truecolor().hex, style.bgcolor.get_truecolor().hex)
-            found.setdefault(names, (round(ratio, 2), text.strip()))
+            for shown in (style, reduced(style)):
+                assert shown.color
+                assert shown.bgcolor
+                ratio = contrast(shown.color, shown.bgcolor)
+                if ratio < LEAST:
+                    names = (shown.color.get_truecolor().hex, shown.bgcolor.get_truecolor().hex)
+                    found.setdefault(names, (round(ratio, 2), text.strip()))
     return found
 
 
@@ -102,6 +110,53 @@ def test_only_themes_that_are_computed_are_offered(desk: Desk) -> None:
     assert set(desk.app().available_themes) == {theme.name for theme in THEMES}
     colours = (ANSI.primary, ANSI.foreground, ANSI.background, *ANSI.variables.values())
     assert not [colour for colour in colours if str(colour).startswith("#")]
+
+
+@pytest.mark.parametrize("theme", [INK, PAPER, CONTRAST], ids=lambda theme: theme.name)
+def test_grounds_stay_neutral_and_apart_in_256_colours(theme: Theme) -> None:
+    """Rich's own reduction makes phichat-paper's pale yellow and pink."""
+    grounds = [
+        shown.bgcolor.get_truecolor()
+        for name in (theme.background, theme.surface, theme.panel)
+        if (shown := reduced(Style(bgcolor=name))).bgcolor
+    ]
+    assert all(red == green == blue for red, green, blue in grounds)
+    assert len(set(grounds)) == len({theme.background, theme.surface, theme.panel})
+
+
+@given(st.tuples(*[st.integers(0, 255)] * 3))
+def test_a_colour_of_the_palette_is_kept_and_any_other_is_near(parts: tuple[int, int, int]) -> None:
+    exact = Color.from_ansi(16 + sum(parts) % 240)
+    kept = reduced(Style(color=Color.from_triplet(exact.get_truecolor()))).color
+    assert kept
+    assert kept.get_truecolor() == exact.get_truecolor()
+    found = reduced(Style(color=Color.from_rgb(*parts))).color
+    assert found
+    far = max(abs(a - b) for a, b in zip(found.get_truecolor(), parts, strict=True))
+    assert far <= 48  # half of the cube's widest step, from black to its first
+
+
+async def test_an_app_with_256_colours_writes_those_of_the_palette(desk: Desk) -> None:
+    graphics = Graphics(colours=Colours.PALETTE, is_light=True)
+    async with desk.app(graphics=graphics).run_test(size=SIZE) as pilot:
+        await settle(pilot.app)
+        styles = {
+            style
+            for strip in pilot.app.screen._compositor.render_strips()
+            for _, style, _ in strip
+            if style
+        }
+        colours = {colour for style in styles for colour in (style.color, style.bgcolor) if colour}
+        assert {colour.type for colour in colours} == {ColorType.EIGHT_BIT}
+        assert Color.from_ansi(255) in colours  # phichat-paper's ground
+
+
+async def test_an_app_with_16_colours_takes_the_terminal_s_own(desk: Desk) -> None:
+    graphics = Graphics(colours=Colours.NAMED, is_light=True)
+    app = desk.app(graphics=graphics)
+    assert set(app.available_themes) == {ANSI.name}
+    assert app.theme == ANSI.name
+    assert app.current_theme.primary == "ansi_blue"  # yellow can't be read on white
 
 
 def stock(desk: Desk) -> str:

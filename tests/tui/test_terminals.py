@@ -25,7 +25,15 @@ from tests.tui.desk import png
 from tests.wait import read_until
 from tui import textual_fixes
 from tui.terminal import graphics, half_blocks
-from tui.terminal.detect import ANSWER_S, DEFAULT_CELL, QUESTION, Graphics, PictureProtocol, choose
+from tui.terminal.detect import (
+    ANSWER_S,
+    DEFAULT_CELL,
+    QUESTION,
+    Colours,
+    Graphics,
+    PictureProtocol,
+    choose,
+)
 from tui.themes import theme_of
 
 KITTY = "\x1bP>|kitty(0.41.1)\x1b\\\x1b[6;18;9t\x1b[?62;c"
@@ -57,13 +65,14 @@ HALFBLOCKS = Graphics()
 def test_the_choice_follows_the_answer(
     environment: dict[str, str], answer: str, expected: Graphics
 ) -> None:
+    environment = {**environment, "COLORTERM": "truecolor"}
     assert choose("auto", environment, lambda: answer, lambda: DEFAULT_CELL) == expected
 
 
 def test_the_window_s_pixels_tell_the_cell_where_the_terminal_doesn_t() -> None:
     answer = "\x1b[?63;1;2;4;6c"  # xterm's, which answers the question for a cell in newer versions
     chosen = choose("auto", {"TERM": "xterm"}, lambda: answer, lambda: (6, 13))
-    assert chosen == Graphics(PictureProtocol.SIXEL, (6, 13))
+    assert chosen == Graphics(PictureProtocol.SIXEL, (6, 13), colours=Colours.NAMED)
     found = choose("auto", {"TERM": "xterm"}, lambda: SIXEL, lambda: (6, 13))
     assert found.cell == (10, 20)
 
@@ -82,7 +91,8 @@ def test_the_window_s_pixels_tell_the_cell_where_the_terminal_doesn_t() -> None:
 def test_half_blocks_where_it_is_not_certain_and_nothing_is_asked(
     environment: dict[str, str],
 ) -> None:
-    assert choose("auto", environment, lambda: pytest.fail("it was asked")) == HALFBLOCKS
+    chosen = choose("auto", environment, lambda: pytest.fail("it was asked"))
+    assert (chosen.protocol, chosen.cell) == (HALFBLOCKS.protocol, HALFBLOCKS.cell)
 
 
 @pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"TERM": "linux"}, {}])
@@ -139,19 +149,48 @@ def test_the_background_is_not_asked_where_an_answer_may_come_late(
 
 
 @pytest.mark.parametrize(
-    ("setting", "is_light", "name"),
+    ("setting", "is_light", "colours", "name"),
     [
-        ("auto", True, "phichat-paper"),
-        ("auto", False, "phichat-ink"),
-        ("phichat-ink", True, "phichat-ink"),
-        ("phichat-ansi", False, "phichat-ansi"),
-        ("nord", True, "phichat-paper"),  # offered no longer
+        ("auto", True, Colours.TRUE, "phichat-paper"),
+        ("auto", False, Colours.PALETTE, "phichat-ink"),
+        ("auto", True, Colours.NAMED, "phichat-ansi"),
+        ("phichat-ink", True, Colours.PALETTE, "phichat-ink"),
+        ("phichat-ink", False, Colours.NAMED, "phichat-ansi"),
+        ("phichat-ansi", False, Colours.TRUE, "phichat-ansi"),
+        ("nord", True, Colours.TRUE, "phichat-paper"),  # offered no longer
     ],
 )
-def test_the_theme_follows_the_background_unless_one_was_chosen(
-    setting: str, is_light: bool, name: str
+def test_the_theme_follows_the_terminal_unless_one_was_chosen(
+    setting: str, is_light: bool, colours: Colours, name: str
 ) -> None:
-    assert theme_of(setting, is_light=is_light) == name
+    assert theme_of(setting, Graphics(is_light=is_light, colours=colours)) == name
+
+
+@pytest.mark.parametrize(
+    ("environment", "colours"),
+    [
+        ({"TERM": "xterm"}, Colours.NAMED),
+        ({"TERM": "linux"}, Colours.NAMED),
+        ({}, Colours.NAMED),
+        ({"TERM": "xterm-256color"}, Colours.PALETTE),
+        ({"TERM": "tmux-256color"}, Colours.PALETTE),
+        ({"TERM": "xterm", "COLORTERM": "truecolor"}, Colours.TRUE),
+        ({"TERM": "xterm", "COLORTERM": "24bit"}, Colours.TRUE),
+        ({"TERM": "xterm-256color", "COLORTERM": "yes"}, Colours.PALETTE),
+        ({"TEXTUAL_COLOR_SYSTEM": "truecolor"}, Colours.TRUE),  # a browser
+        ({"TERM": "xterm-kitty", "SSH_CONNECTION": "1 2 3 4"}, Colours.TRUE),
+        ({"TERM": "xterm-direct"}, Colours.TRUE),
+    ],
+)
+def test_the_number_of_colours_is_read_from_the_environment(
+    environment: dict[str, str], colours: Colours
+) -> None:
+    assert choose("auto", environment, str, lambda: DEFAULT_CELL).colours is colours
+
+
+def test_a_terminal_that_draws_by_placeholders_has_all_colours() -> None:
+    """The placeholders carry the numbers of pictures in them."""
+    assert choose("auto", {"TERM": "xterm"}, lambda: GHOSTTY).colours is Colours.TRUE
 
 
 CHOOSING = """

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 ANSWER_S = 0.15
 """Seconds that a terminal has for its answer; those that know the question take a few ms."""
@@ -35,14 +35,25 @@ class PictureProtocol(StrEnum):
     """A line that names the picture."""
 
 
+class Colours(IntEnum):
+    """Number of colours that a terminal draws."""
+
+    TRUE = 2**24
+    PALETTE = 256
+    """xterm's: 216 of a cube and 24 greys that no setting of the terminal changes."""
+    NAMED = 16
+    """Those that the user of the terminal chose, if it has more than eight."""
+
+
 @dataclass(frozen=True, slots=True)
 class Graphics:
-    """The protocol, the width and height of a cell in pixels, and the background."""
+    """The protocol, the width and height of a cell in pixels, background and colours."""
 
     protocol: PictureProtocol = PictureProtocol.HALFBLOCKS
     cell: tuple[int, int] = DEFAULT_CELL
     is_light: bool = False
     """The terminal's own background is light, as far as it is known."""
+    colours: Colours = Colours.TRUE
 
 
 Ask = Callable[[], str]
@@ -68,6 +79,8 @@ LIGHT = 0.5
 _DRAWS_PLACEHOLDERS = {"kitty": (0, 28), "ghostty": (1, 0)}
 _NO_PICTURES = ("dumb", "linux", "vt", "unknown")
 _MULTIPLEXED = ("screen", "tmux")
+_TRUE = ("truecolor", "24bit")
+_TRUE_TERMS = ("direct", "kitty", "ghostty", "foot", "alacritty", "contour", "wezterm")
 
 
 def choose(
@@ -92,9 +105,21 @@ def choose(
         return answers[0]
 
     graphics = _choose(setting, environ, once, kernel_cell if measure is None else measure)
+    if graphics.protocol is not PictureProtocol.KITTY:  # its numbers of pictures are true colours
+        graphics = replace(graphics, colours=colours_of(environ))
+    needs_background = needs_background or graphics.colours <= Colours.NAMED
     if needs_background and (answers or _may_ask_background(environ)):
         return replace(graphics, is_light=_is_light(once()))
     return graphics
+
+
+def colours_of(environ: Mapping[str, str]) -> Colours:
+    """Read how many colours there are; ssh passes on TERM, and COLORTERM seldom."""
+    names = (environ.get("COLORTERM", ""), environ.get("TEXTUAL_COLOR_SYSTEM", ""))
+    term = environ.get("TERM", "").strip().lower()
+    if term.endswith(_TRUE_TERMS) or any(name.strip().lower() in _TRUE for name in names):
+        return Colours.TRUE
+    return Colours.PALETTE if term.endswith("256color") else Colours.NAMED
 
 
 def _may_ask_background(environ: Mapping[str, str]) -> bool:
