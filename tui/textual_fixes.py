@@ -34,6 +34,7 @@ _ANSWERS = re.compile(
 
 _feed = XTermParser.feed
 _edit, _set_document = TextArea.edit, TextArea._set_document
+_post = Widget.post_message
 
 
 class _Sequence(Enum):
@@ -43,7 +44,7 @@ class _Sequence(Enum):
 
 
 def apply() -> None:
-    """Read alt+enter as a key, drop the terminal's late answers, keep fields free of controls."""
+    """Mend keys, the terminal's late answers, control characters in fields, lost messages."""
     # 1) Textual issue 6663: xterm, tmux, VTE and others send alt as an ESC before the key, and
     #    Textual keeps the alt of letters only. ESC CR became a plain enter, which sends a message.
     keys: dict[str, object] = ANSI_SEQUENCES_KEYS  # type: ignore[assignment]
@@ -57,6 +58,15 @@ def apply() -> None:
     TextArea.edit = _edit_plain  # type: ignore[method-assign]
     TextArea._set_document = _set_plain_document  # type: ignore[method-assign]
     Input.validate_value = _plain_line  # type: ignore[attr-defined]
+    # 4) As designed there: a message that a widget posts while its parent's code runs, in the
+    #    callback of a dialog say, ends at that parent; those above never hear of it. All that is
+    #    posted here tells what happened to the widget that posts it.
+    Widget.post_message = _post_as_own  # type: ignore[method-assign]
+
+
+def _post_as_own(self: Widget, message: Message) -> bool:
+    is_ours = type(message).__module__.partition(".")[0] == __name__.partition(".")[0]
+    return _post(self, message.set_sender(self) if is_ours else message)
 
 
 def _feed_without_answers(self: XTermParser, data: str) -> Iterable[Message]:

@@ -9,7 +9,11 @@ import random
 import re
 
 import pytest
-from textual import events
+from textual import events, on
+from textual.app import App, ComposeResult
+from textual.containers import Container
+from textual.message import Message
+from textual.widget import Widget
 
 import tui
 from tests.tui.desk import (
@@ -27,7 +31,7 @@ from tests.tui.desk import (
     until,
 )
 from tui.app import PhichatApp
-from tui.textual_fixes import GuardedScreen
+from tui.textual_fixes import GuardedScreen, apply
 from tui.themes import THEMES
 from tui.widgets.reply_text import ReplyText
 
@@ -149,6 +153,43 @@ async def test_every_theme_can_be_chosen(desk: Desk, name: str) -> None:
         pilot.app.theme = name
         await pilot.pause()
         assert "x = 1" in shown(pilot)
+
+
+class Teller(Widget):
+    """Widget that tells of itself when others ask it to."""
+
+    class Happened(Message):
+        pass
+
+    def tell(self) -> None:
+        self.post_message(self.Happened())
+
+
+class Parent(Container):
+    """Container in whose code its child tells."""
+
+    def on_key(self) -> None:
+        self.query_one(Teller).tell()
+
+
+async def test_what_a_widget_tells_in_its_parents_code_reaches_all_above() -> None:
+    heard = []
+
+    class Listener(App[None]):
+        def compose(self) -> ComposeResult:
+            with Parent():
+                yield Teller()
+
+        @on(Teller.Happened)
+        def _hear(self, event: Teller.Happened) -> None:
+            heard.append(event)
+
+    apply()
+    Teller.Happened.__module__ = "tui.tests"
+    async with Listener().run_test() as pilot:
+        pilot.app.query_one(Parent).post_message(events.Key("a", "a"))
+        await pilot.pause()
+    assert len(heard) == 1
 
 
 def test_our_themes_have_the_same_variables() -> None:
