@@ -17,6 +17,7 @@ from tests.tui.desk import (
     notices,
     open_page,
     opened,
+    screen,
     sees,
     send,
     shown,
@@ -28,6 +29,7 @@ from tui.pages.attach import AttachScreen
 from tui.pages.edit_setting import EditSettingScreen
 from tui.pages.search import SearchScreen
 from tui.pages.write import WriteScreen
+from tui.widgets.folder_list import FolderList
 
 
 def burst(pilot: Pilot[None], *keys: str) -> None:
@@ -97,10 +99,10 @@ async def test_typing_goes_to_the_line_from_the_folders_too(
     monkeypatch.chdir(desk.folder)
     desk.file("a.png")
     async with desk.app().run_test(size=WIDE) as pilot:
-        await open_page(pilot, "ctrl+o", "tab")
+        await open_page(pilot, "ctrl+o", "down")
         assert isinstance(pilot.app.screen, AttachScreen)
-        tree = pilot.app.screen.query_one("PictureTree")
-        await until(pilot, lambda: tree.has_focus, "the folders' focus")
+        folders = pilot.app.screen.query_one(FolderList)
+        await until(pilot, lambda: folders.has_focus, "the folders' focus")
         await pilot.press(*"a.png")
         assert line(pilot) == "a.png"
         await pilot.press("enter")
@@ -122,6 +124,9 @@ async def test_what_is_typed_while_the_first_chat_is_read_belongs_to_it(
         await pilot.press(*"So", "enter")
         await until(pilot, lambda: "still being opened" in str(notices(pilot)), "the notice")
         assert len(desk.store.sessions()) == 1, "no new chat was begun"
+        await pilot.press("f4", "f3")
+        await until(pilot, lambda: "press the key again" in str(notices(pilot)), "the advice")
+        assert pilot.app.screen is screen(pilot), "no page of an empty chat"
         is_read.set()
         await opened(pilot, session)
         await until(pilot, lambda: area(pilot).text == "kept\nSo", "both")

@@ -114,6 +114,8 @@ class Attachments(ChatPart):
     async def action_show_picture(self, number: str = "") -> None:
         """Show a picture large: of this number, else one that is attached, else one in sight."""
         async with self._chat.switching:
+            if not self._is_open():
+                return
             session_id, turns = self._chat.session_id, tuple(self._chat.turns)
             shown = stored(session_id, turns) if session_id is not None else []
             shown += [self._shown(chip) for chip in self.composer.chips.query(Chip)]
@@ -128,6 +130,12 @@ class Attachments(ChatPart):
                 self.tell(f"There is no picture {one_line(wanted, 20)} in this chat.")
             else:
                 self._show(shown, numbers.index(wanted))
+
+    def _is_open(self) -> bool:
+        """Whether the chat is here that the app began with; tells the user if not."""
+        if not self._chat.is_open:
+            self.tell("The chat is still being opened; press the key again then.")
+        return self._chat.is_open
 
     @on(Chip.Opened)
     def _show_chip(self, event: Chip.Opened) -> None:
@@ -159,6 +167,8 @@ class Attachments(ChatPart):
 
     def action_show_context(self) -> None:
         """Show the exact prompt, with what is being written."""
+        if not self._is_open():
+            return
         from tui.pages.context import ContextScreen  # not needed for the first paint
 
         written = self.composer.draft
