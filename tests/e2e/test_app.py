@@ -48,8 +48,8 @@ async def test_first_light(tmp_path: Path) -> None:
     settings = load_settings()
     engine = open_engine(settings)
     async with PhichatApp(engine, settings).run_test(size=(120, 40)) as pilot:
-        await sees(pilot, "3 Stay with the demo model")  # the first run
-        await pilot.press("3")
+        await sees(pilot, "Stay with the demo model")  # the first run
+        await pilot.press("up", "enter")
         await until(
             pilot, lambda: engine.model.status().phase is Phase.READY, "the model's loading"
         )

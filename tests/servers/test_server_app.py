@@ -33,8 +33,8 @@ async def test_connect_at_the_first_start_ask_and_see_where_it_goes(
     server.answers = [saying("I am a server. [bold]No markup[/bold] \x1b[2J")]
     place = server.address.removeprefix("http://")
     async with PhichatApp(engine, engine.model.settings).run_test(size=(100, 30)) as pilot:
-        await sees(pilot, "4 Connect to a server")
-        await pilot.press("4")
+        await sees(pilot, "Stay with the demo model")  # the last choice, the server is above it
+        await pilot.press("up", "up", "enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConnectScreen), "the question")
         field = pilot.app.screen.query_one(Input)
         field.value = "127.0.0.1:9"

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from assistant.engine.reply_writer import ReplyWriter
+from assistant.engine.saver import Patience, Saver
 from assistant.phi3v.vocabulary import Vocabulary
 from assistant.values.conversation import Draft, FinishReason
 from storage import Store
@@ -176,7 +177,8 @@ def _answer(
     (question,) = store.tail(session, 1)
     reply = store.start_reply(session, question.id, model="demo")
     say("answering", turn=reply.id, session=session, text="")
-    growing = ReplyWriter(store, reply, vocabulary)
+    saver = Saver(store, reply.id, Patience())
+    growing = ReplyWriter(saver, reply, vocabulary)
     text = ""
     for _ in range(chance.randint(5, 60)):
         time.sleep(0.02)  # a fast model's pace: an answer is half a second to a second long
@@ -184,6 +186,8 @@ def _answer(
         say("grew", done=False, turn=reply.id, text=text)
     if chance.random() < 0.7:
         growing.finish(FinishReason.STOP)
+        for event in saver.wait():
+            raise AssertionError(f"the database is not away: {event}")
         say("answered", turn=reply.id, session=session, text=growing.turn.text)
 
 

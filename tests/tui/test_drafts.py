@@ -233,9 +233,8 @@ async def test_the_picker_shows_the_picture_that_the_cursor_is_on(
     async with desk.app().run_test(size=WIDE) as pilot:
         await pilot.press("ctrl+o")
         await sees(pilot, "broken.jpg")
-        await pilot.press("tab", "down")
         await sees(pilot, "640×480")
         await sees(pilot, "takes 313 tokens")
         assert "▀" * 30 in shown(pilot)
-        await pilot.press("down")
+        await pilot.press("down", "down")  # into the list, and on
         await sees(pilot, "is damaged")

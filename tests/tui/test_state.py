@@ -20,6 +20,7 @@ from tests.tui.desk import (
     area,
     composer,
     idle,
+    opened,
     pane,
     picture_file,
     png,
@@ -51,7 +52,13 @@ def measured(pilot: Pilot[None]) -> Measured:
 
 async def counted(pilot: Pilot[None]) -> Measured:
     """Wait until what is on the screen now was counted."""
-    await until(pilot, lambda: meter(pilot).measured is not None, "the first count")
+    chat, counter = screen(pilot).chat, screen(pilot).conversation.counter
+
+    def is_counted() -> bool:
+        is_of_it = isinstance(counter.counted, tuple) and counter.counted[0] == chat.session_id
+        return chat.is_open and is_of_it and meter(pilot).measured is not None
+
+    await until(pilot, is_counted, "the first count")
     return measured(pilot)
 
 
@@ -159,7 +166,7 @@ async def test_the_exact_prompt_is_shown_with_control_tokens_pictures_and_ids(de
 async def test_a_prompt_of_any_length_is_one_widget(desk: Desk) -> None:
     session = desk.chat("word " * 18_000, "Yes.")
     async with desk.app(session).run_test(size=NARROW) as pilot:
-        await counted(pilot)
+        await opened(pilot, session)
         await pilot.press("f4")
         await until(pilot, lambda: isinstance(pilot.app.screen, ContextScreen), "the page")
         view = pilot.app.screen.query_one(LongText)
