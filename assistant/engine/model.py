@@ -107,13 +107,13 @@ class Model:
     def speeds(self, models: Iterable[FoundModel]) -> dict[str, Speed]:
         """Estimate the speed of models that fit here, by their names, as ``doctor`` does.
 
-        Measures this machine once, in a process of its own, which takes seconds.
+        A machine that was never measured is, in a process of its own, which takes seconds.
         """
-        from assistant.core.memory.speed_estimate import estimate, measure
+        from assistant.core.memory.speed_estimate import estimate, measured_once
 
         if self._measured is None:
             try:
-                self._measured = measure(self.settings.device)
+                self._measured = measured_once(self.settings.device)
             except ModelError:  # doctor says why
                 self._measured = {}
         if not self._measured:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from assistant.core.memory.detect import detect_hardware
+from assistant.core.memory.places import choose_place
 from assistant.core.memory.sizes import streamed_bytes
+from assistant.core.memory.speeds import FormatSpeed, speeds_folder, write_speeds
 from assistant.core.memory.values import MemoryPlan
 from assistant.families.sizes import ModelSize
 from assistant.values import python_child
@@ -52,6 +56,23 @@ def measure(device: str) -> Mapping[str, Any]:
         raise ModelError(f"PyTorch does not work here ({reason}).", code="no-torch") from error
     if "error" in found:
         raise ModelError(str(found["error"]))
+    return found
+
+
+def measured_once(device: str) -> Mapping[str, Any]:
+    """Return :func:`measure`'s answer, or the part of it that was kept for this processor.
+
+    Raises ModelError as it does.
+    """
+    hardware = detect_hardware()
+    if choose_place(hardware, device)[0].kind != "cpu":
+        return measure(device)
+    if whole := hardware.speeds.get("float32"):
+        kept = {name: asdict(speed) for name, speed in hardware.speeds.items()}
+        return {**asdict(whole), "formats": kept}
+    found = measure(device)
+    if formats := {name: FormatSpeed(**one) for name, one in found.get("formats", {}).items()}:
+        write_speeds(speeds_folder(os.environ), hardware.processor_key, formats)
     return found
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from assistant.core.cpu import measure
+from assistant.core.memory import speed_estimate
 from assistant.core.memory.speeds import (
     FormatSpeed,
     processor_key,
     prompt_costs,
     read_speeds,
+    speeds_folder,
     write_speeds,
 )
 from assistant.core.weights import INT8_WAYS
@@ -77,3 +82,26 @@ def test_a_key_has_what_speeds_depend_on(monkeypatch: pytest.MonkeyPatch) -> Non
     keys = {plain, processor_key("a CPU", 2, "2.13.0"), processor_key("a CPU", 4, "2.13.0")}
     assert len(keys) == 3
     assert "numba" in plain
+
+
+def test_a_processor_is_measured_once_for_all_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    formats = {name: asdict(speed) for name, speed in SPEEDS.items()}
+    probe = {"bytes_per_s": 3e10, "flop_per_s": 2e11, "formats": formats}
+    asked = []
+
+    def ask(device: str) -> dict[str, Any]:
+        asked.append(device)
+        return {**probe, "device": device}
+
+    monkeypatch.setattr(speed_estimate, "measure", ask)
+    assert speed_estimate.measured_once("cpu") == {**probe, "device": "cpu"}
+    kept = speed_estimate.measured_once("cpu")
+    assert {name: kept[name] for name in probe} == probe
+    assert asked == ["cpu"]
+
+
+def test_what_could_not_be_measured_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"bytes_per_s": 3e10, "flop_per_s": 2e11, "formats": {}}
+    monkeypatch.setattr(speed_estimate, "measure", lambda device: found)
+    assert speed_estimate.measured_once("cpu") == found
+    assert not (speeds_folder(os.environ) / "speeds.json").exists()
