@@ -26,8 +26,10 @@ from tests.tui.desk import (
     WIDE,
     Desk,
     area,
+    composer,
     idle,
     notices,
+    picture_file,
     screen,
     sees,
     send,
@@ -272,3 +274,17 @@ async def test_below_the_choices_is_the_text(new_desk: Desk) -> None:
         await until(pilot, lambda: area(pilot).has_focus, "the text")
         await pilot.press("up", "escape")
         await until(pilot, lambda: area(pilot).has_focus, "the text again")
+
+
+async def test_a_picture_leaves_the_welcome_whole_at_80_by_24(new_desk: Desk) -> None:
+    """The ways to attach one give way to it."""
+    async with new_desk.app().run_test(size=(80, 24)) as pilot:
+        await sees(pilot, "Get Phi-3.5")
+        assert "ctrl+o  pick a file" in shown(pilot)
+        await composer(pilot).chips.put_first(picture_file("cat.png"))
+        await sees(pilot, "cat.png")
+        await until(pilot, lambda: "pick a file" not in shown(pilot), "the ways to go")
+        assert "Stay with the demo" in shown(pilot)
+        assert welcome(pilot).max_scroll_y == 0
+        await pilot.press("backspace")
+        await sees(pilot, "ctrl+o  pick a file")

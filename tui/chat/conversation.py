@@ -197,6 +197,7 @@ class Conversation(ChatPart):
     @on(Composer.DraftChanged)
     def _note_draft(self) -> None:
         self.drafts.typed = self.composer.unsent
+        self.turns.pane.welcome.set_class(bool(self.composer.chips.children), "-attached")
         if self._saving is not None:
             self._saving.stop()
         self._saving = self.set_timer(PAUSE_S, self._save_draft)
