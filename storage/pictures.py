@@ -67,7 +67,7 @@ def set_pinned(db: Session, session_id: str, number: int, pinned: bool) -> None:
 def _numbered(db: Session, session_id: str, number: int) -> SessionPictureRow:
     row = db.get(SessionPictureRow, (session_row(db, session_id).key, number))
     if row is None:
-        raise StorageError(f"This session has no picture {number}; look up its number.")
+        raise StorageError(f"This chat has no picture {number}; look up its number.")
     return row
 
 

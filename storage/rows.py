@@ -27,8 +27,7 @@ def turn_row(db: Session, turn_id: str, session: SessionRow | None = None) -> Tu
     row = db.scalar(select(TurnRow).where(TurnRow.id == turn_id))
     if row is None or (session is not None and row.session_key != session.key):
         raise SessionNotFoundError(
-            "This turn is gone, its session was probably deleted in another window; "
-            "start a new one."
+            "This turn is gone, its chat was probably deleted in another window; start a new one."
         )
     return row
 
@@ -60,7 +59,7 @@ def no_session(typed: str) -> SessionNotFoundError:
     """Make the error for an id that no session has."""
     shown = "".join(c if c.isprintable() else "\ufffd" for c in typed)
     return SessionNotFoundError(
-        f'There is no session "{shown}"; list them with: phichat sessions list.'
+        f'There is no chat "{shown}"; list them with: phichat sessions list.'
     )
 
 

@@ -97,7 +97,7 @@ def find(db: Session, id_or_prefix: str) -> str:
     if len(found) > 1:
         shown = ", ".join(found[:_SHOWN_MATCHES]) + (", …" if len(found) > _SHOWN_MATCHES else "")
         raise SessionNotFoundError(
-            f'More than one session begins with "{wanted}" ({shown}); type more of the id.'
+            f'More than one chat begins with "{wanted}" ({shown}); type more of the id.'
         )
     return found[0]
 

@@ -98,7 +98,7 @@ def ask(
     if session is not None and go_on:
         raise click.UsageError("--session and --continue exclude each other")
     if system is not None and (session is not None or go_on):
-        raise click.UsageError("--system begins a new session: leave out --session and --continue")
+        raise click.UsageError("--system begins a new chat: leave out --session and --continue")
     if as_json and stream_json:
         raise click.UsageError("--json and --stream-json exclude each other")
     if images.count("-") > 1:
@@ -203,7 +203,7 @@ def _rest(engine: Engine, session_id: str, sampling: Sampling) -> Iterator[Event
 
     turns = engine.store.tail(session_id, 1)
     if not turns:
-        raise PhichatError("Nothing was asked in this session yet: give a question.")
+        raise PhichatError("Nothing was asked in this chat yet: give a question.")
     last = turns[-1]
     if last.finish_reason is FinishReason.STOP:
         raise PhichatError("The last answer is complete: give a question.")
@@ -253,7 +253,7 @@ def _session(engine: Engine, session: str | None, go_on: bool) -> str | None:
         return None
     latest = engine.store.latest_session()
     if latest is None:
-        raise PhichatError("There is no session to continue yet: ask without --continue.")
+        raise PhichatError("There is no chat to continue yet: ask without --continue.")
     return latest
 
 

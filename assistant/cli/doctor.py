@@ -222,7 +222,7 @@ def _files(found: Diagnosis) -> Iterator[str]:
     elif not state.exists:
         yield f"  Database: {state.where}, not there yet; the first chat makes it"
     else:
-        sessions = "" if state.sessions is None else f", {counted(state.sessions, 'session')}"
+        sessions = "" if state.sessions is None else f", {counted(state.sessions, 'chat')}"
         yield f"  Database: {state.where}, {file_size(state.size or 0)}{sessions}"
     there = "" if found.config_file.exists() else " (not there: defaults)"
     yield f"  Configuration: {found.config_file}{there}"

@@ -37,7 +37,7 @@ class Memory:
         hits = store.search(words, session_id=None if everywhere else session_id)
         found = recall.quotable(hits, seen, store.turn)
         if not found:
-            where = "in any session" if everywhere else "in this session"
+            where = "in any chat" if everywhere else "in this chat"
             raise PhichatError(
                 f"Nothing that the model does not see already has these words {where}: try others.",
                 code="nothing_found",

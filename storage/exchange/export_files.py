@@ -75,7 +75,7 @@ def export_to(
         if not path.is_dir():
             if format is not ExportFormat.JSON and len(ids) != 1:
                 raise StorageError(
-                    f"{path} is not a folder, and one {format.value} file holds one session; "
+                    f"{path} is not a folder, and one {format.value} file holds one chat; "
                     "make the folder first, or use JSON.",
                     code="export",
                 )

@@ -50,20 +50,20 @@ def store(db: Session, session: SessionPart, pictures: Pictures, *, copy: bool) 
     title = one_line(session.title, 60)
     if here is None:
         raise StorageError(
-            f"Turns of session {session.id} (“{title}”) are here already in another session, so "
+            f"Turns of the chat {session.id} (“{title}”) are here already in another chat, so "
             "nothing was imported; import it as a copy with --copy.",
             code="import",
         )
     if here.deleted is not None:
         raise StorageError(
-            f"Session {session.id} (“{title}”) was deleted here and can still be restored, so "
+            f"The chat {session.id} (“{title}”) was deleted here and can still be restored, so "
             "nothing was imported; restore it, or import it as a copy with --copy.",
             code="import",
         )
     if export_json.session_part(db, here) == session:
         return Arrival(session.id, session.title, Outcome.UNCHANGED)
     raise StorageError(
-        f"Session {session.id} (“{title}”) is here already and differs from the file, so nothing "
+        f"The chat {session.id} (“{title}”) is here already and differs from the file, so nothing "
         "was imported; import it as a copy with --copy.",
         code="import",
     )

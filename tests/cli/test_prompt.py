@@ -126,7 +126,7 @@ def test_a_new_conversation_needs_no_database() -> None:
     ("arguments", "code", "words"),
     [
         (["x" * 5000], "too_long", "shorten the text by about"),
-        (["--session", "nope", "x"], "session", "There is no session"),
+        (["--session", "nope", "x"], "session", "There is no chat"),
         (["-i", "nothing.png", "x"], "picture", "nothing.png"),
         (["--model", "what", "x"], "model", "what"),
     ],

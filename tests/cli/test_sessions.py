@@ -191,7 +191,7 @@ def test_fork(sessions: Run) -> None:
     assert sessions("fork", "NEWER", "--at", "nothing") == (
         1,
         "",
-        "There is no turn nothing in this session; its turns are named by: phichat sessions show "
+        "There is no turn nothing in this chat; its turns are named by: phichat sessions show "
         "NEWER --all --json\n",
     )
 
@@ -217,7 +217,7 @@ def test_delete_asks_and_can_be_undone(sessions: Run) -> None:
 def test_delete_for_good(sessions: Run) -> None:
     question = "Delete “What is the red shape?” for good? [y/N]: "
     assert sessions("delete", "NEWER", "--for-good", stdin="y\n") == (0, "", f"{question}y\n")
-    no_session = 'There is no session "NEWER"; list them with: phichat sessions list.\n'
+    no_session = 'There is no chat "NEWER"; list them with: phichat sessions list.\n'
     assert sessions("restore", "NEWER") == (1, "", no_session)
     assert titles(sessions) == ["Older talk of nothing"]
 
@@ -257,11 +257,11 @@ def test_export_to_files(sessions: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["export"], "Give sessions, or --all"),
-        (["export", "--all", "NEWER"], "Give sessions, or --all"),
+        (["export"], "Give chats, or --all"),
+        (["export", "--all", "NEWER"], "Give chats, or --all"),
         (["export", "--all", "--json"], "--json names the files that were written: add -o FILE"),
-        (["export", "--all", "--format", "md"], "One md document holds one session"),
-        (["export", "NEWER", "OLDER", "--format", "html"], "One html document holds one session"),
+        (["export", "--all", "--format", "md"], "One md document holds one chat"),
+        (["export", "NEWER", "OLDER", "--format", "html"], "One html document holds one chat"),
         (["export", "NEWER", "--format", "pdf"], "'pdf' is not one of 'json', 'md', 'html';"),
         (["import"], "Missing argument 'FILE...';"),
         (["backup"], "Missing argument 'FILE';"),
@@ -279,7 +279,7 @@ def test_wrong_usage(sessions: Run, arguments: list[str], words: str) -> None:
     assert stderr.count("\n") == 1
 
 
-_NO_SESSION = 'There is no session "nope"; list them with: phichat sessions list.'
+_NO_SESSION = 'There is no chat "nope"; list them with: phichat sessions list.'
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ _NO_SESSION = 'There is no session "nope"; list them with: phichat sessions list
         (["export", "nope", "-o", "x.json"], _NO_SESSION),
         (
             ["export", "--all", "-o", "both.md"],
-            "both.md is not a folder, and one md file holds one session; make the folder first, "
+            "both.md is not a folder, and one md file holds one chat; make the folder first, "
             "or use JSON.",
         ),
         (
@@ -351,7 +351,7 @@ def test_import_what_was_exported(sessions: Run, database: Path) -> None:
     assert sessions("import", "-", stdin=whole) == (
         1,
         "",
-        "Session NEWER (“What is the red shape?”) is here already and differs from the file, so "
+        "The chat NEWER (“What is the red shape?”) is here already and differs from the file, so "
         "nothing was imported; import it as a copy with --copy.\n",
     )
     done = of_json(sessions("import", "all.json", "--copy", "--json"))

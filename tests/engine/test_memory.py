@@ -52,7 +52,7 @@ def test_other_sessions_are_looked_through_when_asked(make: MakeEngine) -> None:
     engine, _ = make(["The giraffe is yellow."])
     new_session(engine, "And the giraffe?")
     here = new_session(engine, "hello")
-    with pytest.raises(PhichatError, match="these words in this session") as raised:
+    with pytest.raises(PhichatError, match="these words in this chat") as raised:
         engine.memory.recall(here, "giraffe yellow")
     assert raised.value.code == "nothing_found"
     quoted = engine.memory.recall(here, "giraffe yellow", everywhere=True)

@@ -369,7 +369,7 @@ def test_a_reply_of_a_file_that_says_no_end_was_interrupted(store: Store, talk: 
 def test_turns_of_another_session_are_not_taken_over(store: Store, talk: str) -> None:
     content = json.loads(exported(store))
     content["sessions"][0]["id"] = "0000000000"
-    with pytest.raises(StorageError, match="are here already in another session"):
+    with pytest.raises(StorageError, match="are here already in another chat"):
         imported(store, json.dumps(content))
     assert imported(store, json.dumps(content), copy=True) == [Outcome.COPY]
 

@@ -312,7 +312,7 @@ def test_nothing_is_overwritten_and_nothing_is_left_half_written(
     (fresh / "b_pictures" / "picture-2.png").write_text("mine")
     with pytest.raises(StorageError, match="exists already"):
         store.export_to(fresh / "b.md", [session], ExportFormat.MARKDOWN)
-    with pytest.raises(StorageError, match="no session"):
+    with pytest.raises(StorageError, match="no chat"):
         store.export_to(fresh / "c.html", ["zzzzzzzz"], ExportFormat.HTML)
     assert {path.name for path in fresh.iterdir()} == {"b_pictures"}
     assert (fresh / "b_pictures" / "picture-2.png").read_text() == "mine"

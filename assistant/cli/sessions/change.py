@@ -42,7 +42,7 @@ def fork(session: str, turn: str | None, as_json: bool) -> None:
         session_id = store.find_session(session)
         if turn is not None and all(one.id != turn for one in store.all_turns(session_id)):
             raise PhichatError(
-                f"There is no turn {turn} in this session; its turns are named by: "
+                f"There is no turn {turn} in this chat; its turns are named by: "
                 f"phichat sessions show {session_id} --all --json",
                 code="turn",
             )

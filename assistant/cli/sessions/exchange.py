@@ -56,7 +56,7 @@ def export(
     phichat sessions export --all -o everything.json
     """
     if every == bool(session):
-        raise click.UsageError("give sessions, or --all")
+        raise click.UsageError("give chats, or --all")
     to_stdout = output == "-"
     if as_json and to_stdout:
         raise click.UsageError("--json names the files that were written: add -o FILE")
@@ -68,7 +68,7 @@ def export(
         if to_stdout:
             if format is not ExportFormat.JSON and (ids is None or len(ids) > 1):
                 raise click.UsageError(
-                    f"one {format} document holds one session: add -o FOLDER, or use JSON"
+                    f"one {format} document holds one chat: add -o FOLDER, or use JSON"
                 )
             for piece in store.export(ids, format, branches=branches, leave_out=leave_out):
                 click.echo(piece.encode("utf-8", "replace"), nl=False)  # as in a file
