@@ -140,7 +140,10 @@ def _copy_branch(db: Session, source: SessionRow, session: SessionRow, last: int
     attached = select(SessionPictureRow).where(SessionPictureRow.session_key == source.key)
     for picture in db.scalars(attached).all():
         if picture.number in numbers:
-            db.add(SessionPictureRow(**copied(picture, session_key=session.key)))
+            region = picture.region
+            if region is not None and region.number not in numbers:
+                region = replace(region, number=0)
+            db.add(SessionPictureRow(**copied(picture, session_key=session.key, region=region)))
     db.flush()
     for row in shown:
         moved = copied(row, session_key=session.key, turn_key=new_keys[row.turn_key])

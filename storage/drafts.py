@@ -45,6 +45,7 @@ def save(db: Session, session_id: str | None, draft: Draft) -> None:
                 picture_key=pictures.stored(db, picture),
                 name=storable(picture.name),
                 num_crops=picture.num_crops,
+                region=picture.region,
             )
         )
     db.flush()
@@ -89,8 +90,8 @@ def of_turn(db: Session, session_id: str, turn_id: str) -> Draft:
 def _file(
     shown: DraftPictureRow | SessionPictureRow, picture: PictureRow, thumbnail: bytes | None
 ) -> PictureFile:
-    stored = values(picture, PictureFile)
-    return PictureFile(**stored, name=shown.name, num_crops=shown.num_crops, thumbnail=thumbnail)
+    stored = values(picture, PictureFile) | values(shown, PictureFile)
+    return PictureFile(**stored, thumbnail=thumbnail)
 
 
 def drop(db: Session, session_id: str | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from assistant.values.conversation import PictureFile, Role
 from assistant.values.errors import StorageError
+from assistant.values.region import Region
 from storage.ids import storable
 from storage.rows import common, session_row
 from storage.schema import (
@@ -84,9 +86,8 @@ def attach(
     their name and however often they are attached.
     """
     new = _next_number(db, session)
-    for position, (picture, number) in enumerate(
-        zip(pictures, numbers(db, session, above, pictures), strict=True)
-    ):
+    numbered = list(zip(pictures, numbers(db, session, above, pictures), strict=True))
+    for position, (picture, number) in enumerate(numbered):
         if number >= new:
             _add(db, session, number, picture)
         elif picture.num_crops is not None:
@@ -98,6 +99,22 @@ def attach(
             )
         )
     db.flush()
+    for picture, number in numbered:
+        if picture.region is not None and number >= new:
+            whole = _latest_number(db, session, picture.region.sha256)
+            added = db.get_one(SessionPictureRow, (session.key, number))
+            added.region = replace(picture.region, number=whole)
+    db.flush()
+
+
+def _latest_number(db: Session, session: SessionRow, sha256: str) -> int:
+    """Find the number that a picture got last in a session; 0 where it is in none."""
+    latest = (
+        select(func.max(SessionPictureRow.number))
+        .join(PictureRow, PictureRow.key == SessionPictureRow.picture_key)
+        .where(SessionPictureRow.session_key == session.key, PictureRow.sha256 == sha256)
+    )
+    return db.scalar(latest) or 0
 
 
 def numbers(
@@ -106,13 +123,21 @@ def numbers(
     """Return the numbers that pictures get in a message that follows the turn ``above``."""
     kept = _numbers_of_siblings(db, session, above) if pictures else {}
     coming = count(_next_number(db, session))
-    same = (kept.get(picture.sha256) for picture in pictures)
+    same = (kept.get(_identity(picture.sha256, picture.region)) for picture in pictures)
     return [left.popleft() if left else next(coming) for left in same]
+
+
+_Identity = tuple[str, Region | None]
+
+
+def _identity(sha256: str, region: Region | None) -> _Identity:
+    """Tell two parts with the same pixels apart: two pieces of a blank page."""
+    return sha256, region and replace(region, number=0)
 
 
 def _numbers_of_siblings(
     db: Session, session: SessionRow, above: TurnRow | None
-) -> dict[str, deque[int]]:
+) -> dict[_Identity, deque[int]]:
     """Find the numbers that the same pictures have in other versions of this message.
 
     Editing a message attaches its pictures again without the user having done so: they keep their
@@ -120,8 +145,7 @@ def _numbers_of_siblings(
     """
     parent = TurnRow.parent_key.is_(None) if above is None else TurnRow.parent_key == above.key
     found = db.execute(
-        select(PictureRow.sha256, SessionPictureRow.number)
-        .distinct()
+        select(PictureRow.sha256, SessionPictureRow.region, SessionPictureRow.number)
         .join(SessionPictureRow, SessionPictureRow.picture_key == PictureRow.key)
         .join(
             TurnPictureRow,
@@ -132,9 +156,10 @@ def _numbers_of_siblings(
         .where(TurnRow.session_key == session.key, parent, TurnRow.role == Role.USER)
         .order_by(SessionPictureRow.number)
     )
-    by_picture: defaultdict[str, deque[int]] = defaultdict(deque)
-    for sha256, number in found:
-        by_picture[sha256].append(number)
+    by_picture: defaultdict[_Identity, deque[int]] = defaultdict(deque)
+    by_number = {number: _identity(sha256, region) for sha256, region, number in found}
+    for number, which in by_number.items():
+        by_picture[which].append(number)
     return by_picture
 
 
@@ -152,6 +177,7 @@ def _add(db: Session, session: SessionRow, number: int, picture: PictureFile) ->
             picture_key=stored(db, picture),
             name=storable(picture.name),
             num_crops=picture.num_crops,
+            region=picture.region,
         )
     )
     db.flush()

@@ -35,6 +35,7 @@ from assistant.values.conversation import (
     TurnKind,
     Usage,
 )
+from assistant.values.region import Region
 from assistant.values.sampling import Parameters
 from storage.column_types import (
     Blob,
@@ -219,6 +220,7 @@ class SessionPictureRow(Base):
     name: Mapped[str]
     num_crops: Mapped[int | None] = mapped_column(Whole)
     pinned: Mapped[bool] = mapped_column(default=False, server_default=false())
+    region: Mapped[Region | None] = mapped_column(Value(Region))
     name_words: Mapped[str | None] = _words("name")
 
 
@@ -274,3 +276,4 @@ class DraftPictureRow(Base):
     picture_key: Mapped[int] = mapped_column(ForeignKey("pictures.key"), index=True)
     name: Mapped[str]
     num_crops: Mapped[int | None] = mapped_column(Whole)
+    region: Mapped[Region | None] = mapped_column(Value(Region))

@@ -228,9 +228,24 @@ PICTURE_KEYS = (
     Key("left,up", "← or ↑", "step(-1)", "The picture before"),
     Key("right,down", "→ or ↓", "step(1)", "The next picture"),
     Key("c", "c", "choose_detail", "Choose in how many crops the model looks at it from now on"),
+    Key("r", "r", "frame_part", "Frame a part of it, to attach that; dragging the mouse does too"),
     Key("escape,f3,q", "esc", "dismiss(None)", "Back to the chat"),
 )
 """Keys of a picture that is shown large."""
+
+REGION_KEYS = (
+    Key("left", "← ↑ → ↓", "move(-1, 0)", "Move the frame"),
+    Key("right", "", "move(1, 0)", "Move the frame to the right"),
+    Key("up", "", "move(0, -1)", "Move the frame up"),
+    Key("down", "", "move(0, 1)", "Move the frame down"),
+    Key("shift+left", "shift+arrows", "grow(-1, 0)", "Make the frame smaller or larger"),
+    Key("shift+right", "", "grow(1, 0)", "Make the frame wider"),
+    Key("shift+up", "", "grow(0, -1)", "Make the frame lower"),
+    Key("shift+down", "", "grow(0, 1)", "Make the frame higher"),
+    Key("enter", "enter", "take", "Attach the part as a picture of its own, at full size"),
+    Key("escape", "esc", "leave", "No frame"),
+)
+"""Keys of the frame around a part of a picture; rows that others stand for show no key."""
 
 NOTICES_KEYS = (
     Key("up", "↑ ↓", "", "What is above or below"),
@@ -294,6 +309,13 @@ SLASHES = (
         ("/image", "/file", "/add"),
     ),
     Slash("/picture", "NUMBER", "show_picture", "Show a picture large, with its facts", ("/view",)),
+    Slash(
+        "/region",
+        "NUMBER left,top,width,height",
+        "attach_region",
+        "Attach a part of a picture, in pixels or %; NUMBER alone frames it",
+        ("/crop", "/part"),
+    ),
     Slash("/paste", "", "paste_picture", "Attach the picture in the clipboard"),
     Slash("/sample", "", "try_sample", "A picture of ours to try, with a question"),
     Slash("/new", "", "new_session", "New chat", ("/clear", "/reset")),

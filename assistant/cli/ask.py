@@ -88,6 +88,7 @@ def ask(
     \b
     phichat ask "What is a cotangent?"
     phichat ask -i chart.png "What does the axis say?"
+    phichat ask -i photo.jpg@2380,1380,300,300 "What is this?"    a part of it
     phichat ask -i before.jpg -i https://example.org/after.jpg "What changed?"
     cat shot.png | phichat ask -i - "What is this?"
     git diff | phichat ask "Summarise this change." -

@@ -104,6 +104,7 @@ continue_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 pictures_option = click.option(
     "-i", "--image", "images", metavar="PICTURE", multiple=True,
-    help="A picture file, an http(s) or data: URL, or - for standard input; may be repeated.",
+    help="A picture file, an http(s) or data: URL, or - for standard input; may be repeated. "
+    "photo.jpg@left,top,width,height is a part of it, in pixels or percent.",
     shell_complete=completing.pictures,
 )  # fmt: skip

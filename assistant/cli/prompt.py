@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -102,6 +103,7 @@ def _as_json(model: str, preview: PromptPreview) -> dict[str, object]:
                 "sha256": one.picture.sha256,
                 "width": one.picture.width,
                 "height": one.picture.height,
+                "region": one.picture.region and asdict(one.picture.region),
                 "crops": list(one.layout.grid),
                 "num_crops": one.layout.detail,
                 "chosen_by": one.chosen_by,

@@ -10,6 +10,7 @@ from assistant.values.context import PictureLayout
 from assistant.values.conversation import Picture, PictureFile
 from assistant.values.errors import PictureError
 from assistant.values.prompt import PictureFormat
+from assistant.values.region import Box
 
 if TYPE_CHECKING:
     from assistant.pictures.dropped import Dropped
@@ -57,6 +58,18 @@ class Pictures:
         from assistant import pictures
 
         return self._checked(pictures.open_bytes(data, name=name))
+
+    def cut(
+        self,
+        picture: Picture | PictureFile,
+        data: bytes,
+        box: Box,
+        watch: Callable[[int, int], None] | None = None,
+    ) -> PictureFile:
+        """Cut a rectangle out of a picture with these original bytes, as one of its own."""
+        from assistant import pictures
+
+        return self._checked(pictures.cut(picture, data, box, watch=watch))
 
     def find_dropped(self, text: str) -> Dropped:
         """Find the pictures that a pasted or typed text names, and the words beside them."""

@@ -16,6 +16,7 @@ from assistant.pictures.decode import (
     MAX_BYTES,
     MAX_PIXELS,
     Watch,
+    cut,
     open_bytes,
     pixels,
     rgb_pixels,
@@ -24,14 +25,17 @@ from assistant.pictures.decode import (
 )
 from assistant.pictures.dropped import Dropped, find_dropped, parse_dropped
 from assistant.pictures.fetch import open_url
+from assistant.pictures.path_forms import existing
 from assistant.pictures.paths import open_path
 from assistant.values.conversation import PictureFile
+from assistant.values.region import box_of, split_region
 
 __all__ = [
     "MAX_BYTES",
     "MAX_PIXELS",
     "Dropped",
     "Watch",
+    "cut",
     "find_dropped",
     "open_bytes",
     "open_clipboard",
@@ -55,10 +59,18 @@ def open_source(
 ) -> PictureFile:
     """Open a picture from a path, an address (http, https, file or data) or its bytes.
 
-    ``name`` replaces the name taken from the source. Raises PictureError, which names the source.
+    ``photo.jpg@10,20,300,300`` is the part of a picture at this left, top, width and height, in
+    pixels or percent, unless a file has that name. ``name`` replaces the name taken from the
+    source. Raises PictureError, which names the source.
     """
     if isinstance(source, bytes):
         return open_bytes(source, name=name, max_bytes=max_bytes, watch=watch)
+    if isinstance(source, str) and not existing(source):
+        whole, typed = split_region(source)
+        if typed:
+            file = open_source(whole, name=name, max_bytes=max_bytes, watch=watch)
+            box = box_of(typed, file.width, file.height, file.name)
+            return cut(file, file.data, box, watch=watch)
     if isinstance(source, str) and is_data_url(source.strip()):
         return open_data_url(source.strip(), name=name, max_bytes=max_bytes, watch=watch)
     if isinstance(source, str) and source.strip().lower().startswith(("http://", "https://")):

@@ -8,13 +8,15 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from assistant.pictures import names
 from assistant.pictures.decoder.frames import Header
 from assistant.pictures.decoder.pool import POOL
-from assistant.values.conversation import PictureFile
+from assistant.values.conversation import Picture, PictureFile
 from assistant.values.errors import PictureError
+from assistant.values.region import Box, Region, split_region
 from assistant.values.text import one_line
 
 if TYPE_CHECKING:
@@ -73,6 +75,33 @@ def open_bytes(
         raise too_large(label, min(max_bytes, MAX_BYTES))
     look = (lambda: watch(len(data), len(data))) if watch else _keep_on
     found, _ = _asked({"op": "open"}, data, 0, label, look)
+    return _file(found, data, name, label)
+
+
+def cut(
+    picture: Picture | PictureFile, data: bytes, box: Box, *, watch: Watch | None = None
+) -> PictureFile:
+    """Cut a rectangle out of a picture's original bytes, as a picture of its own (PNG).
+
+    It is named after the picture and its place there, as ``-i`` takes it. A part of a part is one
+    of the whole picture. Raises PictureError.
+    """
+    label = picture.name
+    look = (lambda: watch(len(data), len(data))) if watch else _keep_on
+    found, png = _asked({"op": "cut", "box": box}, data, MAX_BYTES, label, look)
+    if (found["width"], found["height"]) != box[2:]:
+        raise _made_up(label)
+    left, top, width, height = box
+    of, name = picture.sha256, picture.name
+    if picture.region is not None:
+        of, name = picture.region.sha256, split_region(name)[0]
+        left, top = left + picture.region.left, top + picture.region.top
+    region = Region(of, left, top, width, height)
+    return replace(_file(found, bytes(png), f"{name}@{region.typed}", label), region=region)
+
+
+def _file(found: Header, data: bytes, name: str | None, label: str) -> PictureFile:
+    """Make a picture of the decoder's answer."""
     with _checked(label):  # a decoder that was taken over may answer anything: None, too
         media_type = (MEDIA_TYPES | _ALSO)[found["format"]]
         return PictureFile(

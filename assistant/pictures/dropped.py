@@ -14,6 +14,7 @@ from assistant.pictures.data_urls import is_data_url
 from assistant.pictures.path_forms import existing, is_windows_path
 from assistant.pictures.paths import to_path
 from assistant.values.errors import PictureError
+from assistant.values.region import split_region
 
 SUFFIXES = frozenset(
     {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif"}
@@ -35,7 +36,8 @@ _START = re.compile(
 )
 """Beginnings of paths and addresses that no word of a sentence has."""
 _SUFFIX = re.compile(
-    rf"(?:{'|'.join(map(re.escape, sorted(SUFFIXES)))})(?=[ \t\r)\],;:.!?]|$)", re.IGNORECASE
+    rf"(?:{'|'.join(map(re.escape, sorted(SUFFIXES)))})(?:@[\d.,%]*[\d%])?(?=[ \t\r)\],;:.!?]|$)",
+    re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[.!?:\n]\s*$")
 _LONGEST_TEXT = 65_536
@@ -116,7 +118,11 @@ def pictures_in(text: str) -> list[NamedPicture]:
             break
         path = quoted if quoted is not None else re.sub(r"\\(.)", r"\1", plain)
         is_address = path.lower().startswith(("http://", "https://"))
-        if _has_suffix(path) and not is_address and (source := _source(path)) is not None:
+        if (
+            _has_suffix(split_region(path)[0])
+            and not is_address
+            and (source := _source(path)) is not None
+        ):
             found.append(NamedPicture(source, *match.span()))
     return found
 
@@ -147,6 +153,9 @@ def _literal(parts: list[str]) -> list[str]:
 
 
 def _source(part: str) -> str | None:
+    whole, typed = split_region(part)
+    if typed and (found := _source(whole)) and not existing(part):
+        return f"{found}@{typed}"
     if part.lower().startswith(("http://", "https://")):
         return part if _is_picture_url(part) else None
     if _has_suffix(part) or os.path.isabs(part) or is_windows_path(part):
@@ -225,4 +234,4 @@ def _named_at(text: str, start: int) -> tuple[str, int] | None:
 
 def _picture(path: str) -> str | None:
     source = _source(path)
-    return source if source and _has_suffix(source) else None
+    return source if source and _has_suffix(split_region(source)[0]) else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
 
+from assistant.values.region import Region
 from assistant.values.sampling import Parameters
 
 UNREADABLE_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)
@@ -58,7 +59,7 @@ class Picture:
     ``width`` and ``height`` are pixels as seen (EXIF orientation applied). ``sha256`` names the
     original bytes, ``pixels_sha256`` the RGB pixels for the model: two files with the same pixels
     are encoded once. ``num_crops`` is the user's limit of crops (None: chosen automatically); a
-    ``pinned`` picture is never left out.
+    ``pinned`` picture is never left out. ``region`` is the part of another picture that it is.
     """
 
     number: int
@@ -70,6 +71,7 @@ class Picture:
     height: int
     num_crops: int | None = None
     pinned: bool = False
+    region: Region | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +208,8 @@ class PictureFile:
 
     ``data`` are the original bytes. :mod:`assistant.pictures` makes these. ``num_crops`` is the
     user's choice, None leaves it to the engine. ``thumbnail`` is a small JPEG of the picture,
-    ``notice`` a sentence about what is missing of it.
+    ``notice`` a sentence about what is missing of it, ``region`` the part of another picture that
+    it is.
     """
 
     name: str
@@ -219,6 +222,7 @@ class PictureFile:
     num_crops: int | None = None
     thumbnail: bytes | None = field(default=None, repr=False)
     notice: str = ""
+    region: Region | None = None
 
     def numbered(self, number: int) -> Picture:
         """Return the picture as it will stand in a session, under this number."""
@@ -231,6 +235,7 @@ class PictureFile:
             width=self.width,
             height=self.height,
             num_crops=self.num_crops,
+            region=self.region,
         )
 
 

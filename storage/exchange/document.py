@@ -141,10 +141,23 @@ class TurnPart(Part):
         return FinishReason.INTERRUPTED if is_reply and reason is None else reason
 
 
+class RegionPart(Part):
+    """The part of another picture that a picture is; ``number`` is that one's, 0 for none."""
+
+    sha256: Sha256
+    left: Count
+    top: Count
+    width: Positive
+    height: Positive
+    number: Annotated[int, Field(ge=0, le=1_000_000)]
+
+
 class DraftPicturePart(Part):
     name: Words
     sha256: Sha256
     num_crops: Positive | None
+    region: RegionPart | None = None
+    """Exports lack it from before there were parts of pictures."""
 
 
 class DraftPart(Part):
@@ -163,6 +176,7 @@ class SessionPicturePart(Part):
     sha256: Sha256
     num_crops: Positive | None
     pinned: bool
+    region: RegionPart | None = None
 
 
 class SessionPart(Part):
@@ -183,6 +197,10 @@ class SessionPart(Part):
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
         numbers = _all_different((p.number for p in self.pictures), "picture number")
+        by_number = {0: None} | {picture.number: picture.sha256 for picture in self.pictures}
+        for region in filter(None, (picture.region for picture in self.pictures)):
+            if by_number.get(region.number, "") not in (None, region.sha256):
+                raise ValueError("a picture is part of one that is not there")
         before: set[str] = set()
         for turn in self.turns:
             if turn.parent is not None and turn.parent not in before:

@@ -22,6 +22,7 @@ from markdown_it.utils import EnvType, OptionsDict
 
 from assistant.values.conversation import Conversation, Picture, Role, Turn
 from assistant.values.markdown import LINE_BREAK, keep_formulas
+from assistant.values.region import Region
 from assistant.values.text import plain
 from storage.exchange.outline import Entry, PictureData, caption, entries, facts, moment, title
 
@@ -40,6 +41,11 @@ article > h3 { font-size: 1rem; }
 .dim, time, figcaption { color: var(--dim); font-weight: normal; font-size: .85rem; }
 figure { margin: .6rem 0; break-inside: avoid; }
 img { max-width: 100%; max-height: 28rem; height: auto; border-radius: .3rem; }
+.framed { position: relative; display: inline-block; }
+.framed img { display: block; }
+.framed svg { position: absolute; inset: 0; width: 100%; height: 100%; }
+rect { fill: none; stroke: #fff; stroke-width: 4; vector-effect: non-scaling-stroke; }
+rect + rect { stroke: #c00; stroke-width: 2; stroke-dasharray: 6 3; }
 pre { white-space: pre-wrap; border: 1px solid var(--line); padding: .6rem; border-radius: .3rem; }
 table { border-collapse: collapse; } td, th { border: 1px solid var(--line); padding: .2rem .5rem; }
 .right { text-align: right; } .center { text-align: center; }
@@ -74,12 +80,13 @@ def write(
     if conversation.summary is not None:
         yield _aside("Summary of earlier turns", conversation.summary.text)
     shown: set[int] = set()
+    parts = _parts((*conversation.turns, *every_turn))
     others = False
     for entry in entries(conversation, every_turn):
         if entry.other and not others:
             others = True
             yield "<h2>Other versions</h2>\n"
-        yield from _turn(entry, shown, picture_data)
+        yield from _turn(entry, shown, parts, picture_data)
     yield "</main>\n</body>\n</html>\n"
 
 
@@ -88,7 +95,19 @@ def _aside(label: str, text: str) -> str:
     return f'<p class="dim">{label}</p>\n<div class="typed" dir="auto">{words}</div>\n'
 
 
-def _turn(entry: Entry, shown: set[int], picture_data: PictureData) -> Iterator[str]:
+Parts = dict[int, dict[int, Region]]
+"""The parts of each picture, by its number and theirs."""
+
+
+def _parts(turns: Sequence[Turn]) -> Parts:
+    parts: Parts = {}
+    for picture in (picture for turn in turns for picture in turn.pictures):
+        if picture.region is not None:
+            parts.setdefault(picture.region.number, {})[picture.number] = picture.region
+    return parts
+
+
+def _turn(entry: Entry, shown: set[int], parts: Parts, picture_data: PictureData) -> Iterator[str]:
     turn = entry.turn
     kind = "reply" if turn.role is Role.ASSISTANT else "you"
     yield (
@@ -98,7 +117,8 @@ def _turn(entry: Entry, shown: set[int], picture_data: PictureData) -> Iterator[
     if remarks := entry.remarks:
         yield f'<p class="dim">{escape(", ".join(remarks))}</p>\n'
     for picture in turn.pictures:
-        yield _figure(picture, picture.number in shown, picture_data)
+        is_shown = picture.number in shown
+        yield _figure(picture, parts.get(picture.number, {}), is_shown, picture_data)
         shown.add(picture.number)
     if turn.role is Role.ASSISTANT:
         yield f'<div class="text" dir="auto">\n{_rendered(plain(turn.text))}</div>\n'
@@ -107,17 +127,30 @@ def _turn(entry: Entry, shown: set[int], picture_data: PictureData) -> Iterator[
     yield "</article>\n"
 
 
-def _figure(picture: Picture, shown: bool, picture_data: PictureData) -> str:
+def _figure(
+    picture: Picture, parts: dict[int, Region], shown: bool, picture_data: PictureData
+) -> str:
     words = escape(caption(picture))
     if shown:  # its bytes are in the page once
         return f'<p class="dim">{words} (shown above)</p>\n'
     known = re.fullmatch(r"image/[a-z0-9.+-]{1,40}", picture.media_type)
     kind = picture.media_type if known else "application/octet-stream"
     data = base64.b64encode(picture_data(picture.sha256)).decode()
+    image = f'<img alt="{words}" src="data:{kind};base64,{data}">'
     return (
-        f'<figure><img alt="{words}" src="data:{kind};base64,{data}">'
+        f"<figure>{_framed(image, picture, parts) if parts else image}"
         f"<figcaption>{words}</figcaption></figure>\n"
     )
+
+
+def _framed(image: str, picture: Picture, parts: dict[int, Region]) -> str:
+    """Draw frames over a picture where its parts are: a dashed line on a white one."""
+    frames = ""
+    for number, part in parts.items():
+        size = f'x="{part.left}" y="{part.top}" width="{part.width}" height="{part.height}"'
+        frames += f"<g><title>picture {number}</title><rect {size}/><rect {size}/></g>"
+    box = f'viewBox="0 0 {picture.width} {picture.height}" preserveAspectRatio="none"'
+    return f'<div class="framed">{image}<svg {box}>{frames}</svg></div>'
 
 
 class _Renderer(RendererHTML):

@@ -84,7 +84,9 @@ def title(conversation: Conversation) -> str:
 def caption(picture: Picture) -> str:
     """Return the caption of a picture."""
     name = one_line(picture.name, 120)
-    return f"picture {picture.number}: {name}, {picture.width} x {picture.height}"
+    whole = picture.region.number if picture.region else 0
+    part = f", part of picture {whole}" if whole else ""
+    return f"picture {picture.number}: {name}, {picture.width} x {picture.height}{part}"
 
 
 def moment(when: datetime) -> str:

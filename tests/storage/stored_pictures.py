@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from assistant.values.conversation import PictureFile
+from assistant.values.region import Region
 
 
 def make_picture(content: str, name: str = "picture.png") -> PictureFile:
@@ -19,3 +21,9 @@ def make_picture(content: str, name: str = "picture.png") -> PictureFile:
         width=640,
         height=480,
     )
+
+
+def make_part(whole: PictureFile, left: int = 10, content: str = "blank") -> PictureFile:
+    """A part of another picture, 100 x 80 pixels at ``left``, 20."""
+    region = Region(whole.sha256, left, 20, 100, 80)
+    return replace(make_picture(content, f"{whole.name}@{region.typed}"), region=region)

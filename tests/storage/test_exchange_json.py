@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -36,7 +37,7 @@ from storage.exchange import document
 from storage.ids import new_id
 from storage.schema import Base
 from tests.storage.conftest import clear
-from tests.storage.stored_pictures import make_picture
+from tests.storage.stored_pictures import make_part, make_picture
 
 
 def open_picture(source: bytes | Path, *, name: str | None = None) -> PictureFile:
@@ -521,3 +522,36 @@ def test_nothing_of_a_file_stays_when_its_last_session_is_refused(
         imported(elsewhere, both)
     assert [one.id for one in elsewhere.sessions()] == [second]
     assert list(elsewhere.engine.connect().exec_driver_sql("SELECT * FROM pictures")) == []
+
+
+def test_parts_keep_their_place_and_their_picture_for_ever(
+    store: Store, elsewhere: Store, tmp_path: Path
+) -> None:
+    whole = make_picture("whole", "photo.png")
+    session, _ = store.add_user_turn(None, Draft("see", (whole, make_part(whole))))
+    store.save_draft(session, Draft("and", (make_part(whole, 30),)))
+    first = exported(store)
+    assert imported(elsewhere, first) == [Outcome.NEW]
+    assert exported(elsewhere) == first
+    assert elsewhere.conversation(session).pictures == store.conversation(session).pictures
+    assert elsewhere.draft(session) == store.draft(session)
+
+
+def test_an_export_from_before_there_were_parts_is_imported(store: Store, whole: str) -> None:
+    old = re.sub(r',"region":null', "", whole)
+    assert old.count("region") == 0 < whole.count("region")
+    assert imported(store, old) == [Outcome.NEW]
+    assert exported(store) == whole
+
+
+@pytest.mark.parametrize(
+    "change", [{"number": 3}, {"number": 2}, {"left": -1}, {"width": 0}, {"sha256": "x"}]
+)
+def test_a_part_of_what_is_not_there_is_refused(store: Store, change: dict[str, object]) -> None:
+    whole = make_picture("whole")
+    store.add_user_turn(None, Draft("see", (whole, make_part(whole))))
+    content = json.loads(exported(store))
+    clear(store)
+    content["sessions"][0]["pictures"][1]["region"] |= change
+    with pytest.raises(StorageError, match="was changed or damaged"):
+        imported(store, json.dumps(content))

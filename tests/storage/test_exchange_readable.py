@@ -30,7 +30,7 @@ from storage import Store
 from storage.column_types import utc_now
 from storage.exchange import export_html as page, export_markdown as markdown
 from storage.exchange.files import replacing
-from tests.storage.stored_pictures import make_picture
+from tests.storage.stored_pictures import make_part, make_picture
 
 HOSTILE = [
     "```\nunclosed",
@@ -124,7 +124,7 @@ def test_a_markdown_document_reads_well() -> None:
 class _Page(HTMLParser):
     """A page as a browser parses it, as far as it could hurt."""
 
-    VOID = frozenset({"meta", "img", "br", "hr"})
+    VOID = frozenset({"meta", "img", "br", "hr", "rect"})
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ _TAGS = frozenset(
         "html", "head", "meta", "title", "style", "body", "header", "h1", "h2", "h3", "h4", "h5",
         "h6", "p", "main", "article", "time", "div", "figure", "img", "figcaption", "pre", "code",
         "em", "strong", "s", "blockquote", "ul", "ol", "li", "hr", "br", "table", "thead", "tbody",
-        "tr", "th", "td", "span",
+        "tr", "th", "td", "span", "svg", "g", "rect",
     }
 )  # fmt: skip
 _ATTRIBUTES = frozenset(
@@ -170,6 +170,8 @@ _ATTRIBUTES = frozenset(
         ("meta", "name"), ("h1", "dir"), ("p", "class"), ("div", "class"), ("div", "dir"),
         ("article", "class"), ("time", "datetime"), ("img", "alt"), ("img", "src"),
         ("span", "class"), ("ol", "start"), ("th", "class"), ("td", "class"),
+        ("svg", "viewbox"), ("svg", "preserveaspectratio"),
+        ("rect", "x"), ("rect", "y"), ("rect", "width"), ("rect", "height"),
     }
 )  # fmt: skip
 
@@ -360,3 +362,18 @@ def test_a_readable_file_holds_one_session(store: Store, session: str, tmp_path:
     with pytest.raises(StorageError, match="is not a file that can be written"):
         store.export_to(Path("/dev/null"), [session], overwrite=True)
     assert Path("/dev/null").is_char_device()
+
+
+def test_a_picture_shows_the_frames_of_its_parts(store: Store) -> None:
+    whole = make_picture("whole", "photo.png")
+    session, _ = store.add_user_turn(None, Draft("see", (whole,)))
+    store.add_user_turn(session, Draft("and", (make_part(whole),)))
+    page = "".join(store.export([session], ExportFormat.HTML))
+    assert_harmless(page)
+    framed = page[page.index('<div class="framed">') : page.index("</svg>")]
+    assert 'viewBox="0 0 640 480"' in framed
+    assert '<title>picture 2</title><rect x="10" y="20" width="100" height="80"/>' in framed
+    assert page.count("<svg") == 1  # the part itself has none
+    words = "picture 2: photo.png@10,20,100,80, 640 x 480, part of picture 1"
+    assert words in page
+    assert words in "".join(store.export([session], ExportFormat.MARKDOWN))

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from assistant.values.conversation import Draft, FinishReason, Role, Turn
+from assistant.values.region import Region
 from storage import Store
-from tests.storage.stored_pictures import make_picture
+from tests.storage.stored_pictures import make_part, make_picture
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +103,42 @@ def _parent(
         turn = turns[place % len(turns)]
         return turn.parent if kind == "edit" else turn.id
     return None if place is None else store.conversation(session).turns[-1].id
+
+
+def test_a_part_knows_the_number_of_its_picture_in_whatever_order_they_come(store: Store) -> None:
+    whole = make_picture("a")
+    session, turn = store.add_user_turn(None, Draft("see", (make_part(whole, 10), whole)))
+    assert [p.region and p.region.number for p in turn.pictures] == [2, None]
+    _, later = store.add_user_turn(session, Draft("and", (make_part(whole, 30, "other"),)))
+    region = later.pictures[0].region
+    assert region == Region(whole.sha256, 30, 20, 100, 80, number=2)
+    _, stranger = store.add_user_turn(None, Draft("alone", (make_part(whole, 10),)))
+    assert stranger.pictures[0].region == make_part(whole, 10).region
+
+
+def test_two_parts_with_the_same_pixels_keep_their_own_numbers(store: Store) -> None:
+    whole = make_picture("a")
+    one, other = make_part(whole, 10), make_part(whole, 30)
+    session, turn = store.add_user_turn(None, Draft("see", (one, other)))
+    _, edited = store.add_user_turn(session, Draft("again", (other,)), parent=turn.parent)
+    assert [p.number for p in edited.pictures] == [2]
+    assert edited.pictures[0].region == other.region
+    draft = store.draft_of(session, edited.id)
+    assert draft.pictures[0].region == edited.pictures[0].region
+
+
+def test_a_draft_and_a_fork_keep_themake_part(store: Store) -> None:
+    whole = make_picture("a")
+    store.save_draft(None, Draft("see", (make_part(whole, 10),)))
+    kept = store.draft(None)
+    assert kept is not None
+    assert kept.pictures[0].region == make_part(whole, 10).region
+    session, first = store.add_user_turn(None, Draft("whole", (whole,)))
+    store.add_user_turn(session, Draft("part", (make_part(whole, 10),)))
+    forked = store.conversation(store.fork(session))
+    assert [p.region and p.region.number for p in forked.pictures] == [None, 1]
+    _, beside = store.add_user_turn(
+        session, Draft("part alone", (make_part(whole, 40),)), parent=first.parent
+    )
+    alone = store.conversation(store.fork(session, beside.id))
+    assert [p.region and p.region.number for p in alone.pictures] == [0]

@@ -115,7 +115,7 @@ async def test_a_single_match_runs_with_its_words(desk: Desk) -> None:
         await sees(pilot, "Greetings")
         await send(pilot, "/re Greetings")
         await until(pilot, lambda: notices(pilot), "a word")
-        assert "these begin so: /rename, /retry, /recall, /recallall" in notices(pilot)[0]
+        assert "these begin so: /region, /rename, /retry, /recall" in notices(pilot)[0]
         assert area(pilot).text == "/re Greetings"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -14,13 +15,15 @@ from textual.content import Content
 
 from assistant.samples import SAMPLES
 from assistant.values.conversation import PictureFile
+from assistant.values.errors import PictureError
+from assistant.values.region import box_of
 from assistant.values.text import one_line
 from assistant.values.words import counted
 from tui.chat.part import ChatPart
 from tui.pages.attach import AttachScreen
 from tui.pages.choose import ChooseScreen
 from tui.pages.detail import DetailChoices, DetailChosen, DetailScreen, detail_choices
-from tui.pages.picture import PictureScreen, Shown, attached, stored
+from tui.pages.picture import CutWanted, PictureScreen, Shown, attached, stored
 from tui.widgets.chip import Chip
 from tui.widgets.chip_unopened import Watch
 from tui.widgets.composer import Composer
@@ -113,6 +116,40 @@ class Attachments(ChatPart):
 
     async def action_show_picture(self, number: str = "") -> None:
         """Show a picture large: of this number, else one that is attached, else one in sight."""
+        await self._find_picture(number, self._show)
+
+    async def action_attach_region(self, argument: str = "") -> None:
+        """Attach a part of the picture of a number, else show that with a frame to be moved."""
+        number, _, typed = argument.strip().partition(" ")
+        if not typed and "," in number:
+            number, typed = "", number
+
+        async def cut(shown: list[Shown], index: int) -> None:
+            source, picture = shown[index].source, shown[index].picture
+            try:
+                box = box_of("".join(typed.split()), picture.width, picture.height, picture.name)
+            except PictureError as refused:
+                self.tell(str(refused))
+            else:
+                await self._cut(CutWanted(source, box))
+
+        await self._find_picture(number, cut if typed else partial(self._show, framing=True))
+
+    async def _cut(self, wanted: CutWanted | None) -> None:
+        if wanted is None:
+            return
+        source, box, gallery = wanted.source, wanted.box, self._gallery
+
+        def cut(watch: Watch) -> PictureFile:
+            return self._engine.pictures.cut(source, gallery.data(source), box, watch)
+
+        await self.composer.chips.open(source.name, cut)
+        self.composer.area.focus()
+
+    async def _find_picture(
+        self, number: str, then: Callable[[list[Shown], int], Awaitable[None]]
+    ) -> None:
+        """Call ``then`` with all pictures of the chat and the place of the one that is meant."""
         async with self._chat.switching:
             if not self._is_open():
                 return
@@ -129,7 +166,7 @@ class Attachments(ChatPart):
             elif wanted not in numbers:
                 self.tell(f"There is no picture {one_line(wanted, 20)} in this chat.")
             else:
-                self._show(shown, numbers.index(wanted))
+                await then(shown, numbers.index(wanted))
 
     def _is_open(self) -> bool:
         """Whether the chat is here that the app began with; tells the user if not."""
@@ -138,17 +175,17 @@ class Attachments(ChatPart):
         return self._chat.is_open
 
     @on(Chip.Opened)
-    def _show_chip(self, event: Chip.Opened) -> None:
+    async def _show_chip(self, event: Chip.Opened) -> None:
         """Show an attached picture large, and those beside it."""
         chips = list(self.composer.chips.query(Chip))
-        self._show([self._shown(one) for one in chips], chips.index(event.chip))
+        await self._show([self._shown(one) for one in chips], chips.index(event.chip))
 
     def _shown(self, chip: Chip) -> Shown:
         choose = partial(self.composer.chips.choose_detail, chip)
         return attached(chip.file, chip.number, choose)
 
-    def _show(self, shown: list[Shown], index: int) -> None:
-        self.open_page(PictureScreen(shown, index, self._gallery))
+    async def _show(self, shown: list[Shown], index: int, *, framing: bool = False) -> None:
+        self.open_page(PictureScreen(shown, index, self._gallery, framing=framing), self._cut)
 
     @on(Chip.DetailWanted)
     def _choose_detail(self, event: Chip.DetailWanted) -> None:

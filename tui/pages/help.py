@@ -27,6 +27,7 @@ from tui.keys import (
     NOTICES_KEYS,
     PICK_KEYS,
     PICTURE_KEYS,
+    REGION_KEYS,
     SEARCH_KEYS,
     SETTINGS_KEYS,
     SLASHES,
@@ -53,6 +54,7 @@ MODELS = "Models"
 CHOICES = "In an empty chat"
 SETTINGS = "Settings"
 PICTURE = "A picture, large"
+REGION = "A part of a picture"
 PICK = "Attaching a picture"
 CHOICE = "In a question"
 WRITE = "In a longer text"
@@ -71,6 +73,7 @@ PLACES = {
     "Choices": CHOICES,
     "SettingsScreen": SETTINGS,
     "PictureScreen": PICTURE,
+    "FramedDrawing": REGION,
     "AttachScreen": PICK,
     "DetailScreen": CHOICE,
     "ChooseScreen": CHOICE,
@@ -109,6 +112,7 @@ def sections(rebound: Mapping[str, str], now: Mapping[str, KeyRows]) -> dict[str
         CHOICES: rows(CHOICES_KEYS),
         SETTINGS: rows(SETTINGS_KEYS),
         PICTURE: rows(PICTURE_KEYS),
+        REGION: rows([key for key in REGION_KEYS if key.shown]),
         PICK: rows(PICK_KEYS),
         CHOICE: rows(CHOICE_KEYS),
         WRITE: rows(WRITE_KEYS),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 from textual import events, on, work
@@ -17,6 +18,7 @@ from textual.widgets import Static
 
 from assistant.values.conversation import Picture, PictureFile, Turn
 from assistant.values.errors import PhichatError
+from assistant.values.region import Box
 from assistant.values.text import one_line
 from assistant.values.words import counted, file_size
 from tui.keys import PICTURE_KEYS
@@ -24,12 +26,15 @@ from tui.pages.detail import DetailScreen, detail_choices
 from tui.pages.dialog import VI_BINDINGS
 from tui.textual_fixes import GuardedDialog
 from tui.widgets.drawing import Drawing
+from tui.widgets.framed_drawing import FramedDrawing, Part
 from tui.widgets.gallery import Gallery
 from tui.widgets.picture_drawing import REST_S
 from tui.widgets.picture_view import PictureView
 
 LABEL_ROWS = 2
 """The label of a picture and the blank row below it."""
+FRAME_KEYS = "arrows move the frame · shift+arrows its size · enter attaches it · esc no frame"
+NO_FRAME = "No picture is drawn here: give the part as /region NUMBER left,top,width,height"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +73,16 @@ def _when(turn: Turn) -> str:
     return f"attached {when} with “{one_line(turn.text, 60)}”"
 
 
-class PictureScreen(GuardedDialog[None]):
-    """Page that steps through pictures with the arrow keys."""
+@dataclass(frozen=True, slots=True)
+class CutWanted:
+    """A part of a picture that shall be attached."""
+
+    source: Picture | PictureFile
+    box: Box
+
+
+class PictureScreen(GuardedDialog[CutWanted | None]):
+    """Page that steps through pictures with the arrow keys; returns a part to be attached."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         *(key.binding() for key in PICTURE_KEYS),
@@ -92,9 +105,13 @@ class PictureScreen(GuardedDialog[None]):
         index: int
         detail: int | None
 
-    def __init__(self, shown: Sequence[Shown], index: int, gallery: Gallery) -> None:
-        """Show one of some pictures."""
+    def __init__(
+        self, shown: Sequence[Shown], index: int, gallery: Gallery, *, framing: bool = False
+    ) -> None:
+        """Show one of some pictures, with ``framing`` a frame in it at once."""
         super().__init__()
+        self._framing = framing
+        self._facts = "", ""
         self._shown = list(shown)
         self._index = index
         self._gallery = gallery
@@ -160,11 +177,41 @@ class PictureScreen(GuardedDialog[None]):
             max(1, room.width),
             max(1, room.height - LABEL_ROWS),
             file=self.shown.file,
+            draw=partial(FramedDrawing, parts=self._parts()),
         )
         await frame.mount(view)
         self._tell("…")
+        if self._framing:
+            self._framing = False
+            self.call_after_refresh(self.action_frame_part)
         self._ask(self._index)
         self.set_timer(REST_S, self._rest)
+
+    def _parts(self) -> list[Part]:
+        """List the parts of the picture that are pictures of the page, too."""
+        pictures = [one.picture for one in self._shown]
+        return [
+            Part(one.number, (region.left, region.top, region.width, region.height))
+            for one in pictures
+            if (region := one.region) is not None and region.sha256 == self.picture.sha256
+        ]
+
+    def action_frame_part(self) -> None:
+        """Show a frame to be moved over the part that shall be attached."""
+        for drawing in self.query(FramedDrawing):
+            drawing.begin()
+        if not self.query(FramedDrawing):
+            self.notify(NO_FRAME, markup=False)
+
+    @on(FramedDrawing.Moved)
+    def _show_frame(self, event: FramedDrawing.Moved) -> None:
+        event.stop()
+        self._tell(*self._facts)
+
+    @on(FramedDrawing.Taken)
+    def _take_part(self, event: FramedDrawing.Taken) -> None:
+        event.stop()
+        self.dismiss(CutWanted(self.shown.source, event.box))
 
     def _rest(self) -> None:
         for drawing in self.query(Drawing):
@@ -192,14 +239,19 @@ class PictureScreen(GuardedDialog[None]):
             self._tell(event.words, event.part)
 
     def _tell(self, facts: str, part: str = "") -> None:
+        self._facts = facts, part
         picture = self.picture
         kind = picture.media_type.removeprefix("image/").upper()
         choose = f"c {part}s · " if part else ""
-        steps = f"{self._index + 1} of {len(self._shown)} · ← → steps · {choose}esc back"
+        about = self.shown.about
+        keys = f"{self._index + 1} of {len(self._shown)} · ← → steps · {choose}r a part · esc back"
+        boxes = [drawing.box for drawing in self.query(FramedDrawing) if drawing.box]
+        for left, top, width, height in boxes:
+            about, keys = f"the part {width}×{height} at {left},{top}", FRAME_KEYS
         self.query_one(".facts", Static).update(
             Content.assemble(
                 (f"{picture.width}×{picture.height} · {one_line(kind)} · {facts}\n", ""),
-                (f"{self.shown.about}\n", "$phi-quiet"),
-                (steps, "$phi-quiet"),
+                (f"{about}\n", "$phi-quiet"),
+                (keys, "$phi-quiet"),
             )
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from textual import events, on
@@ -19,6 +20,9 @@ from tui.widgets.gallery import Gallery
 from tui.widgets.picture_drawing import PictureDrawing
 
 MOST_OF_A_NAME = 40
+
+Draw = Callable[[Picture | PictureFile, Gallery, int, int], PictureDrawing]
+"""Makes the drawing of a picture in at most so many columns and rows."""
 
 
 class PictureView(Vertical):
@@ -38,6 +42,7 @@ class PictureView(Vertical):
         rows: int = MOST_ROWS,
         *,
         file: PictureFile | None = None,
+        draw: Draw = PictureDrawing,
     ) -> None:
         """Show ``picture`` in at most ``columns`` x ``rows`` cells; one not sent is in ``file``."""
         super().__init__(classes="-words" if gallery.protocol is PictureProtocol.TEXT else None)
@@ -45,12 +50,13 @@ class PictureView(Vertical):
         self._gallery = gallery
         self._columns, self._rows = columns, rows
         self._file = file
+        self._draw = draw
 
     def compose(self) -> ComposeResult:
         yield Static(self.label(), classes="label")
         if self._gallery.protocol is not PictureProtocol.TEXT:
             shown = self._file or self.picture
-            yield PictureDrawing(shown, self._gallery, self._columns, self._rows)
+            yield self._draw(shown, self._gallery, self._columns, self._rows)
 
     def label(self) -> Content:
         """Return ``Picture 3 · name.png · 640×480``, in brackets where nothing is drawn."""
@@ -59,6 +65,8 @@ class PictureView(Vertical):
         if self._gallery.protocol is PictureProtocol.TEXT:
             size = f"{picture.width}x{picture.height}"
             return Content(f"[picture {picture.number}: {name} {size}]")
+        if (region := picture.region) is not None and region.number:
+            name = f"part of picture {region.number} at {region.left},{region.top}"
         return Content.assemble(
             (f"Picture {picture.number}", "bold"),
             (f" · {name} · {picture.width}×{picture.height}", "$phi-quiet"),

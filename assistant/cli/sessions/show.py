@@ -143,7 +143,13 @@ def _turn_json(turn: Turn) -> dict[str, object]:
         "role": turn.role,
         "text": turn.text,
         "pictures": [
-            {"number": p.number, "name": p.name, "sha256": p.sha256} for p in turn.pictures
+            {
+                "number": p.number,
+                "name": p.name,
+                "sha256": p.sha256,
+                "region": p.region and asdict(p.region),
+            }
+            for p in turn.pictures
         ],
         "finish_reason": turn.finish_reason,
         "created": turn.created,

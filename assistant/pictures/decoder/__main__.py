@@ -6,6 +6,7 @@ import base64
 import signal
 import socket
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 
 from PIL import Image
@@ -33,40 +34,51 @@ def main(link: socket.socket) -> None:
         del received  # it may be large
         _limit_time(asked["seconds"])
         try:
-            header, image = _answer(asked, data)
+            header, payload, size = _answer(asked, data)
         finally:
             _limit_time(0)
         with suppress(OSError):  # the app gave up
-            if image is None:
-                send(link, header)
-            else:
-                send(link, header, examine.rgb_bands(image), image.width * image.height * 3)
+            send(link, header, payload, size)
 
 
 def _end() -> None:
     raise EOFError
 
 
-def _answer(asked: Header, data: bytes) -> tuple[Header, Image.Image | None]:
-    """Return the header of the answer, and the picture whose pixels follow it."""
+def _answer(asked: Header, data: bytes) -> tuple[Header, Iterable[bytes], int]:
+    """Return the header of the answer, the bytes that follow it, and their number."""
     try:
         size = tuple(asked["size"]) if asked.get("size") else None
         found = examine.decoded(data, asked["label"], size)
-        header = {"width": found.image.width, "height": found.image.height}
-        if asked["op"] == "pixels":
-            return header, found.image
-        return {
-            **header,
-            "format": found.format,
-            "notice": found.notice,
-            "pixels_sha256": examine.pixels_sha256(found.image),
-            "thumbnail": base64.b64encode(examine.thumbnail(found.image)).decode(),
-        }, None
+        image = found.image
+        match asked["op"]:
+            case "pixels":
+                rgb = examine.rgb_bands(image)
+                return _size(image), rgb, image.width * image.height * 3
+            case "cut":
+                part = examine.part(image, *asked["box"])
+                cut = examine.as_png(part)
+                return _facts(examine.Decoded(part, "PNG", found.notice)), (cut,), len(cut)
+        return _facts(found), (), 0
     except PictureError as error:
-        return {"error": str(error)}, None
+        return {"error": str(error)}, (), 0
     except MemoryError:
-        label = asked["label"]
-        return {"error": f"There is not enough memory to open {label}; scale it down first."}, None
+        words = f"There is not enough memory to open {asked['label']}; scale it down first."
+        return {"error": words}, (), 0
+
+
+def _size(image: Image.Image) -> Header:
+    return {"width": image.width, "height": image.height}
+
+
+def _facts(found: examine.Decoded) -> Header:
+    return {
+        **_size(found.image),
+        "format": found.format,
+        "notice": found.notice,
+        "pixels_sha256": examine.pixels_sha256(found.image),
+        "thumbnail": base64.b64encode(examine.thumbnail(found.image)).decode(),
+    }
 
 
 def _limit_memory() -> None:

@@ -34,6 +34,9 @@ THUMBNAIL_SIDE = 256
 _BAND = 1 << 22
 """Pixels that are turned into bytes at a time."""
 
+_QUICK = 3
+"""Level of compression of a part: 12 million pixels of a photo take a second or two."""
+
 _BEGINNINGS = re.compile(
     rb"\x89PNG\r\n|\xff\xd8\xff|RIFF....WEBP|GIF8[79]a|II\*\0|MM\0\*|....ftypavi[fs]", re.DOTALL
 )
@@ -98,6 +101,18 @@ def thumbnail(seen: Image.Image) -> bytes:
     width, height = (max(1, round(side * scale)) for side in seen.size)
     out = io.BytesIO()
     seen.resize((width, height), reducing_gap=2.0).save(out, "JPEG", quality=85)
+    return out.getvalue()
+
+
+def part(seen: Image.Image, left: int, top: int, width: int, height: int) -> Image.Image:
+    """Return a rectangle of RGB pixels."""
+    return seen.crop((left, top, left + width, top + height))
+
+
+def as_png(seen: Image.Image) -> bytes:
+    """Encode RGB pixels without loss."""
+    out = io.BytesIO()
+    seen.save(out, "PNG", compress_level=_QUICK)
     return out.getvalue()
 
 
