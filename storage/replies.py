@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy import CursorResult, select, update
 from sqlalchemy.orm import Session
@@ -10,6 +11,7 @@ from sqlalchemy.orm import Session
 from assistant.values.conversation import (
     FinishReason,
     Role,
+    Thought,
     Timings,
     Turn,
     Usage,
@@ -65,7 +67,11 @@ def reopen(db: Session, turn_id: str) -> Turn:
 
 
 def checkpoint(
-    db: Session, turn_id: str, text: str | None, token_ids: Sequence[int] | None
+    db: Session,
+    turn_id: str,
+    text: str | None,
+    token_ids: Sequence[int] | None,
+    thought: Thought | None = None,
 ) -> None:
     """Store the whole text and all ids of a growing reply, which stays this process's for longer.
 
@@ -77,6 +83,7 @@ def checkpoint(
         if text is not None:
             row.text = storable(text)
             row.token_ids = None if token_ids is None else tuple(token_ids)
+            row.thought = _storable(thought)
         row.finish_reason = None
         leases.take(db, row)
 
@@ -90,6 +97,7 @@ def finish(
     finish_reason: FinishReason,
     usage: Usage | None,
     timings: Timings | None,
+    thought: Thought | None = None,
 ) -> Turn:
     """Store the end of a reply; a reply that has ended before stays as it is.
 
@@ -102,6 +110,7 @@ def finish(
         row.finish_reason = finish_reason
         row.usage = usage
         row.timings = timings
+        row.thought = _storable(thought)
         row.writer = None
         session_of(db, row).updated = utc_now()
         db.flush()
@@ -130,6 +139,10 @@ def interrupt(db: Session, keys: Sequence[int]) -> int:
     db.execute(these.values(writer=None))
     assert isinstance(replies, CursorResult)
     return replies.rowcount
+
+
+def _storable(thought: Thought | None) -> Thought | None:
+    return None if thought is None else replace(thought, text=storable(thought.text))
 
 
 def _is_open(db: Session, row: TurnRow) -> bool:

@@ -31,6 +31,7 @@ from assistant.values.conversation import (
     FinishReason,
     Role,
     Summary,
+    Thought,
     Timings,
     TurnKind,
     Usage,
@@ -173,6 +174,7 @@ class TurnRow(Base):
     pinned: Mapped[bool] = mapped_column(default=False, server_default=false())
     excluded: Mapped[bool] = mapped_column(default=False, server_default=false())
     parameters: Mapped[Parameters | None] = mapped_column(Value(Parameters))
+    thought: Mapped[Thought | None] = mapped_column(Value(Thought))
     words: Mapped[str | None] = _words("text")
 
     @validates("text")

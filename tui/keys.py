@@ -150,6 +150,7 @@ TURN_ACTIONS = (
     TurnAction("c", "copy", "copy", "Copy the message"),
     TurnAction("k", "copy_code", "code", "Copy a code block"),
     TurnAction("r", "again", "again", "Answer again; the old reply stays"),
+    TurnAction("t", "thought", "thought", "Show what the model thought before it, or fold it"),
     TurnAction("g", "go_on", "go on", "Let the half reply go on"),
     TurnAction("e", "edit", "edit", "Edit and send again; the old version stays"),
     TurnAction("p", "pin", "pin", "Pin: the model always sees it"),

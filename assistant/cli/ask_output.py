@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import time
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Protocol
@@ -21,11 +22,12 @@ from assistant.values.events import (
     ReplyStarted,
     Stage,
     StoreLost,
+    ThoughtGrew,
     UserTurnStored,
 )
 from assistant.values.lowered import lowered_words
 from assistant.values.text import PlainStream, one_line
-from assistant.values.words import counted
+from assistant.values.words import counted, duration
 
 UNSTORED = "unstored"
 """Code of an answer that was written and could not be stored."""
@@ -111,6 +113,7 @@ def _ended(event: ReplyEnded) -> dict[str, object]:
         "model": turn.model,
         "usage": asdict(turn.usage),
         "timings": asdict(turn.timings),
+        **({"thought_s": turn.thought.seconds} if turn.thought is not None else {}),
         **unstored,
     }
 
@@ -149,12 +152,17 @@ class ProgressLine:
         self._is_shown = False
         self._parts = ""
         self._noted: list[str] = []
+        self._thinking_since: float | None = None
 
     def hear(self, event: Event) -> None:
         """Show one event of the reply."""
         if not self.is_terminal:
             return
-        if isinstance(event, Progressed):
+        if isinstance(event, ThoughtGrew):
+            now = time.monotonic()
+            self._thinking_since = self._thinking_since or now
+            self._show(f"Thinking… {duration(now - self._thinking_since)}")
+        elif isinstance(event, Progressed):
             self._show(self._words(event))
         else:
             self.clear()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
 from assistant.settings import Settings
 from assistant.values.errors import ModelError
 from assistant.values.events import ModelStatus
 from assistant.values.model import Core, ModelFacts
-from assistant.values.sampling import Parameters, Sampling
+from assistant.values.sampling import Parameters, Sampling, Thinking
 from assistant.window.layout import Layout
 
 if TYPE_CHECKING:
@@ -68,7 +69,13 @@ class Model:
 
     def sampling(self, parameters: Parameters) -> Sampling:
         """Merge a session's own values over the settings' over the defaults."""
-        return parameters.over(self.settings.sampling)
+        settings = self.settings
+        by_name = settings.thinking_models
+        thinking = by_name.get(settings.model) or by_name.get(settings.model.partition("#")[2])
+        chosen = settings.sampling
+        if thinking is not None:
+            chosen = replace(chosen, thinking=cast("Thinking", thinking))
+        return parameters.over(chosen)
 
     def use(self, name: str) -> None:
         """Answer with another model: :meth:`restart` with nothing else changed.

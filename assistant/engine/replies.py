@@ -21,6 +21,7 @@ from assistant.values.events import (
     ReplyFailed,
     ReplyGrew,
     ReplyStarted,
+    ThoughtGrew,
 )
 from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
 from assistant.values.model import Core
@@ -153,6 +154,9 @@ class Replies:
                 yield notice
             if isinstance(event, Progressed):
                 yield event
+            elif isinstance(event, ThoughtGrew):
+                growing.think(event.text)
+                yield event
             elif isinstance(event, TokensGenerated):
                 if text := growing.add(event.ids):
                     yield ReplyGrew(text)
@@ -198,7 +202,7 @@ def generate_text(
             yield event
         elif isinstance(event, TokensGenerated):
             text += stream.feed(event.ids)
-        elif event.finish_reason is FinishReason.STOPPED:
+        elif isinstance(event, GenerationEnded) and event.finish_reason is FinishReason.STOPPED:
             return ""
     return text + stream.flush()
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from assistant.engine.stop_strings import StopStrings
-from assistant.values.conversation import FinishReason, Timings, Turn, Usage
+from assistant.values.conversation import FinishReason, Thought, Timings, Turn, Usage
 from assistant.values.generation import GenerationEnded
 from assistant.values.prompt import Vocabulary
 
@@ -51,6 +51,8 @@ class ReplyWriter:
         self._stop = StopStrings(stop, self._decoded)
         self._text = self._decoded.removesuffix(self._stop.held)
         self._saved_at = time.monotonic()
+        self._thought = turn.thought or Thought("", 0.0)
+        self._thinking_since: float | None = None
         self.is_finished = False
         self.is_cut = False
         """Whether a stop string was found: what comes after it is not added any more."""
@@ -58,23 +60,48 @@ class ReplyWriter:
     @property
     def turn(self) -> Turn:
         """The reply as it stands here; the front end begins with it."""
-        return replace(self._turn, text=self._text, token_ids=tuple(self._ids))
+        thought = self.thought
+        return replace(self._turn, text=self._text, token_ids=tuple(self._ids), thought=thought)
+
+    @property
+    def thought(self) -> Thought | None:
+        """The thinking so far, and its seconds; None where there was none."""
+        since = self._thinking_since
+        running = 0.0 if since is None else time.monotonic() - since
+        thought = replace(self._thought, seconds=round(self._thought.seconds + running, 3))
+        return thought if thought.text else None
 
     @property
     def has_grown(self) -> bool:
         """Whether anything was generated."""
-        return len(self._ids) > self._begun
+        return len(self._ids) > self._begun or self.thought != self._turn.thought
+
+    def think(self, text: str) -> None:
+        """Take what the model thinks; it is kept beside the reply."""
+        if self._thinking_since is None:
+            self._thinking_since = time.monotonic()
+        self._thought = replace(self._thought, text=self._thought.text + text)
+        self._checkpoint()
 
     def add(self, ids: tuple[int, ...]) -> str:
         """Take ids; returns the text that they add to what is shown."""
+        self._end_thought()
         shown = ""
         for token in ids:
             if not self.is_cut:
                 shown += self._add(token)
-        if time.monotonic() - self._saved_at >= CHECKPOINT_S:
-            self._saver.keep(self._decoded, tuple(self._ids))
-            self._saved_at = time.monotonic()
+        self._checkpoint()
         return shown
+
+    def _end_thought(self) -> None:
+        """Stop the clock of the thinking, which runs while it does."""
+        self._thought = self.thought or self._thought
+        self._thinking_since = None
+
+    def _checkpoint(self) -> None:
+        if time.monotonic() - self._saved_at >= CHECKPOINT_S:
+            self._saver.keep(self._decoded, tuple(self._ids), self.thought)
+            self._saved_at = time.monotonic()
 
     def _decode(self, token: int) -> str:
         self._ids.append(token)

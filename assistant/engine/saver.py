@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, TypeVar
 
-from assistant.values.conversation import Turn
+from assistant.values.conversation import Thought, Turn
 from assistant.values.errors import LeaseLostError, SessionNotFoundError, StorageError
 from assistant.values.events import Event, Progressed, Stage, StoreLost
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from storage import Store
 
 R = TypeVar("R")
-_Kept = tuple[str, tuple[int, ...]]
+_Kept = tuple[str, tuple[int, ...], Thought | None]
 log = logging.getLogger(__name__)
 
 RENEW_S = 10.0
@@ -142,15 +142,15 @@ class Saver:
         """Moment at which the wait for the end was given up."""
         patience.start(self._run)
 
-    def keep(self, text: str, ids: tuple[int, ...]) -> None:
-        """Let the text and ids so far be stored; returns at once.
+    def keep(self, text: str, ids: tuple[int, ...], thought: Thought | None) -> None:
+        """Let the text, ids and thought so far be stored; returns at once.
 
         Raises StorageError if they never can.
         """
         if self._failure is not None:
             raise self._failure
         with self._patience.changed:
-            self._kept = text, ids
+            self._kept = text, ids, thought
             if not self._error:
                 self._is_due = True
                 self._patience.changed.notify_all()
@@ -246,11 +246,9 @@ class Saver:
                 self._settle(stored, None)
         return True
 
-    def _store_once(
-        self, end: Turn | None, kept: tuple[str, tuple[int, ...]] | None
-    ) -> Turn | None:
+    def _store_once(self, end: Turn | None, kept: _Kept | None) -> Turn | None:
         if end is None:
-            self._store.checkpoint_reply(self._turn_id, *(kept or (None, None)))
+            self._store.checkpoint_reply(self._turn_id, *(kept or (None, None, None)))
             return None
         assert end.finish_reason is not None
         return self._store.finish_reply(
@@ -260,6 +258,7 @@ class Saver:
             finish_reason=end.finish_reason,
             usage=end.usage,
             timings=end.timings,
+            thought=end.thought,
         )
 
     def _settle(self, stored: Turn | None, failure: StorageError | None) -> None:

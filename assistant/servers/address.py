@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from assistant.values.errors import ModelError
 
 _SCHEMES = ("http://", "https://")
+_NEAR = (".localhost", ".local", ".lan", ".internal", ".home.arpa")
+"""Ends of names that no public server has."""
 _PASTED = ("/chat/completions", "/models")
 """Ends of addresses copied from other programs."""
 
@@ -41,6 +43,14 @@ class Address:
         with suppress(ValueError):  # a name
             return ip_address(host).is_loopback
         return host == "localhost"
+
+    @property
+    def is_near(self) -> bool:
+        """Whether it is this machine or one of its network, as far as the address says it."""
+        host = (urlsplit(self.base).hostname or "").rstrip(".")
+        with suppress(ValueError):  # a name
+            return not ip_address(host).is_global
+        return "." not in host or host.endswith(_NEAR)
 
 
 def is_server(model: str) -> bool:

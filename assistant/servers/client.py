@@ -19,10 +19,11 @@ from assistant.servers.messages import as_json, messages, without_system
 from assistant.servers.pictures import ServerPictures, picture_url
 from assistant.servers.reply import Reply
 from assistant.servers.request import FAILURES, Exchange
+from assistant.servers.thoughts import Habits, switches
 from assistant.servers.vocabulary import STYLE, TextVocabulary
 from assistant.values.conversation import FinishReason, Role, Usage
 from assistant.values.errors import ModelError
-from assistant.values.events import ModelStatus, Phase, Progressed, Stage
+from assistant.values.events import ModelStatus, Phase, Progressed, Stage, ThoughtGrew
 from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
 from assistant.values.model import CoreEvent, ModelFacts
 from assistant.values.prompt import Prompt, Slot
@@ -62,6 +63,7 @@ class ServerCore:
         self._pictures = ServerPictures(detail)
         self._wanted_context = context
         self._limits = Limits(self._address)
+        self._habits = Habits()
         self._found: ServerModel | None = None
         self._looking = threading.Lock()
         self._status = ModelStatus(Phase.IDLE, self._address.name, is_demo=False, is_server=True)
@@ -246,7 +248,7 @@ class ServerCore:
         chosen = {
             one.request: getattr(sampling, name)
             for name, one in PARAMETERS.items()
-            if not (one.only_if_set and getattr(sampling, name) == one.default)
+            if one.request and not (one.only_if_set and getattr(sampling, name) == one.default)
         }
         if "stop" in chosen:
             chosen["stop"] = chosen["stop"][:MOST_STOPS]
@@ -259,15 +261,18 @@ class ServerCore:
             "stream": True,
             "stream_options": {"include_usage": True},
             **chosen,
+            **switches(sampling.thinking, found.address, found.owner, self._habits),
         }
         return self._limits.without_refused(request)
 
     def _answer(
         self, prompt: Prompt, sampling: Sampling, request: Mapping[str, Any]
     ) -> Iterator[CoreEvent]:
-        vocabulary, reply = TextVocabulary(), Reply(self._address)
+        level = sampling.thinking
         body = json.dumps(request).encode()
         goes_on = request["messages"][-1]["role"] == Role.ASSISTANT
+        unopened = not goes_on and self._habits.may_be_unopened(str(request["model"]), level)
+        vocabulary, reply = TextVocabulary(), Reply(self._address, unopened=unopened)
         started = time.perf_counter()
         first = last = 0.0
         events = count = size = 0
@@ -276,14 +281,13 @@ class ServerCore:
         try:
             if exchange is not None:
                 yield Progressed(Stage.QUEUED, detail=f"waiting for {self._address.host}")
-                for text in reply.read(exchange):
-                    if self._stop_wanted:
-                        break
+                for piece in self._until_stopped(reply, exchange):
                     last = time.perf_counter()
                     first = first or last
+                    text = piece.text if isinstance(piece, ThoughtGrew) else piece
                     ids = vocabulary.encode(text)
                     events, count, size = events + 1, count + len(ids), size + len(text)
-                    yield TokensGenerated(ids)
+                    yield piece if isinstance(piece, ThoughtGrew) else TokensGenerated(ids)
                     if size > sampling.max_new_tokens * MOST_BYTES:
                         reason = FinishReason.LENGTH
                         break
@@ -295,7 +299,7 @@ class ServerCore:
                 failure = refusals.unreachable(self._address, error)
                 if failure.code == "unreachable":
                     self._forget(failure)
-                    if not reply.has_text:  # it may be starting again
+                    if not (reply.has_text or reply.has_thought):  # it may be starting again
                         raise refusals.BusyError(str(failure), None, failure.code) from error
                 raise failure from error
         except ModelError:
@@ -306,6 +310,7 @@ class ServerCore:
                 self._running = None
             if exchange is not None:
                 exchange.close()
+            reply.teach(self._habits, level)
         if self._stop_wanted:
             reason = FinishReason.STOPPED
         counts: Mapping[str, int] = reply.usage
@@ -324,6 +329,13 @@ class ServerCore:
         rate = (completion - 1) / seconds if completion > 1 and seconds > 0 else 0.0
         ttft = first - started if first else 0.0
         yield GenerationEnded(reason or reply.finish_reason, usage, ttft, rate)
+
+    def _until_stopped(self, reply: Reply, exchange: Exchange) -> Iterator[str | ThoughtGrew]:
+        for piece in reply.read(exchange):
+            if self._stop_wanted:
+                break
+            yield piece
+        yield from reply.rest()
 
     def _begin(self, body: bytes) -> Exchange | None:
         """Begin the request; None if it was stopped before."""

@@ -216,7 +216,7 @@ def empty(
     elif thought and is_spent:
         words = (
             "spent the whole answer on thinking: allow more tokens (the setting max_new_tokens), "
-            "or choose a model that thinks less"
+            "or less thinking (the setting thinking)"
         )
     elif thought:
         words = "thought, and then answered nothing: ask again"

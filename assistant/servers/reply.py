@@ -10,13 +10,19 @@ import httpx2
 
 from assistant.servers import catalogue as looking, lessons, refusals
 from assistant.servers.address import Address
-from assistant.servers.request import Exchange
+from assistant.servers.request import FAILURES, Exchange
 from assistant.servers.sse import EventStream
+from assistant.servers.thoughts import Habits, Splitter
 from assistant.values.conversation import FinishReason
+from assistant.values.errors import ModelError
+from assistant.values.events import ThoughtGrew
 
 _DONE = "[DONE]"
 _NO_REPLY = (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError)
 """Errors of reading JSON of another kind."""
+
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+"""Fields of a delta with the thought: llama.cpp's and SGLang's, vLLM's and Ollama's, others'."""
 
 _ENDS = {
     **dict.fromkeys(("length", "max_tokens", "max_output_tokens"), FinishReason.LENGTH),
@@ -31,14 +37,18 @@ _ENDS = {
 class Reply:
     """A streamed reply; complete once :meth:`read` has ended."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, *, unopened: bool = False) -> None:
+        """``unopened``: the text may begin with a thought without a tag."""
         self._address = address
-        self._half = ""
+        self._halves = Halves(), Halves()
+        self._splitter = Splitter(unopened=unopened)
         self._is_over = self._has_begun = False
         self._thought = 0
+        """Characters; or tokens, where a server counts them and keeps the text to itself."""
         self._wants_tool = False
         self._end = ""
         self.has_text = False
+        self.has_thought = False
         self.usage: dict[str, int] = {}
         """``prompt_tokens``, ``completion_tokens`` and ``cached_tokens``, if stated."""
 
@@ -46,8 +56,45 @@ class Reply:
     def finish_reason(self) -> FinishReason:
         return _ENDS.get(self._end.lower(), FinishReason.STOP)
 
-    def read(self, exchange: Exchange) -> Iterator[str]:
-        """Yield the texts as they come, never empty. Raises ModelError and httpx2's errors.
+    def read(self, exchange: Exchange) -> Iterator[str | ThoughtGrew]:
+        """Yield the texts as they come, never empty, and thoughts.
+
+        Raises ModelError and httpx2's errors once what came is yielded.
+        """
+        failure: Exception | None = None
+        try:
+            for piece in self._read(exchange):
+                yield self._noted(piece)
+        except (ModelError, *FAILURES) as error:
+            failure = error
+        yield from self.rest()
+        if failure is not None:
+            raise failure
+
+    def rest(self) -> Iterator[str | ThoughtGrew]:
+        """Yield what was held back until it is clear how it goes on."""
+        text, thought = (one.finish() for one in self._halves)
+        is_whole = self._is_over and self.finish_reason is FinishReason.STOP
+        pieces = [*([ThoughtGrew(thought)] if thought else []), *self._splitter.feed(text)]
+        for piece in (*pieces, *self._splitter.finish(is_whole=is_whole)):
+            yield self._noted(piece)
+
+    def teach(self, habits: Habits, level: str) -> None:
+        """Note how the model thought, for the next request."""
+        habits.is_seen |= bool(self._thought) and level == "off"
+        if (was := self._splitter.was_unopened) is not None:
+            habits.unopened[level != "off"] = was
+
+    def _noted(self, piece: str | ThoughtGrew) -> str | ThoughtGrew:
+        if isinstance(piece, ThoughtGrew):
+            self._thought += len(piece.text)
+            self.has_thought = True
+        else:
+            self.has_text = True
+        return piece
+
+    def _read(self, exchange: Exchange) -> Iterator[str | ThoughtGrew]:
+        """Yield the pieces as they are sent.
 
         Events, lines of JSON and one whole object are known by their first byte, because
         servers mislabel them.
@@ -67,7 +114,6 @@ class Reply:
             if self._has_begun and isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)):
                 raise refusals.cut(self._address) from error  # in the middle of an event
             raise refusals.malformed(self._address) from error
-        yield from self._settled("", final=True)
         if not self._has_begun:
             raise refusals.malformed(self._address)
         if not (self._is_over or is_json):
@@ -83,10 +129,9 @@ class Reply:
                 self._address, wants_tool=self._wants_tool, thought=self._thought, is_spent=is_spent
             )
 
-    def _take(self, data: str) -> Iterator[str]:
+    def _take(self, data: str) -> Iterator[str | ThoughtGrew]:
         if data == _DONE:
             self._is_over = self._has_begun = True
-            yield from self._settled("", final=True)
             return
         said = json.loads(data)
         if isinstance(said, list) and said:  # Gemini's errors
@@ -103,38 +148,27 @@ class Reply:
             if choice.get("index") in (0, None):
                 yield from self._choice(choice, choice.get("delta") or choice.get("message") or {})
 
-    def _choice(self, choice: Mapping[str, Any], said: Mapping[str, Any]) -> Iterator[str]:
+    def _choice(
+        self, choice: Mapping[str, Any], said: Mapping[str, Any]
+    ) -> Iterator[str | ThoughtGrew]:
         if error := choice.get("error"):
             raise refusals.given_up(self._address, error)
-        self._thought += len(said.get("reasoning_content") or said.get("reasoning") or "")
         self._wants_tool |= bool(said.get("tool_calls") or said.get("function_call"))
-        yield from self._settled(self._text(said.get("content")) or said.get("refusal") or "")
+        text, thought = self._halves
+        if thinks := thought.feed(_thought(said)):
+            yield from self._splitter.settle()
+            yield ThoughtGrew(thinks)
+        if says := text.feed(_text(said.get("content")) or said.get("refusal") or ""):
+            yield from self._splitter.feed(says)
         if reason := choice.get("finish_reason"):
             self._is_over, self._end = True, str(reason)
-
-    def _text(self, content: Any) -> str:
-        """Return the text of a string or of a list of parts; what was thought is counted only."""
-        if not isinstance(content, list):
-            return content or ""
-        parts = [one for one in content if isinstance(one, Mapping)]
-        self._thought += sum(len(str(one)) for one in parts if one.get("type") == "thinking")
-        texts = (one.get("text") for one in parts if one.get("type") in ("text", None))
-        return "".join(text for text in texts if isinstance(text, str))
-
-    def _settled(self, text: str, *, final: bool = False) -> Iterator[str]:
-        """Yield ``text`` in whole characters, because JSON can split one between two events."""
-        text = self._half + text
-        self._half = ""
-        if text and "\ud800" <= text[-1] <= "\udbff" and not final:
-            text, self._half = text[:-1], text[-1]
-        if text:
-            self.has_text = True
-            # halves that belong together become one character, others U+FFFD
-            yield text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     def _note_usage(self, said: Any) -> None:
         if not isinstance(said, Mapping):
             return
+        hidden = said.get("completion_tokens_details")
+        if isinstance(hidden, Mapping) and isinstance(hidden.get("reasoning_tokens"), int):
+            self._thought = self._thought or hidden["reasoning_tokens"]
         details = said.get("prompt_tokens_details")
         cached = details.get("cached_tokens") if isinstance(details, Mapping) else None
         counts = {
@@ -147,6 +181,47 @@ class Reply:
             for name, value in counts.items()
             if isinstance(value, int) and 0 <= value < 1 << 31
         }
+
+
+class Halves:
+    """Whole characters of texts, because JSON can split one between two events."""
+
+    def __init__(self) -> None:
+        self._half = ""
+
+    def feed(self, text: str) -> str:
+        """Return what is whole of the text so far."""
+        text, self._half = self._half + text, ""
+        if text and "\ud800" <= text[-1] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        return self._joined(text)
+
+    def finish(self) -> str:
+        """Return half a character, as U+FFFD."""
+        half, self._half = self._half, ""
+        return self._joined(half)
+
+    def _joined(self, text: str) -> str:
+        # halves that belong together become one character, others U+FFFD
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _text(content: Any) -> str:
+    """Return the text of a string or of a list of parts."""
+    if not isinstance(content, list):
+        return content or ""
+    parts = [one for one in content if isinstance(one, Mapping)]
+    texts = (one.get("text") for one in parts if one.get("type") in ("text", None))
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _thought(said: Mapping[str, Any]) -> str:
+    """Return the thought of a delta: of a field for it, or of parts of the kind ``thinking``."""
+    found = next((said[name] for name in _THOUGHTS if said.get(name)), "")
+    content = said.get("content")
+    parts = content if isinstance(content, list) else []
+    inner = (one.get("thinking") for one in parts if isinstance(one, Mapping))
+    return (found if isinstance(found, str) else "") + "".join(map(_text, inner))
 
 
 def _begun(exchange: Exchange) -> bytes:

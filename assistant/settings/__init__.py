@@ -2,6 +2,7 @@
 
 from assistant.settings.load import (
     check_file,
+    check_value,
     config_file,
     load,
     load_with_origins,
@@ -21,6 +22,7 @@ __all__ = [
     "SettingsError",
     "TakesEffect",
     "check_file",
+    "check_value",
     "config_file",
     "known",
     "load",

@@ -88,6 +88,11 @@ def check_file(path: Path) -> None:
     _Layer(_from_file(path, must_exist=True), lambda _: str(path)).read()
 
 
+def check_value(name: str, value: object) -> None:
+    """Check a value that is no text any more. Raises SettingsError."""
+    _Layer({name: value}, lambda _: "as typed").read()
+
+
 def read_value(name: str, text: str) -> str | int | float | bool | dict[str, str]:
     """Return the value for a configuration file that a user typed. Raises SettingsError."""
     value = _Layer({known(name): text}, lambda _: "as typed").read()[name]

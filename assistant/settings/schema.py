@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from assistant.values.errors import PhichatError
-from assistant.values.sampling import MAX_CONTEXT, PARAMETERS, Sampling
+from assistant.values.sampling import MAX_CONTEXT, PARAMETERS, Sampling, Thinking
 from assistant.values.setting import Setting, TakesEffect, printable, setting, table_of
 
 PREFIX = "PHICHAT_"
@@ -61,6 +61,10 @@ class Settings:
     system: str | None = _replies(None, "What the model is told before every new chat.")
     sampling: Sampling = field(default_factory=Sampling)
     """Each sampling parameter with a group is a setting, too."""
+    thinking_models: dict[str, str] = _replies(
+        {}, "The same for single models, by name; it goes before thinking.",
+        pattern="off|on|low|medium|high", examples=get_args(Thinking),
+    )  # fmt: skip
     num_crops: int | None = _model(
         None, "Crops that a picture may be cut into; none: the model's own number.",
         lowest=1, highest=64,

@@ -94,6 +94,14 @@ class Timings:
 
 
 @dataclass(frozen=True, slots=True)
+class Thought:
+    """Text that a model wrote for itself before a reply; no prompt ever holds it."""
+
+    text: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One message of a conversation.
 
@@ -118,6 +126,7 @@ class Turn:
     pinned: bool = False
     excluded: bool = False
     parameters: Parameters | None = None
+    thought: Thought | None = None
 
 
 @dataclass(frozen=True, slots=True)

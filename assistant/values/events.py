@@ -70,6 +70,13 @@ class ReplyGrew:
 
 
 @dataclass(frozen=True, slots=True)
+class ThoughtGrew:
+    """The model thinks before it answers; ``text`` may be "" while that is all that is known."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class StoreLost:
     """The database does not take the reply, which goes on; comes once in a reply."""
 
@@ -112,6 +119,7 @@ Event = (
     | ContextPlanned
     | Progressed
     | ReplyGrew
+    | ThoughtGrew
     | StoreLost
     | ReplyEnded
     | ReplyFailed

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from assistant.values.events import ModelStatus, Progressed
+from assistant.values.events import ModelStatus, Progressed, ThoughtGrew
 from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
 from assistant.values.prompt import ChatFormat, PictureFormat, Prompt
 from assistant.values.sampling import Sampling
 
-CoreEvent = Progressed | TokensGenerated | GenerationEnded
+CoreEvent = Progressed | TokensGenerated | ThoughtGrew | GenerationEnded
 
 
 @dataclass(frozen=True, slots=True)

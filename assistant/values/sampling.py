@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from assistant.values.setting import Setting, setting, table_of
 
 MAX_CONTEXT = 131_072
 """Tokens. The context of Phi-3-vision-128k, the longest that is offered."""
 
+Thinking = Literal["off", "on", "low", "medium", "high"]
 Value = float | int | str | tuple[str, ...]
 _parameter = partial(setting, group="Replies")
 
@@ -65,6 +66,10 @@ class Sampling:
         option="Longest answer, in tokens.", metavar="N",
         request="max_tokens", instead="max_completion_tokens",
     )  # fmt: skip
+    thinking: Thinking = _parameter(  # noqa: RUF009 (a field)
+        "off", "Whether a server's model that can think does, and how long.",
+        option="Whether a server's model that can think does so.",
+    )  # fmt: skip
     stop: tuple[str, ...] = setting(
         (), option="End the answer before this text; may be repeated.", metavar="TEXT",
         request="stop", only_if_set=True,
@@ -72,6 +77,9 @@ class Sampling:
 
 
 PARAMETERS: Mapping[str, Setting] = table_of(Sampling)
+
+LATER = frozenset({"thinking"})
+"""Parameters that the first exports lack; they are written only where they have a value."""
 
 
 class Parameters:
@@ -100,8 +108,12 @@ class Parameters:
         return dict(self._values)
 
     def table(self) -> dict[str, Any]:
-        """Return every parameter by name, None where the session has no value of its own."""
-        return {name: self.get(name) for name in PARAMETERS}
+        """Return every parameter by name, None where the session has no value of its own.
+
+        One that the first version lacked is there where it has a value.
+        """
+        own = self.values()
+        return {name: own.get(name) for name in PARAMETERS if name in own or name not in LATER}
 
     def get(self, name: str) -> Any:
         return self.values().get(name)

@@ -86,7 +86,7 @@ class Setting:
     def must_be(self) -> str:
         """The values that it takes, in words."""
         if self.is_table:
-            return 'a table of texts like {name="text"}'
+            return f'a table of texts like {{name="{(*self.examples, "text")[0]}"}}'
         if bool in self.kinds:
             return "true or false"
         if self.choices:
@@ -114,9 +114,10 @@ class Setting:
                 raise ValueError("out of range")
         if isinstance(value, dict) and not all(type(text) is str for text in value.values()):
             raise ValueError("no table of texts")
+        texts = value.values() if isinstance(value, dict) else (str(value),)
         if get_origin(self.type) is Literal and value not in self.choices:
             raise ValueError("none of the choices")
-        if self.pattern and not re.fullmatch(self.pattern, str(value)):
+        if self.pattern and not all(re.fullmatch(self.pattern, text) for text in texts):
             raise ValueError("another form")
         return value
 

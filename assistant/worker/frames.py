@@ -12,7 +12,7 @@ import socket
 import struct
 import threading
 from contextlib import suppress
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from assistant.values.prompt import Prompt, Slot
 from assistant.values.sampling import Sampling
@@ -167,6 +167,10 @@ def _typed(value: object, kind: Any) -> Any:
         if not isinstance(value, list):
             raise FrameError("a list is missing")
         return tuple(_typed(item, get_args(kind)[0]) for item in value)
+    if get_origin(kind) is Literal:
+        if value not in get_args(kind):
+            raise FrameError("a value is none of its choices")
+        return value
     kinds = get_args(kind) or (kind,)
     if float in kinds and type(value) in (int, float):
         # the comparison is exact for whole numbers too long for a float

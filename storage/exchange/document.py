@@ -20,16 +20,18 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
 from assistant.values.conversation import FinishReason, Role, TurnKind
 from assistant.values.errors import StorageError
-from assistant.values.sampling import PARAMETERS, Parameters
+from assistant.values.sampling import LATER, PARAMETERS, Parameters
 from assistant.values.setting import Setting
 from assistant.values.text import one_line
 from storage.ids import ALPHABET, storable
@@ -60,8 +62,17 @@ Figure = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 TokenId = Annotated[int, Field(ge=0, lt=1 << 32)]
 
 
+_LATER = LATER | {"thought"}
+"""Fields that the first exports lack; they are written only where they hold something."""
+
+
 class Part(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, from_attributes=True)
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        found: dict[str, Any] = write(self)
+        return {name: one for name, one in found.items() if one is not None or name not in _LATER}
 
     @classmethod
     def of(cls, source: object, **others: object) -> Self:
@@ -80,6 +91,8 @@ class Part(BaseModel):
 
 def _parameter_type(one: Setting) -> Any:
     """Return a sampling parameter's type in a document: any value that a database may hold."""
+    if one.choices:
+        return Literal[one.choices] | None
     if one.number is None:
         return tuple[Words, ...] | None
     if one.number is float:
@@ -114,6 +127,11 @@ class SummaryPart(Part):
     edited: bool
 
 
+class ThoughtPart(Part):
+    text: Words
+    seconds: Figure
+
+
 class TurnPart(Part):
     """A turn; ``parent`` comes before it in the file, ``pictures`` are numbers in the session."""
 
@@ -132,6 +150,8 @@ class TurnPart(Part):
     usage: UsagePart | None
     timings: TimingsPart | None
     parameters: ParametersPart | None
+    thought: ThoughtPart | None = None
+    """An export from before models thought lacks it."""
 
     @field_validator("finish_reason")
     @classmethod

@@ -24,6 +24,7 @@ from assistant.values.conversation import Conversation, Picture, Role, Turn
 from assistant.values.markdown import LINE_BREAK, keep_formulas
 from assistant.values.region import Region
 from assistant.values.text import plain
+from assistant.values.words import duration
 from storage.exchange.outline import Entry, PictureData, caption, entries, facts, moment, title
 
 _STYLE = """
@@ -120,6 +121,10 @@ def _turn(entry: Entry, shown: set[int], parts: Parts, picture_data: PictureData
         is_shown = picture.number in shown
         yield _figure(picture, parts.get(picture.number, {}), is_shown, picture_data)
         shown.add(picture.number)
+    if turn.thought is not None:
+        summary = f"thought for {duration(turn.thought.seconds)}"
+        yield f'<details class="dim"><summary>{summary}</summary>'
+        yield f'<div class="typed" dir="auto">{escape(plain(turn.thought.text))}</div></details>\n'
     if turn.role is Role.ASSISTANT:
         yield f'<div class="text" dir="auto">\n{_rendered(plain(turn.text))}</div>\n'
     elif turn.text:

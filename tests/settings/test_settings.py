@@ -68,6 +68,8 @@ GIVEN: dict[str, tuple[str, object]] = {
     "min_p": ("0.5", 0.5),
     "repetition_penalty": ("1.5", 1.5),
     "seed": ("3", 3),
+    "thinking": ("low", "low"),
+    "thinking_models": ('{ "qwen3" = "on" }', {"qwen3": "on"}),
     "num_crops": ("3", 3),
     "context": ("3", 3),
     "summaries": ("true", True),
@@ -104,6 +106,11 @@ def test_every_setting_has_a_variable_and_can_be_typed(name: str, home: dict[str
 def test_what_is_no_table_is_refused(text: str, home: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match=r'presets must be a table of texts like {name="text"}'):
         load(environ=home | {"PHICHAT_PRESETS": text})
+
+
+def test_a_table_whose_texts_are_levels(home: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match=r'thinking_models must be .* like {name="off"}'):
+        load(environ=home | {"PHICHAT_THINKING_MODELS": '{ qwen = "much" }'})
 
 
 def test_the_defaults_are_those_of_the_manual(home: dict[str, str], tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from assistant import pictures
 from assistant.engine import Engine
 from assistant.settings import load as load_settings
 from assistant.values.conversation import Draft, FinishReason, PictureFile, Turn, Usage
-from assistant.values.events import ModelStatus, Phase, Progressed
+from assistant.values.events import ModelStatus, Phase, Progressed, ThoughtGrew
 from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
 from assistant.values.model import CoreEvent
 from assistant.values.prompt import Prompt
@@ -55,7 +55,7 @@ class Gate:
         self.opened.set()
 
 
-Step = str | Progressed | Gate | Exception | FinishReason
+Step = str | Progressed | ThoughtGrew | Gate | Exception | FinishReason
 
 
 class StagedCore(ScriptedCore):
@@ -90,7 +90,7 @@ class StagedCore(ScriptedCore):
                 ids = ids[1:] if count else ids
                 count += len(ids)
                 yield TokensGenerated(ids)
-            elif isinstance(step, Progressed):
+            elif isinstance(step, Progressed | ThoughtGrew):
                 yield step
             elif isinstance(step, FinishReason):
                 reason = step

@@ -34,6 +34,7 @@ def possible_actions(turn: Turn, turns: Sequence[Turn]) -> list[TurnAction]:
     is_last = bool(turns) and turns[-1].id == turn.id
     fits = {
         "copy_code": bool(code_blocks(turn.text)),
+        "thought": turn.thought is not None,
         "again": is_reply or is_message,
         "go_on": is_reply and is_last and turn.finish_reason in _HALF,
         "edit": is_message,

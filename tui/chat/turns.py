@@ -22,6 +22,7 @@ from tui.pages.choose import ChooseScreen
 from tui.widgets.chat_pane import ChatPane
 from tui.widgets.hints import Hint, hints_of
 from tui.widgets.reply_text import ReplyText
+from tui.widgets.reply_turn import ReplyTurn
 from tui.widgets.turn_head import TurnClicked, TurnHead
 from tui.widgets.turn_keys import TurnKeys
 
@@ -224,6 +225,9 @@ class Turns(ChatPart):
                 self._open_menu(turn)
             case "copy":
                 self.app.copy_to_clipboard(plain(turn.text))
+            case "thought":
+                if isinstance(reply := self.pane.chat.widget_of(turn.id), ReplyTurn):
+                    reply.unfold_thought()
             case "copy_code":
                 self._copy_code(turn)
             case "fork":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from assistant.settings import SETTABLE, Settings, SettingsError, read_value
+from assistant.settings import SETTABLE, Settings, SettingsError, check_value, read_value
 from assistant.values.text import one_line
 from tui.keys import KEYS_BY_NAME
 from tui.pages.system_presets import presets
@@ -24,6 +24,8 @@ def choices(settings: Settings, name: str, themes: Iterable[str]) -> tuple[tuple
         table: Mapping[str, str] = settings.value(name)
         if name == "keys":
             table = {**KEYS_BY_NAME, **table}
+        elif name == "thinking_models":
+            table = {settings.model: settings.sampling.thinking, **table}
         return tuple((f"{key} = {text}", f"{key} = {text}") for key, text in table.items())
     return tuple((one, one) for one in SETTABLE[name].choices)
 
@@ -41,6 +43,7 @@ def write(settings: Settings, name: str, text: str) -> Settings:
         if name == "keys" and (unknown := added - set(KEYS_BY_NAME)):
             words = f'There is no action "{one_line(min(unknown), 40)}"'
             raise SettingsError(f"{words}: choose one of the list.")
+        check_value(name, value)
         write_setting(settings.config_file, name, value)
         return settings.changed(**{name: value})
     plain_value = read_value(name, text)

@@ -17,6 +17,7 @@ from assistant.values.events import (
     ReplyFailed,
     ReplyGrew,
     ReplyStarted,
+    ThoughtGrew,
     UserTurnStored,
 )
 from tui.widgets.chat_view import ChatView
@@ -66,6 +67,8 @@ class ChatPane(Container):
         await self.chat.show(shown, answering=running is not None)
         if running is not None and reply is not None:
             self._live = await self.chat.add_live_reply(reply)
+            if running.thinking_since is not None:
+                self._live.think("".join(running.thought), since=running.thinking_since)
             self._live.grow("".join([reply.text, *running.text]))
         self._face()
 
@@ -88,6 +91,9 @@ class ChatPane(Container):
             case Progressed():
                 if self._live is not None and not running.text:
                     self._live.show_progress(progress_words(event))
+            case ThoughtGrew(text=text):
+                if self._live is not None:
+                    self._live.think(text)
             case ReplyGrew(text=text):
                 if self._live is not None:
                     self._live.grow(text)

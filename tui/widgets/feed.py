@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-from assistant.values.events import Event, Progressed, ReplyGrew
+from assistant.values.events import Event, Progressed, ReplyGrew, ThoughtGrew
 
 BASE_INTERVAL = 0.05
 """Seconds between two looks at the queue when painting is cheap: 20 a second."""
@@ -38,23 +38,25 @@ class Feed:
         """Take everything that has arrived; text is joined, only the last progress stays."""
         events: list[FeedItem] = []
         pieces: list[str] = []
+        kind: type[ReplyGrew | ThoughtGrew] = ReplyGrew
         while True:
             try:
                 event = self._queue.get_nowait()
             except Empty:
                 break
-            if isinstance(event, ReplyGrew):
+            if pieces and type(event) is not kind:
+                events.append(kind("".join(pieces)))
+                pieces.clear()
+            if isinstance(event, ReplyGrew | ThoughtGrew):
+                kind = type(event)
                 pieces.append(event.text)
                 continue
-            if pieces:
-                events.append(ReplyGrew("".join(pieces)))
-                pieces.clear()
             if isinstance(event, Progressed) and events and isinstance(events[-1], Progressed):
                 events[-1] = event
             else:
                 events.append(event)
         if pieces:
-            events.append(ReplyGrew("".join(pieces)))
+            events.append(kind("".join(pieces)))
         return events
 
 

@@ -14,6 +14,7 @@ from assistant.values.text import one_line
 from assistant.values.words import model_name
 from tui.widgets.ground import ground
 from tui.widgets.reply_text import ReplyText
+from tui.widgets.thought_line import ThoughtLine
 from tui.widgets.turn_head import TurnClicked, TurnHead
 
 ENDINGS = {
@@ -44,6 +45,8 @@ class ReplyTurn(Vertical):
 
     def compose(self) -> ComposeResult:
         yield self.head
+        if self.live or self.turn.thought is not None:
+            yield ThoughtLine(self.turn.thought)
         yield ReplyText("" if self.live else self.turn.text)
         note = self._note()
         if self.live or note.plain:  # one widget less for most turns of a long chat
@@ -58,7 +61,11 @@ class ReplyTurn(Vertical):
         """Show the reply as it is now: marked, or grown in another terminal."""
         before, self.turn = self.turn, turn
         self.set_class(turn.excluded, "excluded")
-        if (before.text, before.finish_reason) == (turn.text, turn.finish_reason):
+        if (before.text, before.finish_reason, before.thought) == (
+            turn.text,
+            turn.finish_reason,
+            turn.thought,
+        ):
             self.head.show(self._speaker(), turn)
         else:
             self.head = TurnHead(self._speaker(), turn)
@@ -70,7 +77,19 @@ class ReplyTurn(Vertical):
     def grow(self, text: str) -> None:
         """Add text to the growing reply."""
         self._show_note(Content(""))
+        if text:
+            self.query_one(ThoughtLine).end()
         self.query_one(ReplyText).grow(text)
+
+    def think(self, text: str, since: float | None = None) -> None:
+        """Add to what the model thinks before its reply, ``since`` some monotonic second."""
+        self._show_note(Content(""))
+        self.query_one(ThoughtLine).grow(text, since)
+
+    def unfold_thought(self) -> None:
+        """Show what the model thought, or fold it."""
+        for line in self.query(ThoughtLine):
+            line.toggle()
 
     def show_progress(self, words: str) -> None:
         """Show what the model does before it writes."""
@@ -80,6 +99,7 @@ class ReplyTurn(Vertical):
     def end(self, turn: Turn, unstored: str = "") -> None:
         """End the growing reply, which was stored as ``turn``; or was not, and why."""
         self.query_one(ReplyText).finish()
+        self.query_one(ThoughtLine).end(turn.thought)
         self.turn = turn
         self.live = False
         self.remove_class("live")

@@ -14,6 +14,7 @@ from assistant.values.events import (
     ReplyFailed,
     ReplyGrew,
     ReplyStarted,
+    ThoughtGrew,
 )
 from assistant.values.text import one_line
 from assistant.values.words import bar, file_size, model_name
@@ -60,7 +61,7 @@ class StatusLine(Widget):
         match event:
             case Progressed():
                 self.work = progress_words(event)
-            case ReplyStarted():
+            case ReplyStarted() | ThoughtGrew():
                 self.work = "thinking …"
             case ReplyGrew():
                 self.work = "writing …"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from assistant.values.events import (
     ReplyGrew,
     ReplyStarted,
     Stage,
+    ThoughtGrew,
     UserTurnStored,
 )
 from tui.widgets.feed import Feed, TurnOver
@@ -55,6 +57,10 @@ class RunningTurn:
     stopped: bool = False
     """The user ended the reply, or its end is not stored: nothing is sent after it by itself."""
     text: list[str] = field(default_factory=list)
+    thought: list[str] = field(default_factory=list)
+    """Thinking of the model before its reply."""
+    thinking_since: float | None = None
+    """Monotonic seconds at which it began to."""
     feed: Feed = field(default_factory=Feed)
     _on_disk: bool = False
     """The thread saw the user's turn stored, whether or not the feed was emptied since."""
@@ -70,6 +76,9 @@ class RunningTurn:
                 self.reply = turn
             case ReplyGrew(text=text):
                 self.text.append(text)
+            case ThoughtGrew(text=text):
+                self.thinking_since = self.thinking_since or time.monotonic()
+                self.thought.append(text)
             case ReplyEnded(turn=turn, unstored=unstored):
                 self.stopped = turn.finish_reason is FinishReason.STOPPED or bool(unstored)
             case ReplyFailed():
