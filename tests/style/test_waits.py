@@ -14,6 +14,7 @@ ALLOWED = {
     "tests/wait.py": "the one place with a limit",
     "tests/bench": "measures seconds",
     "tests/core/test_features.py": "gives files an age",
+    "tests/hardening/soak.py": "no test: a program that measures for hours",
     "tests/hardening/test_outage_runs.py": "an outage lasts so many seconds",
     "tests/newcomer/test_newcomer.py": "installs from the network: 50 minutes are a hang",
     "tests/pictures/test_fetch.py": "a server that sends a byte now and then",
