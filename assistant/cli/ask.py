@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from assistant.cli.common import open_picture, opened_engine, report_missing, start_decoding
+from assistant.cli.common import (
+    open_picture,
+    opened_engine,
+    report_missing,
+    start_decoding,
+    stay_with_model,
+)
 from assistant.cli.errors import StoppedError
 from assistant.cli.options import (
     TEXT,
@@ -84,6 +90,7 @@ def ask(
     A - reads standard input: alone as the question, after PROMPT as what it is
     about. Without PROMPT a pipe is read too. Ctrl-C ends the answer and keeps
     what was written; --continue or --session without PROMPT lets it go on.
+    A chat goes on with its own model, unless --model names another.
 
     \b
     phichat ask "What is a cotangent?"
@@ -114,9 +121,12 @@ def ask(
     if images:
         start_decoding()
     with opened_engine(system=system, **chosen) as (engine, _):
+        session_id = _session(engine, session, go_on)
+        if (own := stay_with_model(engine, session_id, chosen["model"])) and sys.stderr.isatty():
+            click.echo(f"{one_line(own, 120)} answers, as in this chat so far.", err=True)
         _answer(
             engine,
-            _session(engine, session, go_on),
+            session_id,
             text,
             images,
             lambda session_id: _sampling(engine, session_id, sampling),

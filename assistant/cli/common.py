@@ -57,6 +57,19 @@ def opened_store() -> Iterator[Store]:
         store.close()
 
 
+def stay_with_model(engine: Engine, session_id: str | None, model: str | None) -> str:
+    """Go on with the chat's own model, unless the command names a ``model``.
+
+    Returns its name where it is not that of the settings, else "". Raises ModelError where it can't
+    answer: a chat is never sent to a server, or to another model, without having been asked to.
+    """
+    own = engine.store.conversation(session_id).model if session_id and not model else None
+    if not own or own == engine.model.settings.model:
+        return ""
+    engine.model.stay_with(own)
+    return own
+
+
 def whole_path(model: str) -> str:
     """Make a folder's path absolute: chats and settings keep it, and may start elsewhere."""
     folder = os.path.expanduser(model)

@@ -14,6 +14,7 @@ from assistant.cli.common import (
     print_json,
     report_missing,
     start_decoding,
+    stay_with_model,
 )
 from assistant.cli.options import (
     TEXT,
@@ -46,6 +47,7 @@ _CHOSEN_BY = {
 
     A server is given messages instead of ids, and what it counts is estimated.
     With --session and neither PROMPT nor pictures: the session as it stands.
+    A session's own model, unless --model names another.
 
     \b
     phichat prompt -i chart.png "What is this?"
@@ -71,6 +73,7 @@ def show_prompt(
         start_decoding()
     with opened_engine(model=model, **memory) as (engine, _):
         session_id = None if session is None else engine.store.find_session(session)
+        stay_with_model(engine, session_id, model)
         preview = engine.prompts.preview(session_id, _draft(engine, session_id, images, text))
         if as_json:
             print_json(_as_json(engine.model.facts().name, preview))

@@ -11,6 +11,7 @@ from assistant.values.errors import ModelError
 from assistant.values.events import ModelStatus
 from assistant.values.model import Core, ModelFacts
 from assistant.values.sampling import Parameters, Sampling, Thinking
+from assistant.values.text import one_line
 from assistant.window.layout import Layout
 
 if TYPE_CHECKING:
@@ -84,12 +85,29 @@ class Model:
         """
         self.restart(self.settings.changed(model=name))
 
+    def stay_with(self, name: str) -> None:
+        """Answer with the model of a chat that goes on; nothing is loaded yet.
+
+        Raises ModelError, which says how to go on, where that model can't answer.
+        """
+        try:
+            self._replace(self.settings.changed(model=name))
+        except ModelError as error:
+            raise ModelError(
+                f"This chat is with {one_line(name, 120)}, which can't answer: {error} "
+                "To go on with another model, name it with --model."
+            ) from error
+
     def restart(self, settings: Settings) -> None:
         """Replace the core by a new one for ``settings``, which starts to load.
 
         A running reply ends half-way. Raises ModelError for a model that is not on this machine;
         nothing changes then.
         """
+        self._replace(settings)
+        self.core.preload()
+
+    def _replace(self, settings: Settings) -> None:
         assert self._make_core is not None, "this engine was given one core and no way to another"
         core = self._make_core(settings)
         core.facts()  # raises for a model that can't be used
@@ -97,7 +115,6 @@ class Model:
         old.stop()
         old.kill_hung()
         old.close()
-        core.preload()
 
     def available(self, mentioned: Sequence[str]) -> list[FoundModel]:
         """List the models on this machine and those ``mentioned``, with the memory each takes.

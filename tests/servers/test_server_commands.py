@@ -154,3 +154,55 @@ def test_a_model_without_eyes_says_so_in_its_own_words(server: Server) -> None:
         f"{server.address}/v1 can't see pictures (error 400): tiny is not a multimodal model. Ask "
         "without pictures, or choose a model that sees them (F8, or --model).\n"
     )
+
+
+def test_a_chat_of_a_server_goes_on_there_whatever_the_settings_name(
+    server: Server, random_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answers = [saying("One."), saying("Two.")]
+    phichat("ask", "--model", server.address, "First?")
+    monkeypatch.setenv("PHICHAT_MODEL", str(random_folder))
+    done = phichat("ask", "--continue", "--json", "Second?")
+    assert json.loads(done.stdout)["text"] == "Two."
+    session = json.loads(done.stdout)["session"]
+    shown = json.loads(phichat("prompt", "--session", session, "--json").stdout)
+    assert shown["is_estimate"]
+    here = ("--model", str(random_folder), "--max-new-tokens", "2")
+    other = json.loads(phichat("ask", "--continue", "--json", *here, "Third?").stdout)
+    assert other["model"] == str(random_folder)
+    again = json.loads(phichat("ask", "--session", session, "--json", *here[2:], "And?").stdout)
+    assert again["model"] == str(random_folder)  # what was named last is the chat's own
+    assert len(server.chats) == 2
+
+
+def test_no_picture_of_a_chat_on_this_machine_goes_to_a_server_unasked(
+    server: Server, random_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = ("--max-new-tokens", "2")
+    image = GOLDENS / "images" / "sq336.png"
+    phichat("ask", "--model", random_folder, *few, "-i", image, "What is this?")
+    monkeypatch.setenv("PHICHAT_MODEL", server.address)
+    answer = json.loads(phichat("ask", "--continue", "--json", *few, "And?").stdout)
+    assert answer["model"] == str(random_folder)
+    assert server.chats == []
+    asked = phichat("ask", "--continue", "--json", "--model", server.address, "And there?")
+    assert json.loads(asked.stdout)["text"] == "Hello."
+
+
+def test_a_chat_whose_model_can_t_answer_says_so_and_how_to_go_on(
+    server: Server, random_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phichat("ask", "--model", server.address, "First?")
+    server.models = refusing(500)
+    monkeypatch.setenv("PHICHAT_MODEL", str(random_folder))
+    done = phichat("ask", "--continue", "Second?")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert f"This chat is with {server.address}/v1, which can't answer: " in done.stderr
+    assert "name it with --model" in done.stderr
+    gone = tmp_path / "gone"
+    gone.symlink_to(random_folder)
+    phichat("ask", "--model", gone, "--max-new-tokens", "2", "Hi")
+    gone.unlink()
+    failed = json.loads(phichat("ask", "--continue", "--json", "Go on.").stdout)["error"]
+    assert failed["code"] == "model"
+    assert f"This chat is with {gone}" in failed["message"]
