@@ -11,6 +11,7 @@ from typing import TypeVar
 import torch
 
 from assistant.core.cache import KVCache
+from assistant.core.constraint import Constraint, MakeConstraint
 from assistant.core.decode import Decoder, logits_of
 from assistant.core.embedding import embedded_chunks
 from assistant.core.feature_files import FeatureFiles
@@ -59,13 +60,15 @@ class _Turn(_Reading):
 
     sampler: Sampler
     speculation: Speculation | None
+    constraint: Constraint | None
 
 
 class ResidentModel:
     """One loaded model, the conversations whose KV it holds and the pictures it has seen.
 
     The budgets are bytes and come from the memory plan, as does
-    ``position_bytes``, the KV of one position.
+    ``position_bytes``, the KV of one position. ``constrain`` makes the
+    constraint of a reply that obeys a schema.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class ResidentModel:
         feature_files: FeatureFiles | None = None,
         prefill_chunk: int = PREFILL_CHUNK,
         speculate: bool = True,
+        constrain: MakeConstraint | None = None,
     ) -> None:
         shape = model.shape
         self._model = model
@@ -90,6 +94,7 @@ class ResidentModel:
         self._context = context
         self._chunk = prefill_chunk
         self._speculate = speculate
+        self._constrain = constrain
         self._embed = model.embed_tokens
         weight = self._embed.weight
         if position_bytes is None:
@@ -122,7 +127,7 @@ class ResidentModel:
         Yields progress, then ids as they are chosen (the stop id included),
         then :class:`GenerationEnded`. Raises ModelError: "context" when the
         prompt leaves no room in the context, "memory" when memory ran out
-        twice.
+        twice, "schema" when there is one that can't be obeyed.
         """
         started = time.perf_counter()
         room = self._context - prompt.tokens
@@ -134,7 +139,12 @@ class ResidentModel:
             )
         budget = min(sampling.max_new_tokens, room)
         sequence = Sequence(prompt)
-        sampler = Sampler(sampling, (unit for unit in sequence.units if isinstance(unit, int)))
+        constraint = None
+        if sampling.schema:
+            assert self._constrain is not None, "this core was given no way to obey a schema"
+            constraint = self._constrain(sampling.schema, prompt.begun_ids)
+        seen = (unit for unit in sequence.units if isinstance(unit, int))
+        sampler = Sampler(sampling, seen, constraint)
         speculation = None
         if self._speculate and sampler.is_plain_greedy:
             speculation = Speculation(sequence.units)
@@ -144,6 +154,7 @@ class ResidentModel:
             stop_requested=stop_requested,
             sampler=sampler,
             speculation=speculation,
+            constraint=constraint,
         )
         generated = reused = 0
         first_token_s = decode_started = 0.0
@@ -303,23 +314,26 @@ class ResidentModel:
         if turn.speculation is not None:
             if (longest := self._model.longest(regime)) is not None:
                 room = min(room, longest - sequence.length + 1)
-            proposal = turn.speculation.propose(room - 1)
+            proposal = self._proposal(turn, turn.speculation, room - 1)
         newest = torch.tensor([sequence.units[-1], *proposal], device=self._embed.weight.device)
         hidden = self._forward(turn, self._embed(newest))
         if not proposal:
             chosen = [turn.sampler(logits_of(self._model, hidden)[0])]
         else:
-            choices: list[int] = logits_of(self._model, hidden).argmax(-1).tolist()
-            accepted = 0
-            while accepted < len(proposal) and proposal[accepted] == choices[accepted]:
-                accepted += 1
-            chosen = choices[: accepted + 1]
-            entry.cache.crop(sequence.length + accepted)
+            chosen = _verified(logits_of(self._model, hidden), proposal, turn)
+            entry.cache.crop(sequence.length + len(chosen) - 1)
             for token in chosen[:-1]:
                 sequence.append(token)
         if turn.speculation is not None:
             turn.speculation.took(len(proposal), len(chosen), time.perf_counter() - started)
         return chosen
+
+    def _proposal(self, turn: _Turn, speculation: Speculation, most: int) -> list[int]:
+        """Propose at most so many ids, none that the constraint would not allow."""
+        if (constraint := turn.constraint) is None:
+            return speculation.propose(most)
+        proposal = speculation.propose(most, constraint.forced)
+        return proposal[: constraint.count_allowed(proposal)]
 
     def _forward(self, turn: _Reading, embeddings: torch.Tensor) -> torch.Tensor:
         """Run [S, hidden] through the decoder and into the cache; returns [S, hidden], normed."""
@@ -359,6 +373,22 @@ def _unread(reading: _Reading) -> tuple[list[Unit], int]:
     assert entry is not None
     whole = sequence.units_within(entry.cache.length)
     return sequence.units[whole:], entry.cache.length - sequence.end_of(whole)
+
+
+def _verified(logits: torch.Tensor, proposal: list[int], turn: _Turn) -> list[int]:
+    """Return the choices for ``logits`` [S, vocab] as far as they are those proposed, and one more.
+
+    Under a constraint each choice depends on those before it.
+    """
+    choices: Iterator[int] = map(turn.sampler, logits)
+    if turn.constraint is None:
+        choices = iter(logits.argmax(-1).tolist())
+    chosen = [next(choices)]
+    for proposed in proposal:
+        if chosen[-1] != proposed:
+            break
+        chosen.append(next(choices))
+    return chosen
 
 
 def _slots(units: list[Unit]) -> list[Slot]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import torch
 
+from assistant.core.constraint import Constraint
 from assistant.values.sampling import Sampling
 
 FIRST_LOOK = 1024
@@ -22,11 +23,15 @@ class Sampler:
     """Greedy at temperature 0, otherwise drawn from what the filters leave; seeded.
 
     ``seen`` are the ids of the prompt, which the repetition penalty counts
-    among those that were said; every id that is chosen joins them.
+    among those that were said; every id that is chosen joins them. What a
+    ``constraint`` does not allow is left out before everything else.
     """
 
-    def __init__(self, sampling: Sampling, seen: Iterable[int] = ()) -> None:
+    def __init__(
+        self, sampling: Sampling, seen: Iterable[int] = (), constraint: Constraint | None = None
+    ) -> None:
         self._sampling = sampling
+        self._constraint = constraint
         self._generator = torch.Generator(device="cpu")
         if sampling.seed is None:
             self._generator.seed()
@@ -38,11 +43,19 @@ class Sampler:
 
     @property
     def is_plain_greedy(self) -> bool:
-        """Whether the choice is the argmax of the model's own logits."""
+        """Whether the choice is the argmax of the model's own logits, of those allowed."""
         return self._sampling.temperature <= 0 and not self._penalized
 
     def __call__(self, logits: torch.Tensor) -> int:
         """``logits`` [vocab], float32 -> a token id."""
+        if self._constraint is None:
+            return self._choose(logits)
+        allowed = self._constraint.allowed().to(logits.device)
+        chosen = self._choose(logits.masked_fill(~allowed, -math.inf))
+        self._constraint.take(chosen)
+        return chosen
+
+    def _choose(self, logits: torch.Tensor) -> int:
         if self.is_plain_greedy:
             return int(logits.argmax())
         # on the CPU, so that one seed gives one reply on every device

@@ -8,6 +8,9 @@ lookup decoding".
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from itertools import islice
+
 from assistant.core.sequence import Unit
 
 NGRAM = 3
@@ -46,18 +49,23 @@ class Speculation:
         self._paused = 2  # the first steps show what one costs
         self._pause = PAUSE
 
-    def propose(self, most: int) -> list[int]:
-        """Return the tokens after the previous occurrence of the last :data:`NGRAM`; often none."""
+    def propose(self, most: int, forced: Callable[[], Iterable[int]] = tuple) -> list[int]:
+        """Return what is likely to come next; often none.
+
+        That is what is ``forced``, or else the tokens after the previous occurrence of the last
+        :data:`NGRAM`.
+        """
         units = self._units
         most = min(most, self._width)
         if self._paused or most < 1:
             return []
+        if proposal := list(islice(forced(), most)):
+            return proposal
         # an n-gram goes in once something follows it, so the newest never finds itself
         for end in range(self._indexed, len(units)):
             self._after[tuple(units[end - NGRAM : end])] = end
         self._indexed = max(self._indexed, len(units))
         start = self._after.get(tuple(units[-NGRAM:]))
-        proposal: list[int] = []
         for unit in units[start : start + most] if start is not None else ():
             if not isinstance(unit, int):
                 break  # a picture is never the next token

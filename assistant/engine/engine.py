@@ -26,7 +26,7 @@ from assistant.values.conversation import Draft, FinishReason, Parent, Role, Tur
 from assistant.values.errors import PhichatError, StorageError
 from assistant.values.events import Event, Phase, ReplyEnded, UserTurnStored
 from assistant.values.model import Core
-from assistant.values.sampling import Sampling
+from assistant.values.sampling import Parameters, Sampling
 
 if TYPE_CHECKING:
     from storage import Store
@@ -73,12 +73,14 @@ class Engine:
         parent: str | Parent | None = Parent.HEAD,
         drop_draft: bool = False,
         system: str | None = None,
+        parameters: Parameters | None = None,
     ) -> Iterator[Event]:
         """Store the user's turn, then answer it; ``None`` starts a new session.
 
-        A new session begins with ``system``; None: with that of the settings. ``parent`` is the
-        turn that the message follows, as the user saw it: two messages that follow the same turn
-        become two branches. ``drop_draft`` deletes the stored draft in the same transaction.
+        A new session begins with ``system`` (None: with that of the settings) and keeps
+        ``parameters``. ``parent`` is the turn that the message follows, as the user saw it: two
+        messages that follow the same turn become two branches. ``drop_draft`` deletes the stored
+        draft in the same transaction.
         Yields UserTurnStored first. Errors after that are ReplyFailed events; errors before it
         (nothing stored) are raised as PhichatError.
 
@@ -87,7 +89,8 @@ class Engine:
         """
         # 1) plan the window before anything is stored: it may not fit
         above = self.prompts.above(session_id, parent, system=system)
-        chosen = sampling or self.model.sampling(above.parameters)
+        chosen = sampling or self.model.sampling(parameters or above.parameters)
+        self.model.check(chosen)
         planned = self.prompts.plan(above, draft, chosen)
         self.model.layout.check(planned)
         assert planned.question is not None
@@ -104,6 +107,8 @@ class Engine:
             drop_draft=drop_draft,
             parent=parent,
         )
+        if session_id is None and parameters is not None:
+            self.store.set_parameters(stored_in, parameters)
         yield UserTurnStored(stored_in, turn)
         # 3) answer it. The plan is void if another terminal was quicker, or if the database
         # stored another text (one without what it can't hold)
@@ -153,6 +158,7 @@ class Engine:
         if question is None:
             raise PhichatError("There is nothing to answer yet: send a message first.")
         chosen = sampling or self.model.sampling(conversation.parameters)
+        self.model.check(chosen)
         yield from self._replies.answer(session_id, question, chosen)
 
     def resume(self, session_id: str, sampling: Sampling | None = None) -> Iterator[Event]:
@@ -165,7 +171,8 @@ class Engine:
     def continue_reply(self, session_id: str, sampling: Sampling | None = None) -> Iterator[Event]:
         """Continue the last reply from its exact ids, if it did not end by itself.
 
-        It stays the same turn and grows. Raises PhichatError when there is no such reply.
+        It stays the same turn and grows, by the same schema. Raises PhichatError when there is no
+        such reply.
         """
         conversation = self.store.conversation(session_id)
         reply = conversation.turns[-1] if conversation.turns else None
@@ -183,6 +190,8 @@ class Engine:
         question = _last_message(conversation.turns)
         assert question is not None
         chosen = sampling or self.model.sampling(conversation.parameters)
+        schema = reply.parameters.get("schema") if reply.parameters else None
+        chosen = replace(chosen, schema=schema or "")  # the one that it began with
         yield from self._replies.answer(session_id, question, chosen, begun=reply)
 
     def read_ahead(

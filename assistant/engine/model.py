@@ -78,6 +78,13 @@ class Model:
             chosen = replace(chosen, thinking=cast("Thinking", thinking))
         return parameters.over(chosen)
 
+    def check(self, sampling: Sampling) -> None:
+        """Raise SchemaError for a schema that can't be obeyed here; a server judges by itself."""
+        if sampling.schema and not self.status().is_server:
+            from assistant.families.grammar import check_schema  # only who has one imports it
+
+            check_schema(sampling.schema)
+
     def use(self, name: str) -> None:
         """Answer with another model: :meth:`restart` with nothing else changed.
 

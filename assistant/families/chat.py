@@ -5,7 +5,7 @@ Text is text: what a user types never becomes a control token.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -83,7 +83,7 @@ class ChatTemplate:
                 writer.message(seen.turn.role, seen.turn.text, _pictures(seen, slot_of))
         if answer:
             writer.begin(Role.ASSISTANT)
-            writer.ids(without_end(begun, self.vocabulary))
+            writer.begun = writer.ids(without_end(begun, self.vocabulary))
         return writer.finish()
 
 
@@ -104,6 +104,8 @@ class _Writer:
         self._parts: list[tuple[int, ...] | Slot] = []
         self._run: list[int] = []
         self._text = ""
+        self.begun = 0
+        """Ids at the end that begin the reply."""
         self._control(style.start)
 
     def begin(self, role: Role) -> None:
@@ -132,14 +134,16 @@ class _Writer:
             self.ids(without_end(turn.token_ids, self._vocabulary))
         self._end()
 
-    def ids(self, ids: Iterable[int]) -> None:
+    def ids(self, ids: Sequence[int]) -> int:
+        """Add ids; returns how many they are."""
         self._settle()
         self._run.extend(ids)
+        return len(ids)
 
     def finish(self) -> Prompt:
         self._settle()
         runs = (*self._parts, tuple(self._run))
-        return Prompt(tuple(part for part in runs if part))
+        return Prompt(tuple(part for part in runs if part), self.begun)
 
     def _end(self) -> None:
         control, text = self._style.closing

@@ -39,7 +39,7 @@ class TokenizerVocabulary:
     def __init__(self, tokenizer_json: str) -> None:
         values = json.loads(tokenizer_json)
         self._ids: dict[str, int] = {t["content"]: int(t["id"]) for t in values["added_tokens"]}
-        self._json = tokenizer_json
+        self.tokenizer_json = tokenizer_json
         values["added_tokens"] = []
         values["post_processor"] = None  # no BOS: the chat template sets it
         self._plain = Tokenizer.from_str(json.dumps(values))
@@ -89,7 +89,7 @@ class TokenizerVocabulary:
 
     @cached_property
     def _full(self) -> Any:
-        return Tokenizer.from_str(self._json)
+        return Tokenizer.from_str(self.tokenizer_json)
 
     def text(self, ids: Sequence[int]) -> str:
         text: str = self._full.decode(list(ids), skip_special_tokens=False)

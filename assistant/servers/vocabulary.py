@@ -36,6 +36,7 @@ class TextVocabulary:
     """
 
     is_exact = False
+    tokenizer_json = ""
     stop_ids = frozenset({_CONTROLS.index("end") + 1})
 
     def id(self, name: str) -> int:

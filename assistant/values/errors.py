@@ -30,6 +30,12 @@ class ModelError(PhichatError):
     code = "model"
 
 
+class SchemaError(ModelError):
+    """A schema of answers is none, or can't be obeyed."""
+
+    code = "schema"
+
+
 class StorageError(PhichatError):
     """The database could not be read or written."""
 

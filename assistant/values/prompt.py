@@ -22,9 +22,13 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """Runs of token ids and picture slots, in order; ids are never negative."""
+    """Runs of token ids and picture slots, in order; ids are never negative.
+
+    The last ``begun`` ids are the beginning of the reply that goes on.
+    """
 
     parts: tuple[tuple[int, ...] | Slot, ...]
+    begun: int = 0
 
     @property
     def tokens(self) -> int:
@@ -38,6 +42,12 @@ class Prompt:
     @property
     def picture_tokens(self) -> int:
         return sum(slot.tokens for slot in self.slots)
+
+    @property
+    def begun_ids(self) -> tuple[int, ...]:
+        """The ids of the reply that goes on."""
+        last = self.parts[-1] if self.begun else ()
+        return last[len(last) - self.begun :] if isinstance(last, tuple) else ()
 
 
 def common_start(one: Prompt, other: Prompt) -> Prompt:
@@ -87,6 +97,10 @@ class Vocabulary(Protocol):
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Tokenize text as plain characters: no control tokens, no BOS."""
+
+    @property
+    def tokenizer_json(self) -> str:
+        """The tokenizer.json that ids are of; "" where there is none."""
 
     def text(self, ids: Sequence[int]) -> str:
         """Decode text tokens, all at once."""

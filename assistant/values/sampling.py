@@ -28,8 +28,9 @@ class Sampling:
 
     ``min_p`` drops tokens less likely than that share of the likeliest one; ``repetition_penalty``
     divides the logits of ids in the prompt or the reply (Keskar et al. 2019), 1 leaves them.
-    ``stop`` are texts that end the reply, found by the engine because the core knows ids only. It
-    has no group: sessions and options set it, the settings do not.
+    ``stop`` are texts that end the reply, found by the engine because the core knows ids only.
+    ``schema`` is the JSON Schema that the reply obeys, as :mod:`assistant.values.schema` writes it.
+    Both have no group: sessions and options set them, the settings do not.
     """
 
     temperature: float = _parameter(
@@ -73,6 +74,11 @@ class Sampling:
     stop: tuple[str, ...] = setting(
         (), option="End the answer before this text; may be repeated.", metavar="TEXT",
         request="stop", only_if_set=True,
+    )  # fmt: skip
+    schema: str = setting(
+        "", option="Answer in JSON that obeys this: a file of JSON Schema, or fields like "
+        "'shop, total float, items[]: name, price float'.", metavar="SCHEMA",
+        request="response_format", only_if_set=True,
     )  # fmt: skip
 
 

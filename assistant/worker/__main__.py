@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +22,16 @@ from assistant.values.errors import ModelError
 from assistant.values.events import Phase, Progressed
 from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
 from assistant.values.model import CoreEvent
-from assistant.values.prompt import Slot
+from assistant.values.prompt import Slot, Vocabulary
 from assistant.worker.frames import Channel, Header
 from assistant.worker.queue import Request
 from assistant.worker.requests import ended_to_json
 from assistant.worker.server import Server
 
 if TYPE_CHECKING:
+    from assistant.core.constraint import MakeConstraint
     from assistant.core.generate import ResidentModel
+    from assistant.families.grammar import Grammars
     from assistant.families.runtime import Views
 
 _PIXELS_WAIT_S = 60.0
@@ -140,10 +142,11 @@ class Worker:
         files = None
         if spec["features"] is not None:
             files = FeatureFiles(Path(spec["features"]), spec["feature_cache_mb"] * 2**20)
+        vocabulary = family.open(folder).chat.vocabulary
         return _Resident(
             ResidentModel(
                 model,
-                family.open(folder).chat.vocabulary.stop_ids,
+                vocabulary.stop_ids,
                 plan.context_tokens,
                 new_cache=partial(KVCache, model.shape.layers, kind=plan.kv),
                 position_bytes=plan.kv_bytes_per_token,
@@ -151,6 +154,7 @@ class Worker:
                 host_budget=plan.host_budget,
                 feature_budget=plan.feature_budget,
                 feature_files=files,
+                constrain=_constrain(vocabulary, model.shape.vocab),
             ),
             family.runtime().views(folder),
             model.shape.vocab,
@@ -226,6 +230,18 @@ class Worker:
             return {"ev": "tokens", "ids": event.ids}
         assert isinstance(event, GenerationEnded)
         return {**ended_to_json(event), "load_s": self._server.waited_s(request)}
+
+
+def _constrain(vocabulary: Vocabulary, size: int) -> MakeConstraint:
+    """Make a maker of constraints that imports its library with the first schema."""
+
+    @cache
+    def grammars() -> Grammars:
+        from assistant.families.grammar import Grammars
+
+        return Grammars(vocabulary.tokenizer_json, size, vocabulary.stop_ids)
+
+    return lambda schema, begun: grammars().constraint(schema, begun)
 
 
 def _check_ids(request: Request, resident: _Resident) -> None:

@@ -124,6 +124,7 @@ class LocalCore:
             "op": "generate",
             "id": number,
             "parts": prompt_to_json(prompt),
+            "begun": prompt.begun,
             "sampling": asdict(sampling),
         }
         with link.answers(number) as answers:

@@ -68,7 +68,7 @@ class RequestHandler:
         if self._queue.waiting_of(client) >= MAX_REQUESTS:
             raise FrameError("too many requests are waiting")
         number = whole(header.get("id"))
-        prompt = prompt_from_json(header.get("parts"))
+        prompt = prompt_from_json(header.get("parts"), header.get("begun", 0))
         request = Request(client, number, prompt)
         if header["op"] == "read_ahead":
             request.following = whole(header.get("following"), 0, MAX_FOLLOWING)

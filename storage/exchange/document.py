@@ -8,6 +8,7 @@ parent and picture that it names is there. Texts are changed as the database cha
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -93,6 +94,8 @@ def _parameter_type(one: Setting) -> Any:
     """Return a sampling parameter's type in a document: any value that a database may hold."""
     if one.choices:
         return Literal[one.choices] | None
+    if str in one.kinds:
+        return Words | None
     if one.number is None:
         return tuple[Words, ...] | None
     if one.number is float:
@@ -113,12 +116,16 @@ class TimingsPart(Part):
     decode_tokens_per_s: FiniteFloat
 
 
-class ParametersPart(Part):
-    """Every sampling parameter by its name; None where the settings gave the value."""
+with warnings.catch_warnings():
+    # a parameter is called as pydantic's old name of model_json_schema, which nothing here calls
+    warnings.simplefilter("ignore", UserWarning)
 
-    # One field each, from their table. An export from before a parameter was added lacks it.
-    __annotations__ = {name: _parameter_type(one) for name, one in PARAMETERS.items()}
-    locals().update(dict.fromkeys(PARAMETERS))
+    class ParametersPart(Part):
+        """Every sampling parameter by its name; None where the settings gave the value."""
+
+        # One field each, from their table. An export from before a parameter was added lacks it.
+        __annotations__ = {name: _parameter_type(one) for name, one in PARAMETERS.items()}
+        locals().update(dict.fromkeys(PARAMETERS))
 
 
 class SummaryPart(Part):

@@ -22,7 +22,9 @@ HEAD_DIM, LAYERS, HEADS = 16, 2, 2
 
 
 @cache
-def tiny_phi3v(dtype: torch.dtype = torch.float32) -> Phi3VForCausalLM:
+def tiny_phi3v(
+    dtype: torch.dtype = torch.float32, vocab: int = VOCAB, seed: int = 5
+) -> Phi3VForCausalLM:
     """Random weights, scaled so that every position and every layer matters for the next id."""
     half = HEAD_DIM // 2
     config = Phi3VConfig(
@@ -31,7 +33,7 @@ def tiny_phi3v(dtype: torch.dtype = torch.float32) -> Phi3VForCausalLM:
         num_hidden_layers=LAYERS,
         num_attention_heads=HEADS,
         num_key_value_heads=HEADS,
-        vocab_size=VOCAB,
+        vocab_size=vocab,
         pad_token_id=None,
         original_max_position_embeddings=SWITCH,
         max_position_embeddings=CONTEXT,
@@ -54,7 +56,7 @@ def tiny_phi3v(dtype: torch.dtype = torch.float32) -> Phi3VForCausalLM:
         },
     )
     config._attn_implementation = "sdpa"
-    generator = torch.Generator().manual_seed(5)
+    generator = torch.Generator().manual_seed(seed)
     model = Phi3VForCausalLM(config).to(dtype).eval()
     with torch.no_grad():
         for name, weight in model.named_parameters():

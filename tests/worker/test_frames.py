@@ -45,6 +45,13 @@ def test_a_prompt_survives(parts: list[Any]) -> None:
     assert prompt_from_json(json.loads(json.dumps(prompt_to_json(prompt)))) == prompt
 
 
+@pytest.mark.parametrize("begun", [-1, 4, True, 1.0, None])
+def test_a_reply_that_goes_on_is_at_the_end_of_the_prompt(begun: Any) -> None:
+    assert prompt_from_json([[9], [1, 2, 3]], 2).begun_ids == (2, 3)
+    with pytest.raises(FrameError):
+        prompt_from_json([[9], [1, 2, 3]], begun)
+
+
 @given(SAMPLINGS)
 def test_a_sampling_survives(sampling: Sampling) -> None:
     assert sampling_from_json(json.loads(json.dumps(asdict(sampling)))) == sampling

@@ -1,0 +1,134 @@
+"""Schemas as grammars of token ids, by llguidance, which needs a model's tokenizer.json alone.
+
+Models that may write blanks or digits without end do. So one blank or none stands between the parts
+of the JSON, and a number without limits of its own gets those of :data:`_LIMITS`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import llguidance
+import numpy as np
+
+from assistant.values.errors import ModelError, SchemaError
+
+if TYPE_CHECKING:
+    import torch
+    from llguidance._lib import JsonCompileOptions
+
+_FORM: JsonCompileOptions = {
+    "whitespace_flexible": False,
+    "item_separator": ", ",
+    "key_separator": ": ",
+}
+
+
+_LIMITS: dict[str, dict[str, float]] = {
+    "integer": {"minimum": -(2**53), "maximum": 2**53},
+    "number": {"minimum": -1e15, "maximum": 1e15, "multipleOf": 1e-6},
+}
+"""The whole numbers that every reader of JSON holds, and six decimals."""
+
+_NOTES = frozenset({"type", "title", "description", "examples", "default"})
+_COMBINED = frozenset({"$ref", "allOf", "anyOf", "oneOf", "if", "not"})
+
+
+def _limited(schema: Any) -> Any:
+    """Add :data:`_LIMITS` to the plain numbers of objects and lists."""
+    if not isinstance(schema, dict) or schema.keys() & _COMBINED:
+        return schema
+    if schema.keys() <= _NOTES and isinstance(schema.get("type"), str):
+        return schema | _LIMITS.get(schema["type"], {})
+    limited = dict(schema)
+    if isinstance(properties := schema.get("properties"), dict):
+        limited["properties"] = {name: _limited(one) for name, one in properties.items()}
+    if "items" in schema:
+        limited["items"] = _limited(schema["items"])
+    return limited
+
+
+def _grammar(schema: str) -> str:
+    try:
+        limited = json.dumps(_limited(json.loads(schema)))
+        return llguidance.LLMatcher.grammar_from_json_schema(limited, overrides=_FORM)
+    except (ValueError, RecursionError) as error:
+        raise _refusal(str(error)) from None
+
+
+def _refusal(reason: str) -> SchemaError:
+    first = " ".join(reason.split()) or "nothing fits it"
+    return SchemaError(f"The schema can't be obeyed ({first[:200].rstrip('.')}): change it.")
+
+
+def check_schema(schema: str) -> None:
+    """Raise SchemaError if a model here can't obey a schema."""
+    is_refused, reasons = llguidance.LLMatcher.validate_grammar_with_warnings(_grammar(schema))
+    if is_refused:
+        raise _refusal(reasons[0])
+
+
+class Grammars:
+    """Constraints of one model, whose logits are ``size`` wide: often more than it has tokens.
+
+    ``tokenizer_json`` is read with the first schema.
+    """
+
+    def __init__(self, tokenizer_json: str, size: int, stop_ids: Iterable[int]) -> None:
+        self._json, self._size, self._stop_ids = tokenizer_json, size, sorted(stop_ids)
+
+    def constraint(self, schema: str, begun: Sequence[int] = ()) -> SchemaConstraint:
+        """See :data:`assistant.core.constraint.MakeConstraint`."""
+        matcher = llguidance.LLMatcher(self._tokenizer, _grammar(schema), log_level=0)
+        if matcher.is_error():
+            raise _refusal(matcher.get_error())
+        if not matcher.consume_tokens(list(begun)):
+            raise SchemaError(
+                "The beginning of this reply does not obey the schema: answer again instead."
+            )
+        return SchemaConstraint(matcher, self._size)
+
+    @cached_property
+    def _tokenizer(self) -> llguidance.LLTokenizer:
+        try:
+            return llguidance.LLTokenizer(self._json, n_vocab=self._size, eos_token=self._stop_ids)
+        except ValueError as error:
+            raise ModelError(
+                f"This model's tokenizer can't be held to a schema ({error}): "
+                "ask without one, or choose another model."
+            ) from error
+
+
+class SchemaConstraint:
+    """A :class:`assistant.core.constraint.Constraint`: the ids that keep a reply within a schema.
+
+    When the JSON is complete, the ids that end a reply are the only ones left.
+    """
+
+    def __init__(self, matcher: llguidance.LLMatcher, size: int) -> None:
+        self._matcher, self._size = matcher, size
+
+    def allowed(self) -> torch.Tensor:
+        """See :meth:`assistant.core.constraint.Constraint.allowed`."""
+        import torch
+
+        bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
+        if self._matcher.is_error():
+            raise _refusal(self._matcher.get_error())
+        mask = np.unpackbits(bits, count=self._size, bitorder="little")
+        return torch.from_numpy(mask.view(np.bool_))
+
+    def forced(self) -> Sequence[int]:
+        """See :meth:`assistant.core.constraint.Constraint.forced`."""
+        return self._matcher.compute_ff_tokens()
+
+    def count_allowed(self, ids: Sequence[int]) -> int:
+        """See :meth:`assistant.core.constraint.Constraint.count_allowed`."""
+        return self._matcher.validate_tokens(list(ids))
+
+    def take(self, token: int) -> None:
+        """See :meth:`assistant.core.constraint.Constraint.take`."""
+        self._matcher.consume_token(token)

@@ -1,0 +1,242 @@
+"""Replies that obey a schema: always JSON that fits, and what an uncached run would say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from random import Random
+from typing import Any
+
+import pytest
+import torch
+
+from assistant import demo_model as demo
+from assistant.core import generate as generation
+from assistant.core.generate import ResidentModel
+from assistant.core.sampling import Sampler
+from assistant.core.speculation import Speculation
+from assistant.families.grammar import Grammars, check_schema
+from assistant.phi3v import Regime
+from assistant.phi3v.vocabulary import Vocabulary
+from assistant.values.conversation import FinishReason
+from assistant.values.errors import SchemaError
+from assistant.values.generation import TokensGenerated
+from assistant.values.prompt import Prompt
+from assistant.values.sampling import Sampling
+from assistant.values.schema import read_schema
+from tests.core.random_schemas import fits, random_schema
+from tests.core.test_generation import answer, never
+from tests.core.tiny import SWITCH, crops_of, tiny_phi3v
+
+SIZE = 1060
+"""Logits: 36 more than the demo's tokenizer has ids."""
+CONTEXT = 512
+
+BILL = read_schema("shop yes|no, paid bool, items[]: name cash|card, price int")
+
+
+@cache
+def vocabulary() -> Vocabulary:
+    return Vocabulary.from_folder(demo.folder())
+
+
+@cache
+def grammars() -> Grammars:
+    return Grammars(vocabulary().tokenizer_json, SIZE, vocabulary().stop_ids)
+
+
+def resident(seed: int = 5, **options: Any) -> ResidentModel:
+    model = tiny_phi3v(vocab=SIZE, seed=seed)
+    return ResidentModel(
+        model, vocabulary().stop_ids, CONTEXT, constrain=grammars().constraint, **options
+    )
+
+
+def said(ids: Sequence[int]) -> str:
+    return vocabulary().decode(ids)
+
+
+def asked(text: str) -> Prompt:
+    return Prompt((vocabulary().encode(text),))
+
+
+class Eager(Speculation):
+    """One that believes every forward pass to cost the same, and never pauses."""
+
+    def took(self, proposed: int, chosen: int, seconds: float) -> None:
+        super().took(proposed, chosen, 1.0)
+        self._paused = 0
+
+
+def obeys(seed: int) -> bool:
+    """Answer by random weights under a random schema; returns whether it ended by itself."""
+    random = Random(seed)
+    schema = random_schema(random)
+    model = resident(seed % 50)
+    ids, ended, _ = answer(
+        model,
+        asked(f"{seed} {json.dumps(schema)}"[:200]),
+        CONTEXT // 2,
+        never,
+        crops_of,
+        schema=json.dumps(schema),
+        temperature=random.choice((0.0, 0.7, 2.0)),
+        top_k=random.choice((0, 5)),
+        top_p=random.choice((1.0, 0.8)),
+        min_p=random.choice((0.0, 0.05)),
+        repetition_penalty=random.choice((1.0, 1.3)),
+        seed=seed,
+    )
+    if ended.finish_reason is FinishReason.LENGTH:
+        return False
+    assert fits(json.loads(said(ids)), schema), (seed, schema, said(ids))
+    return True
+
+
+def test_every_answer_of_random_weights_is_json_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation, "Speculation", Eager)
+    assert sum(map(obeys, range(60))) >= 55, "so short a context hardly ever cuts one"
+
+
+@pytest.mark.long
+def test_a_thousand_answers_are_json_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation, "Speculation", Eager)
+    assert sum(map(obeys, range(1000))) >= 950
+
+
+@torch.inference_mode()
+def uncached(model: Any, prompt: Prompt, schema: str) -> list[int]:
+    """The greedy reply, each id the argmax of those allowed after a pass without a cache."""
+    ids = [*prompt.parts[0]]  # type: ignore[misc]
+    reply: list[int] = []
+    while not (reply and reply[-1] in vocabulary().stop_ids):
+        embeddings = model.model.embed_tokens(torch.tensor([ids + reply]))
+        regime = Regime.LONG if embeddings.shape[1] > SWITCH else Regime.SHORT
+        logits = model(inputs_embeds=embeddings, logits_to_keep=1, regime=regime).logits[0, -1]
+        allowed = grammars().constraint(schema, reply).allowed()
+        choices = allowed.nonzero()[:, 0]
+        reply.append(int(choices[logits[choices].argmax()]))
+    return reply
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_greedy_is_the_argmax_of_the_allowed_ids_of_an_uncached_run(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With and without proposals, across the switch of the rotary factors."""
+    schema = read_schema("paid bool, shop yes|no, day date, count int")
+    prompt = asked('{"paid": true, "shop": "yes", "day": "2026-11-29", "count": 12}')
+    model = resident(seed, speculate=False)
+    expected = uncached(model._model, prompt, schema)
+    plain, _, _ = answer(model, prompt, 200, never, crops_of, schema=schema)
+    assert plain == expected
+    proposed = 0
+
+    class Counted(Eager):
+        def took(self, count: int, chosen: int, seconds: float) -> None:
+            nonlocal proposed
+            proposed += count
+            super().took(count, chosen, seconds)
+
+    monkeypatch.setattr(generation, "Speculation", Counted)
+    quick, _, _ = answer(resident(seed), prompt, 200, never, crops_of, schema=schema)
+    assert quick == expected
+    assert proposed > 0
+    assert fits(json.loads(said(quick)), {"type": "object", "required": [], "properties": {
+        "paid": {"type": "boolean"}, "shop": {"enum": ["yes", "no"]},
+        "day": {"type": "string", "format": "date"}, "count": {"type": "integer"}}})  # fmt: skip
+
+
+def test_ids_beyond_the_tokenizer_and_control_tokens_are_never_allowed() -> None:
+    constraint = grammars().constraint(BILL)
+    names = {vocabulary().id(name) for name in ("<|user|>", "<|end|>", "<s>", "<unk>")}
+    for token in grammars().constraint(BILL).forced():
+        allowed = constraint.allowed()
+        assert allowed.shape == (SIZE,)
+        assert not allowed[1024:].any()
+        assert not any(allowed[name] for name in names)
+        constraint.take(token)
+
+
+def test_no_filter_brings_back_what_is_not_allowed() -> None:
+    class Two:
+        def allowed(self) -> torch.Tensor:
+            return torch.tensor([False, True, False, True])
+
+        def forced(self) -> list[int]:
+            return []
+
+        def count_allowed(self, ids: Sequence[int]) -> int:
+            return len(ids)
+
+        def take(self, token: int) -> None:
+            assert token in (1, 3)
+            taken.append(token)
+
+    logits = torch.tensor([9.0, 1.0, 8.0, 1.5])
+    taken: list[int] = []
+    for chosen in (
+        Sampling(),
+        Sampling(temperature=3.0, seed=1),
+        Sampling(temperature=1.0, top_k=3, seed=1),
+        Sampling(temperature=1.0, top_p=0.01, seed=1),
+        Sampling(temperature=1.0, min_p=0.5, seed=1),
+        Sampling(temperature=1.0, repetition_penalty=5.0, seed=1),
+    ):
+        sampler = Sampler(chosen, [1, 2], Two())
+        for _ in range(40):
+            sampler(logits)
+    assert taken[0] == 3
+    assert set(taken) == {1, 3}
+    assert logits.tolist() == [9.0, 1.0, 8.0, 1.5], "what the caller holds is left as it is"
+
+
+def test_a_budget_within_a_value_is_length_and_its_rest_completes_it() -> None:
+    model = resident(3)
+    prompt = asked("Bill")
+    first, ended, _ = answer(model, prompt, 4, never, crops_of, schema=BILL)
+    assert ended.finish_reason is FinishReason.LENGTH
+    goes_on = Prompt(((*vocabulary().encode("Bill"), *first),), begun=len(first))
+    rest, ended, _ = answer(model, goes_on, 300, never, crops_of, schema=BILL)
+    assert ended.finish_reason is FinishReason.STOP
+    whole, _, _ = answer(resident(3), prompt, 300, never, crops_of, schema=BILL)
+    assert first + rest == whole
+    json.loads(said(whole))
+
+
+def test_a_beginning_that_does_not_obey_is_refused() -> None:
+    begun = vocabulary().encode("I see a star")
+    goes_on = Prompt((begun,), begun=len(begun))
+    with pytest.raises(SchemaError, match="beginning"):
+        answer(resident(), goes_on, 9, never, crops_of, schema=BILL)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    ['{"type": "objekt"}', '{"not": {}}', '{"type": "string", "pattern": "(?=a)b"}',
+     '{"$ref": "http://localhost:1/x"}', '{"allOf": [{"type": "string"}, {"type": "null"}]}',
+     "[1]", "{" * 3000],
+)  # fmt: skip
+def test_what_can_not_be_obeyed_is_one_sentence(schema: str) -> None:
+    with pytest.raises(SchemaError) as refused:
+        check_schema(schema)
+    assert str(refused.value).count("\n") == 0
+    assert len(str(refused.value)) < 300
+    with pytest.raises(SchemaError):
+        list(
+            resident().generate(asked("x"), Sampling(schema=schema), crops_of, never)  # type: ignore[arg-type]
+        )
+
+
+def test_a_reply_without_a_schema_is_what_it_was() -> None:
+    ids = [
+        event.ids
+        for event in resident().generate(asked("x"), Sampling(max_new_tokens=9), crops_of, never)  # type: ignore[arg-type]
+        if isinstance(event, TokensGenerated)
+    ]
+    free, _, _ = answer(
+        ResidentModel(tiny_phi3v(vocab=SIZE), vocabulary().stop_ids, CONTEXT),
+        asked("x"), 9, never, crops_of,
+    )  # fmt: skip
+    assert [one for (one,) in ids] == free
