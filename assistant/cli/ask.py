@@ -32,10 +32,12 @@ from assistant.cli.options import (
 )
 from assistant.values.errors import PhichatError
 from assistant.values.sampling import PARAMETERS, Parameters, Sampling
+from assistant.values.schema import read_schema
 from assistant.values.text import one_line
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
+    from assistant.values.conversation import Turn
     from assistant.values.events import Event
 
 DEMO_WORD = (
@@ -46,8 +48,14 @@ DEMO_WORD = (
 
 STORING_S = 60.0
 """Seconds to wait at most for the database at the end of an answer."""
+NOT_WHOLE = 1
+"""Exit code: the answer is on standard output, and is not the whole JSON that was asked for."""
 NOT_STORED = 3
 """Exit code: the answer is on standard output, and nowhere else."""
+CUT = (
+    "The answer reached the longest length and is not whole JSON: give it more with "
+    "--max-new-tokens, or let it go on with: phichat ask --continue"
+)
 STOPPED = "Stopped; what was written is kept. Let it go on with: phichat ask --continue"
 
 
@@ -102,6 +110,7 @@ def ask(
     phichat ask --continue "And in one word?"
     phichat ask --continue                    the rest of an answer that was ended
     phichat ask --json -i chart.png "Read the title." | jq -r .text
+    phichat ask -i bill.jpg --schema "shop, total float" "Read this bill." | jq .total
     """
     if session is not None and go_on:
         raise click.UsageError("--session and --continue exclude each other")
@@ -112,6 +121,8 @@ def ask(
     if images.count("-") > 1:
         raise click.UsageError("standard input can be one picture only")
     sampling = {name: chosen.pop(name) for name in PARAMETERS}
+    if sampling["schema"] is not None:
+        sampling["schema"] = read_schema(sampling["schema"])
     if "" in sampling["stop"]:
         raise click.UsageError("--stop needs a text")
     text = _question(words, images)
@@ -159,7 +170,7 @@ def _answer(
     progress = ProgressLine()
     plainly = PlainAnswer()
     answer = EventLines() if stream_json else OneObject() if as_json else plainly
-    is_stored = False
+    is_stored = is_cut = False
     engine.patience.limit_s = STORING_S
     with Interruption(engine.stop) as interruption:
         try:
@@ -200,12 +211,24 @@ def _answer(
                         case ReplyEnded() if interruption.happened:
                             click.echo(STOPPED, err=True)  # the answer says why it ended
                             sys.exit(130)
+                        case ReplyEnded():
+                            is_cut = _is_cut_json(event.turn)
             if warning := engine.model.status().warning:
                 click.echo(warning, err=True)
+            if is_cut:
+                click.echo(CUT, err=True)
+                sys.exit(NOT_WHOLE)
         except KeyboardInterrupt:
             progress.clear()
             plainly.end_line()
             raise StoppedError(STOPPED if is_stored else "Stopped; nothing was stored.") from None
+
+
+def _is_cut_json(reply: Turn) -> bool:
+    """Say whether a reply that obeys a schema reached the longest length before its end."""
+    return bool(reply.parameters and reply.parameters.get("schema")) and (
+        reply.finish_reason == "length"
+    )
 
 
 def _rest(engine: Engine, session_id: str, sampling: Sampling) -> Iterator[Event]:

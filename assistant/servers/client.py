@@ -252,6 +252,9 @@ class ServerCore:
         }
         if "stop" in chosen:
             chosen["stop"] = chosen["stop"][:MOST_STOPS]
+        if sampling.schema:
+            answer = {"name": "answer", "strict": True, "schema": json.loads(sampling.schema)}
+            chosen["response_format"] = {"type": "json_schema", "json_schema": answer}
         if said[-1].role is Role.ASSISTANT and found.owner == "vllm":
             # others take a last message of the assistant for the beginning of the reply, or don't
             chosen |= {"continue_final_message": True, "add_generation_prompt": False}
@@ -276,6 +279,7 @@ class ServerCore:
         started = time.perf_counter()
         first = last = 0.0
         events = count = size = 0
+        said = ""
         reason: FinishReason | None = None
         exchange = self._begin(body)
         try:
@@ -285,6 +289,7 @@ class ServerCore:
                     last = time.perf_counter()
                     first = first or last
                     text = piece.text if isinstance(piece, ThoughtGrew) else piece
+                    said += "" if isinstance(piece, ThoughtGrew) else piece
                     ids = vocabulary.encode(text)
                     events, count, size = events + 1, count + len(ids), size + len(text)
                     yield piece if isinstance(piece, ThoughtGrew) else TokensGenerated(ids)
@@ -313,6 +318,8 @@ class ServerCore:
             reply.teach(self._habits, level)
         if self._stop_wanted:
             reason = FinishReason.STOPPED
+        elif sampling.schema and not goes_on and reply.finish_reason is FinishReason.STOP:
+            self._check_json(said)
         counts: Mapping[str, int] = reply.usage
         if counted := counts.get("prompt_tokens"):
             self._limits.compare(counted, prompt)
@@ -336,6 +343,17 @@ class ServerCore:
                 break
             yield piece
         yield from reply.rest()
+
+    def _check_json(self, text: str) -> None:
+        """Warn of an answer that is no JSON: many servers take a schema and do not obey it."""
+        try:
+            json.loads(text)
+        except (ValueError, RecursionError):
+            self._limits.warning = (
+                "The server took the schema and did not obey it: the answer is not JSON. "
+                "Use a server that does, or a model on this machine."
+            )
+            self._set_status(Phase.READY, self._status.detail)
 
     def _begin(self, body: bytes) -> Exchange | None:
         """Begin the request; None if it was stopped before."""

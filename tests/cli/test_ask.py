@@ -320,3 +320,38 @@ def test_the_word_about_the_demo_is_due_once_a_day(tmp_path: Path) -> None:
     folder = tmp_path / "file"
     folder.write_text("")
     assert is_due_today(folder / "demo-notice"), "a folder that can't be written"
+
+
+SCHEMA = "shape star|square, is_red bool, count int"
+
+
+def test_an_answer_obeys_a_schema_and_its_rest_does_too(phichat: Phichat) -> None:
+    """On random weights: JSON and nothing else; cut within a value it says so, and goes on."""
+    whole = phichat("ask", "--schema", SCHEMA, "--max-new-tokens", "300", "Hello?")
+    assert whole.returncode == 0, whole.stderr
+    value = json.loads(whole.stdout)
+    assert list(value) == ["shape", "is_red", "count"]
+    assert value["shape"] in ("star", "square")
+    assert type(value["count"]) is int
+
+    cut = phichat("ask", "--schema", SCHEMA, "--max-new-tokens", "7", "Hello?")
+    assert cut.returncode == 1
+    assert "is not whole JSON" in cut.stderr
+    assert "--continue" in cut.stderr
+    as_json = phichat("ask", "--json", "--schema", SCHEMA, "--max-new-tokens", "7", "Hello?")
+    assert as_json.returncode == 1
+    assert json.loads(as_json.stdout)["finish_reason"] == "length"
+    rest = phichat("ask", "--continue", "--max-new-tokens", "300")
+    assert rest.returncode == 0, rest.stderr
+    assert cut.stdout.rstrip("\n") + rest.stdout == whole.stdout
+
+
+def test_a_schema_that_is_none_stores_nothing(phichat: Phichat, tmp_path: Path) -> None:
+    path = tmp_path / "schema.json"
+    path.write_text('{"not": {}}')
+    for schema, why in ((str(path), "can't be obeyed"), ("a b c", "no type b")):
+        refused = phichat("ask", "--json", "--schema", schema, "Hello?")
+        assert refused.returncode == 1
+        assert json.loads(refused.stdout)["error"]["code"] == "schema"
+        assert why in refused.stderr
+    assert json.loads(phichat("sessions", "list", "--json").stdout) == []

@@ -610,3 +610,33 @@ def test_the_store_remembers_what_chats_were_held_with(server: Server, make: Mak
     assert mentioned == [f"{server.address}/v1"]
     found = {one.name: one for one in make("demo").model.available(mentioned)}
     assert found[f"{server.address}/v1"].kind == "server"
+
+
+BILL = Sampling(schema='{"type": "object", "properties": {"total": {"type": "number"}}}')
+
+
+def test_a_server_gets_the_schema_and_what_it_says_is_checked(
+    server: Server, make: MakeEngine
+) -> None:
+    engine = make()
+    server.answers = [saying('{"tot', 'al": 2.5}'), saying("Two and a half.")]
+    turn = ended(list(engine.send(None, Draft("How much?"), BILL)))
+    assert turn.text == '{"total": 2.5}'
+    asked = server.chats[-1].json["response_format"]
+    assert asked["type"] == "json_schema"
+    assert asked["json_schema"]["strict"] is True
+    assert asked["json_schema"]["schema"]["properties"] == {"total": {"type": "number"}}
+    assert engine.model.status().warning == ""
+    ended(list(engine.send(None, Draft("How much?"), BILL)))
+    assert "not JSON" in engine.model.status().warning
+    ended(list(engine.send(None, Draft("Hello?"))))
+    assert "response_format" not in server.chats[-1].json
+
+
+def test_a_schema_that_a_server_refuses_is_never_left_out(server: Server, make: MakeEngine) -> None:
+    engine = make()
+    server.answers = [refusing(400, "response_format is not supported", param="response_format")]
+    failure = failed(list(engine.send(None, Draft("How much?"), BILL)))
+    assert failure.code == "refused"
+    assert "response_format is not supported" in failure.message
+    assert len(server.chats) == 1
