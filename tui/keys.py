@@ -356,6 +356,14 @@ SLASHES = (
         whole=True,
     ),
     Slash(
+        "/schema",
+        "FIELDS or FILE",
+        "schema",
+        "Answers of this chat are JSON with these fields; alone: no more",
+        ("/json", "/format"),
+        whole=True,
+    ),
+    Slash(
         "/export",
         "FILE",
         "export",

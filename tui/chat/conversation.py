@@ -362,6 +362,7 @@ class Conversation(ChatPart):
             self.tell(error, error=True)
             if not running.stored and running.draft is not None:
                 chat.system = running.system or chat.system
+                chat.schema = running.schema or chat.schema
                 await self._give_back(Queued(running.session_id, running.view, running.draft))
                 if running.edited and running.session_id == chat.session_id:
                     composer.edited = running.edited

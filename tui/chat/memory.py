@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from assistant.values.context import Why
 from assistant.values.conversation import ExportFormat, Summary
 from assistant.values.errors import PhichatError
+from assistant.values.schema import read_schema
 from assistant.values.text import one_line
 from tui import messages
 from tui.chat.open_chat import BUSY
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from tui.chat.part import Host
     from tui.requests import Answer
 
+JSON_WORDS = "Answers of this chat are JSON by this schema; /schema alone ends that."
+WORDS_AGAIN = "Answers of this chat are words again."
 NOTHING_YET = "This chat has no message yet."
 
 
@@ -160,6 +164,26 @@ class Memory:
         self._change(
             change, f"Replies end before “{text}”." if text else "Replies end by themselves."
         )
+
+    def action_schema(self, source: str = "") -> None:
+        """Have the answers of the open chat obey a schema; without ``source``, none."""
+        session_id = self._chat.session_id
+
+        def job() -> Answer:
+            schema = read_schema(source)
+            self._engine.model.check(replace(self._engine.model.settings.sampling, schema=schema))
+            if session_id is None:
+                return partial(self._begin_in_json, schema)
+            parameters = self._engine.store.conversation(session_id).parameters
+            self._engine.store.set_parameters(session_id, parameters.changed(schema=schema or None))
+            return messages.TurnMarked(JSON_WORDS if schema else WORDS_AGAIN)
+
+        self._host.in_thread(job)
+
+    def _begin_in_json(self, schema: str) -> None:
+        """Keep a schema for the new chat, which is stored with its first message."""
+        self._chat.schema = schema
+        self._host.tell(JSON_WORDS if schema else WORDS_AGAIN)
 
     def action_export(self, argument: str = "") -> None:
         """Write the open chat to a file; its suffix is the format."""

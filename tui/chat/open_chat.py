@@ -21,6 +21,8 @@ class Queued:
     draft: Draft
     system: str | None = None
     """The system message of a new chat, where the user gave one."""
+    schema: str = ""
+    """The schema that the answers of a new chat obey."""
 
 
 class OpenChat:
@@ -40,6 +42,8 @@ class OpenChat:
         """The model that the open session is held with, as far as it is known."""
         self.system: str | None = None
         """The system message that the new chat will get instead of that of the settings."""
+        self.schema = ""
+        """The schema that the answers of the new chat will obey."""
         self.turns: list[Turn] = []
         """The branch on the screen, oldest first. The turn window changes this list in place."""
         self.selected: str | None = None
@@ -143,6 +147,13 @@ class OpenChat:
             return None
         system, self.system = self.system, None
         return system
+
+    def take_schema(self) -> str:
+        """Return the schema for a new chat, which goes with its first message."""
+        if self.session_id is not None:
+            return ""
+        schema, self.schema = self.schema, ""
+        return schema
 
     def got_id(self, session_id: str, view: int) -> bool:
         """Note the id of the new chat of ``view``; return whether that chat is on the screen."""

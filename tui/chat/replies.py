@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from assistant.values.conversation import Draft, Parent, Role
 from assistant.values.events import Event
+from assistant.values.sampling import Parameters
 from tui.chat.open_chat import BUSY, Queued
 from tui.widgets.turn_run import RunningTurn
 
@@ -31,7 +32,7 @@ class Replies:
     def send(self, draft: Draft, edited: str | None) -> None:
         """Send a message, or another version of ``edited``; while a reply runs it waits."""
         chat, session_id = self._chat, self._chat.session_id
-        queued = Queued(session_id, chat.view, draft, chat.take_system())
+        queued = Queued(session_id, chat.view, draft, chat.take_system(), chat.take_schema())
         if chat.running is not None:
             chat.queue.append(queued)
         elif edited is not None and session_id is not None:
@@ -48,19 +49,20 @@ class Replies:
             self._send(self._chat.queue.pop(0), drop_draft=False)
 
     def _send(self, message: Queued, *, drop_draft: bool) -> None:
-        chat, session_id, draft, system = (
-            self._chat,
-            message.session_id,
-            message.draft,
-            message.system,
-        )
+        chat, session_id, draft = self._chat, message.session_id, message.draft
+        system, schema = message.system, message.schema
         parent: str | Parent = Parent.HEAD
         if session_id is not None and session_id == chat.session_id and chat.turns:
             parent = chat.turns[-1].id  # as the user saw it, whatever another terminal did
         self._start(
-            RunningTurn(session_id, message.view, draft, system),
+            RunningTurn(session_id, message.view, draft, system, schema),
             lambda: self._engine.send(
-                session_id, draft, parent=parent, drop_draft=drop_draft, system=system
+                session_id,
+                draft,
+                parent=parent,
+                drop_draft=drop_draft,
+                system=system,
+                parameters=Parameters(schema=schema) if schema else None,
             ),
         )
 

@@ -15,6 +15,7 @@ from textual.widget import Widget
 
 from assistant.values.text import PlainStream, plain
 from tui.markdown.document import Document
+from tui.markdown.json_tables import as_tables
 from tui.markdown.lines import Line
 
 DRAWN = 300
@@ -39,8 +40,10 @@ class ReplyText(Widget):
         self._drawn: dict[int, tuple[Line | None, Strip]] = {}
         self._look: object = None
         """State that all drawn rows depend on."""
+        self._text = text
+        """The whole text so far, as it was written."""
         if text:
-            self._document.grow(plain(text))
+            self._document.grow(as_tables(plain(text)) or plain(text))
             self._document.finish()
 
     @property
@@ -50,6 +53,7 @@ class ReplyText(Widget):
     def grow(self, piece: str) -> None:
         """Add what the model wrote since the last call."""
         if text := self._stream.feed(piece):
+            self._text += text
             before = self._document.height(self._columns)
             self._document.grow(text)
             self._show_change(before)
@@ -57,7 +61,11 @@ class ReplyText(Widget):
     def finish(self) -> None:
         """Settle what is still open: the reply is over."""
         before = self._document.height(self._columns)
-        self._document.grow(self._stream.finish())
+        rest = self._stream.finish()
+        tables = as_tables(self._text + rest)
+        if tables:
+            self._document = Document()
+        self._document.grow(tables or rest)
         self._document.finish()
         self._show_change(before)
 

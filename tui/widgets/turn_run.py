@@ -46,6 +46,8 @@ class RunningTurn:
     """The message that was sent; None when an old question is answered again."""
     system: str | None = None
     """The system message of the new chat that begins with the message."""
+    schema: str = ""
+    """The schema that the answers of that chat obey."""
     edited: str | None = None
     """The id of the message of which this is another version."""
     stored: bool = False
