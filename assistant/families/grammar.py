@@ -18,9 +18,8 @@ from assistant.values.errors import ModelError, SchemaError
 
 if TYPE_CHECKING:
     import torch
-    from llguidance._lib import JsonCompileOptions
 
-_FORM: JsonCompileOptions = {
+_FORM = {
     "whitespace_flexible": False,
     "item_separator": ", ",
     "key_separator": ": ",
@@ -54,9 +53,10 @@ def _limited(schema: Any) -> Any:
 def _grammar(schema: str) -> str:
     try:
         limited = json.dumps(_limited(json.loads(schema)))
-        return llguidance.LLMatcher.grammar_from_json_schema(limited, overrides=_FORM)
+        grammar: str = llguidance.LLMatcher.grammar_from_json_schema(limited, overrides=_FORM)
     except (ValueError, RecursionError) as error:
         raise _refusal(str(error)) from None
+    return grammar
 
 
 def _refusal(reason: str) -> SchemaError:
@@ -123,11 +123,13 @@ class SchemaConstraint:
 
     def forced(self) -> Sequence[int]:
         """See :meth:`assistant.core.constraint.Constraint.forced`."""
-        return self._matcher.compute_ff_tokens()
+        forced: list[int] = self._matcher.compute_ff_tokens()
+        return forced
 
     def count_allowed(self, ids: Sequence[int]) -> int:
         """See :meth:`assistant.core.constraint.Constraint.count_allowed`."""
-        return self._matcher.validate_tokens(list(ids))
+        count: int = self._matcher.validate_tokens(list(ids))
+        return count
 
     def take(self, token: int) -> None:
         """See :meth:`assistant.core.constraint.Constraint.take`."""
