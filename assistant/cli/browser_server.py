@@ -22,6 +22,9 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from textual_serve.server import Server, to_int
 
+from assistant.cli.browser_apps import LARGEST, TabApps, TabKey
+from assistant.values.words import file_size
+
 PAGE = Path(__file__).parent / "browser_page"
 """Folder of the page's template: fonts and scripts come from this server alone."""
 
@@ -66,6 +69,7 @@ class GuardedServer(Server):
         self._cookie_name = f"phichat_{port}"  # cookies of all ports of a host are one jar
         self._token = secrets.token_urlsafe(32)
         self._cookies: list[str] = []
+        self._apps = TabApps(self.command, self.download_manager)
 
     @property
     def entrance(self) -> str:
@@ -98,11 +102,23 @@ class GuardedServer(Server):
         finally:
             await runner.cleanup()
 
+    async def on_shutdown(self, app: web.Application) -> None:
+        """End the apps of all tabs."""
+        await self._apps.close()
+
     async def on_startup(self, app: web.Application) -> None:
         """Print nothing yet: the server does not listen."""
 
     async def _make_app(self) -> web.Application:
         app = await super()._make_app()
+        app.add_routes(
+            [
+                web.get("/page.js", self._handle_script),
+                web.get("/ws/{tab:[0-9a-f]{32}}", self._handle_tab),
+                web.get("/alive/{tab:[0-9a-f]{32}}", self._handle_alive),
+                web.post("/upload/{tab:[0-9a-f]{32}}", self._handle_upload),
+            ]
+        )
         app.middlewares.append(self._guard())
         app.on_response_prepare.append(_add_headers)
         return app
@@ -138,7 +154,8 @@ class GuardedServer(Server):
         """Check that a page of ours asks; a websocket has to say which page opened it."""
         origin = request.headers.get("Origin")
         if origin is None:
-            return request.headers.get("Upgrade") is None and request.path != "/ws"
+            is_read = request.method in ("GET", "HEAD") and not request.path.startswith("/ws")
+            return is_read and request.headers.get("Upgrade") is None
         return hmac.compare_digest(origin.encode(), self._address(request).encode())
 
     def _address(self, request: web.Request) -> str:
@@ -151,6 +168,46 @@ class GuardedServer(Server):
     def _is_let_in(self, request: web.Request) -> bool:
         cookie = request.cookies.get(self._cookie_name, "").encode()
         return any(hmac.compare_digest(cookie, known.encode()) for known in self._cookies)
+
+    def _key(self, request: web.Request) -> TabKey:
+        return request.cookies[self._cookie_name], request.match_info["tab"]
+
+    async def _handle_script(self, request: web.Request) -> web.FileResponse:
+        return web.FileResponse(PAGE / "page.js")
+
+    async def _handle_tab(self, request: web.Request) -> web.WebSocketResponse:
+        """Show the app of a tab, a new one or one that it had before."""
+        socket = web.WebSocketResponse(heartbeat=15)
+        await socket.prepare(request)
+        key = self._key(request)
+        app = await self._apps.take(key)
+        width, height = (to_int(request.query.get(one, ""), 80) for one in ("width", "height"))
+        try:
+            await app.show(socket, width, height)
+            await self._process_messages(socket, app.service)
+        except (ValueError, LookupError, TypeError, AttributeError, AssertionError):
+            await socket.close()  # no page of ours writes that
+        finally:
+            await self._apps.leave(key, app, socket)
+        return socket
+
+    async def _handle_alive(self, request: web.Request) -> web.Response:
+        """Say whether the app of a tab still runs."""
+        return web.Response(status=200 if self._apps.find(self._key(request)) is None else 204)
+
+    async def _handle_upload(self, request: web.Request) -> web.Response:
+        """Give a picture to the app of a tab."""
+        app = self._apps.find(self._key(request))
+        if app is None:
+            return web.Response(status=404, text="The app of this page has ended: start it again.")
+        data = bytearray()
+        async for piece in request.content.iter_chunked(1 << 16):
+            data += piece
+            if len(data) > LARGEST:
+                words = f"A file of more than {file_size(LARGEST)} can't be sent: shrink it."
+                return web.Response(status=413, text=words)
+        await app.attach(request.query.get("name", ""), bytes(data))
+        return web.Response(status=204)
 
     def _let_in(self, token: str) -> web.Response:
         """Exchange the token, which is good for once, for a cookie."""

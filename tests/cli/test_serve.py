@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import re
 import signal
@@ -18,10 +19,13 @@ import pytest
 import requests
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
+from PIL import Image
+from textual_serve.download_manager import DownloadManager
 
+from assistant.cli.browser_apps import TabApps, safe_name
 from assistant.cli.browser_server import GuardedServer
 from tests.conftest import Phichat
-from tests.wait import LIMIT_S
+from tests.wait import LIMIT_S, until
 
 LETS_IN = re.compile(r"http://\S+/\?token=\S+")
 
@@ -146,6 +150,92 @@ def test_a_page_of_another_origin_opens_no_socket(
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         tab(served, headers, until=b"sk about a picture")
     assert refused.value.status == 403
+
+
+TAB = "0123456789abcdef" * 2
+
+
+def kept_tab(served: Served, headers: dict[str, str], typed: str, *, until: bytes) -> bytes:
+    """Open the socket of a tab by its name, type, and read until its screen has these words."""
+
+    async def read() -> bytes:
+        shown = b""
+        url = f"ws://127.0.0.1:{served.port}/ws/{TAB}?width=120&height=40"
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(url, headers=headers) as socket,
+        ):
+            while b"sk about" not in shown and typed:
+                shown += await socket.receive_bytes(timeout=LIMIT_S)
+            if typed:
+                await socket.send_json(["stdin", typed])
+            while until not in shown:
+                shown += await socket.receive_bytes(timeout=LIMIT_S)
+        return shown
+
+    return asyncio.run(read())
+
+
+def test_an_app_outlives_its_socket_and_takes_pictures(
+    served: Served, browser: requests.Session
+) -> None:
+    headers = {"Cookie": cookie(browser), "Origin": served.address}
+    alive, upload = (f"{served.address}/{one}/{TAB}" for one in ("alive", "upload"))
+    assert browser.get(alive, timeout=LIMIT_S).status_code == 200, "there is none yet"
+
+    def post(address: str, data: bytes | Iterator[bytes], origin: str | None) -> requests.Response:
+        given = {} if origin is None else {"Origin": origin.format(port=served.port)}
+        return browser.post(address, headers=given, data=data, timeout=LIMIT_S)
+
+    assert post(upload, _png(), served.address).status_code == 404
+    kept_tab(served, headers, "typed before", until=b"before")
+    assert browser.get(alive, timeout=LIMIT_S).status_code == 204, "it goes on"
+    answer = post(f"{upload}?name=../../it's%20red.png", _png(), served.address)
+    assert (answer.status_code, answer.text) == (204, "")
+    shown = kept_tab(served, headers, "", until=b"red.png")
+    assert b"typed before" in shown, "a new terminal is painted wholly"
+    assert b"\x1b[?1049h" in shown
+    another = requests.Session()
+    another.get(served.entrance(), timeout=LIMIT_S)
+    assert another.get(alive, timeout=LIMIT_S).status_code == 200, "it is this browser's alone"
+    for origin in (*FOREIGN, None):
+        assert post(upload, b"x", origin).status_code == 403, origin
+    assert post(upload, (bytes(1 << 20) for _ in range(65)), served.address).status_code == 413
+    kept_tab(served, headers, "", until=b"red.png")
+    kept_tab(served, headers, "", until=b"typed before")
+
+
+def _png() -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (40, 30), "red").save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("cat.jpg", "cat.jpg"),
+        ("../../etc/passwd", "passwd"),
+        ("C:\\Users\\me\\cat.png", "cat.png"),
+        (".bashrc", "bashrc"),
+        ("", "picture"),
+        ("/", "picture"),
+        ("\x1b[2J\n.png", "_[2J_.png"),
+        ("x" * 300 + ".jpeg", "x" * 80 + ".jpeg"),
+    ],
+)
+def test_the_name_of_an_upload_leads_nowhere(name: str, kept: str) -> None:
+    assert safe_name(name) == kept
+
+
+async def test_a_kept_app_ends_in_the_end() -> None:
+    key, apps = ("cookie", TAB), TabApps("cat", DownloadManager(), kept_s=0.0)
+    socket = web.WebSocketResponse()
+    app = await apps.take(key)
+    app._socket = socket
+    await apps.leave(key, app, socket)
+    await until(lambda: apps.find(key) is None, "its end")
+    assert app.is_over
 
 
 HOSTS = ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "10.0.0.1:{port}",

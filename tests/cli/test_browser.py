@@ -1,0 +1,187 @@
+"""``phichat serve`` in a real Chromium: skipped where there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from assistant.settings import load
+from assistant.values.conversation import Draft, Turn
+from storage import Store
+from tests.servers.openai_server import Answer, Server, delta, event, serving
+from tests.wait import LIMIT_S, until
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+
+FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--use-angle=swiftshader",
+         "--enable-unsafe-swiftshader", "--no-first-run", "--disable-background-networking",
+         "--remote-debugging-port=0", "--window-size=1100,700", "about:blank")  # fmt: skip
+
+PICTURE = """(async () => {
+  const canvas = document.createElement('canvas');
+  canvas.width = 64; canvas.height = 48;
+  const blob = await new Promise((done) => canvas.toBlob(done));
+  const data = new DataTransfer();
+  data.items.add(new File([blob], '%s', {type: 'image/png'}));
+  %s
+  return true;
+})()"""
+DROP = "document.body.dispatchEvent(new DragEvent('drop', {dataTransfer: data, bubbles: true}));"
+PASTE = """document.querySelector('.xterm-helper-textarea').dispatchEvent(
+  new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true}));"""
+PICK = """const picker = document.querySelector('#pictures');
+  picker.files = data.files; picker.dispatchEvent(new Event('change'));"""
+TEXT = f"""(() => {{ const data = new DataTransfer();
+  data.setData('text/plain', 'pasted words'); {PASTE} }})()"""
+
+
+class Tab:
+    """One page, driven by the protocol of the browser's own tools."""
+
+    def __init__(self, tools: aiohttp.ClientWebSocketResponse) -> None:
+        self._socket, self._count = tools, 0
+        self.asked: list[str] = []
+
+    async def do(self, method: str, **given: Any) -> Any:
+        self._count += 1
+        await self._socket.send_json({"id": self._count, "method": method, "params": given})
+        while True:
+            said = json.loads((await self._socket.receive(timeout=LIMIT_S)).data)
+            if said.get("method") == "Network.requestWillBeSent":
+                self.asked.append(said["params"]["request"]["url"])
+            if said.get("id") == self._count:
+                return said.get("result")
+
+    async def run(self, script: str) -> Any:
+        given = {"expression": script, "awaitPromise": True, "returnByValue": True}
+        answer = await self.do("Runtime.evaluate", **given) or {}
+        return answer.get("result", {}).get("value")
+
+    async def open(self, address: str) -> None:
+        for one in ("Page", "Network", "Runtime"):
+            await self.do(f"{one}.enable")
+        await self.do("Page.navigate", url=address)
+        await self.until("document.body.classList.contains('-focused')")
+
+    async def until(self, script: str) -> None:
+        waiting = f"""new Promise((done) => {{
+          const look = () => document.body && ({script}) ? done(true) : setTimeout(look, 50);
+          look();
+        }})"""
+        while not await self.run(waiting):
+            pass  # the page was left meanwhile: the next one is asked
+
+
+@asynccontextmanager
+async def chromium(profile: Path) -> AsyncIterator[tuple[Tab, Tab]]:
+    """Two tabs of a browser that has nothing of anyone's."""
+    assert CHROMIUM is not None
+    process = await asyncio.create_subprocess_exec(
+        CHROMIUM, *FLAGS, f"--user-data-dir={profile}",
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        file = profile / "DevToolsActivePort"
+        await until(lambda: file.exists() and file.read_text().strip(), "the browser")
+        tools = f"http://127.0.0.1:{file.read_text().split()[0]}/json"
+        async with aiohttp.ClientSession() as session:
+            sockets = []
+            for _ in range(2):
+                async with session.put(f"{tools}/new") as answer:
+                    address = (await answer.json(content_type=None))["webSocketDebuggerUrl"]
+                sockets.append(await session.ws_connect(address, max_msg_size=0))
+            yield Tab(sockets[0]), Tab(sockets[1])
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with serving() as one:
+        yield one
+
+
+@pytest.fixture
+def entrance(server: Server, tmp_path: Path) -> Iterator[str]:
+    """The address that lets the browser in; a server on this machine answers in the app."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    environment = os.environ | {
+        "PHICHAT_HOME": str(tmp_path / "home"),
+        "PHICHAT_MODEL": f"{server.address}/v1#tiny",
+    }
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "assistant.cli", "serve", "--port", str(port)],
+        stdout=subprocess.PIPE, text=True, env=environment,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        found = (re.search(r"http://\S+token=\S+", line) for line in process.stdout)
+        yield next(match[0] for match in found if match)
+        process.send_signal(signal.SIGINT)
+
+
+async def test_pictures_text_and_a_reload_in_mid_reply(
+    server: Server, entrance: str, tmp_path: Path
+) -> None:
+    gate = threading.Event()
+    pieces = [event(delta("Three ")), lambda: gate.wait(LIMIT_S), event(delta("shapes.", "stop"))]
+    server.answers = [Answer([*pieces, event("[DONE]")])]
+    async with chromium(tmp_path / "profile") as (tab, other):
+        await tab.open(entrance)
+        # 1) dropped, pasted, picked: each takes the way of a dropped path
+        for name, act in (("one.png", DROP), ("two.png", PASTE), ("three.png", PICK)):
+            assert await tab.run(PICTURE % (name, act))
+            await tab.until("document.querySelector('.said').textContent === ''")
+        await tab.run(TEXT)
+
+        def is_typed() -> bool:
+            draft, _ = _stored(tmp_path)
+            return draft is not None and draft.text == "pasted words" and len(draft.pictures) == 3
+
+        await until(is_typed, "the draft", lambda: _stored(tmp_path))
+        await tab.do("Input.dispatchKeyEvent", type="keyDown", key="Enter", code="Enter",
+                     windowsVirtualKeyCode=13, text="\r")  # fmt: skip
+        await until(lambda: server.chats, "the question")
+        # 2) the page is loaded again in mid-reply, and the app goes on
+        name = await tab.run("sessionStorage.getItem('phichat-tab')")
+        await tab.run("window.isOld = true")
+        await tab.do("Page.reload")
+        await tab.until("!window.isOld && document.body.classList.contains('-focused')")
+        assert await tab.run("sessionStorage.getItem('phichat-tab')") == name
+        gate.set()
+        await until(lambda: _stored(tmp_path)[1][-1].finish_reason, "the reply")
+        assert _stored(tmp_path)[1][-1].text == "Three shapes."
+        assert len(server.chats) == 1
+        said = server.chats[0].said[0][1]
+        assert [isinstance(one, str) for one in said] == [False, False, False, True]
+        # 3) another tab is another app, and no request leaves the machine
+        await other.open(entrance.partition("?")[0])
+        assert await other.run("sessionStorage.getItem('phichat-tab')") != name
+        assert {one.partition("?")[0].split("/")[2] for one in tab.asked + other.asked} == {
+            entrance.split("/")[2]
+        }
+
+
+def _stored(tmp_path: Path) -> tuple[Draft | None, list[Turn]]:
+    """Read what the app has stored by itself: the draft of a new chat, and every turn."""
+    settings = load(environ={"PHICHAT_HOME": str(tmp_path / "home")})
+    with closing(Store.open(settings.store_location)) as store:
+        turns = [turn for one in store.sessions() for turn in store.conversation(one.id).turns]
+        return store.draft(None), turns
