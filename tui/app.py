@@ -126,6 +126,11 @@ class PhichatApp(App[None]):
 
         self._chat.in_thread(write)
 
+    @property
+    def last_words(self) -> str:
+        """Sentence for the user when the app has ended, or ""."""
+        return self._chat.last_words
+
     async def on_event(self, event: events.Event) -> None:
         """Give pastes to the message, wherever the focus is; the field of a page keeps text."""
         if isinstance(event, events.Paste) and self._chat.is_attached:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import sys
+import threading
 
 import click
 
@@ -12,6 +14,9 @@ from assistant.cli import completion_words as completing
 from assistant.cli.common import COLLECTION, opened_engine
 from assistant.cli.options import engine_options, model_option, session_option
 from assistant.values.errors import PhichatError
+
+LEAVING_S = 1.0
+"""Longest wait, after the app, for the worker's connection, the database and threads."""
 
 
 @click.command()
@@ -55,9 +60,25 @@ def chat(
             )
             gc.freeze()
             gc.enable()
-            app.run()
+            # never closed: that would wait for threads, which may hang at a disk or a database
+            asyncio.Runner().run(app.run_async())
+            if app.last_words:
+                click.echo(app.last_words, err=True)
+            _end_within(LEAVING_S)
     finally:
         gc.enable()
+
+
+def _end_within(seconds: float) -> None:
+    """End the process then, whatever its threads wait for; the terminal is the shell's again."""
+
+    def end() -> None:
+        sys.stderr.flush()
+        os._exit(0)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _must_be_seen() -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
+import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -120,3 +124,49 @@ def test_attach_ask_follow_up_quit_resume(terminal: Terminal) -> None:
     terminal.sees(f"Picture 2 · {two.path.name}", two.shape, "enter sends")
     terminal.press("C-q")
     terminal.sees("ready$")
+
+
+def worker_of(terminal: Terminal) -> int:
+    """Return the process id of the worker that a terminal shares."""
+    (file,) = (terminal.home / "run").glob("worker-*.pid")
+    return int(file.read_text().split()[0])
+
+
+def test_f5_starts_a_frozen_worker_again(terminal: Terminal) -> None:
+    terminal.sees("ready$")
+    terminal.start("chat", "--model", "demo")
+    terminal.sees("● demo model")
+    frozen = worker_of(terminal)
+    os.kill(frozen, signal.SIGSTOP)
+    try:
+        terminal.press("F5")
+        terminal.sees("r starts it again")
+        terminal.press("r")
+        terminal.sees("Starting")
+        terminal.press("Escape")
+        terminal.sees("● demo model")
+        wait_until(lambda: not Path(f"/proc/{frozen}").exists(), "the end of the frozen worker")
+        terminal.type("Hello")
+        terminal.press("Enter")
+        terminal.sees("You", "Hello", "enter sends")
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(frozen, signal.SIGKILL)
+
+
+def test_leaving_does_not_wait_for_a_program_that_holds_the_database(terminal: Terminal) -> None:
+    """The unsaved message stands in a file, which the last words name."""
+    terminal.sees("ready$")
+    terminal.start("chat", "--model", "demo")
+    terminal.sees("● demo model")
+    file = terminal.home / "phichat.db"
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        terminal.type("never sent")
+        terminal.sees("never sent")
+        terminal.press("C-q")
+        left = terminal.sees("ready$", "1 unsent message could not be saved in time")
+        other.execute("ROLLBACK")
+    assert "Talk about" not in left
+    (message,) = terminal.home.glob("unsaved-*/message.txt")
+    assert message.read_text() == "never sent\n"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -28,6 +30,7 @@ from tests.tui.desk import (
     sees,
     send,
     shown,
+    threads_ended,
     until,
 )
 from tui.widgets.chip import Chip
@@ -65,6 +68,48 @@ async def test_a_draft_is_saved_while_one_types_and_dropped_when_it_is_sent(desk
         assert desk.engine.store.draft(session) is None
     assert desk.engine.store.draft(session) is None
     assert desk.engine.store.draft(None) is None
+
+
+async def test_what_can_not_be_saved_at_the_end_is_written_aside(desk: Desk) -> None:
+    """Another program holds SQLite's lock for longer than one who quits waits."""
+    store = desk.engine.store
+    app = desk.app()
+
+    def words() -> str:
+        return (store.draft(None) or Draft("")).text
+
+    other = sqlite3.connect(str(store.engine.url.database), isolation_level=None)
+    with closing(other):
+        async with app.run_test(size=NARROW) as pilot:
+            await draft_read(pilot, None)
+            await composer(pilot).chips.put_first(picture_file("cat.png"))
+            await pilot.press(*"kept")
+            await until(pilot, lambda: words() == "kept", "it is saved")
+            other.execute("BEGIN IMMEDIATE")
+            await pilot.press(*" so far")
+        other.execute("ROLLBACK")
+    assert app.last_words.startswith("1 unsent message could not be saved in time")
+    (folder,) = desk.engine.model.settings.data_dir.glob("unsaved-*")
+    assert (folder / "message.txt").read_text() == "kept so far\n[picture-1.png: cat.png]\n"
+    assert (folder / "picture-1.png").read_bytes() == picture_file("cat.png").data
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+async def test_a_draft_that_is_stored_already_is_not_waited_for(desk: Desk) -> None:
+    store = desk.engine.store
+    app = desk.app()
+    async with app.run_test(size=NARROW) as pilot:
+        await draft_read(pilot, None)
+        await pilot.press(*"kept")
+        await until(pilot, lambda: store.draft(None) == Draft("kept"), "it is saved")
+        await threads_ended(pilot)
+        other = sqlite3.connect(str(store.engine.url.database), isolation_level=None)
+        with closing(other):
+            other.execute("BEGIN IMMEDIATE")
+            assert screen(pilot).conversation.drafts.close() == []
+            other.execute("ROLLBACK")
+    assert app.last_words == ""
+    assert store.draft(None) == Draft("kept")
 
 
 async def test_chips_say_number_size_and_cost_and_their_crops_can_be_chosen(desk: Desk) -> None:

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PATIENCE_S = 3.0
+SENDING_S = 1.0
 """Longest wait, at the end of the app, for a message that is just being stored."""
+LEAVING_S = 1.0
+"""Longest wait, at the end of the app, for drafts that are being saved."""
 
 
 class DraftKeeper:
@@ -36,6 +38,8 @@ class DraftKeeper:
         """The draft of the open chat."""
         self._read: set[str | None] = set()
         """Sessions whose stored draft was brought back; nothing is saved for others."""
+        self._saved: dict[str | None, Draft] = {}
+        """Drafts as they stand in the store, as far as this app wrote or read them."""
         self._to_save: dict[str | None, Draft] = {}
         """Drafts that the threads begun for them have not written yet."""
         self._writing = threading.Lock()
@@ -60,6 +64,7 @@ class DraftKeeper:
         if event.session_id != self._chat.session_id or event.session_id in self._read:
             return None
         self._read.add(event.session_id)
+        self._saved[event.session_id] = event.draft or Draft("")
         return event.draft
 
     def move_to(self, session_id: str) -> None:
@@ -68,21 +73,33 @@ class DraftKeeper:
         self._to_save[None] = Draft("")
         self._host.in_thread(lambda: self._store(None))
 
-    def close(self) -> None:
-        """Save at the end of the app, on this thread, whatever is not saved yet."""
-        chat = self._chat
-        drafts = {place: self._whole(place) for place in chat.queued_drafts()}
+    def close(self) -> list[Draft]:
+        """Save at the end of the app whatever is not saved yet; return what could not be in time.
+
+        Another program may hold the database for long, and the user leaves now.
+        """
+        chat, running = self._chat, self._chat.running
+        places = dict.fromkeys(chat.queued_drafts())
         if chat.session_id in self._read:
-            drafts[chat.session_id] = self._whole(chat.session_id)
-        running = chat.running
-        if running is not None and (sent := running.unstored(PATIENCE_S)) is not None:
+            places[chat.session_id] = None
+        drafts = {place: self._whole(place) for place in places}
+        if running is not None and (sent := running.unstored(SENDING_S)) is not None:
             place = running.session_id
             drafts[place] = joined(sent, drafts.get(place, self._whole(place)))
+        left = {place: one for place, one in drafts.items() if one != self._saved.get(place)}
+        thread = threading.Thread(target=self._save_last, args=(left,), daemon=True)
+        thread.start()
+        thread.join(LEAVING_S)
+        return [draft for draft in tuple(left.values()) if draft.text.strip() or draft.pictures]
+
+    def _save_last(self, left: dict[str | None, Draft]) -> None:
+        """Save these drafts, and leave those that could not be."""
         with self._writing:
             self._to_save.clear()
-            for place, draft in drafts.items():
+            for place, draft in tuple(left.items()):
                 try:
                     self._engine.store.save_draft(place, draft)
+                    del left[place]
                 except PhichatError:
                     log.exception("a draft could not be saved")
 
@@ -98,4 +115,5 @@ class DraftKeeper:
             before = self._engine.store.changes()
             with suppress(SessionNotFoundError):  # it was deleted meanwhile
                 self._engine.store.save_draft(session_id, draft)
+                self._saved[session_id] = draft
             return messages.DraftSaved(before, self._engine.store.changes())

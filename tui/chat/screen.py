@@ -23,6 +23,7 @@ from tui.chat.open_chat import OpenChat
 from tui.chat.positions import Places
 from tui.chat.sidebar import Sidebar
 from tui.chat.status_bar import StatusBar
+from tui.chat.unsaved import write_aside
 from tui.keys import CHAT_KEYS
 from tui.pages.engine_screen import EngineScreen
 from tui.pages.palette import SessionPalette
@@ -68,6 +69,8 @@ class ChatScreen(EngineScreen[None]):
         self._gallery = gallery
         self._clock = clock
         self._searched = ""
+        self.last_words = ""
+        """Sentence for the user when the app has ended."""
         self.chat = OpenChat(session_id)
         self.conversation = Conversation(engine, self.chat, gallery, pictures)
         self.sidebar = Sidebar(engine, self.chat, clock)
@@ -110,7 +113,8 @@ class ChatScreen(EngineScreen[None]):
         if self.chat.running is not None:
             self._engine.leave()  # what there is of the reply stays, and its thread may end
         self._engine.stop_reading()
-        self.conversation.drafts.close()
+        if unsaved := self.conversation.drafts.close():
+            self.last_words = write_aside(unsaved, self._engine.model.settings.data_dir)
         self.places.save()
         self._gallery.close()
         self._engine.pictures.stop_decoding()  # its threads may end

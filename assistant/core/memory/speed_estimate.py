@@ -20,6 +20,8 @@ from assistant.values.errors import ModelError
 
 PROBE_SECONDS = 120
 """Importing torch takes seconds on a busy machine, the first look at a GPU more."""
+BUSY = 0.5
+"""Load of each core from which on a measurement is not kept: others computed too."""
 PICTURE = (640, 480)
 """Width and height, in pixels, of the picture whose cost is reported."""
 
@@ -70,10 +72,20 @@ def measured_once(device: str) -> Mapping[str, Any]:
     if whole := hardware.speeds.get("float32"):
         kept = {name: asdict(speed) for name, speed in hardware.speeds.items()}
         return {**asdict(whole), "formats": kept}
+    is_busy = _load() > hardware.cpu.cores * BUSY
     found = measure(device)
-    if formats := {name: FormatSpeed(**one) for name, one in found.get("formats", {}).items()}:
+    formats = {name: FormatSpeed(**one) for name, one in found.get("formats", {}).items()}
+    if formats and not is_busy:
         write_speeds(speeds_folder(os.environ), hardware.processor_key, formats)
     return found
+
+
+def _load() -> float:
+    """Return how many programs computed during the last minute, as far as the system says."""
+    try:
+        return os.getloadavg()[0]
+    except (AttributeError, OSError):  # Windows, some containers
+        return 0.0
 
 
 def estimate(

@@ -87,7 +87,8 @@ def test_a_key_has_what_speeds_depend_on(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_processor_is_measured_once_for_all_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     formats = {name: asdict(speed) for name, speed in SPEEDS.items()}
     probe = {"bytes_per_s": 3e10, "flop_per_s": 2e11, "formats": formats}
-    asked = []
+    asked, load = [], [100.0]
+    monkeypatch.setattr(speed_estimate, "_load", lambda: load[0])
 
     def ask(device: str) -> dict[str, Any]:
         asked.append(device)
@@ -95,13 +96,16 @@ def test_a_processor_is_measured_once_for_all_starts(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(speed_estimate, "measure", ask)
     assert speed_estimate.measured_once("cpu") == {**probe, "device": "cpu"}
+    load[0] = 0.0  # what was measured on a busy machine was not kept
+    assert speed_estimate.measured_once("cpu") == {**probe, "device": "cpu"}
     kept = speed_estimate.measured_once("cpu")
     assert {name: kept[name] for name in probe} == probe
-    assert asked == ["cpu"]
+    assert asked == ["cpu", "cpu"]
 
 
 def test_what_could_not_be_measured_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {"bytes_per_s": 3e10, "flop_per_s": 2e11, "formats": {}}
     monkeypatch.setattr(speed_estimate, "measure", lambda device: found)
+    monkeypatch.setattr(speed_estimate, "_load", lambda: 0.0)
     assert speed_estimate.measured_once("cpu") == found
     assert not (speeds_folder(os.environ) / "speeds.json").exists()
