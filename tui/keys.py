@@ -211,6 +211,7 @@ ENGINE_KEYS = (
 MODELS_KEYS = (
     Key("enter", "enter", "", "Use what is marked, or get it; a number does it at once"),
     Key("up", "↑ ↓", "", "What is above or below"),
+    Key("f", "f", "find_servers", "Find servers on this machine: llama.cpp, Ollama, vLLM …"),
     Key("s", "s", "stop_download", "Stop the download; what came is kept"),
     Key("escape,f8,q", "esc", "close", "Back to the chat"),
 )

@@ -168,6 +168,15 @@ class Model:
         found = [chosen(where)] if where.model is not None else models(where)
         return [one.address.name for one in found]
 
+    def servers_here(self) -> list[tuple[str, bool]]:
+        """Find servers on this machine; returns models by name, and whether each sees pictures.
+
+        A server that wants a key is there by its address, without a model.
+        """
+        from assistant.servers.nearby import find
+
+        return [(one.address.name, one.sees) for one in find()]
+
     def pull(self, model_id: str, on_progress: OnProgress, cancelled: Callable[[], bool]) -> None:
         """Download a model, or its missing files; see :func:`assistant.models.pull.pull`."""
         from assistant.models.pull import pull  # the hub's library takes 0.3 s to import

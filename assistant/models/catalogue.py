@@ -62,6 +62,11 @@ def find_models(settings: Settings, place: Place, used: Iterable[str] = ()) -> l
     return [_found(name, name == chosen, settings, place) for name in names]
 
 
+def server_model(name: str, *, in_use: bool = False) -> FoundModel:
+    """Return the entry of a model of a server, which is not contacted."""
+    return FoundModel(name, "server", None, 0, 0, True, None, None, in_use)
+
+
 def _canonical(name: str) -> str:
     if address.is_server(name):
         with suppress(ModelError):
@@ -88,7 +93,7 @@ def _found(name: str, in_use: bool, settings: Settings, place: Place) -> FoundMo
         except ModelError as error:  # it may hold a secret
             shown = f"{name.partition(':')[0]}://…"
             return FoundModel(shown, "server", None, 0, 0, False, None, None, in_use, str(error))
-        return FoundModel(name, "server", None, 0, 0, True, None, None, in_use)
+        return server_model(name, in_use=in_use)
     folder, problem, size = None, None, known.size if known else None
     pictures = known.pictures if known else None
     try:

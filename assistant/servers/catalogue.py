@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -24,19 +25,23 @@ _CONTEXT = ("max_model_len", "context_length", "context_window", "max_context_le
 
 @dataclass(frozen=True, slots=True)
 class ServerModel:
-    """A model that a server names; ``context`` is None where the server states none."""
+    """A model that a server names; ``context`` is None where the server states none.
+
+    ``sees`` says whether it takes pictures: as the server states it, else as its name does.
+    """
 
     address: Address
     context: int | None = None
     owner: str = ""
+    sees: bool = False
 
 
-def headers(address: Address) -> dict[str, str]:
+def headers(address: Address, *, has_key: bool = True) -> dict[str, str]:
     """Return the headers of every request. The key is read for each and kept nowhere.
 
     Raises ModelError for a key that no header can hold.
     """
-    variable, key = keys.key_of(address)
+    variable, key = keys.key_of(address) if has_key else ("", "")
     if not key.isascii() or not (key or "x").isprintable():
         raise ModelError(
             f"{variable} holds something else than a key: set it again.", code="unauthorized"
@@ -50,7 +55,7 @@ def headers(address: Address) -> dict[str, str]:
     }
 
 
-def begin(exchange: Exchange, address: Address) -> Head:
+def begin(exchange: Exchange, address: Address, *, has_key: bool = True) -> Head:
     """Return the head of a good answer. Raises ModelError for any other, once it is read."""
     head = next(exchange, None)
     if not isinstance(head, Head):
@@ -62,7 +67,7 @@ def begin(exchange: Exchange, address: Address) -> Head:
             address,
             head.status,
             rest(exchange),
-            has_key="Authorization" in headers(address),
+            has_key="Authorization" in headers(address, has_key=has_key),
             after_s=_seconds(head.retry_after),
         )
     return head
@@ -97,18 +102,24 @@ Watch = Callable[[Exchange], None]
 """Takes a request as it begins, so that another thread can close it."""
 
 
-def models(address: Address, watch: Watch | None = None) -> tuple[ServerModel, ...]:
+def models(
+    address: Address, watch: Watch | None = None, *, has_key: bool = True
+) -> tuple[ServerModel, ...]:
     """Ask a server for its models, in its order. Raises ModelError."""
     exchange = Exchange(
-        f"{address.base}/models", headers(address), proxies=not address.is_here, total_s=LOOK_S
+        f"{address.base}/models",
+        headers(address, has_key=has_key),
+        proxies=not address.is_here,
+        total_s=LOOK_S,
     )
     if watch is not None:
         watch(exchange)
     try:
-        begin(exchange, address)
+        begin(exchange, address, has_key=has_key)
         said = json.loads(rest(exchange))
         listed = said["data"] if isinstance(said, dict) else said
-        found = tuple(_model(address, one) for one in listed)
+        more = _more(said)
+        found = tuple(_model(address, {**more.get(one["id"], {}), **one}) for one in listed)
     except FAILURES as error:
         raise refusals.unreachable(address, error) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -143,6 +154,13 @@ def chosen(address: Address, watch: Watch | None = None) -> ServerModel:
     )
 
 
+def _more(said: Any) -> dict[str, Mapping[str, Any]]:
+    """Return what llama.cpp says of its models in a second list, by name."""
+    others = said.get("models") if isinstance(said, Mapping) else None
+    listed = [one for one in others if isinstance(one, Mapping)] if isinstance(others, list) else []
+    return {str(one.get("model") or one.get("name")): one for one in listed}
+
+
 def _model(address: Address, said: Mapping[str, Any]) -> ServerModel:
     name = said["id"]
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
@@ -151,4 +169,24 @@ def _model(address: Address, said: Mapping[str, Any]) -> ServerModel:
     sizes = [said.get(key) for key in _CONTEXT]
     sizes.append(meta.get("n_ctx") if isinstance(meta, Mapping) else None)
     context = next((one for one in sizes if isinstance(one, int) and one > 0), None)
-    return ServerModel(replace(address, model=name), context, str(said.get("owned_by") or ""))
+    owner = str(said.get("owned_by") or "")
+    return ServerModel(replace(address, model=name), context, owner, _sees(name, said))
+
+
+_EYES = re.compile(
+    r"vision|llava|pixtral|gemma-?[34]|moondream|minicpm-?[vo]|internvl|paligemma|florence|smolvlm"
+    r"|(?:^|[^a-z])(?:vl|vlm|omni|ocr)(?:[^a-z]|$)|qwen-?3\.5|llama-?4|mistral-small-?3|gpt-(?:4o|5)",
+    re.IGNORECASE,
+)
+"""Names of models that take pictures."""
+
+
+def _sees(name: str, said: Mapping[str, Any]) -> bool:
+    """Read whether a model takes pictures: as its server states it, else as its name does."""
+    architecture = said.get("architecture")
+    inner = architecture.get("input_modalities") if isinstance(architecture, Mapping) else None
+    stated = [one for one in (inner, said.get("modalities"), said.get("capabilities")) if one]
+    if stated or said.get("type") == "vlm":
+        words = json.dumps([stated, said.get("type")]).lower()
+        return bool(re.search(r"image|vision\"(?!: false)|multimodal|vlm", words))
+    return bool(_EYES.search(name))

@@ -9,9 +9,10 @@ import pytest
 from textual.widgets import Input, OptionList
 
 from assistant.engine import Engine, open_engine
+from assistant.servers import nearby
 from assistant.settings import load as load_settings
 from tests.servers.openai_server import Server, saying
-from tests.tui.desk import idle, pane, screen, sees, send, shown, until
+from tests.tui.desk import idle, open_page, pane, screen, sees, send, shown, until
 from tui.app import PhichatApp
 from tui.pages.connect import ConnectScreen
 from tui.pages.engine_state import EngineStateScreen
@@ -70,3 +71,24 @@ async def test_connect_at_the_first_start_ask_and_see_where_it_goes(
         await until(pilot, lambda: "⇄" not in shown(pilot), "the first line")
         assert len(server.chats) == 1
         assert len(pane(pilot).turns) == 2
+
+
+async def test_f8_finds_servers_on_a_key_and_remembers_the_choice(
+    engine: Engine, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nearby, "PORTS", (int(server.address.rpartition(":")[2]),))
+    server.models = [{"id": "llama3"}, {"id": "llava"}]
+    async with PhichatApp(engine, engine.model.settings).run_test(size=(120, 44)) as pilot:
+        await open_page(pilot, "f8")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ModelsScreen), "the models")
+        await sees(pilot, "4 Connect to a server")
+        assert not server.asked, "nothing is asked before"
+        await pilot.press("f")
+        await sees(pilot, "a server: sees pictures; your words and pictures go there")
+        await sees(pilot, "text, as far as its name says")
+        assert shown(pilot).index("#llava") < shown(pilot).index("#llama3")
+        await pilot.press("enter")
+        file = engine.model.settings.config_file
+        await until(pilot, file.exists, "it is remembered")
+        assert tomllib.loads(file.read_text())["model"] == f"{server.address}/v1#llava"
+        await until(pilot, lambda: "answers" in shown(pilot), "the first line")

@@ -16,7 +16,7 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from assistant.values.text import one_line
-from assistant.values.words import file_size
+from assistant.values.words import counted, file_size
 from tui.keys import MODELS_KEYS
 from tui.pages.connect import WHERE_IT_GOES, ConnectScreen
 from tui.pages.dialog import VI_BINDINGS, ChoiceDialog, frame
@@ -74,6 +74,12 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
         models: tuple[FoundModel, ...]
 
     @dataclass
+    class ServersFound(Message):
+        """Models of servers on this machine by name, and whether each sees pictures."""
+
+        models: tuple[tuple[str, bool], ...]
+
+    @dataclass
     class Measured(Message):
         """The speed of this machine was measured."""
 
@@ -86,9 +92,11 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
         self._marked = marked
         self._models: tuple[FoundModel, ...] = ()
         self._speeds: Mapping[str, Speed] = {}
+        self._sees: dict[str, bool] = {}
+        """Models of servers on this machine that were found."""
 
     def compose(self) -> ComposeResult:
-        with frame(self.TITLE, "1 2 3 or enter choose · esc back"):
+        with frame(self.TITLE, "1 2 3 or enter choose · f finds servers here · esc back"):
             yield Static(self.heading(), classes="question")
             yield OptionList()
             yield Static(classes="download")
@@ -136,7 +144,7 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
         if one.kind == "demo":
             about = "comes with phichat; knows coloured shapes and nothing else"
         elif one.kind == "server":
-            about = f"a server: {WHERE_IT_GOES}"
+            about = f"a server: {self._eyes(one)}{WHERE_IT_GOES}"
         known, fits = facts(one), fit(one, self._speeds.get(one.name))
         return Content.assemble(
             (f" {number} ", "bold $primary"),
@@ -146,6 +154,12 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
             "\n   " if fits.plain else "",
             fits,
         )
+
+    def _eyes(self, one: FoundModel) -> str:
+        """Say whether a model that was found sees pictures."""
+        if one.name not in self._sees:
+            return ""
+        return "sees pictures; " if self._sees[one.name] else "text, as far as its name says; "
 
     def _connect_row(self) -> Content:
         return Content.assemble(
@@ -201,6 +215,27 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
     def _connected(self, name: str | None) -> None:
         if name is not None:
             self.dismiss(ModelChosen(name, is_here=True))
+
+    def action_find_servers(self) -> None:
+        """Ask the ports of this machine at which servers listen."""
+        self.tell("Looking for servers on this machine …")
+        found = self._engine.model.servers_here
+        self.in_thread(lambda: self.ServersFound(tuple(found())))
+
+    @on(ServersFound)
+    def _show_servers(self, event: ServersFound) -> None:
+        if not event.models:
+            self.tell("No server answers on this machine, at the ports 8080, 11434, 1234 and 8000.")
+            return
+        from assistant.models.catalogue import server_model
+
+        self._sees |= dict(event.models)
+        listed = {one.name for one in self._models}
+        new = [server_model(name) for name, _ in event.models if name not in listed]
+        first, self._models = len(self._models), (*self._models, *new)
+        self._show_rows()
+        self.query_one(OptionList).highlighted = first if new else None
+        self.tell(f"Found {counted(len(event.models), 'model')} on this machine.")
 
     def action_stop_download(self) -> None:
         if self._download is not None:
