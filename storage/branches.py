@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import func, insert, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session, aliased, undefer
 
 from assistant.values.conversation import Conversation, FinishReason, Role, Turn
 from storage import turns
@@ -117,7 +117,10 @@ def _copy_branch(db: Session, source: SessionRow, session: SessionRow, last: int
     # 1) the turns, in one statement: asked for their keys one by one, thousands would take minutes
     in_branch = turns.branch(last)
     originals = db.scalars(
-        select(TurnRow).where(TurnRow.key.in_(in_branch)).order_by(TurnRow.key)
+        select(TurnRow)
+        .where(TurnRow.key.in_(in_branch))
+        .order_by(TurnRow.key)
+        .options(undefer(TurnRow.chances))
     ).all()
     copies = [_copied_turn(row, session) for row in originals]
     before = db.scalar(select(func.max(TurnRow.key))) or 0

@@ -8,6 +8,7 @@ from dataclasses import replace
 from sqlalchemy import CursorResult, select, update
 from sqlalchemy.orm import Session
 
+from assistant.values.chances import Chances
 from assistant.values.conversation import (
     FinishReason,
     Role,
@@ -98,6 +99,7 @@ def finish(
     usage: Usage | None,
     timings: Timings | None,
     thought: Thought | None = None,
+    chances: Chances | None = None,
 ) -> Turn:
     """Store the end of a reply; a reply that has ended before stays as it is.
 
@@ -110,11 +112,17 @@ def finish(
         row.finish_reason = finish_reason
         row.usage = usage
         row.timings = timings
+        row.chances = chances
         row.thought = _storable(thought)
         row.writer = None
         session_of(db, row).updated = utc_now()
         db.flush()
     return turns.of_row(db, row)
+
+
+def chances(db: Session, turn_id: str) -> Chances | None:
+    """Read the chance of each id of a reply, or None where they were not kept."""
+    return db.scalar(select(TurnRow.chances).where(TurnRow.id == turn_id))
 
 
 def recover(store: Transactions) -> int:

@@ -27,6 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, validates
 
+from assistant.values.chances import Chances
 from assistant.values.conversation import (
     FinishReason,
     Role,
@@ -43,6 +44,7 @@ from storage.column_types import (
     Choice,
     Flag,
     Name,
+    TokenChances,
     TokenIds,
     UtcDateTime,
     Value,
@@ -175,6 +177,7 @@ class TurnRow(Base):
     excluded: Mapped[bool] = mapped_column(default=False, server_default=false())
     parameters: Mapped[Parameters | None] = mapped_column(Value(Parameters))
     thought: Mapped[Thought | None] = mapped_column(Value(Thought))
+    chances: Mapped[Chances | None] = mapped_column(TokenChances, deferred=True)
     words: Mapped[str | None] = _words("text")
 
     @validates("text")

@@ -86,6 +86,7 @@ class Store(Transactions):
     reopen_reply = writes(replies.reopen)
     checkpoint_reply = writes(replies.checkpoint)
     finish_reply = writes(replies.finish)
+    chances = reads(replies.chances)
     recover = replies.recover
     give_up_reply = staticmethod(leases.give_up)
 

@@ -82,6 +82,9 @@ def is_due_today(mark: Path) -> bool:
 @engine_options
 @json_option
 @click.option("--stream-json", is_flag=True, help="Print what happens as lines of JSON.")
+@click.option(
+    "--logprobs", is_flag=True, help="In JSON: how likely each token was, and the runners-up."
+)
 @click.argument("words", metavar="[PROMPT] [-]", type=TEXT, nargs=-1)
 def ask(
     words: tuple[str, ...],
@@ -91,6 +94,7 @@ def ask(
     system: str | None,
     as_json: bool,
     stream_json: bool,
+    logprobs: bool,
     **chosen: Any,
 ) -> None:
     """Ask one question; the answer goes to standard output.
@@ -118,6 +122,8 @@ def ask(
         raise click.UsageError("--system begins a new chat: leave out --session and --continue")
     if as_json and stream_json:
         raise click.UsageError("--json and --stream-json exclude each other")
+    if logprobs and not (as_json or stream_json):
+        raise click.UsageError("--logprobs goes with --json or --stream-json")
     if images.count("-") > 1:
         raise click.UsageError("standard input can be one picture only")
     sampling = {name: chosen.pop(name) for name in PARAMETERS}
@@ -143,6 +149,7 @@ def ask(
             lambda session_id: _sampling(engine, session_id, sampling),
             as_json=as_json,
             stream_json=stream_json,
+            logprobs=logprobs,
         )
 
 
@@ -155,6 +162,7 @@ def _answer(
     *,
     as_json: bool,
     stream_json: bool,
+    logprobs: bool,
 ) -> None:
     from assistant.cli.ask_output import EventLines, OneObject, PlainAnswer, ProgressLine
     from assistant.cli.interrupts import Interruption
@@ -169,7 +177,8 @@ def _answer(
 
     progress = ProgressLine()
     plainly = PlainAnswer()
-    answer = EventLines() if stream_json else OneObject() if as_json else plainly
+    tokens = engine.tokens if logprobs else None
+    answer = EventLines(tokens) if stream_json else OneObject(tokens) if as_json else plainly
     is_stored = is_cut = False
     engine.patience.limit_s = STORING_S
     with Interruption(engine.stop) as interruption:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Protocol
 
 import click
 
 from assistant.cli.common import print_json
+from assistant.engine.chances import Other, Token
+from assistant.values.chances import Chances
 from assistant.values.context import ContextReport, LeftOut, Why
+from assistant.values.conversation import Turn
 from assistant.values.events import (
     ContextPlanned,
     Event,
@@ -28,6 +31,8 @@ from assistant.values.events import (
 from assistant.values.lowered import lowered_words
 from assistant.values.text import PlainStream, one_line
 from assistant.values.words import counted, duration
+
+TokensOf = Callable[[Turn, Chances], Sequence[Token]]
 
 UNSTORED = "unstored"
 """Code of an answer that was written and could not be stored."""
@@ -67,15 +72,21 @@ class PlainAnswer:
 
 
 class OneObject:
-    """One JSON object when the reply is over."""
+    """One JSON object when the reply is over; ``tokens`` puts its probabilities into it."""
+
+    def __init__(self, tokens: TokensOf | None = None) -> None:
+        self._tokens = tokens
 
     def hear(self, event: Event) -> None:
         if isinstance(event, ReplyEnded):
-            print_json(_ended(event))
+            print_json(_ended(event, self._tokens))
 
 
 class EventLines:
     """One JSON object a line for everything that happens; docs/commands.md has their shapes."""
+
+    def __init__(self, tokens: TokensOf | None = None) -> None:
+        self._tokens = tokens
 
     def hear(self, event: Event) -> None:
         match event:
@@ -92,7 +103,7 @@ class EventLines:
             case StoreLost():
                 self._line("notice", message=event.message)
             case ReplyEnded():
-                self._line("ended", **_ended(event))
+                self._line("ended", **_ended(event, self._tokens))
             case _:  # a failure is reported as every other error is
                 pass
 
@@ -100,7 +111,7 @@ class EventLines:
         print_json({"event": event, **values})
 
 
-def _ended(event: ReplyEnded) -> dict[str, object]:
+def _ended(event: ReplyEnded, tokens: TokensOf | None) -> dict[str, object]:
     turn = event.turn
     unstored = {"error": {"code": UNSTORED, "message": event.unstored}} if event.unstored else {}
     assert turn.usage is not None
@@ -114,8 +125,23 @@ def _ended(event: ReplyEnded) -> dict[str, object]:
         "usage": asdict(turn.usage),
         "timings": asdict(turn.timings),
         **({"thought_s": turn.thought.seconds} if turn.thought is not None else {}),
+        **({} if tokens is None else {"logprobs": _logprobs(event, tokens)}),
         **unstored,
     }
+
+
+def _logprobs(event: ReplyEnded, tokens: TokensOf) -> list[dict[str, object]] | None:
+    """Return the tokens with their probabilities; None where these are not known."""
+    if event.chances is None:
+        return None
+    return [
+        {**_token(token), "top": [_token(other) for other in token.others]}
+        for token in tokens(event.turn, event.chances)
+    ]
+
+
+def _token(token: Other) -> dict[str, object]:
+    return {"id": token.id, "token": token.text, "logprob": token.logprob}
 
 
 def _planned(context: ContextReport) -> dict[str, object]:

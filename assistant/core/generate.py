@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
 import torch
 
 from assistant.core.cache import KVCache
+from assistant.core.chances import chances_of
 from assistant.core.constraint import Constraint, MakeConstraint
 from assistant.core.decode import Decoder, logits_of
 from assistant.core.embedding import embedded_chunks
@@ -25,6 +27,7 @@ from assistant.core.sequence import Sequence, Unit
 from assistant.core.speculation import Speculation
 from assistant.core.stop import Stopped
 from assistant.families.runtime import Regime, VisionLanguageModel
+from assistant.values.chances import Chance
 from assistant.values.conversation import FinishReason, Usage
 from assistant.values.errors import ModelError
 from assistant.values.events import Progressed, Stage
@@ -61,6 +64,14 @@ class _Turn(_Reading):
     sampler: Sampler
     speculation: Speculation | None
     constraint: Constraint | None
+    chances: deque[Chance] = field(default_factory=deque)
+    """Of the tokens that were chosen and not handed on yet."""
+
+    def choose(self, logits: torch.Tensor) -> list[int]:
+        """``logits`` [vocab] -> the next token."""
+        token = self.sampler(logits)
+        self.chances += chances_of(logits[None], [token])
+        return [token]
 
 
 class ResidentModel:
@@ -168,13 +179,13 @@ class ResidentModel:
         out_of_memory = False
         try:
             reused = self._claim(turn)
-            chosen = [sampler((yield from self._read(turn, Stage.PREFILL)))]
+            chosen = turn.choose((yield from self._read(turn, Stage.PREFILL)))
             decode_started = time.perf_counter()
             first_token_s = decode_started - started
             while True:
                 for token in chosen:
                     generated += 1
-                    yield TokensGenerated((token,))
+                    yield TokensGenerated((token,), (turn.chances.popleft(),))
                     if token in self._stop_ids:
                         yield ended(FinishReason.STOP)
                         return
@@ -308,7 +319,7 @@ class ResidentModel:
         regime = entry.cache.regime
         if self._model.regime_of(sequence.length) != regime:
             self._claim(turn)
-            return [turn.sampler((yield from self._read(turn, Stage.REGIME)))]
+            return turn.choose((yield from self._read(turn, Stage.REGIME)))
         started = time.perf_counter()
         proposal: list[int] = []
         if turn.speculation is not None:
@@ -318,9 +329,11 @@ class ResidentModel:
         newest = torch.tensor([sequence.units[-1], *proposal], device=self._embed.weight.device)
         hidden = self._forward(turn, self._embed(newest))
         if not proposal:
-            chosen = [turn.sampler(logits_of(self._model, hidden)[0])]
+            chosen = turn.choose(logits_of(self._model, hidden)[0])
         else:
-            chosen = _verified(logits_of(self._model, hidden), proposal, turn)
+            logits = logits_of(self._model, hidden)
+            chosen = _verified(logits, proposal, turn)
+            turn.chances += chances_of(logits, chosen)
             entry.cache.crop(sequence.length + len(chosen) - 1)
             for token in chosen[:-1]:
                 sequence.append(token)

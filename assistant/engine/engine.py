@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from assistant.engine import titles
+from assistant.engine.chances import Token, branch, tokens_of
 from assistant.engine.memory import Memory
 from assistant.engine.model import Model
 from assistant.engine.pictures import Pictures
@@ -22,11 +23,13 @@ from assistant.engine.replies import Replies
 from assistant.engine.saver import LEAVING_S, Patience
 from assistant.servers.address import is_server
 from assistant.settings import Settings
+from assistant.values.chances import Chances
 from assistant.values.conversation import Draft, FinishReason, Parent, Role, Turn, TurnKind
 from assistant.values.errors import PhichatError, StorageError
 from assistant.values.events import Event, Phase, ReplyEnded, UserTurnStored
 from assistant.values.model import Core
 from assistant.values.sampling import Parameters, Sampling
+from assistant.values.text import one_line
 
 if TYPE_CHECKING:
     from storage import Store
@@ -193,6 +196,48 @@ class Engine:
         schema = reply.parameters.get("schema") if reply.parameters else None
         chosen = replace(chosen, schema=schema or "")  # the one that it began with
         yield from self._replies.answer(session_id, question, chosen, begun=reply)
+
+    def tokens(self, turn: Turn, chances: Chances | None = None) -> tuple[Token, ...]:
+        """Return the tokens of a reply of the chosen model, with their probabilities.
+
+        ``chances`` are those that are stored, by default. Raises PhichatError where they are not
+        known.
+        """
+        kept = chances or self.store.chances(turn.id)
+        if kept is None or turn.token_ids is None:
+            raise PhichatError(
+                "How sure the model was of this reply is not known: it was not kept, or the server "
+                "did not say."
+            )
+        if turn.model != self.model.layout.model:
+            raise PhichatError(
+                f"{one_line(turn.model or 'Another model', 80)} wrote this reply: choose it with "
+                "F8 to see how sure it was."
+            )
+        return tokens_of(turn.token_ids, kept, self.model.layout.chat.vocabulary)
+
+    def branch(
+        self,
+        session_id: str,
+        turn_id: str,
+        place: int,
+        token: int,
+        sampling: Sampling | None = None,
+    ) -> Iterator[Event]:
+        """Answer once more from within a reply: as it was before ``place``, then with ``token``.
+
+        That is one of the runners-up there; the reply stays as a sibling. Raises PhichatError.
+        """
+        conversation = self.store.conversation(session_id, head=turn_id)
+        reply, question = conversation.turns[-1], _last_message(conversation.turns)
+        chances, ids = self.store.chances(turn_id), reply.token_ids
+        begun = branch(ids, chances, place, token) if chances and ids else None
+        if begun is None or question is None or not self.model.layout.can_continue(reply):
+            raise PhichatError("This reply can't go on from there: answer again instead.")
+        if token in self.model.layout.chat.vocabulary.stop_ids:
+            raise PhichatError("The reply would end there: choose another word.")
+        chosen = sampling or self.model.sampling(conversation.parameters)
+        yield from self._replies.answer(session_id, question, chosen, branch=begun)
 
     def read_ahead(
         self,

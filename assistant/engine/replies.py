@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ from assistant.engine.pixels import pixels_of
 from assistant.engine.prompts import request
 from assistant.engine.reply_writer import ReplyWriter
 from assistant.engine.saver import Patience, Saver
+from assistant.values.chances import Chances
 from assistant.values.conversation import FinishReason, Turn
 from assistant.values.errors import ModelError, PhichatError
 from assistant.values.events import (
@@ -41,6 +42,14 @@ AFTER_FAILURE_S = 2.0
 """Seconds to wait for the end of a reply that failed anyway to be stored."""
 
 
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """The beginning of a reply that is another version of one: its ids and their chances."""
+
+    ids: tuple[int, ...]
+    chances: Chances
+
+
 class Replies:
     """Replies of one core to the questions of one store."""
 
@@ -62,16 +71,21 @@ class Replies:
         planned: Planned | None = None,
         asked_crops: tuple[int | None, ...] | None = None,
         begun: Turn | None = None,
+        branch: Branch | None = None,
     ) -> Iterator[Event]:
         """Stream the reply to a stored question; every way out leaves a finished reply.
 
         ``planned`` is the question's plan, if there is one. ``asked_crops`` are the crops that the
         user chose for each picture of a question that was never shown to the model. ``begun`` is
-        an unfinished reply to continue. If the core turns out to hold less than it said, the
-        question is planned again.
+        an unfinished reply to continue, ``branch`` the beginning of a new one. If the core turns
+        out to hold less than it said, the question is planned again.
         """
         vocabulary = self._layout.chat.vocabulary
-        ids = () if begun is None else tuple(without_end(begun.token_ids or (), vocabulary))
+        ids: tuple[int, ...] = () if branch is None else branch.ids
+        chances: Chances | None = () if branch is None else branch.chances
+        if begun is not None:
+            ids = tuple(without_end(begun.token_ids or (), vocabulary))
+            chances = self._store.chances(begun.id)
         if begun is None:
             reply = self._store.start_reply(
                 session_id,
@@ -83,7 +97,9 @@ class Replies:
             reply = self._store.reopen_reply(begun.id)
         self._patience.begin()
         saver = Saver(self._store, reply.id, self._patience)
-        growing = ReplyWriter(saver, reply, vocabulary, stop=chosen.stop, begun=ids)
+        growing = ReplyWriter(
+            saver, reply, vocabulary, stop=chosen.stop, begun=ids, chances=chances
+        )
         try:
             yield ReplyStarted(session_id, growing.turn)
             for tries_left in reversed(range(RELAID)):
@@ -158,7 +174,7 @@ class Replies:
                 growing.think(event.text)
                 yield event
             elif isinstance(event, TokensGenerated):
-                if text := growing.add(event.ids):
+                if text := growing.add(event.ids, event.chances):
                     yield ReplyGrew(text)
                 if growing.is_cut:
                     self._core.stop()
@@ -173,7 +189,7 @@ class Replies:
         self._patience.begin()  # a stop that ended the reply does not end this wait
         growing.finish(ended.finish_reason, ended)
         turn, unstored = yield from saver.wait()
-        yield ReplyEnded(session_id, turn, unstored)
+        yield ReplyEnded(session_id, turn, unstored, growing.chances)
 
 
 def _finish(growing: ReplyWriter, saver: Saver, reason: FinishReason) -> Turn | None:

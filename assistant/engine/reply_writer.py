@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from assistant.engine.stop_strings import StopStrings
+from assistant.values.chances import Chances
 from assistant.values.conversation import FinishReason, Thought, Timings, Turn, Usage
 from assistant.values.generation import GenerationEnded
 from assistant.values.prompt import Vocabulary
@@ -26,6 +27,7 @@ class ReplyWriter:
     ``stop`` strings the reply is over: its text ends before the string, its ids
     with the last token that lies wholly before it. Half a stop string at the end
     of what was ``begun`` is taken back until it is clear how it goes on.
+    ``chances`` are those of the ids that were begun.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class ReplyWriter:
         *,
         stop: Iterable[str] = (),
         begun: Iterable[int] = (),
+        chances: Chances | None = (),
     ) -> None:
         self._saver = saver
         self._turn = turn
@@ -48,6 +51,8 @@ class ReplyWriter:
         for token in begun:
             self._decode(token)
         self._begun = len(self._ids)
+        kept = chances or ()
+        self._chances = list(kept[: self._begun]) if len(kept) >= self._begun else None
         self._stop = StopStrings(stop, self._decoded)
         self._text = self._decoded.removesuffix(self._stop.held)
         self._saved_at = time.monotonic()
@@ -72,6 +77,11 @@ class ReplyWriter:
         return thought if thought.text else None
 
     @property
+    def chances(self) -> Chances | None:
+        """The chance of each id; None where one is not known."""
+        return tuple(self._chances) if self._chances else None
+
+    @property
     def has_grown(self) -> bool:
         """Whether anything was generated."""
         return len(self._ids) > self._begun or self.thought != self._turn.thought
@@ -83,9 +93,11 @@ class ReplyWriter:
         self._thought = replace(self._thought, text=self._thought.text + text)
         self._checkpoint()
 
-    def add(self, ids: tuple[int, ...]) -> str:
-        """Take ids; returns the text that they add to what is shown."""
+    def add(self, ids: tuple[int, ...], chances: Chances = ()) -> str:
+        """Take ids and their chances; returns the text that they add to what is shown."""
         self._end_thought()
+        if self._chances is not None and not self.is_cut:
+            self._chances = [*self._chances, *chances] if len(chances) == len(ids) else None
         shown = ""
         for token in ids:
             if not self.is_cut:
@@ -118,6 +130,7 @@ class ReplyWriter:
             self._decoded = self._text
             count = max(ids for at, ids in self._borders if at <= len(self._text))
             del self._ids[count:]
+            self._chances = self._chances and self._chances[:count]
         return shown
 
     def flush(self) -> str:
@@ -138,7 +151,8 @@ class ReplyWriter:
                 finish_reason=FinishReason.STOP if self.is_cut else reason,
                 usage=self._usage(ended) if ended else None,
                 timings=timings,
-            )
+            ),
+            self.chances,
         )
 
     def _usage(self, ended: GenerationEnded) -> Usage:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, TypeVar
 
+from assistant.values.chances import Chances
 from assistant.values.conversation import Thought, Turn
 from assistant.values.errors import LeaseLostError, SessionNotFoundError, StorageError
 from assistant.values.events import Event, Progressed, Stage, StoreLost
@@ -129,6 +130,7 @@ class Saver:
         self._store, self._turn_id, self._patience = store, turn_id, patience
         self._kept: _Kept | None = None
         self._end: Turn | None = None
+        self._chances: Chances | None = None
         self._is_due = False
         self._stored: Turn | None = None
         self._failure: StorageError | None = None
@@ -155,10 +157,10 @@ class Saver:
                 self._is_due = True
                 self._patience.changed.notify_all()
 
-    def finish(self, end: Turn) -> None:
-        """Let the end be stored; returns at once."""
+    def finish(self, end: Turn, chances: Chances | None = None) -> None:
+        """Let the end be stored, with the chance of each id; returns at once."""
         with self._patience.changed:
-            self._end = end
+            self._end, self._chances = end, chances
             self._is_due = True
             self._patience.changed.notify_all()
 
@@ -259,6 +261,7 @@ class Saver:
             usage=end.usage,
             timings=end.timings,
             thought=end.thought,
+            chances=self._chances,
         )
 
     def _settle(self, stored: Turn | None, failure: StorageError | None) -> None:

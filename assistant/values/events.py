@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from assistant.values.chances import Chances
 from assistant.values.context import ContextReport
 from assistant.values.conversation import Summary, Turn
 
@@ -87,12 +88,14 @@ class StoreLost:
 class ReplyEnded:
     """The reply is over and stored; ``turn.finish_reason`` says how it ended.
 
-    ``unstored`` is a sentence that says why it is not stored, where it is not.
+    ``unstored`` is a sentence that says why it is not stored, where it is not. ``chances`` are
+    those of the reply's ids, None where they are not known.
     """
 
     session_id: str
     turn: Turn
     unstored: str = ""
+    chances: Chances | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from assistant.values.chances import Chances
 from assistant.values.conversation import FinishReason, Usage
 
 
@@ -18,9 +19,10 @@ class Pixels:
 
 @dataclass(frozen=True, slots=True)
 class TokensGenerated:
-    """Ids that were chosen since the last event."""
+    """Ids that were chosen since the last event, and the chance of each where it is known."""
 
     ids: tuple[int, ...]
+    chances: Chances = ()
 
 
 @dataclass(frozen=True, slots=True)

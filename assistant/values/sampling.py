@@ -84,7 +84,7 @@ class Sampling:
 
 PARAMETERS: Mapping[str, Setting] = table_of(Sampling)
 
-LATER = frozenset({"thinking"})
+LATER = frozenset({"thinking", "schema"})
 """Parameters that the first exports lack; they are written only where they have a value."""
 
 

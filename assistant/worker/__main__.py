@@ -227,7 +227,7 @@ class Worker:
             stage, done, total = event.stage, event.done, event.total
             return {"ev": "progress", "stage": stage, "done": done, "total": total}
         if isinstance(event, TokensGenerated):
-            return {"ev": "tokens", "ids": event.ids}
+            return {"ev": "tokens", "ids": event.ids, "chances": event.chances}
         assert isinstance(event, GenerationEnded)
         return {**ended_to_json(event), "load_s": self._server.waited_s(request)}
 

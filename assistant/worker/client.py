@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from assistant.families.registry import DEMO, model_facts
+from assistant.values.chances import Chance
 from assistant.values.conversation import FinishReason, Usage
 from assistant.values.errors import ModelError, PhichatError
 from assistant.values.events import ModelStatus, Phase, Progressed, Stage
@@ -315,7 +316,11 @@ class LocalCore:
             kind = header["ev"]
             if kind == "tokens":
                 answered = True
-                yield TokensGenerated(tuple(header["ids"]))
+                chances = (
+                    Chance(logprob, tuple((token, other) for token, other in others))
+                    for logprob, others in header["chances"]
+                )
+                yield TokensGenerated(tuple(header["ids"]), tuple(chances))
             elif kind == "queued":
                 ahead = header["ahead"]
                 words = f"waiting for {counted(ahead, 'other request')}"

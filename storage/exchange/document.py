@@ -30,6 +30,7 @@ from pydantic import (
     model_validator,
 )
 
+from assistant.values.chances import OTHERS
 from assistant.values.conversation import FinishReason, Role, TurnKind
 from assistant.values.errors import StorageError
 from assistant.values.sampling import LATER, PARAMETERS, Parameters
@@ -61,9 +62,14 @@ Number = Annotated[int, Field(ge=1, le=1_000_000)]
 Count = Annotated[int, Field(ge=0, lt=1 << 31)]
 Figure = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 TokenId = Annotated[int, Field(ge=0, lt=1 << 32)]
+Logprob = Annotated[float, Field(allow_inf_nan=False)]
+ChancePart = tuple[
+    Logprob, Annotated[tuple[tuple[TokenId, Logprob], ...], Field(max_length=OTHERS)]
+]
+"""A token's log-probability, and its runners-up with theirs."""
 
 
-_LATER = LATER | {"thought"}
+_LATER = LATER | {"thought", "region", "chances"}
 """Fields that the first exports lack; they are written only where they hold something."""
 
 
@@ -159,6 +165,8 @@ class TurnPart(Part):
     parameters: ParametersPart | None
     thought: ThoughtPart | None = None
     """An export from before models thought lacks it."""
+    chances: tuple[ChancePart, ...] | None = None
+    """Of ``token_ids``. An export from before they were kept lacks them."""
 
     @field_validator("finish_reason")
     @classmethod

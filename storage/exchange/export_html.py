@@ -42,11 +42,6 @@ article > h3 { font-size: 1rem; }
 .dim, time, figcaption { color: var(--dim); font-weight: normal; font-size: .85rem; }
 figure { margin: .6rem 0; break-inside: avoid; }
 img { max-width: 100%; max-height: 28rem; height: auto; border-radius: .3rem; }
-.framed { position: relative; display: inline-block; }
-.framed img { display: block; }
-.framed svg { position: absolute; inset: 0; width: 100%; height: 100%; }
-rect { fill: none; stroke: #fff; stroke-width: 4; vector-effect: non-scaling-stroke; }
-rect + rect { stroke: #c00; stroke-width: 2; stroke-dasharray: 6 3; }
 pre { white-space: pre-wrap; border: 1px solid var(--line); padding: .6rem; border-radius: .3rem; }
 table { border-collapse: collapse; } td, th { border: 1px solid var(--line); padding: .2rem .5rem; }
 .right { text-align: right; } .center { text-align: center; }
@@ -55,10 +50,22 @@ blockquote { border-left: 3px solid var(--line); margin-left: 0; padding-left: 1
   article > h3 { break-after: avoid; } }
 """
 
-_POLICY = (
-    "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
-    f"style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'"
-)
+_FRAMES = """\
+.framed { position: relative; display: inline-block; }
+.framed img { display: block; }
+.framed svg { position: absolute; inset: 0; width: 100%; height: 100%; }
+rect { fill: none; stroke: #fff; stroke-width: 4; vector-effect: non-scaling-stroke; }
+rect + rect { stroke: #c00; stroke-width: 2; stroke-dasharray: 6 3; }
+"""
+"""Added to the style of a page with parts of pictures."""
+
+
+def _policy(style: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return (
+        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"style-src 'sha256-{digest}'"
+    )
 
 
 def write(
@@ -66,12 +73,14 @@ def write(
 ) -> Iterator[str]:
     """Write the page in pieces; ``every_turn`` adds the turns of other branches (() for none)."""
     name = escape(title(conversation))
+    parts = _parts((*conversation.turns, *every_turn))
+    style = _STYLE + _FRAMES if parts else _STYLE
     yield (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(_POLICY)}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(_policy(style))}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n'
-        f"<title>{name}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
+        f"<title>{name}</title>\n<style>{style}</style>\n</head>\n<body>\n"
         f'<header>\n<h1 dir="auto">{name}</h1>\n<p class="dim">'
     )
     yield " · ".join(f"{label}: {escape(value)}" for label, value in facts(conversation))
@@ -81,7 +90,6 @@ def write(
     if conversation.summary is not None:
         yield _aside("Summary of earlier turns", conversation.summary.text)
     shown: set[int] = set()
-    parts = _parts((*conversation.turns, *every_turn))
     others = False
     for entry in entries(conversation, every_turn):
         if entry.other and not others:

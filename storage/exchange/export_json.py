@@ -36,6 +36,7 @@ from storage.schema import (
     PictureRow,
     SessionPictureRow,
     SessionRow,
+    TurnRow,
 )
 
 
@@ -95,6 +96,10 @@ def session_part(db: Session, row: SessionRow) -> SessionPart:
 
 def _session_part(db: Session, row: SessionRow) -> SessionPart:
     every = turns.all_turns(db, row.id)
+    kept = select(TurnRow.id, TurnRow.chances).where(
+        TurnRow.session_key == row.key, TurnRow.chances.is_not(None)
+    )
+    chances = dict(db.execute(kept).all())
     summary = row.summary if row.summary and row.summary.upto in {one.id for one in every} else None
     return SessionPart.of(
         row,
@@ -104,7 +109,11 @@ def _session_part(db: Session, row: SessionRow) -> SessionPart:
         head=None if (head := head_of(db, row)) is None else head.id,
         pictures=_numbered(db, row),
         turns=tuple(
-            TurnPart.of(turn, pictures=tuple(picture.number for picture in turn.pictures))
+            TurnPart.of(
+                turn,
+                pictures=tuple(picture.number for picture in turn.pictures),
+                chances=chances.get(turn.id),
+            )
             for turn in every
         ),
     )

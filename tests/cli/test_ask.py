@@ -79,6 +79,20 @@ def test_describe_read_and_compare(phichat: Phichat, picture_url: str) -> None:
     }  # fmt: skip
 
 
+def test_logprobs_come_on_wish_and_only_in_json(phichat: Phichat) -> None:
+    done = answer(phichat("ask", "--json", "--logprobs", "What is this?"))
+    tokens = done["logprobs"]
+    assert "".join(one["token"] for one in tokens) == done["text"]
+    assert len(tokens) == done["usage"]["completion_tokens"]
+    for one in tokens:
+        assert one["logprob"] <= 0
+        assert [other["id"] for other in one["top"]].count(one["id"]) == 0
+        assert len(one["top"]) == 3
+    assert "logprobs" not in answer(phichat("ask", "--json", "What is this?"))
+    refused = phichat("ask", "--logprobs", "What is this?")
+    assert (refused.returncode, refused.stdout) == (2, "")
+
+
 def test_plain_output_is_the_answer_and_nothing_else(phichat: Phichat) -> None:
     plain = phichat("ask", "--seed", "1", "-", stdin="What is this?\n")
     assert plain.returncode == 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -19,6 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from pydantic import BaseModel
 
+from assistant.values.chances import Chance
 from assistant.values.conversation import (
     Draft,
     FinishReason,
@@ -537,13 +537,6 @@ def test_parts_keep_their_place_and_their_picture_for_ever(
     assert elsewhere.draft(session) == store.draft(session)
 
 
-def test_an_export_from_before_there_were_parts_is_imported(store: Store, whole: str) -> None:
-    old = re.sub(r',"region":null', "", whole)
-    assert old.count("region") == 0 < whole.count("region")
-    assert imported(store, old) == [Outcome.NEW]
-    assert exported(store) == whole
-
-
 @pytest.mark.parametrize(
     "change", [{"number": 3}, {"number": 2}, {"left": -1}, {"width": 0}, {"sha256": "x"}]
 )
@@ -555,3 +548,26 @@ def test_a_part_of_what_is_not_there_is_refused(store: Store, change: dict[str, 
     content["sessions"][0]["pictures"][1]["region"] |= change
     with pytest.raises(StorageError, match="was changed or damaged"):
         imported(store, json.dumps(content))
+
+
+def test_chances_are_kept_exported_and_copied(store: Store, elsewhere: Store) -> None:
+    session, question = store.add_user_turn(None, Draft("What?"))
+    reply = store.start_reply(session, question.id, model="demo")
+    chances = (Chance(-0.25, ((5, -2.0), (70_000, -3.5))), Chance(-1e5, ()), Chance(0.0))
+    store.finish_reply(
+        reply.id,
+        text="A cat.",
+        token_ids=(1, 2, 3),
+        finish_reason=FinishReason.STOP,
+        usage=None,
+        timings=None,
+        chances=chances,
+    )
+    assert store.chances(reply.id) == chances
+    assert store.chances(question.id) is None
+    first = exported(store)
+    assert imported(elsewhere, first) == [Outcome.NEW]
+    assert exported(elsewhere) == first
+    assert elsewhere.chances(reply.id) == chances
+    forked = store.conversation(store.fork(session)).turns[-1]
+    assert store.chances(forked.id) == chances

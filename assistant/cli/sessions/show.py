@@ -147,7 +147,7 @@ def _turn_json(turn: Turn) -> dict[str, object]:
                 "number": p.number,
                 "name": p.name,
                 "sha256": p.sha256,
-                "region": p.region and asdict(p.region),
+                **({"region": asdict(p.region)} if p.region else {}),
             }
             for p in turn.pictures
         ],

@@ -1,0 +1,66 @@
+"""Tokens of a reply in words: how sure the model was of each, and what else it might have said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp
+
+from assistant.engine.replies import Branch
+from assistant.values.chances import Chance, Chances
+from assistant.values.prompt import Vocabulary
+
+ENDS = "(the end)"
+"""Stands for a token that would have ended the reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A token that stood to be chosen instead."""
+
+    id: int
+    text: str
+    logprob: float
+
+    @property
+    def probability(self) -> float:
+        return exp(self.logprob)
+
+
+@dataclass(frozen=True, slots=True)
+class Token(Other):
+    """A token of a reply. The texts of all, joined, are the reply's; the last is "" for its end."""
+
+    others: tuple[Other, ...] = ()
+
+
+def tokens_of(ids: Sequence[int], chances: Chances, vocabulary: Vocabulary) -> tuple[Token, ...]:
+    """Put the ids of a reply and their chances into words."""
+    stream, found = vocabulary.stream(), []
+    for place, (token, chance) in enumerate(zip(ids, chances, strict=False)):
+        before = ids[place - 1 : place] if place else ()
+        others = [
+            Other(other, _after(before, other, vocabulary), logprob)
+            for other, logprob in chance.others
+        ]
+        found.append(Token(token, stream.feed((token,)), chance.logprob, tuple(others)))
+    return tuple(found)
+
+
+def _after(before: Sequence[int], token: int, vocabulary: Vocabulary) -> str:
+    """Return the text of a token where it follows another: alone it may lack its blank."""
+    if token in vocabulary.stop_ids:
+        return ENDS
+    return vocabulary.text([*before, token])[len(vocabulary.text(before)) :]
+
+
+def branch(ids: Sequence[int], chances: Chances, place: int, other: int) -> Branch | None:
+    """Return the beginning of a reply that has ``other`` at ``place``; None where that is none."""
+    chance = chances[place] if place < len(chances) else Chance(0.0)
+    among = dict(chance.others)
+    if other not in among:
+        return None
+    left = {ids[place]: chance.logprob, **among}
+    logprob = left.pop(other)
+    others = tuple(sorted(left.items(), key=lambda pair: -pair[1]))
+    return Branch((*ids[:place], other), (*chances[:place], Chance(logprob, others)))
