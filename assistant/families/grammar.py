@@ -12,7 +12,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import llguidance
-import numpy as np
 
 from assistant.values.errors import ModelError, SchemaError
 
@@ -113,6 +112,7 @@ class SchemaConstraint:
 
     def allowed(self) -> torch.Tensor:
         """See :meth:`assistant.core.constraint.Constraint.allowed`."""
+        import numpy as np
         import torch
 
         bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)

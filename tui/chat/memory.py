@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assistant.values.context import Why
 from assistant.values.conversation import ExportFormat, Summary
-from assistant.values.errors import PhichatError
+from assistant.values.errors import PhichatError, SchemaError
+from assistant.values.sampling import Sampling
 from assistant.values.schema import read_schema
 from assistant.values.text import one_line
 from tui import messages
@@ -168,22 +168,35 @@ class Memory:
     def action_schema(self, source: str = "") -> None:
         """Have the answers of the open chat obey a schema; without ``source``, none."""
         session_id = self._chat.session_id
+        try:
+            schema = read_schema(source)
+        except SchemaError as refused:
+            self._host.tell(str(refused), error=True)
+            return
+        words = JSON_WORDS if schema else WORDS_AGAIN
+        if session_id is None:
+            self._chat.schema = schema  # at once: the message may be sent before it is checked
+            self._host.tell(words)
 
         def job() -> Answer:
-            schema = read_schema(source)
-            self._engine.model.check(replace(self._engine.model.settings.sampling, schema=schema))
-            if session_id is None:
-                return partial(self._begin_in_json, schema)
-            parameters = self._engine.store.conversation(session_id).parameters
-            self._engine.store.set_parameters(session_id, parameters.changed(schema=schema or None))
-            return messages.TurnMarked(JSON_WORDS if schema else WORDS_AGAIN)
+            store = self._engine.store
+            if session_id is not None:
+                old = store.conversation(session_id).parameters
+                store.set_parameters(session_id, old.changed(schema=schema or None))
+            try:
+                self._engine.model.check(Sampling(schema=schema))
+            except SchemaError as refused:
+                if session_id is not None:
+                    store.set_parameters(session_id, old)
+                return partial(self._refuse_schema, schema, str(refused))
+            return messages.TurnMarked(words) if session_id is not None else None
 
         self._host.in_thread(job)
 
-    def _begin_in_json(self, schema: str) -> None:
-        """Keep a schema for the new chat, which is stored with its first message."""
-        self._chat.schema = schema
-        self._host.tell(JSON_WORDS if schema else WORDS_AGAIN)
+    def _refuse_schema(self, schema: str, why: str) -> None:
+        if self._chat.schema == schema:
+            self._chat.schema = ""
+        self._host.tell(why, error=True)
 
     def action_export(self, argument: str = "") -> None:
         """Write the open chat to a file; its suffix is the format."""
