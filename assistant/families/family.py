@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -11,6 +11,8 @@ from assistant.families.sizes import ModelSize, Shape
 from assistant.values.prompt import ChatFormat, PictureFormat
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from assistant.families.runtime import FamilyRuntime
 
 
@@ -20,6 +22,9 @@ class KnownModel:
 
     ``download_bytes`` are those of the files that are read. ``revision`` is the commit that
     ``pull`` fetches by default: its author's later changes are not taken unseen.
+
+    For when a server has it: ``served_as`` is a pattern of its names there, ``shrink`` makes a
+    picture smaller as the model's processor does, or returns it as it is.
     """
 
     id: str
@@ -30,6 +35,8 @@ class KnownModel:
     revision: str
     size: ModelSize
     pictures: PictureFormat
+    served_as: str = r"(?!)"
+    shrink: Callable[[Image, int], Image] | None = None
 
 
 class Checkpoint(Protocol):

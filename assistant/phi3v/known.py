@@ -5,6 +5,7 @@ from __future__ import annotations
 from assistant.families.family import KnownModel
 from assistant.phi3v.pictures import Phi3VPictures
 from assistant.phi3v.shapes import Geometry, model_size, weight_shapes
+from assistant.phi3v.shrink import shrunk
 
 PHI3_VISION = Geometry(
     hidden=3072,
@@ -37,6 +38,8 @@ KNOWN = (
         revision="c45209e90a4c4f7d16b2e9d48503c7f3e83623ed",
         size=model_size("Phi-3-vision-128k", PHI3_VISION, 16, weight_shapes(PHI3_VISION)),
         pictures=Phi3VPictures(16),
+        served_as=r"phi-?3[._-]?(?:v\b|vision)",
+        shrink=shrunk,
     ),
     KnownModel(
         id="microsoft/Phi-3.5-vision-instruct",
@@ -47,5 +50,7 @@ KNOWN = (
         revision="4a0d683eba9f1d0cbfb6151705d1ee73c25a80ca",
         size=model_size("Phi-3.5-vision", PHI3_VISION, 4, weight_shapes(PHI3_VISION)),
         pictures=Phi3VPictures(4),
+        served_as=r"phi-?3[._-]?5[._-]?(?:v\b|vision)",
+        shrink=shrunk,
     ),
 )

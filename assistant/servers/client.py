@@ -16,7 +16,7 @@ from assistant.servers.address import parse
 from assistant.servers.catalogue import ServerModel
 from assistant.servers.limits import Limits
 from assistant.servers.messages import as_json, messages, without_system
-from assistant.servers.pictures import ServerPictures, picture_url
+from assistant.servers.pictures import KnownPictures, ServerPictures, picture_url, pictures_for
 from assistant.servers.reply import Reply
 from assistant.servers.request import FAILURES, Exchange
 from assistant.servers.thoughts import Habits, switches
@@ -42,6 +42,9 @@ MOST_BYTES = 64
 RESENT = 16
 """Times that a request is sent at most, each time without something that was refused."""
 
+CROPS = "mm_processor_kwargs"
+"""Field of vLLM's requests with the number of crops."""
+
 WAITS_S = (1.0, 2.0, 4.0)
 """Seconds before a busy server is asked again, unless it says how long."""
 LONGEST_WAIT_S = 30.0
@@ -60,7 +63,8 @@ class ServerCore:
     ) -> None:
         self._address = parse(model)
         self._chat = ChatTemplate(STYLE, TextVocabulary)
-        self._pictures = ServerPictures(detail)
+        self._detail = detail
+        self._pictures: ServerPictures | None = None
         self._wanted_context = context
         self._limits = Limits(self._address)
         self._habits = Habits()
@@ -88,9 +92,15 @@ class ServerCore:
             is_demo=False,
             context=context,
             chat=self._chat,
-            pictures=self._pictures,
+            pictures=self._form(found),
             most_pictures=self._limits.most_pictures,
         )
+
+    def _form(self, found: ServerModel) -> ServerPictures:
+        """Return the picture format, always the same one of a model."""
+        if self._pictures is None:
+            self._pictures = pictures_for(found.address.model or "", found.owner, self._detail)
+        return self._pictures
 
     def status(self) -> ModelStatus:
         """Return whether the server answered last time; never blocks."""
@@ -193,16 +203,16 @@ class ServerCore:
             warning=self._limits.warning,
         )
 
-    def _encode(self, prompt: Prompt, pixels: Callable[[str], Pixels]) -> Iterator[CoreEvent]:
+    def _encode(
+        self, prompt: Prompt, form: ServerPictures, pixels: Callable[[str], Pixels]
+    ) -> Iterator[CoreEvent]:
         """Make the data URLs of the prompt's pictures; those of the last prompt are kept."""
         slots = list(dict.fromkeys(prompt.slots))
         missing = [slot for slot in slots if slot not in self._urls]
         for done, slot in enumerate(missing):
             yield Progressed(Stage.PICTURES, done, len(missing))
             shown = pixels(slot.pixels_sha256)
-            layout = self._pictures.layout(shown.width, shown.height, slot.detail)
-            width, height = (max(1, side >> self._limits.halved) for side in layout.size)
-            self._urls[slot] = picture_url(shown, (width, height), small=self._limits.halved > 0)
+            self._urls[slot] = picture_url(shown, form, slot.detail, halved=self._limits.halved)
         self._urls = {slot: self._urls[slot] for slot in slots}
 
     def _ask(
@@ -215,7 +225,7 @@ class ServerCore:
         """Send the prompt; again where a refusal teaches what to leave out, or after a wait."""
         waits = list(WAITS_S)
         for _ in range(RESENT):
-            yield from self._encode(prompt, pixels)
+            yield from self._encode(prompt, self._form(found), pixels)
             request = self._request(prompt, sampling, found)
             try:
                 yield from self._answer(prompt, sampling, request)
@@ -230,6 +240,9 @@ class ServerCore:
                     raise refusals.StoppedError(self._address) from error
             except lessons.NotTakenError as error:
                 self._limits.leave_out(error, request)
+                form = self._form(found)
+                if isinstance(form, KnownPictures) and CROPS in self._limits.not_taken:
+                    form.refuse_detail()
             except lessons.SystemRefusedError as error:
                 self._limits.do_without_system(error, request)
             except lessons.PicturesRefusedError as error:
@@ -264,9 +277,23 @@ class ServerCore:
             "stream": True,
             "stream_options": {"include_usage": True},
             **chosen,
+            **self._of_known(prompt, found, goes_on=said[-1].role is Role.ASSISTANT),
             **switches(sampling.thinking, found.address, found.owner, self._habits),
         }
         return self._limits.without_refused(request)
+
+    def _of_known(self, prompt: Prompt, found: ServerModel, *, goes_on: bool) -> dict[str, Any]:
+        """Return the fields with which vLLM does for a model that we know as its authors do.
+
+        Its chat template has no beginning of the text (BOS), and none is added unasked. The number
+        of crops is one for the whole request.
+        """
+        form = self._form(found)
+        if found.owner != "vllm" or not isinstance(form, KnownPictures):
+            return {}
+        fields: dict[str, Any] = {} if goes_on else {"add_special_tokens": True}
+        most = max((slot.detail for slot in prompt.slots), default=form.own)
+        return fields | ({CROPS: {"num_crops": most}} if most != form.own else {})
 
     def _answer(
         self, prompt: Prompt, sampling: Sampling, request: Mapping[str, Any]
@@ -275,7 +302,9 @@ class ServerCore:
         body = json.dumps(request).encode()
         goes_on = request["messages"][-1]["role"] == Role.ASSISTANT
         unopened = not goes_on and self._habits.may_be_unopened(str(request["model"]), level)
-        vocabulary, reply = TextVocabulary(), Reply(self._address, unopened=unopened)
+        strips = not goes_on and isinstance(self._pictures, KnownPictures)
+        vocabulary = TextVocabulary()
+        reply = Reply(self._address, unopened=unopened, strips=strips)
         started = time.perf_counter()
         first = last = 0.0
         events = count = size = 0

@@ -19,10 +19,10 @@ INSTEAD: Mapping[str, str] = {one.request: one.instead for one in PARAMETERS.val
 """Fields of sampling that a model may not take, and the field in their place; "": none."""
 
 OPTIONAL = (
-    "stream_options", "chat_template_kwargs", "reasoning_effort", "continue_final_message",
-    "add_generation_prompt", "top_p", "min_p", "top_k",
-    "repetition_penalty", "seed", "stop", "temperature", "max_tokens", "max_completion_tokens",
-    "stream",
+    "stream_options", "mm_processor_kwargs", "add_special_tokens", "chat_template_kwargs",
+    "reasoning_effort", "continue_final_message", "add_generation_prompt", "top_p", "min_p",
+    "top_k", "repetition_penalty", "seed", "stop", "temperature", "max_tokens",
+    "max_completion_tokens", "stream",
 )  # fmt: skip
 """Fields that can be left out, those that are missed least first: one a refusal."""
 

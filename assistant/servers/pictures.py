@@ -1,63 +1,143 @@
-"""Pictures for a server: data URLs, cut down to what is counted for them."""
+"""Pictures for a server: their size by the model that looks at them, and data URLs."""
 
 from __future__ import annotations
 
 import base64
 import io
-from contextlib import suppress
+import math
+import re
+from collections.abc import Sequence
+from typing import Protocol
 
 from PIL import Image
 
+from assistant.families.family import KnownModel
 from assistant.families.registry import families
 from assistant.values.context import PictureLayout
 from assistant.values.generation import Pixels
 
 MOST_PNG = 1 << 20
 """Bytes of PNG up to which a picture is sent without loss; beyond, it is a photograph mostly."""
+MOST_EXACT = 8 << 20
+"""The same for a model that we know, which would answer otherwise to other pixels."""
 JPEG_QUALITY = 95
 SMALL_QUALITY = 80
 """JPEG quality for servers that take no large requests."""
 
 
-class ServerPictures:
-    """A :class:`assistant.values.prompt.PictureFormat` that estimates: as for the default model.
+SIDE = 2048
+"""Pixels of the longest side of a picture that is sent, as long as no other number is chosen."""
 
-    So a choice of crops means the same as with a local model. But a server's pictures are never
-    enlarged: more crops than a picture fills would add nothing.
-    """
+PATCH = 28
+"""Pixels of the square that is taken for a token: Qwen-VL's, the most of the usual models."""
 
-    def __init__(self, detail: int | None) -> None:
-        self._like = families()[0].known[0].pictures
-        self.details, self.part = self._like.details, self._like.part
-        self.default = self.largest = detail or self._like.default
+
+class ServerPictures(Protocol):
+    """A :class:`assistant.values.prompt.PictureFormat` that also says what is sent."""
+
+    details: Sequence[int]
+    part: str
+    default: int
+    largest: int
 
     def layout(self, width: int, height: int, detail: int) -> PictureLayout:
-        """Choose the coarsest layout, up to ``detail``, that makes the picture no smaller."""
-        finest = self._like.layout(width, height, detail)
-        for coarser in reversed(self.details):
-            if coarser >= finest.detail:
-                break
-            with suppress(ValueError):
-                found = self._like.layout(width, height, coarser)
-                fits = width <= found.size[0] and height <= found.size[1]
-                if fits and found.detail == coarser:
-                    return found
-        return finest
+        """Estimate, or compute, how the server's model looks at a picture."""
+
+    def shrunk(self, image: Image.Image, detail: int, halved: int) -> Image.Image:
+        """Return the picture that is sent: never larger; ``halved`` times half as large."""
 
 
-def picture_url(pixels: Pixels, size: tuple[int, int], *, small: bool = False) -> str:
-    """Make a ``data:`` URL of a picture of at most ``size`` (width, height), never enlarged.
+class AnyPictures:
+    """Pictures for a model of any kind: a detail is a number of tiles of 512 x 512 pixels."""
 
-    PNG, or JPEG with full colour where the PNG would be long; ``small``: a JPEG of less quality if
-    that is shorter.
+    details: Sequence[int] = (16, 9, 4, 1)
+    part = "tile"
+
+    def __init__(self, detail: int | None) -> None:
+        self.default = self.largest = detail or self.details[0]
+
+    def layout(self, width: int, height: int, detail: int) -> PictureLayout:
+        """Lay out in the fewest tiles that make the picture no smaller, up to ``detail``."""
+        enough = (one for one in reversed(self.details) if max(width, height) <= _side(one))
+        detail = min(detail, next(enough, detail))
+        w, h = _fitted((width, height), _side(detail))
+        tokens = math.ceil(w / PATCH) * math.ceil(h / PATCH) + 2
+        words = f"sent as {w}×{h} pixels"
+        return PictureLayout(detail, tokens, (w, h), part=self.part, words=words)
+
+    def shrunk(self, image: Image.Image, detail: int, halved: int) -> Image.Image:
+        """Return the picture with its longest side as the detail says."""
+        size = _fitted(image.size, max(1, _side(detail) >> halved))
+        return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
+
+
+class KnownPictures:
+    """Pictures for a model that we know: what its own processor does with them is counted.
+
+    It enlarges and cuts pictures itself, into as many parts as its own number allows; vLLM takes
+    another number with a request. What is sent is to it the same picture as the original.
+    """
+
+    def __init__(self, known: KnownModel, detail: int | None, *, takes_detail: bool) -> None:
+        self._like, self._shrink = known.pictures, known.shrink
+        self.part, self.own = self._like.part, self._like.default
+        self.details: Sequence[int] = self._like.details if takes_detail else ()
+        self.default = self.largest = (detail if takes_detail else None) or self.own
+
+    def refuse_detail(self) -> None:
+        """Note that the server takes no number of parts: its own is counted from now on."""
+        self.details, self.default = (), self.own
+
+    def layout(self, width: int, height: int, detail: int) -> PictureLayout:
+        """Lay out as the model does."""
+        return self._like.layout(width, height, detail if self.details else self.own)
+
+    def shrunk(self, image: Image.Image, detail: int, halved: int) -> Image.Image:
+        """Return the picture in the size that the model's processor gives it, or as it is."""
+        if halved:
+            width, height = (max(1, side >> halved) for side in image.size)
+            return image.resize((width, height), Image.Resampling.BILINEAR)
+        detail = detail if self.details else self.own
+        return image if self._shrink is None else self._shrink(image, detail)
+
+
+def known_model(name: str) -> KnownModel | None:
+    """Return the known model that a server has under this name; None for any other."""
+    found = (one for family in families() for one in family.known)
+    return next((one for one in found if re.search(one.served_as, name, re.IGNORECASE)), None)
+
+
+def pictures_for(model: str, owner: str, detail: int | None) -> ServerPictures:
+    """Return the picture format of a model by its name, and by the server that has it."""
+    if (known := known_model(model)) is not None:
+        return KnownPictures(known, detail, takes_detail=owner == "vllm")
+    return AnyPictures(detail)
+
+
+def _side(detail: int) -> int:
+    """Return the pixels of the longest side that a detail stands for."""
+    return max(1, round(SIDE * math.sqrt(detail / 16)))
+
+
+def _fitted(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    width, height = size
+    scale = min(1.0, longest / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def picture_url(pixels: Pixels, form: ServerPictures, detail: int, *, halved: int = 0) -> str:
+    """Make a ``data:`` URL of a picture, ``halved`` times half as large as the detail says.
+
+    PNG, or JPEG with full colour where the PNG would be long and the model's own processor does not
+    count; one that is halved as a JPEG of less quality if that is shorter.
     """
     image = Image.frombytes("RGB", (pixels.width, pixels.height), pixels.rgb)
-    image.thumbnail(size, Image.Resampling.LANCZOS)
+    image = form.shrunk(image, detail, halved)
     data, kind = _encoded(image, "PNG"), "png"
-    if small:
+    if halved:
         less = _encoded(image, "JPEG", quality=SMALL_QUALITY)
         data, kind = min((data, kind), (less, "jpeg"), key=lambda made: len(made[0]))
-    elif len(data) > MOST_PNG:
+    elif len(data) > (MOST_EXACT if isinstance(form, KnownPictures) else MOST_PNG):
         data, kind = _encoded(image, "JPEG", quality=JPEG_QUALITY, subsampling=0), "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
 

@@ -37,11 +37,14 @@ _ENDS = {
 class Reply:
     """A streamed reply; complete once :meth:`read` has ended."""
 
-    def __init__(self, address: Address, *, unopened: bool = False) -> None:
-        """``unopened``: the text may begin with a thought without a tag."""
+    def __init__(self, address: Address, *, unopened: bool = False, strips: bool = False) -> None:
+        """``unopened``: the text may begin with a thought without a tag.
+
+        ``strips``: white space at its beginning is the tokenizer's.
+        """
         self._address = address
         self._halves = Halves(), Halves()
-        self._splitter = Splitter(unopened=unopened)
+        self._splitter = Splitter(unopened=unopened, strips=strips)
         self._is_over = self._has_begun = False
         self._thought = 0
         """Characters; or tokens, where a server counts them and keeps the text to itself."""

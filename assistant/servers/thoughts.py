@@ -89,11 +89,12 @@ def switches(level: Thinking, address: Address, owner: str, habits: Habits) -> d
 class Splitter:
     """Tells apart thought and answer in one stream of text.
 
-    ``unopened``: the text is held until it is known whether an end of a thought comes. Then the
-    answer of a model that did not think comes at once, at its end.
+    ``strips``: white space before the answer is left out. ``unopened``: the text is held until it
+    is known whether an end of a thought comes. Then the answer of a model that did not think comes
+    at once, at its end.
     """
 
-    def __init__(self, *, unopened: bool) -> None:
+    def __init__(self, *, unopened: bool, strips: bool = False) -> None:
         self._held = ""
         self._unopened = unopened
         self._looked = 0
@@ -101,8 +102,8 @@ class Splitter:
         self._end = ""
         """The tag that ends the thought; "" before and after one."""
         self._is_answer = False
-        self._strips = False
-        """The white space between thought and answer belongs to neither."""
+        self._strips = strips
+        """White space is left out: before the answer, or between it and a thought."""
         self.was_unopened: bool | None = None
         """Whether the text began with a thought without a tag; None where it can't be said."""
 

@@ -135,13 +135,13 @@ def test_sampling_goes_along_and_what_is_not_of_openai_only_when_it_does_somethi
 def test_neighbours_of_one_role_are_one_message_and_markers_are_text(
     server: Server, make: MakeEngine
 ) -> None:
-    server.models = [{"id": "tiny", "max_model_len": 1500}]
+    server.models = [{"id": "tiny", "max_model_len": 1100}]
     engine = make(max_new_tokens=64)
-    session = new_session(engine, "First", replace(drawn((670, 670), "a"), num_crops=4))
+    session = new_session(engine, "First", replace(drawn((670, 670), "a"), num_crops=16))
     server.answers = [refusing(400, "No pictures, please.")]
     failed(send(engine, session, "Unanswered"))
     server.answers = [saying("Hm.")]
-    send(engine, session, "Another", replace(drawn((670, 670), "b"), num_crops=4))
+    send(engine, session, "Another", replace(drawn((670, 670), "b"), num_crops=16))
     said = server.chats[-1].said
     assert said[0] == ("user", ["[picture 1 was left out]\nFirst"])
     assert said[1] == ("assistant", ["Hello."])
@@ -151,23 +151,34 @@ def test_neighbours_of_one_role_are_one_message_and_markers_are_text(
     assert len(said) == 3
 
 
-def test_a_picture_is_sent_as_large_as_its_crops_and_a_photograph_as_jpeg(
+def test_a_picture_is_sent_as_large_as_its_tiles_and_a_photograph_as_jpeg(
     server: Server, make: MakeEngine
 ) -> None:
     server.models = [{"id": "tiny", "max_model_len": 100_000}]
     noise = Image.effect_noise((2000, 1500), 90).convert("RGB")
     buffer = io.BytesIO()
     noise.save(buffer, "PNG")
-    engine = make(num_crops=4)
+    engine = make(num_crops=1)
     new_session(engine, "Hi", pictures.open_bytes(buffer.getvalue(), name="noise"))
     picture = server.chats[0].said[0][1][0]
     assert isinstance(picture, Image.Image)
-    assert (picture.size, picture.format) == ((672, 504), "PNG")
-    engine = make(num_crops=16)
+    assert (picture.size, picture.format) == ((512, 384), "PNG")
+    engine = make()
     new_session(engine, "Hi", pictures.open_bytes(buffer.getvalue(), name="noise"))
     picture = server.chats[1].said[0][1][0]
     assert isinstance(picture, Image.Image)
-    assert (picture.size, picture.format) == ((1344, 1008), "JPEG")
+    assert (picture.size, picture.format) == ((2000, 1500), "JPEG")
+    large = pictures.open_bytes(_png(Image.new("RGB", (6000, 300))), name="long")
+    new_session(engine, "Hi", large)
+    picture = server.chats[2].said[0][1][0]
+    assert isinstance(picture, Image.Image)
+    assert picture.size == (2048, 102)
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def test_a_half_reply_goes_on(server: Server, make: MakeEngine) -> None:
