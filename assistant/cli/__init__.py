@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "chat": ("chat:chat", "The terminal app: chats on the left, the open one on the right."),
     "ask": ("ask:ask", "Ask one question; the answer goes to standard output."),
+    "batch": ("batch:batch", "Ask one question about every picture of a folder."),
     "prompt": ("prompt:show_prompt", "What the model would see: token ids, picture slots, budget."),
     "sessions": ("sessions:sessions", "Look at, change, export and import what is stored."),
     "models": ("models:models", "See, fetch, check and choose models."),

@@ -1,4 +1,4 @@
-"""A picture that has an address."""
+"""A picture that has an address, and engines on a scripted core."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from threading import Thread
 import pytest
 
 from tests.conftest import GOLDENS
+from tests.engine.conftest import empty_database, make  # noqa: F401 (fixtures)
 
 
 class _Quiet(SimpleHTTPRequestHandler):
