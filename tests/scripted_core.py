@@ -50,6 +50,7 @@ class ScriptedCore:
         self.samplings: list[Sampling] = []
         self.pixels: list[Pixels] = []
         self.closed = False
+        self.forgotten: list[str] = []
         self.read: list[tuple[Prompt, int]] = []
         self.ahead_gate: threading.Event | None = None
         self.reading_stopped = threading.Event()
@@ -114,6 +115,9 @@ class ScriptedCore:
 
     def stop_reading(self) -> None:
         self.reading_stopped.set()
+
+    def forget(self, chat: str) -> None:
+        self.forgotten.append(chat)
 
     def stop(self) -> None:
         self._stop.set()

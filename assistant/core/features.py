@@ -88,6 +88,13 @@ class PictureFeatures:
                 self._files.write(slot, self._fingerprint(), features)
         self._trim(self._budget, wanted)
 
+    def forget(self, slots: Iterable[Slot]) -> None:
+        """Give back the memory of these pictures."""
+        for slot in slots:
+            self._held.pop(slot, None)
+            if self._begun is not None and self._begun.slot == slot:
+                self._begun = None
+
     def forget_all_but(self, keep: Container[Slot]) -> None:
         """Give back all memory but that of these pictures."""
         if self._begun is not None and self._begun.slot not in keep:

@@ -125,6 +125,10 @@ class ResidentModel:
         """Passes of the vision tower so far."""
         return self._features.parts_computed
 
+    def forget(self, chat: str) -> None:
+        """Give back what is kept of a session; not while one of its prompts is answered."""
+        self._features.forget(self._residency.forget_chat(chat))
+
     @torch.inference_mode()
     def generate(
         self,

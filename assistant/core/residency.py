@@ -7,7 +7,7 @@ from there it is dropped, and prefilled again when it is needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +15,7 @@ import torch
 from assistant.core.cache import KVCache
 from assistant.core.sequence import Sequence
 from assistant.families.runtime import Regime
+from assistant.values.prompt import Slot
 
 WORTH_KEEPING = 64
 """Positions below which the end that a new branch would cut off is not worth a copy: a part of
@@ -118,6 +119,12 @@ class Residency:
         if entry in self._entries:
             self._entries.remove(entry)
 
+    def forget_chat(self, chat: str) -> set[Slot]:
+        """Drop all entries of a session; returns the pictures that no other entry has."""
+        gone = [one for one in self._entries if one.sequence.chat == chat]
+        self._entries = [one for one in self._entries if one not in gone]
+        return _pictures_of(gone) - _pictures_of(self._entries)
+
     def forget_all_but(self, entry: Resident | None) -> None:
         """Give back all memory but that of the sequence in use."""
         self._entries = [one for one in self._entries if one is entry]
@@ -171,3 +178,7 @@ class Residency:
             entry.cache.to(torch.device("cpu"))
             entry.on_host = True
             self._entries.insert(at, entry)
+
+
+def _pictures_of(entries: Iterable[Resident]) -> set[Slot]:
+    return {unit for one in entries for unit in one.sequence.units if isinstance(unit, Slot)}

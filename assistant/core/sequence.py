@@ -15,6 +15,7 @@ class Sequence:
     """Units and where each ends, in positions."""
 
     def __init__(self, prompt: Prompt) -> None:
+        self.chat = prompt.chat
         self.units: list[Unit] = []
         for part in prompt.parts:
             if isinstance(part, Slot):

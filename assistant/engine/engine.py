@@ -262,11 +262,16 @@ class Engine:
         layout.check(planned)
         known, following = layout.known_start(planned)
         pixels = pixels_of(planned, lambda name: self.store.picture_data(name), draft.pictures)
-        return core.read_ahead(known, following, pixels)
+        return core.read_ahead(replace(known, chat=session_id or ""), following, pixels)
 
     def stop_reading(self) -> None:
         """Give up what is read ahead; what is encoded of a picture so far is kept."""
         self.model.core.stop_reading()
+
+    def delete(self, session_id: str) -> None:
+        """Delete a session; the model gives back what it keeps of it. Raises StorageError."""
+        self.store.delete(session_id)
+        self.model.core.forget(session_id)
 
     def stop(self) -> None:
         """End the running reply within one token; the text so far is kept.

@@ -165,7 +165,8 @@ class Replies:
         pixels = pixels_of(
             planned, lambda name: self._patience.reading(lambda: self._store.picture_data(name))
         )
-        for event in self._core.generate(preview.prompt, limited, pixels):
+        prompt = replace(preview.prompt, chat=session_id)
+        for event in self._core.generate(prompt, limited, pixels):
             if (notice := saver.notice()) is not None:
                 yield notice
             if isinstance(event, Progressed):

@@ -136,6 +136,9 @@ class ServerCore:
     def stop_reading(self) -> None:
         """Do nothing: nothing is read ahead."""
 
+    def forget(self, chat: str) -> None:
+        """Do nothing: a server is told of no session."""
+
     def kill_hung(self) -> None:
         """Do nothing: a server is in the hands of others."""
 

@@ -61,6 +61,9 @@ class Core(Protocol):
     def stop_reading(self) -> None:
         """Give up what is read ahead; harmless when nothing is."""
 
+    def forget(self, chat: str) -> None:
+        """Give back what is kept of a session, once no request of it runs; returns at once."""
+
     def stop(self) -> None:
         """End the running generation within one token; harmless when nothing runs."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Protocol
 
@@ -29,6 +29,8 @@ class Prompt:
 
     parts: tuple[tuple[int, ...] | Slot, ...]
     begun: int = 0
+    chat: str = field(default="", compare=False)
+    """The session that it is of: what a model keeps of a prompt goes with it."""
 
     @property
     def tokens(self) -> int:

@@ -55,7 +55,7 @@ class Worker:
         """Compute until the process ends."""
         resident = self._load()
         while True:
-            request = self._server.next_request()
+            request = self._server.next_request(resident.model.forget)
             if request.following is None:
                 self._answer(resident, request)
             else:

@@ -126,6 +126,7 @@ class LocalCore:
             "id": number,
             "parts": prompt_to_json(prompt),
             "begun": prompt.begun,
+            "chat": prompt.chat,
             "sampling": asdict(sampling),
         }
         with link.answers(number) as answers:
@@ -161,9 +162,14 @@ class LocalCore:
         with link.answers(number) as answers:
             with self._state:
                 self._reading = link, number
-                parts = prompt_to_json(prompt)
                 link.send(
-                    {"op": "read_ahead", "id": number, "parts": parts, "following": following}
+                    {
+                        "op": "read_ahead",
+                        "id": number,
+                        "parts": prompt_to_json(prompt),
+                        "chat": prompt.chat,
+                        "following": following,
+                    }
                 )
             header: Header | None = {}
             try:
@@ -182,6 +188,13 @@ class LocalCore:
         if reading is not None:
             link, number = reading
             link.send({"op": "stop", "id": number})
+
+    def forget(self, chat: str) -> None:
+        """See :meth:`assistant.values.model.Core.forget`."""
+        with self._state:
+            link = self._link
+        if link is not None and link.alive:
+            link.send({"op": "forget", "chat": chat})
 
     def stop(self) -> None:
         """End the running generation within one token; harmless when nothing runs.

@@ -134,13 +134,14 @@ def prompt_to_json(prompt: Prompt) -> list[Any]:
     ]
 
 
-def prompt_from_json(parts: object, begun: object = 0) -> Prompt:
-    """Decode :func:`prompt_to_json` and the ``begun`` beside it. Raises FrameError."""
+def prompt_from_json(parts: object, begun: object = 0, chat: object = "") -> Prompt:
+    """Decode :func:`prompt_to_json`, and what is beside it in a frame. Raises FrameError."""
     if not isinstance(parts, list):
         raise FrameError("a prompt is not a list")
     read = tuple(_part(part) for part in parts)
     last = read[-1] if read else ()
-    return Prompt(read, whole(begun, 0, len(last) if isinstance(last, tuple) else 0))
+    most = len(last) if isinstance(last, tuple) else 0
+    return Prompt(read, whole(begun, 0, most), text(chat))
 
 
 def _part(part: object) -> tuple[int, ...] | Slot:

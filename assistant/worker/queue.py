@@ -8,7 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from itertools import zip_longest
 
@@ -70,6 +70,7 @@ class FairQueue:
         self._waiting: OrderedDict[Hashable, deque[Request]] = OrderedDict()
         self._ahead: OrderedDict[Hashable, Request] = OrderedDict()
         self._running: Request | None = None
+        self._forgotten: set[str] = set()
         self._changed = threading.Condition()
 
     def put(self, request: Request) -> Request | None:
@@ -91,10 +92,22 @@ class FairQueue:
             self._changed.notify()
             return replaced
 
-    def take(self) -> Request:
-        """Return the next request, as soon as there is one; it runs until it is finished."""
+    def forget(self, chat: str) -> None:
+        """Let what is kept of a session be given back, before the next request is taken."""
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._ahead)
+            self._forgotten.add(chat)
+            self._changed.notify()
+
+    def take(self, forget: Callable[[str], None] = lambda chat: None) -> Request:
+        """Return the next request, as soon as there is one; it runs until it is finished.
+
+        ``forget`` is called meanwhile for each session of which nothing shall be kept.
+        """
+        with self._changed:
+            while not (self._waiting or self._ahead) or self._forgotten:
+                while self._forgotten:
+                    forget(self._forgotten.pop())
+                self._changed.wait_for(lambda: self._waiting or self._ahead or self._forgotten)
             if not self._waiting:
                 _, self._running = self._ahead.popitem(last=False)
                 return self._running

@@ -48,6 +48,8 @@ class RequestHandler:
             self._enqueue(client, header)
         elif op == "stop":
             self._stop(client, header)
+        elif op == "forget":
+            self._queue.forget(text(header.get("chat")))
         else:
             raise FrameError("no such operation")
 
@@ -68,7 +70,9 @@ class RequestHandler:
         if self._queue.waiting_of(client) >= MAX_REQUESTS:
             raise FrameError("too many requests are waiting")
         number = whole(header.get("id"))
-        prompt = prompt_from_json(header.get("parts"), header.get("begun", 0))
+        prompt = prompt_from_json(
+            header.get("parts"), header.get("begun", 0), header.get("chat", "")
+        )
         request = Request(client, number, prompt)
         if header["op"] == "read_ahead":
             request.following = whole(header.get("following"), 0, MAX_FOLLOWING)

@@ -83,9 +83,12 @@ class Server:
         self._loop.add_reader(heard, self._signalled, heard, woken)
         threading.Thread(target=self._serve, daemon=True).start()
 
-    def next_request(self) -> Request:
-        """Return the next request, as soon as there is one; the one before is over."""
-        request = self._queue.take()
+    def next_request(self, forget: Callable[[str], None]) -> Request:
+        """Return the next request, as soon as there is one; the one before is over.
+
+        ``forget`` is called meanwhile for each session of which nothing shall be kept.
+        """
+        request = self._queue.take(forget)
         self._call(self._handler.send_positions)
         return request
 

@@ -69,6 +69,22 @@ def test_a_session_that_is_switched_to_and_back_is_not_prefilled_again() -> None
     assert converse(index, other) == other.length - 1
 
 
+def test_a_chat_that_is_forgotten_takes_the_pictures_that_only_it_has() -> None:
+    index = residency()
+    shared, own = Slot("shared", 1, 5), Slot("own", 1, 5)
+    one, other = (
+        sequence(SYSTEM, shared, own, range(100, 300)),
+        sequence(SYSTEM, shared, range(300, 600)),
+    )
+    one.chat, other.chat = "one", "other"
+    converse(index, one)
+    converse(index, other)
+    assert index.forget_chat("one") == {own}
+    assert converse(index, other) == other.length - 1
+    assert converse(index, one) == 34, "what the other chat has too"
+    assert index.forget_chat("nothing") == set()
+
+
 def test_what_goes_on_is_not_copied() -> None:
     index = residency()
     converse(index, sequence(SYSTEM, range(100, 200)))

@@ -164,6 +164,7 @@ async def test_deleted_chats_come_back_one_after_the_other(desk: Desk) -> None:
         await pilot.press("delete")  # the neighbour is highlighted
         await until(pilot, lambda: "“Second”" in "".join(notices(pilot)), "a word")
         assert [item.title for item in desk.engine.store.sessions()] == ["Third"]
+        assert desk.core.forgotten == [first, second], "the model keeps nothing of them"
         await pilot.press("f7")
         await until(pilot, lambda: "Second" in rows(pilot), "the second is back")
         assert "First" not in rows(pilot)

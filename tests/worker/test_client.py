@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,27 @@ def test_pixels_are_asked_for_once(core: LocalCore) -> None:
     assert asked == ["sq336"]
     assert ids(one) == ids(two)
     assert Progressed(Stage.PICTURES, 0, 1) in one
+
+
+def test_nothing_is_kept_of_a_chat_that_is_to_be_forgotten(core: LocalCore) -> None:
+    asked: list[str] = []
+
+    def counting(sha256: str) -> Pixels:
+        asked.append(sha256)
+        return pixels(sha256)
+
+    def cached(chat: str) -> int:
+        prompt = replace(picture("vga_480x640"), chat=chat)
+        ended = list(core.generate(prompt, Sampling(max_new_tokens=4), counting))[-1]
+        assert isinstance(ended, GenerationEnded)
+        return ended.usage.cached_tokens
+
+    assert cached("one") < cached("one")
+    core.forget("other")
+    assert cached("one") > 0
+    core.forget("one")
+    assert cached("one") <= 2, "what prompts of others begin with"
+    assert asked == ["vga_480x640"] * 2
 
 
 def test_a_picture_that_is_gone_fails_that_turn_only(core: LocalCore) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 from hypothesis import given, strategies as st
 
 from assistant.values.prompt import Prompt
 from assistant.values.sampling import Sampling
 from assistant.worker.queue import FairQueue, Request
+from tests.wait import wait_until
 
 
 def request(client: str, number: int) -> Request:
@@ -41,6 +44,21 @@ def test_the_running_request_counts_as_before_the_others() -> None:
     assert [ahead for _, ahead in queue.order()] == [1, 2]
     queue.finish()
     assert [ahead for _, ahead in queue.order()] == [0, 1]
+
+
+def test_a_chat_is_forgotten_before_the_next_request() -> None:
+    queue, forgotten = FairQueue(), list[str]()
+    queue.put(request("a", 1))
+    queue.forget("old")
+    assert queue.take(forgotten.append).number == 1
+    assert forgotten == ["old"]
+    queue.finish()
+    taker = threading.Thread(target=queue.take, args=(forgotten.append,))
+    taker.start()
+    queue.forget("older")
+    wait_until(lambda: forgotten == ["old", "older"], "it needs no request")
+    queue.put(request("a", 2))
+    taker.join()
 
 
 def test_a_stop_is_for_ones_own_request_only() -> None:

@@ -198,7 +198,7 @@ class Sidebar(ChatPart):
         title = one_line(self.list.title_of(session_id), 40) or "Untitled"
 
         def delete() -> Message:
-            self._engine.store.delete(session_id)
+            self._engine.delete(session_id)
             return messages.SessionDeleted(session_id, title)
 
         self.in_thread(delete)
