@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc
 
-from assistant.values.errors import DiskFullError, StorageError
+from assistant.values.errors import DamagedError, DiskFullError, StorageError
 from assistant.values.text import masked
 from storage.full_disk import FULL, is_full
 
@@ -47,6 +47,20 @@ _POSTGRESQL = {
 }
 
 
+_DAMAGE = {
+    sqlite3.SQLITE_ERROR,  # a table or a column that is gone
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+    sqlite3.SQLITE_TOOBIG,
+}
+"""SQLite's codes for what no waiting mends."""
+
+_DAMAGE_CLASSES = ("22", "23", "XX")
+"""PostgreSQL's classes of the same: wrong data, broken constraints, damaged pages."""
+
+
 @contextmanager
 def translated(where: str) -> Iterator[None]:
     """Turn failures of the database at ``where`` into :class:`StorageError`.
@@ -77,7 +91,12 @@ def storage_error(error: BaseException | None, where: str) -> StorageError:
     if code == sqlite3.SQLITE_FULL or is_full(error, where):
         return DiskFullError(FULL.format(where=where))
     words = sentence(error, where)
-    return DiskFullError(words) if _sqlstate(error) == "53100" else StorageError(words)
+    if _sqlstate(error) == "53100":
+        return DiskFullError(words)
+    is_damaged = isinstance(code, int) and code & 0xFF in _DAMAGE
+    if is_damaged or _sqlstate(error).startswith(_DAMAGE_CLASSES):
+        return DamagedError(words)
+    return StorageError(words)
 
 
 def sentence(error: BaseException | None, where: str) -> str:

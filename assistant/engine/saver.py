@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from assistant.values.chances import Chances
 from assistant.values.conversation import Thought, Turn
-from assistant.values.errors import LeaseLostError, SessionNotFoundError, StorageError
+from assistant.values.errors import (
+    DamagedError,
+    LeaseLostError,
+    SessionNotFoundError,
+    StorageError,
+)
 from assistant.values.events import Event, Progressed, Stage, StoreLost
 
 if TYPE_CHECKING:
@@ -113,7 +118,7 @@ class Patience:
         while True:
             try:
                 return read()
-            except SessionNotFoundError:
+            except (SessionNotFoundError, DamagedError):
                 raise
             except StorageError:
                 if self.is_spent(started) or time.monotonic() - started > READING_S:
@@ -233,7 +238,7 @@ class Saver:
         self._trying_since = self._trying_since or time.monotonic()
         try:
             stored = self._store_once(end, kept)
-        except (LeaseLostError, SessionNotFoundError) as error:
+        except (LeaseLostError, SessionNotFoundError, DamagedError) as error:
             self._settle(None, error)
         except StorageError as error:
             self._error = str(error)

@@ -137,7 +137,7 @@ class ServerCore:
         """Do nothing: nothing is read ahead."""
 
     def forget(self, chat: str) -> None:
-        """Do nothing: a server is told of no session."""
+        """Do nothing: no server hears of sessions."""
 
     def kill_hung(self) -> None:
         """Do nothing: a server is in the hands of others."""

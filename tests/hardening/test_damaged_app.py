@@ -77,10 +77,11 @@ async def attack(database: Path, folder: Path, tokenizer: Path, seed: int) -> No
     assert "Traceback" not in kept
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [0, 1, 2, 106])
 async def test_the_app_goes_on_over_damage(
     sound: Path, tmp_path: Path, byte_folder: Path, seed: int
 ) -> None:
+    # 106: an index is gone that storing a reply needs; its end was tried again for ever
     await attack(sound, tmp_path, byte_folder, seed)
 
 
