@@ -134,14 +134,14 @@ class PhichatApp(App[None]):
     async def on_event(self, event: events.Event) -> None:
         """Give pastes to the message, wherever the focus is; the field of a page keeps text."""
         if isinstance(event, events.Paste) and self._chat.is_attached:
-            self._take_paste(event)
+            await self._take_paste(event)
         else:
             await super().on_event(event)
 
-    def _take_paste(self, event: events.Paste) -> None:
+    async def _take_paste(self, event: events.Paste) -> None:
         screen, area = self.screen, self._chat.conversation.composer.area
         fields = [] if screen is self._chat else list(screen.query("Input, TextArea"))
-        words = area.take_paste(event.text, is_text_for_field=bool(fields))
+        words = await area.take_paste(event.text, is_text_for_field=bool(fields))
         if not words:
             fields[0].focus()
             fields[0].post_message(event)

@@ -59,6 +59,11 @@ class Dropped:
     words: str = ""
 
 
+def may_name_pictures(text: str) -> bool:
+    """Say whether the disk has to be looked at to know which pictures a text names."""
+    return any(sign in text for sign in "/\\.~")
+
+
 def find_dropped(text: str) -> Dropped:
     """Find the pictures in what was pasted or typed; none in ordinary text, which stays as it is.
 

@@ -21,6 +21,7 @@ from textual.app import App
 from textual.pilot import Pilot
 
 import tui.app
+import tui.disk
 import tui.widgets.composer
 from tests.wait import LIMIT_S
 
@@ -76,6 +77,7 @@ def make_deterministic(monkeypatch: pytest.MonkeyPatch) -> None:
     patient = partialmethod(Pilot._wait_for_screen, timeout=LIMIT_S)
     monkeypatch.setattr(Pilot, "_wait_for_screen", patient)
     monkeypatch.setattr(tui.app, "NOTICE_S", NOTICE_S)
+    monkeypatch.setattr(tui.disk, "PATIENCE_S", LIMIT_S)
     monkeypatch.setattr(tui.widgets.composer, "PATIENCE_S", NOTICE_S)
 
 

@@ -176,7 +176,7 @@ async def test_attach_takes_several_paths_and_addresses(desk: Desk) -> None:
             ("not here.png", ["not here.png"]),
             ("it's not here.png", ["it's not here.png"]),
         ):
-            assert list(composer(pilot).named(typed)) == named
+            assert await composer(pilot).named(typed) == named
 
 
 async def test_backspace_in_the_empty_composer_takes_the_last_picture(desk: Desk) -> None:

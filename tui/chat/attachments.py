@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import cycle
@@ -68,10 +67,11 @@ class Attachments(ChatPart):
 
         async def picked(sources: tuple[str, ...] | None) -> None:
             composer = self.composer
-            await composer.attach([one for each in sources or () for one in composer.named(each)])
+            for source in sources or ():
+                await composer.attach(await composer.named(source))
 
         if argument:
-            await self.composer.attach(self.composer.named(argument))
+            await self.composer.attach(await self.composer.named(argument))
         else:
             self.open_page(AttachScreen(Path.cwd(), self._look_at, self._gallery), picked)
 
@@ -79,7 +79,7 @@ class Attachments(ChatPart):
     def _ask_about_named(self, event: Composer.PicturesNamed) -> None:
         """Ask whether the pictures that a message names shall be attached before it is sent."""
         text, composer = event.text, self.composer
-        names = [os.path.basename(source) for source in composer.not_attached(text)[0]]
+        names = event.names
 
         async def chosen(place: int | None) -> None:
             if place == 0:

@@ -15,11 +15,12 @@ from textual.widgets import Input, Static
 
 from assistant.values.text import one_line
 from assistant.values.words import counted
+from tui.disk import from_disk
 from tui.keys import PICK_KEYS
 from tui.pages.dialog import TypingGoesToField, frame
 from tui.textual_fixes import GuardedDialog
 from tui.widgets.completion import complete_path, looks_like_picture
-from tui.widgets.folder_list import FolderList
+from tui.widgets.folder_list import FolderList, read_folder
 from tui.widgets.gallery import Gallery
 from tui.widgets.picture_preview import LookAt, PicturePreview
 
@@ -34,12 +35,13 @@ class PathInput(Input):
         Binding("down", "screen.enter_list", "To the list", show=False, priority=True),
     ]
 
-    def action_complete(self) -> None:
+    async def action_complete(self) -> None:
         """Complete the path as far as it is certain."""
         # The whole line is one path here: blanks need no escape.
-        completion = complete_path('"' + self.value) if self.value else None
-        text = completion.text.strip('"').rstrip(" ").rstrip('"') if completion else self.value
-        if text == self.value:
+        typed = self.value
+        completion = await from_disk(lambda: complete_path('"' + typed)) if typed else None
+        text = completion.text.strip('"').rstrip(" ").rstrip('"') if completion else typed
+        if text == typed:
             self.screen.focus_next()
         else:
             self.write(text)
@@ -62,6 +64,8 @@ class AttachScreen(TypingGoesToField, GuardedDialog[tuple[str, ...] | None]):
         self._preview = PicturePreview(look_at, gallery)
         self._line = PathInput(placeholder="path or https://…", compact=True)
         self._list = FolderList()
+        self._looked_for: str | None = None
+        """The typed text of which the list shows the folder."""
 
     def compose(self) -> ComposeResult:
         with frame("Attach pictures", KEYS):
@@ -72,24 +76,24 @@ class AttachScreen(TypingGoesToField, GuardedDialog[tuple[str, ...] | None]):
                 yield self._preview
 
     def on_mount(self) -> None:
-        self._look("")
+        self.run_worker(self._look(""), exclusive=True, group="folder")
 
     @on(Input.Changed)
     def _filter(self, event: Input.Changed) -> None:
         event.stop()
-        self._look(event.value)
+        self.run_worker(self._look(event.value), exclusive=True, group="folder")
 
-    def _look(self, typed: str) -> None:
-        """List the folder that is typed, filtered by what follows it."""
-        place, slash, wanted = typed.rpartition("/")
-        folder = self._folder / os.path.expanduser(place + slash)
-        if not folder.is_dir():
+    async def _look(self, typed: str) -> None:
+        """List the folder that is typed, filtered by the words that follow it."""
+        listing = await from_disk(lambda: read_folder(self._folder, typed))
+        if typed != self._line.value:
+            return
+        self._looked_for = typed
+        if listing is None:
             self._list.empty()
         else:
-            self._list.look(Path(os.path.abspath(folder)), wanted)
-            self.query_one(".folder", Static).update(
-                Content(one_line(_from_home(self._list.folder)))
-            )
+            self._list.show_listing(listing)
+            self.query_one(".folder", Static).update(Content(one_line(_from_home(listing.folder))))
 
     def action_enter_list(self) -> None:
         """Go from the line to the list."""
@@ -111,23 +115,25 @@ class AttachScreen(TypingGoesToField, GuardedDialog[tuple[str, ...] | None]):
         await self._preview.show(path if path is not None and looks_like_picture(path) else None)
 
     @on(Input.Submitted)
-    def _take_typed(self, event: Input.Submitted) -> None:
+    async def _take_typed(self, event: Input.Submitted) -> None:
         event.stop()
         typed = event.value.strip()
-        is_whole = (self._folder / os.path.expanduser(typed)).is_file() or "://" in typed
-        if typed and is_whole:
+        if self._looked_for != event.value:
+            await self._look(event.value)
+        whole = self._folder / os.path.expanduser(typed)
+        if typed and ("://" in typed or await from_disk(whole.is_file)):
             self._take(typed)
         elif (path := self._list.path) is not None and (typed or self._list.marked):
-            self._choose(path)
+            await self._choose(path)
         elif typed:
             self._take(typed)
 
     @on(FolderList.Chosen)
-    def _take_chosen(self, event: FolderList.Chosen) -> None:
-        self._choose(event.path)
+    async def _take_chosen(self, event: FolderList.Chosen) -> None:
+        await self._choose(event.path)
 
-    def _choose(self, path: Path) -> None:
-        if path.is_dir():
+    async def _choose(self, path: Path) -> None:
+        if await from_disk(path.is_dir):
             self._line.write(self._typed(path))
         else:
             self._take(str(path))

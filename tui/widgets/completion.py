@@ -68,9 +68,18 @@ def looks_like_picture(path: Path | str) -> bool:
 
 def mistaken_slash(name: str) -> Slash | None:
     """Return the command that ``/atach`` most likely means, which is neither one nor a path."""
-    if split_slash(name) is None or matching_slashes(name) or os.path.exists(name):
+    if split_slash(name) is None or matching_slashes(name):
         return None
-    return similar_slash(name)
+    slash = similar_slash(name)
+    # Names are read, no file is looked at: it may be a network's folder that hangs.
+    return None if slash is None or name[1:] in os.listdir(os.sep) else slash
+
+
+def may_name_pictures(text: str) -> bool:
+    """Say whether the disk has to be looked at to know which pictures a text names."""
+    from assistant.pictures.dropped import may_name_pictures as may  # late, as above
+
+    return may(text)
 
 
 def pictures_in(text: str) -> list[NamedPicture]:

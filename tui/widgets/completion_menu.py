@@ -24,6 +24,9 @@ class CompletionMenu(OptionList, can_focus=False):
 
         offer: Offer
 
+    class Toggled(Message):
+        """The menu was opened or closed."""
+
     def __init__(self) -> None:
         super().__init__()
         self.display = False
@@ -51,13 +54,17 @@ class CompletionMenu(OptionList, can_focus=False):
             self.add_options(map(_row, offers))
             self.highlighted = 0 if offers else None
         is_open = bool(offers) and self._closed_for is None
-        if self.display != is_open:  # each change lays out all
-            self.display = is_open
+        self._toggle(is_open)
 
     def close(self) -> None:
         """Show nothing until the text is another."""
         self._closed_for = self._before
-        self.display = False
+        self._toggle(False)
+
+    def _toggle(self, is_open: bool) -> None:
+        if self.display != is_open:  # each change lays out all
+            self.display = is_open
+            self.post_message(self.Toggled())
 
     @on(OptionList.OptionSelected)
     def _take_clicked(self, event: OptionList.OptionSelected) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +17,7 @@ from textual.reactive import reactive
 from assistant.values.conversation import Draft
 from assistant.values.text import one_line
 from assistant.values.words import joined
+from tui.disk import from_disk
 from tui.keys import (
     Slash,
     find_slash,
@@ -29,21 +28,24 @@ from tui.keys import (
 from tui.requests import notify
 from tui.widgets.chip_bar import ChipBar
 from tui.widgets.chip_unopened import OpeningChip, refusal_words
-from tui.widgets.completion import KnownPicture, mistaken_slash, pictures_in
+from tui.widgets.completion import KnownPicture, may_name_pictures, mistaken_slash
 from tui.widgets.completion_menu import CompletionMenu
 from tui.widgets.hints import NONE, Hint, in_one_line
+from tui.widgets.named_pictures import Named, NamedPictures
 from tui.widgets.prompt_area import PromptArea
 from tui.widgets.queue_bar import QueueBar
 from tui.widgets.suggestions import Suggestions
 
 if TYPE_CHECKING:
     from assistant.engine import Engine
+    from assistant.pictures.dropped import Dropped
     from tui.widgets.gallery import Gallery
 
 PLACEHOLDER = "Ask about a picture: drop one here, or ctrl+o"
 READY_HINTS = (("enter", "sends"), ("ctrl+j", "new line"), ("/", "commands"))
 BUSY_HINTS = (("enter", "queues"), ("esc", "stops the reply"))
 NOTICE_HINTS = (("enter", "sends"), ("esc", "clears the notice"), ("F12", "all notices"))
+MENU_HINTS = (("enter", "takes it"), ("↑ ↓", "choose"), ("esc", "closes the list"))
 EMPTY_HINTS = (("esc", "again empties it"), ("up", "brings it back"))
 FRAME = 6
 """Cells of the lower edge that are no hints: corners, blanks, a line."""
@@ -51,6 +53,7 @@ EDITING = "another version of your message · esc back"
 MORE_BELOW = "↓ the chat goes on below · ctrl+end"
 PATIENCE_S = 1.0
 """Seconds that the first refusal of several pictures waits for the others."""
+SLOW_DISK = "The disk that the message names does not answer: take the path out, or try it later."
 LONG = 10_000
 """Characters of a text that is not searched for pictures while it is typed."""
 
@@ -112,6 +115,7 @@ class Composer(Vertical):
         """A message was to be sent that names pictures which are not attached."""
 
         text: str
+        names: tuple[str, ...]
 
     @dataclass
     class LeaveWanted(Message):
@@ -120,7 +124,9 @@ class Composer(Vertical):
     def __init__(self, engine: Engine, gallery: Gallery) -> None:
         super().__init__(id="composer")
         self._engine = engine
-        self._find_dropped = engine.pictures.find_dropped
+        self._named = NamedPictures(engine.pictures.find_dropped)
+        self._names: tuple[str, ...] = ()
+        """Names of pictures that the text names and that are not attached."""
         self._gallery = gallery
         self._aside: Draft | None = None
         self._emptied = Draft("")
@@ -132,7 +138,7 @@ class Composer(Vertical):
         yield QueueBar()
         yield ChipBar(self._gallery)
         menu = CompletionMenu()
-        yield PromptArea(self._find_dropped, PLACEHOLDER, menu)
+        yield PromptArea(self._find_dropped, self._names_pictures, PLACEHOLDER, menu)
         yield menu
         yield Suggestions()
 
@@ -246,6 +252,7 @@ class Composer(Vertical):
         """Show what keys do at the lower edge, in one line."""
         own: tuple[Hint, ...] = NOTICE_HINTS if self.has_notice else READY_HINTS
         own = EMPTY_HINTS if self.is_emptying else BUSY_HINTS if self.busy else own
+        own = MENU_HINTS if self.area.menu.is_open else own
         about = self.hinted if self.hints else NONE
         self.border_subtitle = in_one_line(self.hints or own, self.outer_size.width - FRAME, about)
 
@@ -260,20 +267,15 @@ class Composer(Vertical):
         for source in sources:
             await self.chips.open(source, partial(self._engine.pictures.open, source))
 
-    def named(self, argument: str) -> list[str]:
+    async def named(self, argument: str) -> list[str]:
         """Return the paths and URLs in ``argument``: all of its words if any surely is one."""
-        try:
-            words = shlex.split(argument)
-        except ValueError:  # a quotation mark without its partner
-            words = []
-        several = any(
-            word.startswith(("http://", "https://")) or self._named_alone(word) for word in words
-        )
-        return self._named_alone(argument) or (words if several else [argument])
+        return await from_disk(partial(self._named.listed, argument)) or [argument]
 
-    def _named_alone(self, text: str) -> list[str]:
-        found = self._find_dropped(text)
-        return [] if found.words else list(found.sources)
+    async def _find_dropped(self, text: str) -> Dropped:
+        """Find the pictures that a paste names; none where the disk hangs."""
+        from assistant.pictures.dropped import Dropped  # its libraries are imported only now
+
+        return await from_disk(partial(self._named.find, text)) or Dropped((), text)
 
     async def action_paste_picture(self, text: str = "") -> None:
         """Attach the picture in the system's clipboard; where there is none, paste ``text``."""
@@ -313,16 +315,18 @@ class Composer(Vertical):
     # Text
 
     @on(PromptArea.Submitted)
-    def _read_text(self, event: PromptArea.Submitted) -> None:
+    async def _read_text(self, event: PromptArea.Submitted) -> None:
         text = event.text
         if command := split_slash(text):
             self._run(text, *command)
-        elif alone := self._named_alone(text):
-            self.post_message(self.AttachRequested(tuple(alone)))
+        elif (found := await self._look_for(text)) is None:
+            self.decline(text, SLOW_DISK)
+        elif found.alone:
+            self.post_message(self.AttachRequested(found.alone))
         elif slash := slash_without_slash(text):
             self.post_message(self.CommandDoubted(text, slash))
-        elif self.not_attached(text)[0]:
-            self.post_message(self.PicturesNamed(text))
+        elif found.sources:
+            self.post_message(self.PicturesNamed(text, found.names))
         elif text.strip():
             self.post_message(self.Sent(text))
         elif self.chips.files:
@@ -348,35 +352,40 @@ class Composer(Vertical):
 
     # Pictures that a text names
 
-    def not_attached(self, text: str) -> tuple[list[str], str]:
-        """Return the pictures that a message names and that aren't attached, and its words.
+    async def _look_for(self, text: str) -> Named | None:
+        """Look for the pictures that a message names and that aren't attached.
 
-        The words call each by its name alone.
+        None where the disk does not answer.
         """
-        if split_slash(text) is not None:
-            return [], text
-        found = self._find_dropped(text)
+        if not may_name_pictures(text):
+            return Named(text)
         known = {file.name for file in self.chips.files}
-        sources = [one for one in found.sources if os.path.basename(one) not in known]
-        words = found.words if sources else text
-        known |= set(map(os.path.basename, sources))
-        for one in reversed([one for one in pictures_in(words) if one.name not in known]):
-            sources.append(one.path)
-            words = words[: one.start] + one.name + words[one.end :]
-        return sources, words
+        return await from_disk(partial(self._named.look, text, known))
+
+    async def _names_pictures(self, text: str) -> bool:
+        found = await self._look_for(text)
+        return found is not None and bool(found.sources)
 
     async def attach_named(self, text: str, *, send: bool = False) -> None:
         """Attach the pictures that ``text`` names, by name alone from then on; ``send`` it then."""
-        sources, words = self.not_attached(text)
-        self.area.put_first(words)
+        found = await self._look_for(text)
+        if found is None:
+            self.decline(text, SLOW_DISK)
+            return
+        self.area.put_first(found.words)
         self._sends = send
-        await self.attach(sources)
+        await self.attach(found.sources)
 
     @on(PromptArea.NamedWanted)
     async def _attach_wanted(self) -> None:
         text = self.area.text
         self.area.set_text("")
         await self.attach_named(text)
+
+    @on(CompletionMenu.Toggled)
+    def _show_menu_hints(self, event: CompletionMenu.Toggled) -> None:
+        event.stop()
+        self._show_hints()
 
     @on(CompletionMenu.Clicked)
     def _take_offer(self, event: CompletionMenu.Clicked) -> None:
@@ -403,11 +412,18 @@ class Composer(Vertical):
         self.post_message(self.DraftChanged())
 
     def _suggest(self) -> None:
-        area = self.area
-        is_long = len(area.text) > LONG
-        names = [] if is_long else list(map(os.path.basename, self.not_attached(area.text)[0]))
-        area.names_pictures = bool(names)
-        self.query_one(Suggestions).look_at(area.text, area.pictures, names)
+        text = self.area.text
+        if len(text) <= LONG and may_name_pictures(text):  # the names stay until the disk answers
+            self.run_worker(self._find_names(text), exclusive=True, group="names")
+        else:
+            self._names = ()
+        self.query_one(Suggestions).look_at(text, self.area.pictures, self._names)
+
+    async def _find_names(self, text: str) -> None:
+        found = await self._look_for(text)
+        if text == self.area.text:
+            self._names = found.names if found is not None else ()
+            self.query_one(Suggestions).look_at(text, self.area.pictures, self._names)
 
     @on(ChipBar.Changed)
     def _tell_change(self) -> None:

@@ -22,6 +22,14 @@ MOST = 1000
 """Rows at most; typing finds the others."""
 
 
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Paths in a folder."""
+
+    folder: Path
+    paths: tuple[Path, ...]
+
+
 class FolderList(OptionList):
     """Hidden files don't show; suffixes count in either case."""
 
@@ -60,10 +68,10 @@ class FolderList(OptionList):
         """The path under the cursor."""
         return None if self.highlighted is None else self._paths[self.highlighted]
 
-    def look(self, folder: Path, wanted: str) -> None:
-        """List what has ``wanted`` in its name, what begins so first, the cursor on a picture."""
-        self.folder = folder
-        self._paths = list(_listed(folder, wanted.lower()))
+    def show_listing(self, listing: Listing) -> None:
+        """Show the paths that were read, the cursor on a picture."""
+        self.folder = listing.folder
+        self._paths = list(listing.paths)
         pictures = (n for n, path in enumerate(self._paths) if looks_like_picture(path))
         self._show(next(pictures, 0 if self._paths else None))
         self.post_message(self.Highlighted(self.path))
@@ -119,6 +127,18 @@ class FolderList(OptionList):
         event.stop()
         if event.option_index < len(self._paths):  # else another folder is listed by now
             self.post_message(self.Chosen(self._paths[event.option_index]))
+
+
+def read_folder(start: Path, typed: str) -> Listing | None:
+    """List the folder that is typed, filtered by the words that follow it. The disk may hang.
+
+    Names that begin so come first. None where no folder is meant.
+    """
+    place, slash, wanted = typed.rpartition("/")
+    folder = Path(os.path.abspath(start / os.path.expanduser(place + slash)))
+    if not folder.is_dir():
+        return None
+    return Listing(folder, tuple(_listed(folder, wanted.lower())))
 
 
 def _listed(folder: Path, wanted: str) -> Iterator[Path]:

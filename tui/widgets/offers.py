@@ -33,12 +33,22 @@ class Offer:
         )
 
 
-def offers(before: str, *, is_all: bool) -> tuple[Offer, ...]:
-    """Return what can follow ``before`` in its line; ``is_all`` where that is the whole text."""
-    if is_all and before.startswith("/") and not any(map(str.isspace, before)):
-        return tuple(_command(before, slash) for slash in matching_slashes(before))
+def commands_for(before: str) -> tuple[Offer, ...]:
+    """Return the commands that a text, of which all stands ``before`` the cursor, begins."""
+    if not before.startswith("/") or any(map(str.isspace, before)):
+        return ()
+    return tuple(_command(before, slash) for slash in matching_slashes(before))
+
+
+def file_word(before: str) -> str:
+    """Return the @word that ends at the cursor, or ""."""
     word = last_word(before)
-    return tuple(_files(word)) if word.startswith("@") else ()
+    return word if word.startswith("@") else ""
+
+
+def files_for(word: str) -> tuple[Offer, ...]:
+    """Read the pictures and folders that an @word may mean. The disk may hang."""
+    return tuple(_files(word))
 
 
 def _command(before: str, slash: Slash) -> Offer:

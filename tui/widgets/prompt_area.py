@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
@@ -15,6 +16,7 @@ from textual.widgets import TextArea
 
 from assistant.values.text import plain
 from assistant.values.words import counted
+from tui.disk import from_disk
 from tui.keys import CHAT_KEYS, COMPOSER_KEYS
 from tui.requests import notify
 from tui.terminal.editor import EditorError, edit
@@ -28,14 +30,16 @@ from tui.widgets.completion import (
     mistaken_slash,
 )
 from tui.widgets.completion_menu import CompletionMenu
-from tui.widgets.offers import Offer, offers
+from tui.widgets.offers import Offer, commands_for, file_word, files_for
 from tui.widgets.prompt_history import PromptHistory
 
 if TYPE_CHECKING:
     from assistant.pictures.dropped import Dropped
 
-FindDropped = Callable[[str], "Dropped"]
+FindDropped = Callable[[str], Awaitable["Dropped"]]
 """Finds the paths and addresses in a pasted text, and the words beside them."""
+NamesPictures = Callable[[str], Awaitable[bool]]
+"""Says whether a text names pictures that are not attached."""
 
 
 class PromptArea(TextArea):
@@ -101,7 +105,13 @@ class PromptArea(TextArea):
     class LeftUpwards(Message):
         """Up was pressed in an empty text, and there is no prompt before."""
 
-    def __init__(self, find_dropped: FindDropped, placeholder: str, menu: CompletionMenu) -> None:
+    def __init__(
+        self,
+        find_dropped: FindDropped,
+        names_pictures: NamesPictures,
+        placeholder: str,
+        menu: CompletionMenu,
+    ) -> None:
         super().__init__(
             soft_wrap=True,
             show_line_numbers=False,
@@ -116,11 +126,12 @@ class PromptArea(TextArea):
         self.has_queue = False
         """Messages wait to be sent: up takes the last one back."""
         self.menu = menu
-        self.names_pictures = False
-        """The text names pictures that are not attached."""
         self.has_emptied = False
         """The message was emptied: up brings it back."""
         self._find_dropped = find_dropped
+        self._names_pictures = names_pictures
+        self._files: tuple[str, tuple[Offer, ...]] = ("", ())
+        """The last @word that was looked up, and what it may mean."""
 
     def set_text(self, text: str) -> None:
         """Replace the text and put the cursor at its end."""
@@ -138,8 +149,8 @@ class PromptArea(TextArea):
         """Let go of the text at once: what is typed from now on belongs to the next message."""
         self.call_later(self._submit)
 
-    def _submit(self) -> None:
-        if self.look():
+    async def _submit(self) -> None:
+        if await self._looked():
             self.take(self.menu.chosen, runs=True)
             return
         text = self.text
@@ -149,10 +160,35 @@ class PromptArea(TextArea):
 
     def look(self) -> bool:
         """Offer what can stand at the cursor; return whether there is something."""
-        row, column = self.cursor_location
-        before = self.document.get_line(row)[:column]
-        self.menu.show(before, offers(before, is_all=before == self.text))
+        before = self._before
+        word = file_word(before)
+        if word == self._files[0]:
+            commands = commands_for(before) if before == self.text else ()
+            self.menu.show(before, commands or self._files[1])
+        elif not word:
+            self._files = ("", ())
+            self.look()
+        else:  # the menu stays as it is until the disk has answered
+            self.run_worker(self._find_files(word), exclusive=True, group="files")
         return self.menu.is_open
+
+    async def _looked(self) -> bool:
+        """Do the same, after the disk has answered."""
+        if (word := file_word(self._before)) != self._files[0]:
+            await self._find_files(word)
+        return self.look()
+
+    async def _find_files(self, word: str) -> None:
+        found = await from_disk(lambda: files_for(word)) if word else ()
+        self._files = (word, found or ())
+        if file_word(self._before) == word:
+            self.look()
+
+    @property
+    def _before(self) -> str:
+        """Text before the cursor in its line."""
+        row, column = self.cursor_location
+        return self.document.get_line(row)[:column]
 
     def take(self, offer: Offer, *, runs: bool) -> None:
         """Complete the text by an offer; ``runs`` a command at once where that is safe."""
@@ -179,15 +215,15 @@ class PromptArea(TextArea):
         """Complete the slash command or path before the cursor, else move the focus on."""
         self.call_later(self._complete_here)
 
-    def _complete_here(self) -> None:
-        if self.look():
+    async def _complete_here(self) -> None:
+        if await self._looked():
             self.take(self.menu.chosen, runs=False)
             return
-        row, column = self.cursor_location
-        before = self.document.get_line(row)[:column]
-        fragment, completion = _completion(before, self.pictures, first_line=row == 0)
+        text, before, (row, column) = self.text, self._before, self.cursor_location
+        complete = partial(_completion, before, self.pictures, first_line=row == 0)
+        fragment, completion = await from_disk(complete) or (before, None)
         is_whole = completion is not None and completion.text.rstrip() == fragment
-        if (completion is None or is_whole) and self.names_pictures:
+        if (completion is None or is_whole) and await self._names_pictures(text):
             self.post_message(self.NamedWanted())
             return
         if completion is None:
@@ -252,7 +288,7 @@ class PromptArea(TextArea):
         if result := self._replace_via_keyboard(plain(text), *self.selection):
             self.move_cursor(result.end_location)
 
-    def take_paste(self, text: str, *, is_text_for_field: bool = False) -> str:
+    async def take_paste(self, text: str, *, is_text_for_field: bool = False) -> str:
         """Attach the pictures that a paste names and paste its words; a field shall have text.
 
         Return a sentence about what came here, "" for nothing.
@@ -260,7 +296,7 @@ class PromptArea(TextArea):
         if not text:  # what terminals send when the clipboard has a picture
             self.post_message(self.PictureWanted(""))
             return "The picture in the clipboard is for the message."
-        found = self._find_dropped(text)
+        found = await self._find_dropped(text)
         is_pictures = not found.words and all(map(looks_like_picture, found.sources))
         if is_text_for_field and not (found.sources and is_pictures):
             return ""
@@ -277,7 +313,7 @@ class PromptArea(TextArea):
     async def _on_paste(self, event: events.Paste) -> None:
         event.stop()
         event.prevent_default()
-        self.take_paste(event.text)
+        await self.take_paste(event.text)
 
 
 def _completion(

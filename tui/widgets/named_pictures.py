@@ -1,0 +1,68 @@
+"""Pictures that a text names: the part of it that reads the disk, which may hang."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Callable, Set
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tui.keys import split_slash
+from tui.widgets.completion import pictures_in
+
+if TYPE_CHECKING:
+    from assistant.pictures.dropped import Dropped
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Pictures that a message names.
+
+    ``words`` are those of the message, which call each of ``sources`` by its name alone; of
+    ``alone`` it consists.
+    """
+
+    words: str
+    sources: tuple[str, ...] = ()
+    alone: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(map(os.path.basename, self.sources))
+
+
+class NamedPictures:
+    """Finds the pictures that texts name."""
+
+    def __init__(self, find: Callable[[str], Dropped]) -> None:
+        self.find = find
+
+    def look(self, text: str, known: Set[str]) -> Named:
+        """Find the pictures that a message names; those with ``known`` names are attached."""
+        if split_slash(text) is not None:
+            return Named(text)
+        found = self.find(text)
+        alone = () if found.words else found.sources
+        sources = [one for one in found.sources if os.path.basename(one) not in known]
+        words = found.words if sources else text
+        known = known | set(map(os.path.basename, sources))
+        for one in reversed([one for one in pictures_in(words) if one.name not in known]):
+            sources.append(one.path)
+            words = words[: one.start] + one.name + words[one.end :]
+        return Named(words, tuple(sources), alone)
+
+    def listed(self, argument: str) -> list[str]:
+        """Return the paths and URLs in ``argument``: all of its words if any surely is one."""
+        try:
+            words = shlex.split(argument)
+        except ValueError:  # a quotation mark without its partner
+            words = []
+        several = any(
+            word.startswith(("http://", "https://")) or self._alone(word) for word in words
+        )
+        return self._alone(argument) or (words if several else [argument])
+
+    def _alone(self, text: str) -> list[str]:
+        found = self.find(text)
+        return [] if found.words else list(found.sources)
