@@ -22,12 +22,17 @@ LEAVING_S = 1.0
 @click.command()
 @session_option("Open this session (the start of its id is enough).")
 @click.option("-c", "--last", is_flag=True, help="Go on with the last chat.")
+@click.option(
+    "--plain", is_flag=True,
+    help="Line by line, without boxes, colours or cursor movement: for screen readers.",
+)  # fmt: skip
 @model_option
 @engine_options
 @click.argument("pictures", metavar="[PICTURE]...", nargs=-1, shell_complete=completing.pictures)
 def chat(
     session: str | None = None,
     last: bool = False,
+    plain: bool = False,
     model: str | None = None,
     pictures: tuple[str, ...] = (),
     **memory: object,
@@ -38,6 +43,7 @@ def chat(
     phichat chat holiday.jpg         a new chat, with a picture attached
     phichat chat --last              where you left off
     phichat chat --model demo        with another model, this once
+    phichat chat --plain             line by line; /help lists its commands
     """
     if session is not None and last:
         raise click.UsageError("--session and --last exclude each other")
@@ -48,6 +54,11 @@ def chat(
             session_id = engine.store.latest_session() if last else None
             if session is not None:
                 session_id = engine.store.find_session(session)
+            if plain:
+                from assistant.cli.plain_chat import PlainChat
+
+                PlainChat(engine, session_id).run(pictures)
+                return
             _must_be_seen()
             from tui.app import PhichatApp  # Textual is for this command alone
             from tui.terminal import detect as terminal

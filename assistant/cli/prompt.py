@@ -165,7 +165,7 @@ def _ids(prompt: Prompt) -> list[int | list[int]]:
 def _show(preview: PromptPreview) -> None:
     context = preview.context
     for picture in context.pictures:
-        click.echo(_picture_line(picture))
+        click.echo(picture_line(picture))
     if context.is_estimate:
         for message in _messages(preview):
             for line in _message_lines(message):
@@ -173,8 +173,8 @@ def _show(preview: PromptPreview) -> None:
     else:
         _show_ids(preview.prompt)
     for one in context.left_out:
-        click.echo(_left_out_line(one))
-    click.echo(_budget_line(context))
+        click.echo(left_out_line(one))
+    click.echo(budget_line(context))
 
 
 def _show_ids(prompt: Prompt) -> None:
@@ -182,7 +182,8 @@ def _show_ids(prompt: Prompt) -> None:
     click.echo(" ".join(str(i) if isinstance(i, int) else f"[{i[0]} x {i[1]}]" for i in ids))
 
 
-def _picture_line(one: PictureCost) -> str:
+def picture_line(one: PictureCost) -> str:
+    """Describe a picture of a prompt, and its cost."""
     layout = one.layout
     rows, columns = layout.grid
     cut = f"{rows}x{columns} {layout.part}s (at most {layout.detail}{_CHOSEN_BY[one.chosen_by]})  "
@@ -193,7 +194,8 @@ def _picture_line(one: PictureCost) -> str:
     )
 
 
-def _left_out_line(one: LeftOut) -> str:
+def left_out_line(one: LeftOut) -> str:
+    """Describe what the model does not see."""
     what = f"turn {one.turn.id}"
     if one.picture is not None:
         what = f"picture {one.picture.number} of {what}"
@@ -202,7 +204,8 @@ def _left_out_line(one: LeftOut) -> str:
     return f"left out  {what}  {one.turn.role}  {takes}  ({_WHY[one.why]})  {said}"
 
 
-def _budget_line(context: ContextReport) -> str:
+def budget_line(context: ContextReport) -> str:
+    """Say how full the context is."""
     turns = sum(one.picture is None for one in context.left_out)
     pictures = len(context.left_out) - turns
     about = "about " if context.is_estimate else ""
