@@ -157,6 +157,7 @@ TURN_ACTIONS = (
     TurnAction("x", "exclude", "take out", "Take out of what the model sees"),
     TurnAction("q", "quote", "quote", "Quote it in the message"),
     TurnAction("f", "fork", "fork", "Fork: a new chat with all up to here"),
+    TurnAction("u", "doubts", "doubts", "How sure the model was of each word; go on differently"),
 )
 
 UNDOING = {
@@ -249,6 +250,18 @@ REGION_KEYS = (
 )
 """Keys of the frame around a part of a picture; rows that others stand for show no key."""
 
+DOUBTS_KEYS = (
+    Key("left", "← →", "step(-1)", "The doubtful word before or after; shift: any word"),
+    Key("right", "", "step(1)", "The doubtful word after"),
+    Key("shift+left", "", "next(-1)", "The word before"),
+    Key("shift+right", "", "next(1)", "The word after"),
+    Key("up", "↑ ↓", "choose(-1)", "Another runner-up of the word"),
+    Key("down", "", "choose(1)", "The runner-up below"),
+    Key("enter", "enter", "take", "Go on from the word with the runner-up, as another version"),
+    Key("escape,q", "esc", "dismiss(None)", "Back to the chat"),
+)
+"""Keys of the page with the doubtful words of a reply."""
+
 NOTICES_KEYS = (
     Key("up", "↑ ↓", "", "What is above or below"),
     Key("escape,f12,q", "esc", "dismiss(None)", "Back to the chat"),
@@ -336,6 +349,7 @@ SLASHES = (
         ("/sessions", "/resume", "/history", "/open"),
     ),
     Slash("/search", "WORDS", "search", "Search all chats", ("/find",)),
+    Slash("/doubts", "", "turn('doubts')", "How sure the model was of each word of a reply"),
     Slash("/retry", "", "answer_again", "Answer the last question again", ("/regenerate",)),
     Slash("/continue", "", "go_on", "Let a half reply go on"),
     Slash("/recall", "WORDS", "recall", "Quote earlier turns with these words", (), whole=True),

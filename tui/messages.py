@@ -191,6 +191,15 @@ class HintsChanged(Message):
 
 
 @dataclass
+class BranchWanted(Message):
+    """A reply shall go on differently: with the id ``token`` at ``place``, as another version."""
+
+    turn_id: str
+    place: int
+    token: int
+
+
+@dataclass
 class StatusSeen(Message):
     """The engine was looked at."""
 

@@ -55,7 +55,7 @@ class Gate:
         self.opened.set()
 
 
-Step = str | Progressed | ThoughtGrew | Gate | Exception | FinishReason
+Step = str | TokensGenerated | Progressed | ThoughtGrew | Gate | Exception | FinishReason
 
 
 class StagedCore(ScriptedCore):
@@ -90,7 +90,7 @@ class StagedCore(ScriptedCore):
                 ids = ids[1:] if count else ids
                 count += len(ids)
                 yield TokensGenerated(ids)
-            elif isinstance(step, Progressed | ThoughtGrew):
+            elif isinstance(step, TokensGenerated | Progressed | ThoughtGrew):
                 yield step
             elif isinstance(step, FinishReason):
                 reason = step

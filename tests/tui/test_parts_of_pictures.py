@@ -84,7 +84,7 @@ async def test_the_mouse_frames_what_it_is_dragged_over(desk: Desk) -> None:
         await pilot.mouse_down(where, offset=(cells.width - 1, cells.height - 1))
         await pilot.hover(where, offset=(cells.width // 2, cells.height // 2))
         await pilot.mouse_up(where, offset=(cells.width // 2, cells.height // 2))
-        await until(pilot, lambda: where.box, (where.is_attached, where.region))
+        await until(pilot, lambda: where.box, "the frame")
         left, top, width, height = where.box or (0, 0, 0, 0)
         assert (left + width, top + height) == (400, 300)
         assert abs(left - 200) <= 400 / cells.width

@@ -412,6 +412,14 @@ class Conversation(ChatPart):
     async def _act(self, event: TurnKeys.Pressed) -> None:
         await self.action_turn(event.name)
 
+    @on(messages.BranchWanted)
+    async def _branch(self, event: messages.BranchWanted) -> None:
+        async with self._chat.switching:
+            self._leave_turn()
+            kept = kept_words(event.turn_id, self._chat.turns, self.turns.versions)
+            self._replies.branch(event.turn_id, event.place, event.token)
+            self._tell_kept(kept)
+
     @on(TurnKeys.Left)
     def _leave_turn(self, event: TurnKeys.Left | None = None) -> None:
         """Select no turn and go back to the text."""

@@ -84,6 +84,11 @@ class Replies:
         else:
             self._resume(lambda: self._engine.continue_reply(session_id))
 
+    def branch(self, turn_id: str, place: int, token: int) -> None:
+        """Answer once more as a reply does up to ``place``, with another token there."""
+        if (session_id := self._chat.session_id) is not None:
+            self._resume(lambda: self._engine.branch(session_id, turn_id, place, token))
+
     def _resume(self, ask: Ask) -> None:
         if self._chat.running is not None:
             self._host.tell(BUSY)

@@ -36,6 +36,7 @@ def possible_actions(turn: Turn, turns: Sequence[Turn]) -> list[TurnAction]:
         "copy_code": bool(code_blocks(turn.text)),
         "thought": turn.thought is not None,
         "again": is_reply or is_message,
+        "doubts": is_reply and turn.finish_reason is not None,
         "go_on": is_reply and is_last and turn.finish_reason in _HALF,
         "edit": is_message,
     }

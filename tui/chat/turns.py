@@ -19,6 +19,7 @@ from tui.chat.part import ChatPart
 from tui.chat.turn_actions import code_blocks, possible_actions, usual_turn
 from tui.keys import TURN_KEYS
 from tui.pages.choose import ChooseScreen
+from tui.pages.doubts import BranchChosen, DoubtsScreen
 from tui.widgets.chat_pane import ChatPane
 from tui.widgets.hints import Hint, hints_of
 from tui.widgets.reply_text import ReplyText
@@ -228,6 +229,8 @@ class Turns(ChatPart):
             case "thought":
                 if isinstance(reply := self.pane.chat.widget_of(turn.id), ReplyTurn):
                     reply.unfold_thought()
+            case "doubts":
+                self._show_doubts(turn)
             case "copy_code":
                 self._copy_code(turn)
             case "fork":
@@ -252,6 +255,19 @@ class Turns(ChatPart):
                 self.post_message(TurnKeys.Pressed(actions[place].name))
 
         self.open_page(ChooseScreen("This turn", rows, [action.key for action in actions]), chosen)
+
+    def _show_doubts(self, turn: Turn) -> None:
+        """Show how sure the model was of each word of a reply."""
+
+        def chosen(branch: BranchChosen | None) -> None:
+            if branch is not None:
+                self.post_message(messages.BranchWanted(turn.id, branch.place, branch.token))
+
+        def show() -> requests.Answer:
+            tokens = self._engine.tokens(turn)
+            return lambda: self.open_page(DoubtsScreen(tokens), chosen)
+
+        self.in_thread(show)
 
     def _copy_code(self, turn: Turn) -> None:
         blocks = code_blocks(turn.text)

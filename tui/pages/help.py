@@ -21,6 +21,7 @@ from tui.keys import (
     CHOICES_KEYS,
     COMPOSER_KEYS,
     CONTEXT_KEYS,
+    DOUBTS_KEYS,
     ENGINE_KEYS,
     LIST_KEYS,
     MODELS_KEYS,
@@ -55,6 +56,7 @@ CHOICES = "In an empty chat"
 SETTINGS = "Settings"
 PICTURE = "A picture, large"
 REGION = "A part of a picture"
+DOUBTS = "How sure the model was"
 PICK = "Attaching a picture"
 CHOICE = "In a question"
 WRITE = "In a longer text"
@@ -74,6 +76,7 @@ PLACES = {
     "SettingsScreen": SETTINGS,
     "PictureScreen": PICTURE,
     "FramedDrawing": REGION,
+    "DoubtsScreen": DOUBTS,
     "AttachScreen": PICK,
     "DetailScreen": CHOICE,
     "ChooseScreen": CHOICE,
@@ -113,6 +116,7 @@ def sections(rebound: Mapping[str, str], now: Mapping[str, KeyRows]) -> dict[str
         SETTINGS: rows(SETTINGS_KEYS),
         PICTURE: rows(PICTURE_KEYS),
         REGION: rows([key for key in REGION_KEYS if key.shown]),
+        DOUBTS: rows([key for key in DOUBTS_KEYS if key.shown]),
         PICK: rows(PICK_KEYS),
         CHOICE: rows(CHOICE_KEYS),
         WRITE: rows(WRITE_KEYS),
