@@ -143,6 +143,7 @@ def _own_colours(*, is_light: bool) -> Theme:
     Dark blue can't be read on black. On white, nothing but blue can: bold letters are bright.
     """
     loud, other = ("blue", "default") if is_light else ("yellow", "cyan")
+    chosen = "ansi_white" if is_light else "ansi_blue"
     ink, paper = ("black", "white") if is_light else ("white", "black")
     return Theme(
         name="phichat-ansi",
@@ -154,7 +155,7 @@ def _own_colours(*, is_light: bool) -> Theme:
         surface="ansi_default",
         panel="ansi_default",
         boost="ansi_default",
-        success="ansi_default" if is_light else "ansi_green",
+        success="ansi_blue" if is_light else "ansi_green",
         warning=f"ansi_{loud}",
         error="ansi_red" if is_light else "ansi_bright_red",
         dark=not is_light,
@@ -167,9 +168,11 @@ def _own_colours(*, is_light: bool) -> Theme:
             "phi-code": "ansi_default",
             "border": "ansi_default",
             "border-blurred": "ansi_default",
-            "block-cursor-background": "ansi_default",
-            "block-cursor-foreground": "ansi_default",
-            "block-cursor-text-style": "bold reverse",
+            "block-cursor-background": chosen,
+            "block-cursor-foreground": f"ansi_{ink}",
+            "block-cursor-text-style": "bold",
+            "block-cursor-blurred-background": chosen,
+            "block-cursor-blurred-foreground": f"ansi_{ink}",
             "input-cursor-background": f"ansi_{ink}",
             "input-cursor-foreground": f"ansi_{paper}",
             "input-cursor-text-style": "none",

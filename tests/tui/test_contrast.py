@@ -37,7 +37,7 @@ from tests.tui.desk import (
 from tests.tui.quiet import settle
 from tui.terminal.colours import reduced
 from tui.terminal.detect import Colours, Graphics
-from tui.themes import ANSI, CONTRAST, INK, PAPER, THEMES
+from tui.themes import ANSI, ANSI_LIGHT, CONTRAST, INK, PAPER, THEMES
 from tui.widgets.chip import Chip
 from tui.widgets.session_list import SessionList
 
@@ -110,6 +110,15 @@ def test_only_themes_that_are_computed_are_offered(desk: Desk) -> None:
     assert set(desk.app().available_themes) == {theme.name for theme in THEMES}
     colours = (ANSI.primary, ANSI.foreground, ANSI.background, *ANSI.variables.values())
     assert not [colour for colour in colours if str(colour).startswith("#")]
+
+
+@pytest.mark.parametrize("theme", [ANSI, ANSI_LIGHT])
+def test_a_chosen_row_is_seen_in_sixteen_colours(theme: Theme) -> None:
+    """Textual draws the reverse of the terminal's default colours as these."""
+    for kind in ("block-cursor", "block-cursor-blurred", "input-cursor", "input-selection"):
+        ground, text = (theme.variables[f"{kind}-{part}"] for part in ("background", "foreground"))
+        assert "ansi_default" not in (ground, text)
+        assert ground != text
 
 
 @pytest.mark.parametrize("theme", [INK, PAPER, CONTRAST], ids=lambda theme: theme.name)

@@ -1,7 +1,7 @@
 """Reduction of colours to the 256 of xterm's palette.
 
 Rich rounds each part of a colour to the cube, so a light ground with a little yellow becomes pink.
-Here quiet colours become greys.
+Here the nearest of cube and greys is taken, and pale grounds become greys.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ SYSTEMS = {
 
 _CUBE = (0, 95, 135, 175, 215, 255)
 _CUBE_START, _GREY_START, _GREYS = 16, 232, 24
-_QUIET, _QUIET_FACTOR = 40, 3
-"""Distance of the parts of a colour, of 255, below which it is hardly a colour."""
+_PALE, _QUIET, _PALE_FACTOR = 150, 40, 3
+"""Least part of a pale colour, of 255, and the distance of its parts: it is hardly a colour."""
 
 
 class PaletteFilter(LineFilter):
@@ -55,9 +55,10 @@ def _nearest(colour: RichColor | None) -> RichColor | None:
     grey = min(_GREYS - 1, max(0, (sum(parts) - 10) // 30))
     in_greys = sum((8 + 10 * grey - part) ** 2 for part in parts)
     in_cube = sum((_CUBE[step] - part) ** 2 for step, part in zip(steps, parts, strict=True))
-    # 2) A grey may be farther off than a colour in the place of one that is hardly any.
-    is_quiet = max(parts) - min(parts) < _QUIET
-    if in_greys < in_cube * (_QUIET_FACTOR if is_quiet else 1):
+    # 2) For a pale colour a grey may be farther off than one of the cube; not for others,
+    #    or pictures would lose theirs.
+    is_pale = min(parts) > _PALE and max(parts) - min(parts) < _QUIET
+    if in_greys < in_cube * (_PALE_FACTOR if is_pale else 1):
         return RichColor.from_ansi(_GREY_START + grey)
     red, green, blue = steps
     return RichColor.from_ansi(_CUBE_START + 36 * red + 6 * green + blue)
