@@ -102,6 +102,9 @@ class ScriptedCore:
         usage = Usage(prompt.tokens, prompt.picture_tokens, 0, count)
         yield GenerationEnded(reason, usage, 0.1, 20.0)
 
+    def line(self) -> ScriptedCore:
+        return self
+
     def read_ahead(self, prompt: Prompt, following: int, pixels: Callable[[str], Pixels]) -> bool:
         """Wait at ``ahead_gate``, if there is one, until it is opened or reading is stopped."""
         self.read.append((prompt, following))

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from assistant.engine import titles
 from assistant.engine.chances import Token, branch, tokens_of
@@ -47,6 +47,8 @@ class Engine:
         self._open: Callable[[], Store] = store if callable(store) else lambda: store
         self._opening = threading.Lock()
         self.patience = Patience()
+        self._lines: dict[str, Core] = {}
+        """The cores of the replies that run, by session."""
         self.model = model
         self.pictures = Pictures(model)
         self.prompts = Prompts(lambda: self.store, model)
@@ -119,7 +121,7 @@ class Engine:
         name = self.store.conversation(stored_in).title if not (session_id or words) else None
         end = above.turns[-1].id if above.turns else None
         is_same = (turn.parent, turn.text) == (end, draft.text)
-        for event in self._replies.answer(
+        for event in self._answer(
             stored_in,
             turn,
             chosen,
@@ -162,7 +164,7 @@ class Engine:
             raise PhichatError("There is nothing to answer yet: send a message first.")
         chosen = sampling or self.model.sampling(conversation.parameters)
         self.model.check(chosen)
-        yield from self._replies.answer(session_id, question, chosen)
+        yield from self._answer(session_id, question, chosen)
 
     def resume(self, session_id: str, sampling: Sampling | None = None) -> Iterator[Event]:
         """Answer the last user turn if its reply is missing or did not end by itself."""
@@ -195,7 +197,7 @@ class Engine:
         chosen = sampling or self.model.sampling(conversation.parameters)
         schema = reply.parameters.get("schema") if reply.parameters else None
         chosen = replace(chosen, schema=schema or "")  # the one that it began with
-        yield from self._replies.answer(session_id, question, chosen, begun=reply)
+        yield from self._answer(session_id, question, chosen, begun=reply)
 
     def tokens(self, turn: Turn, chances: Chances | None = None) -> tuple[Token, ...]:
         """Return the tokens of a reply of the chosen model, with their probabilities.
@@ -237,7 +239,7 @@ class Engine:
         if token in self.model.layout.chat.vocabulary.stop_ids:
             raise PhichatError("The reply would end there: choose another word.")
         chosen = sampling or self.model.sampling(conversation.parameters)
-        yield from self._replies.answer(session_id, question, chosen, branch=begun)
+        yield from self._answer(session_id, question, chosen, branch=begun)
 
     def read_ahead(
         self,
@@ -273,28 +275,47 @@ class Engine:
         self.store.delete(session_id)
         self.model.core.forget(session_id)
 
-    def stop(self) -> None:
+    def stop(self, session_id: str | None = None) -> None:
         """End the running reply within one token; the text so far is kept.
 
-        Where it is complete and the database is away, end the wait for that.
+        Where it is complete and the database is away, end the wait for that. Of several chats that
+        a server answers at once, that of ``session_id`` alone, or all.
         """
         self.patience.give_up()
-        self.model.core.stop()
+        self._stop(session_id)
+
+    def _stop(self, session_id: str | None = None) -> None:
+        lines = dict(self._lines)
+        if session_id in lines:
+            lines[session_id].stop()
+            return
+        for one in (self.model.core, *lines.values()):
+            one.stop()
 
     def leave(self) -> None:
         """As :meth:`stop`, at the end of the program, with a second for what can't be stopped."""
         self.patience.leave()
-        self.model.core.stop()
+        self._stop()
         closing = threading.Timer(LEAVING_S, self.model.core.close)
         closing.daemon = True
         closing.start()
 
-    @property
-    def _replies(self) -> Replies:
-        """Replies by the present core: a reply that runs keeps its core when another is chosen."""
-        model = self.model
+    def _answer(
+        self, session_id: str, question: Turn, chosen: Sampling, **more: Any
+    ) -> Iterator[Event]:
+        """Answer by the present core: a reply that runs keeps its core when another is chosen.
+
+        ``more`` as in :meth:`assistant.engine.replies.Replies.answer`.
+        """
+        model, line = self.model, self.model.core.line()
         summaries = model.settings.summaries
-        return Replies(self.store, model.core, model.layout, self.patience, summaries=summaries)
+        replies = Replies(self.store, line, model.layout, self.patience, summaries=summaries)
+        self._lines[session_id] = line
+        try:
+            yield from replies.answer(session_id, question, chosen, **more)
+        finally:
+            if self._lines.get(session_id) is line:
+                del self._lines[session_id]
 
     def _give_title(self, session_id: str, name: str, reply: Turn) -> None:
         """Title a chat that began without words by the first sentence of its reply.

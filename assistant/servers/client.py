@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -51,6 +53,15 @@ LONGEST_WAIT_S = 30.0
 """Seconds: a server that wants to be left alone for longer is reported instead."""
 
 
+@dataclass
+class _Known:
+    """Knowledge that all chats with a server share, beside its limits and habits."""
+
+    status: ModelStatus
+    found: ServerModel | None = None
+    pictures: ServerPictures | None = None
+
+
 class ServerCore:
     """A :class:`assistant.values.model.Core` that asks a server, on first use.
 
@@ -64,13 +75,16 @@ class ServerCore:
         self._address = parse(model)
         self._chat = ChatTemplate(STYLE, TextVocabulary)
         self._detail = detail
-        self._pictures: ServerPictures | None = None
         self._wanted_context = context
         self._limits = Limits(self._address)
         self._habits = Habits()
-        self._found: ServerModel | None = None
         self._looking = threading.Lock()
-        self._status = ModelStatus(Phase.IDLE, self._address.name, is_demo=False, is_server=True)
+        status = ModelStatus(Phase.IDLE, self._address.name, is_demo=False, is_server=True)
+        self._known = _Known(status)
+        self._begin_line()
+
+    def _begin_line(self) -> None:
+        """Set up what belongs to the requests of one chat."""
         self._one_at_a_time = threading.Lock()
         self._running: Exchange | None = None
         self._stop_wanted = False
@@ -98,13 +112,15 @@ class ServerCore:
 
     def _form(self, found: ServerModel) -> ServerPictures:
         """Return the picture format, always the same one of a model."""
-        if self._pictures is None:
-            self._pictures = pictures_for(found.address.model or "", found.owner, self._detail)
-        return self._pictures
+        if self._known.pictures is None:
+            self._known.pictures = pictures_for(
+                found.address.model or "", found.owner, self._detail
+            )
+        return self._known.pictures
 
     def status(self) -> ModelStatus:
         """Return whether the server answered last time; never blocks."""
-        return self._status
+        return self._known.status
 
     def preload(self) -> None:
         """Ask the server for its models, in a thread; sends nothing of a conversation."""
@@ -128,6 +144,12 @@ class ServerCore:
                 # the estimate was short: the engine plans once more, for less
                 self._limits.shorten(error, prompt, self.facts().context)
                 raise
+
+    def line(self) -> ServerCore:
+        """Return a client of the same server for one chat: several are answered at once."""
+        other = copy.copy(self)
+        other._begin_line()
+        return other
 
     def read_ahead(self, prompt: Prompt, following: int, pixels: Callable[[str], Pixels]) -> bool:
         """Send nothing before the user does."""
@@ -158,9 +180,9 @@ class ServerCore:
     def _look(self) -> ServerModel:
         stops = self._stops
         with self._looking:
-            if self._found is None:
+            if self._known.found is None:
                 try:
-                    self._found = looking.chosen(self._address, partial(self._watch, stops))
+                    self._known.found = looking.chosen(self._address, partial(self._watch, stops))
                 except ModelError as error:
                     if self._stops != stops:
                         self._set_status(Phase.IDLE)
@@ -170,8 +192,8 @@ class ServerCore:
                 finally:
                     with self._switch:
                         self._running = None
-            self._set_status(Phase.READY, self._words(self._found))
-            return self._found
+            self._set_status(Phase.READY, self._words(self._known.found))
+            return self._known.found
 
     def _watch(self, stops: int, exchange: Exchange) -> None:
         """Let :meth:`stop` end a request for models, even one that waited for another."""
@@ -197,7 +219,7 @@ class ServerCore:
         )
 
     def _set_status(self, phase: Phase, detail: str = "") -> None:
-        self._status = ModelStatus(
+        self._known.status = ModelStatus(
             phase,
             self._address.name,
             is_demo=False,
@@ -305,7 +327,7 @@ class ServerCore:
         body = json.dumps(request).encode()
         goes_on = request["messages"][-1]["role"] == Role.ASSISTANT
         unopened = not goes_on and self._habits.may_be_unopened(str(request["model"]), level)
-        strips = not goes_on and isinstance(self._pictures, KnownPictures)
+        strips = not goes_on and isinstance(self._known.pictures, KnownPictures)
         vocabulary = TextVocabulary()
         reply = Reply(self._address, unopened=unopened, strips=strips)
         started = time.perf_counter()
@@ -355,7 +377,7 @@ class ServerCore:
         counts: Mapping[str, int] = reply.usage
         if counted := counts.get("prompt_tokens"):
             self._limits.compare(counted, prompt)
-            self._set_status(Phase.READY, self._status.detail)
+            self._set_status(Phase.READY, self._known.status.detail)
         # most servers stream a token an event
         completion = counts.get("completion_tokens", events if events > 1 else count)
         usage = Usage(
@@ -385,7 +407,7 @@ class ServerCore:
                 "The server took the schema and did not obey it: the answer is not JSON. "
                 "Use a server that does, or a model on this machine."
             )
-            self._set_status(Phase.READY, self._status.detail)
+            self._set_status(Phase.READY, self._known.status.detail)
 
     def _begin(self, body: bytes) -> Exchange | None:
         """Begin the request; None if it was stopped before."""
@@ -402,5 +424,5 @@ class ServerCore:
 
     def _forget(self, failure: ModelError) -> None:
         """Forget the server's model, because a server that comes back may have another."""
-        self._found = None
+        self._known.found = None
         self._set_status(Phase.FAILED, str(failure))

@@ -51,6 +51,12 @@ class Core(Protocol):
         The last event is :class:`GenerationEnded`. Raises ModelError.
         """
 
+    def line(self) -> Core:
+        """Return what answers one chat: this, where requests wait for one another, or another.
+
+        Its :meth:`stop` ends the request of that chat alone.
+        """
+
     def read_ahead(self, prompt: Prompt, following: int, pixels: Callable[[str], Pixels]) -> bool:
         """Read the beginning of a prompt that will probably come, before it does.
 

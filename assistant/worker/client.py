@@ -221,6 +221,10 @@ class LocalCore:
                 self._set_status(phase=Phase.FAILED, detail=FROZEN)
             link.give_up(number, reacts=reacts)
 
+    def line(self) -> LocalCore:
+        """Return this: one worker answers one chat after the other."""
+        return self
+
     def kill_hung(self) -> None:
         """See :meth:`assistant.values.model.Core.kill_hung`."""
         with self._state:

@@ -105,7 +105,7 @@ def test_only_what_was_typed_here_waits_here(chat: OpenChat) -> None:
     chat.switch_to(None, Draft(""))
     assert chat.view == 2
     assert chat.queued_here == [new]
-    assert chat.take_queue() == [mine, other, new, newer, mine]
+    assert chat.take_queue(RunningTurn("mine", 1)) == [mine, other, new, newer, mine]
     assert chat.queue == []
 
 
@@ -124,6 +124,22 @@ def test_a_selected_turn_is_one_of_the_branch(chat: OpenChat) -> None:
     assert (chat.last_turn_id, chat.pictures) == ("second", 1)
 
 
+def test_chats_of_a_server_wait_for_themselves_alone() -> None:
+    chat = OpenChat(at_once=lambda: True)
+    mine, other = Queued("mine", 1, Draft("mine")), Queued("other", 1, Draft("other"))
+    new, newer = Queued(None, 0, Draft("new")), Queued(None, 3, Draft("newer"))
+    chat.runs = [RunningTurn("mine", 1), RunningTurn(None, 0)]
+    assert chat.running is chat.runs[1], "the new chat that is open"
+    chat.queue = [mine, new, other, newer]
+    assert [chat.take_next(), chat.take_next(), chat.take_next()] == [other, newer, None]
+    assert chat.take_queue(chat.runs[0]) == [mine]
+    assert chat.queue == [new]
+    chat.switch_to("mine", None)
+    assert chat.running is chat.runs[0]
+    chat.switch_to("other", None)
+    assert chat.running is None
+
+
 def test_what_was_read_before_a_change_is_stale(chat: OpenChat) -> None:
     assert not chat.is_stale("mine", 0, "second")
     assert not chat.is_stale("mine", 0, None)  # it is to be shown whatever is shown now
@@ -132,8 +148,8 @@ def test_what_was_read_before_a_change_is_stale(chat: OpenChat) -> None:
     chat.ended += 1
     assert chat.is_stale("mine", 0, "second")
     assert not chat.is_stale("mine", 1, "second")
-    chat.running = RunningTurn("other", 1)
+    chat.runs = [RunningTurn("other", 1)]
     assert not chat.is_stale("mine", 1, "second")
-    chat.running = RunningTurn("mine", 1)
+    chat.runs = [RunningTurn("mine", 1)]
     assert chat.answers("mine")
     assert chat.is_stale("mine", 1, "second")

@@ -91,7 +91,8 @@ class Conversation(ChatPart):
         await self._switch_draft(conversation.id)
         chat.model = conversation.model
         pane = self.turns.pane
-        await pane.show(conversation.turns, chat.running if chat.answers(conversation.id) else None)
+        await pane.show(conversation.turns, chat.run_of(conversation.id))
+        self._show_work()
         if event.turn_id is not None:
             if not await self.turns.go_to(event.turn_id):
                 self.tell("That is on another branch: wait for the reply that is being written.")
@@ -105,6 +106,7 @@ class Conversation(ChatPart):
         """Show an empty chat; the caller holds the switching lock."""
         await self._switch_draft(None)
         await self.turns.pane.show((), None)
+        self._show_work()
         self.composer.area.prompts.load(())
         self.composer.area.focus()
 
@@ -293,10 +295,10 @@ class Conversation(ChatPart):
 
         Else the composer ``empties``, at the second call.
         """
-        if self._chat.running is not None:
-            self._engine.stop()
+        if (running := self._chat.running) is not None:
+            self._engine.stop(running.session_id)
             self.post_message(messages.WorkChanged("stopping …"))
-            waiting = self._chat.take_queue()
+            waiting = self._chat.take_queue(running)
             self._show_queue()
             async with self._chat.switching:
                 await self._give_back(*waiting)
@@ -340,6 +342,13 @@ class Conversation(ChatPart):
 
         self._runner.start(running, first)
 
+    def _show_work(self) -> None:
+        """Show whether a reply is written that concerns the chat which was just opened."""
+        if not self._chat.at_once():
+            return
+        self.composer.busy = self._chat.running is not None
+        self.post_message(messages.WorkChanged("writing …" if self.composer.busy else ""))
+
     async def _happened(self, running: RunningTurn, event: Event) -> None:
         if isinstance(event, UserTurnStored):
             if self._chat.got_id(event.session_id, running.view):
@@ -352,12 +361,14 @@ class Conversation(ChatPart):
             self.tell(f"{words} F3, then c, chooses.")
         if running.session_id == self._chat.session_id:
             await self.turns.pane.apply(event, running)
-        self.post_message(messages.ReplyMoved(event))
+        if running is self._chat.running:
+            self.post_message(messages.ReplyMoved(event))
 
     async def _ended(self, running: RunningTurn, error: str) -> None:
         chat, composer = self._chat, self.composer
-        composer.busy = False
-        self.post_message(messages.WorkChanged(""))
+        composer.busy = chat.running is not None
+        if not composer.busy:
+            self.post_message(messages.WorkChanged(""))
         if error:
             self.tell(error, error=True)
             if not running.stored and running.draft is not None:
@@ -370,12 +381,12 @@ class Conversation(ChatPart):
                 await self.turns.pane.fail(error)
         self.post_message(messages.SessionsChanged())
         if error or running.failed or running.stopped:
-            await self._give_back(*chat.take_queue())
+            await self._give_back(*chat.take_queue(running))
         else:
             self._replies.send_next()
         self._show_queue()
         self._measure_draft()
-        if chat.running is None:
+        if not chat.runs:
             self._summariser.consider(chat.session_id)
         self.turns.look_up_versions(2)
 

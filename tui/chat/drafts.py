@@ -78,14 +78,15 @@ class DraftKeeper:
 
         Another program may hold the database for long, and the user leaves now.
         """
-        chat, running = self._chat, self._chat.running
+        chat = self._chat
         places = dict.fromkeys(chat.queued_drafts())
         if chat.session_id in self._read:
             places[chat.session_id] = None
         drafts = {place: self._whole(place) for place in places}
-        if running is not None and (sent := running.unstored(SENDING_S)) is not None:
-            place = running.session_id
-            drafts[place] = joined(sent, drafts.get(place, self._whole(place)))
+        for running in chat.runs:
+            if (sent := running.unstored(SENDING_S)) is not None:
+                place = running.session_id
+                drafts[place] = joined(sent, drafts.get(place, self._whole(place)))
         left = {place: one for place, one in drafts.items() if one != self._saved.get(place)}
         thread = threading.Thread(target=self._save_last, args=(left,), daemon=True)
         thread.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from assistant.values.conversation import Draft, Parent, Turn
@@ -25,10 +26,20 @@ class Queued:
     """The schema that the answers of a new chat obey."""
 
 
+def _is_of_one(message: Queued, running: RunningTurn) -> bool:
+    """Return whether a message and a reply are of one chat."""
+    is_new = message.session_id is None and message.view == running.view
+    return message.session_id == running.session_id and (message.session_id is not None or is_new)
+
+
 class OpenChat:
     """Shared by all parts of the chat screen; knows no widget."""
 
-    def __init__(self, wanted: str | None = None) -> None:
+    def __init__(
+        self, wanted: str | None = None, at_once: Callable[[], bool] = lambda: False
+    ) -> None:
+        """``at_once`` says whether chats are answered at once: by a server, not by one worker."""
+        self.at_once = at_once
         self.session_id: str | None = None
         """The open session; None while it has no message."""
         self.wanted = wanted
@@ -48,8 +59,8 @@ class OpenChat:
         """The branch on the screen, oldest first. The turn window changes this list in place."""
         self.selected: str | None = None
         """The id of the selected turn."""
-        self.running: RunningTurn | None = None
-        """The reply being written, of whatever chat."""
+        self.runs: list[RunningTurn] = []
+        """The replies being written, of whatever chats."""
         self.ended = 0
         """Turns that are over: an answer of the store from before the last one is stale."""
         self.queue: list[Queued] = []
@@ -58,9 +69,24 @@ class OpenChat:
         different tasks, and ``session_id`` must be that of ``turns``."""
         self._left: dict[str | None, Draft] = {}
 
+    @property
+    def running(self) -> RunningTurn | None:
+        """The reply that a message of the open chat waits for: its own, or any chat's."""
+        of_these = filter(self.is_here, self.runs) if self.at_once() else iter(self.runs)
+        return next(of_these, None)
+
+    def is_here(self, one: RunningTurn | Queued) -> bool:
+        """Return whether a reply or a message is of the open chat."""
+        is_new = one.session_id is None and one.view == self.view
+        return one.session_id == self.session_id and (one.session_id is not None or is_new)
+
+    def run_of(self, session_id: str) -> RunningTurn | None:
+        """Return the reply of this session that is being written."""
+        return next((one for one in self.runs if one.session_id == session_id), None)
+
     def answers(self, session_id: str) -> bool:
         """Return whether a reply of this session is being written."""
-        return self.running is not None and self.running.session_id == session_id
+        return self.run_of(session_id) is not None
 
     def is_stale(self, session_id: str, ended: int, end: str | None) -> bool:
         """Return whether this chat has changed since it was read up to the turn ``end``."""
@@ -122,12 +148,7 @@ class OpenChat:
     @property
     def queued_here(self) -> list[Queued]:
         """The messages that wait in the open chat, the next one first."""
-        return [
-            queued
-            for queued in self.queue
-            if queued.session_id == self.session_id
-            and (queued.session_id or queued.view == self.view)
-        ]
+        return [queued for queued in self.queue if self.is_here(queued)]
 
     def queued_drafts(self) -> dict[str | None, Draft]:
         """Return what waits as one draft for each session."""
@@ -136,10 +157,19 @@ class OpenChat:
             drafts[queued.session_id] = joined(drafts.get(queued.session_id), queued.draft)
         return drafts
 
-    def take_queue(self) -> list[Queued]:
-        """Empty the queue and return what was in it."""
-        queue, self.queue = self.queue, []
-        return queue
+    def take_queue(self, running: RunningTurn) -> list[Queued]:
+        """Return what waits for a reply, and let it wait no more."""
+        taken = [one for one in self.queue if not self.at_once() or _is_of_one(one, running)]
+        self.queue = [one for one in self.queue if one not in taken]
+        return taken
+
+    def take_next(self) -> Queued | None:
+        """Return the message that waits longest and need not any more."""
+        for one in self.queue:
+            if not any(not self.at_once() or _is_of_one(one, run) for run in self.runs):
+                self.queue.remove(one)
+                return one
+        return None
 
     def take_system(self) -> str | None:
         """Return the system message for a new chat, which goes with its first message."""

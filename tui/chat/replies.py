@@ -44,9 +44,9 @@ class Replies:
             self._send(queued, drop_draft=True)
 
     def send_next(self) -> None:
-        """Send the message that waits longest, if there is one."""
-        if self._chat.queue:
-            self._send(self._chat.queue.pop(0), drop_draft=False)
+        """Send the message that waits longest and need not any more, if there is one."""
+        if (queued := self._chat.take_next()) is not None:
+            self._send(queued, drop_draft=False)
 
     def _send(self, message: Queued, *, drop_draft: bool) -> None:
         chat, session_id, draft = self._chat, message.session_id, message.draft

@@ -71,7 +71,7 @@ class ChatScreen(EngineScreen[None]):
         self._searched = ""
         self.last_words = ""
         """Sentence for the user when the app has ended."""
-        self.chat = OpenChat(session_id)
+        self.chat = OpenChat(session_id, lambda: engine.model.status().is_server)
         self.conversation = Conversation(engine, self.chat, gallery, pictures)
         self.sidebar = Sidebar(engine, self.chat, clock)
         self.status_bar = StatusBar(engine, self.chat)
@@ -110,7 +110,7 @@ class ChatScreen(EngineScreen[None]):
         self.in_thread(self._engine.pictures.start_decoding)
 
     def on_unmount(self) -> None:
-        if self.chat.running is not None:
+        if self.chat.runs:
             self._engine.leave()  # what there is of the reply stays, and its thread may end
         self._engine.stop_reading()
         if unsaved := self.conversation.drafts.close():

@@ -111,7 +111,7 @@ class StatusBar(ChatPart):
         self.open_page(SettingsScreen(self._engine, self._chat.session_id), closed)
 
     def _restart(self, settings: Settings, words: str) -> None:
-        if self._chat.running is not None:
+        if self._chat.runs:
             self.tell(BUSY)
             return
 
@@ -215,7 +215,7 @@ class StatusBar(ChatPart):
 
     def _use_model(self, name: str) -> None:
         """Use a model from now on and at every start; the open chat remembers it."""
-        if self._chat.running is not None:
+        if self._chat.runs:
             self.tell(BUSY)
             return
         session_id, is_other = self._chat.session_id, name != self._engine.model.settings.model

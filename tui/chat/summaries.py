@@ -40,7 +40,7 @@ class Summariser:
         """End a running summary and return once the model is free; called in the turn's thread."""
         self._wanted.clear()
         while not self._model.acquire(timeout=RETRY_S):
-            self._engine.stop()
+            self._engine.model.core.stop()
         self._model.release()
 
     def _sum_up(self, session_id: str) -> Message | None:
@@ -49,7 +49,7 @@ class Summariser:
                 if self._wanted.is_set() and self._engine.memory.is_summary_due(session_id):
                     for _ in self._engine.memory.summarise(session_id):
                         if not self._wanted.is_set():
-                            self._engine.stop()
+                            self._engine.model.core.stop()
                     return messages.TurnMarked()
             except PhichatError:  # no user asked for it: the next idle moment tries again
                 log.exception("a summary could not be made")
