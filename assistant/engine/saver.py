@@ -142,6 +142,8 @@ class Saver:
         """The reason for which no number of tries can store it."""
         self._error = ""
         """The reason for which the last try failed."""
+        self._is_hopeless = False
+        """The end can't be stored, however long it is tried."""
         self._trying_since: float | None = None
         """The start of the first try since the last one that went well."""
         self._is_noticed = False
@@ -189,7 +191,8 @@ class Saver:
         def is_over() -> bool:
             is_late = seconds is not None and time.monotonic() - started >= seconds
             is_done = self._stored is not None or self._failure is not None
-            return is_done or is_late or self._patience.is_spent(started)
+            is_given_up = self._is_hopeless or self._patience.is_spent(started)
+            return is_done or is_late or is_given_up
 
         while True:
             with self._patience.changed:
@@ -215,7 +218,7 @@ class Saver:
     def _run(self) -> None:
         pause = 0.0
         while self._stored is None and self._failure is None:
-            if self._is_late():
+            if self._is_hopeless or self._is_late():
                 self._store.give_up_reply(self._turn_id)
                 return
             with self._patience.changed:
@@ -238,10 +241,11 @@ class Saver:
         self._trying_since = self._trying_since or time.monotonic()
         try:
             stored = self._store_once(end, kept)
-        except (LeaseLostError, SessionNotFoundError, DamagedError) as error:
+        except (LeaseLostError, SessionNotFoundError) as error:
             self._settle(None, error)
         except StorageError as error:
             self._error = str(error)
+            self._is_hopeless = end is not None and isinstance(error, DamagedError)
             return False
         except Exception as error:  # a driver whose server goes away raises many kinds
             log.exception("a reply could not be stored")
