@@ -203,6 +203,17 @@ CONTEXT_KEYS = (
 )
 """Keys of the exact prompt."""
 
+COMPARE_KEYS = (
+    Key("1", "1", "take(1)", "Let the chat go on with the first answer"),
+    Key("2", "2", "take(2)", "Let the chat go on with the second"),
+    Key("up", "up", "scroll('up')", "A line up, in both"),
+    Key("down", "down", "scroll('down')", "A line down, in both"),
+    Key("pageup", "page up", "scroll('page_up')", "A page up"),
+    Key("pagedown,space", "page down", "scroll('page_down')", "A page down"),
+    Key("escape,q", "esc", "dismiss(None)", "Back to the chat; all stays as it is"),
+)
+"""Keys of two answers beside each other."""
+
 ENGINE_KEYS = (
     Key("r", "r", "dismiss(True)", "Start the engine again"),
     Key("escape,f5,q", "esc", "dismiss(False)", "Back to the chat"),
@@ -351,6 +362,13 @@ SLASHES = (
     Slash("/search", "WORDS", "search", "Search all chats", ("/find",)),
     Slash("/doubts", "", "turn('doubts')", "How sure the model was of each word of a reply"),
     Slash("/retry", "", "answer_again", "Answer the last question again", ("/regenerate",)),
+    Slash(
+        "/compare",
+        "MODEL",
+        "compare",
+        "Another model's answer beside the last; alone: two versions",
+        whole=True,
+    ),
     Slash("/continue", "", "go_on", "Let a half reply go on"),
     Slash("/recall", "WORDS", "recall", "Quote earlier turns with these words", (), whole=True),
     Slash("/recallall", "WORDS", "recall_everywhere", "The same, from all chats", (), whole=True),

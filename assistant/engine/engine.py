@@ -30,6 +30,7 @@ from assistant.values.events import Event, Phase, ReplyEnded, UserTurnStored
 from assistant.values.model import Core
 from assistant.values.sampling import Parameters, Sampling
 from assistant.values.text import one_line
+from assistant.window.layout import Layout
 
 if TYPE_CHECKING:
     from storage import Store
@@ -165,6 +166,26 @@ class Engine:
         chosen = sampling or self.model.sampling(conversation.parameters)
         self.model.check(chosen)
         yield from self._answer(session_id, question, chosen)
+
+    def compare(
+        self, session_id: str, name: str, sampling: Sampling | None = None
+    ) -> Iterator[Event]:
+        """Answer the last message by another model too; its reply is a version of the turn.
+
+        That model is loaded beside the present one and ends with the reply. A server is sent the
+        chat. Raises PhichatError.
+        """
+        conversation = self.store.conversation(session_id)
+        question = _last_message(conversation.turns)
+        if question is None:
+            raise PhichatError("There is nothing to answer yet: send a message first.")
+        chosen = sampling or self.model.sampling(conversation.parameters)
+        self.model.check(chosen)
+        core, layout = self.model.other(name)
+        try:
+            yield from self._answer_by(core, layout, session_id, question, chosen)
+        finally:
+            core.close()
 
     def resume(self, session_id: str, sampling: Sampling | None = None) -> Iterator[Event]:
         """Answer the last user turn if its reply is missing or did not end by itself."""
@@ -307,9 +328,20 @@ class Engine:
 
         ``more`` as in :meth:`assistant.engine.replies.Replies.answer`.
         """
-        model, line = self.model, self.model.core.line()
-        summaries = model.settings.summaries
-        replies = Replies(self.store, line, model.layout, self.patience, summaries=summaries)
+        line = self.model.core.line()
+        yield from self._answer_by(line, self.model.layout, session_id, question, chosen, **more)
+
+    def _answer_by(
+        self,
+        line: Core,
+        layout: Layout,
+        session_id: str,
+        question: Turn,
+        chosen: Sampling,
+        **more: Any,
+    ) -> Iterator[Event]:
+        summaries = self.model.settings.summaries
+        replies = Replies(self.store, line, layout, self.patience, summaries=summaries)
         self._lines[session_id] = line
         try:
             yield from replies.answer(session_id, question, chosen, **more)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from assistant.settings import Settings
@@ -48,12 +49,7 @@ class Model:
         """The layout of prompts for the present core. Raises ModelError without a model."""
         core = self.core
         if self._layout is None or self._layout[0] is not core:
-            self._layout = (
-                core,
-                Layout(
-                    core.facts(), lambda: core.facts().context, lambda: core.facts().most_pictures
-                ),
-            )
+            self._layout = core, _layout(core)
         return self._layout[1]
 
     def facts(self) -> ModelFacts:
@@ -91,6 +87,18 @@ class Model:
         Raises ModelError for a model that is not on this machine; nothing changes then.
         """
         self.restart(self.settings.changed(model=name))
+
+    def other(self, name: str) -> tuple[Core, Layout]:
+        """Make the core and layout of another model, beside the present one.
+
+        The caller closes the core. Raises ModelError for a model that can't be used.
+        """
+        assert self._make_core is not None, "this engine was given one core and no way to another"
+        folder = Path(name).expanduser()
+        is_folder = name != "demo" and folder.is_dir()
+        other = str(folder.resolve()) if is_folder else name
+        core = self._make_core(self.settings.changed(model=other))
+        return core, _layout(core)
 
     def stay_with(self, name: str) -> None:
         """Answer with the model of a chat that goes on; nothing is loaded yet.
@@ -182,3 +190,7 @@ class Model:
         from assistant.models.pull import pull  # the hub's library takes 0.3 s to import
 
         pull(model_id, on_progress=on_progress, cancelled=cancelled)
+
+
+def _layout(core: Core) -> Layout:
+    return Layout(core.facts(), lambda: core.facts().context, lambda: core.facts().most_pictures)

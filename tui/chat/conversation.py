@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ from tui.chat.turn_actions import kept_words, quoted
 from tui.chat.turn_runner import TurnRunner
 from tui.chat.turns import Turns
 from tui.keys import CHIP_KEYS, CHOICES_KEYS, OPENING_KEYS
+from tui.pages.compare import CompareScreen
 from tui.widgets.chat_header import ChatHeader
 from tui.widgets.chip import Chip
 from tui.widgets.chip_bar import ChipBar
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from tui.widgets.gallery import Gallery
     from tui.widgets.turn_run import RunningTurn
 
+NOTHING_TO_COMPARE = "The last reply has one version: /compare MODEL has another model answer too."
 PAUSE_S = 0.5
 """Seconds without typing before the draft is saved."""
 
@@ -290,6 +292,38 @@ class Conversation(ChatPart):
         async with self._chat.switching:
             self._replies.go_on()
 
+    async def action_compare(self, model: str = "") -> None:
+        """Have another model answer the last question; without ``model``, show two versions."""
+        async with self._chat.switching:
+            if model:
+                if place := server_place(model):
+                    self.tell(f"This chat goes to {place}.")
+                self._replies.compare(model)
+            else:
+                self._show_beside()
+
+    def _show_beside(self) -> None:
+        """Show the last reply and the version before it beside each other."""
+        session_id, last = self._chat.session_id, self._chat.last_turn_id
+        if session_id is None or last is None:
+            self.tell(NOTHING_TO_COMPARE)
+            return
+        store = self._engine.store
+
+        def choose(turn_id: str | None) -> None:
+            if turn_id is not None:
+                self.turns.choose(session_id, turn_id)
+
+        def read() -> Callable[[], object]:
+            versions = store.siblings(last)
+            place = [one.id for one in versions].index(last)
+            if len(versions) < 2 or versions[place].role is not Role.ASSISTANT:
+                return partial(self.tell, NOTHING_TO_COMPARE)
+            pair = versions[place - 1], versions[place]
+            return partial(self.open_page, CompareScreen(*pair), choose)
+
+        self.in_thread(read)
+
     async def stop(self, *, empties: bool) -> None:
         """End the running reply, its queue goes back to the drafts; else leave an edit.
 
@@ -389,6 +423,8 @@ class Conversation(ChatPart):
         if not chat.runs:
             self._summariser.consider(chat.session_id)
         self.turns.look_up_versions(2)
+        if running.compares and not error and running.session_id == chat.session_id:
+            self._show_beside()
 
     # The selected turn
 

@@ -89,8 +89,19 @@ class Replies:
         if (session_id := self._chat.session_id) is not None:
             self._resume(lambda: self._engine.branch(session_id, turn_id, place, token))
 
-    def _resume(self, ask: Ask) -> None:
-        if self._chat.running is not None:
+    def compare(self, model: str) -> None:
+        """Have another model answer the last question too."""
+        session_id = self._chat.session_id
+        if session_id is None or not any(one.role is Role.ASSISTANT for one in self._chat.turns):
+            self._host.tell("There is no answer yet to compare with.")
+        else:
+            self._resume(lambda: self._engine.compare(session_id, model), compares=True)
+
+    def _resume(self, ask: Ask, *, compares: bool = False) -> None:
+        chat = self._chat
+        if chat.running is not None:
             self._host.tell(BUSY)
         else:
-            self._start(RunningTurn(self._chat.session_id, self._chat.view, stored=True), ask)
+            self._start(
+                RunningTurn(chat.session_id, chat.view, stored=True, compares=compares), ask
+            )

@@ -19,6 +19,7 @@ from tui.keys import (
     CHIP_KEYS,
     CHOICE_KEYS,
     CHOICES_KEYS,
+    COMPARE_KEYS,
     COMPOSER_KEYS,
     CONTEXT_KEYS,
     DOUBTS_KEYS,
@@ -50,6 +51,7 @@ SEARCH = "In the search"
 CHIP = "On an attached picture"
 TURN = "On a selected turn"
 CONTEXT = "What the model sees"
+COMPARE = "Two answers"
 ENGINE = "The engine"
 MODELS = "Models"
 CHOICES = "In an empty chat"
@@ -70,6 +72,7 @@ PLACES = {
     "OpeningChip": CHIP,
     "TurnKeys": TURN,
     "ContextScreen": CONTEXT,
+    "CompareScreen": COMPARE,
     "EngineStateScreen": ENGINE,
     "ModelsScreen": MODELS,
     "Choices": CHOICES,
@@ -110,6 +113,7 @@ def sections(rebound: Mapping[str, str], now: Mapping[str, KeyRows]) -> dict[str
         LIST: rows(LIST_KEYS),
         SEARCH: rows(SEARCH_KEYS),
         CONTEXT: rows(CONTEXT_KEYS),
+        COMPARE: rows(COMPARE_KEYS),
         ENGINE: rows(ENGINE_KEYS),
         MODELS: rows(MODELS_KEYS),
         CHOICES: rows(CHOICES_KEYS),

@@ -52,6 +52,8 @@ class RunningTurn:
     """The id of the message of which this is another version."""
     stored: bool = False
     """The user's turn is on disk."""
+    compares: bool = False
+    """Another model answers what was answered: both answers are shown then."""
     asked: Turn | None = None
     """The user's turn as this run stored it."""
     reply: Turn | None = None

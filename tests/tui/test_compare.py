@@ -1,0 +1,82 @@
+"""Another model's answer beside the last one: /compare, and the page of both."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from assistant.settings import Settings
+from assistant.values.errors import ModelError
+from assistant.values.model import Core, ModelFacts
+from tests.tui.desk import NARROW, WIDE, Desk, StagedCore, idle, notices, sees, send, shown, until
+
+
+class OtherCore(StagedCore):
+    """A core of another name."""
+
+    def facts(self) -> ModelFacts:
+        return replace(super().facts(), name="other")
+
+
+@pytest.fixture
+def other(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> OtherCore:
+    """The core that is made for the model "other"; there is no third."""
+    core = OtherCore(desk.core._folder)
+
+    def make(settings: Settings) -> Core:
+        if settings.model != "other":
+            raise ModelError(f"There is no model {settings.model}.")
+        return core
+
+    monkeypatch.setattr(desk.engine.model, "_make_core", make)
+    return core
+
+
+async def test_two_answers_beside_each_other(desk: Desk, other: OtherCore) -> None:
+    session = desk.chat("What is it?", "A star.")
+    other.scripts.append(["It is a yellow star."])
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "A star.")
+        await send(pilot, "/compare other")
+        await sees(pilot, "1 or 2 goes on with it")
+        row = next(line for line in shown(pilot).splitlines() if "A star." in line)
+        assert "It is a yellow star." in row, "in one row"
+        assert "other" in shown(pilot)
+        await pilot.press("1")
+        await until(
+            pilot,
+            lambda: desk.engine.store.conversation(session).turns[-1].text == "A star.",
+            "the chat goes on with the first",
+        )
+        await idle(pilot)
+    reply = desk.engine.store.conversation(session).turns[-1]
+    models = [one.model for one in desk.engine.store.siblings(reply.id)]
+    assert models[1] == "other"
+    assert other.closed
+    assert desk.engine.model.core is desk.core
+    assert other.prompts[0].parts
+
+
+async def test_in_a_narrow_window_they_stand_below_each_other(desk: Desk, other: OtherCore) -> None:
+    session = desk.chat("What is it?", "A star.")
+    other.scripts.append(["It is a yellow star."])
+    async with desk.app(session).run_test(size=NARROW) as pilot:
+        await sees(pilot, "A star.")
+        await send(pilot, "/compare")
+        await until(pilot, lambda: any("one version" in one for one in notices(pilot)), "why")
+        await send(pilot, "/compare third")
+        await until(pilot, lambda: any("no model third" in one for one in notices(pilot)), "why")
+        await send(pilot, "/compare other")
+        await sees(pilot, "1 or 2 goes on with it")
+        lines = shown(pilot).splitlines()
+        first = next(at for at, line in enumerate(lines) if "A star." in line)
+        second = next(at for at, line in enumerate(lines) if "yellow star." in line)
+        assert first < second
+        await pilot.press("escape")
+        await idle(pilot)
+        await send(pilot, "/compare")
+        await sees(pilot, "1 or 2 goes on with it")
+        await pilot.press("2")
+        await idle(pilot)
+    assert desk.engine.store.conversation(session).turns[-1].text == "It is a yellow star."
