@@ -21,6 +21,7 @@ from tests.tui.desk import (
     chat,
     composer,
     idle,
+    opened,
     picture_file,
     png,
     screen,
@@ -185,3 +186,13 @@ def test_progress_and_a_failed_reply(desk: Desk, snap_compare: Any) -> None:
         await sees(pilot, "reading the chat 40 %")
 
     assert snap_compare(desk.app(session), terminal_size=WIDE, run_before=scene)
+
+
+async def test_pages_have_words_in_the_smallest_window(desk: Desk) -> None:
+    session = desk.chat("Hello", "Hello you")
+    async with desk.app(session).run_test(size=(24, 8)) as pilot:
+        await opened(pilot, session)
+        await pilot.press("f5")
+        await sees(pilot, "Model scripted")
+        await pilot.press("escape", "f4")
+        await sees(pilot, "<|user|>")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rich.table import Column, Table
@@ -32,6 +32,13 @@ PHASES = {
     Phase.READY: "● ready",
     Phase.FAILED: "✗ ended",
 }
+
+
+NARROW = 48
+"""Columns of a window below which names have no column of their own."""
+
+Row = tuple[str, str]
+"""A name and words."""
 
 
 class EngineStateScreen(GuardedDialog[bool]):
@@ -65,10 +72,22 @@ class EngineStateScreen(GuardedDialog[bool]):
         does = "asks the server" if status.is_server else "starts it"
         self.query_one(".dialog").border_subtitle = f"r {does} again · esc back"
         rows = [*state_rows(status, self._work()), *reply_rows(self._turns)]
-        table = Table.grid(Column(width=12), Column(), padding=(0, 2, 0, 0))
-        for name, words in rows:
-            table.add_row(Text(name, style="bold"), Text(words))
-        self.query_one(".facts", Static).update(table)
+        is_narrow = self.size.width < NARROW
+        self.query_one(".facts", Static).update(
+            _below_each_other(rows) if is_narrow else _table(rows)
+        )
+
+
+def _table(rows: Iterable[Row]) -> Table:
+    table = Table.grid(Column(width=12), Column(), padding=(0, 2, 0, 0))
+    for name, words in rows:
+        table.add_row(Text(name, style="bold"), Text(words))
+    return table
+
+
+def _below_each_other(rows: Iterable[Row]) -> Text:
+    lines = [Text.assemble((f"{name} " if name else "", "bold"), words) for name, words in rows]
+    return Text("\n").join(lines)
 
 
 def state_rows(status: ModelStatus, work: str) -> Iterator[tuple[str, str]]:
