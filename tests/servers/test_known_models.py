@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 from PIL import Image
 
-from assistant.phi3v.crops import crop_grid
+from assistant.phi3v.crops import crop_grid, plan_hd
 from assistant.phi3v.image_processing import Phi3VImageProcessor
 from assistant.phi3v.shrink import shrunk
 from assistant.servers.pictures import AnyPictures, KnownPictures, known_model, pictures_for
@@ -56,6 +56,13 @@ def test_what_is_sent_gives_the_pixels_of_the_original(width: int, height: int, 
     again, other = Phi3VImageProcessor().crops(sent, most)
     assert size == other
     assert torch.equal(crops, again)
+
+
+def test_a_size_that_the_processor_would_change_again_is_not_taken() -> None:
+    for width, height, resized in ((400, 362, (336, 304)), (362, 400, (304, 336))):
+        plan = plan_hd(*resized, 1)
+        assert plan.resized == (336, 303)
+        assert shrunk(Image.new("RGB", (width, height)), 1).size == (width, height)
 
 
 def test_a_photograph_is_shrunk() -> None:
