@@ -34,6 +34,23 @@ class OpenPicture(Protocol):
     def __call__(self, source: bytes | Path, *, name: str | None = None) -> PictureFile: ...
 
 
+PLAIN_BITS = 6
+"""A look with fewer bits of one kind says too little: a page with a line, a plain ground."""
+ALIKE_BITS = 5
+"""Bits in which the looks of a picture and of its smaller or brighter copy differ at most."""
+
+
+def plain_look(look: int) -> bool:
+    """Whether a look says too little to find a picture by."""
+    ones = (look & (1 << 64) - 1).bit_count()
+    return not PLAIN_BITS <= ones <= 64 - PLAIN_BITS
+
+
+def alike(look: int, other: int, most: int = ALIKE_BITS) -> bool:
+    """Whether two looks differ in few bits."""
+    return ((look ^ other) & (1 << 64) - 1).bit_count() <= most
+
+
 def data(db: Session, sha256: str) -> bytes:
     """Read the original bytes of a picture. Raises StorageError when there is none."""
     found = db.scalar(select(PictureRow.data).where(PictureRow.sha256 == sha256))

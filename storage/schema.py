@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     ForeignKey,
     ForeignKeyConstraint,
@@ -197,6 +198,7 @@ class PictureRow(Base):
     media_type: Mapped[str]
     width: Mapped[int] = mapped_column(Whole)
     height: Mapped[int] = mapped_column(Whole)
+    look: Mapped[int | None] = mapped_column(BigInteger)
     # Last, so that SQLite reads the other columns without touching the bytes.
     data: Mapped[bytes] = mapped_column(deferred=True)
 

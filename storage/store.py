@@ -12,6 +12,7 @@ from storage import (
     database,
     drafts,
     leases,
+    picture_places,
     pictures,
     replies,
     sessions as session_functions,
@@ -92,6 +93,9 @@ class Store(Transactions):
 
     picture_data = reads(pictures.data)
     thumbnail = reads(pictures.thumbnail)
+    all_pictures = reads(picture_places.shown)
+    shown_before = reads(picture_places.shown_before)
+    picture_file = reads(picture_places.file)
     set_picture_crops = writes(pictures.set_crops)
     set_picture_pinned = writes(pictures.set_pinned)
 

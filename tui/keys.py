@@ -74,6 +74,7 @@ CHAT_KEYS = (
     Key("f7", "F7", "bring_back_session", "Bring back the chat that was deleted last"),
     Key("f8", "F8", "show_models", "Models: get one, use one or a server; stop a download"),
     Key("f9", "F9", "show_settings", "Settings, of all chats and of this one"),
+    Key("f10", "F10", "show_pictures", "All pictures of all chats"),
     Key("f12", "F12", "show_notices", "All notices since the start; a click on the notice too"),
     Key("f1", "F1", "help", "The keys of where you are, then all keys and commands"),
     Key("pageup", "page up", "scroll_chat('page_up')", "Scroll the chat up; older turns load"),
@@ -190,6 +191,17 @@ SEARCH_KEYS = (
     Key("escape", "esc", "close", "Back to the chat"),
 )
 """Keys of the search."""
+
+ALL_PICTURES_KEYS = (
+    Key("enter", "enter", "", "Go to the message that shows it"),
+    Key("ctrl+o", "ctrl+o", "attach", "Attach it in the open chat"),
+    Key("up", "up", "move('cursor_up')", "The picture above"),
+    Key("down", "down", "move('cursor_down')", "The picture below"),
+    Key("pageup", "page up", "move('page_up')", "A page up"),
+    Key("pagedown", "page down", "move('page_down')", "A page down"),
+    Key("escape,f10", "esc", "close", "Back to the chat"),
+)
+"""Keys of the page with all pictures."""
 
 CONTEXT_KEYS = (
     Key("i", "i", "toggle_ids", "Show the token ids, or hide them"),
@@ -342,6 +354,7 @@ SLASHES = (
         "Attach a part of a picture, in pixels or %; NUMBER alone frames it",
         ("/crop", "/part"),
     ),
+    Slash("/pictures", "WORDS", "show_pictures", "All pictures of all chats", ("/gallery",)),
     Slash("/paste", "", "paste_picture", "Attach the picture in the clipboard"),
     Slash("/sample", "", "try_sample", "A picture of ours to try, with a question"),
     Slash("/new", "", "new_session", "New chat", ("/clear", "/reset")),

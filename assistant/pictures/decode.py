@@ -114,6 +114,7 @@ def _file(found: Header, data: bytes, name: str | None, label: str) -> PictureFi
             height=found["height"],
             thumbnail=base64.b64decode(found["thumbnail"], validate=True),
             notice=one_line(found["notice"], _LONGEST_SENTENCE),
+            look=_signed(found["look"]),
         )
 
 
@@ -177,6 +178,13 @@ def _asked(
     ):
         raise _made_up(label)
     return found, rgb
+
+
+def _signed(look: int) -> int:
+    """Return a number of 64 bits. Raises ValueError for another one."""
+    if type(look) is not int or not -(1 << 63) <= look < 1 << 63:
+        raise ValueError("a look is a number of 64 bits")
+    return look
 
 
 @contextmanager

@@ -232,6 +232,8 @@ class PictureFile:
     thumbnail: bytes | None = field(default=None, repr=False)
     notice: str = ""
     region: Region | None = None
+    look: int | None = None
+    """A hash of 64 bits that changes little when the picture does; None where it is not known."""
 
     def numbered(self, number: int) -> Picture:
         """Return the picture as it will stand in a session, under this number."""
@@ -246,6 +248,19 @@ class PictureFile:
             num_crops=self.num_crops,
             region=self.region,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPicture:
+    """A picture where it was attached: the chat, the message, and a reply to it."""
+
+    picture: Picture
+    session_id: str
+    session_title: str
+    turn_id: str
+    text: str
+    reply: str
+    created: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ async def test_enter_only_completes_what_takes_words_or_takes_away(desk: Desk) -
 
 async def test_tab_takes_the_highlighted_row_and_escape_closes_it(desk: Desk) -> None:
     async with desk.app().run_test(size=WIDE) as pilot:
-        await pilot.press(*"/pi", "down", "tab")
+        await pilot.press(*"/pi", "down", "down", "tab")
         assert area(pilot).text == "/pinchat "
         area(pilot).set_text("/pi")
         await pilot.press("escape")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -18,12 +19,15 @@ from assistant.values.errors import PictureError
 from assistant.values.region import box_of
 from assistant.values.text import one_line
 from assistant.values.words import counted
+from tui import requests
 from tui.chat.part import ChatPart
 from tui.pages.attach import AttachScreen
 from tui.pages.choose import ChooseScreen
 from tui.pages.detail import DetailChoices, DetailChosen, DetailScreen, detail_choices
 from tui.pages.picture import CutWanted, PictureScreen, Shown, attached, stored
+from tui.pages.pictures import shown_words
 from tui.widgets.chip import Chip
+from tui.widgets.chip_bar import ChipBar
 from tui.widgets.chip_unopened import Watch
 from tui.widgets.composer import Composer
 
@@ -109,6 +113,21 @@ class Attachments(ChatPart):
         word = one_line(text.strip())
         rows = [Content(f" {slash.name}: {slash.does}"), Content(f" Send “{word}” to the model")]
         self.open_page(ChooseScreen(f"Is “{word}” a command?", rows), chosen)
+
+    @on(ChipBar.Opened)
+    def _look_for_places(self, event: ChipBar.Opened) -> None:
+        """Say where a picture that is attached was shown before, in another chat."""
+        file, here, store = event.file, self._chat.session_id, self._engine.store
+
+        def look() -> requests.Answer:
+            shown = store.shown_before(file)
+            if shown is None or shown.session_id == here:
+                return None
+            same = shown.picture.pixels_sha256 == file.pixels_sha256
+            words = shown_words(shown, same=same, now=datetime.now(UTC))
+            return partial(self.tell, words)
+
+        self.in_thread(look)
 
     def _look_at(self, path: str, watch: Watch) -> tuple[PictureFile, int]:
         file = self._engine.pictures.open(path, watch)

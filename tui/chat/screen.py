@@ -171,6 +171,25 @@ class ChatScreen(EngineScreen[None]):
 
         self.app.push_screen(search, closed)
 
+    def action_show_pictures(self, words: str = "") -> None:
+        """Show all pictures of all chats; go to one, or attach it here."""
+        from tui.pages.pictures import PictureChosen, PicturesScreen  # not for the first paint
+
+        async def closed(chosen: PictureChosen | None) -> None:
+            if chosen is None:
+                return
+            shown = chosen.shown
+            if not chosen.attach:
+                await self.go_to(shown.session_id, shown.turn_id)
+                return
+            store, number = self._engine.store, shown.picture.number
+            await self.conversation.composer.chips.open(
+                shown.picture.name, lambda _: store.picture_file(shown.session_id, number)
+            )
+
+        page = PicturesScreen(self._engine, self._gallery, self._clock, words)
+        self.app.push_screen(page, closed)
+
     def on_key(self, event: events.Key) -> None:
         """Type into the composer when no widget that takes letters has the focus."""
         elsewhere = self.focused is None or isinstance(self.focused, Chip | OpeningChip | Choices)

@@ -14,6 +14,7 @@ from textual.dom import DOMNode
 from textual.widgets import Static
 
 from tui.keys import (
+    ALL_PICTURES_KEYS,
     APP_KEYS,
     CHAT_KEYS,
     CHIP_KEYS,
@@ -59,6 +60,7 @@ SETTINGS = "Settings"
 PICTURE = "A picture, large"
 REGION = "A part of a picture"
 DOUBTS = "How sure the model was"
+ALL_PICTURES = "All pictures"
 PICK = "Attaching a picture"
 CHOICE = "In a question"
 WRITE = "In a longer text"
@@ -80,6 +82,7 @@ PLACES = {
     "PictureScreen": PICTURE,
     "FramedDrawing": REGION,
     "DoubtsScreen": DOUBTS,
+    "PicturesScreen": ALL_PICTURES,
     "AttachScreen": PICK,
     "DetailScreen": CHOICE,
     "ChooseScreen": CHOICE,
@@ -121,6 +124,7 @@ def sections(rebound: Mapping[str, str], now: Mapping[str, KeyRows]) -> dict[str
         PICTURE: rows(PICTURE_KEYS),
         REGION: rows([key for key in REGION_KEYS if key.shown]),
         DOUBTS: rows([key for key in DOUBTS_KEYS if key.shown]),
+        ALL_PICTURES: rows(ALL_PICTURES_KEYS),
         PICK: rows(PICK_KEYS),
         CHOICE: rows(CHOICE_KEYS),
         WRITE: rows(WRITE_KEYS),

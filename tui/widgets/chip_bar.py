@@ -28,6 +28,12 @@ class ChipBar(ItemGrid):
     class Changed(Message):
         """Pictures came, went, or get other crops."""
 
+    @dataclass
+    class Opened(Message):
+        """The user attached this picture just now."""
+
+        file: PictureFile
+
     def __init__(self, gallery: Gallery) -> None:
         super().__init__(min_column_width=COLUMN)
         self._gallery = gallery
@@ -110,6 +116,7 @@ class ChipBar(ItemGrid):
             if event.file.notice:
                 notify(self, event.file.notice)
             self._show()
+            self.post_message(self.Opened(event.file))
 
     @on(OpeningChip.Refused)
     @on(CrossedChip.Crossed)

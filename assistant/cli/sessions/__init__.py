@@ -6,7 +6,7 @@ import click
 
 from assistant.cli.sessions.change import delete, fork, rename, restore
 from assistant.cli.sessions.exchange import backup, export, import_
-from assistant.cli.sessions.show import list_, search, show
+from assistant.cli.sessions.show import list_, pictures, search, show
 
 
 @click.group()
@@ -22,5 +22,7 @@ def sessions() -> None:
     """
 
 
-for command in (list_, show, search, rename, fork, delete, restore, export, import_, backup):
+for command in (
+    list_, show, search, pictures, rename, fork, delete, restore, export, import_, backup
+):  # fmt: skip
     sessions.add_command(command)

@@ -8,7 +8,13 @@ import click
 
 from assistant.cli.common import opened_store, print_json
 from assistant.cli.options import TEXT, json_option, limit_option, session_argument, session_option
-from assistant.values.conversation import Conversation, SearchHit, Snippet, Turn
+from assistant.values.conversation import (
+    Conversation,
+    SearchHit,
+    ShownPicture,
+    Snippet,
+    Turn,
+)
 from assistant.values.text import one_line, plain
 from assistant.values.words import counted
 
@@ -89,6 +95,47 @@ def search(words: tuple[str, ...], session: str | None, limit: int, as_json: boo
                 f"{hit.session_id}  {hit.created.astimezone():%Y-%m-%d %H:%M}  "
                 f"{one_line(hit.session_title, 60)}\n    {found_in}: {_highlighted(hit.snippet)}"
             )
+
+
+@click.command()
+@click.argument("words", nargs=-1, type=TEXT)
+@limit_option(50)
+@json_option
+def pictures(words: tuple[str, ...], limit: int, as_json: bool) -> None:
+    """List the pictures of all chats, the newest first, and where each was attached.
+
+    With WORDS: those with all of them in the name, the chat's title or what was said.
+
+    \b
+    phichat sessions pictures
+    phichat sessions pictures bill total
+    """
+    with opened_store() as store:
+        found = store.all_pictures(" ".join(words), limit=limit)
+        if as_json:
+            print_json([_shown_json(one) for one in found])
+            return
+        for one in found:
+            picture = one.picture
+            click.echo(
+                f"{one.session_id}  {one.created.astimezone():%Y-%m-%d %H:%M}  "
+                f"{one_line(one.session_title, 60)}\n    picture {picture.number}: "
+                f"{one_line(picture.name, 60)} {picture.width}x{picture.height}"
+            )
+
+
+def _shown_json(one: ShownPicture) -> dict[str, object]:
+    return {
+        "session": one.session_id,
+        "title": one.session_title,
+        "turn": one.turn_id,
+        "created": one.created,
+        "number": one.picture.number,
+        "name": one.picture.name,
+        "sha256": one.picture.sha256,
+        "width": one.picture.width,
+        "height": one.picture.height,
+    }
 
 
 def _highlighted(snippet: Snippet) -> str:

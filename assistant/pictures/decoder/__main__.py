@@ -76,6 +76,7 @@ def _facts(found: examine.Decoded) -> Header:
         **_size(found.image),
         "format": found.format,
         "notice": found.notice,
+        "look": examine.look(found.image),
         "pixels_sha256": examine.pixels_sha256(found.image),
         "thumbnail": base64.b64encode(examine.thumbnail(found.image)).decode(),
     }

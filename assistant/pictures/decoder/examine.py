@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import io
+import itertools
 import re
 import warnings
 from collections.abc import Iterator
@@ -114,6 +115,19 @@ def as_png(seen: Image.Image) -> bytes:
     out = io.BytesIO()
     seen.save(out, "PNG", compress_level=_QUICK)
     return out.getvalue()
+
+
+def look(seen: Image.Image) -> int:
+    """Return the difference hash of RGB pixels, as a signed number of 64 bits.
+
+    A bit says whether one of 8 x 8 grey places is darker than the one to its right.
+    """
+    grey = seen.convert("L").resize((9, 8), Image.Resampling.BOX).tobytes()
+    rows = [grey[start : start + 9] for start in range(0, len(grey), 9)]
+    bits = [left < right for row in rows for left, right in itertools.pairwise(row)]
+    return int.from_bytes(
+        int("".join("01"[bit] for bit in bits), 2).to_bytes(8, "big"), "big", signed=True
+    )
 
 
 def _header(data: bytes, label: str) -> Image.Image:

@@ -1,0 +1,67 @@
+"""All pictures on one page: filtered, gone to, attached; a word where one was shown before."""
+
+from __future__ import annotations
+
+from tests.tui.desk import (
+    WIDE,
+    Desk,
+    composer,
+    notices,
+    picture_file,
+    png,
+    screen,
+    sees,
+    send,
+    shown,
+    until,
+)
+from tui.pages.pictures import PicturesScreen
+from tui.widgets.drawing import Drawing
+
+CAT = picture_file("cat.png", png("#c0392b", (400, 300), "ellipse"))
+BILL = picture_file("bill.png", png("navy", (300, 400), "rectangle"))
+
+
+async def test_the_page_filters_shows_and_goes_to_the_turn(desk: Desk) -> None:
+    desk.chat("What animal?", "A Persian.", files=(CAT,), title="Animals")
+    session = desk.chat("How much?", "Ten.", files=(BILL,), title="Bills")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "Ten.")
+        await pilot.press("f10")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PicturesScreen), "the page")
+        await sees(pilot, "2 pictures, the newest first.")
+        await sees(pilot, "bill.png 300×400")
+        assert "Animals · picture 1" in shown(pilot)
+        await until(pilot, lambda: pilot.app.screen.query(Drawing), "the picture")
+        await pilot.press(*"persian")
+        await sees(pilot, "1 picture, the newest first.")
+        assert "bill.png" not in shown(pilot)
+        await pilot.press("enter")
+        await sees(pilot, "A Persian.")
+        assert pilot.app.screen is screen(pilot)
+
+
+async def test_a_key_attaches_it_in_the_open_chat(desk: Desk) -> None:
+    desk.chat("What animal?", "A Persian.", files=(CAT,), title="Animals")
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await send(pilot, "/pictures cat")
+        await sees(pilot, "1 picture, the newest first.")
+        await pilot.press("ctrl+o")
+        await until(pilot, lambda: composer(pilot).chips.files, "the picture")
+        file = composer(pilot).chips.files[0]
+        assert (file.name, file.data) == ("cat.png", CAT.data)
+        await until(pilot, lambda: notices(pilot), "a word")
+        assert notices(pilot)[0].startswith("You showed this on 14 March")
+        assert notices(pilot)[0].endswith(" in “Animals”.")
+
+
+async def test_a_picture_of_this_chat_is_not_pointed_at(desk: Desk) -> None:
+    path = desk.folder / "again.png"
+    path.write_bytes(CAT.data)
+    session = desk.chat("What animal?", "A Persian.", files=(CAT,))
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "A Persian.")
+        await send(pilot, f"/attach '{path}'")
+        await until(pilot, lambda: composer(pilot).chips.files, "the picture")
+        await pilot.pause()
+        assert notices(pilot) == []
