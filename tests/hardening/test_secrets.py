@@ -8,10 +8,15 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from textual.pilot import Pilot
 
 from assistant.cli import cli
+from assistant.engine import open_engine
+from assistant.settings import load as load_settings
 from assistant.values.text import masked
 from tests.servers.openai_server import Answer, Server, event, refusing, saying, serving
+from tests.tui.desk import area, notices, screen, send, shown, threads_ended, until
+from tui.app import PhichatApp
 
 MARK = "xSECRETx"
 PICTURE = Path(__file__).parents[1] / "data" / "goldens" / "images" / "sq336.png"
@@ -130,6 +135,44 @@ def test_a_good_answer_stores_no_key(server: Server, tmp_path: Path) -> None:
     assert "Fine." in shown
     assert MARK not in shown
     assert MARK not in stored()
+
+
+async def walked(pilot: Pilot[None]) -> str:
+    """Go over all pages, answers of an attached address and of a question between; all words."""
+    words = ""
+    for keys in ("f9", "f8", "f5", "f4", "f12", "ctrl+o", "f1", "ctrl+f"):
+        await pilot.press(*keys.split())
+        await threads_ended(pilot)
+        words += shown(pilot)
+        await pilot.press("pagedown", "escape", "escape")
+        await until(pilot, lambda: pilot.app.screen is screen(pilot), f"the chat after {keys}")
+    return words + shown(pilot) + "".join(notices(pilot))
+
+
+@pytest.mark.parametrize(
+    ("name", "database"), [*((name, None) for name in REPEATS), ("401", DATABASES[2])]
+)
+async def test_the_screens_of_the_app(
+    server: Server, monkeypatch: pytest.MonkeyPatch, name: str, database: str | None
+) -> None:
+    if database is not None:
+        monkeypatch.setenv("PHICHAT_DATABASE", database)
+    monkeypatch.setenv("PHICHAT_MODEL", server.address)
+    server.answers = [REPEATS[name]] * 3
+    settings = load_settings()
+    engine = open_engine(settings)
+    app = PhichatApp(engine, settings)
+    async with app.run_test(size=(140, 45)) as pilot:
+        await threads_ended(pilot)
+        await send(pilot, "Hello")
+        await until(pilot, lambda: notices(pilot) or server.chats, "an answer or a refusal")
+        await until(pilot, lambda: screen(pilot).chat.running is None, "the end")
+        area(pilot).load_text(f"http://me:{MARK}@127.0.0.1:9/a.png")
+        await pilot.press("enter")
+        words = shown(pilot).replace(area(pilot).text, "") + await walked(pilot)
+    engine.close()
+    assert MARK not in words.replace(f"me:{MARK}@127.0.0.1:9/a.png", "")
+    assert MARK not in stored().replace(f"me:{MARK}@127.0.0.1:9/a.png", "")
 
 
 @pytest.mark.parametrize(
