@@ -21,7 +21,10 @@ class Constraint(Protocol):
         """Return a likely spelling of the text that must come next; often none."""
 
     def count_allowed(self, ids: Sequence[int]) -> int:
-        """Count the ids, from the first on, that may come one after the other."""
+        """Count the ids, from the first on, that may come one after the other.
+
+        It may count ids that :meth:`allowed` leaves out: only the mask chooses.
+        """
 
     def take(self, token: int) -> None:
         """Go on after an allowed id."""

@@ -1,6 +1,6 @@
 """Speed of decoding with a schema and without, in turn: python -m tests.bench.schema [FOLDER].
 
-Replies of 200 tokens by the demo model and by a checkpoint of random weights with 32,064 logits
+Replies of 100 tokens by the demo model and by a checkpoint of random weights with 32,064 logits
 (FOLDER, "mid" in the user's cache folder by default). The schema is a list of texts that does not
 end; without one the same model writes as many tokens of whatever it writes. Nothing is proposed, so
 that every token is one step on both sides. Then the cost of the mask alone, with the demo's
@@ -31,7 +31,7 @@ from tests.bench.subjects import CPU
 from tests.bench.timing import best, in_turn, machine, typical
 from tests.conftest import HAS_OFFICIAL_TOKENIZER, OFFICIAL_TOKENIZER
 
-TOKENS = 200
+TOKENS = 100
 ROUNDS = 5
 TEXTS = json.dumps({"type": "array", "items": {"type": "string"}, "minItems": 10_000})
 BILL = json.dumps(
