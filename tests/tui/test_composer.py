@@ -209,7 +209,7 @@ async def test_typing_finds_the_composer_after_a_click_elsewhere(desk: Desk) -> 
 
 
 async def test_help_lists_every_key_and_command(desk: Desk) -> None:
-    async with desk.app().run_test(size=(140, 240)) as pilot:
+    async with desk.app().run_test(size=(140, 320)) as pilot:
         await pilot.press("f1")
         await sees(pilot, "Keys and commands")
         words = " ".join(shown(pilot).replace("│", " ").split())  # long lines are wrapped
