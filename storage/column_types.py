@@ -159,8 +159,8 @@ class TokenIds(Tolerant[tuple[int, ...]]):
     impl = Blob
     cache_ok = True
     damaged = (
-        "typeof({column}) NOT IN ('blob', 'null') "
-        "OR length({column}) % 2 <> 1 OR hex(substr({column}, 1, 1)) NOT IN ('02', '04')"
+        "{column} IS NOT NULL AND (typeof({column}) <> 'blob' "
+        "OR length({column}) % 2 <> 1 OR hex(substr({column}, 1, 1)) NOT IN ('02', '04'))"
     )
 
     def process_bind_param(self, value: tuple[int, ...] | None, dialect: Dialect) -> bytes | None:
@@ -187,9 +187,9 @@ class TokenChances(Tolerant[Chances]):
     impl = Blob
     cache_ok = True
     damaged = (
-        "typeof({column}) NOT IN ('blob', 'null') "
+        "{column} IS NOT NULL AND (typeof({column}) <> 'blob' "
         f"OR hex(substr({{column}}, 1, 1)) <> '{OTHERS:02X}' "
-        f"OR length({{column}}) % {4 + 6 * OTHERS} <> 1"
+        f"OR length({{column}}) % {4 + 6 * OTHERS} <> 1)"
     )
     _TOKEN = struct.Struct("<f" + "Ie" * OTHERS)
     _NONE = (0, -math.inf)

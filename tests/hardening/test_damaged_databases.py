@@ -240,6 +240,11 @@ def copied(sound: Path, tmp_path: Path, *statements: str) -> Path:
     return path
 
 
+def test_nothing_of_a_sound_database_is_called_damaged(sound: Path) -> None:
+    state = examine(sound)
+    assert (state.problem, state.unreadable) == (None, ())
+
+
 def test_one_bad_date_is_one_marked_entry(sound: Path, tmp_path: Path) -> None:
     path = copied(
         sound,
