@@ -21,6 +21,7 @@ from assistant.cli.batch_file import BatchFile, Line, Place, encoded, with_value
 from assistant.cli.common import opened_engine, start_decoding
 from assistant.cli.errors import StoppedError
 from assistant.cli.options import TEXT, engine_options, model_option, sampling_options
+from assistant.values.conversation import FinishReason
 from assistant.values.errors import ModelError, PhichatError, PictureError
 from assistant.values.sampling import PARAMETERS, Parameters, Sampling
 from assistant.values.schema import read_schema
@@ -143,7 +144,7 @@ class Batch:
                 progress.asked()
                 sys.stdout.buffer.write(encoded(line))
                 sys.stdout.buffer.flush()
-                failed += "error" in line
+                failed += self._has_failed(line)
         return failed
 
     def write(self, names: list[str], file: BatchFile) -> int:
@@ -156,7 +157,7 @@ class Batch:
                 for name in names:
                     progress.show(name, failed)
                     place = self._place(name, file, progress)
-                    failed += "error" in file.read(place)
+                    failed += self._has_failed(file.read(place))
                     places.append(place)
         except KeyboardInterrupt:
             raise StoppedError(
@@ -218,6 +219,11 @@ class Batch:
         if opened.notice:
             line["notice"] = opened.notice
         return with_value(line) if self._sampling.schema else line
+
+    def _has_failed(self, line: Line) -> bool:
+        """Whether there is no answer, or one that was cut within its JSON."""
+        is_cut = line.get("finish_reason") == FinishReason.LENGTH
+        return "error" in line or (is_cut and bool(self._sampling.schema))
 
     def _failure(self, name: str, error: PhichatError) -> Line:
         words = {"code": error.code, "message": str(error)}

@@ -107,6 +107,17 @@ def test_columns_of_a_schema_and_what_a_csv_holds(
     assert (out.read_bytes(), len(core.prompts)) == (before, asked)
 
 
+def test_an_answer_that_is_cut_within_its_json_is_no_success(
+    make: MakeEngine,
+    folder: Path,
+    tmp_path: Path,
+) -> None:
+    engine, _ = make(['{"n": 7, "words": ["a"]}'])
+    assert run(engine, folder, tmp_path / "words.jsonl", max_new_tokens=3) == 1
+    assert run(engine, folder, tmp_path / "cut.jsonl", max_new_tokens=3, schema=SCHEMA) == 6
+    assert run(engine, folder, tmp_path / "cut.jsonl", max_new_tokens=3, schema=SCHEMA) == 6
+
+
 def test_a_file_that_ends_anywhere_leads_to_the_same_bytes(
     make: MakeEngine,
     folder: Path,
