@@ -185,11 +185,14 @@ async def test_tab_completes_paths_to_pictures_and_folders(
         assert area(pilot).text == f"/attach '{tmp_path}/My Pictures/Cat one.PNG' "
 
 
-async def test_tab_leaves_the_composer_when_there_is_nothing_to_complete(desk: Desk) -> None:
+async def test_tab_leaves_the_composer_only_where_nothing_is_typed(desk: Desk) -> None:
     desk.chat("Hello", "Hello you")
     async with desk.app().run_test(size=WIDE) as pilot:
         await sees(pilot, "Hello")
-        await pilot.press(*"word", "tab")
+        await pilot.press(*"word", "tab", *" @pho", "tab", *"s")
+        assert area(pilot).text == "word @phos", "letters are no keys of the list"
+        area(pilot).clear()
+        await pilot.press("tab")
         assert screen(pilot).focused is not area(pilot)
 
 

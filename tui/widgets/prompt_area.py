@@ -212,7 +212,7 @@ class PromptArea(TextArea):
         self.call_later(lambda: self._replace_via_keyboard("\n", *self.selection))
 
     def action_complete(self) -> None:
-        """Complete the slash command or path before the cursor, else move the focus on."""
+        """Complete what stands before the cursor; from an empty text move the focus on."""
         self.call_later(self._complete_here)
 
     async def _complete_here(self) -> None:
@@ -227,7 +227,7 @@ class PromptArea(TextArea):
             self.post_message(self.NamedWanted())
             return
         if completion is None:
-            if not before.startswith("/"):
+            if not text.strip():  # else what is typed next would be keys of the list
                 self.screen.focus_next()
             return
         if completion.text != fragment:
