@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -414,7 +414,8 @@ class Composer(Vertical):
     def _suggest(self) -> None:
         text = self.area.text
         if len(text) <= LONG and may_name_pictures(text):  # the names stay until the disk answers
-            self.run_worker(self._find_names(text), exclusive=True, group="names")
+            find: Callable[[], Awaitable[None]] = partial(self._find_names, text)
+            self.run_worker(find, exclusive=True, group="names")
         else:
             self._names = ()
         self.query_one(Suggestions).look_at(text, self.area.pictures, self._names)
