@@ -117,10 +117,10 @@ class Attachments(ChatPart):
     @on(ChipBar.Opened)
     def _look_for_places(self, event: ChipBar.Opened) -> None:
         """Say where a picture that is attached was shown before, in another chat."""
-        file, here, store = event.file, self._chat.session_id, self._engine.store
+        file, here = event.file, self._chat.session_id
 
         def look() -> requests.Answer:
-            shown = store.shown_before(file)
+            shown = self._engine.store.shown_before(file)
             if shown is None or shown.session_id == here:
                 return None
             same = shown.picture.pixels_sha256 == file.pixels_sha256

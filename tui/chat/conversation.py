@@ -308,14 +308,13 @@ class Conversation(ChatPart):
         if session_id is None or last is None:
             self.tell(NOTHING_TO_COMPARE)
             return
-        store = self._engine.store
 
         def choose(turn_id: str | None) -> None:
             if turn_id is not None:
                 self.turns.choose(session_id, turn_id)
 
         def read() -> Callable[[], object]:
-            versions = store.siblings(last)
+            versions = self._engine.store.siblings(last)
             place = [one.id for one in versions].index(last)
             if len(versions) < 2 or versions[place].role is not Role.ASSISTANT:
                 return partial(self.tell, NOTHING_TO_COMPARE)

@@ -182,9 +182,10 @@ class ChatScreen(EngineScreen[None]):
             if not chosen.attach:
                 await self.go_to(shown.session_id, shown.turn_id)
                 return
-            store, number = self._engine.store, shown.picture.number
+            shown_in, number = shown.session_id, shown.picture.number
             await self.conversation.composer.chips.open(
-                shown.picture.name, lambda _: store.picture_file(shown.session_id, number)
+                shown.picture.name,
+                lambda _: self._engine.store.picture_file(shown_in, number),
             )
 
         page = PicturesScreen(self._engine, self._gallery, self._clock, words)

@@ -244,8 +244,9 @@ class Turns(ChatPart):
             case "copy_code":
                 self._copy_code(turn)
             case "fork":
-                fork = self._engine.store.fork
-                self.in_thread(lambda: messages.SessionForked(fork(session_id, turn.id)))
+                self.in_thread(
+                    lambda: messages.SessionForked(self._engine.store.fork(session_id, turn.id))
+                )
             case "pin":
                 self._store(lambda: self._engine.store.set_turn_pinned(turn.id, not turn.pinned))
             case "exclude":
