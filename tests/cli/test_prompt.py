@@ -86,12 +86,13 @@ def test_what_is_left_out_is_named(
     phichat: Phichat, session: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PHICHAT_CONTEXT", "700")
-    shown = as_json(phichat, "--session", session, "next")
+    own = ("--model", "demo", "--session", session)
+    shown = as_json(phichat, *own, "next")
     assert shown["left_out"]
     first = shown["left_out"][0]
     assert set(first) == {"turn", "picture", "why", "tokens"}
     assert (first["why"], first["picture"]) == ("no_room", None)
-    plain = phichat("prompt", "--session", session, "next").stdout.splitlines()
+    plain = phichat("prompt", *own, "next").stdout.splitlines()
     lines = [line for line in plain if line.startswith("left out  ")]
     assert len(lines) == len(shown["left_out"])
     assert lines[0] == (
@@ -99,7 +100,7 @@ def test_what_is_left_out_is_named(
         "question 0 aaaaaaaaaaaaaaaaaaaaaaaaaaaa…"
     )
     assert plain[-1].endswith(f"{len(lines)} turns and 0 pictures left out")
-    as_it_stands = as_json(phichat, "--session", session)
+    as_it_stands = as_json(phichat, *own)
     assert as_it_stands["prompt_tokens"] < shown["prompt_tokens"] + 10
 
 

@@ -108,7 +108,7 @@ def test_attach_ask_follow_up_quit_resume(terminal: Terminal) -> None:
 
     terminal.type(f"/attach {two.path}")
     terminal.press("Enter")
-    terminal.sees(f"#2 {two.path.name}", "tokens ✕")
+    terminal.sees(f"#2 {two.path.name}", "41 tokens")
     terminal.type("Not sent yet")
     terminal.sees("Not sent yet")
     terminal.press("C-q")

@@ -34,10 +34,10 @@ class Kept:
     def __init__(self) -> None:
         self.text, self.ids = "", ()
 
-    def keep(self, text: str, ids: Any) -> None:
+    def keep(self, text: str, ids: Any, *more: Any) -> None:
         self.text, self.ids = text, ids
 
-    def finish(self, end: Turn) -> None:
+    def finish(self, end: Turn, *more: Any) -> None:
         self.text, self.ids = end.text, end.token_ids
 
 

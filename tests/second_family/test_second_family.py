@@ -224,8 +224,8 @@ def test_a_worker_process_answers_about_a_picture(folder: Path) -> None:
         assert first.finish_reason in (FinishReason.LENGTH, FinishReason.STOP)
         assert first.usage.picture_tokens == PICTURE_TOKENS
         assert second.usage.cached_tokens == prompt.tokens - 1
-        assert [e for e in replies[0] if isinstance(e, TokensGenerated)] == [
-            e for e in replies[1] if isinstance(e, TokensGenerated)
+        assert [e.ids for e in replies[0] if isinstance(e, TokensGenerated)] == [
+            e.ids for e in replies[1] if isinstance(e, TokensGenerated)
         ]
     finally:
         core.close()
