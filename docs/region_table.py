@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageDraw
 
-from assistant import pictures
+from assistant.pictures import decode
 from assistant.values.conversation import Draft, PictureFile
 from assistant.values.events import ReplyEnded
 from assistant.values.region import Box
 
 if TYPE_CHECKING:
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
 
 PAGE = Path(__file__).parent / "models.md"
 BEGIN = "<!-- written by python -m docs.region_table -->"
@@ -71,7 +71,7 @@ def scenes(count: int = COUNT) -> Iterator[Scene]:
         image.save(data, "PNG", compress_level=1)
         aside = PART - 2 * SIDE
         left, top = (place - SIDE - random.randint(0, aside) for place in (x, y))
-        file = pictures.open_bytes(data.getvalue(), name=f"{number}.png")
+        file = decode.open_bytes(data.getvalue(), name=f"{number}.png")
         answers = {"colour": colour, "shape": shape}
         yield Scene(file, answers, (max(0, left), max(0, top), PART, PART))
 
@@ -90,7 +90,7 @@ def right_answers(engine: Engine) -> dict[str, dict[str, int]]:
     """Count the right answers about the whole pictures and about their parts."""
     counts = {way: dict.fromkeys(QUESTIONS, 0) for way in ("whole", "part")}
     for scene in scenes():
-        part = pictures.cut(scene.file, scene.file.data, scene.part)
+        part = decode.cut(scene.file, scene.file.data, scene.part)
         for way, file in (("whole", scene.file), ("part", part)):
             for about, question in QUESTIONS.items():
                 said = _answer(engine, question, file).lower()
@@ -125,8 +125,8 @@ def table(counts: dict[str, dict[str, int]]) -> str:
 
 def main() -> None:
     """Ask the demo model, and write the table into the page."""
-    from assistant.engine import open_engine
-    from assistant.settings import load
+    from assistant.engine.engine import open_engine
+    from assistant.settings.load import load
 
     with tempfile.TemporaryDirectory() as home:
         os.environ["PHICHAT_HOME"] = home

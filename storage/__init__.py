@@ -1,7 +1,1 @@
-"""Sessions on disk: tables, migrations, one :class:`Store`. Knows SQL; no model, no terminal."""
-
-from __future__ import annotations
-
-from storage.store import Store
-
-__all__ = ["Store"]
+"""Sessions on disk: tables, migrations, one ``Store``. Knows SQL; no model, no terminal."""

@@ -167,7 +167,7 @@ def tiny_model() -> Iterator[Any]:
     """The goldens' tiny model in float32, on one thread for repeatable sums."""
     import torch
 
-    from assistant.phi3v import Phi3VForCausalLM
+    from assistant.phi3v.modeling import Phi3VForCausalLM
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -11,7 +11,7 @@ import asyncio
 import os
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -39,8 +39,19 @@ async def until(
     condition: Callable[[], T], what: object = "", state: Callable[[], object] = str
 ) -> T:
     """Wait until ``condition()`` is true, while the loop goes on, and return it."""
+
+    async def look() -> T:
+        return condition()
+
+    return await until_found(look, what, state)
+
+
+async def until_found(
+    look: Callable[[], Awaitable[T]], what: object = "", state: Callable[[], object] = str
+) -> T:
+    """Wait until what ``look()`` brings is true, while the loop goes on, and return it."""
     deadline = time.monotonic() + LIMIT_S
-    while not (found := condition()):
+    while not (found := await look()):
         assert time.monotonic() < deadline, f"it never happened: {what}\n{state()}"
         await asyncio.sleep(LOOK_S)
     return found

@@ -35,8 +35,8 @@ from tui.widgets.notice_line import Notice, NoticeLine
 from tui.widgets.session_list import keys_of
 
 if TYPE_CHECKING:
-    from assistant.engine import Engine
-    from assistant.settings import Settings
+    from assistant.engine.engine import Engine
+    from assistant.settings.schema import Settings
 
 
 NOTICE_S = 8.0

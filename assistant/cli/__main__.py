@@ -1,5 +1,5 @@
 """``python -m assistant.cli``, where the ``phichat`` script is not installed."""
 
-from assistant.cli import main
+from assistant.cli.root_command import main
 
 main()

@@ -36,7 +36,7 @@ from assistant.values.schema import read_schema
 from assistant.values.text import one_line
 
 if TYPE_CHECKING:
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
     from assistant.values.conversation import Turn
     from assistant.values.events import Event
 

@@ -29,7 +29,7 @@ from assistant.values.text import one_line
 from assistant.values.words import counted, duration
 
 if TYPE_CHECKING:
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
     from assistant.values.conversation import PictureFile
 
 PATIENCE = 3

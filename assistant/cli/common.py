@@ -16,10 +16,10 @@ import click
 from assistant.values.text import plain_json
 
 if TYPE_CHECKING:  # --help and completion load neither
-    from assistant.engine import Engine
-    from assistant.settings import Settings
+    from assistant.engine.engine import Engine
+    from assistant.settings.schema import Settings
     from assistant.values.conversation import PictureFile
-    from storage import Store
+    from storage.store import Store
 
 
 COLLECTION = gc.get_threshold()
@@ -33,8 +33,8 @@ a tenth of a start."""
 @contextmanager
 def opened_engine(**overrides: object) -> Iterator[tuple[Engine, Settings]]:
     """Open the engine, and close it afterwards; ``overrides`` are flags."""
-    from assistant.engine import open_engine
-    from assistant.settings import load
+    from assistant.engine.engine import open_engine
+    from assistant.settings.load import load
 
     chosen = load(overrides)
     engine = open_engine(chosen)
@@ -47,8 +47,8 @@ def opened_engine(**overrides: object) -> Iterator[tuple[Engine, Settings]]:
 @contextmanager
 def opened_store() -> Iterator[Store]:
     """Open what is stored, and no more: neither a model's files nor the worker's side are read."""
-    from assistant.settings import load
-    from storage import Store
+    from assistant.settings.load import load
+    from storage.store import Store
 
     store = Store.open(load({}).store_location)
     try:
@@ -78,9 +78,9 @@ def whole_path(model: str) -> str:
 
 def start_decoding() -> None:
     """Start the process that decodes pictures, while the engine is being opened."""
-    from assistant import pictures
+    from assistant.pictures import decode
 
-    pictures.start_decoding()
+    decode.start_decoding()
 
 
 def open_picture(

@@ -18,7 +18,7 @@ def completion(shell: str) -> None:
     phichat completion fish > ~/.config/fish/completions/phichat.fish
     eval "$(phichat completion zsh)"          in ~/.zshrc, after compinit
     """
-    from assistant.cli import cli
     from assistant.cli.completion_scripts import SHELLS, VARIABLE
+    from assistant.cli.root_command import cli
 
     click.echo(SHELLS[shell](cli, {}, "phichat", VARIABLE).source(), nl=False)

@@ -18,7 +18,7 @@ from click.shell_completion import CompletionItem
 from assistant.values.errors import PhichatError
 
 if TYPE_CHECKING:
-    from storage import Store
+    from storage.store import Store
 
 Found = TypeVar("Found")
 
@@ -69,7 +69,7 @@ def models(context: click.Context, parameter: click.Parameter, incomplete: str) 
 
 def _servers(incomplete: str) -> Offers:
     from assistant.servers.address import is_server, parse
-    from assistant.settings import load
+    from assistant.settings.load import load
 
     names = []
     with suppress(PhichatError):
@@ -85,7 +85,7 @@ def _servers(incomplete: str) -> Offers:
 
 def setting_names(context: click.Context, parameter: click.Parameter, incomplete: str) -> Offers:
     """Offer the settings, each with its meaning."""
-    from assistant.settings import SETTABLE
+    from assistant.settings.schema import SETTABLE
 
     return [
         CompletionItem(name, TITLED, field.description)
@@ -96,12 +96,12 @@ def setting_names(context: click.Context, parameter: click.Parameter, incomplete
 
 def _stored(read: Callable[[Store], Sequence[Found]]) -> Sequence[Found]:
     """Read the database; nothing if it is missing or can't be read."""
-    from assistant.settings import load
+    from assistant.settings.load import load
 
     with suppress(PhichatError):
         location = load().store_location
         if "://" in location or Path(location).exists():  # looking must not make one
-            from storage import Store
+            from storage.store import Store
 
             with closing(Store.open(location)) as store:
                 return read(store)

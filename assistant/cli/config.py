@@ -38,7 +38,9 @@ def show_settings(as_json: bool) -> None:
     phichat config show
     phichat config show --json
     """
-    from assistant.settings import SETTABLE, load_with_origins, shown
+    from assistant.settings.load import load_with_origins
+    from assistant.settings.schema import SETTABLE
+    from assistant.values.setting import shown
 
     chosen, origins = load_with_origins()
     if as_json:
@@ -68,7 +70,7 @@ def _public(value: object) -> object:
 @json_option
 def path(as_json: bool) -> None:
     """Print the path of the configuration file."""
-    from assistant.settings import config_file
+    from assistant.settings.load import config_file
 
     file = config_file()
     if as_json:
@@ -88,8 +90,8 @@ def edit() -> None:
     phichat config edit
     EDITOR="code --wait" phichat config edit
     """
-    from assistant.settings import check_file, config_file
     from assistant.settings.file import write_template
+    from assistant.settings.load import check_file, config_file
 
     file = config_file()
     if not file.exists():
@@ -123,8 +125,9 @@ def set_(name: str, value: str) -> None:
     phichat config set max_new_tokens 300
     phichat config set system "Answer in one sentence."
     """
-    from assistant.settings import PREFIX, config_file, load_with_origins, read_value
     from assistant.settings.file import write_setting
+    from assistant.settings.load import config_file, load_with_origins, read_value
+    from assistant.settings.schema import PREFIX
 
     write_setting(config_file(), name, read_value(name, value))
     _, origins = load_with_origins()
@@ -140,7 +143,8 @@ def unset(name: str) -> None:
     \b
     phichat config unset max_new_tokens
     """
-    from assistant.settings import config_file, known
     from assistant.settings.file import remove_setting
+    from assistant.settings.load import config_file
+    from assistant.settings.schema import known
 
     remove_setting(config_file(), known(name))

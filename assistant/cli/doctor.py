@@ -15,7 +15,7 @@ from assistant.cli.models_servers import A_SERVER, SENT
 from assistant.cli.options import engine_options, json_option, model_option
 from assistant.core.memory.values import MemoryPlan
 from assistant.servers.address import is_server
-from assistant.settings import load
+from assistant.settings.load import load
 from assistant.values.text import plain
 from assistant.values.words import counted, file_size, pip_install
 

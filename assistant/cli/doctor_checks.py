@@ -27,7 +27,7 @@ from assistant.families.sizes import ModelSize
 from assistant.families.stored_weights import stored_weights
 from assistant.models.known import KNOWN
 from assistant.servers.address import is_server, parse
-from assistant.settings import Settings
+from assistant.settings.schema import Settings
 from assistant.values.context import PictureLayout
 from assistant.values.errors import ModelError, StorageError
 from assistant.values.text import masked

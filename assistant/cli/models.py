@@ -26,7 +26,8 @@ from assistant.models.known import known_model
 from assistant.models.progress import OnProgress
 from assistant.models.verify import RIGHT, Verified
 from assistant.servers.address import is_server
-from assistant.settings import Settings, load
+from assistant.settings.load import load
+from assistant.settings.schema import Settings
 from assistant.values.errors import ModelError, StorageError
 from assistant.values.text import plain
 from assistant.values.words import counted, file_size
@@ -72,7 +73,7 @@ def _used(settings: Settings) -> list[str]:
     location = settings.store_location
     if "://" not in location and not Path(location).exists():
         return []
-    from storage import Store  # the database library, only where there is something to read
+    from storage.store import Store  # the database library, only where there is something to read
 
     with suppress(StorageError), closing(Store.open(location)) as store:
         return store.models()

@@ -11,8 +11,9 @@ import click
 
 from assistant.cli import completion_words as completing
 from assistant.cli.common import whole_path
-from assistant.settings import SETTABLE, Setting
+from assistant.settings.schema import SETTABLE
 from assistant.values.sampling import PARAMETERS
+from assistant.values.setting import Setting
 
 F = TypeVar("F", bound=Callable[..., Any])
 

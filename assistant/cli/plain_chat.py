@@ -41,7 +41,7 @@ from assistant.values.text import PlainStream, one_line, plain
 from assistant.values.words import counted
 
 if TYPE_CHECKING:
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
 
 STAGES = {
     Stage.LOADING: "Loading the model.",

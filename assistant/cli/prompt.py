@@ -24,7 +24,7 @@ from assistant.cli.options import (
     pictures_option,
     session_option,
 )
-from assistant.engine import Engine
+from assistant.engine.engine import Engine
 from assistant.servers.messages import as_json, messages
 from assistant.values.context import ChosenBy, ContextReport, LeftOut, PictureCost, Why
 from assistant.values.conversation import Draft

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 
-from assistant.core.cache import KVCache
+from assistant.core.cache.kv_cache import KVCache
 from assistant.core.cuda import Compiler, GraphStep, compile_graphs
 from assistant.core.layers import forget_layers, layer_pass, layers_of
 from assistant.core.out_of_memory import is_out_of_memory

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import torch
 
-from assistant.core.cache import KVCache
+from assistant.core.cache.kv_cache import KVCache
 from assistant.core.chances import chances_of
 from assistant.core.constraint import Constraint, MakeConstraint
 from assistant.core.decode import Decoder, logits_of

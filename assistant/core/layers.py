@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn.functional import rms_norm, silu
 
-from assistant.core.cpu import accelerate
+from assistant.core.cpu.acceleration import accelerate
 from assistant.core.kernels import Kernels, TokenLayer
 from assistant.core.scratch import Scratch
 from assistant.families.runtime import VisionLanguageModel

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
-from assistant.core.cache import KVCache
+from assistant.core.cache.kv_cache import KVCache
 from assistant.core.sequence import Sequence
 from assistant.families.runtime import Regime
 from assistant.values.prompt import Slot

@@ -105,7 +105,7 @@ class NarrowLinear(nn.Module):
     weight: torch.Tensor
     scales: torch.Tensor | None
     kernels: Kernels | None = None
-    """Set by :func:`assistant.core.cpu.accelerate`."""
+    """Set by :func:`assistant.core.cpu.acceleration.accelerate`."""
 
     def __init__(self, weight: torch.Tensor, scales: torch.Tensor | None = None) -> None:
         super().__init__()

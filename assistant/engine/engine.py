@@ -22,7 +22,7 @@ from assistant.engine.prompts import Prompts
 from assistant.engine.replies import Replies
 from assistant.engine.saver import LEAVING_S, Patience
 from assistant.servers.address import is_server
-from assistant.settings import Settings
+from assistant.settings.schema import Settings
 from assistant.values.chances import Chances
 from assistant.values.conversation import Draft, FinishReason, Parent, Role, Turn, TurnKind
 from assistant.values.errors import PhichatError, StorageError
@@ -33,7 +33,7 @@ from assistant.values.text import one_line
 from assistant.window.layout import Layout
 
 if TYPE_CHECKING:
-    from storage import Store
+    from storage.store import Store
 
 
 class Engine:
@@ -377,7 +377,7 @@ def open_engine(settings: Settings) -> Engine:
     """
 
     def open_store() -> Store:
-        from storage import Store  # SQLAlchemy takes 0.3 s to import
+        from storage.store import Store  # SQLAlchemy takes 0.3 s to import
 
         return Store.open(settings.store_location)
 

@@ -14,7 +14,7 @@ from assistant.values.errors import PhichatError
 from assistant.values.events import Event, SummaryStored
 
 if TYPE_CHECKING:
-    from storage import Store
+    from storage.store import Store
 
 
 class Memory:
@@ -63,9 +63,10 @@ class Memory:
     def summarise(self, session_id: str) -> Iterator[Event]:
         """Have the model sum up the turns that no longer fit, beyond the last summary.
 
-        Call it while no reply runs; :meth:`assistant.engine.Engine.stop` ends it, and nothing is
-        stored then. A summary that the user edited keeps the user's words and gets one paragraph
-        more. Yields SummaryStored last, or nothing when every turn is covered. Raises PhichatError.
+        Call it while no reply runs; :meth:`assistant.engine.engine.Engine.stop` ends it, and
+        nothing is stored then. A summary that the user edited keeps the user's words and gets one
+        paragraph more. Yields SummaryStored last, or nothing when every turn is covered. Raises
+        PhichatError.
         """
         store, core, layout = self._store(), self._model.core, self._model.layout
         conversation = store.conversation(session_id)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from assistant.settings import Settings
+from assistant.settings.schema import Settings
 from assistant.values.errors import ModelError
 from assistant.values.events import ModelStatus
 from assistant.values.model import Core, ModelFacts

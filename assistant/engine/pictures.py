@@ -31,33 +31,33 @@ class Pictures:
         in all (0: not known), and on while the picture is decoded; an exception that it raises
         ends either.
         """
-        from assistant import pictures
+        from assistant.pictures.source import open_source
 
-        return self._checked(pictures.open_source(source, watch=watch))
+        return self._checked(open_source(source, watch=watch))
 
     def start_decoding(self) -> None:
         """Start the process that decodes, so that the first picture need not wait for it."""
-        from assistant import pictures
+        from assistant.pictures import decode
 
-        pictures.start_decoding()
+        decode.start_decoding()
 
     def stop_decoding(self) -> None:
         """End whatever is being decoded, because the app is quit."""
-        from assistant import pictures
+        from assistant.pictures import decode
 
-        pictures.stop_decoding()
+        decode.stop_decoding()
 
     def open_clipboard(self) -> PictureFile:
         """Open the picture in the system's clipboard."""
-        from assistant import pictures
+        from assistant.pictures.clipboard import open_clipboard
 
-        return self._checked(pictures.open_clipboard())
+        return self._checked(open_clipboard())
 
     def open_bytes(self, data: bytes, name: str) -> PictureFile:
         """Open a picture from memory (a pipe, say)."""
-        from assistant import pictures
+        from assistant.pictures import decode
 
-        return self._checked(pictures.open_bytes(data, name=name))
+        return self._checked(decode.open_bytes(data, name=name))
 
     def cut(
         self,
@@ -67,15 +67,15 @@ class Pictures:
         watch: Callable[[int, int], None] | None = None,
     ) -> PictureFile:
         """Cut a rectangle out of a picture with these original bytes, as one of its own."""
-        from assistant import pictures
+        from assistant.pictures import decode
 
-        return self._checked(pictures.cut(picture, data, box, watch=watch))
+        return self._checked(decode.cut(picture, data, box, watch=watch))
 
     def find_dropped(self, text: str) -> Dropped:
         """Find the pictures that a pasted or typed text names, and the words beside them."""
-        from assistant import pictures
+        from assistant.pictures.dropped import find_dropped
 
-        return pictures.find_dropped(text)
+        return find_dropped(text)
 
     def tokens(self, picture: Picture | PictureFile) -> int:
         """Count the positions that a picture takes in a prompt."""

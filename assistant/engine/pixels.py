@@ -24,9 +24,9 @@ def pixels_of(
     }
 
     def pixels(pixels_sha256: str) -> Pixels:
-        from assistant import pictures
+        from assistant.pictures import decode
 
         data = unstored.get(pixels_sha256) or stored(originals[pixels_sha256])
-        return Pixels(*pictures.rgb_pixels(data))
+        return Pixels(*decode.rgb_pixels(data))
 
     return pixels

@@ -15,7 +15,7 @@ from assistant.window.layout import Planned, PromptPreview, Request, as_turn
 from assistant.window.readable import Piece, spell, spell_messages
 
 if TYPE_CHECKING:
-    from storage import Store
+    from storage.store import Store
 
 
 class Prompts:
@@ -37,7 +37,7 @@ class Prompts:
         """Render the prompt that sending ``draft`` now would give. Stores nothing.
 
         ``system`` is that of a new session. Raises PhichatError (``too_long``) where
-        :meth:`assistant.engine.Engine.send` would.
+        :meth:`assistant.engine.engine.Engine.send` would.
         """
         layout = self._model.layout
         planned = self.plan(self.above(session_id, parent, system=system), draft)

@@ -31,7 +31,7 @@ from assistant.values.sampling import Parameters, Sampling
 from assistant.window.layout import Layout, Planned
 
 if TYPE_CHECKING:
-    from storage import Store
+    from storage.store import Store
 
 
 RELAID = 8

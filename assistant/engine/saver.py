@@ -24,7 +24,7 @@ from assistant.values.errors import (
 from assistant.values.events import Event, Progressed, Stage, StoreLost
 
 if TYPE_CHECKING:
-    from storage import Store
+    from storage.store import Store
 
 R = TypeVar("R")
 _Kept = tuple[str, tuple[int, ...], Thought | None]

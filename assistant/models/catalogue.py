@@ -19,7 +19,7 @@ from assistant.families.registry import DEMO, family_of, model_folder, open_chec
 from assistant.families.sizes import ModelSize
 from assistant.models.known import KNOWN, known_model
 from assistant.servers import address
-from assistant.settings import Settings
+from assistant.settings.schema import Settings
 from assistant.values.context import PictureLayout
 from assistant.values.errors import ModelError
 

@@ -13,7 +13,7 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Item, Table
 
-from assistant.settings import PREFIX, SETTABLE, SettingsError
+from assistant.settings.schema import PREFIX, SETTABLE, SettingsError
 
 Value = str | int | float | bool | dict[str, str]
 
@@ -38,7 +38,7 @@ def write_setting(path: Path, name: str, value: Value) -> None:
     """Set ``name`` in the file, which is made if it is missing; the rest stays as it is.
 
     A commented line of the setting gives its place. The value is one that
-    :func:`assistant.settings.load` has accepted. The file is replaced as a
+    :func:`assistant.settings.load.load` has accepted. The file is replaced as a
     whole, so a full disk or a kill leaves the old one. Raises SettingsError.
     """
 

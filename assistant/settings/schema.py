@@ -39,7 +39,7 @@ _app = partial(setting, group="App", takes_effect=TakesEffect.START)
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """All settings, and the places of our files; made by :func:`assistant.settings.load`.
+    """All settings, and the places of our files; made by :func:`assistant.settings.load.load`.
 
     A setting that is None is left to the model or to the place that uses it.
     """
@@ -113,7 +113,7 @@ class Settings:
 
     @property
     def store_location(self) -> str:
-        """The argument for ``storage.Store.open``."""
+        """The argument for ``storage.store.Store.open``."""
         return self.database or str(self.data_dir / "phichat.db")
 
     def value(self, name: str) -> Any:

@@ -83,7 +83,7 @@ class Worker:
         import torch
         import transformers
 
-        from assistant.core.cache import KVCache
+        from assistant.core.cache.kv_cache import KVCache
         from assistant.core.cpu.acceleration import threading_layer
         from assistant.core.decode import is_compiled, prepare
         from assistant.core.feature_files import FeatureFiles

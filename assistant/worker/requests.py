@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 
-from assistant.pictures import MAX_PIXELS
+from assistant.pictures.decode import MAX_PIXELS
 from assistant.values.conversation import FinishReason, Usage
 from assistant.values.generation import GenerationEnded, Pixels
 from assistant.worker.connection import Client

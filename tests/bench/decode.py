@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from transformers import DynamicCache, Phi3ForCausalLM
 
-from assistant.core.cache import KVCache
+from assistant.core.cache.kv_cache import KVCache
 from assistant.core.decode import decode_one_token
-from assistant.phi3v import Phi3VForCausalLM
+from assistant.phi3v.modeling import Phi3VForCausalLM
 from tests.bench.fastest_read import fastest, ways_to_read
 from tests.bench.subjects import Scale, filled, filled_dynamic, ours, transformers_own
 from tests.bench.timing import best, in_turn, typical

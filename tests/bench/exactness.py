@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from PIL import Image
 
-from assistant.core.cache import KVCache
+from assistant.core.cache.kv_cache import KVCache
 from assistant.core.decode import logits_of, prefill
 from assistant.core.memory.sizes import PREFILL_CHUNK
-from assistant.phi3v import Phi3VForCausalLM, Phi3VImageProcessor
+from assistant.phi3v.image_processing import Phi3VImageProcessor
+from assistant.phi3v.modeling import Phi3VForCausalLM
 from assistant.phi3v.rope import regime_of
 from tests.bench.subjects import ours
 from tests.conftest import GOLDENS, expand

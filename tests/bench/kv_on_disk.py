@@ -20,10 +20,10 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from assistant.core.cache import KVCache
+from assistant.core.cache.kv_cache import KVCache
 from assistant.core.generate import ResidentModel
-from assistant.phi3v import Phi3VForCausalLM
 from assistant.phi3v.config import Phi3VConfig
+from assistant.phi3v.modeling import Phi3VForCausalLM
 from assistant.values.prompt import Prompt
 from assistant.values.sampling import Sampling
 from tests.bench.make_checkpoint import SIZES, config

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from assistant.core.cache import KVCache
+from assistant.core.cache.kv_cache import KVCache
 from assistant.core.formats import KV_KINDS, kv_bytes_per_token, kv_fixed_bytes
 from assistant.phi3v.rope import Regime
 from tests.bench.subjects import FORMATS, Scale

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from assistant.core.cache import KVCache
+from assistant.core.cache.kv_cache import KVCache
 from assistant.core.decode import prefill
 from assistant.core.weights import load_model
 from assistant.phi3v.rope import regime_of

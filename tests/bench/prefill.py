@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from assistant.core.cache import KVCache
+from assistant.core.cache.kv_cache import KVCache
 from assistant.core.decode import logits_of, prefill
 from assistant.core.memory.sizes import PREFILL_CHUNK
-from assistant.phi3v import Phi3VForCausalLM
+from assistant.phi3v.modeling import Phi3VForCausalLM
 from assistant.phi3v.rope import regime_of
 from tests.bench.subjects import FORMATS, Scale, embeddings, ours, transformers_own
 from tests.bench.timing import best, in_turn, typical

@@ -25,7 +25,7 @@ from contextlib import closing
 from itertools import accumulate
 from pathlib import Path
 
-from storage import Store
+from storage.store import Store
 from storage.words import indexed
 
 TURNS, PICTURES = 100, 2  # of each session

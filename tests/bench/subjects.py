@@ -10,9 +10,9 @@ import torch
 from transformers import DynamicCache, Phi3Config, Phi3ForCausalLM
 from transformers.models.phi3.modeling_phi3 import Phi3RotaryEmbedding
 
-from assistant.core.cache import KVCache
+from assistant.core.cache.kv_cache import KVCache
 from assistant.core.weights import load_model
-from assistant.phi3v import Phi3VForCausalLM
+from assistant.phi3v.modeling import Phi3VForCausalLM
 from assistant.phi3v.rope import regime_of
 from tests.bench.make_checkpoint import SIZES, make_checkpoint
 from tests.conftest import GOLDENS

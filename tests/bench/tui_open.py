@@ -26,9 +26,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from assistant import pictures
+from assistant.pictures import decode
 from assistant.values.conversation import Draft, FinishReason, PictureFile
-from storage import Store
+from storage.store import Store
 from tests.bench.pseudo_terminal import PseudoTerminal, resident_mb, used_home, work_cpu_s
 
 READY = b"sk about a picture"
@@ -60,7 +60,7 @@ def picture(number: int) -> PictureFile:
     image = Image.radial_gradient("L").resize((640, 480)).point(lambda v: (v + number) % 256)
     buffer = io.BytesIO()
     image.save(buffer, "PNG")
-    return pictures.open_bytes(buffer.getvalue(), name=f"picture {number}.png")
+    return decode.open_bytes(buffer.getvalue(), name=f"picture {number}.png")
 
 
 def huge(path: Path) -> str:

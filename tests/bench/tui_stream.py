@@ -63,12 +63,12 @@ def reply(kind: str, length: int) -> str:
 
 def app(kind: str, measured: Path, there: int, seconds: float, fast: bool, screen: bool) -> None:
     """The measured process: an app (or only the engine) whose core writes at a pace."""
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
     from assistant.engine.model import Model
-    from assistant.settings import load as load_settings
+    from assistant.settings.load import load as load_settings
     from assistant.values.conversation import Draft, FinishReason, Usage
     from assistant.values.generation import GenerationEnded, TokensGenerated
-    from storage import Store
+    from storage.store import Store
     from tests.byte_tokenizer import write_tokenizer
     from tests.scripted_core import ScriptedCore
 

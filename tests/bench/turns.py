@@ -15,12 +15,12 @@ from unittest.mock import patch
 
 import torch
 
-from assistant.core.cache import KVCache
 from assistant.core.cache.float_layer import FloatLayer
+from assistant.core.cache.kv_cache import KVCache
 from assistant.core.decode import logits_of, prefill
 from assistant.core.generate import ResidentModel
-from assistant.phi3v import Phi3VForCausalLM
 from assistant.phi3v.crops import CROP, crop_grid
+from assistant.phi3v.modeling import Phi3VForCausalLM
 from assistant.values.generation import GenerationEnded
 from assistant.values.prompt import Prompt, Slot
 from assistant.values.sampling import Sampling

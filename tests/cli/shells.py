@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from assistant.cli import cli
 from assistant.cli.completion_scripts import SHELLS, VARIABLE
+from assistant.cli.root_command import cli
 from tests.wait import read_until
 
 _START = {

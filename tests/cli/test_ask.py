@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from assistant import settings
 from assistant.cli.ask import is_due_today
+from assistant.settings.load import load as load_settings
 from assistant.values.conversation import Draft
 from assistant.worker.shared_workers import shared_workers
-from storage import Store
+from storage.store import Store
 from tests.conftest import GOLDENS, ROOT, Phichat
 
 IMAGES = GOLDENS / "images"
@@ -259,7 +259,7 @@ def test_a_half_answer_goes_on_without_a_question(phichat: Phichat) -> None:
 
 
 def test_a_question_without_an_answer_is_answered(phichat: Phichat) -> None:
-    location = Path(settings.load().store_location)
+    location = Path(load_settings().store_location)
     location.parent.mkdir(parents=True)
     with closing(Store.open(str(location))) as store:
         session, turn = store.add_user_turn(None, Draft("Hello"))
@@ -287,7 +287,7 @@ def test_the_second_ctrl_c_ends_at_once(random_folder: Path, phichat: Phichat) -
     with _endless(random_folder) as ask:
         assert ask.stdout is not None
         assert ask.stdout.read(1)
-        (worker,) = (one.pid for one in shared_workers(settings.load().runtime_dir))
+        (worker,) = (one.pid for one in shared_workers(load_settings().runtime_dir))
         os.kill(worker, signal.SIGSTOP)
         try:
             while ask.poll() is None:

@@ -21,7 +21,7 @@ from PIL import Image
 
 from assistant.cli.batch import Batch, _pictures
 from assistant.cli.batch_file import BatchFile
-from assistant.engine import Engine
+from assistant.engine.engine import Engine
 from assistant.values.errors import ModelError, PhichatError
 from assistant.values.sampling import Sampling
 from tests import wait

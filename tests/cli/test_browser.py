@@ -20,11 +20,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from assistant.settings import load
+from assistant.settings.load import load
 from assistant.values.conversation import Draft, Turn
-from storage import Store
+from storage.store import Store
 from tests.servers.openai_server import Answer, Server, delta, event, serving
-from tests.wait import LIMIT_S, until
+from tests.wait import LIMIT_S, until, until_found
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
@@ -49,6 +49,7 @@ PICK = """const picker = document.querySelector('#pictures');
   picker.files = data.files; picker.dispatchEvent(new Event('change'));"""
 TEXT = f"""(() => {{ const data = new DataTransfer();
   data.setData('text/plain', 'pasted words'); {PASTE} }})()"""
+STATE = "document.body.className + ': ' + document.querySelector('.said').textContent"
 
 
 class Tab:
@@ -80,12 +81,15 @@ class Tab:
         await self.until("document.body.classList.contains('-focused')")
 
     async def until(self, script: str) -> None:
-        waiting = f"""new Promise((done) => {{
-          const look = () => document.body && ({script}) ? done(true) : setTimeout(look, 50);
-          look();
-        }})"""
-        while not await self.run(waiting):
-            pass  # the page was left meanwhile: the next one is asked
+        """Wait until ``script`` is true; each look may find another page than the one before."""
+        shown = ""
+
+        async def look() -> object:
+            nonlocal shown
+            shown = await self.run(STATE)
+            return await self.run(f"Boolean(document.body && ({script}))")
+
+        await until_found(look, script, lambda: shown)
 
 
 @asynccontextmanager

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from assistant import settings
+from assistant.settings.load import load as load_settings
 from assistant.values.conversation import Draft
-from storage import Store
+from storage.store import Store
 from tests.cli.shells import Shell
 
 
@@ -33,7 +33,7 @@ def shell(
 
 
 def store_session(title: str, model: str | None = None) -> str:
-    location = Path(settings.load().store_location)
+    location = Path(load_settings().store_location)
     location.parent.mkdir(parents=True, exist_ok=True)
     with closing(Store.open(location)) as store:
         session, _ = store.add_user_turn(None, Draft(title), model=model)
@@ -108,7 +108,7 @@ def test_words_that_bash_takes_apart_are_put_together() -> None:
 
 def test_looking_makes_no_database() -> None:
     assert asked("phichat ask --session ") == []
-    assert not Path(settings.load().store_location).exists()
+    assert not Path(load_settings().store_location).exists()
 
 
 def test_what_can_not_be_read_is_not_offered(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,7 +119,7 @@ def test_what_can_not_be_read_is_not_offered(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_only_session_ids_load_the_database_library(tmp_path: Path) -> None:
     program = (
-        "import sys; from assistant.cli import main\n"
+        "import sys; from assistant.cli.root_command import main\n"
         "try: main()\n"
         "finally: print([m for m in ('torch', 'sqlalchemy', 'textual', 'assistant.engine')"
         " if m in sys.modules])"

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from assistant import settings
-from assistant.cli import cli
+from assistant.cli.root_command import cli
+from assistant.settings.load import load as load_settings
+from assistant.settings.schema import SETTABLE
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
@@ -23,14 +24,14 @@ def test_each_value_says_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) ->
     assert run("set", "top_p", "0.5") == (0, "", "")
     monkeypatch.setenv("PHICHAT_TOP_P", "0.25")
     shown = json.loads(run("show", "--json")[1])
-    file = str(settings.load().config_file)
+    file = str(load_settings().config_file)
     assert shown["file"] == file
-    assert set(shown["settings"]) == set(settings.SETTABLE)
+    assert set(shown["settings"]) == set(SETTABLE)
     assert shown["settings"]["seed"] == {"value": 7, "from": file}
     assert shown["settings"]["top_p"] == {"value": 0.25, "from": "PHICHAT_TOP_P"}
     assert shown["settings"]["model"] == {"value": "demo", "from": "default"}
     lines = run("show")[1].splitlines()
-    assert [line.split()[0] for line in lines] == list(settings.SETTABLE)
+    assert [line.split()[0] for line in lines] == list(SETTABLE)
 
 
 def test_a_variable_that_goes_before_the_file_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,16 +49,16 @@ def test_edit_writes_the_file_first_and_opens_that(
     editor.chmod(0o755)
     monkeypatch.delenv("EDITOR", raising=False)
     monkeypatch.setenv("VISUAL", f"'{editor}' --wait")
-    file = settings.load().config_file
+    file = load_settings().config_file
     assert run("edit") == (0, "", f"{file} is in order.\n")
-    assert settings.load().sampling.seed == 3
+    assert load_settings().sampling.seed == 3
     assert "# max_new_tokens = 1024" in file.read_text()
     assert run("unset", "seed")[0] == 0
-    assert settings.load().sampling.seed is None
+    assert load_settings().sampling.seed is None
 
 
 def test_a_setting_may_be_mended_that_was_wrong() -> None:
-    file = settings.load().config_file
+    file = load_settings().config_file
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("seed = -1\n")
     assert run("show")[0] == 1
@@ -67,7 +68,7 @@ def test_a_setting_may_be_mended_that_was_wrong() -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
-    folder = settings.load().config_file.parent
+    folder = load_settings().config_file.parent
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o500)
     try:

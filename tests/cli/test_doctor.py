@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from assistant.cli import cli
 from assistant.cli.doctor import _lines
 from assistant.cli.doctor_checks import diagnose
+from assistant.cli.root_command import cli
 from assistant.core.memory import detect
 from assistant.core.memory.hardware import Cpu, Gpu, Hardware, Memory, Problem, TorchBuild
-from assistant.settings import load as load_settings
+from assistant.settings.load import load as load_settings
 from tests.conftest import ROOT, Phichat
 
 GIB = 2**30
@@ -136,7 +136,7 @@ def test_everything_is_measured_without_the_network(
 
 def test_torch_never_enters_the_doctors_own_process() -> None:
     code = (
-        "import sys; from assistant.cli import cli\n"
+        "import sys; from assistant.cli.root_command import cli\n"
         "cli(['doctor', '--quick'], standalone_mode=False)\n"
         "assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
     )

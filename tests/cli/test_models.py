@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from assistant.cli import cli
+from assistant.cli.root_command import cli
 from assistant.models.pull import pull as fetch
 from assistant.values.errors import ModelError
 from tests.conftest import ROOT

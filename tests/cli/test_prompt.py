@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from assistant import settings
+from assistant.settings.load import load as load_settings
 from assistant.values.conversation import Draft, FinishReason
-from storage import Store
+from storage.store import Store
 from tests.conftest import GOLDENS, ROOT, Phichat
 
 IMAGES = GOLDENS / "images"
@@ -112,7 +112,7 @@ def test_a_folder_is_remembered_by_its_whole_path(phichat: Phichat, random_folde
 
 def test_a_new_conversation_needs_no_database() -> None:
     program = (
-        "import sys; from assistant.cli import cli\n"
+        "import sys; from assistant.cli.root_command import cli\n"
         "try: cli(['prompt', 'Hi'], prog_name='phichat')\n"
         "finally: print('sqlalchemy' in sys.modules)"
     )
@@ -120,7 +120,7 @@ def test_a_new_conversation_needs_no_database() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "False"
-    assert not Path(settings.load().store_location).exists()
+    assert not Path(load_settings().store_location).exists()
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,13 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from assistant import pictures, settings
-from assistant.cli import cli
-from assistant.cli.sessions import sessions as group
+from assistant.cli.root_command import cli
+from assistant.cli.sessions.group import sessions as group
 from assistant.cli.sessions.show import _highlighted
+from assistant.pictures.source import open_source
+from assistant.settings.load import load as load_settings
 from assistant.values.conversation import Draft, FinishReason, Snippet
-from storage import Store
+from storage.store import Store
 from tests.conftest import GOLDENS
 from tests.storage.llm_tables import LLM_0_13
 
@@ -37,7 +38,7 @@ def _database(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
     with closing(Store.open(path)) as store:
         older, _ = store.add_user_turn(None, Draft("Older talk of nothing"), model="demo")
         newer, question = store.add_user_turn(
-            None, Draft("What is the red shape?", (pictures.open_source(PICTURE),)), model="demo"
+            None, Draft("What is the red shape?", (open_source(PICTURE),)), model="demo"
         )
         for text in ("A circle.", "A red\x1b[31m circle."):
             reply = store.start_reply(newer, question.id, model="demo")
@@ -59,7 +60,7 @@ def ids(_database: tuple[Path, dict[str, str]]) -> dict[str, str]:
 
 @pytest.fixture
 def database(_database: tuple[Path, dict[str, str]]) -> Path:
-    location = Path(settings.load().store_location)
+    location = Path(load_settings().store_location)
     location.parent.mkdir(parents=True)
     shutil.copy(_database[0], location)
     return location

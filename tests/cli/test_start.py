@@ -28,7 +28,7 @@ def imported(*words: str) -> set[str]:
         "import sys, atexit\n"
         f"sys.argv = {['phichat', *words]!r}\n"
         "atexit.register(lambda: print('\\n', *sys.modules, file=sys.stderr))\n"
-        "from assistant.cli import main\n"
+        "from assistant.cli.root_command import main\n"
         "main()"
     )
     command = [sys.executable, "-c", code]

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from assistant import settings
+from assistant.settings.load import load as load_settings
 from assistant.values.conversation import Draft
-from storage import Store
+from storage.store import Store
 from tests.conftest import ROOT
 
 FULL = "Standard output can't be written (No space left on device): make room, or choose another "
@@ -102,7 +102,7 @@ def test_the_app_needs_a_terminal() -> None:
     ],
 )
 def test_a_question_that_is_not_answered_with_yes(key: bytes, code: int, said: str) -> None:
-    location = Path(settings.load().store_location)
+    location = Path(load_settings().store_location)
     location.parent.mkdir(parents=True)
     with closing(Store.open(str(location))) as store:
         session_id, _ = store.add_user_turn(None, Draft("Hello"))

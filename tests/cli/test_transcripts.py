@@ -17,7 +17,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from assistant.cli import COMMANDS, cli
+from assistant.cli.root_command import COMMANDS, cli
 
 FOLDER = Path(__file__).parent / "transcripts"
 
@@ -185,7 +185,7 @@ def test_help_teaches_with_examples(name: str) -> None:
 
 def test_help_imports_nothing_slow() -> None:
     program = (
-        "import sys; from assistant.cli import cli\n"
+        "import sys; from assistant.cli.root_command import cli\n"
         "try: cli(sys.argv[1:], prog_name='phichat')\n"
         "finally: print([m for m in ('torch', 'transformers', 'sqlalchemy', 'textual', 'PIL', "
         "'numpy', 'tokenizers', 'pydantic', 'assistant.engine') "

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from assistant.core.cache import KVCache
+from assistant.core.cache.kv_cache import KVCache
 from assistant.core.generate import ResidentModel
 from assistant.core.weights import load_model
 from assistant.phi3v.crops import CROP

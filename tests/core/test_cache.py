@@ -8,8 +8,10 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-from assistant.core.cache import BLOCK, FloatLayer, KVCache
-from assistant.phi3v import Regime
+from assistant.core.cache.float_layer import FloatLayer
+from assistant.core.cache.kv_cache import KVCache
+from assistant.core.formats import KV_BLOCK as BLOCK
+from assistant.phi3v.rope import Regime
 
 
 def states(positions: int, seed: int, head_dim: int = 96) -> torch.Tensor:

@@ -6,12 +6,13 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-from assistant.core.cache import KVCache
+from assistant.core.cache.kv_cache import KVCache
 from assistant.core.cache.packed import Int4Keys, Int4Values, Int8
 from assistant.core.cache.quantized_layer import Int4Layer, Int8Layer, QuantizedLayer
 from assistant.core.decode import prefill
 from assistant.core.formats import TAIL_BLOCK, kv_bytes_per_token, kv_fixed_bytes
-from assistant.phi3v import Phi3VForCausalLM, Regime
+from assistant.phi3v.modeling import Phi3VForCausalLM
+from assistant.phi3v.rope import Regime
 from tests.core.tiny import HEAD_DIM, HEADS, LAYERS, tiny_phi3v
 
 LENGTH = 330

@@ -8,11 +8,11 @@ from typing import Any, NoReturn
 import pytest
 import torch
 
-from assistant.core.cache import KVCache
+from assistant.core.cache.kv_cache import KVCache
 from assistant.core.cuda import Step
 from assistant.core.decode import Decoder, prefill
 from assistant.core.formats import KV_BLOCK
-from assistant.phi3v import Regime
+from assistant.phi3v.rope import Regime
 from tests.core.tiny import LAYERS, tiny_phi3v
 
 

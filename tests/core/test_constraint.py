@@ -17,7 +17,7 @@ from assistant.core.generate import ResidentModel
 from assistant.core.sampling import Sampler
 from assistant.core.speculation import Speculation
 from assistant.families.grammar import Grammars, check_schema
-from assistant.phi3v import Regime
+from assistant.phi3v.rope import Regime
 from assistant.phi3v.vocabulary import Vocabulary
 from assistant.values.conversation import FinishReason
 from assistant.values.errors import SchemaError

@@ -10,10 +10,10 @@ import torch
 
 from assistant.core import layers
 from assistant.core.attention import attend, merge
-from assistant.core.cache import KVCache
+from assistant.core.cache.kv_cache import KVCache
 from assistant.core.decode import decode_one_token, logits_of, prefill
 from assistant.core.layers import layers_of
-from assistant.phi3v import Regime
+from assistant.phi3v.rope import Regime
 from tests.core.tiny import LAYERS, tiny_phi3v
 
 

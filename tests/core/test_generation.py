@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from assistant.core.generate import ResidentModel
-from assistant.phi3v import Phi3VImageProcessor
+from assistant.phi3v.image_processing import Phi3VImageProcessor
 from assistant.values.conversation import FinishReason
 from assistant.values.errors import ModelError
 from assistant.values.events import Progressed, Stage

@@ -22,7 +22,7 @@ from assistant.values.prompt import Prompt
 from assistant.values.sampling import Sampling
 from assistant.core.generate import ResidentModel
 from assistant.values.errors import ModelError
-from assistant.phi3v import Phi3VForCausalLM
+from assistant.phi3v.modeling import Phi3VForCausalLM
 from tests.core.tiny import HEAD_DIM, tiny_phi3v
 
 torch.set_num_threads(1)

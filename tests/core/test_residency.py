@@ -8,11 +8,11 @@ from typing import NoReturn
 import pytest
 import torch
 
-from assistant.core.cache import KVCache
+from assistant.core.cache.kv_cache import KVCache
 from assistant.core.formats import KV_BLOCK
 from assistant.core.residency import Residency, Resident
 from assistant.core.sequence import Sequence
-from assistant.phi3v import Regime
+from assistant.phi3v.rope import Regime
 from assistant.values.prompt import Prompt, Slot
 
 CPU = torch.device("cpu")

@@ -14,11 +14,12 @@ from hypothesis import given, settings, strategies as st
 from torch.nn.functional import scaled_dot_product_attention, silu
 
 from assistant.core import decode as decoding, layers, weights
-from assistant.core.cache import KVCache
+from assistant.core.cache.kv_cache import KVCache
 from assistant.core.cpu import acceleration, kernels as row_kernels
 from assistant.core.cpu.acceleration import CpuKernels
 from assistant.core.decode import decode_one_token
-from assistant.phi3v import Phi3VForCausalLM, Regime
+from assistant.phi3v.modeling import Phi3VForCausalLM
+from assistant.phi3v.rope import Regime
 from tests.core.tiny import LAYERS, tiny_phi3v
 
 

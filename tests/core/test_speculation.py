@@ -9,12 +9,13 @@ import torch
 
 from assistant import demo_model as demo
 from assistant.core import generate as generation
-from assistant.core.cache import KVCache
+from assistant.core.cache.kv_cache import KVCache
 from assistant.core.decode import Decoder
 from assistant.core.generate import ResidentModel
 from assistant.core.sequence import Unit
 from assistant.core.speculation import NARROWEST, NGRAM, WIDEST, Speculation
-from assistant.phi3v import Phi3VForCausalLM, Regime
+from assistant.phi3v.modeling import Phi3VForCausalLM
+from assistant.phi3v.rope import Regime
 from assistant.phi3v.vocabulary import Vocabulary
 from assistant.values.generation import TokensGenerated
 from assistant.values.prompt import Prompt, Slot

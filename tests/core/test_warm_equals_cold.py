@@ -28,7 +28,7 @@ import torch
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from assistant.core import decode as decoding, layers, residency, speculation
-from assistant.core.cache import KVCache
+from assistant.core.cache.kv_cache import KVCache
 from assistant.core.formats import KV_BLOCK
 from assistant.core.generate import ResidentModel
 from assistant.values.conversation import FinishReason

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings, strategies as st
 
 from assistant.core import weights
-from assistant.core.cache import KVCache
+from assistant.core.cache.kv_cache import KVCache
 from assistant.core.cpu import kernels as row_kernels
 from assistant.core.cpu.acceleration import CpuKernels
 from assistant.core.cpu.many_rows import LONGEST, multiply_rows
@@ -25,7 +25,7 @@ from assistant.core.weights import (
     load_model,
     quantize_rows,
 )
-from assistant.phi3v import Regime
+from assistant.phi3v.rope import Regime
 from assistant.values.errors import ModelError
 from tests.conftest import GOLDENS
 
@@ -53,7 +53,7 @@ KERNELS = CpuKernels(row_kernels)
 
 
 def accelerated(held: NarrowLinear) -> NarrowLinear:
-    """Let a matrix use the kernels, as :func:`assistant.core.cpu.accelerate` does."""
+    """Let a matrix use the kernels, as :func:`assistant.core.cpu.acceleration.accelerate` does."""
     held.kernels = KERNELS
     return held
 

@@ -7,8 +7,9 @@ from functools import cache
 import torch
 
 from assistant.core.sequence import Unit
-from assistant.phi3v import Phi3VForCausalLM, Regime
 from assistant.phi3v.config import Phi3VConfig
+from assistant.phi3v.modeling import Phi3VForCausalLM
+from assistant.phi3v.rope import Regime
 from assistant.values.prompt import Prompt, Slot
 
 SWITCH = 96

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from assistant.engine import Engine, open_engine
-from assistant.settings import load as load_settings
+from assistant.engine.engine import Engine, open_engine
+from assistant.settings.load import load as load_settings
 from assistant.values.conversation import Role
 from assistant.values.events import Phase
 from tests.e2e.drawings import draw, says

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from assistant.engine import Engine
+from assistant.engine.engine import Engine
 from assistant.engine.model import Model
-from assistant.settings import load as load_settings
+from assistant.settings.load import load as load_settings
 from assistant.values.conversation import Draft, FinishReason, Turn
 from assistant.values.events import Event, ReplyEnded
 from assistant.values.sampling import Sampling
 from assistant.worker.client import LocalCore
-from storage import Store
+from storage.store import Store
 
 
 @pytest.fixture

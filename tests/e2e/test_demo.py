@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from assistant import demo_model as demo
-from assistant.engine import Engine
+from assistant.engine.engine import Engine
 from assistant.engine.model import Model
-from assistant.settings import load as load_settings
+from assistant.settings.load import load as load_settings
 from assistant.values.conversation import Draft
 from assistant.values.events import ReplyEnded
 from assistant.worker.client import LocalCore
-from storage import Store
+from storage.store import Store
 from tests.conftest import Phichat
 from tests.e2e.drawings import COLOUR_QUESTIONS, SHAPE_QUESTIONS, Drawing, draw, says
 

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from assistant import pictures
-from assistant.engine import Engine
+from assistant.engine.engine import Engine
 from assistant.engine.model import Model
-from assistant.settings import load as load_settings
+from assistant.pictures import decode
+from assistant.settings.load import load as load_settings
 from assistant.values.conversation import Draft, PictureFile
 from assistant.values.events import Event, UserTurnStored
 from assistant.values.prompt import Prompt
-from storage import Store
+from storage.store import Store
 from tests.byte_tokenizer import BYTES
 from tests.scripted_core import ScriptedCore
 
@@ -56,7 +56,7 @@ def make(random_folder: Path, empty_database: Path, tmp_path: Path) -> Iterator[
 def picture(colour: str, size: tuple[int, int] = (40, 30)) -> PictureFile:
     buffer = io.BytesIO()
     Image.new("RGB", size, colour).save(buffer, "PNG")
-    return pictures.open_bytes(buffer.getvalue(), name=f"{colour}.png")
+    return decode.open_bytes(buffer.getvalue(), name=f"{colour}.png")
 
 
 def send(engine: Engine, session: str | None, text: str, *files: PictureFile) -> list[Event]:

@@ -20,7 +20,7 @@ from assistant.values.events import (
     UserTurnStored,
 )
 from assistant.values.prompt import Slot
-from storage import Store
+from storage.store import Store
 from tests.byte_tokenizer import BYTES
 from tests.engine.conftest import MakeEngine, picture, send
 from tests.scripted_core import MissingCore

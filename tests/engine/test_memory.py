@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from assistant.engine import Engine
+from assistant.engine.engine import Engine
 from assistant.values.conversation import FinishReason, Role, Summary, TurnKind
 from assistant.values.errors import PhichatError
 from assistant.values.events import Event, ReplyEnded, SummaryStored

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from assistant.engine import Engine
+from assistant.engine.engine import Engine
 from assistant.engine.model import Model
-from assistant.settings import Settings, load as load_settings
+from assistant.settings.load import load as load_settings
+from assistant.settings.schema import Settings
 from assistant.values.conversation import Draft
 from assistant.values.errors import ModelError
 from assistant.values.generation import TokensGenerated
 from assistant.values.model import Core, ModelFacts
-from storage import Store
+from storage.store import Store
 from tests.engine.conftest import MakeEngine, picture, send
 from tests.scripted_core import ScriptedCore
 

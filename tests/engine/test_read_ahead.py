@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from assistant.engine import Engine
+from assistant.engine.engine import Engine
 from assistant.values.conversation import Draft
 from assistant.values.events import ModelStatus, Phase
 from assistant.values.prompt import Prompt, Slot, common_start

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from assistant.engine import Engine
+from assistant.engine.engine import Engine
 from assistant.values.conversation import Draft, FinishReason, Role, Turn
 from assistant.values.errors import ModelError, PhichatError
 from assistant.values.events import (
@@ -25,7 +25,7 @@ from assistant.values.generation import Pixels
 from assistant.values.model import CoreEvent
 from assistant.values.prompt import Prompt
 from assistant.values.sampling import Parameters, Sampling
-from storage import Store
+from storage.store import Store
 from tests.byte_tokenizer import BYTES
 from tests.engine.conftest import MakeEngine, new_session, picture, said, send
 from tests.scripted_core import ScriptedCore

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from platformdirs import user_cache_path
 
-from assistant.core.cache import KVCache
+from assistant.core.cache.kv_cache import KVCache
 from assistant.core.decode import Decoder, logits_of, prefill
 from assistant.core.weights import load_model
 from assistant.phi3v.rope import regime_of

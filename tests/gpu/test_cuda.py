@@ -10,14 +10,15 @@ import pytest
 import torch
 
 from assistant.core.attention import attend, merge
-from assistant.core.cache import KVCache
+from assistant.core.cache.kv_cache import KVCache
 from assistant.core.decode import Decoder, logits_of, prefill
 from assistant.core.formats import kv_bytes_per_token
 from assistant.core.generate import ResidentModel
 from assistant.core.memory.devices import plan_memory
 from assistant.core.memory.values import Wanted
 from assistant.core.weights import load_model
-from assistant.phi3v import Phi3VForCausalLM, Regime
+from assistant.phi3v.modeling import Phi3VForCausalLM
+from assistant.phi3v.rope import Regime
 from assistant.values.errors import ModelError
 from assistant.values.generation import GenerationEnded, TokensGenerated
 from assistant.values.prompt import Prompt

@@ -13,12 +13,12 @@ from typing import Protocol
 
 import pytest
 
-from assistant.engine import Engine
+from assistant.engine.engine import Engine
 from assistant.engine.model import Model
-from assistant.settings import load as load_settings
+from assistant.settings.load import load as load_settings
 from assistant.values.conversation import Draft
 from assistant.values.events import Event, ReplyEnded, ReplyFailed, ReplyGrew, StoreLost
-from storage import Store
+from storage.store import Store
 from tests.scripted_core import ScriptedCore
 from tests.storage.postgres_server import PostgresServer
 from tests.wait import wait_until

@@ -25,8 +25,8 @@ from assistant.values.conversation import Role, Turn, TurnKind
 from assistant.values.prompt import Prompt, Vocabulary as AnyVocabulary
 from assistant.values.sampling import PARAMETERS
 from assistant.window.layout import Layout, Request
-from storage import Store
 from storage.ids import new_id
+from storage.store import Store
 
 FEW, MANY = 60, 50_000
 FILES = 5_000

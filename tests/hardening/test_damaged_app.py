@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from textual.pilot import Pilot
 
-from assistant.engine import Engine
+from assistant.engine.engine import Engine
 from assistant.engine.model import Model
-from assistant.settings import load as load_settings
+from assistant.settings.load import load as load_settings
 from assistant.values.errors import PhichatError
-from storage import Store
+from storage.store import Store
 from tests.hardening.test_damaged_databases import damage, sound
 from tests.tui.desk import NOON, StagedCore, area, notices, screen, shown, threads_ended, until
 from tui.app import PhichatApp

@@ -27,9 +27,9 @@ from assistant.values.conversation import (
 )
 from assistant.values.errors import PhichatError, StorageError
 from assistant.values.sampling import Parameters
-from storage import Store
 from storage.exchange import document
 from storage.inspection import examine
+from storage.store import Store
 from tests.storage.stored_pictures import make_picture
 
 Damage = Callable[[sqlite3.Connection, random.Random], None]

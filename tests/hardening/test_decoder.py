@@ -16,7 +16,6 @@ import pytest
 from PIL import Image
 from textual import events
 
-from assistant import pictures
 from assistant.pictures import decode
 from assistant.pictures.decoder import examine, process
 from assistant.pictures.decoder.pool import POOL, DecoderPool
@@ -52,14 +51,14 @@ def unlimited(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def refused(data: bytes) -> str:
     with pytest.raises(PictureError) as caught:
-        pictures.open_bytes(data, name="attack")
+        decode.open_bytes(data, name="attack")
     assert caught.value.code == "picture"
     assert_next_works()
     return str(caught.value)
 
 
 def assert_next_works() -> None:
-    assert pictures.open_bytes(encoded(flag())).width == 30
+    assert decode.open_bytes(encoded(flag())).width == 30
 
 
 def decoding() -> DecoderProcess:
@@ -102,7 +101,7 @@ def test_a_jpeg_of_thousands_of_scans_is_given_up(
     monkeypatch.setattr(process, "WALL_S", NEVER_S)
     assert "takes too long to decode" in refused(endless)
     with pytest.raises(PictureError, match="takes too long"):
-        pictures.pixels(endless, (60, 40))
+        decode.pixels(endless, (60, 40))
 
 
 @pytest.mark.long
@@ -120,7 +119,7 @@ def test_a_decoder_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch
     os.kill(POOL._idle[0].pid, signal.SIGSTOP)
     monkeypatch.setattr(process, "WALL_S", 0.2)
     with pytest.raises(PictureError, match="takes too long"):
-        pictures.open_bytes(encoded(flag()))
+        decode.open_bytes(encoded(flag()))
     monkeypatch.setattr(process, "WALL_S", NEVER_S)
     assert_next_works()
 
@@ -135,7 +134,7 @@ def test_an_exception_of_the_watch_ends_a_decoding(endless: bytes) -> None:
         raise GivenUpError
 
     with pytest.raises(GivenUpError):
-        pictures.open_bytes(endless, watch=watch)
+        decode.open_bytes(endless, watch=watch)
     assert not POOL._busy
     assert_next_works()
 
@@ -145,10 +144,10 @@ def test_a_stop_ends_what_runs_and_what_waits(
     endless: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(POOL, "_most", 1)
-    first = in_thread(lambda: pictures.open_bytes(endless, name="first"))
+    first = in_thread(lambda: decode.open_bytes(endless, name="first"))
     decoding()
-    second = in_thread(lambda: pictures.pixels(encoded(flag())))
-    pictures.stop_decoding()
+    second = in_thread(lambda: decode.pixels(encoded(flag())))
+    decode.stop_decoding()
     error = first.exception(timeout=LIMIT_S)
     assert str(error) == "first was not opened: it was stopped."
     second.exception(timeout=LIMIT_S)  # it was stopped, or came after the stop
@@ -172,7 +171,7 @@ def test_a_webp_of_a_few_bytes_and_many_pixels() -> None:
     before = _peak_bytes()
     assert "not enough memory" in refused(data)
     assert _peak_bytes() - before < 50 << 20
-    small = pictures.open_bytes(wide_webp(100, 80))  # it is a picture
+    small = decode.open_bytes(wide_webp(100, 80))  # it is a picture
     assert (small.width, small.height) == (100, 80)
 
 
@@ -205,7 +204,7 @@ def test_nothing_that_a_library_prints_reaches_the_screen(
 @pytest.mark.usefixtures("unlimited")
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGKILL"])
 def test_a_crash_is_one_sentence(endless: bytes, name: str) -> None:
-    opened = in_thread(lambda: pictures.open_bytes(endless, name="attack"))
+    opened = in_thread(lambda: decode.open_bytes(endless, name="attack"))
     os.kill(decoding().pid, getattr(signal, name))
     error = opened.exception(timeout=LIMIT_S)
     assert isinstance(error, PictureError)
@@ -230,8 +229,8 @@ def test_a_decoder_that_can_not_be_started(monkeypatch: pytest.MonkeyPatch) -> N
     POOL.close()
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with pytest.raises(PictureError, match="the decoder does not start"):
-        pictures.open_bytes(encoded(flag()))
-    pictures.start_decoding()  # nothing is asked yet: no error
+        decode.open_bytes(encoded(flag()))
+    decode.start_decoding()  # nothing is asked yet: no error
 
 
 @pytest.mark.parametrize(
@@ -253,7 +252,7 @@ def test_a_decoder_that_was_taken_over_is_not_believed(
     answer: dict[str, object], rgb: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(POOL, "ask", lambda *asked: (answer, bytearray(rgb)))
-    for act in (pictures.open_bytes, pictures.pixels):
+    for act in (decode.open_bytes, decode.pixels):
         with pytest.raises(PictureError) as caught:
             act(encoded(flag()))
         assert str(caught.value).isprintable()
@@ -354,7 +353,7 @@ def outcomes(count: int, seed: int) -> Counter[str]:
     found: Counter[str] = Counter()
     for data in mutations(count, seed):
         try:
-            file = pictures.open_bytes(data, name="damaged")
+            file = decode.open_bytes(data, name="damaged")
         except PictureError as error:
             sentence = str(error)
             assert sentence.isprintable()
@@ -362,7 +361,7 @@ def outcomes(count: int, seed: int) -> Counter[str]:
             found[sentence.partition(" (")[0]] += 1
         else:
             found["cut short" if file.notice else "opened"] += 1
-            assert pictures.pixels(file.data, (8, 8)).size == (8, 8)
+            assert decode.pixels(file.data, (8, 8)).size == (8, 8)
     return found
 
 

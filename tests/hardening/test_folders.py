@@ -14,12 +14,12 @@ from safetensors.torch import load_file, save_file
 
 from assistant.core.memory.detect import detect_hardware
 from assistant.core.memory.places import cpu_place
-from assistant.engine import open_engine
+from assistant.engine.engine import open_engine
 from assistant.families.registry import model_facts, model_folder
 from assistant.models.catalogue import find_models
 from assistant.models.verify import verify
-from assistant.phi3v import Phi3VForCausalLM
-from assistant.settings import load as load_settings
+from assistant.phi3v.modeling import Phi3VForCausalLM
+from assistant.settings.load import load as load_settings
 from assistant.values.errors import ModelError
 
 KINDS: dict[str, tuple[dict[str, object] | None, list[str], str]] = {

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from assistant.settings import load as load_settings
+from assistant.settings.load import load as load_settings
 from assistant.values.errors import ModelError
 from assistant.values.events import Phase
 from assistant.values.generation import TokensGenerated

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from assistant.cli.ask import NOT_STORED
 from assistant.values.conversation import Draft, FinishReason
 from assistant.values.errors import DiskFullError, StorageError
-from storage import Store
+from storage.store import Store
 from tests.conftest import Phichat
 from tests.hardening.outages import BEFORE, TEXT, Lock, Outage, Stopped, Talk, disk, run
 from tests.storage.postgres_server import PostgresServer

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from assistant.values.conversation import Draft, ExportFormat
-from storage import Store
+from storage.store import Store
 from tests.conftest import ROOT
 from tests.hardening.test_screen_text import BIDI, HOSTILE
 

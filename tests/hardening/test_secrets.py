@@ -10,9 +10,9 @@ import pytest
 from click.testing import CliRunner
 from textual.pilot import Pilot
 
-from assistant.cli import cli
-from assistant.engine import open_engine
-from assistant.settings import load as load_settings
+from assistant.cli.root_command import cli
+from assistant.engine.engine import open_engine
+from assistant.settings.load import load as load_settings
 from assistant.values.text import masked
 from tests.servers.openai_server import Answer, Server, event, refusing, saying, serving
 from tests.tui.desk import area, notices, screen, send, shown, threads_ended, until

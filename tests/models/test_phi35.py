@@ -17,9 +17,12 @@ from PIL import Image
 
 from assistant.families.registry import model_facts
 from assistant.models.known import KNOWN
-from assistant.phi3v import Phi3VConfig, Phi3VForCausalLM, Phi3VImageProcessor, Phi3VProcessor
 from assistant.phi3v.checkpoint import read_config
+from assistant.phi3v.config import Phi3VConfig
+from assistant.phi3v.image_processing import Phi3VImageProcessor
+from assistant.phi3v.modeling import Phi3VForCausalLM
 from assistant.phi3v.pretrained import load_config
+from assistant.phi3v.processing import Phi3VProcessor
 from tests.conftest import GOLDENS, Phichat, expand
 
 IMAGES = GOLDENS / "images"

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
-from assistant import settings
-from assistant.cli import cli
+from assistant.cli.root_command import cli
+from assistant.settings.schema import SETTABLE
 from docs import record
 from tests.conftest import ROOT
 from tui import keys as commands
@@ -66,10 +66,10 @@ def test_settings_exist(page: Path) -> None:
         "TRAINING_SOURCES",
     }  # fmt: skip
     for name in re.findall(r"\bPHICHAT_([A-Z_]+)\b", text):
-        assert name in others or name.lower() in settings.SETTABLE, name
+        assert name in others or name.lower() in SETTABLE, name
     for piece in code(page):
         for name in re.findall(r"config (?:set|unset) (\w+)|^(\w+) = [a-z0-9\"{]", piece):
-            assert "".join(name) in settings.SETTABLE, piece
+            assert "".join(name) in SETTABLE, piece
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -13,8 +13,8 @@ from hypothesis import given, strategies as st
 from PIL import Image
 from safetensors import safe_open
 
-from assistant.phi3v import Phi3VImageProcessor
 from assistant.phi3v.crops import CROP, CropGrid, crop_grid, plan_hd
+from assistant.phi3v.image_processing import Phi3VImageProcessor
 from tests.conftest import GOLDENS
 
 GOLDEN = json.loads((GOLDENS / "image_processing.json").read_text(encoding="utf-8"))

@@ -13,9 +13,11 @@ from safetensors.torch import load_file, save_file
 from assistant.families.checkpoint import find_folder
 from assistant.families.load import weight_files
 from assistant.families.registry import open_checkpoint
-from assistant.phi3v import Phi3VConfig, Phi3VForCausalLM, Phi3VProcessor
+from assistant.phi3v.config import Phi3VConfig
+from assistant.phi3v.modeling import Phi3VForCausalLM
 from assistant.phi3v.pictures import Phi3VPictures
 from assistant.phi3v.pretrained import load_config
+from assistant.phi3v.processing import Phi3VProcessor
 from assistant.values.errors import ModelError
 from tests.bench.make_checkpoint import SIZES, weights
 from tests.conftest import GOLDENS

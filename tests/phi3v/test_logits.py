@@ -11,7 +11,9 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from assistant.phi3v import Phi3VForCausalLM, Phi3VImageProcessor, Regime
+from assistant.phi3v.image_processing import Phi3VImageProcessor
+from assistant.phi3v.modeling import Phi3VForCausalLM
+from assistant.phi3v.rope import Regime
 from tests.conftest import GOLDENS, expand
 
 CASES = json.loads((GOLDENS / "logits.json").read_text(encoding="utf-8"))["cases"]

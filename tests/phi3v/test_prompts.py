@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from assistant.phi3v import Phi3VImageProcessor, Phi3VProcessor
-from assistant.phi3v.processing import load_tokenizer
+from assistant.phi3v.image_processing import Phi3VImageProcessor
+from assistant.phi3v.processing import Phi3VProcessor, load_tokenizer
 from tests.conftest import GOLDENS, expand
 from tests.trained_tokenizer import NAMES
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from assistant.pictures import parse_dropped
+from assistant.pictures.dropped import parse_dropped
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX paths and quoting")
 

@@ -11,7 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from assistant import pictures
+from assistant.pictures.fetch import open_url
+from assistant.pictures.source import open_source
 from assistant.values.errors import PictureError
 from tests.pictures.picture_files import encoded, flag
 from tests.wait import wait_until
@@ -154,7 +155,7 @@ def at(server: Server) -> Callable[[str], str]:
 
 def refused(url: str, **options: float) -> str:
     with pytest.raises(PictureError) as caught:
-        pictures.open_url(url, **options)  # type: ignore[arg-type]
+        open_url(url, **options)  # type: ignore[arg-type]
     assert str(caught.value).isprintable()
     return str(caught.value)
 
@@ -163,13 +164,13 @@ def refused(url: str, **options: float) -> str:
 def test_a_picture_is_fetched_whatever_the_server_calls_it(
     at: Callable[[str], str], path: str
 ) -> None:
-    file = pictures.open_source(f" {at(path)}\n")
+    file = open_source(f" {at(path)}\n")
     assert (file.data, file.media_type) == (PNG, "image/png")
     assert file.name == path.partition("?")[0]
 
 
 def test_the_request_says_honestly_who_asks(at: Callable[[str], str], server: Server) -> None:
-    pictures.open_source(at("flag.png"))
+    open_source(at("flag.png"))
     path, headers = server.asked[-1]
     assert path == "/flag.png"
     assert headers["User-Agent"].startswith("phichat/")
@@ -178,7 +179,7 @@ def test_the_request_says_honestly_who_asks(at: Callable[[str], str], server: Se
 
 
 def test_a_name_in_an_address_is_decoded_and_made_harmless(at: Callable[[str], str]) -> None:
-    file = pictures.open_url(at("flag.%1B%5B31m%2E.p%C3%A4ng"))
+    file = open_url(at("flag.%1B%5B31m%2E.p%C3%A4ng"))
     assert file.name == "flag.\ufffd[31m..päng"
 
 
@@ -243,9 +244,7 @@ def test_secrets_in_an_address_are_not_repeated(at: Callable[[str], str]) -> Non
 
 def test_a_fetch_can_be_watched_and_given_up(at: Callable[[str], str], server: Server) -> None:
     arrived: list[tuple[int, int]] = []
-    file = pictures.open_url(
-        at("flag.png"), watch=lambda done, total: arrived.append((done, total))
-    )
+    file = open_url(at("flag.png"), watch=lambda done, total: arrived.append((done, total)))
     assert arrived[-1] == (len(file.data), len(file.data))
 
     class LeftError(Exception):
@@ -255,5 +254,5 @@ def test_a_fetch_can_be_watched_and_given_up(at: Callable[[str], str], server: S
         raise LeftError
 
     with pytest.raises(LeftError):
-        pictures.open_url(at("endless"), watch=leave)
+        open_url(at("endless"), watch=leave)
     assert server.sent < 30 << 20

@@ -11,8 +11,9 @@ from urllib.parse import quote
 
 import pytest
 
-from assistant import pictures
-from assistant.pictures import Dropped, find_dropped, path_forms
+from assistant.pictures import path_forms
+from assistant.pictures.dropped import Dropped, find_dropped
+from assistant.pictures.source import open_source
 from assistant.values.errors import PictureError
 from tests.pictures.picture_files import encoded, flag
 
@@ -55,8 +56,8 @@ def test_a_name_is_found_however_its_spaces_and_accents_are_written(
 ) -> None:
     path = there(folder, stored)
     for form in (typed, f"./{typed}", f"~/{typed}", str(folder / typed)):
-        assert pictures.open_source(form).data == FLAG
-    assert pictures.open_source("file://" + quote(str(folder / typed))).data == FLAG
+        assert open_source(form).data == FLAG
+    assert open_source("file://" + quote(str(folder / typed))).data == FLAG
     assert find_dropped(str(folder / typed)) == Dropped((path,))
     assert find_dropped(str(folder / typed).replace(" ", "\\ ")) == Dropped((path,))
     assert find_dropped(f"'{folder / typed}'") == Dropped((path,))
@@ -69,12 +70,12 @@ def test_a_name_that_fits_exactly_comes_first_and_two_that_fit_are_none(folder: 
     assert find_dropped("a b.png").sources == (exact,)
     assert find_dropped("a\xa0b.png").sources == (other,)
     with pytest.raises(PictureError, match="There is no file"):
-        pictures.open_source("a\u202fb.png")
+        open_source("a\u202fb.png")
 
 
 def test_names_are_shown_with_composed_accents(folder: Path) -> None:
     path = there(folder, unicodedata.normalize("NFD", "Käse.png"))
-    assert pictures.open_source(path).name == "Käse.png"
+    assert open_source(path).name == "Käse.png"
 
 
 @pytest.fixture
@@ -89,16 +90,16 @@ def test_paths_of_windows_under_wsl(folder: Path, drives: Path) -> None:
     other = there(drives / "d", "b.png")
     windows = "C:\\Users\\Me\\my cat.png"
     for form in (windows, "c:/Users/Me/my cat.png", "\u202a" + windows):
-        assert pictures.open_source(form).data == FLAG
+        assert open_source(form).data == FLAG
         assert find_dropped(form) == Dropped((path,))
-    assert pictures.open_source("file:///C:/Users/Me/my%20cat.png").data == FLAG
+    assert open_source("file:///C:/Users/Me/my%20cat.png").data == FLAG
     assert find_dropped(f'"{windows}"') == Dropped((path,))
     assert find_dropped(f'"{windows}" D:\\b.png') == Dropped((path, other))
     assert find_dropped(f"{windows}\r\nD:\\b.png") == Dropped((path, other))
     assert find_dropped(f"{windows} is it a cat?") == Dropped((path,), "is it a cat?")
     assert find_dropped(f'"{windows}" is it a cat?') == Dropped((path,), "is it a cat?")
     with pytest.raises(PictureError, match="There is no file"):
-        pictures.open_source("C:\\Users\\Me\\other.png")
+        open_source("C:\\Users\\Me\\other.png")
     assert find_dropped("C:\\Users\\Me\\other.png").sources == ()
 
 
@@ -106,9 +107,9 @@ def test_files_of_linux_as_windows_names_them(folder: Path) -> None:
     path = there(folder, "my cat.png")
     for share in ("\\\\wsl$\\Ubuntu", "\\\\wsl.localhost\\Ubuntu-24.04", "//wsl.localhost/Debian"):
         form = share + path.replace("/", share[0])
-        assert pictures.open_source(form).data == FLAG
+        assert open_source(form).data == FLAG
         assert find_dropped(form) == Dropped((path,))
-    assert pictures.open_source(f"file://wsl.localhost/Ubuntu{quote(path)}").data == FLAG
+    assert open_source(f"file://wsl.localhost/Ubuntu{quote(path)}").data == FLAG
 
 
 def test_a_path_among_words(folder: Path) -> None:
@@ -163,11 +164,11 @@ def test_data_addresses() -> None:
     percent = "data:image/png," + quote(FLAG)
     forms = (plain, plain.replace("data:", "DATA:"), f" {plain}\n", plain.rstrip("="), lines)
     for form in (*forms, urlsafe, percent, data_url(kind="image/jpeg;charset=x;base64")):
-        file = pictures.open_source(form)
+        file = open_source(form)
         assert (file.data, file.name) == (FLAG, "pasted.png")
     for form in (plain, f" {plain}\n", f'"{plain}"', lines):
         (source,) = find_dropped(form).sources
-        assert pictures.open_source(source).data == FLAG
+        assert open_source(source).data == FLAG
     assert find_dropped(f"{plain} what is it?") == Dropped((plain,), "what is it?")
     assert find_dropped(f"what is it? {plain}") == Dropped((plain,), "what is it?")
 
@@ -176,7 +177,7 @@ def test_large_data_addresses_are_recognised_and_limited() -> None:
     large = "data:image/png;base64," + "A" * (8 << 20)
     assert find_dropped(large).sources == (large,)
     with pytest.raises(PictureError, match="larger than 1000 bytes"):
-        pictures.open_source(large, max_bytes=1000)
+        open_source(large, max_bytes=1000)
 
 
 @pytest.mark.parametrize(
@@ -192,15 +193,15 @@ def test_large_data_addresses_are_recognised_and_limited() -> None:
 )
 def test_data_addresses_without_a_picture(url: str, words: str) -> None:
     with pytest.raises(PictureError, match=words):
-        pictures.open_source(url)
+        open_source(url)
 
 
 def test_patterns_that_no_shell_replaced(folder: Path) -> None:
     with pytest.raises(PictureError, match=r"^No file matches \*\.png; check the folder"):
-        pictures.open_source("*.png")
+        open_source("*.png")
     there(folder, "a.png")
     there(folder, "b.png")
     with pytest.raises(PictureError, match=r"\*\.png is a pattern that matches 2 files; give each"):
-        pictures.open_source("*.png")
+        open_source("*.png")
     there(folder, "*.png")
-    assert os.path.basename(pictures.open_source("*.png").name) == "*.png"
+    assert os.path.basename(open_source("*.png").name) == "*.png"

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from PIL import Image
 
-from assistant import pictures
+from assistant.pictures import decode
+from assistant.pictures.source import open_source
 from assistant.values.conversation import PictureFile
 from assistant.values.errors import PictureError
 from tests.pictures.picture_files import FORMATS, encoded, flag, png
@@ -28,7 +29,7 @@ def bytes_read() -> int:
 
 def refused(source: str | Path | bytes, **options: object) -> str:
     with pytest.raises(PictureError) as caught:
-        pictures.open_source(source, **options)  # type: ignore[arg-type]
+        open_source(source, **options)  # type: ignore[arg-type]
     sentence = str(caught.value)
     assert sentence.replace("\u200d", "").isprintable()
     assert sentence.endswith(".")
@@ -46,7 +47,7 @@ def test_a_file_opens_by_path_by_tilde_and_by_address(
     monkeypatch.chdir(tmp_path)
     spellings = [path, str(path), f"~/{path.name}", path.name, path.as_uri()]
     spellings += [f"file://localhost{path.as_uri().removeprefix('file://')}"]
-    opened = [pictures.open_source(spelling) for spelling in spellings]
+    opened = [open_source(spelling) for spelling in spellings]
     assert {(f.name, f.sha256) for f in opened} == {(path.name, opened[0].sha256)}
 
 
@@ -149,8 +150,8 @@ def test_damage_anywhere_opens_or_is_refused_and_never_anything_else(data: st.Da
     for _ in range(data.draw(st.integers(1, 8))):
         broken[data.draw(st.integers(0, len(broken) - 1))] = data.draw(st.integers(0, 255))
     with suppress(PictureError):
-        file = pictures.open_bytes(bytes(broken), name="broken")
-        assert pictures.pixels(file.data).size == (file.width, file.height)
+        file = decode.open_bytes(bytes(broken), name="broken")
+        assert decode.pixels(file.data).size == (file.width, file.height)
 
 
 _WHOLE = {format: encoded(flag(), format) for format in FORMATS}
@@ -160,7 +161,7 @@ _WHOLE = {format: encoded(flag(), format) for format in FORMATS}
 @settings(max_examples=60, deadline=None)
 def test_any_bytes_at_all_are_refused_in_one_sentence(data: bytes) -> None:
     with pytest.raises(PictureError) as caught:
-        pictures.open_bytes(data, name="bytes")
+        decode.open_bytes(data, name="bytes")
     assert str(caught.value).isprintable()
 
 
@@ -177,7 +178,7 @@ def test_any_bytes_at_all_are_refused_in_one_sentence(data: bytes) -> None:
     ],
 )
 def test_names_are_shown_without_what_a_terminal_would_obey(name: str, shown: str) -> None:
-    assert pictures.open_bytes(encoded(flag()), name=name).name == shown
+    assert decode.open_bytes(encoded(flag()), name=name).name == shown
     assert shown in refused(b"text", name=name)
 
 
@@ -187,13 +188,13 @@ def test_the_same_goes_for_names_of_files(tmp_path: Path) -> None:
         path = os.path.join(os.fsencode(tmp_path), name)
         with open(path, "wb") as file:
             file.write(encoded(flag()))
-        assert pictures.open_source(os.fsdecode(path)).name.isprintable()
+        assert open_source(os.fsdecode(path)).name.isprintable()
         with open(path, "wb") as file:
             file.write(b"text")
         refused(os.fsdecode(path))
 
 
 def test_pasted_bytes_are_named_after_their_format() -> None:
-    opened: PictureFile = pictures.open_source(encoded(flag(), "JPEG"))
+    opened: PictureFile = open_source(encoded(flag(), "JPEG"))
     assert opened.name == "pasted.jpeg"
     assert "The pasted picture is empty" in refused(b"")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from assistant import pictures
+from assistant.pictures import decode
 from tests.pictures.picture_files import FORMATS, LOSSLESS, encoded, flag, png
 
 BLUE, RED, WHITE = (0, 0, 255), (200, 30, 60), (255, 255, 255)
@@ -19,22 +19,22 @@ BLUE, RED, WHITE = (0, 0, 255), (200, 30, 60), (255, 255, 255)
 @pytest.mark.parametrize("format", FORMATS)
 def test_every_format_opens_with_its_bytes_unchanged(format: str) -> None:
     data = encoded(flag(), format)
-    file = pictures.open_bytes(data, name="flag")
+    file = decode.open_bytes(data, name="flag")
     assert (file.data, file.sha256) == (data, hashlib.sha256(data).hexdigest())
     assert (file.width, file.height) == (30, 20)
     assert file.media_type == f"image/{format.lower()}"
-    seen = pictures.pixels(data)
+    seen = decode.pixels(data)
     assert (seen.mode, seen.size) == ("RGB", (30, 20))
     assert np.abs(np.asarray(seen, int)[15, 25] - RED).max() <= 4
 
 
 def test_the_same_pixels_have_the_same_name_in_every_lossless_format() -> None:
-    files = [pictures.open_bytes(encoded(flag(), format)) for format in LOSSLESS]
+    files = [decode.open_bytes(encoded(flag(), format)) for format in LOSSLESS]
     assert len({f.pixels_sha256 for f in files}) == 1
     assert len({f.sha256 for f in files}) == len(files)
     # and another shape of the same bytes another one
     lying, standing = (encoded(Image.new("RGB", size, RED)) for size in ((30, 20), (20, 30)))
-    named = {pictures.open_bytes(data).pixels_sha256 for data in (lying, standing)}
+    named = {decode.open_bytes(data).pixels_sha256 for data in (lying, standing)}
     assert len(named) == 2
 
 
@@ -58,9 +58,9 @@ def test_pictures_are_turned_upright(
     exif = Image.Exif()
     exif[0x0112] = orientation
     data = encoded(flag(), format, exif=exif, quality=95)
-    file = pictures.open_bytes(data)
+    file = decode.open_bytes(data)
     assert (file.width, file.height) == size
-    seen = pictures.pixels(data)
+    seen = decode.pixels(data)
     assert seen.size == size
     r, g, b = seen.getpixel(corner)
     assert b > 200 > 60 > max(r, g), "the blue corner is elsewhere"
@@ -68,7 +68,7 @@ def test_pictures_are_turned_upright(
 
 def test_unreadable_metadata_does_not_hide_the_picture() -> None:
     data = encoded(flag(), "PNG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff garbage")
-    assert pictures.pixels(data).getpixel((0, 0)) == BLUE
+    assert decode.pixels(data).getpixel((0, 0)) == BLUE
 
 
 def _half_transparent(mode: str) -> bytes:
@@ -82,7 +82,7 @@ def _half_transparent(mode: str) -> bytes:
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_transparency_is_shown_on_white(mode: str) -> None:
-    seen = np.asarray(pictures.pixels(_half_transparent(mode)), int)
+    seen = np.asarray(decode.pixels(_half_transparent(mode)), int)
     assert seen[0, 0].tolist() == [255, 255, 255]
     assert np.abs(seen[0, 1] - 127).max() <= 1
     assert seen[0, 2].tolist() == [0, 0, 0]
@@ -93,9 +93,9 @@ def test_a_transparent_palette_entry_is_white_and_not_black() -> None:
     image.putpalette([0, 0, 0, 200, 30, 60])
     image.putdata([0, 1])
     for format, options in (("PNG", {"transparency": 0}), ("GIF", {"transparency": 0})):
-        seen = pictures.pixels(encoded(image, format, **options))
+        seen = decode.pixels(encoded(image, format, **options))
         assert [seen.getpixel((x, 0)) for x in range(2)] == [WHITE, RED], format
-    several = pictures.pixels(encoded(image, "PNG", transparency=bytes([0, 128])))
+    several = decode.pixels(encoded(image, "PNG", transparency=bytes([0, 128])))
     assert several.getpixel((0, 0)) == WHITE
     assert several.getpixel((1, 0)) == (227, 142, 157)
 
@@ -103,7 +103,7 @@ def test_a_transparent_palette_entry_is_white_and_not_black() -> None:
 @pytest.mark.parametrize(("mode", "shade"), [("L", 7), ("RGB", (1, 2, 3)), ("1", 0)])
 def test_a_transparent_colour_is_white(mode: str, shade: object) -> None:
     data = encoded(Image.new(mode, (2, 2), shade), "PNG", transparency=shade)
-    assert pictures.pixels(data).getpixel((0, 0)) == WHITE
+    assert decode.pixels(data).getpixel((0, 0)) == WHITE
 
 
 GREYS = [0, 257, 0x4000, 0x8000, 0xFFFF]
@@ -116,19 +116,19 @@ def _rows(values: list[int]) -> bytes:
 def test_16_bit_grey_is_scaled_and_not_clipped() -> None:
     data = png(5, 1, 16, 0, _rows(GREYS))
     assert Image.open(pictures_io(data)).mode.startswith("I")
-    seen = pictures.pixels(data)
+    seen = decode.pixels(data)
     assert [seen.getpixel((x, 0))[0] for x in range(5)] == [0, 1, 64, 128, 255]
 
 
 def test_16_bit_grey_with_a_transparent_shade() -> None:
-    seen = pictures.pixels(png(5, 1, 16, 0, _rows(GREYS), tRNS=struct.pack(">H", 0x4000)))
+    seen = decode.pixels(png(5, 1, 16, 0, _rows(GREYS), tRNS=struct.pack(">H", 0x4000)))
     assert [seen.getpixel((x, 0))[0] for x in range(5)] == [0, 1, 255, 128, 255]
 
 
 def test_16_bit_grey_with_alpha_and_16_bit_colour() -> None:
-    seen = pictures.pixels(png(2, 1, 16, 4, _rows([0x8000, 0xFFFF, 0, 0])))
+    seen = decode.pixels(png(2, 1, 16, 4, _rows([0x8000, 0xFFFF, 0, 0])))
     assert [seen.getpixel((x, 0))[0] for x in range(2)] == [128, 255]
-    seen = pictures.pixels(png(1, 1, 16, 2, _rows([0xFFFF, 0x8080, 0])))
+    seen = decode.pixels(png(1, 1, 16, 2, _rows([0xFFFF, 0x8080, 0])))
     assert seen.getpixel((0, 0)) == (255, 128, 0)
 
 
@@ -144,7 +144,7 @@ def test_16_bit_grey_with_alpha_and_16_bit_colour() -> None:
     ],
 )
 def test_scientific_pictures_span_black_to_white(values: np.ndarray, expected: list[int]) -> None:
-    seen = pictures.pixels(encoded(Image.fromarray(values), "TIFF"))
+    seen = decode.pixels(encoded(Image.fromarray(values), "TIFF"))
     assert [seen.getpixel((x, 0))[0] for x in range(3)] == expected
 
 
@@ -185,7 +185,7 @@ def _swapped() -> bytes:
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF", "AVIF"])
 def test_an_embedded_profile_is_applied(format: str) -> None:
     data = encoded(Image.new("RGB", (8, 8), (255, 0, 0)), format, icc_profile=_swapped())
-    r, g, b = pictures.pixels(data).getpixel((4, 4))
+    r, g, b = decode.pixels(data).getpixel((4, 4))
     assert g > 240, "red is green in this profile"
     assert max(r, b) < 20
 
@@ -193,7 +193,7 @@ def test_an_embedded_profile_is_applied(format: str) -> None:
 def test_a_profile_keeps_transparency() -> None:
     image = Image.new("RGBA", (2, 1), (255, 0, 0, 255))
     image.putpixel((0, 0), (255, 0, 0, 0))
-    seen = pictures.pixels(encoded(image, "PNG", icc_profile=_swapped()))
+    seen = decode.pixels(encoded(image, "PNG", icc_profile=_swapped()))
     assert seen.getpixel((0, 0)) == WHITE
     assert seen.getpixel((1, 0))[1] > 240
 
@@ -202,8 +202,8 @@ def test_a_profile_keeps_transparency() -> None:
 def test_a_profile_of_srgb_itself_changes_no_pixel(profile: bytes) -> None:
     rng = np.random.default_rng(0)
     noise = Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8))
-    plain = pictures.open_bytes(encoded(noise))
-    tagged = pictures.open_bytes(encoded(noise, icc_profile=profile))
+    plain = decode.open_bytes(encoded(noise))
+    tagged = decode.open_bytes(encoded(noise, icc_profile=profile))
     assert plain.pixels_sha256 == tagged.pixels_sha256
     assert plain.sha256 != tagged.sha256
 
@@ -212,12 +212,12 @@ def test_a_profile_of_srgb_itself_changes_no_pixel(profile: bytes) -> None:
     "profile", [b"no profile", _profile("LAB"), _profile("XYZ")], ids=["no", "lab", "xyz"]
 )
 def test_a_profile_of_no_use_is_ignored(profile: bytes) -> None:
-    seen = pictures.pixels(encoded(flag(), "PNG", icc_profile=profile))
+    seen = decode.pixels(encoded(flag(), "PNG", icc_profile=profile))
     assert seen.tobytes() == flag().tobytes()
 
 
 def test_cmyk_and_lab_look_like_what_they_are() -> None:
-    cyan = pictures.pixels(encoded(Image.new("CMYK", (8, 8), (255, 0, 0, 0)), "JPEG"))
+    cyan = decode.pixels(encoded(Image.new("CMYK", (8, 8), (255, 0, 0, 0)), "JPEG"))
     assert cyan.getpixel((4, 4))[0] < 40 < 200 < min(cyan.getpixel((4, 4))[1:])
     lab = ImageCms.profileToProfile(
         Image.new("RGB", (4, 4), RED),
@@ -226,7 +226,7 @@ def test_cmyk_and_lab_look_like_what_they_are() -> None:
         outputMode="LAB",
     )
     assert lab is not None
-    seen = pictures.pixels(encoded(lab, "TIFF")).getpixel((0, 0))
+    seen = decode.pixels(encoded(lab, "TIFF")).getpixel((0, 0))
     assert np.abs(np.subtract(seen, RED)).max() <= 6
 
 
@@ -234,13 +234,13 @@ def test_cmyk_and_lab_look_like_what_they_are() -> None:
 def test_the_first_frame_of_an_animation_is_shown(format: str) -> None:
     frames = [Image.new("RGB", (16, 16), colour) for colour in (RED, BLUE, WHITE)]
     data = encoded(frames[0], format, save_all=True, append_images=frames[1:])
-    seen = pictures.pixels(data).getpixel((8, 8))
+    seen = decode.pixels(data).getpixel((8, 8))
     assert np.abs(np.subtract(seen, RED)).max() <= 6
 
 
 def test_a_jpeg_with_a_second_picture_behind_it_is_a_jpeg() -> None:
     data = encoded(flag(), "MPO", save_all=True, append_images=[Image.new("RGB", (4, 4))])
-    file = pictures.open_bytes(data)
+    file = decode.open_bytes(data)
     assert (file.media_type, file.width) == ("image/jpeg", 30)
 
 
@@ -253,7 +253,7 @@ def test_a_thumbnail_is_a_small_jpeg_of_what_is_seen(
     exif = Image.Exif()
     exif[0x0112] = 6  # a quarter turn
     image = Image.new("RGB", size[::-1], RED)
-    file = pictures.open_bytes(encoded(image, "PNG", exif=exif))
+    file = decode.open_bytes(encoded(image, "PNG", exif=exif))
     assert (file.width, file.height) == size
     assert file.thumbnail is not None
     thumbnail = Image.open(io.BytesIO(file.thumbnail))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from assistant.engine import open_engine
-from assistant.settings import load as load_settings
+from assistant.engine.engine import open_engine
+from assistant.settings.load import load as load_settings
 from assistant.values.conversation import Role
 from assistant.values.events import Phase
 from tests.second_family.family import PICTURE_TOKENS

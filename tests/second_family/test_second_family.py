@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from assistant.core.cache import KVCache
+from assistant.core.cache.kv_cache import KVCache
 from assistant.core.generate import ResidentModel
 from assistant.core.memory.devices import plan_memory
 from assistant.core.memory.plan import Wanted

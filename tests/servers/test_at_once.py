@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from assistant.engine import Engine, open_engine
-from assistant.settings import load as load_settings
+from assistant.engine.engine import Engine, open_engine
+from assistant.settings.load import load as load_settings
 from assistant.values.conversation import FinishReason
 from tests.engine.conftest import send
 from tests.servers.conftest import MakeEngine

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from textual.widgets import Input, OptionList
 
-from assistant.engine import Engine, open_engine
+from assistant.engine.engine import Engine, open_engine
 from assistant.servers import nearby
-from assistant.settings import load as load_settings
+from assistant.settings.load import load as load_settings
 from tests.servers.openai_server import Server, saying
 from tests.tui.desk import idle, open_page, pane, screen, sees, send, shown, until
 from tui.app import PhichatApp

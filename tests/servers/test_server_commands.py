@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from assistant.cli import cli
+from assistant.cli.root_command import cli
 from tests.conftest import GOLDENS
 from tests.servers.openai_server import Server, refusing, saying
 
@@ -47,7 +47,7 @@ def test_a_folder_that_chats_were_held_with_is_listed_while_it_is_there(
     random_folder: Path, tmp_path: Path
 ) -> None:
     from assistant.values.conversation import Draft
-    from storage import Store
+    from storage.store import Store
     from tests.engine.conftest import picture
 
     home = Path(os.environ["PHICHAT_HOME"])

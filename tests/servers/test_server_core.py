@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from PIL import Image, ImageChops
 
-from assistant import pictures
+from assistant.pictures import decode
 from assistant.servers import catalogue as looking, request as exchange
 from assistant.servers.client import CONTEXT, ServerCore
 from assistant.values.conversation import Draft, FinishReason, PictureFile, Turn
@@ -36,7 +36,7 @@ def drawn(size: tuple[int, int], name: str) -> PictureFile:
     blue = Image.radial_gradient("L").resize(size)
     buffer = io.BytesIO()
     Image.merge("RGB", (red, green, blue)).save(buffer, "PNG")
-    return pictures.open_bytes(buffer.getvalue(), name=name)
+    return decode.open_bytes(buffer.getvalue(), name=name)
 
 
 def ended(events: list[Event]) -> Turn:
@@ -159,16 +159,16 @@ def test_a_picture_is_sent_as_large_as_its_tiles_and_a_photograph_as_jpeg(
     buffer = io.BytesIO()
     noise.save(buffer, "PNG")
     engine = make(num_crops=1)
-    new_session(engine, "Hi", pictures.open_bytes(buffer.getvalue(), name="noise"))
+    new_session(engine, "Hi", decode.open_bytes(buffer.getvalue(), name="noise"))
     picture = server.chats[0].said[0][1][0]
     assert isinstance(picture, Image.Image)
     assert (picture.size, picture.format) == ((512, 384), "PNG")
     engine = make()
-    new_session(engine, "Hi", pictures.open_bytes(buffer.getvalue(), name="noise"))
+    new_session(engine, "Hi", decode.open_bytes(buffer.getvalue(), name="noise"))
     picture = server.chats[1].said[0][1][0]
     assert isinstance(picture, Image.Image)
     assert (picture.size, picture.format) == ((2000, 1500), "JPEG")
-    large = pictures.open_bytes(_png(Image.new("RGB", (6000, 300))), name="long")
+    large = decode.open_bytes(_png(Image.new("RGB", (6000, 300))), name="long")
     new_session(engine, "Hi", large)
     picture = server.chats[2].said[0][1][0]
     assert isinstance(picture, Image.Image)

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from assistant import pictures
-from assistant.cli import cli
+from assistant.cli.root_command import cli
+from assistant.pictures import decode
 from assistant.servers.thoughts import TAGS, Splitter
 from assistant.values.conversation import ExportFormat, FinishReason
 from assistant.values.events import ReplyGrew, ThoughtGrew
@@ -243,5 +243,5 @@ def test_a_thought_in_exports(server: Server, make: MakeEngine, tmp_path: Any) -
     engine.store.export_to(page, [session], ExportFormat.HTML)
     assert "&lt;b&gt;Hm&lt;/b&gt;, red." in page.read_text()
     kept = engine.store.conversation(session).turns[-1].thought
-    arrived = engine.store.import_file(file, pictures.open_bytes, copy=True).sessions[0]
+    arrived = engine.store.import_file(file, decode.open_bytes, copy=True).sessions[0]
     assert engine.store.conversation(arrived.id).turns[-1].thought == kept

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from assistant.cli import cli
-from assistant.settings import load, load_with_origins
+from assistant.cli.root_command import cli
 from assistant.settings.file import template
+from assistant.settings.load import load, load_with_origins
 from assistant.values.conversation import Draft
 from assistant.values.sampling import Parameters, Sampling
 from assistant.worker.frames import sampling_from_json
-from storage import Store
+from storage.store import Store
 from tests.servers.openai_server import serving
 from tests.tui.conftest import byte_folder, desk, empty_database, make_desk  # noqa: F401
 from tests.tui.desk import WIDE, Desk, sees, until

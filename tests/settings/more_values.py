@@ -5,7 +5,6 @@ Loaded before any other module of ours, because every layer reads the tables whe
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,5 +36,3 @@ class MoreSettings(schema.Settings):
 
 schema.Settings = MoreSettings  # type: ignore[misc]
 schema.SETTABLE = schema.settable(MoreSettings)
-for name in ("assistant.settings.load", "assistant.settings"):
-    del sys.modules[name]  # they took the old names

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from assistant.settings import SETTABLE, SettingsError, load, read_value
 from assistant.settings.file import remove_setting, template, write_setting, write_template
+from assistant.settings.load import load, read_value
+from assistant.settings.schema import SETTABLE, SettingsError
 
 
 @pytest.fixture

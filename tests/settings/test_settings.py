@@ -8,15 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from assistant.settings import (
-    SETTABLE,
-    Settings,
-    SettingsError,
-    load,
-    load_with_origins,
-    read_value,
-)
 from assistant.settings.file import write_setting
+from assistant.settings.load import load, load_with_origins, read_value
+from assistant.settings.schema import SETTABLE, Settings, SettingsError
 from assistant.values.errors import PhichatError
 from assistant.values.sampling import Sampling
 
@@ -264,7 +258,7 @@ def test_bad_flags_are_named_as_they_are_typed(home: dict[str, str]) -> None:
 
 def test_loading_settings_imports_nothing_slow() -> None:
     program = (
-        "import sys; from assistant.settings import load; load(environ={}); "
+        "import sys; from assistant.settings.load import load; load(environ={}); "
         "heavy = ('torch', 'pydantic', 'sqlalchemy', 'PIL', 'textual', 'tomlkit')\n"
         "print([m for m in heavy if m in sys.modules])"
     )

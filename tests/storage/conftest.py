@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from assistant.values.conversation import FinishReason, Turn
-from storage import Store
+from storage.store import Store
 from tests.storage.postgres_server import PostgresServer
 
 

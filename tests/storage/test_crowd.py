@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from assistant.values.conversation import Draft, FinishReason
-from storage import Store
+from storage.store import Store
 from tests.storage.stored_pictures import make_picture
 from tests.storage.test_kills import check_whole
 from tests.storage.victims import Say, Victim

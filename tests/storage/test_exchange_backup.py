@@ -14,7 +14,7 @@ import pytest
 
 from assistant.values.conversation import Draft
 from assistant.values.errors import StorageError
-from storage import Store
+from storage.store import Store
 from tests.storage.stored_pictures import make_picture
 from tests.storage.victims import Terminal
 

@@ -32,10 +32,10 @@ from assistant.values.conversation import (
 )
 from assistant.values.errors import PictureError, SessionNotFoundError, StorageError
 from assistant.values.sampling import PARAMETERS, Parameters
-from storage import Store
 from storage.exchange import document
 from storage.ids import new_id
 from storage.schema import Base
+from storage.store import Store
 from tests.storage.conftest import clear
 from tests.storage.stored_pictures import make_part, make_picture
 

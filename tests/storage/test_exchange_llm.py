@@ -21,7 +21,7 @@ from assistant.values.conversation import (
     Usage,
 )
 from assistant.values.errors import PictureError, StorageError
-from storage import Store
+from storage.store import Store
 from tests.storage.llm_tables import BOTH, LLM_0_13, LLM_0_17, LLM_0_24, LLM_0_32
 from tests.storage.stored_pictures import make_picture
 

@@ -26,10 +26,10 @@ from assistant.values.conversation import (
     Turn,
 )
 from assistant.values.errors import StorageError
-from storage import Store
 from storage.column_types import utc_now
 from storage.exchange import export_html as page, export_markdown as markdown
 from storage.exchange.files import replacing
+from storage.store import Store
 from tests.storage.stored_pictures import make_part, make_picture
 
 HOSTILE = [

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from assistant.values.errors import StorageError
-from storage import Store
 from storage.inspection import examine
+from storage.store import Store
 
 
 def files(folder: Path) -> dict[str, tuple[int, int]]:

@@ -19,7 +19,8 @@ from sqlalchemy import Engine, event
 from assistant.phi3v.vocabulary import Vocabulary
 from assistant.values.conversation import FinishReason
 from assistant.values.errors import SessionNotFoundError
-from storage import Store, migrations
+from storage import migrations
+from storage.store import Store
 from tests.byte_tokenizer import write_tokenizer
 from tests.storage import earlier_versions
 from tests.storage.victims import Said, Say, Victim, talk

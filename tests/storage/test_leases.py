@@ -7,7 +7,8 @@ from sqlalchemy import text
 
 from assistant.values.conversation import Draft, FinishReason, Turn
 from assistant.values.errors import LeaseLostError, StorageError
-from storage import Store, leases
+from storage import leases
+from storage.store import Store
 
 ELSEWHERE = "another-machine:1:1"
 """A process that can't be looked up."""

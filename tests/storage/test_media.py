@@ -14,7 +14,7 @@ import pytest
 
 from assistant.values.conversation import Draft
 from assistant.values.errors import StorageError
-from storage import Store
+from storage.store import Store
 from tests.storage.victims import Say, Victim
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX modes, forks and mounts")
@@ -83,7 +83,7 @@ _FILLS_A_DISK = """
 import sys
 from assistant.values.conversation import Draft
 from assistant.values.errors import StorageError
-from storage import Store
+from storage.store import Store
 
 store = Store.open(sys.argv[1])
 session, _ = store.add_user_turn(None, Draft("kept"))

@@ -11,7 +11,7 @@ import pytest
 from assistant.values.conversation import Draft, FinishReason, Role, Summary, Turn, TurnKind
 from assistant.values.errors import SessionNotFoundError, StorageError
 from assistant.values.sampling import Parameters
-from storage import Store
+from storage.store import Store
 from tests.storage.stored_pictures import make_picture
 
 Answer = Callable[..., Turn]

@@ -19,8 +19,9 @@ from sqlalchemy import CheckConstraint, Engine, inspect
 from assistant.values.conversation import Draft, FinishReason, FoundIn, Timings, TurnKind, Usage
 from assistant.values.errors import StorageError
 from assistant.values.sampling import Parameters
-from storage import Store, database, migrations
+from storage import database, migrations
 from storage.schema import Base
+from storage.store import Store
 from tests.storage import earlier_versions
 from tests.storage.postgres_server import PostgresServer
 from tests.storage.stored_pictures import make_picture
@@ -253,7 +254,7 @@ def test_a_migration_that_fails_half_way_leaves_the_database_as_it_was(
 def test_a_current_database_opens_without_alembic(location: Path) -> None:
     Store.open(location).close()
     program = (
-        "import sys; from storage import Store; Store.open(sys.argv[1]).close(); "
+        "import sys; from storage.store import Store; Store.open(sys.argv[1]).close(); "
         "print([m for m in ('alembic', 'mako', 'torch', 'PIL', 'requests') if m in sys.modules])"
     )
     done = subprocess.run(

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from assistant.values.conversation import Draft, FinishReason, Role, Turn
 from assistant.values.region import Region
-from storage import Store
+from storage.store import Store
 from tests.storage.stored_pictures import make_part, make_picture
 
 

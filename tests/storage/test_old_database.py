@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from assistant import pictures
-from assistant.cli import cli
+from assistant.cli.root_command import cli
+from assistant.pictures.source import open_source
 from assistant.values.conversation import FinishReason, Parameters, Summary
-from storage import Store
+from storage.store import Store
 
 OLD = Path(__file__).parent.parent / "data" / "database_0003"
 LAMPS, FROM_REPLY, FORK, CARE, INTERRUPTED, LEFT_BEHIND, DELETED = (
@@ -100,6 +100,6 @@ def test_the_deleted_session_can_be_restored(database: Path) -> None:
 
 def test_an_old_export_is_imported_and_written_again_byte_for_byte(store: Store) -> None:
     data = (OLD / "export.json").read_bytes()
-    done = store.import_json(data, "export.json", pictures.open_source)
+    done = store.import_json(data, "export.json", open_source)
     assert len(done.sessions) == 6
     assert "".join(store.export()).encode() == data

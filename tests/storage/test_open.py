@@ -15,7 +15,8 @@ from sqlalchemy import event, text
 
 from assistant.values.conversation import Draft
 from assistant.values.errors import StorageError
-from storage import Store, database
+from storage import database
+from storage.store import Store
 from tests.storage.postgres_server import PostgresServer
 from tests.storage.stored_pictures import make_picture
 from tests.storage.victims import Say, Victim

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from PIL import Image, ImageDraw
 
-from assistant import pictures
+from assistant.pictures import decode
 from assistant.values.conversation import Draft, FinishReason
-from storage import Store
+from storage.store import Store
 from tests.pictures.picture_files import encoded
 from tests.storage.stored_pictures import make_picture
 
@@ -57,20 +57,20 @@ def test_pictures_are_listed_by_name_and_by_what_was_said(store: Store) -> None:
 
 
 def test_a_picture_is_found_again_by_its_pixels_then_by_its_look(store: Store) -> None:
-    original = pictures.open_bytes(encoded(photo()), name="a.png")
+    original = decode.open_bytes(encoded(photo()), name="a.png")
     store.add_user_turn(None, Draft("See", (original,)))
-    copy = pictures.open_bytes(encoded(photo(), compress_level=0), name="b.png")
+    copy = decode.open_bytes(encoded(photo(), compress_level=0), name="b.png")
     assert copy.sha256 != original.sha256
     found = store.shown_before(copy)
     assert found is not None
     assert found.picture.name == "a.png"
     changed = encoded(photo(0.5, light=12), "JPEG", quality=60)
-    smaller = pictures.open_bytes(changed, name="c.jpg")
+    smaller = decode.open_bytes(changed, name="c.jpg")
     found = store.shown_before(smaller)
     assert found is not None
     assert found.picture.pixels_sha256 != smaller.pixels_sha256
     turned = encoded(photo().transpose(Image.Transpose.FLIP_LEFT_RIGHT))
-    assert store.shown_before(pictures.open_bytes(turned)) is None
+    assert store.shown_before(decode.open_bytes(turned)) is None
 
 
 @pytest.mark.parametrize("shade", [0, 200])
@@ -78,12 +78,12 @@ def test_a_plain_picture_looks_like_nothing(store: Store, shade: int) -> None:
     plain = Image.new("RGB", (60, 40), (shade, shade, shade))
     other = plain.copy()
     other.putpixel((3, 3), (9, 9, 9))
-    store.add_user_turn(None, Draft("See", (pictures.open_bytes(encoded(plain)),)))
-    assert store.shown_before(pictures.open_bytes(encoded(other))) is None
+    store.add_user_turn(None, Draft("See", (decode.open_bytes(encoded(plain)),)))
+    assert store.shown_before(decode.open_bytes(encoded(other))) is None
 
 
 def test_one_from_before_there_were_looks_is_found_by_its_pixels(store: Store) -> None:
-    old = replace(pictures.open_bytes(encoded(photo()), name="old.png"), look=None)
+    old = replace(decode.open_bytes(encoded(photo()), name="old.png"), look=None)
     store.add_user_turn(None, Draft("See", (old,)))
-    assert store.shown_before(pictures.open_bytes(encoded(photo()))) is not None
-    assert store.shown_before(pictures.open_bytes(encoded(photo(0.5)))) is None
+    assert store.shown_before(decode.open_bytes(encoded(photo()))) is not None
+    assert store.shown_before(decode.open_bytes(encoded(photo(0.5)))) is None

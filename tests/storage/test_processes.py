@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from assistant.values.conversation import Draft, FinishReason, Turn
-from storage import Store, writers
+from storage import writers
+from storage.store import Store
 from tests.storage.stored_pictures import make_picture
 from tests.storage.victims import Terminal
 

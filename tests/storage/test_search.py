@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from assistant.values.conversation import Draft, FinishReason, FoundIn, Role, SearchHit, Turn
 from assistant.values.errors import SessionNotFoundError
-from storage import Store
+from storage.store import Store
 from tests.storage.stored_pictures import make_picture
 
 Answer = Callable[..., Turn]

@@ -12,7 +12,7 @@ import pytest
 
 from assistant.values.conversation import Draft, FinishReason, Role, Timings, Turn, Usage
 from assistant.values.errors import SessionNotFoundError, StorageError
-from storage import Store
+from storage.store import Store
 from tests.storage.stored_pictures import make_picture
 
 Answer = Callable[..., Turn]

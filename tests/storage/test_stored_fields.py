@@ -10,9 +10,10 @@ from sqlalchemy import Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from assistant.values.conversation import Conversation, Draft, Picture, Turn
-from storage import Store, rows
+from storage import rows
 from storage.exchange import document
 from storage.schema import PictureRow, SessionPictureRow, SessionRow, TurnRow
+from storage.store import Store
 from storage.transactions import reads, writes
 
 

@@ -23,7 +23,7 @@ from assistant.engine.reply_writer import ReplyWriter
 from assistant.engine.saver import Patience, Saver
 from assistant.phi3v.vocabulary import Vocabulary
 from assistant.values.conversation import Draft, FinishReason
-from storage import Store
+from storage.store import Store
 from tests.storage.stored_pictures import make_picture
 
 Say = Callable[..., None]

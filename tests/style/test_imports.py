@@ -27,6 +27,21 @@ def test_no_module_imports_itself_through_others() -> None:
     assert circles(*PACKAGES) == []
 
 
+def test_no_package_imports_its_own_modules() -> None:
+    """Import a module while another thread imports its package.
+
+    Each would wait for the other: Python ends one of the two imports with an error.
+    """
+    graph = grimp.build_graph(*PACKAGES, exclude_type_checking_imports=False, cache_dir=None)
+    packages = {one.rpartition(".")[0] for one in graph.modules} - {""}
+    assert [
+        (package, module)
+        for package in sorted(packages)
+        for module in graph.find_modules_directly_imported_by(package)
+        if module.startswith(f"{package}.")
+    ] == []
+
+
 def test_a_circle_of_imports_for_types_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,10 +13,10 @@ from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from assistant.engine import Engine
+from assistant.engine.engine import Engine
 from assistant.engine.model import Model
-from assistant.settings import load as load_settings
-from storage import Store
+from assistant.settings.load import load as load_settings
+from storage.store import Store
 from tests.byte_tokenizer import write_tokenizer
 from tests.tui.desk import Clock, Desk, StagedCore, settled
 from tests.tui.quiet import make_deterministic, slow_down_threads

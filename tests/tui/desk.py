@@ -13,16 +13,16 @@ from PIL import Image, ImageDraw
 from textual.app import App, ComposeResult
 from textual.pilot import Pilot
 
-from assistant import pictures
-from assistant.engine import Engine
-from assistant.settings import load as load_settings
+from assistant.engine.engine import Engine
+from assistant.pictures import decode
+from assistant.settings.load import load as load_settings
 from assistant.values.conversation import Draft, FinishReason, PictureFile, Turn, Usage
 from assistant.values.events import ModelStatus, Phase, Progressed, ThoughtGrew
 from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
 from assistant.values.model import CoreEvent
 from assistant.values.prompt import Prompt
 from assistant.values.sampling import Sampling
-from storage import Store
+from storage.store import Store
 from tests import wait
 from tests.scripted_core import ScriptedCore
 from tests.tui.quiet import settle
@@ -119,7 +119,7 @@ def png(color: str = "teal", size: tuple[int, int] = (64, 48), shape: str = "") 
 
 
 def picture_file(name: str, data: bytes | None = None) -> PictureFile:
-    return pictures.open_bytes(data or png(), name=name)
+    return decode.open_bytes(data or png(), name=name)
 
 
 class Clock:

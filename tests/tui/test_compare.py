@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from assistant.settings import Settings
+from assistant.settings.schema import Settings
 from assistant.values.errors import ModelError
 from assistant.values.model import Core, ModelFacts
 from tests.tui.desk import NARROW, WIDE, Desk, StagedCore, idle, notices, sees, send, shown, until

@@ -17,7 +17,7 @@ from assistant.core.memory.speed_estimate import Speed
 from assistant.engine.model import Model
 from assistant.models import catalogue as finding, known
 from assistant.models.catalogue import FoundModel
-from assistant.settings import Settings
+from assistant.settings.schema import Settings
 from assistant.values.errors import ModelError
 from tests.models.conftest import MODEL, hub, model_files  # noqa: F401 (fixtures)
 from tests.models.hub_server import Hub

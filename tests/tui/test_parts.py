@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from assistant.pictures import pixels
+from assistant.pictures.decode import pixels
 from assistant.values.events import Progressed, ReplyGrew, Stage
 from assistant.values.words import ago, counted, file_size, model_name, short_count
 from tests.tui.desk import NOON, png
@@ -202,8 +202,8 @@ def test_the_first_paint_waits_for_nothing_slow(tmp_path: Path) -> None:
     """Run the command until the chat is painted, without the library that parses it."""
     program = """
 import sys
-from assistant.engine import open_engine
-from assistant.settings import load
+from assistant.engine.engine import open_engine
+from assistant.settings.load import load
 from tui.app import PhichatApp
 from tui.chat.screen import ChatScreen
 

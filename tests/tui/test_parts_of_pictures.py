@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from textual.pilot import Pilot
 
-from assistant import pictures
+from assistant.pictures import decode
 from assistant.values.conversation import Draft, PictureFile
 from tests.tui.desk import (
     WIDE,
@@ -64,8 +64,8 @@ async def test_keys_frame_a_part_and_enter_attaches_it(desk: Desk) -> None:
         part = await attached(pilot)
         assert part.region is not None
         assert (part.region.sha256, part.region.typed) == (PHOTO.sha256, "133,100,133,100")
-        cut = pictures.pixels(PHOTO.data).crop((133, 100, 266, 200))
-        assert pictures.pixels(part.data).tobytes() == cut.tobytes()
+        cut = decode.pixels(PHOTO.data).crop((133, 100, 266, 200))
+        assert decode.pixels(part.data).tobytes() == cut.tobytes()
         await send(pilot, "What is it?")
         await sees(pilot, "Picture 2 · part of picture 1 at 133,100 · 133×100")
     stored = desk.store.conversation(session).pictures[1].region
@@ -96,7 +96,7 @@ async def test_the_mouse_frames_what_it_is_dragged_over(desk: Desk) -> None:
 
 
 async def test_a_picture_shows_the_frames_of_its_parts(desk: Desk) -> None:
-    part = pictures.cut(PHOTO, PHOTO.data, (200, 0, 200, 150))
+    part = decode.cut(PHOTO, PHOTO.data, (200, 0, 200, 150))
     session = desk.chat("See", "Yes.", files=(PHOTO, part))
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "Picture 2 · part of picture 1 at 200,0")
@@ -149,7 +149,7 @@ async def test_a_number_alone_frames_and_attach_takes_a_path(desk: Desk) -> None
 
 
 async def test_a_part_of_an_attached_picture_and_of_a_part(desk: Desk) -> None:
-    part = pictures.cut(PHOTO, PHOTO.data, (200, 0, 200, 150))
+    part = decode.cut(PHOTO, PHOTO.data, (200, 0, 200, 150))
     async with desk.app().run_test(size=WIDE) as pilot:
         await composer(pilot).chips.put_first(part)
         await until(pilot, lambda: composer(pilot).query_one(Chip).number, "its number")
@@ -159,7 +159,7 @@ async def test_a_part_of_an_attached_picture_and_of_a_part(desk: Desk) -> None:
 
 
 async def test_a_frame_hides_sixel_and_stands_over_kitty(desk: Desk) -> None:
-    part = pictures.cut(PHOTO, PHOTO.data, (200, 0, 200, 150))
+    part = decode.cut(PHOTO, PHOTO.data, (200, 0, 200, 150))
     session = desk.chat("See", "Yes.", files=(PHOTO, part))
     for protocol in (PictureProtocol.SIXEL, PictureProtocol.KITTY):
         async with app_with(desk, protocol, session).run_test(size=WIDE) as pilot:
@@ -182,7 +182,7 @@ async def test_without_drawings_the_frame_is_typed(desk: Desk) -> None:
 
 
 def test_a_draft_shows_its_part(desk: Desk) -> None:
-    part = pictures.cut(PHOTO, PHOTO.data, (0, 0, 10, 10))
+    part = decode.cut(PHOTO, PHOTO.data, (0, 0, 10, 10))
     desk.store.save_draft(None, Draft("kept", (part,)))
     kept = desk.store.draft(None)
     assert kept is not None

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from textual.geometry import Region
 
-from assistant.settings import load as load_settings
+from assistant.settings.load import load as load_settings
 from assistant.values.conversation import Draft
-from storage import Store
+from storage.store import Store
 from tests.bench.pseudo_terminal import PseudoTerminal
 from tests.tui.desk import (
     NARROW,

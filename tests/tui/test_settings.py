@@ -10,8 +10,9 @@ from textual.color import Color
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList
 
-from assistant.settings import SETTABLE, load as load_settings
 from assistant.settings.file import write_template
+from assistant.settings.load import load as load_settings
+from assistant.settings.schema import SETTABLE
 from assistant.values.sampling import Parameters
 from tests.tui.desk import (
     NARROW,

@@ -11,7 +11,7 @@ from textual.events import Key
 from textual.widgets import Input, OptionList
 
 from assistant.values.conversation import Draft, PictureFile
-from storage import Store
+from storage.store import Store
 from tests import wait
 from tests.tui.desk import (
     WIDE,

@@ -20,7 +20,7 @@ from PIL import Image
 from textual import events
 from textual._xterm_parser import XTermParser
 
-from assistant.pictures import pixels
+from assistant.pictures.decode import pixels
 from tests.tui.desk import png
 from tests.wait import read_until
 from tui import textual_fixes

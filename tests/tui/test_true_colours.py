@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageCms
 from textual.strip import Strip
 
-from assistant import pictures
+from assistant.pictures import decode
 from assistant.values.conversation import PictureFile
 from tests.pictures import profiles
 from tests.pictures.picture_files import encoded
@@ -97,7 +97,7 @@ TABLE: dict[str, Callable[[], bytes]] = {
 
 
 def model_pixels(data: bytes, size: tuple[int, int]) -> np.ndarray:
-    seen = pictures.pixels(data)
+    seen = decode.pixels(data)
     assert seen.mode == "RGB"
     return np.asarray(seen.resize(size, Image.Resampling.BOX), int)
 
@@ -112,7 +112,7 @@ def cells(strips: list[Strip] | tuple[Strip, ...]) -> np.ndarray:
 
 
 def drawn(desk: Desk, data: bytes, protocol: PictureProtocol) -> tuple[Key, Drawn]:
-    session = desk.chat("What is it?", "Squares.", files=[pictures.open_bytes(data)])
+    session = desk.chat("What is it?", "Squares.", files=[decode.open_bytes(data)])
     picture = desk.engine.store.conversation(session).pictures[0]
     gallery = Gallery(desk.engine, Graphics(protocol, (4, 8)))
     key = gallery.key(picture, 24, 12)
@@ -147,8 +147,8 @@ def test_kitty_and_sixel_get_the_pixels_that_the_model_sees(desk: Desk, name: st
 
 @pytest.mark.parametrize("name", ["Display P3", "Display P3, large", "CMYK with a profile"])
 def test_a_thumbnail_has_the_colours_that_the_model_sees(name: str) -> None:
-    file: PictureFile = pictures.open_bytes(TABLE[name]())
+    file: PictureFile = decode.open_bytes(TABLE[name]())
     assert file.thumbnail is not None
-    small = pictures.pixels(file.thumbnail, (24, 16))
+    small = decode.pixels(file.thumbnail, (24, 16))
     expected = model_pixels(file.data, (24, 16))
     assert np.abs(np.asarray(small, int) - expected).mean() < 6  # a JPEG

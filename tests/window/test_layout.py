@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from assistant.engine import Engine
+from assistant.engine.engine import Engine
 from assistant.families.registry import model_facts
 from assistant.phi3v.pictures import Phi3VPictures
 from assistant.values.context import ChosenBy, Why

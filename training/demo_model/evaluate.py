@@ -24,7 +24,8 @@ from transformers import DynamicCache
 
 from assistant.demo_model import folder
 from assistant.families.chat import ChatTemplate
-from assistant.phi3v import Phi3VForCausalLM, Phi3VProcessor
+from assistant.phi3v.modeling import Phi3VForCausalLM
+from assistant.phi3v.processing import Phi3VProcessor
 from assistant.phi3v.template import STYLE
 from assistant.phi3v.vocabulary import Vocabulary
 from assistant.values.conversation import Picture, Role, Turn

@@ -24,14 +24,14 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageFilter
 
-from assistant.engine import Engine
+from assistant.engine.engine import Engine
 from assistant.engine.model import Model
-from assistant.settings import load as load_settings
+from assistant.settings.load import load as load_settings
 from assistant.values.conversation import Draft
 from assistant.values.events import ReplyEnded
 from assistant.values.sampling import Sampling
 from assistant.worker.client import LocalCore
-from storage import Store
+from storage.store import Store
 from training.demo_model import small_talk
 from training.demo_model.dialogues import sample_dialogue
 from training.demo_model.pictures import charts, foreign, prints, shapes

@@ -32,7 +32,7 @@ from tui.widgets.chip_unopened import Watch
 from tui.widgets.composer import Composer
 
 if TYPE_CHECKING:
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
     from tui.chat.open_chat import OpenChat
     from tui.chat.turns import Turns
     from tui.widgets.gallery import Gallery

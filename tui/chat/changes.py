@@ -10,7 +10,7 @@ from tui import messages
 if TYPE_CHECKING:
     from textual.message import Message
 
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
     from tui.chat.open_chat import OpenChat
     from tui.chat.part import Host
 

@@ -15,7 +15,7 @@ from tui.widgets.completion import KnownPicture
 from tui.widgets.context_meter import Measured
 
 if TYPE_CHECKING:
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
     from assistant.values.events import ModelStatus
     from tui.chat.open_chat import OpenChat
     from tui.chat.part import Host

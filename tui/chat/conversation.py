@@ -45,7 +45,7 @@ from tui.widgets.turn_keys import TurnKeys
 from tui.widgets.turn_window import TAIL, Place
 
 if TYPE_CHECKING:
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
     from tui.widgets.gallery import Gallery
     from tui.widgets.turn_run import RunningTurn
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from textual.message import Message
 
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
     from tui.chat.open_chat import OpenChat
     from tui.chat.part import Host
     from tui.requests import Answer

@@ -10,7 +10,7 @@ from textual.screen import Screen, ScreenResultCallbackType
 from tui import requests
 
 if TYPE_CHECKING:
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
     from tui.chat.open_chat import OpenChat
 
 ResultT = TypeVar("ResultT")

@@ -12,7 +12,7 @@ from assistant.values.events import Phase
 from tui.messages import ReadAhead
 
 if TYPE_CHECKING:
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
     from assistant.values.events import ModelStatus
     from tui.chat.open_chat import OpenChat
     from tui.chat.part import Host

@@ -12,7 +12,7 @@ from tui.chat.open_chat import BUSY, Queued
 from tui.widgets.turn_run import RunningTurn
 
 if TYPE_CHECKING:
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
     from tui.chat.open_chat import OpenChat
     from tui.chat.part import Host
 

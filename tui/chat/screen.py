@@ -39,7 +39,7 @@ from tui.widgets.prompt_area import PromptArea
 if TYPE_CHECKING:
     from textual.message import Message
 
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
 
 AT_ONCE = {"search", "switch_session", "attach", "bring_back_session"}
 """A text area has uses of its own for some of these, and what is typed next is for their page."""

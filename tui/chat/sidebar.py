@@ -23,7 +23,7 @@ from tui.widgets.new_chat import NewChat
 from tui.widgets.session_list import Clock, SessionList, keys_of
 
 if TYPE_CHECKING:
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
     from tui.chat.open_chat import OpenChat
 
 ALL = 1_000_000

@@ -25,9 +25,9 @@ from tui.widgets.context_meter import ContextMeter
 from tui.widgets.status_line import StatusLine
 
 if TYPE_CHECKING:
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
     from assistant.models.catalogue import FoundModel
-    from assistant.settings import Settings
+    from assistant.settings.schema import Settings
     from tui.chat.open_chat import OpenChat
     from tui.pages.models import ModelChosen
 

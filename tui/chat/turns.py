@@ -28,7 +28,7 @@ from tui.widgets.turn_head import TurnClicked, TurnHead
 from tui.widgets.turn_keys import TurnKeys
 
 if TYPE_CHECKING:
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
     from tui.widgets.gallery import Gallery
 
 ALWAYS = {"step_back", "step_on", "menu"}

@@ -26,7 +26,7 @@ from tui.widgets.context_meter import Measured, bar, details, head
 from tui.widgets.long_text import Line, LongText
 
 if TYPE_CHECKING:
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
 
 CHOSEN_BY = {
     ChosenBy.DEFAULT: "",

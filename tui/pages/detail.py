@@ -12,7 +12,7 @@ from assistant.values.words import counted
 from tui.pages.dialog import ChoiceDialog
 
 if TYPE_CHECKING:
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
     from assistant.values.conversation import Picture, PictureFile
 
 

@@ -11,7 +11,7 @@ from assistant.values.words import bar, duration, file_size, model_name
 from tui.widgets.turn_run import unexpected_words
 
 if TYPE_CHECKING:
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
     from assistant.models.progress import Progress
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,8 @@ from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from assistant.settings import SETTABLE, SettingsError, read_value
+from assistant.settings.load import read_value
+from assistant.settings.schema import SETTABLE, SettingsError
 from assistant.values.text import one_line
 from tui.keys import CHOICE_KEYS
 from tui.pages.dialog import TypingGoesToField, frame

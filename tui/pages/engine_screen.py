@@ -10,7 +10,7 @@ from tui import messages, requests
 from tui.textual_fixes import GuardedScreen, ResultT
 
 if TYPE_CHECKING:
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
 
 
 class EngineScreen(GuardedScreen[ResultT]):

@@ -23,7 +23,7 @@ from tui.textual_fixes import GuardedDialog
 from tui.widgets.status_line import DEMO_WORDS, loading_words
 
 if TYPE_CHECKING:
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
 
 LOOK_S = 0.3
 PHASES = {

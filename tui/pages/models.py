@@ -26,7 +26,7 @@ from tui.widgets.model_rows import does, facts, fit
 
 if TYPE_CHECKING:
     from assistant.core.memory.speed_estimate import Speed
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
     from assistant.models.catalogue import FoundModel
     from tui.pages.download import Download
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
 
 ALL = 1_000_000
 """More sessions than anybody has."""

@@ -27,7 +27,7 @@ from tui.widgets.gallery import Gallery
 from tui.widgets.picture_drawing import PictureDrawing
 
 if TYPE_CHECKING:
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
 
 KEYS = "enter goes to its place · ctrl+o attaches it here · esc back"
 COLUMNS, ROWS = 40, 16

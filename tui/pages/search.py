@@ -25,7 +25,7 @@ from tui.pages.dialog import TypingGoesToField, frame
 from tui.pages.engine_screen import EngineScreen
 
 if TYPE_CHECKING:
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
 
 PAUSE_S = 0.12
 """Seconds without typing before a search begins."""

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from assistant.settings import SETTABLE, Settings, SettingsError, check_value, read_value
+from assistant.settings.load import check_value, read_value
+from assistant.settings.schema import SETTABLE, Settings, SettingsError
 from assistant.values.text import one_line
 from tui.keys import KEYS_BY_NAME
 from tui.pages.system_presets import presets

@@ -15,17 +15,11 @@ from textual.message import Message
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option, OptionDoesNotExist
 
-from assistant.settings import (
-    PREFIX,
-    SETTABLE,
-    Settings,
-    TakesEffect,
-    load_with_origins,
-    read_value,
-    shown,
-)
+from assistant.settings.load import load_with_origins, read_value
+from assistant.settings.schema import PREFIX, SETTABLE, Settings
 from assistant.values.conversation import Conversation
 from assistant.values.sampling import PARAMETERS
+from assistant.values.setting import TakesEffect, shown
 from assistant.values.text import one_line
 from tui.keys import SETTINGS_KEYS
 from tui.pages import setting_values
@@ -34,7 +28,7 @@ from tui.pages.edit_setting import EditSettingScreen
 from tui.pages.engine_screen import EngineScreen
 
 if TYPE_CHECKING:
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
 
 PER_CHAT = ("model", "system", *(name for name in PARAMETERS if name in SETTABLE))
 """Settings that a chat can have for itself."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from assistant.settings import Settings
+from assistant.settings.schema import Settings
 
 BUILT_IN: Mapping[str, str] = {
     "Brief": "Answer in one or two short sentences.",

@@ -37,7 +37,7 @@ from tui.widgets.queue_bar import QueueBar
 from tui.widgets.suggestions import Suggestions
 
 if TYPE_CHECKING:
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
     from assistant.pictures.dropped import Dropped
     from tui.widgets.gallery import Gallery
 

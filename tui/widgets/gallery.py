@@ -16,7 +16,7 @@ from tui.terminal.detect import Graphics, PictureProtocol
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from assistant.engine import Engine
+    from assistant.engine.engine import Engine
 
 MOST_KEPT = 128
 SMALL_ROWS = 12
@@ -78,7 +78,9 @@ class Gallery:
         """Draw a picture (in a thread). Raises what the store and Pillow raise."""
         from PIL.Image import Resampling
 
-        from assistant.pictures import pixels  # late: Pillow is not needed for the first paint
+        from assistant.pictures.decode import (
+            pixels,  # late: Pillow is not needed for the first paint
+        )
 
         _, columns, rows = key
         data, halves = self.data(picture), (columns, 2 * rows)

@@ -99,7 +99,7 @@ def import_(files: tuple[str, ...], copy: bool, as_json: bool) -> None:
     phichat sessions import everything.json
     phichat sessions import "$(llm logs path)"
     """
-    from assistant.pictures import open_source
+    from assistant.pictures.source import open_source
 
     with opened_store() as store:
         done: list[Imported] = []

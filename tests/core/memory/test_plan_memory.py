@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 
 from assistant import demo_model as demo
-from assistant.core.cache import KVCache
+from assistant.core.cache.kv_cache import KVCache
 from assistant.core.formats import KV_KINDS
 from assistant.core.memory.places import CPU_LIBRARIES
 from assistant.core.memory.sizes import (

@@ -48,9 +48,9 @@ def write_database(path: Path) -> list[str]:
     from assistant.conversation import Draft, FinishReason, Parameters, Summary
 
     from assistant.core import Sampling
-    from assistant.engine import open_engine
-    from assistant.pictures import open_bytes
-    from assistant.settings import load
+    from assistant.engine.engine import open_engine
+    from assistant.pictures.decode import open_bytes
+    from assistant.settings.load import load
 
     engine = open_engine(
         load({"model": "demo", "database": str(path), "max_new_tokens": 24, "shared_worker": False})
@@ -123,7 +123,7 @@ def write_database(path: Path) -> list[str]:
 KILLED = """
 import os, sys
 from assistant.conversation import Draft, Parameters
-from storage import Store
+from storage.store import Store
 store = Store.open(sys.argv[1])
 session, turn = store.add_user_turn(None, Draft(sys.argv[2]))
 reply = store.start_reply(session, turn.id, model="demo", parameters=Parameters(temperature=0.0))

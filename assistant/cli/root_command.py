@@ -1,0 +1,114 @@
+"""The command line: results on stdout, everything else on stderr.
+
+Exit codes: 0 done, 1 the request failed, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from assistant import __version__
+from assistant.cli.common import COLLECTION, SELDOM
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+COMMANDS = {
+    "chat": ("chat:chat", "The terminal app: chats on the left, the open one on the right."),
+    "ask": ("ask:ask", "Ask one question; the answer goes to standard output."),
+    "batch": ("batch:batch", "Ask one question about every picture of a folder."),
+    "prompt": ("prompt:show_prompt", "What the model would see: token ids, picture slots, budget."),
+    "sessions": ("sessions.group:sessions", "Look at, change, export and import what is stored."),
+    "models": ("models:models", "See, fetch, check and choose models."),
+    "config": ("config:config", "Look at and change the settings."),
+    "doctor": ("doctor:doctor", "What this machine can run, and why not."),
+    "serve": ("serve:serve", "The same app in a browser, until ctrl-C."),
+    "completion": ("completion:completion", "Print a script that lets a shell complete phichat."),
+}
+"""Name -> (module:function, first sentence). A command's module is imported when it is used."""
+
+
+class _Commands(click.Group):
+    """A group whose modules are imported when a command runs, not when it is listed."""
+
+    def main(self, args: Sequence[str] | None = None, **options: Any) -> NoReturn:  # type: ignore[override]
+        """Run click's own, with errors as the command line's contract has them."""
+        from assistant.cli.errors import reported_errors
+
+        words = sys.argv[1:] if args is None else list(args)
+        with reported_errors(words):
+            super().main(args, **{**options, "standalone_mode": False})
+        sys.exit(0)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(import_module(f"assistant.cli.{module}"), name)
+        return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        from click.shell_completion import CompletionItem
+
+        offers = [
+            CompletionItem(name, help=does)
+            for name, (_, does) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return offers + click.Command.shell_complete(self, ctx, incomplete)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, does) for name, (_, does) in COMMANDS.items()])
+
+
+@click.group(
+    cls=_Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.option("-c", "--last", is_flag=True, help="Open the app and go on with the last chat.")
+@click.version_option(__version__, prog_name="phichat")
+@click.pass_context
+def cli(context: click.Context, last: bool) -> None:
+    """Talk about pictures with Phi-3-vision, on your own machine.
+
+    Without a command: the terminal app.
+
+    \b
+    phichat                                   the app
+    phichat -c                                the app, with the last chat
+    phichat chat holiday.jpg                  the app, with a picture attached
+    phichat ask -i chart.png "What is this?"  one answer on standard output
+    phichat ask --continue "And the axis?"    the next question of that session
+    """
+    if context.invoked_subcommand is None:
+        from assistant.cli.chat import chat
+
+        context.invoke(chat, last=last)
+    elif last:
+        raise click.UsageError("-c goes with no command: phichat -c")
+
+
+def main() -> None:
+    """The ``phichat`` command."""
+    if "_PHICHAT_COMPLETE" in os.environ:  # a shell asks what a word could become
+        from assistant.cli.completion_scripts import register
+
+        register()
+    for stream in (sys.stdout, sys.stderr):  # a terminal may know few characters
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
+    gc.set_threshold(SELDOM, *COLLECTION[1:])
+    cli(prog_name="phichat")
