@@ -72,10 +72,10 @@ def is_due_today(mark: Path) -> bool:
 
 @click.command()
 @pictures_option
-@session_option("Go on in this session.")
+@session_option("Go on in this chat.")
 @continue_option
 @click.option(
-    "--system", metavar="TEXT", type=TEXT, help="What the model is told first, in a new session."
+    "--system", metavar="TEXT", type=TEXT, help="What the model is told first, in a new chat."
 )
 @model_option
 @sampling_options

@@ -20,7 +20,7 @@ LEAVING_S = 1.0
 
 
 @click.command()
-@session_option("Open this session (the start of its id is enough).")
+@session_option("Open this chat (the start of its id is enough).")
 @click.option("-c", "--last", is_flag=True, help="Go on with the last chat.")
 @click.option(
     "--plain", is_flag=True,

@@ -88,7 +88,9 @@ def session_option(help: str, metavar: str = "ID") -> Callable[[F], F]:
     )
 
 
-session_argument = click.argument("session", type=TEXT, shell_complete=completing.session_ids)
+session_argument = click.argument(
+    "session", metavar="CHAT", type=TEXT, shell_complete=completing.session_ids
+)
 
 
 def limit_option(default: int) -> Callable[[F], F]:
@@ -100,7 +102,7 @@ def limit_option(default: int) -> Callable[[F], F]:
 
 
 continue_option = click.option(
-    "--continue", "go_on", is_flag=True, help="Go on in the session used last."
+    "--continue", "go_on", is_flag=True, help="Go on in the chat used last."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 pictures_option = click.option(

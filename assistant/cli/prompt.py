@@ -46,8 +46,8 @@ _CHOSEN_BY = {
     help="""What the model would see: token ids, picture slots, budget. Nothing is stored.
 
     A server is given messages instead of ids, and what it counts is estimated.
-    With --session and neither PROMPT nor pictures: the session as it stands.
-    A session's own model, unless --model names another.
+    With --session and neither PROMPT nor pictures: the chat as it stands.
+    A chat's own model, unless --model names another.
 
     \b
     phichat prompt -i chart.png "What is this?"
@@ -55,7 +55,7 @@ _CHOSEN_BY = {
     """,
 )
 @pictures_option
-@session_option("As the next message of this session.")
+@session_option("As the next message of this chat.")
 @model_option
 @engine_options
 @json_option

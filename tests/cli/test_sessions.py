@@ -105,8 +105,8 @@ def titles(run: Run) -> list[str]:
 def test_list(sessions: Run) -> None:
     assert sessions("list") == (
         0,
-        "NEWER  WHEN    2 turns    1 picture  What is the red shape?\n"
-        "OLDER  WHEN     1 turn   0 pictures  Older talk of nothing\n",
+        "NEWER  WHEN    2 messages    1 picture  What is the red shape?\n"
+        "OLDER  WHEN     1 message   0 pictures  Older talk of nothing\n",
         "",
     )
     assert sessions("list", "--limit", "1")[1].count("\n") == 1

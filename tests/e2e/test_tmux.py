@@ -170,3 +170,5 @@ def test_leaving_does_not_wait_for_a_program_that_holds_the_database(terminal: T
     assert "Talk about" not in left
     (message,) = terminal.home.glob("unsaved-*/message.txt")
     assert message.read_text() == "never sent\n"
+    terminal.start("chat", "--model", "demo")
+    terminal.sees("never sent")

@@ -93,6 +93,24 @@ async def test_what_can_not_be_saved_at_the_end_is_written_aside(desk: Desk) -> 
     assert (folder / "message.txt").read_text() == "kept so far\n[picture-1.png: cat.png]\n"
     assert (folder / "picture-1.png").read_bytes() == picture_file("cat.png").data
     assert folder.stat().st_mode & 0o777 == 0o700
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await draft_read(pilot, None)
+        assert area(pilot).text == "kept so far"
+        (file,) = composer(pilot).chips.files
+        assert (file.name, file.data) == ("cat.png", picture_file("cat.png").data)
+    assert not folder.exists()
+    assert store.draft(None) == Draft("kept so far", (file,))
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"chat": null, "text": "x", "pictures": [{}]}'])
+async def test_what_was_written_aside_and_can_not_be_read_stays(desk: Desk, damage: str) -> None:
+    folder = desk.engine.model.settings.data_dir / "unsaved-x"
+    folder.mkdir(parents=True)
+    (folder / "draft.json").write_text(damage)
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await draft_read(pilot, None)
+        assert area(pilot).text == ""
+    assert folder.exists()
 
 
 async def test_a_draft_that_is_stored_already_is_not_waited_for(desk: Desk) -> None:
@@ -106,7 +124,7 @@ async def test_a_draft_that_is_stored_already_is_not_waited_for(desk: Desk) -> N
         other = sqlite3.connect(str(store.engine.url.database), isolation_level=None)
         with closing(other):
             other.execute("BEGIN IMMEDIATE")
-            assert screen(pilot).conversation.drafts.close() == []
+            assert screen(pilot).conversation.drafts.close() == {}
             other.execute("ROLLBACK")
     assert app.last_words == ""
     assert store.draft(None) == Draft("kept")

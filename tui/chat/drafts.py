@@ -11,6 +11,7 @@ from assistant.values.conversation import Draft
 from assistant.values.errors import PhichatError, SessionNotFoundError
 from assistant.values.words import joined
 from tui import messages
+from tui.chat.unsaved import read_aside, remove
 
 if TYPE_CHECKING:
     from textual.message import Message
@@ -52,12 +53,10 @@ class DraftKeeper:
             self._host.in_thread(lambda: self._store(session_id))
 
     def read(self) -> None:
-        """Read the stored draft of the open chat, once."""
+        """Read the stored draft of the open chat, once, and what could not be stored of it."""
         session_id = self._chat.session_id
         if session_id not in self._read:
-            self._host.in_thread(
-                lambda: messages.DraftRead(session_id, self._engine.store.draft(session_id))
-            )
+            self._host.in_thread(lambda: messages.DraftRead(session_id, self._stored(session_id)))
 
     def take(self, event: messages.DraftRead) -> Draft | None:
         """Return what was read if it belongs to the open chat and was not returned before."""
@@ -73,7 +72,7 @@ class DraftKeeper:
         self._to_save[None] = Draft("")
         self._host.in_thread(lambda: self._store(None))
 
-    def close(self) -> list[Draft]:
+    def close(self) -> dict[str | None, Draft]:
         """Save at the end of the app whatever is not saved yet; return what could not be in time.
 
         Another program may hold the database for long, and the user leaves now.
@@ -91,7 +90,7 @@ class DraftKeeper:
         thread = threading.Thread(target=self._save_last, args=(left,), daemon=True)
         thread.start()
         thread.join(LEAVING_S)
-        return [draft for draft in tuple(left.values()) if draft.text.strip() or draft.pictures]
+        return {one: draft for one, draft in tuple(left.items()) if _holds(draft)}
 
     def _save_last(self, left: dict[str | None, Draft]) -> None:
         """Save these drafts, and leave those that could not be."""
@@ -103,6 +102,16 @@ class DraftKeeper:
                     del left[place]
                 except PhichatError:
                     log.exception("a draft could not be saved")
+
+    def _stored(self, session_id: str | None) -> Draft | None:
+        store, draft = self._engine.store, self._engine.store.draft(session_id)
+        folder = self._engine.model.settings.data_dir
+        for aside, unsaved in read_aside(session_id, folder, self._engine.pictures.open):
+            if draft is None or unsaved != draft:
+                draft = joined(draft, unsaved)
+                store.save_draft(session_id, draft)
+            remove(aside)
+        return draft
 
     def _whole(self, session_id: str | None) -> Draft:
         is_open = session_id == self._chat.session_id
@@ -118,3 +127,7 @@ class DraftKeeper:
                 self._engine.store.save_draft(session_id, draft)
                 self._saved[session_id] = draft
             return messages.DraftSaved(before, self._engine.store.changes())
+
+
+def _holds(draft: Draft) -> bool:
+    return bool(draft.text.strip() or draft.pictures)

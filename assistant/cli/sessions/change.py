@@ -15,7 +15,7 @@ from assistant.values.text import one_line
 @click.argument("title", type=TEXT)
 @json_option
 def rename(session: str, title: str, as_json: bool) -> None:
-    """Give a session another title.
+    """Give a chat another title.
 
     \b
     phichat sessions rename 4f2k "The red circle"
@@ -32,7 +32,7 @@ def rename(session: str, title: str, as_json: bool) -> None:
 @click.option("--at", "turn", metavar="TURN", type=TEXT, help="End the copy with this turn.")
 @json_option
 def fork(session: str, turn: str | None, as_json: bool) -> None:
-    """Copy the current branch of a session into a new one, and print its id.
+    """Copy the current branch of a chat into a new one, and print its id.
 
     \b
     phichat sessions fork 4f2k
@@ -59,7 +59,7 @@ def fork(session: str, turn: str | None, as_json: bool) -> None:
 @click.option("--for-good", is_flag=True, help="So that it can't be restored.")
 @json_option
 def delete(session: str, yes: bool, for_good: bool, as_json: bool) -> None:
-    """Delete a session. For a day it can be restored, unless it is deleted for good.
+    """Delete a chat. For a day it can be restored, unless it is deleted for good.
 
     \b
     phichat sessions delete 4f2k
@@ -86,7 +86,7 @@ def delete(session: str, yes: bool, for_good: bool, as_json: bool) -> None:
 @session_argument
 @json_option
 def restore(session: str, as_json: bool) -> None:
-    """Bring a deleted session back; SESSION is its whole id.
+    """Bring a deleted chat back; CHAT is its whole id.
 
     \b
     phichat sessions restore 4f2k9xw0

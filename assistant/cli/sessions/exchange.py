@@ -28,8 +28,8 @@ _DONE = {
 
 
 @click.command()
-@click.argument("session", nargs=-1, type=TEXT, shell_complete=session_ids)
-@click.option("--all", "every", is_flag=True, help="All sessions.")
+@click.argument("session", nargs=-1, metavar="[CHAT]...", type=TEXT, shell_complete=session_ids)
+@click.option("--all", "every", is_flag=True, help="All chats.")
 @click.option(
     "--format", "chosen", type=click.Choice([one.value for one in ExportFormat]),
     help="Otherwise that of the file's name; JSON where there is none.",
@@ -48,7 +48,7 @@ def export(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Write sessions as JSON (loses nothing), Markdown (pictures beside it) or one HTML page.
+    """Write chats as JSON (loses nothing), Markdown (pictures beside it) or one HTML page.
 
     \b
     phichat sessions export 4f2k -o talk.html

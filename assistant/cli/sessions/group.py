@@ -13,7 +13,7 @@ from assistant.cli.sessions.show import list_, pictures, search, show
 def sessions() -> None:
     """Look at, change, export and import what is stored.
 
-    SESSION is the id of a chat, or as much of its beginning as is unique.
+    CHAT is the id of a chat, or as much of its beginning as is unique.
 
     \b
     phichat sessions list

@@ -23,7 +23,7 @@ from assistant.values.words import counted
 @limit_option(50)
 @json_option
 def list_(limit: int, as_json: bool) -> None:
-    """The sessions: pinned ones, then the most recently used.
+    """The chats: pinned ones, then the most recently used.
 
     \b
     phichat sessions list --limit 10
@@ -37,7 +37,7 @@ def list_(limit: int, as_json: bool) -> None:
             used = "damaged" if one.damaged else f"{one.updated.astimezone():%Y-%m-%d %H:%M}"
             click.echo(
                 f"{one.id}  {used:16}  "
-                f"{counted(one.turns, 'turn'):>9}  {counted(one.pictures, 'picture'):>11}  "
+                f"{counted(one.turns, 'message'):>12}  {counted(one.pictures, 'picture'):>11}  "
                 f"{one_line(one.title, 60)}"
             )
 
@@ -47,7 +47,7 @@ def list_(limit: int, as_json: bool) -> None:
 @click.option("--all", "every", is_flag=True, help="Every branch, not only the current one.")
 @json_option
 def show(session: str, every: bool, as_json: bool) -> None:
-    """Print one session.
+    """Print one chat.
 
     \b
     phichat sessions show 4f2k
@@ -73,11 +73,11 @@ def show(session: str, every: bool, as_json: bool) -> None:
 
 @click.command()
 @click.argument("words", nargs=-1, required=True, type=TEXT)
-@session_option("Only in this session.", "SESSION")
+@session_option("Only in this chat.", "CHAT")
 @limit_option(20)
 @json_option
 def search(words: tuple[str, ...], session: str | None, limit: int, as_json: bool) -> None:
-    """Find turns, titles and picture names that have all of WORDS, the best match first.
+    """Find messages, titles and picture names that have all of WORDS, the best match first.
 
     \b
     phichat sessions search red circle
