@@ -46,6 +46,7 @@ def save(db: Session, session_id: str | None, draft: Draft) -> None:
                 name=storable(picture.name),
                 num_crops=picture.num_crops,
                 region=picture.region,
+                origin=picture.origin,
             )
         )
     db.flush()

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from assistant.values.conversation import PictureFile, Role
 from assistant.values.errors import StorageError
+from assistant.values.origin import Origin
 from assistant.values.region import Region
 from storage.ids import storable
 from storage.rows import common, session_row
@@ -140,16 +141,16 @@ def numbers(
     """Return the numbers that pictures get in a message that follows the turn ``above``."""
     kept = _numbers_of_siblings(db, session, above) if pictures else {}
     coming = count(_next_number(db, session))
-    same = (kept.get(_identity(picture.sha256, picture.region)) for picture in pictures)
+    same = (kept.get(_identity(one.sha256, one.region, one.origin)) for one in pictures)
     return [left.popleft() if left else next(coming) for left in same]
 
 
-_Identity = tuple[str, Region | None]
+_Identity = tuple[str, Region | None, Origin | None]
 
 
-def _identity(sha256: str, region: Region | None) -> _Identity:
-    """Tell two parts with the same pixels apart: two pieces of a blank page."""
-    return sha256, region and replace(region, number=0)
+def _identity(sha256: str, region: Region | None, origin: Origin | None) -> _Identity:
+    """Tell two parts with the same pixels apart: two blank pages, two pieces of one."""
+    return sha256, region and replace(region, number=0), origin
 
 
 def _numbers_of_siblings(
@@ -162,7 +163,7 @@ def _numbers_of_siblings(
     """
     parent = TurnRow.parent_key.is_(None) if above is None else TurnRow.parent_key == above.key
     found = db.execute(
-        select(PictureRow.sha256, SessionPictureRow.region, SessionPictureRow.number)
+        select(SessionPictureRow, PictureRow.sha256)
         .join(SessionPictureRow, SessionPictureRow.picture_key == PictureRow.key)
         .join(
             TurnPictureRow,
@@ -174,7 +175,7 @@ def _numbers_of_siblings(
         .order_by(SessionPictureRow.number)
     )
     by_picture: defaultdict[_Identity, deque[int]] = defaultdict(deque)
-    by_number = {number: _identity(sha256, region) for sha256, region, number in found}
+    by_number = {row.number: _identity(sha256, row.region, row.origin) for row, sha256 in found}
     for number, which in by_number.items():
         by_picture[which].append(number)
     return by_picture
@@ -195,6 +196,7 @@ def _add(db: Session, session: SessionRow, number: int, picture: PictureFile) ->
             name=storable(picture.name),
             num_crops=picture.num_crops,
             region=picture.region,
+            origin=picture.origin,
         )
     )
     db.flush()

@@ -38,6 +38,7 @@ from assistant.values.conversation import (
     TurnKind,
     Usage,
 )
+from assistant.values.origin import Origin
 from assistant.values.region import Region
 from assistant.values.sampling import Parameters
 from storage.column_types import (
@@ -228,6 +229,7 @@ class SessionPictureRow(Base):
     num_crops: Mapped[int | None] = mapped_column(Whole)
     pinned: Mapped[bool] = mapped_column(default=False, server_default=false())
     region: Mapped[Region | None] = mapped_column(Value(Region))
+    origin: Mapped[Origin | None] = mapped_column(Value(Origin))
     name_words: Mapped[str | None] = _words("name")
 
 
@@ -284,3 +286,4 @@ class DraftPictureRow(Base):
     name: Mapped[str]
     num_crops: Mapped[int | None] = mapped_column(Whole)
     region: Mapped[Region | None] = mapped_column(Value(Region))
+    origin: Mapped[Origin | None] = mapped_column(Value(Origin))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assistant.cli.common import (
-    open_picture,
+    open_pictures,
     opened_engine,
     report_missing,
     start_decoding,
@@ -108,6 +108,7 @@ def ask(
     phichat ask "What is a cotangent?"
     phichat ask -i chart.png "What does the axis say?"
     phichat ask -i photo.jpg@2380,1380,300,300 "What is this?"    a part of it
+    phichat ask -i report.pdf#2-4 "What do these pages say?"
     phichat ask -i before.jpg -i https://example.org/after.jpg "What changed?"
     cat shot.png | phichat ask -i - "What is this?"
     git diff | phichat ask "Summarise this change." -
@@ -192,7 +193,11 @@ def _answer(
                 is_stored = True
             else:
                 try:
-                    opened = [open_picture(engine, source, progress.fetching) for source in images]
+                    opened = [
+                        one
+                        for source in images
+                        for one in open_pictures(engine, source, progress.fetching)
+                    ]
                 finally:
                     progress.clear()
                 report_missing(opened)

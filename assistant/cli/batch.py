@@ -66,7 +66,8 @@ def batch(
     chat is stored. A picture that can't be opened is a line with its error.
     Ctrl-C, a crash or kill -9 loses the answer in work at most: the same
     command goes on, and asks nothing that FILE (or FILE.part, while it runs)
-    holds of the same pixels, question, model and settings.
+    holds of the same pixels, question, model and settings. Each page of a PDF is
+    a picture.
 
     \b
     phichat batch "What is this?" photos/ -o answers.jsonl
@@ -83,6 +84,7 @@ def batch(
         raise PhichatError("There is no picture in this folder: name another, or files.")
     start_decoding()
     with opened_engine(system=system, **chosen) as (engine, _):
+        names = [one for name in names for one in _pages(engine, name)]
         flags = {name: value for name, value in sampling.items() if value != ()}
         work = Batch(engine, question, engine.model.sampling(Parameters(**flags)))
         if output is None:
@@ -108,6 +110,25 @@ def _pictures(sources: Iterable[str]) -> Iterator[str]:
             for name in sorted(files):
                 if not name.startswith(".") and os.path.splitext(name)[1].lower() in SUFFIXES:
                     yield os.path.join(folder, name)
+
+
+def _pages(engine: Engine, name: str) -> Iterator[str]:
+    """Yield the pages of a document, each as a source of its own; anything else as it is."""
+    from assistant.pictures.dropped import DOCUMENT_SUFFIXES
+    from assistant.values.origin import split_pages
+    from assistant.values.region import split_region
+
+    whole, part = split_region(name)
+    path = name if os.path.exists(name) else split_pages(whole)[0]
+    if os.path.splitext(path)[1].lower() not in DOCUMENT_SUFFIXES:
+        yield name
+        return
+    try:
+        document, typed = engine.pictures.read_document(name if path == name else whole)
+        for page in document.pages(typed):
+            yield f"{path}#{page}" + (f"@{part}" if part and path != name else "")
+    except PictureError:
+        yield name  # it is a line with the error
 
 
 class Batch:

@@ -83,13 +83,13 @@ def start_decoding() -> None:
     decode.start_decoding()
 
 
-def open_picture(
+def open_pictures(
     engine: Engine, source: str, watch: Callable[[int, int], None] | None = None
-) -> PictureFile:
-    """Open a picture as ``-i`` names it; ``watch`` follows a download."""
+) -> Iterator[PictureFile]:
+    """Open a picture, or pages, as ``-i`` names them; ``watch`` follows a download."""
     if source == "-":
-        return engine.pictures.open_bytes(sys.stdin.buffer.read(), "standard input")
-    return engine.pictures.open(source, watch)
+        return engine.pictures.open_each_of_bytes(sys.stdin.buffer.read(), "standard input")
+    return engine.pictures.open_each(source, watch)
 
 
 def report_missing(pictures: Iterable[PictureFile]) -> None:

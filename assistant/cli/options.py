@@ -108,6 +108,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 pictures_option = click.option(
     "-i", "--image", "images", metavar="PICTURE", multiple=True,
     help="A picture file, an http(s) or data: URL, or - for standard input; may be repeated. "
-    "photo.jpg@left,top,width,height is a part of it, in pixels or percent.",
+    "photo.jpg@left,top,width,height is a part of it, in pixels or percent, "
+    "report.pdf#2-4 are pages.",
     shell_complete=completing.pictures,
 )  # fmt: skip

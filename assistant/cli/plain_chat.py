@@ -198,12 +198,11 @@ class PlainChat:
             if not self._attached:
                 self._say("Nothing is attached. Name a file: /attach holiday.jpg")
             return
-        file = self._engine.pictures.open(
-            str(Path(source).expanduser()) if "://" not in source else source
-        )
-        self._attached.append(file)
-        tokens = counted(self._engine.pictures.tokens(file), "token")
-        self._say(f"Attached: {_picture(file)}, {tokens}. {file.notice}".rstrip())
+        path = str(Path(source).expanduser()) if "://" not in source else source
+        for file in self._engine.pictures.open_each(path):
+            self._attached.append(file)
+            tokens = counted(self._engine.pictures.tokens(file), "token")
+            self._say(f"Attached: {_picture(file)}, {tokens}. {file.notice}".rstrip())
 
     def _paste(self, _: str) -> None:
         file = self._engine.pictures.open_clipboard()

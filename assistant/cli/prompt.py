@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from assistant.cli.common import (
-    open_picture,
+    open_pictures,
     opened_engine,
     print_json,
     report_missing,
@@ -86,7 +86,7 @@ def _draft(
 ) -> Draft | None:
     if session_id is not None and not images and not text:
         return None
-    pictures = tuple(open_picture(engine, source) for source in images)
+    pictures = tuple(one for source in images for one in open_pictures(engine, source))
     report_missing(pictures)
     return Draft(text, pictures)
 
@@ -107,6 +107,7 @@ def _as_json(model: str, preview: PromptPreview) -> dict[str, object]:
                 "width": one.picture.width,
                 "height": one.picture.height,
                 "region": one.picture.region and asdict(one.picture.region),
+                "origin": one.picture.origin and asdict(one.picture.origin),
                 "crops": list(one.layout.grid),
                 "num_crops": one.layout.detail,
                 "chosen_by": one.chosen_by,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from assistant.engine.model import Model
@@ -13,7 +13,11 @@ from assistant.values.prompt import PictureFormat
 from assistant.values.region import Box
 
 if TYPE_CHECKING:
+    from assistant.pictures.documents import Document
     from assistant.pictures.dropped import Dropped
+
+MOST_PAGES = 9
+"""Pages of a document of which none are named; more are asked for by their numbers."""
 
 # assistant.pictures imports PIL, so it is imported when the first picture is opened.
 
@@ -25,7 +29,7 @@ class Pictures:
         self._model = model
 
     def open(self, source: str, watch: Callable[[int, int], None] | None = None) -> PictureFile:
-        """Open a path or an http(s) URL.
+        """Open a path or an http(s) URL: of a document, its first page.
 
         ``watch(received, total)`` is called, in another thread for a URL, with the bytes so far and
         in all (0: not known), and on while the picture is decoded; an exception that it raises
@@ -34,6 +38,35 @@ class Pictures:
         from assistant.pictures.source import open_source
 
         return self._checked(open_source(source, watch=watch))
+
+    def open_each(
+        self,
+        source: str,
+        watch: Callable[[int, int], None] | None = None,
+        *,
+        most: int | None = MOST_PAGES,
+    ) -> Iterator[PictureFile]:
+        """Open a picture, or one after the other the pages of a document that ``source`` names.
+
+        Of a document that names none, ``most`` are opened; None for all, however many.
+        """
+        from assistant.pictures.source import open_each
+
+        return map(self._checked, open_each(source, most=most, watch=watch))
+
+    def open_each_of_bytes(self, data: bytes, name: str) -> Iterator[PictureFile]:
+        """Open a picture from memory (a pipe, say), or the pages of a document."""
+        from assistant.pictures.source import open_each
+
+        return map(self._checked, open_each(data, most=MOST_PAGES, name=name))
+
+    def read_document(
+        self, source: str, watch: Callable[[int, int], None] | None = None
+    ) -> tuple[Document, str]:
+        """Read a document, and the pages of it that ``source`` names."""
+        from assistant.pictures.source import read_document
+
+        return read_document(source, watch)
 
     def start_decoding(self) -> None:
         """Start the process that decodes, so that the first picture need not wait for it."""

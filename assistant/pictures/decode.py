@@ -73,9 +73,8 @@ def open_bytes(
         raise PictureError(f"{label} is empty; choose another picture.")
     if len(data) > min(max_bytes, MAX_BYTES):
         raise too_large(label, min(max_bytes, MAX_BYTES))
-    look = (lambda: watch(len(data), len(data))) if watch else _keep_on
-    found, _ = _asked({"op": "open"}, data, 0, label, look)
-    return _file(found, data, name, label)
+    found, _ = asked_picture({"op": "open"}, data, 0, label, looking(data, watch))
+    return picture_of(found, data, name, label)
 
 
 def cut(
@@ -87,20 +86,21 @@ def cut(
     of the whole picture. Raises PictureError.
     """
     label = picture.name
-    look = (lambda: watch(len(data), len(data))) if watch else _keep_on
-    found, png = _asked({"op": "cut", "box": box}, data, MAX_BYTES, label, look)
+    header = {"op": "cut", "box": box}
+    found, png = asked_picture(header, data, MAX_BYTES, label, looking(data, watch))
     if (found["width"], found["height"]) != box[2:]:
-        raise _made_up(label)
+        raise made_up(label)
     left, top, width, height = box
     of, name = picture.sha256, picture.name
     if picture.region is not None:
         of, name = picture.region.sha256, split_region(name)[0]
         left, top = left + picture.region.left, top + picture.region.top
     region = Region(of, left, top, width, height)
-    return replace(_file(found, bytes(png), f"{name}@{region.typed}", label), region=region)
+    part = picture_of(found, bytes(png), f"{name}@{region.typed}", label)
+    return replace(part, region=region, origin=picture.origin)
 
 
-def _file(found: Header, data: bytes, name: str | None, label: str) -> PictureFile:
+def picture_of(found: Header, data: bytes, name: str | None, label: str) -> PictureFile:
     """Make a picture of the decoder's answer."""
     with _checked(label):  # a decoder that was taken over may answer anything: None, too
         media_type = (MEDIA_TYPES | _ALSO)[found["format"]]
@@ -134,10 +134,11 @@ def rgb_pixels(data: bytes, size: tuple[int, int] | None = None) -> tuple[int, i
     """Decode a picture as :func:`pixels` does: width, height, and RGB bytes by rows."""
     most = 3 * (size[0] * size[1] if size else MAX_PIXELS)
     label = "The picture"
-    found, rgb = _asked({"op": "pixels", "size": size}, data, most, label, _keep_on)
+    header = {"op": "pixels", "size": size}
+    found, rgb = asked_picture(header, data, most, label, _keep_on)
     width, height = found["width"], found["height"]
     if len(rgb) != 3 * width * height:
-        raise _made_up(label)
+        raise made_up(label)
     return width, height, bytes(rgb)
 
 
@@ -157,18 +158,31 @@ def too_large(label: str, max_bytes: int) -> PictureError:
     return PictureError(f"{label} is larger than {size}; scale it down first.")
 
 
+def looking(data: bytes, watch: Watch | None) -> Callable[[], None]:
+    """Return what is called while the decoder works on bytes that are all here."""
+    return (lambda: watch(len(data), len(data))) if watch else _keep_on
+
+
 def _keep_on() -> None:
     """Wait on."""
 
 
-def _asked(
+def asked(
+    header: Header, data: bytes, most: int, label: str, look: Callable[[], None]
+) -> tuple[Header, bytearray]:
+    """Ask the decoder. Raises PictureError, with its sentence."""
+    whole = {**header, "label": label, "seconds": CPU_S}
+    found, answer = POOL.ask(whole, data, most, label, look)
+    if "error" in found:
+        raise PictureError(one_line(str(found["error"]), _LONGEST_SENTENCE))
+    return found, answer
+
+
+def asked_picture(
     header: Header, data: bytes, most: int, label: str, look: Callable[[], None]
 ) -> tuple[Header, bytearray]:
     """Ask the decoder, which may have been taken over by the picture: its answer is checked."""
-    asked = {**header, "label": label, "seconds": CPU_S}
-    found, rgb = POOL.ask(asked, data, most, label, look)
-    if "error" in found:
-        raise PictureError(one_line(str(found["error"]), _LONGEST_SENTENCE))
+    found, answer = asked(header, data, most, label, look)
     width, height = found.get("width"), found.get("height")
     if not (
         type(width) is type(height) is int
@@ -176,8 +190,8 @@ def _asked(
         and height > 0
         and width * height <= MAX_PIXELS
     ):
-        raise _made_up(label)
-    return found, rgb
+        raise made_up(label)
+    return found, answer
 
 
 def _signed(look: int) -> int:
@@ -192,8 +206,8 @@ def _checked(label: str) -> Iterator[None]:
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
-        raise _made_up(label) from error
+        raise made_up(label) from error
 
 
-def _made_up(label: str) -> PictureError:
+def made_up(label: str) -> PictureError:
     return PictureError(f"{label} made the decoder fail; save it as PNG in another program.")

@@ -14,13 +14,18 @@ from assistant.pictures.data_urls import is_data_url
 from assistant.pictures.path_forms import existing, is_windows_path
 from assistant.pictures.paths import to_path
 from assistant.values.errors import PictureError
+from assistant.values.origin import split_pages
 from assistant.values.region import split_region
+
+DOCUMENT_SUFFIXES = frozenset({".pdf"})
+"""Suffixes of documents, in lower case."""
 
 SUFFIXES = frozenset(
     {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif"}
     | {".bmp", ".dib", ".tif", ".tiff", ".avif"}
+    | DOCUMENT_SUFFIXES
 )
-"""Suffixes of picture files, in lower case."""
+"""Suffixes of files with pictures, in lower case."""
 
 _NAMED = re.compile(
     r"""(?<![^\s(\[{])@?(?:(?P<quote>['"])(?P<quoted>[^'"\n]+?)(?P=quote)|(?P<plain>"""
@@ -36,7 +41,8 @@ _START = re.compile(
 )
 """Beginnings of paths and addresses that no word of a sentence has."""
 _SUFFIX = re.compile(
-    rf"(?:{'|'.join(map(re.escape, sorted(SUFFIXES)))})(?:@[\d.,%]*[\d%])?(?=[ \t\r)\],;:.!?]|$)",
+    rf"(?:{'|'.join(map(re.escape, sorted(SUFFIXES)))})"
+    r"(?:#[\d,=a-z-]*\d-?)?(?:@[\d.,%]*[\d%])?(?=[ \t\r)\],;:.!?]|$)",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[.!?:\n]\s*$")
@@ -123,11 +129,7 @@ def pictures_in(text: str) -> list[NamedPicture]:
             break
         path = quoted if quoted is not None else re.sub(r"\\(.)", r"\1", plain)
         is_address = path.lower().startswith(("http://", "https://"))
-        if (
-            _has_suffix(split_region(path)[0])
-            and not is_address
-            and (source := _source(path)) is not None
-        ):
+        if _has_suffix(file_of(path)) and not is_address and (source := _source(path)) is not None:
             found.append(NamedPicture(source, *match.span()))
     return found
 
@@ -158,10 +160,11 @@ def _literal(parts: list[str]) -> list[str]:
 
 
 def _source(part: str) -> str | None:
-    whole, typed = split_region(part)
-    if typed and (found := _source(whole)) and not existing(part):
-        return f"{found}@{typed}"
-    if part.lower().startswith(("http://", "https://")):
+    for split, sign in ((split_region, "@"), (split_pages, "#")):
+        whole, typed = split(part)
+        if typed and (found := _source(whole)) and not existing(part):
+            return f"{found}{sign}{typed}"
+    if _is_address(part):
         return part if _is_picture_url(part) else None
     if _has_suffix(part) or os.path.isabs(part) or is_windows_path(part):
         path = existing(part)
@@ -174,6 +177,15 @@ def _source(part: str) -> str | None:
     except PictureError:
         return None
     return path if os.path.isabs(path) and _is_file(path) else None
+
+
+def _is_address(text: str) -> bool:
+    return text.lower().startswith(("http://", "https://"))
+
+
+def file_of(source: str) -> str:
+    """Return a path or an address without the pages and the part that are named behind it."""
+    return split_pages(split_region(source)[0])[0]
 
 
 def _is_picture_url(text: str) -> bool:
@@ -239,4 +251,4 @@ def _named_at(text: str, start: int) -> tuple[str, int] | None:
 
 def _picture(path: str) -> str | None:
     source = _source(path)
-    return source if source and _has_suffix(split_region(source)[0]) else None
+    return source if source and _has_suffix(file_of(source)) else None

@@ -43,6 +43,23 @@ def open_url(
 
     Its format is read from the bytes, not from the server's headers. Raises PictureError.
     """
+    data, found = read_url(url, max_bytes=max_bytes, total_s=total_s, watch=watch)
+    return open_bytes(data, name=name or found, max_bytes=max_bytes, watch=watch)
+
+
+def is_web_address(text: str) -> bool:
+    """Whether a text begins as an address that can be fetched."""
+    return text.strip().lower().startswith(("http://", "https://"))
+
+
+def read_url(
+    url: str,
+    *,
+    max_bytes: int = MAX_BYTES,
+    total_s: float = TOTAL_S,
+    watch: Watch | None = None,
+) -> tuple[bytes, str]:
+    """Fetch what is at an address; returns its bytes and its name as shown."""
     label = names.url_shown(url)
     answer: queue.SimpleQueue[bytes | BaseException] = queue.SimpleQueue()
 
@@ -61,8 +78,7 @@ def open_url(
         raise _too_slow(label) from None
     if isinstance(result, BaseException):
         raise result
-    name = name or names.from_url(url)
-    return open_bytes(result, name=name, max_bytes=max_bytes, watch=watch)
+    return result, names.from_url(url)
 
 
 def _fetch(url: str, label: str, max_bytes: int, deadline: float, watch: Watch | None) -> bytes:

@@ -31,12 +31,16 @@ def open_path(
 
     Raises PictureError. Never waits: pipes and devices are refused.
     """
+    data, found = read_path(path, max_bytes=max_bytes)
+    return open_bytes(data, name=name or found, max_bytes=max_bytes, watch=watch)
+
+
+def read_path(path: str | Path, *, max_bytes: int = MAX_BYTES) -> tuple[bytes, str]:
+    """Read a file as :func:`open_path` does; returns its bytes and its name as shown."""
     if not str(path).strip():
         raise PictureError("No picture was named; give a path or an address.")
     found = to_path(path) if isinstance(path, str) else os.path.expanduser(path)
-    data = _read(found, names.shown(str(path)), max_bytes)
-    name = name or names.from_path(found)
-    return open_bytes(data, name=name, max_bytes=max_bytes, watch=watch)
+    return _read(found, names.shown(str(path)), max_bytes), names.from_path(found)
 
 
 def to_path(text: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum, StrEnum
 
+from assistant.values.origin import Origin
 from assistant.values.region import Region
 from assistant.values.sampling import Parameters
 
@@ -59,7 +60,8 @@ class Picture:
     ``width`` and ``height`` are pixels as seen (EXIF orientation applied). ``sha256`` names the
     original bytes, ``pixels_sha256`` the RGB pixels for the model: two files with the same pixels
     are encoded once. ``num_crops`` is the user's limit of crops (None: chosen automatically); a
-    ``pinned`` picture is never left out. ``region`` is the part of another picture that it is.
+    ``pinned`` picture is never left out. ``region`` is the part of another picture that it is,
+    ``origin`` the page of a document.
     """
 
     number: int
@@ -72,6 +74,7 @@ class Picture:
     num_crops: int | None = None
     pinned: bool = False
     region: Region | None = None
+    origin: Origin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +221,7 @@ class PictureFile:
     ``data`` are the original bytes. :mod:`assistant.pictures` makes these. ``num_crops`` is the
     user's choice, None leaves it to the engine. ``thumbnail`` is a small JPEG of the picture,
     ``notice`` a sentence about what is missing of it, ``region`` the part of another picture that
-    it is.
+    it is, ``origin`` the page of a document.
     """
 
     name: str
@@ -232,6 +235,7 @@ class PictureFile:
     thumbnail: bytes | None = field(default=None, repr=False)
     notice: str = ""
     region: Region | None = None
+    origin: Origin | None = None
     look: int | None = None
     """A hash of 64 bits that changes little when the picture does; None where it is not known."""
 
@@ -247,6 +251,7 @@ class PictureFile:
             height=self.height,
             num_crops=self.num_crops,
             region=self.region,
+            origin=self.origin,
         )
 
 

@@ -37,6 +37,11 @@ def plain(text: str) -> str:
     return _CONTROLS.sub("", _ESCAPES.sub("", text))
 
 
+def quoted(text: str) -> str:
+    """Return a text as a Markdown quotation."""
+    return "\n".join(f"> {line}".rstrip() for line in plain(text).strip().splitlines())
+
+
 def one_line(text: str, limit: int = 0) -> str:
     """Return ``text`` made harmless on one line, cut to ``limit`` characters with an ellipsis."""
     line = " ".join(plain(text).split())

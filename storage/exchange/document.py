@@ -69,7 +69,7 @@ ChancePart = tuple[
 """A token's log-probability, and its runners-up with theirs."""
 
 
-_LATER = LATER | {"thought", "region", "chances"}
+_LATER = LATER | {"thought", "region", "origin", "chances"}
 """Fields that the first exports lack; they are written only where they hold something."""
 
 
@@ -187,12 +187,23 @@ class RegionPart(Part):
     number: Annotated[int, Field(ge=0, le=1_000_000)]
 
 
+class OriginPart(Part):
+    """The page of a document that a picture is, or its moment of a film (page 0)."""
+
+    sha256: Sha256
+    name: Words
+    page: Count
+    seconds: Figure
+
+
 class DraftPicturePart(Part):
     name: Words
     sha256: Sha256
     num_crops: Positive | None
     region: RegionPart | None = None
-    """Exports lack it from before there were parts of pictures."""
+    """Exports lack it from before there were parts of pictures, and ``origin`` from before
+    documents."""
+    origin: OriginPart | None = None
 
 
 class DraftPart(Part):
@@ -212,6 +223,7 @@ class SessionPicturePart(Part):
     num_crops: Positive | None
     pinned: bool
     region: RegionPart | None = None
+    origin: OriginPart | None = None
 
 
 class SessionPart(Part):

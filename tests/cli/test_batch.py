@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from assistant.cli.batch import Batch, _pictures
+from assistant.cli.batch import Batch, _pages, _pictures
 from assistant.cli.batch_file import BatchFile
 from assistant.engine.engine import Engine
 from assistant.values.errors import ModelError, PhichatError
@@ -27,6 +27,7 @@ from assistant.values.sampling import Sampling
 from tests import wait
 from tests.conftest import ROOT, Phichat
 from tests.engine.conftest import MakeEngine
+from tests.pictures.pdf_files import page, pdf
 
 SCHEMA = json.dumps(
     {"type": "object", "properties": {"n": {"type": "integer"}, "words": {"type": "array"}}}
@@ -87,6 +88,25 @@ def test_lines_are_in_order_and_nothing_is_asked_twice(
     run(engine, folder, out, "And now?", temperature=0.5, seed=1)
     assert len(core.prompts) == 15
     assert engine.store.latest_session() is None, "no chat is stored"
+
+
+def test_pages_of_a_document_are_pictures_one_by_one(make: MakeEngine, tmp_path: Path) -> None:
+    report = tmp_path / "report.pdf"
+    report.write_bytes(pdf(page("red"), page("green"), page("red")))
+    (tmp_path / "broken.pdf").write_bytes(report.read_bytes()[:200])
+    engine, core = make(["Red.", "Green."])
+    names = [one for name in _pictures([str(tmp_path)]) for one in _pages(engine, name)]
+    assert names == [f"{tmp_path}/broken.pdf", *(f"{report}#{number}" for number in (1, 2, 3))]
+    out = tmp_path / "out.jsonl"
+    with closing(BatchFile(out)) as file:
+        assert Batch(engine, "What?", Sampling()).write(names, file) == 1
+    assert [one.get("text") for one in lines(out)] == [None, "Red.", "Green.", "Red."]
+    assert "broken.pdf is damaged" in lines(out)[0]["error"]["message"]
+    assert len(core.prompts) == 2, "pages with the same pixels are asked about once"
+    assert list(_pages(engine, f"{report}#2-@0,0,50%,50%")) == [
+        f"{report}#2@0,0,50%,50%",
+        f"{report}#3@0,0,50%,50%",
+    ]
 
 
 def test_columns_of_a_schema_and_what_a_csv_holds(

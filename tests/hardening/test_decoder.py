@@ -318,7 +318,8 @@ def test_ctrl_c_ends_a_decoding_of_ask(endless: bytes, tmp_path: Path) -> None:
     path.write_bytes(endless)
     program = (
         "import sys; from assistant.pictures import decode; from assistant.pictures.decoder import "
-        "process; decode.CPU_S = process.WALL_S = 1e5; from assistant.cli import main; "
+        "process; decode.CPU_S = process.WALL_S = 1e5; "
+        "from assistant.cli.root_command import main; "
         f"sys.argv = ['phichat', 'ask', '--model', 'demo', '-i', {str(path)!r}, 'What?']; main()"
     )
     asked = subprocess.Popen(

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import replace
 
 from assistant.values.conversation import PictureFile
+from assistant.values.origin import Origin
 from assistant.values.region import Region
 
 
@@ -27,3 +28,9 @@ def make_part(whole: PictureFile, left: int = 10, content: str = "blank") -> Pic
     """A part of another picture, 100 x 80 pixels at ``left``, 20."""
     region = Region(whole.sha256, left, 20, 100, 80)
     return replace(make_picture(content, f"{whole.name}@{region.typed}"), region=region)
+
+
+def make_page(number: int, content: str = "blank") -> PictureFile:
+    """A page of a document."""
+    origin = Origin("d" * 64, "report.pdf", page=number)
+    return replace(make_picture(content, f"report.pdf, page {number}"), origin=origin)

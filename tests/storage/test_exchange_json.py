@@ -37,7 +37,7 @@ from storage.ids import new_id
 from storage.schema import Base
 from storage.store import Store
 from tests.storage.conftest import clear
-from tests.storage.stored_pictures import make_part, make_picture
+from tests.storage.stored_pictures import make_page, make_part, make_picture
 
 
 def open_picture(source: bytes | Path, *, name: str | None = None) -> PictureFile:
@@ -535,6 +535,31 @@ def test_parts_keep_their_place_and_their_picture_for_ever(
     assert exported(elsewhere) == first
     assert elsewhere.conversation(session).pictures == store.conversation(session).pictures
     assert elsewhere.draft(session) == store.draft(session)
+
+
+def test_pages_keep_their_document_and_older_exports_have_none(
+    store: Store, elsewhere: Store
+) -> None:
+    session, _ = store.add_user_turn(None, Draft("see", (make_page(2), make_part(make_page(2)))))
+    store.save_draft(session, Draft("and", (make_page(3),)))
+    first = exported(store)
+    assert imported(elsewhere, first) == [Outcome.NEW]
+    assert exported(elsewhere) == first
+    assert elsewhere.conversation(session).pictures == store.conversation(session).pictures
+    assert elsewhere.draft(session) == store.draft(session)
+    clear(store)
+    store.add_user_turn(None, Draft("see", (make_picture("photo"),)))
+    assert "origin" not in exported(store)
+
+
+@pytest.mark.parametrize("change", [{"page": -1}, {"seconds": -0.5}, {"name": 3}, {"sha256": "x"}])
+def test_a_page_of_nothing_is_refused(store: Store, change: dict[str, object]) -> None:
+    store.add_user_turn(None, Draft("see", (make_page(2),)))
+    content = json.loads(exported(store))
+    clear(store)
+    content["sessions"][0]["pictures"][0]["origin"] |= change
+    with pytest.raises(StorageError, match="was changed or damaged"):
+        imported(store, json.dumps(content))
 
 
 @pytest.mark.parametrize(

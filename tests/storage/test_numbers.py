@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from assistant.values.conversation import Draft, FinishReason, Role, Turn
 from assistant.values.region import Region
 from storage.store import Store
-from tests.storage.stored_pictures import make_part, make_picture
+from tests.storage.stored_pictures import make_page, make_part, make_picture
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +142,18 @@ def test_a_draft_and_a_fork_keep_themake_part(store: Store) -> None:
     )
     alone = store.conversation(store.fork(session, beside.id))
     assert [p.region and p.region.number for p in alone.pictures] == [0]
+
+
+def test_blank_pages_keep_their_own_numbers_in_drafts_and_forks_too(store: Store) -> None:
+    pages = tuple(make_page(number) for number in (1, 2, 3))
+    session, turn = store.add_user_turn(None, Draft("see", pages))
+    assert [p.origin for p in turn.pictures] == [p.origin for p in pages]
+    _, edited = store.add_user_turn(session, Draft("again", pages[1:]), parent=turn.parent)
+    assert [p.number for p in edited.pictures] == [2, 3]
+    assert store.draft_of(session, edited.id).pictures[1].origin == pages[2].origin
+    store.save_draft(session, Draft("and", pages[:1]))
+    kept = store.draft(session)
+    assert kept is not None
+    assert kept.pictures[0].origin == pages[0].origin
+    forked = store.conversation(store.fork(session))
+    assert [p.origin for p in forked.pictures] == [p.origin for p in pages[1:]]

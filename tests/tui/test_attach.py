@@ -14,6 +14,7 @@ from PIL import Image
 from textual import events
 from textual.pilot import Pilot
 
+from tests.pictures.pdf_files import page, pdf
 from tests.tui.desk import (
     NARROW,
     WIDE,
@@ -85,6 +86,29 @@ async def test_several_arguments_of_attach(desk: Desk) -> None:
     async with desk.app().run_test(size=WIDE) as pilot:
         await send(pilot, f'/attach "{a}" {b}')
         await attached(pilot, "a one.png", "b.png")
+
+
+async def test_pages_of_a_document_are_attached_in_their_order(desk: Desk) -> None:
+    report = desk.file("report.pdf", pdf(page("red"), page("green"), page("blue")))
+    photo = desk.file("b.png")
+    async with desk.app().run_test(size=WIDE) as pilot:
+        area(pilot).post_message(events.Paste(f"{report}#2- {photo}"))
+        await attached(pilot, "report.pdf, page 2", "report.pdf, page 3", "b.png")
+        await send(pilot, "What is it?")
+        await sees(pilot, "Picture 2 · report.pdf, page 3 · 834×1250")
+        await idle(pilot)
+    assert len(desk.core.prompts[0].slots) == 3
+
+
+async def test_a_document_that_is_refused_leaves_one_sentence(desk: Desk) -> None:
+    secret = desk.file("secret.pdf", pdf(page(), encrypted=True))
+    async with desk.app().run_test(size=NARROW, notifications=True) as pilot:
+        await send(pilot, f"/attach '{secret}'")
+        await until(pilot, lambda: notices(pilot), "a notice")
+        assert notices(pilot) == [
+            "secret.pdf needs a password: save a copy without one, attach that."
+        ]
+        assert names(pilot) == []
 
 
 @pytest.fixture
@@ -218,13 +242,13 @@ async def test_while_a_picture_opens_nothing_is_sent_without_it(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = threading.Event()
-    really_open = desk.engine.pictures.open
+    really_open = desk.engine.pictures.open_each
 
     def slow(source: str, watch: object) -> object:
         opened.wait()
         return really_open(source)
 
-    monkeypatch.setattr(desk.engine.pictures, "open", slow)
+    monkeypatch.setattr(desk.engine.pictures, "open_each", slow)
     path = desk.file("a.png")
     async with desk.app().run_test(size=NARROW) as pilot:
         await send(pilot, str(path))
@@ -234,7 +258,7 @@ async def test_while_a_picture_opens_nothing_is_sent_without_it(
         assert area(pilot).text == "What is it?"
         opened.set()
         await attached(pilot, "a.png")
-        assert "opening" not in shown(pilot)
+        await until(pilot, lambda: "opening" not in shown(pilot), "its chip alone")
         await pilot.press("enter")
         await sees(pilot, "Yes.")
         await idle(pilot)

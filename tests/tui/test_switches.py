@@ -278,9 +278,9 @@ async def test_a_picture_that_opens_while_one_leaves_the_chat_does_not_follow(
     give_up = ChipBar.give_up_opening
     may_open = threading.Event()
 
-    def open_late(watch: object) -> PictureFile:
+    def open_late(watch: object) -> tuple[PictureFile]:
         assert may_open.wait(60)
-        return picture_file("late.png")
+        return (picture_file("late.png"),)
 
     async def late(self: ChipBar) -> None:
         may_open.set()

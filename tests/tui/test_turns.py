@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from assistant.values.conversation import Draft, FinishReason, TurnKind
+from assistant.values.text import quoted
 from tests.tui.desk import (
     NARROW,
     WIDE,
@@ -24,7 +25,7 @@ from tests.tui.desk import (
     shown,
     until,
 )
-from tui.chat.turn_actions import code_blocks, quoted
+from tui.chat.turn_actions import code_blocks
 from tui.widgets.reply_turn import ReplyTurn
 from tui.widgets.user_turn import UserTurn
 

@@ -159,8 +159,8 @@ class Attachments(ChatPart):
             return
         source, box, gallery = wanted.source, wanted.box, self._gallery
 
-        def cut(watch: Watch) -> PictureFile:
-            return self._engine.pictures.cut(source, gallery.data(source), box, watch)
+        def cut(watch: Watch) -> tuple[PictureFile]:
+            return (self._engine.pictures.cut(source, gallery.data(source), box, watch),)
 
         await self.composer.chips.open(source.name, cut)
         self.composer.area.focus()

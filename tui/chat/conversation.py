@@ -14,6 +14,7 @@ from textual.timer import Timer
 from assistant.values.conversation import Draft, Role
 from assistant.values.events import ContextPlanned, Event, ModelStatus, StoreLost, UserTurnStored
 from assistant.values.lowered import lowered_words
+from assistant.values.text import quoted
 from assistant.values.words import server_place
 from tui import messages
 from tui.chat.attachments import Attachments
@@ -25,7 +26,7 @@ from tui.chat.part import ChatPart
 from tui.chat.read_ahead import Reader
 from tui.chat.replies import Ask, Replies
 from tui.chat.summaries import Summariser
-from tui.chat.turn_actions import kept_words, quoted
+from tui.chat.turn_actions import kept_words
 from tui.chat.turn_runner import TurnRunner
 from tui.chat.turns import Turns
 from tui.keys import CHIP_KEYS, CHOICES_KEYS, OPENING_KEYS

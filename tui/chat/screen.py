@@ -185,7 +185,7 @@ class ChatScreen(EngineScreen[None]):
             shown_in, number = shown.session_id, shown.picture.number
             await self.conversation.composer.chips.open(
                 shown.picture.name,
-                lambda _: self._engine.store.picture_file(shown_in, number),
+                lambda _: (self._engine.store.picture_file(shown_in, number),),
             )
 
         page = PicturesScreen(self._engine, self._gallery, self._clock, words)

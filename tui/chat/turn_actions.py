@@ -6,7 +6,6 @@ import re
 from collections.abc import Mapping, Sequence
 
 from assistant.values.conversation import FinishReason, Role, Turn, TurnKind
-from assistant.values.text import plain
 from tui.keys import TURN_ACTIONS, UNDOING, TurnAction
 
 _FENCE = re.compile(
@@ -20,11 +19,6 @@ _HALF = (FinishReason.STOPPED, FinishReason.LENGTH, FinishReason.INTERRUPTED, Fi
 def code_blocks(text: str) -> list[tuple[str, str]]:
     """Return the fenced blocks of a Markdown text as (language, code)."""
     return [(match["info"].strip(), match["code"]) for match in _FENCE.finditer(text)]
-
-
-def quoted(text: str) -> str:
-    """Return a text as a Markdown quotation."""
-    return "\n".join(f"> {line}".rstrip() for line in plain(text).strip().splitlines())
 
 
 def possible_actions(turn: Turn, turns: Sequence[Turn]) -> list[TurnAction]:

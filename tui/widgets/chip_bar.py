@@ -14,7 +14,7 @@ from assistant.values.context import PictureCost
 from assistant.values.conversation import PictureFile
 from tui.requests import notify
 from tui.widgets.chip import Chip, CrossedChip
-from tui.widgets.chip_unopened import OpeningChip, OpenPicture
+from tui.widgets.chip_unopened import OpeningChip, OpenPictures
 from tui.widgets.gallery import Gallery
 
 COLUMN = 44
@@ -62,9 +62,9 @@ class ChipBar(ItemGrid):
         )
         self._show()
 
-    async def open(self, label: str, open_picture: OpenPicture, instead: str = "") -> None:
-        """Attach a picture that is still to be opened; it keeps this place."""
-        await self.mount(OpeningChip(label, open_picture, instead))
+    async def open(self, label: str, open_pictures: OpenPictures, instead: str = "") -> None:
+        """Attach pictures that are still to be opened; they keep this place."""
+        await self.mount(OpeningChip(label, open_pictures, instead))
         self._show()
 
     async def remove_last(self) -> None:
@@ -104,19 +104,24 @@ class ChipBar(ItemGrid):
         self.post_message(self.Changed())
 
     @on(OpeningChip.Opened)
-    async def _replace(self, event: OpeningChip.Opened) -> None:
+    async def _put_before(self, event: OpeningChip.Opened) -> None:
         event.stop()
         if event.chip.parent is self:
-            had_focus = event.chip.has_focus
-            chip = Chip(event.file, self._gallery)
-            await self.mount(chip, before=event.chip)
-            await event.chip.remove()
-            if had_focus:
-                chip.focus()
+            await self.mount(Chip(event.file, self._gallery), before=event.chip)
             if event.file.notice:
                 notify(self, event.file.notice)
             self._show()
             self.post_message(self.Opened(event.file))
+
+    @on(OpeningChip.Finished)
+    async def _end_opening(self, event: OpeningChip.Finished) -> None:
+        event.stop()
+        if event.chip.parent is self:
+            place = self.children.index(event.chip)
+            if event.chip.has_focus and place:
+                self.children[place - 1].focus()
+            await event.chip.remove()
+            self._show()
 
     @on(OpeningChip.Refused)
     @on(CrossedChip.Crossed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -26,8 +26,9 @@ from tui.widgets.turn_run import unexpected_words
 log = logging.getLogger(__name__)
 
 Watch = Callable[[int, int], None]
-OpenPicture = Callable[[Watch], PictureFile]
-"""Opens one picture (in a thread); calls its argument with the bytes that arrived, of how many."""
+OpenPictures = Callable[[Watch], Iterable[PictureFile]]
+"""Opens a picture, or pages (in a thread); calls its argument with the bytes that arrived, of how
+many."""
 
 LOOKS_PER_S = 8.0
 MOST_NAMES = 4
@@ -51,24 +52,31 @@ class OpeningChip(CrossedChip):
 
     @dataclass
     class Opened(Message):
-        """The picture was opened and checked."""
+        """The picture, or another page, was opened and checked."""
 
         chip: OpeningChip
         file: PictureFile
 
     @dataclass
+    class Finished(Message):
+        """There are no more."""
+
+        chip: OpeningChip
+
+    @dataclass
     class Refused(Message):
-        """It was not; ``reason`` is one plain sentence."""
+        """It was not; ``reason`` is one plain sentence, ``code`` its word for programs."""
 
         chip: OpeningChip
         reason: str
+        code: str = ""
 
-    def __init__(self, label: str, open_picture: OpenPicture, instead: str = "") -> None:
+    def __init__(self, label: str, open_pictures: OpenPictures, instead: str = "") -> None:
         super().__init__()
         self.instead = instead
         """Text to be pasted where there is no such picture."""
         self.name_shown = label
-        self._open_picture = open_picture
+        self._open_pictures = open_pictures
         self._left = threading.Event()
 
     def on_mount(self) -> None:
@@ -91,11 +99,13 @@ class OpeningChip(CrossedChip):
                 self.post_message(self.Arrived(done, total))
 
         try:
-            self.post_message(self.Opened(self, self._open_picture(watch)))
+            for file in self._open_pictures(watch):
+                self.post_message(self.Opened(self, file))
+            self.post_message(self.Finished(self))
         except GivenUpError:
             return
         except PhichatError as refused:
-            self.post_message(self.Refused(self, str(refused)))
+            self.post_message(self.Refused(self, str(refused), refused.code))
         except Exception as unexpected:  # a decoder's surprise is one refused picture
             log.exception("a picture could not be opened")
             self.post_message(self.Refused(self, unexpected_words(unexpected)))

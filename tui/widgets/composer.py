@@ -265,7 +265,7 @@ class Composer(Vertical):
     async def attach(self, sources: Sequence[str]) -> None:
         """Attach the pictures at these paths and URLs."""
         for source in sources:
-            await self.chips.open(source, partial(self._engine.pictures.open, source))
+            await self.chips.open(source, partial(self._engine.pictures.open_each, source))
 
     async def named(self, argument: str) -> list[str]:
         """Return the paths and URLs in ``argument``: all of its words if any surely is one."""
@@ -280,7 +280,7 @@ class Composer(Vertical):
     async def action_paste_picture(self, text: str = "") -> None:
         """Attach the picture in the system's clipboard; where there is none, paste ``text``."""
         await self.chips.open(
-            "the clipboard", lambda _: self._engine.pictures.open_clipboard(), text
+            "the clipboard", lambda _: (self._engine.pictures.open_clipboard(),), text
         )
 
     @on(PromptArea.PictureWanted)

@@ -195,6 +195,7 @@ def _turn_json(turn: Turn) -> dict[str, object]:
                 "name": p.name,
                 "sha256": p.sha256,
                 **({"region": asdict(p.region)} if p.region else {}),
+                **({"origin": asdict(p.origin)} if p.origin else {}),
             }
             for p in turn.pictures
         ],

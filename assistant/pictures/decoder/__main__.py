@@ -12,7 +12,7 @@ from contextlib import suppress
 from PIL import Image
 
 from assistant.pictures.decode import MAX_BYTES, MAX_MEMORY
-from assistant.pictures.decoder import examine
+from assistant.pictures.decoder import examine, pdf
 from assistant.pictures.decoder.frames import Header, receive, send
 from assistant.values.errors import PictureError
 
@@ -45,9 +45,14 @@ def _end() -> None:
     raise EOFError
 
 
-def _answer(asked: Header, data: bytes) -> tuple[Header, Iterable[bytes], int]:
+_Answer = tuple[Header, Iterable[bytes], int]
+
+
+def _answer(asked: Header, data: bytes) -> _Answer:
     """Return the header of the answer, the bytes that follow it, and their number."""
     try:
+        if asked["op"] in _OF_DOCUMENTS:
+            return _OF_DOCUMENTS[asked["op"]](asked, data)
         size = tuple(asked["size"]) if asked.get("size") else None
         found = examine.decoded(data, asked["label"], size)
         image = found.image
@@ -56,15 +61,34 @@ def _answer(asked: Header, data: bytes) -> tuple[Header, Iterable[bytes], int]:
                 rgb = examine.rgb_bands(image)
                 return _size(image), rgb, image.width * image.height * 3
             case "cut":
-                part = examine.part(image, *asked["box"])
-                cut = examine.as_png(part)
-                return _facts(examine.Decoded(part, "PNG", found.notice)), (cut,), len(cut)
+                return _as_png(examine.part(image, *asked["box"]), found.notice)
         return _facts(found), (), 0
     except PictureError as error:
         return {"error": str(error)}, (), 0
     except MemoryError:
         words = f"There is not enough memory to open {asked['label']}; scale it down first."
         return {"error": words}, (), 0
+
+
+def _count(asked: Header, data: bytes) -> _Answer:
+    return {"count": pdf.count(data, asked["label"])}, (), 0
+
+
+def _page(asked: Header, data: bytes) -> _Answer:
+    return _as_png(pdf.page(data, asked["page"], asked["longest"], asked["label"]))
+
+
+def _text(asked: Header, data: bytes) -> _Answer:
+    text = pdf.text(data, asked["page"], asked["label"]).encode("utf-8", "replace")
+    return {}, (text,), len(text)
+
+
+_OF_DOCUMENTS = {"count": _count, "page": _page, "text": _text}
+
+
+def _as_png(image: Image.Image, notice: str = "") -> _Answer:
+    png = examine.as_png(image)
+    return _facts(examine.Decoded(image, "PNG", notice)), (png,), len(png)
 
 
 def _size(image: Image.Image) -> Header:

@@ -1,0 +1,98 @@
+"""Documents: their pages as pictures, and the text of these."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+from assistant.pictures import names
+from assistant.pictures.decode import (
+    MAX_BYTES,
+    Watch,
+    asked,
+    asked_picture,
+    looking,
+    made_up,
+    picture_of,
+)
+from assistant.values.conversation import PictureFile
+from assistant.values.errors import PictureError
+from assistant.values.origin import Origin, pages_of
+
+LONGEST = 2400
+"""Pixels of a page's longest side: 205 dots an inch of A4, so that a part of it is sharp, too."""
+
+_MOST = 100_000
+"""Pages of a document at most."""
+_MOST_TEXT = 1 << 20
+_HEAD = 1024
+"""Bytes in which a PDF may begin, by its standard."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document with at least one page. Whatever asks for a page raises PictureError."""
+
+    data: bytes = field(repr=False)
+    name: str
+    count: int
+
+    @cached_property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
+
+    def pages(self, typed: str, most: int | None = None) -> list[int]:
+        """Return the pages that ``typed`` names, or all: of these there may be ``most``."""
+        if typed:
+            return pages_of(typed, self.count, self.name)
+        if most is not None and self.count > most:
+            raise PictureError(
+                f"{self.name} has {self.count:,} pages: "
+                f"name those that you mean, as {self.name}#1-{most}.",
+                code="pages",
+            )
+        return list(range(1, self.count + 1))
+
+    def page(
+        self, number: int, *, longest: int = LONGEST, watch: Watch | None = None
+    ) -> PictureFile:
+        """Draw a page as a picture (PNG), named "report.pdf, page 2"."""
+        name = f"{self.name}, page {number}" if self.count > 1 else self.name
+        header = {"op": "page", "page": number, "longest": longest}
+        look = looking(self.data, watch)
+        found, png = asked_picture(header, self.data, MAX_BYTES, name, look)
+        file = picture_of(found, bytes(png), name, name)
+        return replace(file, origin=Origin(self.sha256, self.name, number))
+
+    def text(self, number: int) -> str:
+        """Read the text layer of a page; "" where it has none."""
+        header = {"op": "text", "page": number}
+        _, text = asked(header, self.data, _MOST_TEXT, self.name, looking(self.data, None))
+        return text.decode("utf-8", "replace")
+
+
+def is_document(data: bytes) -> bool:
+    """Whether bytes begin as a document does."""
+    return data[:_HEAD].lstrip(b"\xef\xbb\xbf\0 \t\r\n").startswith(b"%PDF-")
+
+
+def open_document(data: bytes, name: str, watch: Watch | None = None) -> Document:
+    """Open a document and count its pages. Raises PictureError."""
+    label = names.shown(name)
+    found, _ = asked({"op": "count"}, data, 0, label, looking(data, watch))
+    count = found.get("count")
+    if type(count) is not int or count > _MOST:
+        raise made_up(label)
+    if count < 1:
+        raise PictureError(f"{label} has no page; get another copy of it.")
+    return Document(data, label, count)
+
+
+def open_pages(
+    document: Document, typed: str, most: int | None, watch: Watch | None = None
+) -> Iterator[PictureFile]:
+    """Draw the pages that were typed, one after the other."""
+    for number in document.pages(typed, most):
+        yield document.page(number, watch=watch)
