@@ -22,16 +22,18 @@ from tui import textual_fixes
 from tui.chat.screen import ChatScreen
 from tui.chat.turn_actions import possible_actions
 from tui.keys import CHAT_KEYS, SLASHES, TURN_KEYS
-from tui.messages import NoticeGiven, SessionChosen
+from tui.messages import NoticeGiven, SessionChosen, TmuxAnswered
 from tui.pages.attach import AttachScreen
 from tui.pages.help import LIST, TURN, TYPING, HelpScreen, KeyRows, place_of
 from tui.pages.palette import Palette, SessionProvider
 from tui.terminal import clipboard
 from tui.terminal.colours import SYSTEMS, PaletteFilter
 from tui.terminal.detect import Colours, Graphics
+from tui.terminal.tmux import LOOK_S
 from tui.themes import fallback_variables, theme_of, themes_for
 from tui.widgets.gallery import Gallery
 from tui.widgets.notice_line import Notice, NoticeLine
+from tui.widgets.picture_drawing import PictureDrawing
 from tui.widgets.session_list import keys_of
 
 if TYPE_CHECKING:
@@ -86,8 +88,8 @@ class PhichatApp(App[None]):
         """All notices since the start, the oldest first."""
         self._standing: tuple[Notice, ...] = ()
         """Those that were not cleared."""
-        gallery = Gallery(engine, graphics, self._write)
-        self._chat = ChatScreen(engine, gallery, clock, session_id, pictures)
+        self._gallery = Gallery(engine, graphics, self._write)
+        self._chat = ChatScreen(engine, self._gallery, clock, session_id, pictures)
         self._take_colours(graphics)
         self._last_theme = self.theme
         self._interrupted: Timer | None = None
@@ -109,6 +111,22 @@ class PhichatApp(App[None]):
     def on_mount(self) -> None:
         self.push_screen(self._chat)
         self.theme_changed_signal.subscribe(self, self._keep_theme)
+        if self._gallery.graphics.audience is not None:
+            self.set_interval(LOOK_S, self._look_at_tmux)
+
+    @work(thread=True, exclusive=True, group="tmux")
+    def _look_at_tmux(self) -> None:
+        """Ask which terminals show the app now."""
+        if (audience := self._gallery.graphics.audience) is not None:
+            self.post_message(TmuxAnswered(audience.ask()))
+
+    @on(TmuxAnswered)
+    def _draw_again(self, event: TmuxAnswered) -> None:
+        event.stop()
+        if self._gallery.look_again(event.answer):
+            for screen in self.screen_stack:
+                for drawing in screen.query(PictureDrawing):
+                    drawing.draw_again()
 
     def _keep_theme(self, theme: Theme) -> None:
         """Write a theme that was chosen, by whatever page, for the next start."""

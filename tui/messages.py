@@ -29,6 +29,13 @@ class NoticeGiven(Message):
 
 
 @dataclass
+class TmuxAnswered(Message):
+    """tmux said which terminals are attached."""
+
+    answer: str
+
+
+@dataclass
 class SessionsChanged(Message):
     """Something of the list of chats was stored."""
 

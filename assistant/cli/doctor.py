@@ -228,7 +228,7 @@ def _files(found: Diagnosis) -> Iterator[str]:
     yield f"  Configuration: {found.config_file}{there}"
     terminal = found.terminal
     shape = f"{terminal.columns} x {terminal.rows}" if terminal.is_terminal else "not a terminal"
-    yield f"  Terminal: {shape}, colours: {terminal.colours}; pictures as kitty or sixel: not asked"
+    yield f"  Terminal: {shape}, colours: {terminal.colours}; {terminal.pictures}"
 
 
 def _as_json(found: Diagnosis) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from assistant.values.errors import ModelError, StorageError
 from assistant.values.text import masked
 from assistant.worker.shared_workers import SharedWorker, shared_workers
 from storage.inspection import DatabaseState, examine
+from tui.terminal import tmux
 from tui.terminal.detect import Colours, colours_of
 
 if TYPE_CHECKING:
@@ -72,12 +73,13 @@ class FormatEstimate:
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """The terminal as the environment describes it; graphics protocols are not queried."""
+    """The terminal as the environment and tmux describe it; it is not queried itself."""
 
     is_terminal: bool
     columns: int
     rows: int
     colours: str
+    pictures: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,4 +315,19 @@ def _terminal(environ: Mapping[str, str]) -> Terminal:
     colours = names[colours_of(environ)]
     if environ.get("NO_COLOR"):
         colours = "switched off (NO_COLOR)"
-    return Terminal(sys.stdout.isatty(), size.columns, size.lines, colours)
+    pictures = _pictures(environ)
+    return Terminal(sys.stdout.isatty(), size.columns, size.lines, colours, pictures)
+
+
+def _pictures(environ: Mapping[str, str]) -> str:
+    """Describe how pictures are drawn, as far as tmux knows it."""
+    if not environ.get("TMUX"):
+        return "pictures as kitty or sixel: not asked"
+    pane = tmux.read(tmux.asker(environ)())
+    if not pane.passes:
+        return "pictures as half blocks, because tmux passes none on (set -g allow-passthrough on)"
+    if pane.draws:
+        return "pictures through tmux"
+    return (
+        "pictures as half blocks while a terminal shows this tmux that is no kitty and no Ghostty"
+    )

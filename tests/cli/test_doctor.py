@@ -263,3 +263,24 @@ def test_nothing_can_run_is_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None
     assert "demo does not fit" in done.stdout
     monkeypatch.setattr(detect, "detect_hardware", lambda: machine(16, 12, torch=None))
     assert CliRunner().invoke(cli, ["doctor"]).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("@1 01 on\n@1 1/2 9x18 kitty(0.41.1)", "pictures through tmux"),
+        ("@1 01 on\n@1 1/2 9x18 XTerm(379)", "while a terminal shows this tmux that is no kitty"),
+        ("@1 01 off\n@1 1/2 9x18 kitty(0.41.1)", "set -g allow-passthrough on"),
+        ("no server", "set -g allow-passthrough on"),
+    ],
+)
+def test_how_pictures_pass_tmux(
+    answer: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tmux").write_text(f"#!/bin/sh\necho '{answer}'\n")
+    (tmp_path / "tmux").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("TMUX", "/tmp/tmux-0/default,1,0")
+    monkeypatch.setenv("TMUX_PANE", "%0")
+    found = CliRunner().invoke(cli, ["doctor", "--quick"]).stdout
+    assert words in next(line for line in found.splitlines() if line.startswith("  Terminal: "))

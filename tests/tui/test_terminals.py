@@ -345,6 +345,27 @@ def test_importing_kitty_s_table_asks_the_terminal_nothing() -> None:
     assert b"\x1b" not in written
 
 
+def test_loading_kitty_s_table_leaves_standard_output_in_place() -> None:
+    """Another thread that asks for the terminal's size meanwhile got 80 x 24 for ever."""
+    graphics._numerals.cache_clear()
+    seen = []
+
+    class Spy:
+        def find_spec(self, *_: object) -> None:
+            seen.append(sys.__stdout__)
+
+    sys.meta_path.insert(0, Spy())  # type: ignore[arg-type]
+    modules = [name for name in sys.modules if name.startswith("textual_image")]
+    kept = {name: sys.modules.pop(name) for name in modules}
+    try:
+        assert len(graphics._numerals()) == graphics.MOST_CELLS
+    finally:
+        sys.meta_path.pop(0)
+        sys.modules.update(kept)
+    assert seen
+    assert all(stream is sys.__stdout__ for stream in seen)
+
+
 def test_a_sixel_picture_lies_over_its_last_row_and_takes_no_cell() -> None:
     rows = half_blocks.draw(picture("teal", (4, 4)))
     data = graphics.sixel(picture("teal", (40, 40)))

@@ -13,8 +13,10 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
+
+from tui.terminal import tmux
 
 ANSWER_S = 0.15
 """Seconds that a terminal has for its answer; those that know the question take a few ms."""
@@ -54,6 +56,8 @@ class Graphics:
     is_light: bool = False
     """The terminal's own background is light, as far as it is known."""
     colours: Colours = Colours.TRUE
+    audience: tmux.Audience | None = field(default=None, compare=False)
+    """The attached terminals, in a tmux that passes pictures on; they change while the app runs."""
 
 
 Ask = Callable[[], str]
@@ -65,7 +69,7 @@ Measure = Callable[[], tuple[int, int]]
 # answers, so that the end of the answers is known. Kitty's own question isn't asked: Terminal.app
 # prints it.
 QUESTION = "\x1b[>q\x1b[16t\x1b]11;?\x1b\\\x1b[c"
-_VERSION = re.compile(r"\x1bP>\|(\w+)[ (](\d{1,4})\.(\d{1,4})")
+_VERSION = re.compile(r"\x1bP>\|([^\x1b]{0,80})")
 _CELL = re.compile(r"\x1b\[6;(\d{1,4});(\d{1,4})t")
 _ATTRIBUTES = re.compile(r"\x1b\[\?([\d;]*)c")
 _BACKGROUND = re.compile(r"\x1b\]11;rgba?:([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})")
@@ -75,8 +79,6 @@ EYE = (0.299, 0.587, 0.114)
 LIGHT = 0.5
 """Share of white from which a background is light."""
 
-# Since which version. Konsole, WezTerm and older kittys know the protocol without placeholders.
-_DRAWS_PLACEHOLDERS = {"kitty": (0, 28), "ghostty": (1, 0)}
 _NO_PICTURES = ("dumb", "linux", "vt", "unknown")
 _MULTIPLEXED = ("screen", "tmux")
 _TRUE = ("truecolor", "24bit")
@@ -89,11 +91,12 @@ def choose(
     ask: Ask | None = None,
     measure: Measure | None = None,
     *,
+    ask_tmux: tmux.Ask | None = None,
     needs_background: bool = False,
 ) -> Graphics:
     """Choose how to draw pictures, and look at the background where a theme depends on it.
 
-    Never raises, asks once, takes 0.15 s at most.
+    Never raises, asks once, takes 0.15 s at most; in tmux that is asked, and takes a few ms.
     """
     environ = os.environ if environ is None else environ
     ask = ask_terminal if ask is None else ask
@@ -104,8 +107,12 @@ def choose(
             answers.append(ask())
         return answers[0]
 
-    graphics = _choose(setting, environ, once, kernel_cell if measure is None else measure)
-    if graphics.protocol is not PictureProtocol.KITTY:  # its numbers of pictures are true colours
+    graphics = _in_tmux(setting, environ, ask_tmux) or _choose(
+        setting, environ, once, kernel_cell if measure is None else measure
+    )
+    if graphics.audience is not None:  # tmux itself knows 256 at least, and so do those numbers
+        graphics = replace(graphics, colours=max(colours_of(environ), Colours.PALETTE))
+    elif graphics.protocol is not PictureProtocol.KITTY:  # its numbers of pictures are true colours
         graphics = replace(graphics, colours=colours_of(environ))
     needs_background = needs_background or graphics.colours <= Colours.NAMED
     if needs_background and (answers or _may_ask_background(environ)):
@@ -139,11 +146,25 @@ def _is_light(answer: str) -> bool:
     return brightness > LIGHT
 
 
+def _in_tmux(setting: str, environ: Mapping[str, str], ask: tmux.Ask | None) -> Graphics | None:
+    """Choose in a tmux that passes pictures on to the terminals; None elsewhere."""
+    filtered = environ.get("NO_COLOR") or environ.get("TEXTUAL_DRIVER")
+    if setting not in ("auto", PictureProtocol.KITTY) or filtered or not environ.get("TMUX"):
+        return None
+    ask = tmux.asker(environ) if ask is None else ask
+    pane = tmux.read(ask())
+    if not pane.passes:
+        return None
+    audience = tmux.Audience(pane, ask, insists=setting != "auto")
+    protocol = PictureProtocol.KITTY if audience.draws else PictureProtocol.HALFBLOCKS
+    return Graphics(protocol, _sane(*pane.cell) or DEFAULT_CELL, audience=audience)
+
+
 def _choose(setting: str, environ: Mapping[str, str], ask: Ask, measure: Measure) -> Graphics:
-    """Choose a protocol.
+    """Choose a protocol outside of tmux.
 
     ``setting`` other than "auto" is obeyed. Half blocks are drawn wherever it is not
-    certain that more works: in tmux and screen, in a browser (textual-serve), over a
+    certain that more works: in screen, in a browser (textual-serve), over a
     connection that is too slow to answer, where colours are filtered (NO_COLOR).
     """
     if setting in {PictureProtocol.HALFBLOCKS, PictureProtocol.TEXT}:
@@ -158,8 +179,7 @@ def _choose(setting: str, environ: Mapping[str, str], ask: Ask, measure: Measure
     if setting != "auto":
         return Graphics(PictureProtocol(setting), cell)
     version = _VERSION.search(answer)
-    since = version and _DRAWS_PLACEHOLDERS.get(version[1].lower())
-    if version and since and (int(version[2]), int(version[3])) >= since:
+    if version and tmux.draws_placeholders(version[1]):
         return Graphics(PictureProtocol.KITTY, cell)
     attributes = _ATTRIBUTES.search(answer)
     if attributes and _SIXEL_ATTRIBUTE in attributes[1].split(";"):
@@ -174,7 +194,7 @@ def _may_ask(environ: Mapping[str, str]) -> bool:
     # An answer that comes late would be typed into the composer: over ssh, where the
     # variables of the terminal don't arrive, only those that name themselves are asked.
     far = environ.get("SSH_CONNECTION") or environ.get("SSH_TTY")
-    named = any(name in term for name in (*_DRAWS_PLACEHOLDERS, "foot", "contour", "mlterm"))
+    named = any(name in term for name in (*tmux.DRAWS_PLACEHOLDERS, "foot", "contour", "mlterm"))
     return not filtered and not term.startswith(_MULTIPLEXED) and bool(not far or named)
 
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import base64
 import io
 import re
-import sys
 from functools import cache
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from itertools import count
+from pathlib import Path
 from random import randint
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,8 @@ MOST_SIXEL_PIXELS = 1000
 SIXEL_COLOURS = 256
 _SIXEL_COLOUR = re.compile(r"(#\d+);2;\d+;\d+;\d+")
 
+# Rich writes the first 16 colours as names, which a theme may change.
+_FIRST_PALETTE_ID, _PALETTE_IDS = 16, 240
 # Pictures that another program left in the terminal have other numbers, most likely.
 _ids = count(randint(1, 2**23))
 
@@ -44,17 +47,32 @@ _ids = count(randint(1, 2**23))
 @cache
 def _numerals() -> tuple[str, ...]:
     """Return kitty's combining characters that number rows and columns."""
-    shown, sys.__stdout__ = sys.__stdout__, None  # type: ignore[misc]
-    try:  # imported with a terminal in sight, it would ask it questions
-        from textual_image.renderable.tgp import _NUMBER_TO_DIACRITIC
-    finally:
-        sys.__stdout__ = shown  # type: ignore[misc]
-    return tuple(map(chr, _NUMBER_TO_DIACRITIC))
+    package = find_spec("textual_image")
+    assert package is not None
+    assert package.submodule_search_locations is not None
+    # Without its package, which asks the terminal questions as soon as it is imported.
+    path = Path(package.submodule_search_locations[0]) / "renderable" / "tgp.py"
+    spec = spec_from_file_location("_kitty_numerals", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return tuple(map(chr, module._NUMBER_TO_DIACRITIC))
 
 
 def new_id() -> int:
     """Return a number for a picture in the terminal: 24 bits, so that a colour can carry it."""
     return next(_ids) % 2**24 or next(_ids) % 2**24
+
+
+def new_palette_id() -> int:
+    """Return a number for a picture that a colour of 256 and a third numeral can carry.
+
+    tmux passes those on whatever it believes of the terminal; other colours only where it believes
+    that there are more.
+    """
+    place = next(_ids)
+    return (place // _PALETTE_IDS % 255 + 1) << 24 | _FIRST_PALETTE_ID + place % _PALETTE_IDS
 
 
 def kitty_upload(image: Image, number: int, columns: int, rows: int) -> str:
@@ -77,17 +95,23 @@ def kitty_forget(number: int) -> str:
     return f"\x1b_Ga=d,d=I,i={number},q=2\x1b\\"
 
 
-def kitty_rows(number: int, columns: int, rows: int) -> list[Strip]:
-    """Return the cells that stand for an uploaded picture: its number is their colour."""
+def kitty_rows(number: int, columns: int, rows: int, *, of_palette: bool = False) -> list[Strip]:
+    """Return the cells that stand for an uploaded picture: its number is their colour.
+
+    ``of_palette`` is for a number of :func:`new_palette_id`.
+    """
     assert columns <= MOST_CELLS
     assert rows <= MOST_CELLS
     numerals = _numerals()
-    colour = ColorTriplet(number >> 16 & 255, number >> 8 & 255, number & 255)
-    style = Style(color=Color.from_triplet(colour))
+    colour = Color.from_triplet(ColorTriplet(number >> 16 & 255, number >> 8 & 255, number & 255))
+    upper = ""
+    if of_palette:
+        colour, upper = Color.from_ansi(number & 255), numerals[number >> 24]
+    style = Style(color=colour)
     return [
         Strip(
             [
-                Segment(PLACEHOLDER + numerals[row] + numerals[column], style)
+                Segment(PLACEHOLDER + numerals[row] + numerals[column] + upper, style)
                 for column in range(columns)
             ],
             columns,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from textual.strip import Strip
 
 from assistant.values.conversation import Picture, PictureFile
-from tui.terminal import graphics, half_blocks
+from tui.terminal import graphics, half_blocks, tmux
 from tui.terminal.detect import Graphics, PictureProtocol
 
 if TYPE_CHECKING:
@@ -92,9 +92,11 @@ class Gallery:
         image = pixels(data, (columns * width, rows * height))
         drawn = Drawn(half_blocks.draw(image.resize(halves, Resampling.BOX)))
         if self.protocol is PictureProtocol.KITTY:
-            drawn.number = graphics.new_id()
-            drawn.upload = graphics.kitty_upload(image, drawn.number, columns, rows)
-            drawn.kitty = graphics.kitty_rows(drawn.number, columns, rows)
+            through = self.graphics.audience is not None
+            number = graphics.new_palette_id() if through else graphics.new_id()
+            drawn.number = number
+            drawn.upload = graphics.kitty_upload(image, number, columns, rows)
+            drawn.kitty = graphics.kitty_rows(number, columns, rows, of_palette=through)
         else:
             drawn.sixel, drawn.image = graphics.sixel(image), image
         return drawn
@@ -110,11 +112,14 @@ class Gallery:
 
         Returns the one to show: another view may have drawn the same at the same time.
         """
-        if (kept := self.kept(key)) is not None:
+        kept = self.kept(key)
+        if kept is not None and (kept.kitty or not drawn.upload):
             return kept
-        if drawn.upload:
-            self._write(drawn.upload)
-            drawn.upload = ""
+        if drawn.upload and self.protocol is PictureProtocol.KITTY:
+            self._send(drawn.upload)
+        elif drawn.upload:  # another terminal was attached while it was drawn
+            drawn.kitty, drawn.number = None, 0
+        drawn.upload = ""
         self._kept[key] = drawn
         while len(self._kept) > MOST_KEPT:
             self._forget(self._kept.popitem(last=False)[1])
@@ -125,6 +130,29 @@ class Gallery:
         while self._kept:
             self._forget(self._kept.popitem()[1])
 
+    def look_again(self, answer: str) -> bool:
+        """Take what tmux answered; True where the pictures in sight must be drawn again.
+
+        Then none is kept, and those in sight are half blocks meanwhile.
+        """
+        audience = self.graphics.audience
+        if audience is None or not answer or not audience.take(tmux.read(answer)):
+            return False
+        protocol = PictureProtocol.KITTY if audience.draws else PictureProtocol.HALFBLOCKS
+        self.graphics = replace(self.graphics, protocol=protocol)
+        for drawn in self._kept.values():
+            drawn.kitty = None
+        self._kept.clear()
+        return True
+
     def _forget(self, drawn: Drawn) -> None:
         if drawn.number:
-            self._write(graphics.kitty_forget(drawn.number))
+            self._send(graphics.kitty_forget(drawn.number))
+
+    def _send(self, sequences: str) -> None:
+        """Send control sequences to the terminal, through tmux where that is between."""
+        if (audience := self.graphics.audience) is None:
+            self._write(sequences)
+        else:
+            self._write(tmux.passed(sequences))
+            audience.note_sent()

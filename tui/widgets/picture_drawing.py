@@ -61,6 +61,11 @@ class PictureDrawing(Drawing):
         if self._rests:
             self.set_timer(REST_S, lambda: self.rest(True))
 
+    def draw_again(self) -> None:
+        """Draw for the terminal that is attached now."""
+        self.refresh()
+        self._draw()
+
     @work(thread=True, group="pictures")
     def _draw(self) -> None:
         try:
