@@ -56,8 +56,9 @@ def chat(
                 session_id = engine.store.find_session(session)
             if plain:
                 from assistant.cli.plain_chat import PlainChat
+                from assistant.cli.plain_commands import COMMANDS
 
-                PlainChat(engine, session_id).run(pictures)
+                PlainChat(engine, COMMANDS, session_id).run(pictures)
                 return
             _must_be_seen()
             from tui.app import PhichatApp  # Textual is for this command alone

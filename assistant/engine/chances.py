@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp
@@ -10,6 +11,8 @@ from assistant.engine.replies import Branch
 from assistant.values.chances import Chance, Chances
 from assistant.values.prompt import Vocabulary
 
+DOUBTFUL = 0.5
+"""Probability of a word's least likely token below which it is doubtful."""
 ENDS = "(the end)"
 """Stands for a token that would have ended the reply."""
 
@@ -34,6 +37,16 @@ class Token(Other):
     others: tuple[Other, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of the reply, its place in the text, and the place of its least likely token."""
+
+    start: int
+    end: int
+    token: int
+    probability: float
+
+
 def tokens_of(ids: Sequence[int], chances: Chances, vocabulary: Vocabulary) -> tuple[Token, ...]:
     """Put the ids of a reply and their chances into words."""
     stream, found = vocabulary.stream(), []
@@ -45,6 +58,24 @@ def tokens_of(ids: Sequence[int], chances: Chances, vocabulary: Vocabulary) -> t
         ]
         found.append(Token(token, stream.feed((token,)), chance.logprob, tuple(others)))
     return tuple(found)
+
+
+def words_of(tokens: Sequence[Token]) -> list[Word]:
+    """Return the words that tokens make, each as likely as its least likely token."""
+    text, starts = "", []
+    for token in tokens:
+        starts.append(len(text))
+        text += token.text
+    found, at = [], 0
+    for match in re.finditer(r"\S+", text):
+        while at + 1 < len(starts) and starts[at + 1] <= match.start():
+            at += 1
+        last = at
+        while last + 1 < len(starts) and starts[last + 1] < match.end():
+            last += 1
+        weakest = min(range(at, last + 1), key=lambda place: tokens[place].probability)
+        found.append(Word(*match.span(), weakest, tokens[weakest].probability))
+    return found
 
 
 def _after(before: Sequence[int], token: int, vocabulary: Vocabulary) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from assistant.cli.plain_chat import PlainChat
+from assistant.cli.plain_commands import COMMANDS
 from assistant.values.conversation import FinishReason
 from tests.conftest import GOLDENS, Phichat
 from tests.engine.conftest import MakeEngine
@@ -47,7 +49,7 @@ def test_a_conversation_in_lines(phichat: Phichat, tmp_path: Path) -> None:
         "Looking at the pictures.",
         "The reply reached the longest length. /continue lets it go on.",
         "Version 1 of 2:",
-        ", 2 turns, 1 picture, open",
+        ", 2 messages, 1 picture, open",
         "Error: There is no file none.png",
         "There is no command /nothing.",
         "picture 1  sq336.png",
@@ -64,7 +66,7 @@ def test_sentences_come_whole_and_a_picture_goes_with_the_next_message(
 ) -> None:
     engine, core = make(["One star. It is 2.5 cm\x1b[31m wide!\nAnd red"])
     lines = said(
-        monkeypatch, capsys, PlainChat(engine),
+        monkeypatch, capsys, PlainChat(engine, COMMANDS),
         f"/attach {SQUARE}", "/attach", "/off 1", f"/attach {SQUARE}", "Hello", "/chats",
     )  # fmt: skip
     at = lines.index("scripted: One star.")
@@ -81,7 +83,7 @@ def test_system_schema_and_other_chats(
 ) -> None:
     engine, core = make(["Yes."])
     lines = said(
-        monkeypatch, capsys, PlainChat(engine),
+        monkeypatch, capsys, PlainChat(engine, COMMANDS),
         "/system Be brief.", "/schema a b c", "/schema shop, n int", "Hello", "/schema", "Again",
         "/rename First", "/new", "Other", "/open First", "/search Hello", "/delete", "/show",
     )  # fmt: skip
@@ -110,9 +112,66 @@ def test_stop_is_obeyed_while_a_reply_is_written(
     typing.start()
     with os.fdopen(read) as standard_input:
         monkeypatch.setattr(sys, "stdin", standard_input)
-        PlainChat(engine).run()
+        PlainChat(engine, COMMANDS).run()
         typing.join()
     session = engine.store.latest_session()
     assert session is not None
     assert engine.store.conversation(session).turns[-1].finish_reason is FinishReason.STOPPED
     assert "Stopped. /continue lets it go on." in capsys.readouterr().out
+
+
+def test_pictures_parts_and_pins(
+    make: MakeEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine, core = make(["Yes."])
+    lines = said(
+        monkeypatch, capsys, PlainChat(engine, COMMANDS),
+        f"/attach {SQUARE}", "/region 10,20,100,50", "Two?", "/region 1 50%,50%,25%,25%",
+        "/region 7 0,0,9,9", "/pin 2", "/show", "/unpin #2", "/pin", "/exclude", "/show",
+        "And this?", "/pictures", "/edit How many?", "/pinchat", "/chats",
+    )  # fmt: skip
+    assert [len(prompt.slots) for prompt in core.prompts] == [2, 1, 1], "excluded, then edited"
+    assert any(line.endswith("sq336.png@10,20,100,50, 100 by 50 pixels, pinned") for line in lines)
+    assert "You: Error: This picture is no longer stored; attach it again." in lines
+    assert "You (left out): Two?" in lines
+    (session,) = engine.store.sessions()
+    assert session.pinned
+    assert f"{session.id}: Two?, 4 messages, 3 pictures, pinned, open" in [
+        line.removeprefix("You: ") for line in lines
+    ]
+    conversation = engine.store.conversation(session.id)
+    assert [turn.text for turn in conversation.turns] == ["Two?", "Yes.", "How many?", "Yes."]
+    assert conversation.turns[2].pictures[0].region is not None
+
+
+def test_chats_are_forked_and_brought_back(
+    make: MakeEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine, _ = make(["The lamp is red."])
+    lines = said(
+        monkeypatch, capsys, PlainChat(engine, COMMANDS),
+        "/undo", "Hello lamp", "/fork", "/delete", "/undo", "/recallall nothing", "/summary",
+    )  # fmt: skip
+    assert "You: Error: No chat was deleted just now." in lines
+    assert len(engine.store.sessions()) == 2
+    assert any("Error: Nothing that the model does not see already" in line for line in lines)
+    assert "You: There is no summary." in lines
+
+
+def test_doubtful_words_are_said_and_a_runner_up_is_followed(phichat: Phichat) -> None:
+    typed = "\n".join(["Hello", "/doubts", "/doubts 1 2", "/doubts 1 9", "/doubts x", "/version"])
+    done = phichat("chat", "--plain", stdin=typed)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"You: 1: “.*” \d+ percent\. 1 “.*” \d+ percent; 2 “", done.stdout)
+    assert "There is no such runner-up" in done.stdout
+    assert "Give the numbers of a word" in done.stdout
+    assert "Version 1 of 2:" in done.stdout
+
+
+def test_another_model_answers_too(phichat: Phichat, random_folder: Path) -> None:
+    typed = "\n".join(["Hello", "/compare", f"/compare {random_folder}", "/version"])
+    done = phichat("chat", "--plain", stdin=typed)
+    assert done.returncode == 0, done.stderr
+    assert "Say which model answers too" in done.stdout
+    assert "answers too; /version goes back" in done.stdout
+    assert "Version 1 of 2:" in done.stdout

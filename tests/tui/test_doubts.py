@@ -7,10 +7,11 @@ from math import exp, log
 from textual.pilot import Pilot
 from textual.widgets import Static
 
+from assistant.engine.chances import words_of
 from assistant.values.chances import Chance
 from assistant.values.generation import TokensGenerated
 from tests.tui.desk import WIDE, Desk, idle, notices, screen, sees, send, shown, until
-from tui.pages.doubts import DoubtsScreen, words_of
+from tui.pages.doubts import DoubtsScreen
 
 
 def said(desk: Desk, *chances: tuple[str, float, tuple[tuple[str, float], ...]]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,28 +13,16 @@ from textual.content import Content
 from textual.geometry import Region, clamp
 from textual.widgets import Static
 
-from assistant.engine.chances import Other, Token
+from assistant.engine.chances import DOUBTFUL, Other, Token, Word, words_of
 from assistant.values.text import one_line, plain
 from assistant.values.words import counted
 from tui.keys import DOUBTS_KEYS
 from tui.pages.dialog import VI_BINDINGS, frame
 from tui.textual_fixes import GuardedDialog
 
-DOUBTFUL = 0.5
-"""Probability of a word's least likely token below which it is underlined."""
 UNSURE = 0.2
 """Probability below which it is bold, too."""
 KEYS = "← → words · ↑ ↓ runners-up · enter goes on from there · esc back"
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """A word of the reply, its place in the text, and the place of its least likely token."""
-
-    start: int
-    end: int
-    token: int
-    probability: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,24 +31,6 @@ class BranchChosen:
 
     place: int
     token: int
-
-
-def words_of(tokens: Sequence[Token]) -> list[Word]:
-    """Return the words that tokens make, each as likely as its least likely token."""
-    text, starts = "", []
-    for token in tokens:
-        starts.append(len(text))
-        text += token.text
-    found, at = [], 0
-    for match in re.finditer(r"\S+", text):
-        while at + 1 < len(starts) and starts[at + 1] <= match.start():
-            at += 1
-        last = at
-        while last + 1 < len(starts) and starts[last + 1] < match.end():
-            last += 1
-        weakest = min(range(at, last + 1), key=lambda place: tokens[place].probability)
-        found.append(Word(*match.span(), weakest, tokens[weakest].probability))
-    return found
 
 
 class DoubtsScreen(GuardedDialog[BranchChosen | None]):

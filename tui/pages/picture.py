@@ -33,7 +33,7 @@ from tui.widgets.picture_view import PictureView
 
 LABEL_ROWS = 2
 """The label of a picture and the blank row below it."""
-FRAME_KEYS = "arrows move the frame · shift+arrows its size · enter attaches it · esc no frame"
+FRAME_KEYS = "arrows move it · shift+arrows size it · enter attaches it · esc no frame"
 NO_FRAME = "No picture is drawn here: give the part as /region NUMBER left,top,width,height"
 
 
