@@ -296,10 +296,26 @@ PICK_KEYS = (
     Key("tab", "tab", "", "Complete the path; then from the line to the list"),
     Key("up", "↑ ↓", "", "From the line to the list, and through it; what is typed filters it"),
     Key("space", "space", "", "In the list: mark several pictures; again: no longer"),
+    Key("enter", "enter", "", "On a PDF: its pages, to choose some"),
     Key("left", "←", "", "In the list: the folder above"),
     Key("escape", "esc", "dismiss(None)", "Back to the chat"),
 )
 """Keys of the dialog that attaches a picture."""
+
+STRIP_KEYS = (
+    Key("left", "← →", "go(-1)", "The page before or after"),
+    Key("right", "", "go(1)", "The page after"),
+    Key("pageup,up", "page up", "turn(-1)", "As many pages back as are in sight"),
+    Key("pagedown,down", "page down", "turn(1)", "As many pages on"),
+    Key("home", "home", "go(-100000)", "The first page"),
+    Key("end", "end", "go(100000)", "The last page"),
+    Key("space", "space", "mark", "Mark several pages; again: no longer"),
+    Key("a", "a", "mark_all", "Mark all pages; again: none"),
+    Key("enter", "enter", "take", "Attach what is marked, else the page under the cursor"),
+    Key("t", "t", "take_text", "The same, and quote the text of the pages in the message"),
+    Key("escape,q", "esc", "dismiss(None)", "Back"),
+)
+"""Keys of the pages of a document."""
 
 CHOICES_KEYS = (
     Key("enter", "enter", "", "Take what is marked; what is downloaded is asked first", "takes it"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from datetime import date
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assistant.cli.common import (
+    documents_of,
     open_pictures,
     opened_engine,
     report_missing,
@@ -85,6 +86,9 @@ def is_due_today(mark: Path) -> bool:
 @click.option(
     "--logprobs", is_flag=True, help="In JSON: how likely each token was, and the runners-up."
 )
+@click.option(
+    "--page-text", is_flag=True, help="Quote the text of the pages of PDFs before the question."
+)
 @click.argument("words", metavar="[PROMPT] [-]", type=TEXT, nargs=-1)
 def ask(
     words: tuple[str, ...],
@@ -95,6 +99,7 @@ def ask(
     as_json: bool,
     stream_json: bool,
     logprobs: bool,
+    page_text: bool,
     **chosen: Any,
 ) -> None:
     """Ask one question; the answer goes to standard output.
@@ -127,6 +132,9 @@ def ask(
         raise click.UsageError("--logprobs goes with --json or --stream-json")
     if images.count("-") > 1:
         raise click.UsageError("standard input can be one picture only")
+    documents = documents_of(images)
+    if page_text and not documents:
+        raise click.UsageError("--page-text goes with a PDF: -i report.pdf#2")
     sampling = {name: chosen.pop(name) for name in PARAMETERS}
     if sampling["schema"] is not None:
         sampling["schema"] = read_schema(sampling["schema"])
@@ -147,6 +155,7 @@ def ask(
             session_id,
             text,
             images,
+            documents if page_text else (),
             lambda session_id: _sampling(engine, session_id, sampling),
             as_json=as_json,
             stream_json=stream_json,
@@ -159,6 +168,7 @@ def _answer(
     session_id: str | None,
     text: str,
     images: tuple[str, ...],
+    quoted: Sequence[str],
     sampling: Callable[[str | None], Sampling],
     *,
     as_json: bool,
@@ -201,7 +211,8 @@ def _answer(
                 finally:
                     progress.clear()
                 report_missing(opened)
-                draft = Draft(text, tuple(opened))
+                quotes = [engine.pictures.quoted_text(source) for source in quoted]
+                draft = Draft("\n\n".join(filter(None, [*quotes, text])), tuple(opened))
                 reply = engine.send(session_id, draft, chosen)
             # closed before the engine is: its last act is to store the half reply
             with closing(reply) as events:  # type: ignore[type-var]

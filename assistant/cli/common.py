@@ -92,6 +92,14 @@ def open_pictures(
     return engine.pictures.open_each(source, watch)
 
 
+def documents_of(sources: Iterable[str]) -> list[str]:
+    """Return the sources that are documents, by the suffixes of their names."""
+    from assistant.pictures.dropped import DOCUMENT_SUFFIXES, file_of
+
+    suffixes = ((one, os.path.splitext(file_of(one))[1].lower()) for one in sources)
+    return [one for one, suffix in suffixes if suffix in DOCUMENT_SUFFIXES]
+
+
 def report_missing(pictures: Iterable[PictureFile]) -> None:
     """Say on standard error what is missing of pictures that were cut short."""
     for file in pictures:

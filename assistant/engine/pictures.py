@@ -11,6 +11,7 @@ from assistant.values.conversation import Picture, PictureFile
 from assistant.values.errors import PictureError
 from assistant.values.prompt import PictureFormat
 from assistant.values.region import Box
+from assistant.values.text import quoted
 
 if TYPE_CHECKING:
     from assistant.pictures.documents import Document
@@ -67,6 +68,18 @@ class Pictures:
         from assistant.pictures.source import read_document
 
         return read_document(source, watch)
+
+    def quoted_text(self, source: str) -> str:
+        """Quote the text layer of the pages that ``source`` names, in Markdown."""
+        document, typed = self.read_document(source)
+        pages = document.pages(typed, MOST_PAGES)
+        texts = {document.title(page): document.text(page) for page in pages}
+        found = [quoted(f"{title}:\n{text}") for title, text in texts.items() if text]
+        if not found:
+            raise PictureError(
+                f"{document.name} has no text to quote: what it shows is a picture, a scan perhaps."
+            )
+        return "\n\n".join(found)
 
     def start_decoding(self) -> None:
         """Start the process that decodes, so that the first picture need not wait for it."""

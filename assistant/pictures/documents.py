@@ -19,7 +19,7 @@ from assistant.pictures.decode import (
 )
 from assistant.values.conversation import PictureFile
 from assistant.values.errors import PictureError
-from assistant.values.origin import Origin, pages_of
+from assistant.values.origin import Origin, pages_of, typed_pages
 
 LONGEST = 2400
 """Pixels of a page's longest side: 205 dots an inch of A4, so that a part of it is sharp, too."""
@@ -55,16 +55,24 @@ class Document:
             )
         return list(range(1, self.count + 1))
 
+    def source_of(self, whole: str, pages: list[int]) -> str:
+        """Return the source of these pages, of a document that ``whole`` names."""
+        return f"{whole}#{typed_pages(pages)}"
+
     def page(
         self, number: int, *, longest: int = LONGEST, watch: Watch | None = None
     ) -> PictureFile:
         """Draw a page as a picture (PNG), named "report.pdf, page 2"."""
-        name = f"{self.name}, page {number}" if self.count > 1 else self.name
+        name = self.title(number)
         header = {"op": "page", "page": number, "longest": longest}
         look = looking(self.data, watch)
         found, png = asked_picture(header, self.data, MAX_BYTES, name, look)
         file = picture_of(found, bytes(png), name, name)
         return replace(file, origin=Origin(self.sha256, self.name, number))
+
+    def title(self, number: int) -> str:
+        """Return the name of a page as a picture."""
+        return f"{self.name}, page {number}" if self.count > 1 else self.name
 
     def text(self, number: int) -> str:
         """Read the text layer of a page; "" where it has none."""

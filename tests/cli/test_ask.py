@@ -19,6 +19,7 @@ from assistant.values.conversation import Draft
 from assistant.worker.shared_workers import shared_workers
 from storage.store import Store
 from tests.conftest import GOLDENS, ROOT, Phichat
+from tests.pictures.pdf_files import page, pdf
 
 IMAGES = GOLDENS / "images"
 
@@ -91,6 +92,23 @@ def test_logprobs_come_on_wish_and_only_in_json(phichat: Phichat) -> None:
     assert "logprobs" not in answer(phichat("ask", "--json", "What is this?"))
     refused = phichat("ask", "--logprobs", "What is this?")
     assert (refused.returncode, refused.stdout) == (2, "")
+
+
+def test_the_text_of_pages_is_quoted_on_wish(phichat: Phichat, tmp_path: Path) -> None:
+    report = tmp_path / "report.pdf"
+    report.write_bytes(pdf(page("red", "One."), page("green", "Two.")))
+    picture = IMAGES / "sq336.png"
+    asked = answer(
+        phichat("ask", "--json", "-i", picture, "-i", f"{report}#2", "--page-text", "Is it so?")
+    )
+    shown = json.loads(phichat("sessions", "show", "--json", asked["session"]).stdout)
+    question = shown["turns"][0]
+    assert question["text"] == "> report.pdf, page 2:\n> Two.\n\nIs it so?"
+    assert [one["name"] for one in question["pictures"]] == ["sq336.png", "report.pdf, page 2"]
+    assert question["pictures"][1]["origin"]["page"] == 2
+    refused = phichat("ask", "--page-text", "-i", picture, "Is it so?")
+    assert refused.returncode == 2
+    assert "goes with a PDF" in refused.stderr
 
 
 def test_plain_output_is_the_answer_and_nothing_else(phichat: Phichat) -> None:

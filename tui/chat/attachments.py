@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import cycle
@@ -26,6 +26,7 @@ from tui.pages.choose import ChooseScreen
 from tui.pages.detail import DetailChoices, DetailChosen, DetailScreen, detail_choices
 from tui.pages.picture import CutWanted, PictureScreen, Shown, attached, stored
 from tui.pages.pictures import shown_words
+from tui.pages.strip import Picked, StripScreen
 from tui.widgets.chip import Chip
 from tui.widgets.chip_bar import ChipBar
 from tui.widgets.chip_unopened import Watch
@@ -68,16 +69,37 @@ class Attachments(ChatPart):
 
     async def action_attach(self, argument: str = "") -> None:
         """Attach what ``argument`` names, or ask for it."""
-
-        async def picked(sources: tuple[str, ...] | None) -> None:
-            composer = self.composer
-            for source in sources or ():
-                await composer.attach(await composer.named(source))
-
         if argument:
             await self.composer.attach(await self.composer.named(argument))
         else:
-            self.open_page(AttachScreen(Path.cwd(), self._look_at, self._gallery), picked)
+            page = AttachScreen(Path.cwd(), self._look_at, self._gallery, self._strip)
+            self.open_page(page, self._attach_picked)
+
+    def _strip(self, source: str) -> StripScreen:
+        return StripScreen(source, self._engine.pictures.read_document, self._gallery)
+
+    @on(Composer.PagesWanted)
+    def _ask_for_pages(self, event: Composer.PagesWanted) -> None:
+        """Have the user choose from a document with many pages."""
+        self.open_page(self._strip(event.source), self._attach_picked)
+
+    async def _attach_picked(self, picked: Picked | None) -> None:
+        if picked is None:
+            return
+        for source in picked.sources:
+            named = await self.composer.named(source)
+            await self.composer.attach(named)
+            if picked.quotes:
+                self._quote(named)
+
+    def _quote(self, sources: Sequence[str]) -> None:
+        """Put the text of pages into the message, as a quotation."""
+
+        def quote() -> requests.Answer:
+            words = "\n\n".join(map(self._engine.pictures.quoted_text, sources))
+            return partial(self.composer.area.put_first, f"{words}\n\n")
+
+        self.in_thread(quote)
 
     @on(Composer.PicturesNamed)
     def _ask_about_named(self, event: Composer.PicturesNamed) -> None:

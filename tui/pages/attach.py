@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,8 +19,9 @@ from assistant.values.words import counted
 from tui.disk import from_disk
 from tui.keys import PICK_KEYS
 from tui.pages.dialog import TypingGoesToField, frame
+from tui.pages.strip import Picked, StripScreen
 from tui.textual_fixes import GuardedDialog
-from tui.widgets.completion import complete_path, looks_like_picture
+from tui.widgets.completion import complete_path, is_document, looks_like_picture
 from tui.widgets.folder_list import FolderList, read_folder
 from tui.widgets.gallery import Gallery
 from tui.widgets.picture_preview import LookAt, PicturePreview
@@ -52,14 +54,21 @@ class PathInput(Input):
         self.cursor_position = len(text)
 
 
-class AttachScreen(TypingGoesToField, GuardedDialog[tuple[str, ...] | None]):
-    """Dialog that returns paths or a URL, or None."""
+class AttachScreen(TypingGoesToField, GuardedDialog[Picked | None]):
+    """Dialog that returns paths or a URL, or None; of a document, pages are chosen first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in PICK_KEYS if key.action]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
 
-    def __init__(self, folder: Path, look_at: LookAt, gallery: Gallery) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        look_at: LookAt,
+        gallery: Gallery,
+        strip: Callable[[str], StripScreen],
+    ) -> None:
         super().__init__()
+        self._strip = strip
         self._folder = folder.absolute()
         self._preview = PicturePreview(look_at, gallery)
         self._line = PathInput(placeholder="path or https://…", compact=True)
@@ -121,7 +130,9 @@ class AttachScreen(TypingGoesToField, GuardedDialog[tuple[str, ...] | None]):
         if self._looked_for != event.value:
             await self._look(event.value)
         whole = self._folder / os.path.expanduser(typed)
-        if typed and ("://" in typed or await from_disk(whole.is_file)):
+        if typed and "://" not in typed and await from_disk(whole.is_file):
+            self._take_file(typed)
+        elif "://" in typed:
             self._take(typed)
         elif (path := self._list.path) is not None and (typed or self._list.marked):
             await self._choose(path)
@@ -136,11 +147,23 @@ class AttachScreen(TypingGoesToField, GuardedDialog[tuple[str, ...] | None]):
         if await from_disk(path.is_dir):
             self._line.write(self._typed(path))
         else:
-            self._take(str(path))
+            self._take_file(str(path))
+
+    def _take_file(self, path: str) -> None:
+        """Return a picture; of a document, ask for pages first."""
+        if self._list.marked or not is_document(path):
+            self._take(path)
+            return
+
+        def chosen(picked: Picked | None) -> None:
+            if picked is not None:
+                self.dismiss(picked)
+
+        self.app.push_screen(self._strip(path), chosen)
 
     def _take(self, source: str) -> None:
         """Return what is marked, else ``source``."""
-        self.dismiss(tuple(map(str, self._list.marked)) or (source,))
+        self.dismiss(Picked(tuple(map(str, self._list.marked)) or (source,)))
 
     def _typed(self, folder: Path) -> str:
         """Return a folder as it would be typed: from the first one where it is below that."""

@@ -34,6 +34,7 @@ from tui.keys import (
     SEARCH_KEYS,
     SETTINGS_KEYS,
     SLASHES,
+    STRIP_KEYS,
     TURN_ACTIONS,
     TURN_KEYS,
     WRITE_KEYS,
@@ -62,6 +63,7 @@ REGION = "A part of a picture"
 DOUBTS = "How sure the model was"
 ALL_PICTURES = "All pictures"
 PICK = "Attaching a picture"
+STRIP = "Pages of a document"
 CHOICE = "In a question"
 WRITE = "In a longer text"
 NOTICES = "Notices"
@@ -84,6 +86,7 @@ PLACES = {
     "DoubtsScreen": DOUBTS,
     "PicturesScreen": ALL_PICTURES,
     "AttachScreen": PICK,
+    "StripScreen": STRIP,
     "DetailScreen": CHOICE,
     "ChooseScreen": CHOICE,
     "ConnectScreen": CHOICE,
@@ -126,6 +129,7 @@ def sections(rebound: Mapping[str, str], now: Mapping[str, KeyRows]) -> dict[str
         DOUBTS: rows([key for key in DOUBTS_KEYS if key.shown]),
         ALL_PICTURES: rows(ALL_PICTURES_KEYS),
         PICK: rows(PICK_KEYS),
+        STRIP: rows([key for key in STRIP_KEYS if key.shown]),
         CHOICE: rows(CHOICE_KEYS),
         WRITE: rows(WRITE_KEYS),
         NOTICES: rows(NOTICES_KEYS),
@@ -135,6 +139,7 @@ def sections(rebound: Mapping[str, str], now: Mapping[str, KeyRows]) -> dict[str
             ("paste", "Paste one or more paths"),
             ("type", "Type a picture's path alone and press enter"),
             ("/attach, ctrl+o", "A path or a URL; ctrl+o also shows folders"),
+            ("report.pdf#2-4", "Pages of a PDF, wherever a path can be typed"),
             ("/paste, ctrl+v", "The picture in the clipboard"),
             ("phichat chat a.png", "In the shell: at the start"),
         ),

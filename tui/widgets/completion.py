@@ -66,6 +66,13 @@ def looks_like_picture(path: Path | str) -> bool:
     return Path(path).suffix.lower() in SUFFIXES
 
 
+def is_document(path: str) -> bool:
+    """Say whether a file name ends like that of a document with pages."""
+    from assistant.pictures.dropped import DOCUMENT_SUFFIXES  # late, as above
+
+    return Path(path).suffix.lower() in DOCUMENT_SUFFIXES
+
+
 def mistaken_slash(name: str) -> Slash | None:
     """Return the command that ``/atach`` most likely means, which is neither one nor a path."""
     if split_slash(name) is None or matching_slashes(name):

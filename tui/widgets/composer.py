@@ -93,6 +93,12 @@ class Composer(Vertical):
         sources: tuple[str, ...]
 
     @dataclass
+    class PagesWanted(Message):
+        """A document has more pages than are attached unasked."""
+
+        source: str
+
+    @dataclass
     class CommandEntered(Message):
         """A slash command was typed."""
 
@@ -292,6 +298,9 @@ class Composer(Vertical):
         if event.chip.instead:
             self.area.paste_text(event.chip.instead)
             return
+        if event.code == "pages":
+            self.post_message(self.PagesWanted(event.chip.name_shown))
+            return
         self._refused.append(event)
         self._sends = False
         if not self.chips.opening:
@@ -360,6 +369,7 @@ class Composer(Vertical):
         if not may_name_pictures(text):
             return Named(text)
         known = {file.name for file in self.chips.files}
+        known |= {file.origin.name for file in self.chips.files if file.origin is not None}
         return await from_disk(partial(self._named.look, text, known))
 
     async def _names_pictures(self, text: str) -> bool:

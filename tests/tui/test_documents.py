@@ -1,0 +1,144 @@
+"""Documents in the app: a strip of pages, of which some are attached, with their text if wanted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual import events
+from textual.pilot import Pilot
+
+from tests.pictures.pdf_files import page, pdf
+from tests.tui.desk import NARROW, WIDE, Desk, area, composer, idle, notices, sees, send, until
+from tui.pages.attach import AttachScreen
+from tui.pages.strip import PageCell, StripScreen
+from tui.widgets.picture_drawing import PictureDrawing
+
+COLOURS = ("red", "green", "blue", "white")
+
+
+@pytest.fixture
+def report(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Twelve pages in turn of a colour, in the folder where the app starts."""
+    monkeypatch.chdir(desk.folder)
+    pages = (page(COLOURS[number % 4], f"Page {number + 1}.") for number in range(12))
+    return desk.file("report.pdf", pdf(*pages))
+
+
+def names(pilot: Pilot[None]) -> list[str]:
+    return [file.name for file in composer(pilot).chips.files]
+
+
+async def the_strip(pilot: Pilot[None]) -> StripScreen:
+    await until(pilot, lambda: isinstance(pilot.app.screen, StripScreen), "the strip")
+    strip = pilot.app.screen
+    assert isinstance(strip, StripScreen)
+    await until(pilot, lambda: drawn(strip), "its pages")
+    return strip
+
+
+def drawn(strip: StripScreen) -> list[int]:
+    """Return the pages in sight, once all of them are drawn."""
+    cells = list(strip.query(PageCell))
+    ready = all(one.drawn for cell in cells for one in cell.query(PictureDrawing))
+    whole = len(strip.query(PictureDrawing)) == len(cells)
+    return [cell.page for cell in cells] if ready and whole else []
+
+
+async def pressed(pilot: Pilot[None], *keys: str) -> None:
+    """Press keys, each when the one before was handled."""
+    for key in keys:
+        await pilot.press(key)
+        await pilot.pause()
+
+
+async def test_pages_are_chosen_in_the_attach_dialog(desk: Desk, report: Path) -> None:
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await pilot.press("ctrl+o")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AttachScreen), "the dialog")
+        await pressed(pilot, *"report.pdf", "enter")
+        strip = await the_strip(pilot)
+        assert drawn(strip) == [1, 2, 3, 4, 5, 6]
+        await pressed(pilot, "right", "space", "end")
+        await until(pilot, lambda: drawn(strip) == [7, 8, 9, 10, 11, 12], "the last pages")
+        await pressed(pilot, "left", "space")
+        await sees(pilot, "report.pdf: 12 pages; enter attaches 2 pages")
+        await pressed(pilot, "enter")
+        wanted = ["report.pdf, page 2", "report.pdf, page 11"]
+        await until(pilot, lambda: names(pilot) == wanted, "the chips")
+        assert area(pilot).text == ""
+        assert not isinstance(pilot.app.screen, AttachScreen | StripScreen)
+
+
+async def test_a_dropped_document_of_many_pages_asks_for_some(desk: Desk, report: Path) -> None:
+    async with desk.app().run_test(size=NARROW, notifications=True) as pilot:
+        area(pilot).post_message(events.Paste(str(report)))
+        strip = await the_strip(pilot)
+        assert drawn(strip) == [1, 2, 3]
+        await pressed(pilot, "a", "a", "pagedown", "escape")
+        assert strip.page == 4
+        assert names(pilot) == []
+        assert notices(pilot) == []
+        await until(pilot, lambda: not composer(pilot).chips.opening, "no chip is left")
+
+
+async def test_the_text_of_pages_is_quoted_when_it_is_wanted(desk: Desk, report: Path) -> None:
+    async with desk.app().run_test(size=WIDE) as pilot:
+        area(pilot).insert("Is this right?")
+        area(pilot).post_message(events.Paste(str(report)))
+        await the_strip(pilot)
+        await pressed(pilot, "space", "space", "t")
+        quotation = "> report.pdf, page 1:\n> Page 1.\n\n> report.pdf, page 2:\n> Page 2."
+        await until(pilot, lambda: quotation in area(pilot).text, "the quotation")
+        await until(pilot, lambda: len(names(pilot)) == 2, "the pages")
+        assert area(pilot).text.endswith("Is this right?")
+        await pressed(pilot, "enter")  # the document that the quotation names is attached
+        await sees(pilot, "Yes.")
+        await idle(pilot)
+    assert len(desk.core.prompts[0].slots) == 2
+
+
+async def test_a_click_marks_a_page(desk: Desk, report: Path) -> None:
+    async with desk.app().run_test(size=WIDE) as pilot:
+        area(pilot).post_message(events.Paste(str(report)))
+        strip = await the_strip(pilot)
+        await pilot.click(strip.query(PageCell)[2])
+        assert (strip.page, list(strip.marked)) == (3, [3])
+
+
+async def test_a_scan_has_no_text_to_quote_and_says_so(desk: Desk, report: Path) -> None:
+    report.write_bytes(pdf(page("red")))
+    async with desk.app().run_test(size=WIDE, notifications=True) as pilot:
+        await pilot.press("ctrl+o")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AttachScreen), "the dialog")
+        await pressed(pilot, *"report.pdf", "enter")
+        await the_strip(pilot)
+        await pressed(pilot, "t")
+        await until(pilot, lambda: notices(pilot), "a notice")
+        assert notices(pilot)[0].startswith("report.pdf has no text to quote")
+        await until(pilot, lambda: names(pilot) == ["report.pdf"], "the page all the same")
+
+
+async def test_a_document_with_a_password_says_so_in_the_strip(desk: Desk, report: Path) -> None:
+    report.write_bytes(pdf(page(), encrypted=True))
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await pilot.press("ctrl+o")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AttachScreen), "the dialog")
+        await pressed(pilot, *"report.pdf", "enter")
+        await sees(pilot, "report.pdf needs a password")
+        await pressed(pilot, "space", "right", "a", "enter", "t", "escape", "escape")
+        await send(pilot, "Hello")
+        await idle(pilot)
+
+
+@pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])
+def test_the_strip(desk: Desk, report: Path, snap_compare: Any, size: tuple[int, int]) -> None:
+    async def scene(pilot: Pilot[None]) -> None:
+        area(pilot).post_message(events.Paste(str(report)))
+        strip = await the_strip(pilot)
+        await pressed(pilot, "space", "right", "space")
+        assert strip.page == 4
+        await until(pilot, lambda: drawn(strip)[-1:] > [3], "the page under the cursor")
+
+    assert snap_compare(desk.app(), terminal_size=size, run_before=scene)
