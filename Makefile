@@ -13,7 +13,7 @@ UNLOCKED := $(addprefix --no-emit-package ,torch triton cuda-bindings cuda-pathf
 COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	  --custom-compile-command 'make lock' $(UNLOCKED)
 
-.PHONY: chat test test-long check format bench lock clean
+.PHONY: chat test test-long test-vllm check format bench lock clean
 
 chat: $(VENV)/installed
 	@$(BIN)/phichat
@@ -23,6 +23,10 @@ test: $(VENV)/installed-test
 
 test-long: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m long --timeout 3600
+
+# Installs vLLM once, 3.5 GB; PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu has its PyTorch.
+test-vllm: $(VENV)/installed-test
+	$(BIN)/python -m tests.real.vllm_ids
 
 check: $(VENV)/installed-test
 	$(BIN)/ruff check .

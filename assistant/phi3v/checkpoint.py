@@ -10,21 +10,6 @@ from assistant.values.errors import ModelError
 
 MODEL_TYPE = "phi3_v"
 
-# OpenAI's CLIP ViT-L/14 at 336 px, which the official config names without its sizes.
-# Source: the config.json of openai/clip-vit-large-patch14-336.
-CLIP_VIT_L_14_336: dict[str, Any] = {
-    "hidden_size": 1024,
-    "intermediate_size": 4096,
-    "num_hidden_layers": 24,
-    "num_attention_heads": 16,
-    "num_channels": 3,
-    "image_size": 336,
-    "patch_size": 14,
-    "hidden_act": "quick_gelu",
-    "layer_norm_eps": 1e-5,
-    "projection_dim": 768,
-}
-
 
 def read_config(folder: Path) -> dict[str, Any]:
     """Read config.json. Raises ModelError when it is not that of a Phi-3-vision model."""

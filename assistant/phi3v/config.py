@@ -6,7 +6,7 @@ from typing import Any
 
 from transformers import CLIPVisionConfig, Phi3Config
 
-from assistant.phi3v.checkpoint import CLIP_VIT_L_14_336
+from assistant.phi3v.clip import CLIP_VIT_L_14_336
 
 _NOT_OURS = (  # keys of the official file that would make transformers fetch or run code
     "auto_map",

@@ -1,7 +1,6 @@
-"""Image processor: pixels for the vision tower, exactly as the reference computes them.
+"""Image processor of the official interface, around :mod:`assistant.phi3v.pixels`.
 
-Source: ``image_processing_phi3_v.py``. PIL resizes, torch normalises; no torchvision. EXIF, alpha
-and colour profiles are ignored, because :mod:`assistant.pictures` applies them before.
+EXIF, alpha and colour profiles are ignored, because :mod:`assistant.pictures` applies them before.
 """
 
 from __future__ import annotations
@@ -10,17 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
 from PIL import Image
 from transformers import BatchFeature
 
 from assistant.families.checkpoint import find_folder, read_json
-from assistant.phi3v.crops import CROP, crop_grid, plan_hd
-
-# OpenAI's CLIP statistics, used when a preprocessor config has none.
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+from assistant.phi3v.crops import CROP, crop_grid
+from assistant.phi3v.pixels import CLIP_MEAN, CLIP_STD, cut
 
 
 class Phi3VImageProcessor:
@@ -57,31 +52,7 @@ class Phi3VImageProcessor:
         The global view comes first; no padding crops. Raises ValueError for a picture so thin that
         its short side vanishes.
         """
-        # 1) resize and pad
-        image = image.convert("RGB")
-        plan = plan_hd(*image.size, num_crops or self.num_crops)
-        if plan.transposed:
-            image = image.transpose(Image.Transpose.TRANSPOSE)
-        image = image.resize(plan.resized, Image.Resampling.BILINEAR)
-        if plan.padded_height != plan.resized[1]:
-            canvas = Image.new("RGB", (plan.resized[0], plan.padded_height), (255, 255, 255))
-            canvas.paste(image, (0, plan.top))
-            image = canvas
-        if plan.transposed:
-            image = image.transpose(Image.Transpose.TRANSPOSE)
-        # 2) normalise
-        pixels = torch.from_numpy(np.asarray(image, dtype=np.float32)).permute(2, 0, 1) / 255
-        mean = torch.tensor(self.image_mean).view(3, 1, 1)
-        std = torch.tensor(self.image_std).view(3, 1, 1)
-        pixels = (pixels - mean) / std
-        # 3) cut
-        overview = torch.nn.functional.interpolate(
-            pixels[None], size=(CROP, CROP), mode="bicubic"
-        )  # no antialiasing: as in the reference
-        rows, columns = plan.grid.rows, plan.grid.columns
-        tiles = pixels.reshape(3, rows, CROP, columns, CROP).permute(1, 3, 0, 2, 4)
-        crops = torch.cat((overview, tiles.reshape(rows * columns, 3, CROP, CROP)))
-        return crops, (plan.grid.height, plan.grid.width)
+        return cut(image, num_crops or self.num_crops, self.image_mean, self.image_std)
 
     def calc_num_image_tokens_from_image_size(self, width: int, height: int) -> int:
         """Count the positions of a picture of this size; raises ValueError as :meth:`crops`."""

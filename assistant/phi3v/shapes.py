@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from assistant.families.sizes import DecoderShape, ModelSize, Shape
-from assistant.phi3v.checkpoint import CLIP_VIT_L_14_336
+from assistant.phi3v.clip import CLIP_VIT_L_14_336
 from assistant.phi3v.crops import CROP, CROP_BATCH
 from assistant.values.errors import ModelError
 

@@ -302,21 +302,22 @@ class ServerCore:
             "stream": True,
             "stream_options": {"include_usage": True},
             **chosen,
-            **self._of_known(prompt, found, goes_on=said[-1].role is Role.ASSISTANT),
             **switches(sampling.thinking, found.address, found.owner, self._habits),
+            **self._of_known(prompt, found),
         }
         return self._limits.without_refused(request)
 
-    def _of_known(self, prompt: Prompt, found: ServerModel, *, goes_on: bool) -> dict[str, Any]:
+    def _of_known(self, prompt: Prompt, found: ServerModel) -> dict[str, Any]:
         """Return the fields with which vLLM does for a model that we know as its authors do.
 
-        Its chat template has no beginning of the text (BOS), and none is added unasked. The number
-        of crops is one for the whole request.
+        Its chat template has no beginning of the text (BOS), and none is added unasked;
+        phichat-vllm's has one, and is asked to leave it to the tokenizer. The number of crops is
+        one for the whole request.
         """
         form = self._form(found)
         if found.owner != "vllm" or not isinstance(form, KnownPictures):
             return {}
-        fields: dict[str, Any] = {} if goes_on else {"add_special_tokens": True}
+        fields = {"add_special_tokens": True, "chat_template_kwargs": {"bos": False}}
         most = max((slot.detail for slot in prompt.slots), default=form.own)
         return fields | ({CROPS: {"num_crops": most}} if most != form.own else {})
 

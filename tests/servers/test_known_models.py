@@ -83,7 +83,9 @@ def test_what_the_server_will_do_is_counted(server: Server, make: MakeEngine, ow
     assert cost.tokens >= 1921, "a server enlarges it into 4 x 4 crops"
     body = server.chats[0].json
     assert "mm_processor_kwargs" not in body, "its own number needs no words"
-    assert body.get("add_special_tokens") == (True if owner == "vllm" else None)
+    begins = {key: body.get(key) for key in ("add_special_tokens", "chat_template_kwargs")}
+    asked = {"add_special_tokens": True, "chat_template_kwargs": {"bos": False}}
+    assert begins == (asked if owner == "vllm" else dict.fromkeys(asked)), "one BOS, not two"
 
 
 def test_crops_are_chosen_where_the_server_takes_them(server: Server, make: MakeEngine) -> None:
@@ -114,7 +116,7 @@ def test_no_blank_in_front_of_an_answer(server: Server, make: MakeEngine) -> Non
     assert engine.store.conversation(session).turns[-1].text == "A red circle."
     reply = ended(list(engine.continue_reply(session)))
     assert reply.text == "A red circle. And a line.", "but not where a reply goes on"
-    assert "add_special_tokens" not in server.chats[1].json
+    assert server.chats[1].json["add_special_tokens"], "its prompt begins with BOS too"
 
 
 def test_the_page_of_a_picture_says_what_was_sent() -> None:

@@ -18,6 +18,7 @@ ALLOWED = {
     "tests/hardening/test_outage_runs.py": "an outage lasts so many seconds",
     "tests/newcomer/test_newcomer.py": "installs from the network: 50 minutes are a hang",
     "tests/pictures/test_fetch.py": "a server that sends a byte now and then",
+    "tests/real": "no tests: programs that wait for servers of others to start",
     "tests/storage/victims.py": "a victim's pace and when it said something; it is killed",
     "tests/storage/test_kills.py": "kills at random moments; whatever was stored must be whole",
     "tests/storage/test_crowd.py": "processes write for a time; how much is only printed",

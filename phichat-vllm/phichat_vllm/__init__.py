@@ -1,0 +1,1 @@
+"""Phi-3-vision for vLLM without remote code: vLLM has the model, this is what it lacks."""
