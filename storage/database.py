@@ -7,7 +7,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,8 @@ IMMEDIATE = {"phichat_writes": True}
 """Execution options of a transaction that will write: it takes the write lock at its start.
 
 In SQLite, one that reads first and asks for the lock later is refused at once,
-without waiting, when another writer was quicker. In PostgreSQL an advisory lock
-does the same: numbers and keys are then given in the order of the commits.
+without waiting, when another writer was quicker. In PostgreSQL there are locks of
+single sessions (see :mod:`storage.locks`).
 """
 
 _CONNECTING = {
@@ -48,7 +48,7 @@ went away without a word after 25. An address may have its own."""
 _LIMITS_MS = {"statement_timeout": 60_000, "idle_in_transaction_session_timeout": 60_000}
 """Milliseconds after which the server ends what hangs; a migration has no limit."""
 
-_WRITE_LOCK = 0x706869  # "phi"
+_MIGRATION = 0x706869  # "phi", an advisory lock
 
 
 def reading_options(engine: Engine) -> dict[str, Any]:
@@ -201,7 +201,6 @@ def _server_engine(url: URL) -> Engine:
     def _on_begin(connection: Connection) -> None:
         if "phichat_writes" in connection.get_execution_options():
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = {BUSY_TIMEOUT_MS}")
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITE_LOCK})")
 
     return engine
 
@@ -239,7 +238,9 @@ def migration(engine: Engine, where: str) -> Iterator[Connection]:
             with connection.begin():
                 if not sqlite:
                     connection.exec_driver_sql("SET LOCAL statement_timeout = 0")
-                yield connection
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION})")
+                with nullcontext() if sqlite else _rows_of_all(connection):
+                    yield connection
                 if sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first():
                     raise StorageError(
                         f"The database {where} holds rows that refer to missing ones, so it was "
@@ -248,6 +249,21 @@ def migration(engine: Engine, where: str) -> Iterator[Connection]:
         finally:
             if sqlite:
                 _pragma(connection, "PRAGMA foreign_keys = ON")
+
+
+@contextmanager
+def _rows_of_all(connection: Connection) -> Iterator[None]:
+    """Let the owner of the tables change everybody's rows, until the transaction ends well."""
+    ours = (
+        "SELECT quote_ident(relname) FROM pg_class "
+        "WHERE relnamespace = current_schema()::regnamespace AND "
+    )
+    forced = set(connection.scalars(text(ours + "relforcerowsecurity")))
+    for table in forced:
+        connection.exec_driver_sql(f"ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY")
+    yield
+    for table in forced & set(connection.scalars(text(ours + "relrowsecurity"))):
+        connection.exec_driver_sql(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
 
 
 def _version(connection: Connection, where: str) -> str | None:

@@ -6,7 +6,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session, undefer
 
 from assistant.values.conversation import Draft, PictureFile
-from storage import pictures
+from storage import locks, pictures
 from storage.column_types import utc_now
 from storage.ids import storable
 from storage.rows import session_row, turn_row, values
@@ -25,6 +25,8 @@ def save(db: Session, session_id: str | None, draft: Draft) -> None:
 
     An empty draft only deletes that. Picture bytes that are stored already are not written again.
     """
+    if session_id is None:
+        locks.lock_owner(db)
     before = _row(db, session_id)
     if not draft.text and not draft.pictures:
         if before is not None:
@@ -97,6 +99,8 @@ def _file(
 
 def drop(db: Session, session_id: str | None) -> None:
     """Delete the draft of a session (None: of a new one), if there is one."""
+    if session_id is None:
+        locks.lock_owner(db)
     row = _row(db, session_id)
     if row is not None:
         _delete(db, row)

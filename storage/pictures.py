@@ -16,6 +16,7 @@ from assistant.values.conversation import PictureFile, Role
 from assistant.values.errors import StorageError
 from assistant.values.origin import Origin
 from assistant.values.region import Region
+from storage import locks
 from storage.ids import storable
 from storage.rows import common, session_row
 from storage.schema import (
@@ -204,6 +205,7 @@ def _add(db: Session, session: SessionRow, number: int, picture: PictureFile) ->
 
 def stored(db: Session, picture: PictureFile) -> int:
     """Store a picture's bytes unless they are stored already; returns their key."""
+    locks.lock_owner(db)
     key = db.scalar(select(PictureRow.key).where(PictureRow.sha256 == picture.sha256))
     if key is None:
         names = common(PictureRow, PictureFile)
@@ -218,6 +220,8 @@ def stored(db: Session, picture: PictureFile) -> int:
 
 def delete_unshown(db: Session, keys: Collection[int]) -> None:
     """Delete those of the pictures that no session and no draft shows."""
+    if keys:
+        locks.lock_owner(db)
     for key in keys:
         db.execute(
             delete(PictureRow).where(

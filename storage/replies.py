@@ -133,7 +133,9 @@ def recover(store: Transactions) -> int:
         if not leases.lapsed(db, db.scalars(being_written)):
             return 0
     with store.writing() as db:
-        return interrupt(db, leases.lapsed(db, db.scalars(being_written)))
+        # a turn that is locked is being written
+        free = being_written.with_for_update(skip_locked=True)
+        return interrupt(db, leases.lapsed(db, db.scalars(free)))
 
 
 def interrupt(db: Session, keys: Sequence[int]) -> int:

@@ -6,17 +6,18 @@ from dataclasses import fields
 from functools import cache
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Boolean, ColumnElement, literal_column, select, true
 from sqlalchemy.orm import Session
 
 from assistant.values.errors import SessionNotFoundError
+from storage import locks
 from storage.ids import new_id
 from storage.schema import Base, SessionRow, TurnRow
 
 
 def session_row(db: Session, session_id: str, *, or_deleted: bool = False) -> SessionRow:
     """Read the row of a session that is not deleted. Raises SessionNotFoundError."""
-    row = db.scalar(select(SessionRow).where(SessionRow.id == session_id))
+    row = db.scalar(locks.held(db, select(SessionRow).where(SessionRow.id == session_id)))
     if row is None or (row.deleted is not None and not or_deleted):
         raise no_session(session_id)
     return row
@@ -24,6 +25,9 @@ def session_row(db: Session, session_id: str, *, or_deleted: bool = False) -> Se
 
 def turn_row(db: Session, turn_id: str, session: SessionRow | None = None) -> TurnRow:
     """Read the row of a turn, of ``session`` if that is given. Raises SessionNotFoundError."""
+    if session is None and locks.is_needed(db):
+        of_turn = select(TurnRow.session_key).where(TurnRow.id == turn_id).scalar_subquery()
+        db.scalar(locks.held(db, select(SessionRow.key).where(SessionRow.key == of_turn)))
     row = db.scalar(select(TurnRow).where(TurnRow.id == turn_id))
     if row is None or (session is not None and row.session_key != session.key):
         raise SessionNotFoundError(
@@ -41,6 +45,13 @@ def session_of(db: Session, row: TurnRow) -> SessionRow:
             "phichat doctor says what else is."
         )
     return found
+
+
+def own(db: Session) -> ColumnElement[bool]:
+    """Select the user's own sessions: in PostgreSQL others may be visible, to a superuser all."""
+    if db.get_bind().dialect.name == "sqlite":
+        return true()
+    return literal_column("sessions.owner = CURRENT_USER", Boolean)
 
 
 def head_of(db: Session, session: SessionRow) -> TurnRow | None:

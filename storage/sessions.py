@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session, aliased
 from assistant.values.conversation import UNREADABLE_MOMENT, SessionSummary, Summary
 from assistant.values.errors import SessionNotFoundError, StorageError
 from assistant.values.sampling import Parameters
-from storage import pictures
+from storage import locks, pictures
 from storage.column_types import utc_now
 from storage.ids import as_typed, one_line, storable
-from storage.rows import no_session, session_row, turn_row
+from storage.rows import no_session, own, session_row, turn_row
 from storage.schema import DraftPictureRow, DraftRow, SessionPictureRow, SessionRow, TurnRow
 from storage.transactions import Transactions
 
@@ -50,7 +50,7 @@ def summaries(db: Session, limit: int = 200, offset: int = 0) -> list[SessionSum
             SessionRow.head_key.is_not(None) & head.key.is_(None),
         )
         .outerjoin(head, head.key == SessionRow.head_key)
-        .where(SessionRow.deleted.is_(None))
+        .where(SessionRow.deleted.is_(None), own(db))
         .order_by(SessionRow.pinned.desc(), SessionRow.updated.desc(), SessionRow.key.desc())
         .limit(min(limit, _EVERY))
         .offset(min(offset, _EVERY))
@@ -67,7 +67,7 @@ def _summary(*row: Any) -> SessionSummary:
 
 def latest(db: Session) -> str | None:
     """Return the id of the session used last, or None when there is none."""
-    kept = select(SessionRow.id).where(SessionRow.deleted.is_(None))
+    kept = select(SessionRow.id).where(SessionRow.deleted.is_(None), own(db))
     return db.scalar(kept.order_by(SessionRow.updated.desc(), SessionRow.key.desc()).limit(1))
 
 
@@ -177,7 +177,8 @@ def purge_deleted(store: Transactions, older_than: timedelta) -> int:
 
 
 def _purgeable(db: Session, before: datetime) -> list[int]:
-    return list(db.scalars(select(SessionRow.key).where(SessionRow.deleted < before)))
+    deleted = select(SessionRow.key).where(SessionRow.deleted < before).order_by(SessionRow.key)
+    return list(db.scalars(locks.held(db, deleted)))
 
 
 def _remove(db: Session, key: int) -> None:

@@ -29,11 +29,14 @@ class Transactions:
         self._reading = engine.execution_options(**database.reading_options(engine))
         self._writing = engine.execution_options(**database.IMMEDIATE)
         self._where = where
-        # The writers of one process queue here, in order, rather than at the database's busy
-        # handler, which sleeps and is not fair.
-        self._one_writer = threading.RLock()
+        # In SQLite the writers of one process queue here, in order, rather than at the
+        # database's busy handler, which sleeps and is not fair.
+        is_file = database.is_sqlite(engine.url)
+        self._writer: AbstractContextManager[object] = (
+            threading.RLock() if is_file else nullcontext()
+        )
         memory = database.in_memory(engine.url)
-        self.reader: AbstractContextManager[object] = self._one_writer if memory else nullcontext()
+        self.reader: AbstractContextManager[object] = self._writer if memory else nullcontext()
         """Held while reading: an in-memory database has a single connection."""
         self._watching = threading.Lock()
         self._watch: Connection | None = None
@@ -75,7 +78,7 @@ class Transactions:
         """Write in one transaction, committed at the end; an exception rolls all of it back."""
         with (
             translated(self._where),
-            self._one_writer,
+            self._writer,
             Session(self._writing, expire_on_commit=False) as db,
             db.begin(),
         ):

@@ -38,6 +38,7 @@ def import_file(
 
     logs = llm_logs.read(path, open_picture)
     with store.writing() as db:
+        import_sessions.lock_all(db)
         return import_sessions.extend_all(db, logs.sessions, logs.pictures, logs.left_out)
 
 
@@ -62,6 +63,7 @@ def import_json(
                     code="import",
                 ) from error
     with store.writing() as db:
+        import_sessions.lock_all(db)
         return Imported(
             tuple(import_sessions.store(db, one, pictures, copy=copy) for one in read.sessions)
         )

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from assistant.values.conversation import Arrival, Imported, Outcome, PictureFile
 from assistant.values.errors import StorageError
 from assistant.values.text import one_line
+from storage import locks
 from storage.exchange import export_json
 from storage.exchange.document import (
     DraftPart,
@@ -67,6 +68,12 @@ def store(db: Session, session: SessionPart, pictures: Pictures, *, copy: bool) 
         "was imported; import it as a copy with --copy.",
         code="import",
     )
+
+
+def lock_all(db: Session) -> None:
+    """Let no other transaction write to any of the sessions, of which an import may need many."""
+    if locks.is_needed(db):
+        db.execute(locks.held(db, select(SessionRow.key).order_by(SessionRow.key)))
 
 
 def extend_all(

@@ -54,10 +54,27 @@ class PostgresServer:
         self._run("pg_ctl", "-D", self._folder / "data", *arguments)
 
     def database(self) -> str:
-        """The address of a new, empty database."""
+        """The address of a new, empty database, and of its owner, who is no superuser."""
         name = next(self._names)
-        self._run("createdb", "-h", self._folder / "socket", "-U", "phichat", name)
-        return f"postgresql+psycopg://phichat@/{name}?host={self._folder / 'socket'}"
+        self.say(f"CREATE ROLE of_{name} LOGIN")
+        self.say(f"CREATE DATABASE {name} OWNER of_{name}")
+        return self.address(f"of_{name}", name)
+
+    def address(self, role: str, database: str = "postgres") -> str:
+        return f"postgresql+psycopg://{role}@/{database}?host={self._folder / 'socket'}"
+
+    def script(self, sql: str, database: str = "postgres") -> None:
+        """Run statements, and commands of psql, as the superuser."""
+        with tempfile.NamedTemporaryFile("w", suffix=".sql", dir=self._folder) as file:
+            file.write(sql)
+            file.flush()
+            os.chmod(file.name, 0o644)
+            self._run("psql", "-h", self._folder / "socket", "-U", "phichat", "-X", "-q",
+                      "-v", "ON_ERROR_STOP=1", "-f", file.name, database)  # fmt: skip
+
+    def say(self, statement: str, database: str = "postgres") -> None:
+        """Run a statement as the superuser."""
+        self.script(statement + ";", database)
 
     def _drop_privileges(self) -> None:
         self._user = {"user": _UNPRIVILEGED, "group": _UNPRIVILEGED, "extra_groups": []}

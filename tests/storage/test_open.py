@@ -143,19 +143,18 @@ def test_what_a_server_refuses_is_one_sentence(
     address = postgres.database()
     name = address.partition("?")[0].rpartition("/")[2]
     store = Store.open(address)
-    store.add_user_turn(None, Draft("kept"))
+    session, _ = store.add_user_turn(None, Draft("kept"))
 
     with store.engine.begin() as other:
         monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 100)
-        other.execute(text(f"SELECT pg_advisory_xact_lock({database._WRITE_LOCK})"))
+        other.execute(text("SELECT FROM sessions FOR UPDATE"))
         assert len(store.sessions()) == 1  # readers never wait
         with pytest.raises(StorageError, match="locked") as caught:
-            store.add_user_turn(None, Draft("x"))
+            store.add_user_turn(session, Draft("x"))
         plain(caught)
 
-    with store.engine.begin() as connection:
-        connection.execute(text("CREATE ROLE somebody LOGIN"))
-        connection.execute(text(f"ALTER DATABASE {name} SET default_transaction_read_only = on"))
+    postgres.say("CREATE ROLE somebody LOGIN")
+    postgres.say(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     store.close()
     store = Store.open(address)
     with pytest.raises(StorageError, match="is read-only") as caught:
@@ -163,7 +162,7 @@ def test_what_a_server_refuses_is_one_sentence(
     plain(caught)
     assert [s.title for s in store.sessions()] == ["kept"]
     store.close()
-    assert "may not" in refused(address.replace("phichat@", "somebody@"))
+    assert "may not" in refused(postgres.address("somebody", name))
 
 
 def test_a_read_only_database_is_named_as_such(location: Path) -> None:
