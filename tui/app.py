@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -27,6 +28,7 @@ from tui.pages.attach import AttachScreen
 from tui.pages.help import LIST, TURN, TYPING, HelpScreen, KeyRows, place_of
 from tui.pages.palette import Palette, SessionProvider
 from tui.terminal import clipboard
+from tui.terminal.asked_clipboard import AskedClipboard
 from tui.terminal.colours import SYSTEMS, PaletteFilter
 from tui.terminal.detect import Colours, Graphics
 from tui.terminal.tmux import LOOK_S
@@ -90,6 +92,8 @@ class PhichatApp(App[None]):
         """Those that were not cleared."""
         self._gallery = Gallery(engine, graphics, self._write)
         self._chat = ChatScreen(engine, self._gallery, clock, session_id, pictures)
+        self._asked_clipboard = AskedClipboard(self._write, os.environ)
+        self._chat.conversation.composer.asked_clipboard = self._asked_clipboard
         self._take_colours(graphics)
         self._last_theme = self.theme
         self._interrupted: Timer | None = None
@@ -119,6 +123,11 @@ class PhichatApp(App[None]):
         """Ask which terminals show the app now."""
         if (audience := self._gallery.graphics.audience) is not None:
             self.post_message(TmuxAnswered(audience.ask()))
+
+    @on(textual_fixes.ClipboardAnswered)
+    def _take_packet(self, event: textual_fixes.ClipboardAnswered) -> None:
+        event.stop()
+        self._asked_clipboard.take(event.packet)
 
     @on(TmuxAnswered)
     def _draw_again(self, event: TmuxAnswered) -> None:

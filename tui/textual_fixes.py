@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
 
@@ -24,6 +25,7 @@ from textual.widgets import Input, TextArea
 from textual.widgets.text_area import EditResult
 
 from assistant.values.text import plain
+from tui.terminal.packets import Packets
 
 ResultT = TypeVar("ResultT")
 
@@ -32,9 +34,16 @@ _ANSWERS = re.compile(
     r"\x1bP>\|[^\x1b]*\x1b\\|\x1b\[6;\d+;\d+t|\x1b\]11;[^\x1b\x07]*(?:\x07|\x1b\\)|\x1b\[\?[\d;]*c"
 )
 
-_feed = XTermParser.feed
+_feed, _tick = XTermParser.feed, XTermParser.tick
 _edit, _set_document = TextArea.edit, TextArea._set_document
 _post = Widget.post_message
+
+
+@dataclass
+class ClipboardAnswered(Message):
+    """The terminal sent a packet of its clipboard."""
+
+    packet: str
 
 
 class _Sequence(Enum):
@@ -52,7 +61,9 @@ def apply() -> None:
         keys[f"\x1b{enter}"] = (_Sequence.ALT_ENTER,)
     # 2) No issue known: an answer to a question about the terminal (its version, the size of a
     #    cell, its attributes) that arrives after the start is read as keys, which types it.
+    #    Answers about the clipboard are messages.
     XTermParser.feed = _feed_without_answers  # type: ignore[method-assign]
+    XTermParser.tick = _tick_without_answers  # type: ignore[method-assign, assignment]
     # 3) No issue known: fields write their text to the terminal as it is, escape sequences too, and
     #    what is edited may come from an imported chat, a file or the clipboard.
     TextArea.edit = _edit_plain  # type: ignore[method-assign]
@@ -70,9 +81,24 @@ def _post_as_own(self: Widget, message: Message) -> bool:
 
 
 def _feed_without_answers(self: XTermParser, data: str) -> Iterable[Message]:
-    # An empty piece means the end of the input, so it may not be made by cutting.
-    kept = _ANSWERS.sub("", data)
-    return _feed(self, kept) if kept or not data else ()
+    if not data:  # the end of the input
+        yield from _feed(self, data)
+        return
+    kept, packets = _packets_of(self).take(data)
+    yield from map(ClipboardAnswered, packets)
+    if kept := _ANSWERS.sub("", kept):
+        yield from _feed(self, kept)
+
+
+def _tick_without_answers(self: XTermParser) -> Iterable[Message]:
+    if held := _packets_of(self).look():
+        yield from _feed(self, held)
+    yield from _tick(self)
+
+
+def _packets_of(parser: XTermParser) -> Packets:
+    found: Packets = parser.__dict__.setdefault("_phichat_packets", Packets())
+    return found
 
 
 def _edit_plain(self: TextArea, edit: Edit) -> EditResult:

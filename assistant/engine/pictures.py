@@ -14,6 +14,7 @@ from assistant.values.region import Box
 from assistant.values.text import quoted
 
 if TYPE_CHECKING:
+    from assistant.pictures.clipboard import AskTerminal
     from assistant.pictures.documents import Document
     from assistant.pictures.dropped import Dropped
 
@@ -93,11 +94,11 @@ class Pictures:
 
         decode.stop_decoding()
 
-    def open_clipboard(self) -> PictureFile:
-        """Open the picture in the system's clipboard."""
+    def open_clipboard(self, ask_terminal: AskTerminal | None = None) -> PictureFile:
+        """Open the picture in the system's clipboard, or the terminal's."""
         from assistant.pictures.clipboard import open_clipboard
 
-        return self._checked(open_clipboard())
+        return self._checked(open_clipboard(ask_terminal=ask_terminal))
 
     def open_bytes(self, data: bytes, name: str) -> PictureFile:
         """Open a picture from memory (a pipe, say)."""

@@ -1,4 +1,4 @@
-"""Pictures in the system's clipboard, read with its own tools."""
+"""Pictures in the system's clipboard, read with its own tools, or by the terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from assistant.pictures.decode import MEDIA_TYPES, open_bytes
 from assistant.values.conversation import PictureFile
@@ -27,14 +27,19 @@ _OSASCRIPT = "get the clipboard as «class PNGf»"
 _HEX = re.compile("«data PNGf([0-9A-Fa-f]+)»".encode())
 
 
+AskTerminal = Callable[[Sequence[str]], bytes]
+"""Reads a picture of the first of these media types in the terminal's clipboard, which is that of
+the user's machine over ssh too. Raises PictureError."""
 _Read = Callable[[str], bytes | None]
 """Program's path -> the bytes of a picture; None where the clipboard has none."""
 
 
 def open_clipboard(
-    environ: Mapping[str, str] = os.environ, platform: str = sys.platform
+    environ: Mapping[str, str] = os.environ,
+    platform: str = sys.platform,
+    ask_terminal: AskTerminal | None = None,
 ) -> PictureFile:
-    """Open the picture in the clipboard.
+    """Open the picture in the clipboard; ask the terminal where no tool can read it.
 
     Raises PictureError when there is none, or nothing to read it with.
     """
@@ -46,18 +51,22 @@ def open_clipboard(
                 return open_bytes(data)
     if tried:
         raise PictureError("There is no picture in the clipboard; copy one first.")
+    if ask_terminal is not None:
+        return open_bytes(ask_terminal(tuple(MEDIA_TYPES.values())))
     raise PictureError(f"The clipboard can't be read here; {_advice(environ, platform)}.")
 
 
 def _tools(environ: Mapping[str, str], platform: str) -> Iterator[tuple[str, _Read]]:
-    if platform == "darwin":
+    # Over ssh the clipboards of macOS and Windows are those of the remote machine.
+    remote = bool(environ.get("SSH_CONNECTION"))
+    if platform == "darwin" and not remote:
         yield "pngpaste", lambda path: _output([path, "-"])
         yield "osascript", _osascript
     if environ.get("WAYLAND_DISPLAY"):
         yield "wl-paste", _wl_paste
     if environ.get("DISPLAY"):
         yield "xclip", _xclip
-    if platform == "win32" or environ.get("WSL_DISTRO_NAME"):
+    if (platform == "win32" or environ.get("WSL_DISTRO_NAME")) and not remote:
         yield "powershell.exe", _powershell
 
 
@@ -66,7 +75,7 @@ def _advice(environ: Mapping[str, str], platform: str) -> str:
         return "install wl-clipboard (it brings wl-paste)"
     if environ.get("DISPLAY"):
         return "install xclip"
-    if platform == "darwin":
+    if platform == "darwin" and not environ.get("SSH_CONNECTION"):
         return "install pngpaste"
     return "save the picture to a file and attach that"
 

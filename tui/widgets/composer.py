@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
 
-from assistant.values.conversation import Draft
+from assistant.values.conversation import Draft, PictureFile
 from assistant.values.text import one_line
 from assistant.values.words import joined
 from tui.disk import from_disk
@@ -27,7 +27,7 @@ from tui.keys import (
 )
 from tui.requests import notify
 from tui.widgets.chip_bar import ChipBar
-from tui.widgets.chip_unopened import OpeningChip, refusal_words
+from tui.widgets.chip_unopened import OpeningChip, Watch, refusal_words
 from tui.widgets.completion import KnownPicture, may_name_pictures, mistaken_slash
 from tui.widgets.completion_menu import CompletionMenu
 from tui.widgets.hints import NONE, Hint, in_one_line
@@ -39,6 +39,7 @@ from tui.widgets.suggestions import Suggestions
 if TYPE_CHECKING:
     from assistant.engine.engine import Engine
     from assistant.pictures.dropped import Dropped
+    from tui.terminal.asked_clipboard import AskedClipboard
     from tui.widgets.gallery import Gallery
 
 PLACEHOLDER = "Ask about a picture: drop one here, or ctrl+o"
@@ -139,6 +140,8 @@ class Composer(Vertical):
         self._refused: list[OpeningChip.Refused] = []
         self._sends = False
         """The message shall be sent when its pictures are there."""
+        self.asked_clipboard: AskedClipboard | None = None
+        """The terminal's, for where no tool reads the system's."""
 
     def compose(self) -> ComposeResult:
         yield QueueBar()
@@ -285,9 +288,13 @@ class Composer(Vertical):
 
     async def action_paste_picture(self, text: str = "") -> None:
         """Attach the picture in the system's clipboard; where there is none, paste ``text``."""
-        await self.chips.open(
-            "the clipboard", lambda _: (self._engine.pictures.open_clipboard(),), text
-        )
+        pictures, asked = self._engine.pictures, self.asked_clipboard
+
+        def open_clipboard(watch: Watch) -> tuple[PictureFile]:
+            ask = partial(asked.read, watch=watch) if asked else None
+            return (pictures.open_clipboard(ask),)
+
+        await self.chips.open("the clipboard", open_clipboard, text)
 
     @on(PromptArea.PictureWanted)
     async def _paste(self, event: PromptArea.PictureWanted) -> None:
