@@ -330,7 +330,9 @@ def test_ctrl_c_ends_a_decoding_of_ask(endless: bytes, tmp_path: Path) -> None:
         children = Path(f"/proc/{asked.pid}/task/{asked.pid}/children").read_text().split()
         return [int(one) for one in children if _computes(int(one))]
 
-    (decoder,) = wait_until(decoders, "the decoder")
+    (decoder,) = wait_until(
+        decoders, "the decoder", lambda: asked.poll() is not None and asked.communicate()
+    )
     asked.send_signal(signal.SIGINT)
     _, words = asked.communicate(timeout=LIMIT_S)
     assert (asked.returncode, words) == (130, "Stopped; nothing was stored.\n")

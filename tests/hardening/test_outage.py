@@ -15,6 +15,7 @@ from sqlalchemy import text
 from assistant.cli.ask import NOT_STORED
 from assistant.values.conversation import Draft, FinishReason
 from assistant.values.errors import DiskFullError, StorageError
+from assistant.values.events import Progressed, Stage
 from storage.store import Store
 from tests.conftest import Phichat
 from tests.hardening.outages import BEFORE, TEXT, Lock, Outage, Stopped, Talk, disk, run
@@ -64,7 +65,8 @@ def test_a_stop_shortens_the_wait_and_the_reply_is_stored_behind_it(
 ) -> None:
     def give_up(talk: Talk) -> None:
         talk.write_rest()
-        wait_until(lambda: talk.text == TEXT, "the text")
+        wait_until(lambda: Progressed(Stage.STORING) in talk.events, "the wait")
+        assert talk.text == TEXT
         talk.engine.stop()
         ended = talk.ended()
         assert ended.unstored.endswith("The end of this reply is not stored.")

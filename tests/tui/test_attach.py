@@ -91,7 +91,7 @@ async def test_several_arguments_of_attach(desk: Desk) -> None:
 async def test_pages_of_a_document_are_attached_in_their_order(desk: Desk) -> None:
     report = desk.file("report.pdf", pdf(page("red"), page("green"), page("blue")))
     photo = desk.file("b.png")
-    async with desk.app().run_test(size=WIDE) as pilot:
+    async with desk.app().run_test(size=(120, 60)) as pilot:
         area(pilot).post_message(events.Paste(f"{report}#2- {photo}"))
         await attached(pilot, "report.pdf, page 2", "report.pdf, page 3", "b.png")
         await send(pilot, "What is it?")

@@ -33,6 +33,8 @@ from tests.tui.desk import (
     threads_ended,
     until,
 )
+from tests.wait import LIMIT_S
+from tui.chat.drafts import DraftKeeper
 from tui.widgets.chip import Chip
 from tui.widgets.user_turn import UserTurn
 
@@ -111,6 +113,31 @@ async def test_what_was_written_aside_and_can_not_be_read_stays(desk: Desk, dama
         await draft_read(pilot, None)
         assert area(pilot).text == ""
     assert folder.exists()
+
+
+async def test_words_typed_while_the_database_is_slow_are_saved_too(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No key has to follow once the stored draft was read."""
+    store, gate = desk.engine.store, threading.Event()
+    read, saved = store.draft, DraftKeeper.save
+    tries: list[str | None] = []
+
+    def slow(place: str | None) -> Draft | None:
+        gate.wait(LIMIT_S)
+        return read(place)
+
+    def counted(keeper: DraftKeeper, place: str | None) -> None:
+        tries.append(place)
+        saved(keeper, place)
+
+    monkeypatch.setattr(store, "draft", slow)
+    monkeypatch.setattr(DraftKeeper, "save", counted)
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await pilot.press(*"early")
+        await until(pilot, lambda: tries, "it is too early to save")
+        gate.set()
+        await until(pilot, lambda: read(None) == Draft("early"), "it is saved")
 
 
 async def test_a_draft_that_is_stored_already_is_not_waited_for(desk: Desk) -> None:

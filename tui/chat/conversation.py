@@ -218,6 +218,8 @@ class Conversation(ChatPart):
         async with self._chat.switching:
             if draft := self.drafts.take(event):
                 await self.composer.put(draft)
+        if self.composer.unsent != Draft(""):
+            self._note_draft()  # no words of before this were saved: they might have replaced those
 
     @on(ChipBar.Changed)
     @on(messages.TurnMarked)
