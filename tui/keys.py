@@ -296,7 +296,7 @@ PICK_KEYS = (
     Key("tab", "tab", "", "Complete the path; then from the line to the list"),
     Key("up", "↑ ↓", "", "From the line to the list, and through it; what is typed filters it"),
     Key("space", "space", "", "In the list: mark several pictures; again: no longer"),
-    Key("enter", "enter", "", "On a PDF: its pages, to choose some"),
+    Key("enter", "enter", "", "On a PDF or a video: its pages or frames, to choose some"),
     Key("left", "←", "", "In the list: the folder above"),
     Key("escape", "esc", "dismiss(None)", "Back to the chat"),
 )
@@ -315,7 +315,7 @@ STRIP_KEYS = (
     Key("t", "t", "take_text", "The same, and quote the text of the pages in the message"),
     Key("escape,q", "esc", "dismiss(None)", "Back"),
 )
-"""Keys of the pages of a document."""
+"""Keys of the pages of a document, and of the frames of a video."""
 
 CHOICES_KEYS = (
     Key("enter", "enter", "", "Take what is marked; what is downloaded is asked first", "takes it"),

@@ -67,7 +67,7 @@ def batch(
     Ctrl-C, a crash or kill -9 loses the answer in work at most: the same
     command goes on, and asks nothing that FILE (or FILE.part, while it runs)
     holds of the same pixels, question, model and settings. Each page of a PDF is
-    a picture.
+    a picture, and so are nine frames of a video.
 
     \b
     phichat batch "What is this?" photos/ -o answers.jsonl
@@ -113,20 +113,23 @@ def _pictures(sources: Iterable[str]) -> Iterator[str]:
 
 
 def _pages(engine: Engine, name: str) -> Iterator[str]:
-    """Yield the pages of a document, each as a source of its own; anything else as it is."""
-    from assistant.pictures.dropped import DOCUMENT_SUFFIXES
+    """Yield the pages of a document, or frames of a video, each as a source of its own.
+
+    Anything else comes as it is: an animated picture is its first frame.
+    """
+    from assistant.pictures.dropped import DOCUMENT_SUFFIXES, VIDEO_SUFFIXES
     from assistant.values.origin import split_pages
     from assistant.values.region import split_region
 
     whole, part = split_region(name)
     path = name if os.path.exists(name) else split_pages(whole)[0]
-    if os.path.splitext(path)[1].lower() not in DOCUMENT_SUFFIXES:
+    if os.path.splitext(path)[1].lower() not in DOCUMENT_SUFFIXES | VIDEO_SUFFIXES:
         yield name
         return
     try:
         document, typed = engine.pictures.read_document(name if path == name else whole)
         for page in document.pages(typed):
-            yield f"{path}#{page}" + (f"@{part}" if part and path != name else "")
+            yield document.source_of(path, [page]) + (f"@{part}" if part and path != name else "")
     except PictureError:
         yield name  # it is a line with the error
 

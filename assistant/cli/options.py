@@ -109,6 +109,6 @@ pictures_option = click.option(
     "-i", "--image", "images", metavar="PICTURE", multiple=True,
     help="A picture file, an http(s) or data: URL, or - for standard input; may be repeated. "
     "photo.jpg@left,top,width,height is a part of it, in pixels or percent, "
-    "report.pdf#2-4 are pages.",
+    "report.pdf#2-4 are pages, clip.mp4#0:05 is a moment.",
     shell_complete=completing.pictures,
 )  # fmt: skip

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from assistant.pictures.clipboard import AskTerminal
     from assistant.pictures.documents import Document
     from assistant.pictures.dropped import Dropped
+    from assistant.pictures.films import Film
 
 MOST_PAGES = 9
 """Pages of a document of which none are named; more are asked for by their numbers."""
@@ -48,7 +49,7 @@ class Pictures:
         *,
         most: int | None = MOST_PAGES,
     ) -> Iterator[PictureFile]:
-        """Open a picture, or one after the other the pages of a document that ``source`` names.
+        """Open a picture, or one after the other the pages or frames that ``source`` names.
 
         Of a document that names none, ``most`` are opened; None for all, however many.
         """
@@ -64,8 +65,8 @@ class Pictures:
 
     def read_document(
         self, source: str, watch: Callable[[int, int], None] | None = None
-    ) -> tuple[Document, str]:
-        """Read a document, and the pages of it that ``source`` names."""
+    ) -> tuple[Document | Film, str]:
+        """Read a document or a film, and what ``source`` names of it."""
         from assistant.pictures.source import read_document
 
         return read_document(source, watch)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -38,6 +37,7 @@ class Document:
     data: bytes = field(repr=False)
     name: str
     count: int
+    unit = "page"
 
     @cached_property
     def sha256(self) -> str:
@@ -54,6 +54,10 @@ class Document:
                 code="pages",
             )
         return list(range(1, self.count + 1))
+
+    def label(self, number: int) -> str:
+        """Return the number of a page."""
+        return str(number)
 
     def source_of(self, whole: str, pages: list[int]) -> str:
         """Return the source of these pages, of a document that ``whole`` names."""
@@ -96,11 +100,3 @@ def open_document(data: bytes, name: str, watch: Watch | None = None) -> Documen
     if count < 1:
         raise PictureError(f"{label} has no page; get another copy of it.")
     return Document(data, label, count)
-
-
-def open_pages(
-    document: Document, typed: str, most: int | None, watch: Watch | None = None
-) -> Iterator[PictureFile]:
-    """Draw the pages that were typed, one after the other."""
-    for number in document.pages(typed, most):
-        yield document.page(number, watch=watch)

@@ -20,10 +20,14 @@ from assistant.values.region import split_region
 DOCUMENT_SUFFIXES = frozenset({".pdf"})
 """Suffixes of documents, in lower case."""
 
+VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi"})
+"""Suffixes of videos, in lower case."""
+
 SUFFIXES = frozenset(
     {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif"}
     | {".bmp", ".dib", ".tif", ".tiff", ".avif"}
     | DOCUMENT_SUFFIXES
+    | VIDEO_SUFFIXES
 )
 """Suffixes of files with pictures, in lower case."""
 
@@ -42,7 +46,7 @@ _START = re.compile(
 """Beginnings of paths and addresses that no word of a sentence has."""
 _SUFFIX = re.compile(
     rf"(?:{'|'.join(map(re.escape, sorted(SUFFIXES)))})"
-    r"(?:#[\d,=a-z-]*\d-?)?(?:@[\d.,%]*[\d%])?(?=[ \t\r)\],;:.!?]|$)",
+    r"(?:#[\d.:,=a-z-]*\d-?)?(?:@[\d.,%]*[\d%])?(?=[ \t\r)\],;:.!?]|$)",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[.!?:\n]\s*$")

@@ -7,6 +7,8 @@ import glob
 import os
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -69,8 +71,17 @@ def to_path(text: str) -> str:
     return existing(path) or path
 
 
+def checked_path(path: str) -> str:
+    """Return the whole path of a file that is there and may be read, or raise PictureError."""
+    found, label = os.path.abspath(to_path(path)), names.shown(path)
+    with _explained(found, label):
+        _must_be_file(os.stat(found), label)
+        os.close(os.open(found, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)))
+    return found
+
+
 def _read(path: str, label: str, max_bytes: int) -> bytes:
-    try:
+    with _explained(path, label):
         # Checked before it is opened, because opening a device can act upon it.
         _must_be_file(os.stat(path), label)
         # Opened without blocking, because a pipe may have replaced the file meanwhile.
@@ -83,6 +94,13 @@ def _read(path: str, label: str, max_bytes: int) -> bytes:
                 raise too_large(label, max_bytes)
             # One byte more than allowed detects a file that grows while it is read.
             return file.read(max_bytes + 1)
+
+
+@contextmanager
+def _explained(path: str, label: str) -> Iterator[None]:
+    """Turn what the system says about a file into one sentence."""
+    try:
+        yield
     except FileNotFoundError:
         raise _missing(path, label) from None
     except PermissionError:

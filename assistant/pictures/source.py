@@ -1,20 +1,36 @@
-"""Pictures from a path, an address or bytes: one, or the pages of a document."""
+"""Pictures from a path, an address or bytes: one, pages of a document, or frames of a film."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from assistant.pictures.data_urls import is_data_url, open_data_url
 from assistant.pictures.decode import MAX_BYTES, Watch, cut, open_bytes
-from assistant.pictures.documents import Document, is_document, open_document, open_pages
+from assistant.pictures.documents import Document, is_document, open_document
+from assistant.pictures.dropped import VIDEO_SUFFIXES
 from assistant.pictures.fetch import is_web_address, read_url
+from assistant.pictures.films import Film, is_animated, is_video, open_animation, open_video
+from assistant.pictures.names import from_path
 from assistant.pictures.path_forms import existing
-from assistant.pictures.paths import read_path
+from assistant.pictures.paths import checked_path, read_path
 from assistant.values.conversation import PictureFile
 from assistant.values.errors import PictureError
 from assistant.values.origin import split_pages
 from assistant.values.region import box_of, split_region
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """The bytes of a source, or the path of a video, which may be too large to be read at once."""
+
+    data: bytes
+    path: str
+    name: str | None
+    typed: str
+    """The pages or moments that are named behind it."""
 
 
 def open_each(
@@ -24,32 +40,38 @@ def open_each(
     name: str | None = None,
     max_bytes: int = MAX_BYTES,
     watch: Watch | None = None,
+    moves: bool = True,
 ) -> Iterator[PictureFile]:
-    """Open the pictures of a source, one after the other: one, or the pages of a document.
+    """Open the pictures of a source, one after the other: one, or pages, or frames.
 
     ``report.pdf#2-4`` are pages of a document; of one that names none ``most`` are opened.
+    ``clip.mp4#0:05-0:12`` are frames of a film; without ``moves`` an animated picture is its first.
     ``photo.jpg@10,20,300,300`` is the part of a picture, or of each page, at this left, top, width
-    and height, in pixels or percent. A file that has such a name is meant before either. ``name``
-    replaces the name taken from the source. Raises PictureError, which names the source.
+    and height, in pixels or percent. A file that has such a name is meant before any of these.
+    ``name`` replaces the name taken from the source. Raises PictureError, which names the source.
     """
     if isinstance(source, str) and not existing(source):
         whole, typed = split_region(source)
         if typed:
-            for file in open_each(whole, most=most, name=name, max_bytes=max_bytes, watch=watch):
+            for file in open_each(
+                whole, most=most, name=name, max_bytes=max_bytes, watch=watch, moves=moves
+            ):
                 box = box_of(typed, file.width, file.height, file.name)
                 yield cut(file, file.data, box, watch=watch)
             return
     if isinstance(source, str) and is_data_url(source.strip()):
         yield open_data_url(source.strip(), name=name, max_bytes=max_bytes, watch=watch)
         return
-    data, found_name, typed = _read(source, max_bytes, watch)
-    if is_document(data):
-        document = open_document(data, name or found_name or "The document", watch)
-        yield from open_pages(document, typed, most, watch)
+    read = _read(source, max_bytes, watch)
+    name = name or read.name
+    pages = _pages(read, name or "The file", watch, moves=moves)
+    if pages is not None:
+        for number in pages.pages(read.typed, most):
+            yield pages.page(number, watch=watch)
         return
-    if typed and isinstance(source, str) and not is_web_address(source):
-        raise PictureError(f"{found_name} is no document: leave out “#{typed}”.")
-    yield open_bytes(data, name=name or found_name, max_bytes=max_bytes, watch=watch)
+    if read.typed and isinstance(source, str) and not is_web_address(source):
+        raise PictureError(f"{name} has neither pages nor frames: leave out “#{read.typed}”.")
+    yield open_bytes(read.data, name=name, max_bytes=max_bytes, watch=watch)
 
 
 def open_source(
@@ -62,26 +84,46 @@ def open_source(
     """Open the first picture of a source: of bytes no page of a document. Raises PictureError."""
     if isinstance(source, bytes):
         return open_bytes(source, name=name, max_bytes=max_bytes, watch=watch)
-    return next(open_each(source, name=name, max_bytes=max_bytes, watch=watch))
+    return next(open_each(source, name=name, max_bytes=max_bytes, watch=watch, moves=False))
 
 
-def read_document(source: str, watch: Watch | None = None) -> tuple[Document, str]:
-    """Read a document, and the pages of it that the source names. Raises PictureError."""
-    data, name, typed = _read(source, MAX_BYTES, watch)
-    if not is_document(data):
-        raise PictureError(f"{name} is no document with pages.")
-    return open_document(data, name or "The document", watch), typed
+def read_document(source: str, watch: Watch | None = None) -> tuple[Document | Film, str]:
+    """Read a document or a film, and what the source names of it. Raises PictureError."""
+    read = _read(source, MAX_BYTES, watch)
+    pages = _pages(read, read.name or "The file", watch)
+    if pages is None:
+        raise PictureError(f"{read.name} has neither pages nor frames.")
+    return pages, read.typed
 
 
-def _read(
-    source: str | Path | bytes, max_bytes: int, watch: Watch | None
-) -> tuple[bytes, str | None, str]:
-    """Read bytes, the name of their file, and the pages that are named behind it."""
+def _pages(
+    read: _Read, name: str, watch: Watch | None, *, moves: bool = True
+) -> Document | Film | None:
+    """Return the document or the film that was read; None for one picture."""
+    if read.path or is_video(read.data):
+        return open_video(read.data, read.path, name, read.typed, watch)
+    if is_document(read.data):
+        return open_document(read.data, name, watch)
+    if (moves or read.typed) and is_animated(read.data):
+        try:
+            return open_animation(read.data, name, read.typed, watch)
+        except PictureError:
+            if read.typed:
+                raise
+    return None  # a damaged animation is what can be seen of its first frame
+
+
+def _read(source: str | Path | bytes, max_bytes: int, watch: Watch | None) -> _Read:
     if isinstance(source, bytes):
-        return source, None, ""
+        return _Read(source, "", None, "")
     typed = ""
     if isinstance(source, str) and not existing(source):
         source, typed = split_pages(source)
     if isinstance(source, str) and is_web_address(source):
-        return *read_url(source.strip(), max_bytes=max_bytes, watch=watch), typed
-    return *read_path(source, max_bytes=max_bytes), typed
+        data, name = read_url(source.strip(), max_bytes=max_bytes, watch=watch)
+        return _Read(data, "", name, typed)
+    if os.path.splitext(source)[1].lower() in VIDEO_SUFFIXES:
+        path = checked_path(str(source))
+        return _Read(b"", path, from_path(path), typed)
+    data, name = read_path(source, max_bytes=max_bytes)
+    return _Read(data, "", name, typed)

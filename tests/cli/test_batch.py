@@ -28,6 +28,7 @@ from tests import wait
 from tests.conftest import ROOT, Phichat
 from tests.engine.conftest import MakeEngine
 from tests.pictures.pdf_files import page, pdf
+from tests.pictures.test_films import animation
 
 SCHEMA = json.dumps(
     {"type": "object", "properties": {"n": {"type": "integer"}, "words": {"type": "array"}}}
@@ -107,6 +108,19 @@ def test_pages_of_a_document_are_pictures_one_by_one(make: MakeEngine, tmp_path:
         f"{report}#2@0,0,50%,50%",
         f"{report}#3@0,0,50%,50%",
     ]
+
+
+def test_an_animated_picture_is_its_first_frame_in_a_batch(
+    make: MakeEngine, tmp_path: Path
+) -> None:
+    dance = tmp_path / "dance.gif"
+    dance.write_bytes(animation("GIF"))
+    engine, core = make(["Dark."])
+    assert list(_pages(engine, str(dance))) == [str(dance)]
+    out = tmp_path / "out.jsonl"
+    with closing(BatchFile(out)) as file:
+        assert Batch(engine, "What?", Sampling()).write([str(dance)], file) == 0
+    assert len(core.prompts) == 1
 
 
 def test_columns_of_a_schema_and_what_a_csv_holds(

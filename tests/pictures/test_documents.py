@@ -108,7 +108,7 @@ def test_a_file_of_that_name_is_meant_before_pages(tmp_path: Path) -> None:
     path.write_bytes(encoded(Image.new("RGB", (8, 8), "red")))
     assert open_source(str(path)).origin is None
     path.rename(tmp_path / "photo.png")
-    with pytest.raises(PictureError, match=r"photo\.png is no document: leave out “#1”\."):
+    with pytest.raises(PictureError, match=r"photo\.png has neither pages .*leave out “#1”\."):
         open_source(str(path))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from textual import events
 from textual.pilot import Pilot
 
 from tests.pictures.pdf_files import page, pdf
+from tests.pictures.test_films import animation
 from tests.tui.desk import NARROW, WIDE, Desk, area, composer, idle, notices, sees, send, until
 from tui.pages.attach import AttachScreen
 from tui.pages.strip import PageCell, StripScreen
@@ -130,6 +133,38 @@ async def test_a_document_with_a_password_says_so_in_the_strip(desk: Desk, repor
         await pressed(pilot, "space", "right", "a", "enter", "t", "escape", "escape")
         await send(pilot, "Hello")
         await idle(pilot)
+
+
+async def test_an_animated_picture_is_its_frames_with_times(desk: Desk) -> None:
+    dance = desk.file("dance.gif", animation("GIF", frames=3))
+    async with desk.app().run_test(size=WIDE) as pilot:
+        area(pilot).post_message(events.Paste(str(dance)))
+        wanted = ["dance.gif at 0:00", "dance.gif at 0:00.1", "dance.gif at 0:00.2"]
+        await until(pilot, lambda: names(pilot) == wanted, "the frames")
+        await until(pilot, lambda: not composer(pilot).chips.opening, "the last")
+        await send(pilot, "Which is the lightest?")
+        await sees(pilot, "Picture 3 · dance.gif at 0:00.2 · 24×16")
+        await idle(pilot)
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+async def test_frames_of_a_video_are_chosen_from_the_strip(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(desk.folder)
+    made = "color=red:size=64x48:rate=5:duration=9"
+    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", made, str(desk.folder / "clip.mp4")]
+    subprocess.run(command, check=True)
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await pilot.press("ctrl+o")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AttachScreen), "the dialog")
+        await pressed(pilot, *"clip.mp4", "enter")
+        await the_strip(pilot)
+        await pressed(pilot, "space", "right", "space")
+        await sees(pilot, "clip.mp4: 9 frames; enter attaches 2 frames")
+        await pressed(pilot, "enter")
+        wanted = ["clip.mp4 at 0:00.5", "clip.mp4 at 0:02.5"]
+        await until(pilot, lambda: names(pilot) == wanted, "the frames")
 
 
 @pytest.mark.parametrize("size", [NARROW, WIDE], ids=["narrow", "wide"])

@@ -140,6 +140,7 @@ def sections(rebound: Mapping[str, str], now: Mapping[str, KeyRows]) -> dict[str
             ("type", "Type a picture's path alone and press enter"),
             ("/attach, ctrl+o", "A path or a URL; ctrl+o also shows folders"),
             ("report.pdf#2-4", "Pages of a PDF, wherever a path can be typed"),
+            ("clip.mp4#0:05", "A moment of a video or GIF; 0:05-0:12: frames of a span"),
             ("/paste, ctrl+v", "The picture in the clipboard"),
             ("phichat chat a.png", "In the shell: at the start"),
         ),

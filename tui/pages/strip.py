@@ -30,6 +30,7 @@ from tui.widgets.turn_run import unexpected_words
 
 if TYPE_CHECKING:
     from assistant.pictures.documents import Document
+    from assistant.pictures.films import Film
 
 COLUMNS, ROWS = 20, 12
 """Cells of a page's drawing."""
@@ -40,7 +41,7 @@ MOST_KEPT = 100
 """Drawn pages that are kept, of long documents."""
 KEYS = "← → go · space marks · a all · enter attaches · t with its text · esc back"
 
-ReadDocument = Callable[[str, Watch], "tuple[Document, str]"]
+ReadDocument = Callable[[str, Watch], "tuple[Document | Film, str]"]
 """Reads the document of a source, and the pages that this names (in a thread)."""
 
 DrawnPage = PictureFile | str
@@ -86,7 +87,7 @@ class StripScreen(GuardedDialog[Picked | None]):
     class Opened(Message):
         """The document was read."""
 
-        document: Document
+        document: Document | Film
 
     @dataclass
     class Refused(Message):
@@ -107,7 +108,7 @@ class StripScreen(GuardedDialog[Picked | None]):
         self._source = source
         self._read = read
         self._gallery = gallery
-        self._document: Document | None = None
+        self._document: Document | Film | None = None
         self._drawn: dict[int, DrawnPage] = {}
         self._first = 1
         """The first page in sight."""
@@ -185,18 +186,18 @@ class StripScreen(GuardedDialog[Picked | None]):
 
     def _mark(self) -> None:
         """Show which page is under the cursor, and which are marked."""
+        if self._document is None:
+            return
         for cell in self.query(PageCell):
             cell.set_class(cell.page == self.page, "-current")
             mark = ("✓ ", "bold $success") if cell.page in self.marked else ("", "")
-            label = Content.assemble(mark, self._label(cell.page))
+            label = Content.assemble(mark, self._document.label(cell.page))
             cell.query_one(".number", Static).update(label)
-        name = one_line(self._document.name, 50) if self._document is not None else ""
-        chosen = counted(len(self.marked), "page") if self.marked else f"page {self.page}"
-        words = f"{name}: {counted(self._count, 'page')}; enter attaches {chosen}"
+        name, unit = one_line(self._document.name, 50), self._document.unit
+        here = f"{unit} {self._document.label(self.page)}"
+        chosen = counted(len(self.marked), unit) if self.marked else here
+        words = f"{name}: {counted(self._count, unit)}; enter attaches {chosen}"
         self.query_one(".question", Static).update(Content(words))
-
-    def _label(self, page: int) -> str:
-        return str(page)
 
     @work(thread=True, exclusive=True, group="pages")
     def _draw(self, pages: list[int]) -> None:

@@ -67,10 +67,10 @@ def looks_like_picture(path: Path | str) -> bool:
 
 
 def is_document(path: str) -> bool:
-    """Say whether a file name ends like that of a document with pages."""
-    from assistant.pictures.dropped import DOCUMENT_SUFFIXES  # late, as above
+    """Say whether a file name ends like that of a document with pages, or of a video."""
+    from assistant.pictures.dropped import DOCUMENT_SUFFIXES, VIDEO_SUFFIXES  # late, as above
 
-    return Path(path).suffix.lower() in DOCUMENT_SUFFIXES
+    return Path(path).suffix.lower() in DOCUMENT_SUFFIXES | VIDEO_SUFFIXES
 
 
 def mistaken_slash(name: str) -> Slash | None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from PIL import Image
 
 from assistant.pictures.decode import MAX_BYTES, MAX_MEMORY
-from assistant.pictures.decoder import examine, pdf
+from assistant.pictures.decoder import examine, films, pdf
 from assistant.pictures.decoder.frames import Header, receive, send
 from assistant.values.errors import PictureError
 
@@ -83,7 +83,27 @@ def _text(asked: Header, data: bytes) -> _Answer:
     return {}, (text,), len(text)
 
 
-_OF_DOCUMENTS = {"count": _count, "page": _page, "text": _text}
+def _steps(asked: Header, data: bytes) -> _Answer:
+    return {"steps": films.steps(data, asked["label"])}, (), 0
+
+
+def _step(asked: Header, data: bytes) -> _Answer:
+    return _as_png(films.step(data, asked["index"], asked["label"]))
+
+
+def _duration(asked: Header, data: bytes) -> _Answer:
+    return {"seconds": films.duration(data, asked["path"], asked["label"])}, (), 0
+
+
+def _moment(asked: Header, data: bytes) -> _Answer:
+    return _as_png(films.moment(data, asked["path"], asked["at"], asked["label"]))
+
+
+_OF_DOCUMENTS = {
+    "count": _count, "page": _page, "text": _text,
+    "steps": _steps, "step": _step, "duration": _duration, "moment": _moment,
+}  # fmt: skip
+"""Requests about documents and films."""
 
 
 def _as_png(image: Image.Image, notice: str = "") -> _Answer:
