@@ -49,8 +49,9 @@ MEDIA_TYPES = {
 }
 """The formats that are opened; no other decoder reads the bytes."""
 
-# A JPEG that carries a second picture (depth, a thumbnail) behind the one that is shown.
-_ALSO = {"MPO": "image/jpeg"}
+# A JPEG that carries a second picture (depth, a thumbnail) behind the one that is shown, and what
+# an optional library decodes.
+_ALSO = {"MPO": "image/jpeg", "HEIF": "image/heic"}
 
 _LONGEST_SENTENCE = 400
 _SHA256 = re.compile("[0-9a-f]{64}")

@@ -25,7 +25,7 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi"})
 
 SUFFIXES = frozenset(
     {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif"}
-    | {".bmp", ".dib", ".tif", ".tiff", ".avif"}
+    | {".bmp", ".dib", ".tif", ".tiff", ".avif", ".heic", ".heif", ".hif"}
     | DOCUMENT_SUFFIXES
     | VIDEO_SUFFIXES
 )

@@ -27,6 +27,7 @@ from PIL import (  # noqa: F401
 from assistant.pictures import incomplete
 from assistant.pictures.colour import as_seen
 from assistant.pictures.decode import MAX_PIXELS, MEDIA_TYPES
+from assistant.pictures.decoder import heif
 from assistant.values.errors import PictureError
 
 THUMBNAIL_SIDE = 256
@@ -134,10 +135,14 @@ def _header(data: bytes, label: str) -> Image.Image:
     """Read the format and size of a picture; its pixels are decoded later."""
     # Warnings about odd metadata would be printed across the screen.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    is_heif = heif.is_heif(data)
+    if is_heif:
+        heif.prepare(label)
+    formats = (heif.FORMAT,) if is_heif else tuple(MEDIA_TYPES)
     try:
-        image = Image.open(io.BytesIO(data), formats=tuple(MEDIA_TYPES))
+        image = Image.open(io.BytesIO(data), formats=formats)
     except UnidentifiedImageError as error:
-        if _BEGINNINGS.match(data):
+        if is_heif or _BEGINNINGS.match(data):
             raise _DamagedError from error
         raise PictureError(
             f"{label} is not a picture that can be opened{_hint(data)}; use {_FORMATS}."
@@ -181,8 +186,6 @@ def _damaged(label: str) -> PictureError:
 def _hint(data: bytes) -> str:
     """Name the format that the bytes have instead, if it is recognised."""
     start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"heim", b"mif1", b"msf1"):
-        return " (it is HEIC)"
     if start.startswith(b"%pdf"):
         return " (it is a PDF)"
     if b"<svg" in start:
