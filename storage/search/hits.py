@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, literal, null, select, text
+from sqlalchemy import Select, literal, null, select, text
 from sqlalchemy.orm import Session
 
 from assistant.values.conversation import FoundIn, Role, SearchHit
@@ -57,8 +57,9 @@ def search(
         return []
     session = None if session_id is None else session_row(db, session_id).key
     ranked: list[tuple[float, int, _Candidate]] = []
+    candidates = _candidates(db, wanted, session)
     for found_in, weight in _WEIGHTS.items():
-        found = _candidates(db, found_in, wanted, session)
+        found = [candidate for candidate in candidates if candidate.found_in is found_in]
         scores = query.scores(wanted, [candidate.words for candidate in found])
         for order, (score, candidate) in enumerate(zip(scores, found, strict=True)):
             ranked.append((score * weight, -order, candidate))
@@ -112,49 +113,48 @@ _SQLITE = {
         AND picture_search.rowid BETWEEN :first_session << 20 AND :last_session << 20 | 0xFFFFF
         ORDER BY picture_search.rowid DESC LIMIT :most""",
 }
-_POSTGRESQL = {
-    FoundIn.TURN: """
-        SELECT t.key, 0, substr(coalesce(t.words, t.text), 1, :characters)
-        FROM turns t JOIN sessions s ON s.key = t.session_key
-        WHERE phichat_vector(t.words, t.text) @@ CAST(:query AS tsquery)
-        AND (t.role <> 'assistant' OR t.finish_reason IS NOT NULL) AND s.deleted IS NULL
-        AND t.session_key BETWEEN :first_session AND :last_session
-        ORDER BY t.key DESC LIMIT :most""",
-    FoundIn.TITLE: """
-        SELECT s.key, 0, coalesce(s.title_words, s.title)
-        FROM sessions s
-        WHERE phichat_vector(s.title_words, s.title) @@ CAST(:query AS tsquery)
-        AND s.deleted IS NULL AND s.key BETWEEN :first_session AND :last_session
-        ORDER BY s.key DESC LIMIT :most""",
-    FoundIn.PICTURE: """
-        SELECT s.key, p.number, coalesce(p.name_words, p.name)
-        FROM session_pictures p JOIN sessions s ON s.key = p.session_key
-        WHERE phichat_vector(p.name_words, p.name) @@ CAST(:query AS tsquery)
-        AND s.deleted IS NULL AND s.key BETWEEN :first_session AND :last_session
-        ORDER BY s.key DESC, p.number DESC LIMIT :most""",
-}
+# PostgreSQL: see m0010_private_search.py. One statement, because each is a way to the server and
+# back.
+_FOUND = """phichat_found(
+        CURRENT_USER, {kind}, CAST(:query AS tsquery), CAST(:session AS integer),
+        ARRAY(SELECT key FROM sessions WHERE deleted IS NOT NULL), {most}
+    ) f"""
+_POSTGRESQL = f"""
+    SELECT '{FoundIn.TURN}', t.key, 0, substr(coalesce(t.words, t.text), 1, {_RANKED_BY})
+    FROM {_FOUND.format(kind=0, most=CANDIDATES)} JOIN turns t ON t.key = f.key
+    UNION ALL
+    SELECT '{FoundIn.TITLE}', s.key, 0, coalesce(s.title_words, s.title)
+    FROM {_FOUND.format(kind=1, most=_FEW)} JOIN sessions s ON s.key = f.key
+    UNION ALL
+    SELECT '{FoundIn.PICTURE}', p.session_key, p.number, coalesce(p.name_words, p.name)
+    FROM {_FOUND.format(kind=2, most=_FEW)}
+    JOIN session_pictures p ON p.session_key = f.key AND p.number = f.number
+    ORDER BY 2 DESC, 3 DESC"""  # noqa: S608  (all names are this file's own)
 _ANY_SESSION = (0, 2**31 - 1)
 
 
-def _candidates(
+def _candidates(db: Session, wanted: Sequence[Wanted], session: int | None) -> list[_Candidate]:
+    """Find the newest turns, titles and names that match, of each kind the newest first."""
+    if db.get_bind().dialect.name == "sqlite":
+        return [one for found_in in _SQLITE for one in _in_file(db, found_in, wanted, session)]
+    parameters = {"query": _tsquery(wanted), "session": session}
+    found = db.execute(text(_POSTGRESQL), parameters)
+    return [_Candidate(FoundIn(found_in), *row) for found_in, *row in found]
+
+
+def _in_file(
     db: Session, found_in: FoundIn, wanted: Sequence[Wanted], session: int | None
 ) -> list[_Candidate]:
-    first, last = _ANY_SESSION if session is None else (session, session)
-    parameters: dict[str, object] = {"most": CANDIDATES if found_in is FoundIn.TURN else _FEW}
+    statement = _SQLITE[found_in]
+    parameters: dict[str, object] = {"most": _FEW, "query": _match(wanted)}
     if found_in is FoundIn.TURN:
-        parameters["characters"] = _RANKED_BY
-    if db.get_bind().dialect.name == "sqlite":
-        statement = _SQLITE[found_in]
-        parameters["query"] = _match(wanted)
-        if found_in is FoundIn.TURN and session is not None:
+        parameters |= {"most": CANDIDATES, "characters": _RANKED_BY}
+        if session is not None:
             parameters["query"] = f'session : "s{session}" AND {_match(wanted)}'
     else:
-        statement = _POSTGRESQL[found_in]
-        parameters["query"] = _tsquery(wanted)
-    if ":first_session" in statement:
+        first, last = _ANY_SESSION if session is None else (session, session)
         parameters |= {"first_session": first, "last_session": last}
-    found = db.execute(text(statement), parameters)
-    return [_Candidate(found_in, *row) for row in found]
+    return [_Candidate(found_in, *row) for row in db.execute(text(statement), parameters)]
 
 
 def _match(wanted: Sequence[Wanted]) -> str:
@@ -222,14 +222,7 @@ def _titles() -> Select[*tuple[Any, ...]]:
 
 
 def _pictures() -> Select[*tuple[Any, ...]]:
-    first = (
-        select(func.min(TurnPictureRow.turn_key))
-        .where(
-            TurnPictureRow.session_key == SessionPictureRow.session_key,
-            TurnPictureRow.number == SessionPictureRow.number,
-        )
-        .scalar_subquery()
-    )
+    """Read pictures with the turns that show them, the first turn last."""
     return (
         select(
             SessionPictureRow.session_key,
@@ -242,5 +235,11 @@ def _pictures() -> Select[*tuple[Any, ...]]:
             TurnRow.role,
         )
         .join(SessionRow, SessionRow.key == SessionPictureRow.session_key)
-        .join(TurnRow, TurnRow.key == first)
+        .join(
+            TurnPictureRow,
+            (TurnPictureRow.session_key == SessionPictureRow.session_key)
+            & (TurnPictureRow.number == SessionPictureRow.number),
+        )
+        .join(TurnRow, TurnRow.key == TurnPictureRow.turn_key)
+        .order_by(TurnRow.key.desc())
     )

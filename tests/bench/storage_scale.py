@@ -1,6 +1,6 @@
 """Times of storage at the size of ten years: listing, opening, searching.
 
-    python -m tests.bench.storage_scale [--folder FOLDER] [--database ADDRESS]
+    python -m tests.bench.storage_scale [--folder FOLDER]
 
 Generates 10,000 sessions with 1,000,000 turns and 20,000 pictures, and a tenth of
 that for comparison, and prints one JSON object: the median of each operation in
@@ -134,7 +134,8 @@ def generate(path: Path, sessions: int) -> None:
                     data = picture_key.to_bytes(4, "big") * 256
                     sha = hashlib.sha256(data).hexdigest()
                     db.execute(
-                        "INSERT INTO pictures VALUES (?, ?, ?, 'image/png', 640, 480, ?)",
+                        "INSERT INTO pictures (key, sha256, pixels_sha256, media_type, width, "
+                        "height, data) VALUES (?, ?, ?, 'image/png', 640, 480, ?)",
                         (picture_key, sha, sha, data),
                     )
                     db.execute(

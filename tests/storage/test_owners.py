@@ -243,6 +243,7 @@ def test_each_has_what_a_database_of_its_own_would_hold(
 def test_the_database_itself_refuses_what_is_another_role_s(stores: dict[str, Store]) -> None:
     alice, bob = stores.values()
     clear(alice)
+    clear(bob)
     session, turn = alice.add_user_turn(None, Draft("secret", (PICTURES[0],)))
     with alice.reading() as db:
         key = db.scalar(text("SELECT key FROM sessions"))
@@ -278,6 +279,28 @@ def test_every_table_has_an_owner_and_row_security_in_force(stores: dict[str, St
             ).one()
             assert tuple(forced) == (True, True), table.name
             db.execute(text(f"SELECT owner FROM {table.name}"))
+
+
+def test_the_vectors_of_the_search_are_read_by_its_function_alone(
+    stores: dict[str, Store],
+) -> None:
+    alice, bob = stores.values()
+    clear(alice)
+    alice.add_user_turn(None, Draft("secret word", (PICTURES[0],)))
+    found = (
+        "SELECT count(*) FROM generate_series(0, 2) kind, "
+        "phichat_found('alice', kind, :words, NULL, '{}', 9)"
+    )
+    for words in ("'secret'", "'picture' | 'one':*"):
+        with alice.reading() as db:
+            assert db.scalar(text(found), {"words": words})
+        with bob.reading() as db:
+            assert db.scalar(text(found), {"words": words}) == 0
+            assert db.scalar(text("SELECT count(*) FROM searched")) == 0
+    with bob.engine.begin() as connection:
+        assert connection.execute(text("DELETE FROM searched")).rowcount == 0
+    with pytest.raises(DBAPIError), bob.engine.begin() as connection:
+        connection.execute(text("INSERT INTO searched VALUES (0, 1, 0, 1, 'alice', '')"))
 
 
 def test_the_owner_of_the_tables_reads_no_chat_of_others(
