@@ -38,9 +38,11 @@ KEY_S, WORD_S, LOOK_S, END_S = 0.07, 0.16, 1.6, 4.0
 
 
 def draw_sail(path: Path) -> None:
-    """Draw a second picture within what the demo model knows."""
-    sail = Image.new("RGB", (480, 320), (236, 240, 244))
-    ImageDraw.Draw(sail).polygon([(250, 40), (380, 270), (120, 270)], fill=(205, 40, 40))
+    """Draw a second picture: what the demo model knows, and a thing that it sees only closer."""
+    sail = Image.new("RGB", (1440, 960), (236, 240, 244))
+    draw = ImageDraw.Draw(sail)
+    draw.polygon([(750, 120), (1140, 810), (360, 810)], fill=(205, 40, 40))
+    draw.ellipse((1240, 780, 1300, 840), fill=(40, 150, 60))
     sail.save(path)
 
 
@@ -131,6 +133,12 @@ class Camera:
         await self.until(lambda: chat.running is None)
         await self.take(LOOK_S)
 
+    async def hold(self, key: str, presses: int, each: int) -> None:
+        """Press a key so often, a frame for every few."""
+        for _ in range(presses // each):
+            await self._pilot.press(*[key] * each)
+            await self.take(KEY_S)
+
     async def attach(self, keys: Callable[[], Any]) -> None:
         """Attach a picture by ``keys``; wait until its tokens are counted and it was looked at."""
         await keys()
@@ -173,14 +181,29 @@ async def record() -> str:
         # 2) Another picture in the middle, by its path.
         await camera.type("sail.png")
         await camera.attach(lambda: pilot.press("enter"))
-        await camera.type("And which shape is this?")
+        await camera.type("What do you see?")
         await camera.ask()
-        # 3) A question about the first again.
+        # 3) A part of it: the small thing at the right. No frame of the page before, which
+        #    has the time of day.
+        await pilot.press("f3")
+        await camera.until(lambda: "r a part" in camera.shown() and "▀" in camera.shown())
+        await pilot.press("r")
+        await camera.take(LOOK_S)
+        await camera.hold("shift+left", 8, 4)
+        await camera.hold("right", 28, 7)
+        await camera.hold("down", 6, 6)
+        await camera.take(LOOK_S)
+        await camera.attach(lambda: pilot.press("enter"))
+        await camera.type("And what do you see here?")
+        await camera.ask()
+        # 4) A question about the first again.
         await camera.type("What colour was the shape in the first picture?")
         await camera.ask()
         await camera.take(END_S)
     engine.close()
-    return camera.animation.svg("phichat: a conversation about two pictures in a terminal")
+    return camera.animation.svg(
+        "phichat: a conversation about two pictures and a part of one in a terminal"
+    )
 
 
 def main() -> None:
