@@ -152,6 +152,32 @@ def test_a_hostile_document_is_one_sentence(tmp_path: Path, name: str) -> None:
     assert decode.open_bytes(encoded(Image.new("RGB", (8, 8)))).width == 8
 
 
+def test_a_page_that_is_drawn_for_ever_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each form draws the next one ten times, thirty deep."""
+    monkeypatch.setattr(decode, "CPU_S", 1.0)
+    forms = []
+    for depth in range(30):
+        content = b"/F Do " * 10 if depth < 29 else b"0 0 9 9 re f"
+        forms.append(
+            b"<< /Type /XObject /Subtype /Form /BBox [0 0 200 300] /Resources "
+            b"<< /XObject << /F %d 0 R >> >> /Length %d >>\nstream\n%s\nendstream"
+            % (6 + depth, len(content), content)
+        )
+    head = (
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 200 300] /Contents 4 0 R "
+        b"/Resources << /XObject << /F 5 0 R >> >> >>",
+        b"<< /Length 5 >>\nstream\n/F Do\nendstream",
+    )
+    path = tmp_path / "deep.pdf"
+    path.write_bytes(written([*head, *forms]))
+    assert refused(path).startswith("deep.pdf ")
+    assert decode.open_bytes(encoded(Image.new("RGB", (8, 8)))).width == 8
+
+
 def test_damage_anywhere_is_a_picture_or_a_sentence(tmp_path: Path) -> None:
     chance = random.Random(7)
     path = tmp_path / "bent.pdf"

@@ -102,6 +102,19 @@ async def test_the_text_of_pages_is_quoted_when_it_is_wanted(desk: Desk, report:
     assert len(desk.core.prompts[0].slots) == 2
 
 
+async def test_nothing_is_sent_before_pages_were_chosen(desk: Desk, report: Path) -> None:
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await send(pilot, "What is on the first page of @report.pdf right here?")
+        await sees(pilot, "The message names report.pdf")
+        await pilot.press("enter")
+        await the_strip(pilot)
+        await pressed(pilot, "enter")
+        await until(pilot, lambda: names(pilot) == ["report.pdf, page 1"], "the page")
+        await until(pilot, lambda: not composer(pilot).chips.opening, "its chip alone")
+        assert "first page" in area(pilot).text
+        assert desk.engine.store.sessions() == []
+
+
 async def test_a_click_marks_a_page(desk: Desk, report: Path) -> None:
     async with desk.app().run_test(size=WIDE) as pilot:
         area(pilot).post_message(events.Paste(str(report)))

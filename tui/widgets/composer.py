@@ -305,11 +305,11 @@ class Composer(Vertical):
         if event.chip.instead:
             self.area.paste_text(event.chip.instead)
             return
+        self._sends = False
         if event.code == "pages":
             self.post_message(self.PagesWanted(event.chip.name_shown))
             return
         self._refused.append(event)
-        self._sends = False
         if not self.chips.opening:
             self._tell_refusals()
         elif len(self._refused) == 1:  # others may follow: one sentence for all
