@@ -242,11 +242,12 @@ def add(db: Session, session: SessionRow, above: TurnRow | None, role: Role, tex
 
 def _new_session(db: Session, draft: Draft) -> SessionRow:
     names = (one_line(picture.name) for picture in draft.pictures)
-    title = one_line(draft.text) or next(filter(None, names), "") or "New chat"
+    unquoted = "\n".join(line for line in draft.text.splitlines() if not line.startswith(">"))
+    title = one_line(unquoted) or one_line(draft.text) or next(filter(None, names), "")
     now = utc_now()
     session = SessionRow(
         id=unused_id(db, SessionRow, SESSION_LENGTH),
-        title=title,
+        title=title or "New chat",
         created=now,
         updated=now,
         pinned=False,

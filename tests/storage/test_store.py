@@ -18,6 +18,14 @@ from tests.storage.stored_pictures import make_picture
 Answer = Callable[..., Turn]
 
 
+def test_a_title_is_no_quotation_as_long_as_there_are_other_words(store: Store) -> None:
+    quoted = "> report.pdf, page 1:\n> 12 euros"
+    session, _ = store.add_user_turn(None, Draft(f"{quoted}\n\nIs it much?"))
+    assert store.conversation(session).title == "Is it much?"
+    alone, _ = store.add_user_turn(None, Draft(quoted))
+    assert store.conversation(alone).title == "> report.pdf, page 1:"
+
+
 def test_a_conversation_reads_back_as_written_after_a_restart(store: Store, address: str) -> None:
     cat, dog = make_picture("cat", "cat.png"), make_picture("dog", "dog.jpg")
     session, question = store.add_user_turn(

@@ -97,7 +97,7 @@ class Attachments(ChatPart):
 
         def quote() -> requests.Answer:
             words = "\n\n".join(map(self._engine.pictures.quoted_text, sources))
-            return partial(self.composer.area.put_first, f"{words}\n\n")
+            return partial(self.composer.area.put_first, f"{words}\n")
 
         self.in_thread(quote)
 

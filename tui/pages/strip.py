@@ -40,6 +40,7 @@ SIDE = 480
 MOST_KEPT = 100
 """Drawn pages that are kept, of long documents."""
 KEYS = "← → go · space marks · a all · enter attaches · t with its text · esc back"
+KEYS_OF_FRAMES = KEYS.replace("t with its text · ", "")
 
 ReadDocument = Callable[[str, Watch], "tuple[Document | Film, str]"]
 """Reads the document of a source, and the pages that this names (in a thread)."""
@@ -152,6 +153,9 @@ class StripScreen(GuardedDialog[Picked | None]):
     async def _begin(self, event: Opened) -> None:
         event.stop()
         self._document = event.document
+        if event.document.unit != "page":
+            self.query_one(".dialog").border_title = Content("Frames")
+            self.query_one(".dialog").border_subtitle = Content(KEYS_OF_FRAMES)
         await self._show()
 
     async def on_resize(self) -> None:
@@ -191,7 +195,8 @@ class StripScreen(GuardedDialog[Picked | None]):
         for cell in self.query(PageCell):
             cell.set_class(cell.page == self.page, "-current")
             mark = ("✓ ", "bold $success") if cell.page in self.marked else ("", "")
-            label = Content.assemble(mark, self._document.label(cell.page))
+            here = "▸ " if cell.page == self.page else ""  # not by colour alone
+            label = Content.assemble(here, mark, self._document.label(cell.page))
             cell.query_one(".number", Static).update(label)
         name, unit = one_line(self._document.name, 50), self._document.unit
         here = f"{unit} {self._document.label(self.page)}"
