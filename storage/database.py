@@ -35,6 +35,10 @@ without waiting, when another writer was quicker. In PostgreSQL there are locks 
 single sessions (see :mod:`storage.locks`).
 """
 
+SHARED = {"phichat_shared": True}
+"""Execution options of a transaction that sees what others share with the user, and nothing else.
+"""
+
 _CONNECTING = {
     "connect_timeout": 4,  # for each of the addresses that a name has, of which there may be two
     "keepalives_idle": 10,
@@ -201,6 +205,8 @@ def _server_engine(url: URL) -> Engine:
     def _on_begin(connection: Connection) -> None:
         if "phichat_writes" in connection.get_execution_options():
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = {BUSY_TIMEOUT_MS}")
+        if "phichat_shared" in connection.get_execution_options():
+            connection.exec_driver_sql("SET LOCAL phichat.shared = 'on'")
 
     return engine
 

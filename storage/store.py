@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
-from assistant.values.errors import DiskFullError
+from assistant.values.errors import DiskFullError, StorageError
 from storage import (
     branches,
     database,
@@ -16,6 +16,7 @@ from storage import (
     pictures,
     replies,
     sessions as session_functions,
+    shares,
     turns,
 )
 from storage.exchange import backup as backups, export_files, import_files
@@ -36,14 +37,22 @@ class Store(Transactions):
     """
 
     @classmethod
-    def open(cls, location: str | Path) -> Store:
+    def open(cls, location: str | Path, *, shared: bool = False) -> Store:
         """Open or create the database at a path, a database URL or ``":memory:"``.
 
         Migrates an older database (or leaves it as it was, if that fails), marks replies that a
         dead process left behind and purges sessions deleted more than a day ago. Raises
         StorageError.
+
+        ``shared``: the sessions that other users of the database share with this one, to be read.
         """
-        store = cls(*database.open_engine(location))
+        engine, where = database.open_engine(location)
+        if shared:
+            if engine.dialect.name == "sqlite":
+                engine.dispose()
+                raise StorageError(shares.NO_USERS)
+            return cls(engine.execution_options(**database.SHARED), where)
+        store = cls(engine, where)
         try:
             with suppress(DiskFullError):  # what is stored can be read
                 store.recover()
@@ -66,6 +75,11 @@ class Store(Transactions):
     delete = writes(session_functions.delete)
     restore = writes(session_functions.restore)
     purge_deleted = session_functions.purge_deleted
+
+    share = writes(shares.share)
+    unshare = writes(shares.unshare)
+    readers = reads(shares.readers)
+    owners = reads(shares.owners)
 
     conversation = reads(turns.conversation)
     all_turns = reads(turns.all_turns)

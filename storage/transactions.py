@@ -11,6 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.orm import Session
 
+from assistant.values.errors import StorageError
 from storage import database
 from storage.database_errors import translated
 
@@ -76,6 +77,8 @@ class Transactions:
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """Write in one transaction, committed at the end; an exception rolls all of it back."""
+        if "phichat_shared" in self.engine.get_execution_options():
+            raise StorageError("A chat that another user shares can only be read.")
         with (
             translated(self._where),
             self._writer,

@@ -45,12 +45,12 @@ def opened_engine(**overrides: object) -> Iterator[tuple[Engine, Settings]]:
 
 
 @contextmanager
-def opened_store() -> Iterator[Store]:
+def opened_store(*, shared: bool = False) -> Iterator[Store]:
     """Open what is stored, and no more: neither a model's files nor the worker's side are read."""
     from assistant.settings.load import load
     from storage.store import Store
 
-    store = Store.open(load({}).store_location)
+    store = Store.open(load({}).store_location, shared=shared)
     try:
         yield store
     finally:

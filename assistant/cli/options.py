@@ -104,6 +104,9 @@ def limit_option(default: int) -> Callable[[F], F]:
 continue_option = click.option(
     "--continue", "go_on", is_flag=True, help="Go on in the chat used last."
 )
+shared_option = click.option(
+    "--shared", is_flag=True, help="Chats that other users of the database share, not yours."
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 pictures_option = click.option(
     "-i", "--image", "images", metavar="PICTURE", multiple=True,

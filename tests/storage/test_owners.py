@@ -16,9 +16,8 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import DBAPIError
 
-from assistant.pictures.source import open_source
 from assistant.values.conversation import Draft, ExportFormat, FinishReason, PictureFile
-from assistant.values.errors import PhichatError, StorageError
+from assistant.values.errors import PhichatError, SessionNotFoundError, StorageError
 from storage import database
 from storage.rows import session_row
 from storage.schema import Base
@@ -139,6 +138,12 @@ def _reply(store: Store, session: str) -> None:
 
 PICTURES = [make_picture(name) for name in ("one", "two")]
 
+
+def _opened(source: bytes | Path, *, name: str | None = None) -> PictureFile:
+    """Open one of the pictures, which are no pictures for anything else."""
+    return next(one for one in PICTURES if one.data == source)
+
+
 Step = tuple[str, str, int, int]
 _on_one: dict[str, Callable[[Store, str, Draft], Any]] = {
     "reply": lambda store, on, draft: _reply(store, on),
@@ -156,7 +161,7 @@ _on_one: dict[str, Callable[[Store, str, Draft], Any]] = {
 }
 steps = st.tuples(
     st.sampled_from(ROLES),
-    st.sampled_from([*["say", "new"] * 3, "fork", "turn", "import", "import", *_on_one]),
+    st.sampled_from([*["say", "new"] * 3, "fork", "turn", "share", "import", "import", *_on_one]),
     st.integers(0, 5),
     st.integers(0, 3),
 )
@@ -197,6 +202,10 @@ class Two:
             case "turn":
                 turn = self.turns[which % len(self.turns)] if self.turns else _NO_ID
                 return user.both(_turn, turn)
+            case "share":  # which changes nothing that either sees
+                if on in {s.id for s in user.stores[0].sessions()}:
+                    user.stores[0].share(on, [one for one in ROLES if one != role])
+                return None, None
             case "import":  # with the ids that the other's has
                 other = self.users[ROLES[1 - ROLES.index(role)]]
                 if on not in {s.id for s in other.stores[0].sessions()}:
@@ -206,9 +215,7 @@ class Two:
                 )
                 if on in user.ids and user.ids[on] != on:
                     return None, None  # it is this user's own, under other ids there
-                there, here = user.both(
-                    lambda store, _: store.import_json(file, "file", open_source)
-                )
+                there, here = user.both(lambda store, _: store.import_json(file, "file", _opened))
                 if not isinstance(there, tuple):
                     self._made(user, on, on)
                 return there, here
@@ -301,6 +308,111 @@ def test_the_vectors_of_the_search_are_read_by_its_function_alone(
         assert connection.execute(text("DELETE FROM searched")).rowcount == 0
     with pytest.raises(DBAPIError), bob.engine.begin() as connection:
         connection.execute(text("INSERT INTO searched VALUES (0, 1, 0, 1, 'alice', '')"))
+
+
+@pytest.fixture
+def to_bob(several: PostgresServer, stores: dict[str, Store]) -> Iterator[tuple[Store, str]]:
+    """Shared chats as bob sees them, and a chat of alice that is shared."""
+    for store in stores.values():
+        clear(store)
+    session, _ = stores["alice"].add_user_turn(None, Draft("shared word", (PICTURES[0],)))
+    _reply(stores["alice"], session)
+    stores["alice"].save_draft(session, Draft("unsent"))
+    stores["alice"].add_user_turn(None, Draft("secret"))
+    stores["alice"].share(session, ["bob"])
+    with closing(Store.open(several.address("bob", "phichat"), shared=True)) as store:
+        yield store, session
+
+
+def test_a_shared_chat_is_read_and_no_other(
+    to_bob: tuple[Store, str], stores: dict[str, Store], several: PostgresServer
+) -> None:
+    shared, session = to_bob
+    alice, bob = stores.values()
+    bob.add_user_turn(None, Draft("bob's own"))
+    assert [s.title for s in shared.sessions()] == ["shared word"]
+    assert shared.owners() == {session: "alice"}
+    assert shared.conversation(session).turns == alice.conversation(session).turns
+    assert shared.picture_data(PICTURES[0].sha256) == PICTURES[0].data
+    assert shared.draft(session) is None
+    assert "unsent" not in "".join(shared.export())
+    _reply(alice, session)
+    assert len(shared.conversation(session).turns) == 3
+
+    # bob's own database is as if nothing were shared
+    assert [s.title for s in bob.sessions()] == ["bob's own"]
+    assert [h.session_title for h in bob.search("word")] == []
+    assert bob.all_pictures() == []
+    with pytest.raises(SessionNotFoundError):
+        bob.conversation(session)
+
+    copy = "".join(shared.export([session], ExportFormat.JSON)).encode()
+    bob.import_json(copy, "file", _opened)
+    assert [s.title for s in shared.sessions()] == ["shared word"]
+    _reply(bob, session)
+    assert len(alice.conversation(session).turns) == len(shared.conversation(session).turns) == 3
+
+    with closing(Store.open(several.address("phichat_owner", "phichat"), shared=True)) as other:
+        assert other.sessions() == []
+    alice.delete(session)
+    assert shared.sessions() == []
+    alice.restore(session)
+    alice.unshare(session, ["bob"])
+    assert shared.sessions() == []
+    assert alice.readers(session) == []
+
+
+def test_a_shared_chat_is_not_written_to(
+    to_bob: tuple[Store, str], stores: dict[str, Store]
+) -> None:
+    shared, session = to_bob
+    turn = shared.conversation(session).turns[-1]
+    for change in (
+        lambda: shared.add_user_turn(session, Draft("x")),
+        lambda: shared.rename(session, "x"),
+        lambda: shared.delete(session),
+        lambda: shared.save_draft(session, Draft("x")),
+    ):
+        with pytest.raises(StorageError, match="only be read"):
+            change()
+    # and the database itself does not let it happen
+    with stores["bob"].engine.begin() as connection:
+        connection.execute(text("SET LOCAL phichat.shared = 'on'"))
+        for table in ("sessions", "turns", "pictures", "session_pictures", "turn_pictures"):
+            assert connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one()
+            changed = connection.execute(text(f"UPDATE {table} SET owner = owner"))
+            removed = connection.execute(text(f"DELETE FROM {table}"))
+            assert (changed.rowcount, removed.rowcount) == (0, 0), table
+    with pytest.raises(DBAPIError), stores["bob"].engine.begin() as connection:
+        connection.execute(
+            text("INSERT INTO shares (session_key, reader) SELECT session_key, 'bob' FROM shares")
+        )
+    assert stores["alice"].turn(turn.id).text == turn.text
+
+
+def test_a_chat_is_shared_with_users_that_there_are(
+    to_bob: tuple[Store, str], stores: dict[str, Store]
+) -> None:
+    _, session = to_bob
+    with pytest.raises(StorageError, match='no user "carol"'):
+        stores["alice"].share(session, ["carol"])
+    with pytest.raises(StorageError, match="yours already"):
+        stores["alice"].share(session, ["alice"])
+    with pytest.raises(SessionNotFoundError):
+        stores["bob"].share(session, ["alice"])
+    stores["alice"].share(session, ["bob", "phichat_owner", "bob"])
+    assert stores["alice"].readers(session) == ["bob", "phichat_owner"]
+    stores["alice"].unshare(session, [])
+    assert stores["alice"].readers(session) == []
+
+
+def test_a_file_has_no_users(tmp_path: Path) -> None:
+    with closing(Store.open(tmp_path / "a.db")) as store:
+        session, _ = store.add_user_turn(None, Draft("x"))
+        with pytest.raises(StorageError, match="takes PostgreSQL"):
+            store.share(session, ["bob"])
+    with pytest.raises(StorageError, match="takes PostgreSQL"):
+        Store.open(tmp_path / "a.db", shared=True)
 
 
 def test_the_owner_of_the_tables_reads_no_chat_of_others(

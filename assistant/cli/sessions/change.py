@@ -95,3 +95,33 @@ def restore(session: str, as_json: bool) -> None:
         store.restore(session)
         if as_json:
             print_json({"id": session, "title": store.conversation(session).title})
+
+
+@click.command()
+@session_argument
+@click.argument("users", nargs=-1, type=TEXT)
+@click.option("--stop", is_flag=True, help="Share it no longer: with USERS, or with anybody.")
+@json_option
+def share(session: str, users: tuple[str, ...], stop: bool, as_json: bool) -> None:
+    """Let USERS of the same PostgreSQL database read a chat, and print who may.
+
+    They list, show and export it with --shared, what is added later included. They change
+    nothing; to go on with it, they import an export.
+
+    \b
+    phichat sessions share 4f2k bob carol
+    phichat sessions share 4f2k
+    phichat sessions share 4f2k bob --stop
+    """
+    with opened_store() as store:
+        session_id = store.find_session(session)
+        if stop:
+            store.unshare(session_id, users)
+        elif users:
+            store.share(session_id, users)
+        readers = store.readers(session_id)
+        if as_json:
+            print_json({"id": session_id, "users": readers})
+        else:
+            for reader in readers:
+                click.echo(one_line(reader))

@@ -11,7 +11,7 @@ import click
 
 from assistant.cli.common import opened_store, print_json
 from assistant.cli.completion_words import session_ids
-from assistant.cli.options import TEXT, json_option
+from assistant.cli.options import TEXT, json_option, shared_option
 from assistant.values.conversation import ExportFormat, Imported, Outcome
 from assistant.values.text import one_line
 
@@ -38,6 +38,7 @@ _DONE = {
               help="Where to; - (the default) is standard output.")  # fmt: skip
 @click.option("--branches", is_flag=True, help="In Markdown and HTML: the other branches too.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@shared_option
 @json_option
 def export(
     session: tuple[str, ...],
@@ -46,6 +47,7 @@ def export(
     output: str,
     branches: bool,
     overwrite: bool,
+    shared: bool,
     as_json: bool,
 ) -> None:
     """Write chats as JSON (loses nothing), Markdown (pictures beside it) or one HTML page.
@@ -62,7 +64,7 @@ def export(
         raise click.UsageError("--json names the files that were written: add -o FILE")
     suffix = Path(output).suffix.lower()
     format = ExportFormat(chosen) if chosen else _SUFFIXES.get(suffix, ExportFormat.JSON)
-    with opened_store() as store:
+    with opened_store(shared=shared) as store:
         leave_out = partial(click.echo, err=True) if every else None
         ids = None if every else [store.find_session(one) for one in session]
         if to_stdout:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from assistant.cli.sessions.change import delete, fork, rename, restore
+from assistant.cli.sessions.change import delete, fork, rename, restore, share
 from assistant.cli.sessions.exchange import backup, export, import_
 from assistant.cli.sessions.show import list_, pictures, search, show
 
@@ -23,6 +23,6 @@ def sessions() -> None:
 
 
 for command in (
-    list_, show, search, pictures, rename, fork, delete, restore, export, import_, backup
+    list_, show, search, pictures, rename, fork, delete, restore, share, export, import_, backup
 ):  # fmt: skip
     sessions.add_command(command)

@@ -7,7 +7,14 @@ from dataclasses import asdict
 import click
 
 from assistant.cli.common import opened_store, print_json
-from assistant.cli.options import TEXT, json_option, limit_option, session_argument, session_option
+from assistant.cli.options import (
+    TEXT,
+    json_option,
+    limit_option,
+    session_argument,
+    session_option,
+    shared_option,
+)
 from assistant.values.conversation import (
     Conversation,
     SearchHit,
@@ -21,39 +28,45 @@ from assistant.values.words import counted
 
 @click.command("list")
 @limit_option(50)
+@shared_option
 @json_option
-def list_(limit: int, as_json: bool) -> None:
+def list_(limit: int, shared: bool, as_json: bool) -> None:
     """The chats: pinned ones, then the most recently used.
 
     \b
     phichat sessions list --limit 10
+    phichat sessions list --shared
     """
-    with opened_store() as store:
+    with opened_store(shared=shared) as store:
         found = store.sessions(limit)
+        owners = store.owners() if shared else {}
         if as_json:
-            print_json([asdict(one) for one in found])
+            of = {id: {"owner": owner} for id, owner in owners.items()}
+            print_json([asdict(one) | of.get(one.id, {}) for one in found])
             return
         for one in found:
+            owner = f"{one_line(owners[one.id])}: " if one.id in owners else ""
             used = "damaged" if one.damaged else f"{one.updated.astimezone():%Y-%m-%d %H:%M}"
             click.echo(
                 f"{one.id}  {used:16}  "
                 f"{counted(one.turns, 'message'):>12}  {counted(one.pictures, 'picture'):>11}  "
-                f"{one_line(one.title, 60)}"
+                f"{owner}{one_line(one.title, 60)}"
             )
 
 
 @click.command()
 @session_argument
 @click.option("--all", "every", is_flag=True, help="Every branch, not only the current one.")
+@shared_option
 @json_option
-def show(session: str, every: bool, as_json: bool) -> None:
+def show(session: str, every: bool, shared: bool, as_json: bool) -> None:
     """Print one chat.
 
     \b
     phichat sessions show 4f2k
     phichat sessions show 4f2k --all --json
     """
-    with opened_store() as store:
+    with opened_store(shared=shared) as store:
         session_id = store.find_session(session)
         conversation = store.conversation(session_id)
         turns = store.all_turns(session_id) if every else conversation.turns
