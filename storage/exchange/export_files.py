@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from assistant.values.conversation import Conversation, ExportFormat, Turn
+from assistant.values.conversation import Conversation, ExportFormat, Picture, Turn
 from assistant.values.errors import StorageError
 from storage import pictures, turns
 from storage.exchange import export_markdown
@@ -51,7 +51,20 @@ def export(
             else:
                 from storage.exchange import export_html
 
-                yield from export_html.write(conversation, others, partial(pictures.data, db))
+                yield from export_html.write(conversation, others, partial(_for_browsers, db))
+
+
+_NOT_IN_BROWSERS = frozenset({"image/heic", "image/tiff"})
+"""Types of pictures that few browsers show."""
+
+
+def _for_browsers(db: Session, picture: Picture) -> tuple[bytes, str]:
+    """Return a picture's bytes; its small copy where browsers don't show the original."""
+    if picture.media_type in _NOT_IN_BROWSERS:
+        small = pictures.thumbnail(db, picture.sha256)
+        if small is not None:
+            return small, "image/jpeg"
+    return pictures.data(db, picture.sha256), picture.media_type
 
 
 def export_to(

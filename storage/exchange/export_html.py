@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
 
 from markdown_it import MarkdownIt
@@ -25,7 +25,7 @@ from assistant.values.markdown import LINE_BREAK, keep_formulas
 from assistant.values.region import Region
 from assistant.values.text import plain
 from assistant.values.words import duration
-from storage.exchange.outline import Entry, PictureData, caption, entries, facts, moment, title
+from storage.exchange.outline import Entry, caption, entries, facts, moment, title
 
 _STYLE = """
 :root { color-scheme: light dark; --dim: #667; --line: #8884; --you: #8881; }
@@ -60,6 +60,10 @@ rect + rect { stroke: #c00; stroke-width: 2; stroke-dasharray: 6 3; }
 """Added to the style of a page with parts of pictures."""
 
 
+ShownData = Callable[[Picture], tuple[bytes, str]]
+"""The bytes of a picture for a browser, and their media type."""
+
+
 def _policy(style: str) -> str:
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return (
@@ -69,7 +73,7 @@ def _policy(style: str) -> str:
 
 
 def write(
-    conversation: Conversation, every_turn: tuple[Turn, ...], picture_data: PictureData
+    conversation: Conversation, every_turn: tuple[Turn, ...], shown_data: ShownData
 ) -> Iterator[str]:
     """Write the page in pieces; ``every_turn`` adds the turns of other branches (() for none)."""
     name = escape(title(conversation))
@@ -95,7 +99,7 @@ def write(
         if entry.other and not others:
             others = True
             yield "<h2>Other versions</h2>\n"
-        yield from _turn(entry, shown, parts, picture_data)
+        yield from _turn(entry, shown, parts, shown_data)
     yield "</main>\n</body>\n</html>\n"
 
 
@@ -116,7 +120,7 @@ def _parts(turns: Sequence[Turn]) -> Parts:
     return parts
 
 
-def _turn(entry: Entry, shown: set[int], parts: Parts, picture_data: PictureData) -> Iterator[str]:
+def _turn(entry: Entry, shown: set[int], parts: Parts, shown_data: ShownData) -> Iterator[str]:
     turn = entry.turn
     kind = "reply" if turn.role is Role.ASSISTANT else "you"
     yield (
@@ -127,7 +131,7 @@ def _turn(entry: Entry, shown: set[int], parts: Parts, picture_data: PictureData
         yield f'<p class="dim">{escape(", ".join(remarks))}</p>\n'
     for picture in turn.pictures:
         is_shown = picture.number in shown
-        yield _figure(picture, parts.get(picture.number, {}), is_shown, picture_data)
+        yield _figure(picture, parts.get(picture.number, {}), is_shown, shown_data)
         shown.add(picture.number)
     if turn.thought is not None:
         summary = f"thought for {duration(turn.thought.seconds)}"
@@ -140,16 +144,17 @@ def _turn(entry: Entry, shown: set[int], parts: Parts, picture_data: PictureData
     yield "</article>\n"
 
 
-def _figure(
-    picture: Picture, parts: dict[int, Region], shown: bool, picture_data: PictureData
-) -> str:
+def _figure(picture: Picture, parts: dict[int, Region], shown: bool, shown_data: ShownData) -> str:
     words = escape(caption(picture))
     if shown:  # its bytes are in the page once
         return f'<p class="dim">{words} (shown above)</p>\n'
-    known = re.fullmatch(r"image/[a-z0-9.+-]{1,40}", picture.media_type)
-    kind = picture.media_type if known else "application/octet-stream"
-    data = base64.b64encode(picture_data(picture.sha256)).decode()
-    image = f'<img alt="{words}" src="data:{kind};base64,{data}">'
+    data, media_type = shown_data(picture)
+    if media_type != picture.media_type:
+        words += ", a small copy"
+    known = re.fullmatch(r"image/[a-z0-9.+-]{1,40}", media_type)
+    kind = media_type if known else "application/octet-stream"
+    encoded = base64.b64encode(data).decode()
+    image = f'<img alt="{words}" src="data:{kind};base64,{encoded}">'
     return (
         f"<figure>{_framed(image, picture, parts) if parts else image}"
         f"<figcaption>{words}</figcaption></figure>\n"

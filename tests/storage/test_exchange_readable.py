@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -87,7 +88,7 @@ def in_markdown(talk: Conversation, every_turn: tuple[Turn, ...] = ()) -> str:
 
 
 def in_html(talk: Conversation, every_turn: tuple[Turn, ...] = ()) -> str:
-    return "".join(page.write(talk, every_turn, lambda sha256: b"\x89PNG"))
+    return "".join(page.write(talk, every_turn, lambda picture: (b"\x89PNG", picture.media_type)))
 
 
 def skeleton(text: str) -> list[tuple[str, str]]:
@@ -377,3 +378,13 @@ def test_a_picture_shows_the_frames_of_its_parts(store: Store) -> None:
     words = "picture 2: photo.png@10,20,100,80, 640 x 480, part of picture 1"
     assert words in page
     assert words in "".join(store.export([session], ExportFormat.MARKDOWN))
+
+
+def test_what_browsers_do_not_show_is_its_small_copy(store: Store) -> None:
+    photo = replace(make_picture("photo", "IMG_1.HEIC"), media_type="image/heic")
+    seen = replace(photo, sha256="5" * 64, thumbnail=b"small", name="IMG_2.HEIC")
+    session, _ = store.add_user_turn(None, Draft("see", (photo, seen)))
+    page = "".join(store.export([session], ExportFormat.HTML))
+    assert 'src="data:image/heic;base64,cGhvdG8="' in page, "there is nothing else to show"
+    assert 'src="data:image/jpeg;base64,c21hbGw="' in page
+    assert "picture 2: IMG_2.HEIC, 640 x 480, a small copy" in page
