@@ -53,6 +53,11 @@ MEDIA_TYPES = {
 # an optional library decodes.
 _ALSO = {"MPO": "image/jpeg", "HEIF": "image/heic"}
 
+HEIF_KINDS = frozenset(
+    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2", b"heif"}
+)
+"""Kinds by which files of HEIC and HEIF name themselves."""
+
 _LONGEST_SENTENCE = 400
 _SHA256 = re.compile("[0-9a-f]{64}")
 

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from assistant.pictures import names
 from assistant.pictures.decode import (
+    HEIF_KINDS,
     MAX_BYTES,
     Watch,
     asked,
@@ -19,12 +20,11 @@ from assistant.pictures.decode import (
     picture_of,
 )
 from assistant.pictures.decoder.frames import Header
-from assistant.pictures.decoder.heif import HEIF_KINDS
 from assistant.values.conversation import PictureFile
 from assistant.values.errors import PictureError
 from assistant.values.origin import MOST_FRAMES, Origin, clock, moments_of
 
-_NO_VIDEO = frozenset({b"avif", b"avis"}) | HEIF_KINDS
+_NO_VIDEO = HEIF_KINDS | {b"avif", b"avis"}
 """Kinds of files that begin as an MP4 does, and hold pictures."""
 _HEAD = 1 << 16
 """Bytes in which a PNG says that it is animated."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
+import shutil
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops
 
 from assistant.pictures import decode
 from assistant.pictures.decoder import examine, heif
@@ -119,13 +119,30 @@ def test_without_the_library_the_sentence_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data = encoded(corner(), "HEIF")
-    monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    heif._registered.cache_clear()
-    try:
-        with pytest.raises(PictureError, match=r"a\.heic is HEIC: install pillow-heif"):
-            examine.decoded(data, "a.heic")
-    finally:
-        heif._registered.cache_clear()
+    monkeypatch.setattr(heif, "_registered", lambda: False)
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(PictureError, match=r"a\.heic is HEIC: install pillow-heif"):
+        examine.decoded(data, "a.heic")
+
+
+@pytest.mark.skipif(
+    not (shutil.which("heif-dec") or shutil.which("heif-convert")), reason="needs libheif's program"
+)
+def test_a_program_of_the_system_does_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    turned = Image.Exif()
+    turned[274] = 6
+    data = encoded(
+        corner((300, 200)), "HEIF", exif=turned.tobytes(), icc_profile=DISPLAY_P3, tile_size=128,
+        **EXACT,
+    )  # fmt: skip
+    ours = examine.decoded(data, "a.heic")
+    monkeypatch.setattr(heif, "_registered", lambda: False)
+    theirs = examine.decoded(data, "a.heic")
+    assert (theirs.format, theirs.image.size) == (ours.format, (200, 300))
+    difference = ImageChops.difference(ours.image, theirs.image).getextrema()
+    assert max(high for _, high in difference) <= 2  # type: ignore[misc]
+    with pytest.raises(PictureError, match=r"a\.heic is damaged or incomplete"):
+        examine.decoded(data[: len(data) // 2], "a.heic")
 
 
 def test_what_avif_shares_with_it_is_no_heic() -> None:

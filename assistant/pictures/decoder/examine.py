@@ -136,11 +136,12 @@ def _header(data: bytes, label: str) -> Image.Image:
     # Warnings about odd metadata would be printed across the screen.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     is_heif = heif.is_heif(data)
-    if is_heif:
-        heif.prepare(label)
-    formats = (heif.FORMAT,) if is_heif else tuple(MEDIA_TYPES)
     try:
-        image = Image.open(io.BytesIO(data), formats=formats)
+        image = (
+            heif.opened(data, label)
+            if is_heif
+            else Image.open(io.BytesIO(data), formats=tuple(MEDIA_TYPES))
+        )
     except UnidentifiedImageError as error:
         if is_heif or _BEGINNINGS.match(data):
             raise _DamagedError from error

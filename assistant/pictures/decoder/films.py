@@ -8,19 +8,17 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from PIL import Image
 
 from assistant.pictures.colour import as_seen
-from assistant.pictures.decode import CPU_S, MAX_PIXELS, MEDIA_TYPES
+from assistant.pictures.decode import MAX_PIXELS, MEDIA_TYPES
+from assistant.pictures.decoder.programs import run
 from assistant.values.errors import PictureError
 
 MOST_STEPS = 5000
 """Frames of an animation that are looked at."""
-
-MOST_OUTPUT = 256 << 20
-"""Bytes of a frame that are read at most."""
 
 _STEP_S = 0.1
 """Seconds of a frame without a duration, as browsers have it."""
@@ -108,22 +106,4 @@ def _ffmpeg(label: str, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     if program is None:
         raise PictureError(f"{label} is a video: install ffmpeg, which reads its frames.")
     safe = ("-protocol_whitelist", "file", "-format_whitelist", _CONTAINERS, "-threads", "1")
-    try:
-        return subprocess.run(
-            [program, "-hide_banner", "-nostdin", *safe, *arguments],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=2 * CPU_S,
-            preexec_fn=_limit_time,  # this process has one thread
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise PictureError(f"{label} takes too long to decode; cut it shorter first.") from error
-
-
-def _limit_time() -> None:
-    """Have the system end a program that computes for long; memory is limited already."""
-    with suppress(ImportError, OSError, ValueError):
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CPU, (int(CPU_S), int(CPU_S)))
+    return run([program, "-hide_banner", "-nostdin", *safe, *arguments], label)

@@ -1,17 +1,25 @@
-"""HEIC and HEIF, the pictures of phones, by pillow-heif where that is installed."""
+"""HEIC and HEIF, the pictures of phones, by pillow-heif or a program of libheif."""
 
 from __future__ import annotations
 
+import io
+import shutil
+import tempfile
 from functools import cache
+from pathlib import Path
 
+from PIL import Image
+
+from assistant.pictures.decode import HEIF_KINDS
+from assistant.pictures.decoder.programs import run
 from assistant.values.errors import PictureError
+
+_PROGRAMS = ("heif-dec", "heif-convert")
+"""Names of libheif's program: newer and older."""
 
 FORMAT = "HEIF"
 """Pillow's name of the format."""
 
-HEIF_KINDS = frozenset(
-    {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2", b"heif"}
-)
 _OTHERS = (b"avif", b"avis")
 _HEAD = 64
 """Bytes in which a file names the kinds of decoder that can read it."""
@@ -24,13 +32,31 @@ def is_heif(data: bytes) -> bool:
     return not any(kind in data[16:_HEAD] for kind in _OTHERS)
 
 
-def prepare(label: str) -> None:
-    """Have Pillow open HEIF. Raises PictureError where pillow-heif is not installed."""
-    if not _registered():
+def opened(data: bytes, label: str) -> Image.Image:
+    """Open HEIF with pillow-heif, else with a program of libheif. Raises PictureError, or any."""
+    if _registered():
+        return Image.open(io.BytesIO(data), formats=(FORMAT,))
+    program = next(filter(None, map(shutil.which, _PROGRAMS)), None)
+    if program is None:
         raise PictureError(
-            f"{label} is HEIC: install pillow-heif beside phichat (docs/install.md says how and "
-            "under which licence), or save the picture as JPEG."
+            f"{label} is HEIC: install pillow-heif or libheif's programs (docs/install.md says how "
+            "and under which licence), or save the picture as JPEG."
         )
+    image = Image.open(io.BytesIO(_converted(program, data, label)), formats=("PNG",))
+    # Turned already: heif-convert 1.15 still writes the orientation of the original beside it.
+    image.info.pop("exif", None)
+    image.format = FORMAT
+    return image
+
+
+def _converted(program: str, data: bytes, label: str) -> bytes:
+    """Convert HEIF to PNG: of several pictures in a file, the first."""
+    with tempfile.TemporaryDirectory(prefix="phichat-") as folder:
+        whole = Path(folder, "picture.heic")
+        whole.write_bytes(data)
+        run([program, str(whole), f"{folder}/picture.png"], label)
+        made = sorted(Path(folder).glob("*.png"))
+        return made[0].read_bytes() if made else b""
 
 
 @cache
