@@ -213,8 +213,8 @@ def _server_engine(url: URL) -> Engine:
 
 def _bring_up_to_date(engine: Engine, where: str) -> None:
     with engine.connect() as connection:
-        version = _version(connection, where)
-    if version == migrations.NEWEST:
+        found = version(connection, where)
+    if found == migrations.NEWEST:
         return
     try:
         with migration(engine, where) as connection:
@@ -272,7 +272,7 @@ def _rows_of_all(connection: Connection) -> Iterator[None]:
         connection.exec_driver_sql(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
 
 
-def _version(connection: Connection, where: str) -> str | None:
+def version(connection: Connection, where: str) -> str | None:
     """Read the revision of the database, or None for an empty one.
 
     Raises StorageError for a newer database, and for another program's.

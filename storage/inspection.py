@@ -5,43 +5,30 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from assistant.values.text import masked
 from storage.column_types import Tolerant
 from storage.database import in_memory, is_sqlite, parse
+from storage.database_state import DatabaseState
 from storage.schema import Base
+from storage.server_inspection import examine_server
 
 _SHOWN = 5
 """Row numbers that are named of one column."""
 
 
-@dataclass(frozen=True, slots=True)
-class DatabaseState:
-    """``size`` is in bytes, side files included. What could not be found out is None.
-
-    ``problem`` is a sentence where the database can't be used as it is; ``unreadable`` names
-    damaged values and references, which everything else works without.
-    """
-
-    where: str
-    exists: bool | None = None
-    size: int | None = None
-    sessions: int | None = None
-    problem: str | None = None
-    unreadable: tuple[str, ...] = ()
-
-
 def examine(location: str | Path, *, check: bool = True) -> DatabaseState:
     """Look at the database of ``location``; ``check`` reads all of it for damage.
 
-    A server's database is named and left alone. Raises StorageError for an
+    A server's database is asked for its roles and rights. Raises StorageError for an
     address that is none.
     """
     url = parse(location)
-    if not is_sqlite(url) or in_memory(url):
+    if not is_sqlite(url):
+        return examine_server(url)
+    if in_memory(url):
         return DatabaseState(masked(url.render_as_string()))
     path = Path(str(url.database))
     if not path.exists():

@@ -16,7 +16,7 @@ from assistant.cli.options import engine_options, json_option, model_option
 from assistant.core.memory.values import MemoryPlan
 from assistant.servers.address import is_server
 from assistant.settings.load import load
-from assistant.values.text import plain
+from assistant.values.text import one_line, plain
 from assistant.values.words import counted, file_size, pip_install
 
 if TYPE_CHECKING:
@@ -223,6 +223,7 @@ def _files(found: Diagnosis) -> Iterator[str]:
         yield f"  Database: {state.where}, not there yet; the first chat makes it"
     else:
         sessions = "" if state.sessions is None else f", {counted(state.sessions, 'chat')}"
+        sessions += f" of {one_line(state.user)}" if state.user else ""
         yield f"  Database: {state.where}, {file_size(state.size or 0)}{sessions}"
     there = "" if found.config_file.exists() else " (not there: defaults)"
     yield f"  Configuration: {found.config_file}{there}"

@@ -32,7 +32,8 @@ from assistant.values.context import PictureLayout
 from assistant.values.errors import ModelError, StorageError
 from assistant.values.text import masked
 from assistant.worker.shared_workers import SharedWorker, shared_workers
-from storage.inspection import DatabaseState, examine
+from storage.database_state import DatabaseState
+from storage.inspection import examine
 from tui.terminal import tmux
 from tui.terminal.detect import Colours, colours_of
 
@@ -280,7 +281,8 @@ def _database(settings: Settings, problems: list[Problem], *, check: bool) -> Da
     except StorageError as error:
         problems.append(Problem(str(error), "Correct the setting “database”."))
         return DatabaseState(masked(settings.store_location))
-    if found.exists is False and not _can_be_made(Path(found.where)):
+    is_file = found.user is None
+    if is_file and found.exists is False and not _can_be_made(Path(found.where)):
         problems.append(
             Problem(
                 f"The database {found.where} can't be made: its folder can't be written to.",
@@ -294,6 +296,7 @@ def _database(settings: Settings, problems: list[Problem], *, check: bool) -> Da
                 f"Copy the file away. {_SAVE} Then start with a new one or a backup.",
             )
         )
+    problems += (Problem(one.what, one.remedy) for one in found.concerns)
     if found.unreadable:
         problems.append(
             Problem(

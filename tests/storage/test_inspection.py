@@ -60,8 +60,10 @@ def test_a_damaged_one_says_so(tmp_path: Path) -> None:
 
 
 def test_a_server_is_named_without_its_password() -> None:
-    found = examine("postgresql+psycopg://me:secret@host/name")
+    found = examine("postgresql+psycopg://me:secret@127.0.0.1:1/name")
     assert found.exists is None
+    assert "check its address" in found.concerns[0].what
+    assert "secret" not in found.concerns[0].what
     assert "secret" not in found.where
     with pytest.raises(StorageError):
         examine("nonsense://x")
