@@ -100,16 +100,26 @@ class Ours:
         ]
         return self._chat.render(turns, lambda picture: _slot(picture, case.num_crops))
 
+    def text(self, ids: list[int]) -> str:
+        """Decode a reply as a server sends it, without the blank before it."""
+        vocabulary = self._chat.vocabulary
+        return vocabulary.text(ids).lstrip()
+
     def filled(self, case: Case, length: int) -> Case:
-        """Fill the text of the last message until the prompt has so many positions."""
+        """Fill the text of the last message until the prompt has at least so many positions."""
         *before, last = case.said
-        words = length - self.prompt(case).tokens - 1
-        text = " ".join(("lamp", "table", "and", "the")[n % 4] for n in range(words))
-        while self.prompt(case).tokens < length:
-            case = Case(case.name, (*before, Said(last.role, text, last.pictures)),
-                        case.num_crops, case.beyond)  # fmt: skip
-            text += " lamp"
-        return case
+
+        def with_words(count: int) -> Case:
+            text = " ".join(("lamp", "table", "and", "the")[n % 4] for n in range(count))
+            said = Said(last.role, text, last.pictures)
+            return Case(case.name, (*before, said), case.num_crops, case.beyond)
+
+        count = length
+        while (over := self.prompt(with_words(count)).tokens - length) > 0:
+            count -= max(1, over // 8)
+        while self.prompt(with_words(count)).tokens < length:
+            count += 1
+        return with_words(count)
 
     def reply(self, prompt: Prompt) -> list[int]:
         """Answer greedily without looking at end tokens; a model that keeps nothing from before."""
@@ -145,7 +155,8 @@ def _files(said: Said) -> Iterator[bytes]:
 
 def _pictures(said: Said) -> Iterator[Picture]:
     for number, name in enumerate(said.pictures, 1):
-        width, height = Image.open(GOLDENS / "images" / name).size
+        with Image.open(GOLDENS / "images" / name) as image:
+            width, height = image.size
         yield Picture(number, name, name, name, "image/png", width, height)
 
 
@@ -155,5 +166,5 @@ def _slot(picture: Picture, num_crops: int) -> Slot:
 
 
 def _crops(slot: Slot) -> tuple[torch.Tensor, tuple[int, int]]:
-    image = Image.open(GOLDENS / "images" / slot.pixels_sha256)
-    return Phi3VImageProcessor(num_crops=slot.detail).crops(image)
+    with Image.open(GOLDENS / "images" / slot.pixels_sha256) as image:
+        return Phi3VImageProcessor(num_crops=slot.detail).crops(image)

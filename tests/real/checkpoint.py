@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from assistant.phi3v.clip import CLIP_VIT_L_14_336
 from assistant.phi3v.shapes import Geometry, weight_shapes
@@ -23,17 +23,25 @@ HIDDEN, MLP, LAYERS, HEADS = 384, 512, 3, 4  # 96 channels a head, as the offici
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
 
-def make(folder: Path, tokenizer: Path, tower_layers: int = 4) -> Path:
-    """Write the folder, once. ``tower_layers`` includes the last one, which is never read."""
+def make(folder: Path, tokenizer: Path, tower_layers: int = 4, num_crops: int = 16) -> Path:
+    """Write the folder, once. ``tower_layers`` includes the last one, which is never read.
+
+    Numbers are float32 that bfloat16 can hold, so that an engine that chooses bfloat16 or reads
+    what is stored has the same weights.
+    """
     if (folder / "model.safetensors").exists():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     for name in TOKENIZER_FILES:
         if (tokenizer / name).exists():
             shutil.copyfile(tokenizer / name, folder / name)
-    preprocessor = {"num_crops": 16, "num_img_tokens": 144, "processor_class": "Phi3VProcessor"}
+    preprocessor = {
+        "num_crops": num_crops,
+        "num_img_tokens": 144,
+        "processor_class": "Phi3VProcessor",
+    }
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
-    config = official_config(HIDDEN, MLP, LAYERS, HEADS)
+    config = official_config(HIDDEN, MLP, LAYERS, HEADS) | {"torch_dtype": "float32"}
     tower = config["img_processor"]
     assert isinstance(tower, dict)
     if tower_layers != CLIP_VIT_L_14_336["num_hidden_layers"]:
@@ -54,4 +62,30 @@ def _weights(config: dict[str, object]) -> Iterator[tuple[str, torch.Tensor]]:
             values = torch.empty(shape).normal_(0, spread, generator=generator)
         else:
             values = torch.full(shape, float("norm" in name and name.endswith("weight")))
-        yield name, values.to(torch.bfloat16)
+        yield name, values.to(torch.bfloat16).float()
+
+
+def text_model(folder: Path, into: Path, template: str | None = None) -> Path:
+    """Write the decoder alone as the Phi-3 that it is, for engines without a tower for it.
+
+    ``template`` replaces its chat template.
+    """
+    if (into / "model.safetensors").exists():
+        return into
+    into.mkdir(parents=True, exist_ok=True)
+    config = json.loads((folder / "config.json").read_text())
+    for key in ("auto_map", "embd_layer", "img_processor"):
+        config.pop(key)
+    config |= {"architectures": ["Phi3ForCausalLM"], "model_type": "phi3", "sliding_window": None}
+    config["rope_scaling"]["type"] = "longrope"
+    (into / "config.json").write_text(json.dumps(config, indent=1))
+    for name in TOKENIZER_FILES:
+        if (folder / name).exists():
+            shutil.copyfile(folder / name, into / name)
+    if template is not None:
+        path = into / "tokenizer_config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"chat_template": template}))
+    tensors = load_file(folder / "model.safetensors")
+    decoder = {name: one for name, one in tensors.items() if "vision_embed_tokens" not in name}
+    save_file(decoder, into / "model.safetensors", metadata={"format": "pt"})
+    return into

@@ -37,6 +37,8 @@ SERVERS = {
     "transformers": Needs(("torch==2.13.0", "transformers[serving]==5.23.0", "pillow")),
     "llama.cpp": Needs(("xllamacpp==2026.10.11549", "gguf")),
     "mistral.rs": Needs(("mistralrs==0.9.5",)),
+    "onnxruntime-extensions": Needs(("onnxruntime-extensions==0.15.2", "numpy")),
+    "openvino-tokenizers": Needs(("openvino-tokenizers==2026.4.1", "transformers==5.23.0")),
     "mlx-vlm": Needs(("mlx-vlm==0.7.10", "mlx[cpu]")),
 }
 

@@ -38,7 +38,7 @@ def vllm(python: Path, folder: Path, length: int, log: Path, *more: str) -> Iter
     """Run vLLM with the plugin on ``folder``, as docs/servers.md says."""
     port = free_port()
     command = [
-        python, Path(__file__).parent / "vllm_with_counts.py", f"--model={folder}",
+        python, Path(__file__).parent / "launch" / "vllm_server.py", f"--model={folder}",
         "--host=127.0.0.1", f"--port={port}", f"--served-model-name={NAME}",
         f"--max-model-len={length}",
         '--limit-mm-per-prompt={"image": 16}', f"--chat-template={template(python)}", *FLAGS, *more,
