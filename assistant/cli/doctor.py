@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -230,6 +231,17 @@ def _files(found: Diagnosis) -> Iterator[str]:
     terminal = found.terminal
     shape = f"{terminal.columns} x {terminal.rows}" if terminal.is_terminal else "not a terminal"
     yield f"  Terminal: {shape}, colours: {terminal.colours}; {terminal.pictures}"
+    yield "  Files: " + "; ".join(_formats_of_files())
+
+
+def _formats_of_files() -> Iterator[str]:
+    """Say which files of phones and cameras can be attached here, and what brings the others."""
+    from assistant.pictures.decode import HEIF_PROGRAMS
+
+    program = next(filter(shutil.which, HEIF_PROGRAMS), None)
+    by = "pillow-heif" if find_spec("pillow_heif") else program
+    yield f"HEIC by {by}" if by else "no HEIC (docs/install.md says what opens it)"
+    yield "videos by ffmpeg" if shutil.which("ffmpeg") else "no videos (install ffmpeg)"
 
 
 def _as_json(found: Diagnosis) -> dict[str, Any]:

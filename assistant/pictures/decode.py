@@ -53,6 +53,8 @@ MEDIA_TYPES = {
 # an optional library decodes.
 _ALSO = {"MPO": "image/jpeg", "HEIF": "image/heic"}
 
+HEIF_PROGRAMS = ("heif-dec", "heif-convert")
+"""Names of libheif's program: newer and older."""
 HEIF_KINDS = frozenset(
     {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1", b"mif2", b"heif"}
 )

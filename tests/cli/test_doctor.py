@@ -284,3 +284,15 @@ def test_how_pictures_pass_tmux(
     monkeypatch.setenv("TMUX_PANE", "%0")
     found = CliRunner().invoke(cli, ["doctor", "--quick"]).stdout
     assert words in next(line for line in found.splitlines() if line.startswith("  Terminal: "))
+
+
+@pytest.mark.parametrize("is_here", [True, False])
+def test_what_opens_the_files_of_phones(monkeypatch: pytest.MonkeyPatch, is_here: bool) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}" if is_here else None)
+    monkeypatch.setattr("assistant.cli.doctor.find_spec", lambda name: None)
+    wanted = (
+        "  Files: HEIC by heif-dec; videos by ffmpeg"
+        if is_here
+        else "  Files: no HEIC (docs/install.md says what opens it); no videos (install ffmpeg)"
+    )
+    assert wanted in report(machine(16, 12)).splitlines()

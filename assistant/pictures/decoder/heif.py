@@ -10,12 +10,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from assistant.pictures.decode import HEIF_KINDS
+from assistant.pictures.decode import HEIF_KINDS, HEIF_PROGRAMS
 from assistant.pictures.decoder.programs import run
 from assistant.values.errors import PictureError
-
-_PROGRAMS = ("heif-dec", "heif-convert")
-"""Names of libheif's program: newer and older."""
 
 FORMAT = "HEIF"
 """Pillow's name of the format."""
@@ -36,7 +33,7 @@ def opened(data: bytes, label: str) -> Image.Image:
     """Open HEIF with pillow-heif, else with a program of libheif. Raises PictureError, or any."""
     if _registered():
         return Image.open(io.BytesIO(data), formats=(FORMAT,))
-    program = next(filter(None, map(shutil.which, _PROGRAMS)), None)
+    program = next(filter(None, map(shutil.which, HEIF_PROGRAMS)), None)
     if program is None:
         raise PictureError(
             f"{label} is HEIC: install pillow-heif or libheif's programs (docs/install.md says how "
