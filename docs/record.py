@@ -97,8 +97,18 @@ class Camera:
     async def take(self, seconds: float) -> None:
         """Take a frame that stands for ``seconds``."""
         await self._pilot.pause(0.05)
+        await self.until(self._is_at_rest)
         await settle(self._pilot.app)
         self.animation.add(self._pilot.app.screen._compositor.render_strips(), seconds)
+
+    def _is_at_rest(self) -> bool:
+        """Say whether pictures are drawn, and the chat stands at its end."""
+        from tui.widgets.chat_view import ChatView
+        from tui.widgets.picture_drawing import PictureDrawing
+
+        screen = self._pilot.app.screen
+        at_end = all(view.is_vertical_scroll_end for view in screen.query(ChatView))
+        return at_end and all(drawing.drawn for drawing in screen.query(PictureDrawing))
 
     def shown(self) -> str:
         """Return the text on the screen."""
@@ -123,6 +133,7 @@ class Camera:
         chat = self._screen.chat
         await self._pilot.press("enter")
         await self.until(lambda: chat.running is not None and chat.running.reply is not None)
+        await self.until(lambda: "New chat" not in self.shown().splitlines()[0])
         await self.take(LOOK_S / 2)
         while not self._pace.is_over:
             words = self._pace.next_word()

@@ -23,8 +23,10 @@ from tests.tui.desk import (
 from tests.tui.test_pictures_shown import app_with
 from tui.pages.picture import PictureScreen
 from tui.terminal.detect import PictureProtocol
+from tui.widgets.chat_view import ChatView
 from tui.widgets.chip import Chip
 from tui.widgets.framed_drawing import FramedDrawing
+from tui.widgets.parts_drawing import PartsDrawing
 
 PHOTO = picture_file("photo.png", png("#c0392b", (400, 300), "ellipse"))
 
@@ -187,3 +189,28 @@ def test_a_draft_shows_its_part(desk: Desk) -> None:
     kept = desk.store.draft(None)
     assert kept is not None
     assert kept.pictures[0].region == part.region
+
+
+async def test_the_chat_shows_the_frames_of_parts_wherever_they_are(desk: Desk) -> None:
+    session = desk.chat("See", "Yes.", files=(PHOTO,))
+    async with desk.app(session).run_test(size=(140, 80)) as pilot:
+        await framed(pilot)
+        await pilot.press("enter")
+        await attached(pilot)
+        assert "┌2─" not in shown(pilot)
+        await send(pilot, "And this?")
+        await sees(pilot, "┌2─")
+        view = screen(pilot).query_one(ChatView)
+        await view.cut_below(view.turns[1].id)
+        await until(pilot, lambda: "┌2─" not in shown(pilot), "the end of the part")
+
+
+async def test_in_a_chat_sixel_pictures_stay_as_they_are(desk: Desk) -> None:
+    part = decode.cut(PHOTO, PHOTO.data, (200, 0, 200, 150))
+    session = desk.chat("See", "Yes.", files=(PHOTO, part))
+    for protocol, is_framed in ((PictureProtocol.SIXEL, False), (PictureProtocol.KITTY, True)):
+        async with app_with(desk, protocol, session).run_test(size=WIDE) as pilot:
+            await sees(pilot, "Yes.")
+            parent = screen(pilot).query(PartsDrawing).first()
+            await until(pilot, lambda one=parent: one.drawn, "the pixels")
+            assert bool(parent.frames()) is is_framed

@@ -26,8 +26,9 @@ from tui.pages.detail import DetailScreen, detail_choices
 from tui.pages.dialog import VI_BINDINGS
 from tui.textual_fixes import GuardedDialog
 from tui.widgets.drawing import Drawing
-from tui.widgets.framed_drawing import FramedDrawing, Part
+from tui.widgets.framed_drawing import FramedDrawing
 from tui.widgets.gallery import Gallery
+from tui.widgets.parts_drawing import parts_of
 from tui.widgets.picture_drawing import REST_S
 from tui.widgets.picture_view import PictureView
 
@@ -171,13 +172,14 @@ class PictureScreen(GuardedDialog[CutWanted | None]):
         frame = self.query_one(".frame", Container)
         room = frame.content_size
         await frame.remove_children()
+        parts = parts_of(self.picture, [one.picture for one in self._shown])
         view = PictureView(
             self.picture,
             self._gallery,
             max(1, room.width),
             max(1, room.height - LABEL_ROWS),
             file=self.shown.file,
-            draw=partial(FramedDrawing, parts=self._parts()),
+            draw=partial(FramedDrawing, parts=parts),
         )
         await frame.mount(view)
         self._tell("…")
@@ -186,15 +188,6 @@ class PictureScreen(GuardedDialog[CutWanted | None]):
             self.call_after_refresh(self.action_frame_part)
         self._ask(self._index)
         self.set_timer(REST_S, self._rest)
-
-    def _parts(self) -> list[Part]:
-        """List the parts of the picture that are pictures of the page, too."""
-        pictures = [one.picture for one in self._shown]
-        return [
-            Part(one.number, (region.left, region.top, region.width, region.height))
-            for one in pictures
-            if (region := one.region) is not None and region.sha256 == self.picture.sha256
-        ]
 
     def action_frame_part(self) -> None:
         """Show a frame to be moved over the part that shall be attached."""

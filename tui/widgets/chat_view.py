@@ -105,6 +105,7 @@ class ChatView(TurnWindow, can_focus=False):
             elif at_end:
                 await self._mount_below(more)
                 await self._trim_top()
+        self._frame_parts()
         self._stir()
 
     async def _add(self, turn: Turn, widget: Widget) -> None:
@@ -116,6 +117,7 @@ class ChatView(TurnWindow, can_focus=False):
             self._mounted_range = range(self._mounted_range.start, len(self.turns))
             await self._trim_top()
             self.anchor()
+        self._frame_parts()
         self._stir()
 
 

@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import BindingType
-from textual.geometry import Region, clamp
+from textual.geometry import clamp
 from textual.message import Message
-from textual.strip import Strip
 
 from assistant.values.conversation import Picture, PictureFile
 from assistant.values.region import Box
 from tui.keys import REGION_KEYS
 from tui.widgets.gallery import Gallery
-from tui.widgets.picture_drawing import PictureDrawing
+from tui.widgets.parts_drawing import Frame, Part, PartsDrawing
 
 FIRST_SHARE = 3
 """A new frame is a third of the picture's width and height, in its middle."""
-_PART = Style.parse("black on white")
 _MOVED = Style.parse("bold black on bright_yellow")
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A part of the picture that is a picture of its own, under ``number``."""
-
-    number: int
-    box: Box
-
-
-class FramedDrawing(PictureDrawing):
+class FramedDrawing(PartsDrawing):
     """Draws thin frames around parts; the heavy one follows arrow keys and the mouse.
 
     A frame stands in cells, its box in pixels. A frame hides the Sixel picture, because nothing can
@@ -43,6 +31,7 @@ class FramedDrawing(PictureDrawing):
     """
 
     ALLOW_SELECT = False
+    HIDES_SIXEL = True
     BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in REGION_KEYS]
 
     @dataclass
@@ -65,9 +54,7 @@ class FramedDrawing(PictureDrawing):
         rows: int,
         parts: Sequence[Part] = (),
     ) -> None:
-        super().__init__(picture, gallery, columns, rows)
-        self._parts = tuple(parts)
-        self._pixels = picture.width, picture.height
+        super().__init__(picture, gallery, columns, rows, parts)
         self._anchor: tuple[int, int] | None = None
         """The cell where a button of the mouse was pressed."""
         self.box: Box | None = None
@@ -156,54 +143,11 @@ class FramedDrawing(PictureDrawing):
         (columns, rows), (wide, high) = self._cells, self._pixels
         return max(1, round(wide / columns)), max(1, round(high / rows))
 
-    def _cells_of(self, box: Box) -> Region:
-        (columns, rows), (wide, high) = self._cells, self._pixels
-        left, top, width, height = box
-        x, y = min(left * columns // wide, columns - 1), min(top * rows // high, rows - 1)
-        right = math.ceil((left + width) * columns / wide)
-        bottom = math.ceil((top + height) * rows / high)
-        return Region(x, y, max(1, right - x), max(1, bottom - y))
-
-    def render_lines(self, crop: Region) -> list[Strip]:
-        """Return the visible rows, with frames over the picture."""
-        strips = super().render_lines(crop)
-        frames = [
-            (self._cells_of(part.box), "┌─┐│└┘", f"{part.number}", _PART) for part in self._parts
-        ]
-        if self.box is not None:
-            frames.append((self._cells_of(self.box), "┏━┓┃┗┛", "", _MOVED))
-        for index, y in enumerate(range(crop.y, crop.bottom)):
-            for cells, lines, label, style in frames:
-                for x, text in _outline(cells, y, lines, label):
-                    strips[index] = _written(strips[index], x - crop.x, text, style)
-        return strips
+    def frames(self) -> list[Frame]:
+        """Return the frames of parts, and the one that is moved."""
+        found = super().frames()
+        return [*found, (self.box, "┏━┓┃┗┛", "", _MOVED)] if self.box is not None else found
 
 
 def _ends(one: int, other: int) -> tuple[int, int]:
     return min(one, other), max(one, other) + 1
-
-
-def _outline(cells: Region, y: int, lines: str, label: str) -> Iterator[tuple[int, str]]:
-    """Yield what a frame writes into the row ``y``: the column, and the text from there."""
-    corner, across, other, down, low, last = tuple(lines)
-    inner = cells.width - 2
-    if y not in cells.line_range:
-        return
-    if inner < 0:
-        yield cells.x, label or "▣"
-    elif y == cells.y:
-        yield cells.x, corner + label[:inner].ljust(inner, across) + other
-    elif y == cells.bottom - 1:
-        yield cells.x, low + across * inner + last
-    else:
-        yield cells.x, down
-        yield cells.right - 1, down
-
-
-def _written(strip: Strip, x: int, text: str, style: Style) -> Strip:
-    """Write a text over the cells from ``x`` on, as far as the strip has them."""
-    start, end = max(0, x), min(x + len(text), strip.cell_length)
-    if start >= end:
-        return strip
-    over = Strip([Segment(text[start - x : end - x], style)])
-    return Strip.join([strip.crop(0, start), over, strip.crop(end)])

@@ -14,11 +14,12 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
 
-from assistant.values.conversation import Role, Turn
+from assistant.values.conversation import Picture, Role, Turn
 from tui.terminal.detect import PictureProtocol
 from tui.widgets.drawing import Drawing
 from tui.widgets.gallery import Gallery
 from tui.widgets.ground import ground
+from tui.widgets.parts_drawing import PartsDrawing
 from tui.widgets.picture_drawing import REST_S
 from tui.widgets.reply_turn import ReplyTurn
 from tui.widgets.user_turn import UserTurn
@@ -318,5 +319,14 @@ class TurnWindow(VerticalScroll, can_focus=False):
 
     def _turn_widget(self, turn: Turn) -> UserTurn | ReplyTurn:
         if turn.role is Role.USER:
-            return UserTurn(turn, self._gallery)
+            return UserTurn(turn, self._gallery, self._part_pictures() if turn.pictures else ())
         return ReplyTurn(turn)
+
+    def _part_pictures(self) -> list[Picture]:
+        return [one for turn in self.turns for one in turn.pictures if one.region is not None]
+
+    def _frame_parts(self) -> None:
+        """Frame the parts of pictures, after turns were added or taken off."""
+        pictures = self._part_pictures()
+        for drawing in self.query(PartsDrawing):
+            drawing.show_parts(pictures)
