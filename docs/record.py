@@ -97,6 +97,7 @@ class Camera:
     async def take(self, seconds: float) -> None:
         """Take a frame that stands for ``seconds``."""
         await self._pilot.pause(0.05)
+        await settle(self._pilot.app)
         await self.until(self._is_at_rest)
         await settle(self._pilot.app)
         self.animation.add(self._pilot.app.screen._compositor.render_strips(), seconds)
@@ -130,10 +131,14 @@ class Camera:
 
     async def ask(self) -> None:
         """Press enter, and watch the reply grow."""
-        chat = self._screen.chat
+        from tui.widgets.chat_view import ChatView
+
+        chat, view = self._screen.chat, self._screen.conversation.query_one(ChatView)
+        before = len(view.turns)
         await self._pilot.press("enter")
         await self.until(lambda: chat.running is not None and chat.running.reply is not None)
         await self.until(lambda: "New chat" not in self.shown().splitlines()[0])
+        await self.until(lambda: len(view.turns) == before + 2)
         await self.take(LOOK_S / 2)
         while not self._pace.is_over:
             words = self._pace.next_word()
