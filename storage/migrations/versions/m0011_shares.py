@@ -18,17 +18,21 @@ branch_labels = None
 depends_on = None
 
 _ASKED = "current_setting('phichat.shared', true)"
-_OF_SESSION = "session_key IN (SELECT s.key FROM sessions s)"
-_OF_PICTURE = "IN (SELECT p.picture_key FROM session_pictures p)"
-# Subqueries of a policy see what the policies of their tables show.
+# Functions, because a subquery in a policy is charged to every row by the planner, which then
+# reads whole tables where it would have looked up a few keys. They have the caller's rights.
+_FUNCTIONS = {
+    "phichat_is_shared": "SELECT FROM shares s WHERE s.session_key = of_key "
+    "AND s.reader = CURRENT_USER",
+    "phichat_is_visible": "SELECT FROM sessions s WHERE s.key = of_key",
+    "phichat_is_shown": "SELECT FROM session_pictures p WHERE p.picture_key = of_key",
+}
 _SHARED = {
-    "sessions": "deleted IS NULL AND key IN "
-    "(SELECT s.session_key FROM shares s WHERE s.reader = CURRENT_USER)",
-    "turns": _OF_SESSION,
-    "session_pictures": _OF_SESSION,
-    "turn_pictures": _OF_SESSION,
-    "pictures": f"key {_OF_PICTURE}",
-    "thumbnails": f"picture_key {_OF_PICTURE}",
+    "sessions": "deleted IS NULL AND phichat_is_shared(key)",
+    "turns": "phichat_is_visible(session_key)",
+    "session_pictures": "phichat_is_visible(session_key)",
+    "turn_pictures": "phichat_is_visible(session_key)",
+    "pictures": "phichat_is_shown(key)",
+    "thumbnails": "phichat_is_shown(picture_key)",
 }
 _TABLE = """
 CREATE TABLE shares (
@@ -51,6 +55,15 @@ def upgrade() -> None:
     op.execute("ALTER TABLE shares FORCE ROW LEVEL SECURITY")
     op.execute("CREATE POLICY own ON shares USING (owner = CURRENT_USER)")
     op.execute("CREATE POLICY shared ON shares FOR SELECT USING (reader = CURRENT_USER)")
+    for name, query in _FUNCTIONS.items():
+        op.execute(
+            f"CREATE FUNCTION {name}(of_key integer) RETURNS boolean LANGUAGE plpgsql STABLE "
+            f"COST 10 AS $$ BEGIN RETURN EXISTS ({query}); END $$"
+        )
+        op.execute(
+            f"DO $$ BEGIN EXECUTE format('ALTER FUNCTION {name} SET search_path = %I, pg_temp', "
+            "current_schema()); END $$"
+        )
     for table, which in _SHARED.items():
         op.execute(
             f"CREATE POLICY shared ON {table} FOR SELECT USING ({_ASKED} = 'on' AND {which})"
@@ -67,4 +80,6 @@ def downgrade() -> None:
     for table in _SHARED:
         op.execute(f"DROP POLICY apart ON {table}")
         op.execute(f"DROP POLICY shared ON {table}")
+    for name in _FUNCTIONS:
+        op.execute(f"DROP FUNCTION {name}")
     op.execute("DROP TABLE shares")
