@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -115,8 +114,7 @@ class PlainChat:
 
     def open_picture(self, source: str) -> None:
         """Attach a file, all pages that a source names, or an address."""
-        path = str(Path(source).expanduser()) if "://" not in source else source
-        for file in self.engine.pictures.open_each(path):
+        for file in self.engine.pictures.open_each(source):
             self.attach(file)
 
     def attach(self, file: PictureFile) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 import re
 import sys
@@ -9,6 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from assistant.cli.plain_chat import PlainChat
 from assistant.cli.plain_commands import COMMANDS
@@ -175,3 +178,25 @@ def test_another_model_answers_too(phichat: Phichat, random_folder: Path) -> Non
     assert "Say which model answers too" in done.stdout
     assert "answers too; /version goes back" in done.stdout
     assert "Version 1 of 2:" in done.stdout
+
+
+def test_a_home_folder_and_a_data_address_are_opened_as_anywhere_else(
+    make: MakeEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    """Two slashes in the address stay two."""
+    buffer = io.BytesIO()
+    Image.frombytes("RGB", (1, 1), b"\xff\xff\xff").save(buffer, "BMP")
+    address = f"data:image/bmp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    assert "//" in address
+    (tmp_path / "at home.png").write_bytes(SQUARE.read_bytes())
+    monkeypatch.setenv("HOME", str(tmp_path))
+    engine, _ = make([])
+    lines = said(
+        monkeypatch, capsys, PlainChat(engine, COMMANDS),
+        f"/attach {address}", "/attach ~/at home.png",
+    )  # fmt: skip
+    assert not any("Error" in line for line in lines), lines
+    assert any("at home.png, 336 by 336 pixels" in line for line in lines)
