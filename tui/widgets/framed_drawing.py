@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,11 +11,9 @@ from textual.binding import BindingType
 from textual.geometry import clamp
 from textual.message import Message
 
-from assistant.values.conversation import Picture, PictureFile
 from assistant.values.region import Box
 from tui.keys import REGION_KEYS
-from tui.widgets.gallery import Gallery
-from tui.widgets.parts_drawing import Frame, Part, PartsDrawing
+from tui.widgets.parts_drawing import Frame, PartsDrawing
 
 FIRST_SHARE = 3
 """A new frame is a third of the picture's width and height, in its middle."""
@@ -46,18 +43,9 @@ class FramedDrawing(PartsDrawing):
 
         box: Box
 
-    def __init__(
-        self,
-        picture: Picture | PictureFile,
-        gallery: Gallery,
-        columns: int,
-        rows: int,
-        parts: Sequence[Part] = (),
-    ) -> None:
-        super().__init__(picture, gallery, columns, rows, parts)
-        self._anchor: tuple[int, int] | None = None
-        """The cell where a button of the mouse was pressed."""
-        self.box: Box | None = None
+    _anchor: tuple[int, int] | None = None
+    """The cell where a button of the mouse was pressed."""
+    box: Box | None = None
 
     def begin(self) -> None:
         """Show a frame in the middle, to be moved."""
