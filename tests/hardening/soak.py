@@ -2,8 +2,10 @@
 
 The real app, headless, with the demo model's worker, a database and pictures of its own, does what
 a user does, in random order, while the worker is killed every minute. Each minute it writes the
-memory of the app and the worker, the median wait for a first word, and what went wrong, so that a
-run that is cut off has its rows too. At the end the database must be whole, and hold each message.
+memory of the app and the worker, the median of its replies, and what went wrong, so that a run that
+is cut off has its rows too. At the end the database must be whole, and hold each message. A machine
+that others use shows in seconds, so a reply is also given in CPU seconds and in lengths of a fixed
+computation that is timed before and after it.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -48,7 +50,13 @@ from tui.app import PhichatApp
 
 MB = 1_000_000
 PAUSE_S = (0.2, 2.5)
-"""Seconds between two actions: a fast reader, and a core that others can use."""
+"""Seconds between two actions: those of a fast reader."""
+CORES = 1 / 3
+"""Most of a core that the app and its worker use on average: others use this machine too."""
+FIXED = 400_000
+"""Steps of the fixed computation, about 20 ms."""
+KEYS = "sphinx of black quartz"
+"""Letters typed each minute, to see whether a key costs more as time goes on."""
 CHATS = 25
 """Chats that are kept: older ones are deleted, as the database's size is looked at too."""
 
@@ -62,6 +70,12 @@ class Row:
     worker_mb: float
     reply_s: float | None
     """Median of the minute's replies, from enter to their end; a killed worker starts within it."""
+    reply_cpu_s: float | None
+    """The same in CPU seconds of the app and the worker."""
+    reply_fixed: float | None
+    """The same in lengths of the fixed computation."""
+    key_cpu_ms: float
+    """CPU time of the app for one key, until it is painted."""
     database_mb: float
     actions: int
     kills: int
@@ -76,7 +90,8 @@ class Soak:
         self._chance = random.Random(20261129)
         self._pictures = [draw(800_000 + n, folder).path for n in range(12)]
         self.home = Path(os.environ["PHICHAT_HOME"])
-        self._replies: list[float] = []
+        self._replies: list[tuple[float, float, float]] = []
+        self._cpu_of_worker: dict[int, float] = {}
         self._failures: list[str] = []
         self._actions = self._kills = 0
         self.sent: set[str] = set()
@@ -86,14 +101,16 @@ class Soak:
         end = time.monotonic() + 60
         self._replies, self._failures, self._actions = [], [], 0
         while time.monotonic() < end:
-            action = self._chance.choices(self.ACTIONS, self.WEIGHTS)[0]
+            action, cpu = self._chance.choices(self.ACTIONS, self.WEIGHTS)[0], self._cpu()
             try:
                 await action(self)
             except Exception as error:
                 self._failures.append(f"{action.__name__}: {str(error) or repr(error)}"[:600])
                 await self._pilot.press("escape", "escape")
             self._actions += 1
-            await asyncio.sleep(self._chance.uniform(*PAUSE_S))
+            pause = (self._cpu() - cpu) * (1 / CORES - 1)
+            await asyncio.sleep(max(pause, self._chance.uniform(*PAUSE_S)))
+        key_cpu_ms = await self._type()
         worker = self._worker()
         worker_mb = worker.memory_info().rss / MB if worker is not None else 0.0
         if kills and worker is not None:
@@ -103,7 +120,10 @@ class Soak:
             minute=round(minutes, 1),
             app_mb=round(psutil.Process().memory_info().rss / MB, 1),
             worker_mb=round(worker_mb, 1),
-            reply_s=round(statistics.median(self._replies), 2) if self._replies else None,
+            reply_s=_median(seconds for seconds, _, _ in self._replies),
+            reply_cpu_s=_median(cpu for _, cpu, _ in self._replies),
+            reply_fixed=_median(seconds / fixed for seconds, _, fixed in self._replies),
+            key_cpu_ms=key_cpu_ms,
             database_mb=round(sum(f.stat().st_size for f in self.home.glob("*.db*")) / MB, 2),
             actions=self._actions,
             kills=self._kills,
@@ -119,6 +139,25 @@ class Soak:
                     return process
         return None
 
+    def _cpu(self) -> float:
+        """Return the CPU seconds of the app and of each worker so far."""
+        worker = self._worker()
+        if worker is not None:
+            with suppress(psutil.Error):
+                self._cpu_of_worker[worker.pid] = sum(worker.cpu_times()[:2])
+        return time.process_time() + sum(self._cpu_of_worker.values())
+
+    async def _type(self) -> float:
+        """Type a few letters; return the milliseconds of CPU time that one took."""
+        await self._pilot.press("escape")
+        area(self._pilot).clear()
+        started = time.process_time()
+        for letter in KEYS:
+            await self._pilot.press("space" if letter == " " else letter)
+        spent = time.process_time() - started
+        area(self._pilot).clear()
+        return round(1000 * spent / len(KEYS), 2)
+
     def _question(self) -> str:
         words = self._chance.choice(COLOUR_QUESTIONS + SHAPE_QUESTIONS)
         number = len(self.sent)
@@ -133,10 +172,11 @@ class Soak:
         )
 
     async def _ask(self) -> None:
-        started = time.monotonic()
+        fixed, cpu, started = _fixed_s(), self._cpu(), time.monotonic()
         await self._send()
         await idle(self._pilot)
-        self._replies.append(time.monotonic() - started)
+        seconds = time.monotonic() - started
+        self._replies.append((seconds, self._cpu() - cpu, (fixed + _fixed_s()) / 2))
 
     async def _ask_about_a_picture(self) -> None:
         await send(self._pilot, str(self._chance.choice(self._pictures)))
@@ -196,6 +236,18 @@ class Soak:
     WEIGHTS: ClassVar[tuple[int, ...]] = (6, 3, 2, 2, 2, 2, 2, 1)
 
 
+def _fixed_s() -> float:
+    """Time the fixed computation, in seconds."""
+    started = time.monotonic()
+    sum(number * number for number in range(FIXED))
+    return time.monotonic() - started
+
+
+def _median(values: Iterable[float]) -> float | None:
+    several = list(values)
+    return round(statistics.median(several), 2) if several else None
+
+
 def missing(database: Path, sent: set[str]) -> list[str]:
     """Return what is wrong with the database after the end: lost messages, half replies."""
     with closing(sqlite3.connect(database)) as connection:
@@ -232,11 +284,18 @@ async def soak(minutes: float, out: Path, *, kills: bool) -> dict[str, Any]:
 def plot(result: dict[str, Any]) -> str:
     """Draw memory and waits over the minutes, as an SVG."""
     rows = result["rows"]
-    charts = (("app_mb", "app, MB"), ("worker_mb", "worker, MB"), ("reply_s", "a reply, s"))
+    charts = (
+        ("app_mb", "app, MB"),
+        ("worker_mb", "worker, MB"),
+        ("reply_s", "a reply, s"),
+        ("reply_cpu_s", "a reply, CPU s"),
+        ("reply_fixed", "a reply, in lengths of a fixed computation"),
+        ("key_cpu_ms", "a key, CPU ms"),
+    )
     drawn = "".join(_chart(rows, key, words, 20 + 150 * n) for n, (key, words) in enumerate(charts))
     return (
-        '<svg xmlns="http://www.w3.org/2000/svg" width="760" height="480" '
-        'font-family="sans-serif" font-size="12"><rect width="760" height="480" fill="white"/>'
+        '<svg xmlns="http://www.w3.org/2000/svg" width="760" height="930" '
+        'font-family="sans-serif" font-size="12"><rect width="760" height="930" fill="white"/>'
         f"{drawn}</svg>\n"
     )
 

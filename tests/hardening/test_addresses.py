@@ -20,9 +20,18 @@ PRIVATE = [
     "127.0.0.1", "127.8.8.8", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254",
     "100.64.0.1", "::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fd12::1", "::ffff:127.0.0.1",
     "::ffff:10.0.0.1", "2002:7f00:1::", "224.0.0.1", "ff02::1", "192.0.2.1", "198.18.0.1",
-    "255.255.255.255",
+    "255.255.255.255", "fec0::1", "::127.0.0.1", "::10.0.0.1", "64:ff9b::127.0.0.1",
+    "64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "2002:c0a8:101::",
 ]  # fmt: skip
-PUBLIC = ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "::ffff:8.8.8.8", "172.32.0.1", "100.128.0.1"]
+PUBLIC = [
+    "8.8.8.8",
+    "1.1.1.1",
+    "2606:4700::1111",
+    "::ffff:8.8.8.8",
+    "172.32.0.1",
+    "100.128.0.1",
+    "64:ff9b::8.8.8.8",
+]
 
 
 @pytest.mark.parametrize("address", PRIVATE)
@@ -49,6 +58,17 @@ def test_public_addresses(address: str) -> None:
         ("https://example.org/?to=127.0.0.1", False),
         ("https://127.0.0.1.example.org/a.png", False),
         ("https://localhost@example.org/a.png", False),
+        ("http://127.1/a.png", True),
+        ("http://0x7f000001/a.png", True),
+        ("http://017700000001/a.png", True),
+        ("http://2130706433/a.png", True),
+        ("http://192.168.257/a.png", True),
+        ("http://134744072/a.png", False),
+        ("http://0x08080808/a.png", False),
+        ("http://[fe80::1%25eth0]/a.png", True),
+        ("http://example.org\\@127.0.0.1/a.png", False),
+        ("http://example.org#@127.0.0.1/a.png", False),
+        ("http:///a.png", False),
     ],
 )
 def test_what_counts_as_typed(url: str, typed: bool) -> None:
@@ -127,6 +147,33 @@ def test_what_was_typed_is_reached_and_may_redirect(outside: Any, inside: Any) -
     inside.to = f"http://127.0.0.2:{inside.server_port}/a.png"
     assert open_url(f"http://127.0.0.2:{inside.server_port}/away.png").data == png()
     assert len(inside.asked) == 2
+
+
+def test_a_typed_private_address_leads_to_no_other(inside: Any) -> None:
+    other = serve("127.0.0.3")
+    inside.to = f"http://127.0.0.3:{other.server_port}/a.png"
+    try:
+        with pytest.raises(PictureError, match=r"leads to 127\.0\.0\.3, an address of a private"):
+            open_url(f"http://127.0.0.2:{inside.server_port}/away.png")
+        assert not other.asked
+    finally:
+        other.shutdown()
+        other.server_close()
+
+
+def test_a_name_of_this_machine_may_lead_to_its_address(outside: Any) -> None:
+    outside.to = f"http://127.0.0.1:{outside.server_port}/a.png"
+    assert open_url(f"http://localhost:{outside.server_port}/away.png").data == png()
+
+
+def test_a_proxy_for_other_addresses_takes_no_check_away(
+    outside: Any, inside: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    outside.to = f"http://127.0.0.2:{inside.server_port}/a.png"
+    with pytest.raises(PictureError, match="that was not typed"):
+        open_url(f"http://127.0.0.1:{outside.server_port}/away.png")
+    assert not inside.asked
 
 
 def test_logins_of_netrc_are_sent_nowhere(
