@@ -33,25 +33,57 @@ _LIMITS: dict[str, dict[str, float]] = {
 
 _NOTES = frozenset({"type", "title", "description", "examples", "default"})
 _COMBINED = frozenset({"$ref", "allOf", "anyOf", "oneOf", "if", "not"})
+_BY_NAME = ("properties", "$defs", "definitions")
+_OTHERS = frozenset({"additionalProperties", "patternProperties", "unevaluatedProperties"})
 
 
-def _limited(schema: Any) -> Any:
-    """Add :data:`_LIMITS` to the plain numbers of objects and lists."""
-    if not isinstance(schema, dict) or schema.keys() & _COMBINED:
+def _limited(schema: Any, closes: bool) -> Any:
+    """Add :data:`_LIMITS` to plain numbers; if ``closes``, refuse properties that aren't named.
+
+    llguidance lets the name of a property that isn't listed be written with any escape: beside
+    ``a``, ``"\\u0061"`` could hold any value, and readers of JSON take it for ``a``. Objects that
+    say themselves what else they hold are left as they are.
+    """
+    if isinstance(schema, list):
+        return [_limited(one, closes) for one in schema]
+    if not isinstance(schema, dict):
         return schema
     if schema.keys() <= _NOTES and isinstance(schema.get("type"), str):
         return schema | _LIMITS.get(schema["type"], {})
     limited = dict(schema)
-    if isinstance(properties := schema.get("properties"), dict):
-        limited["properties"] = {name: _limited(one) for name, one in properties.items()}
-    if "items" in schema:
-        limited["items"] = _limited(schema["items"])
+    for place in _BY_NAME:
+        if isinstance(named := schema.get(place), dict):
+            limited[place] = {name: _limited(one, closes) for name, one in named.items()}
+    for place in ("items", "anyOf"):
+        if place in schema:
+            limited[place] = _limited(schema[place], closes)
+    if closes and schema.get("properties") and not schema.keys() & _OTHERS:
+        limited["additionalProperties"] = False
     return limited
+
+
+def _is_merged(schema: Any) -> bool:
+    """Say whether an object is described in several places, where none is the whole of it."""
+    if isinstance(schema, list):
+        return any(map(_is_merged, schema))
+    if not isinstance(schema, dict):
+        return False
+    named = schema.get("properties") or {}
+    return (
+        "allOf" in schema
+        or bool(named and schema.keys() & _COMBINED)
+        or not set(schema.get("required") or ()) <= named.keys()
+        or any(
+            _is_merged([*value.values()] if key in _BY_NAME and isinstance(value, dict) else value)
+            for key, value in schema.items()
+        )
+    )
 
 
 def _grammar(schema: str) -> str:
     try:
-        limited = json.dumps(_limited(json.loads(schema)))
+        read = json.loads(schema)
+        limited = json.dumps(_limited(read, closes=not _is_merged(read)))
         grammar: str = llguidance.LLMatcher.grammar_from_json_schema(limited, overrides=_FORM)
     except (ValueError, RecursionError) as error:
         raise _refusal(str(error)) from None

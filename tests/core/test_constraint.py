@@ -159,6 +159,53 @@ def test_ids_beyond_the_tokenizer_and_control_tokens_are_never_allowed() -> None
         constraint.take(token)
 
 
+def is_taken(schema: Any, text: str) -> bool:
+    ids = grammars()._tokenizer.tokenize_str(text)
+    return grammars().constraint(json.dumps(schema)).count_allowed(ids) == len(ids)
+
+
+OPEN = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [OPEN, {"$ref": "#/$defs/A", "$defs": {"A": OPEN}}, {"anyOf": [OPEN, {"type": "null"}]}],
+    ids=["plain", "by reference", "an alternative"],
+)
+def test_an_escaped_name_is_no_way_round_the_schema(schema: Any) -> None:
+    """Readers of JSON take the last of two alike names: here a text where a number belongs."""
+    right, wrong = '{"a": 1}', '{"a": 1, "\\u0061": "x"}'
+    assert json.loads(wrong) == {"a": "x"}
+    assert is_taken(schema, right)
+    assert not is_taken(schema, wrong)
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        (OPEN | {"additionalProperties": {"type": "integer"}}, '{"a": 1, "b": 2}'),
+        (OPEN | {"required": ["a", "b"]}, '{"a": 1, "b": 2}'),
+        ({"allOf": [OPEN, {"properties": {"b": {"type": "integer"}}, "required": ["b"]}]},
+         '{"a": 1, "b": 2}'),
+        ({"type": "object"}, '{"b": 2}'),
+        ({"type": "object", "properties": {"required": {"type": "integer"}}}, '{"required": 2}'),
+    ],
+    ids=["said so", "needed", "in two places", "no names", "a name that is a keyword"],
+)  # fmt: skip
+def test_properties_that_a_schema_asks_for_are_let_in(schema: Any, text: str) -> None:
+    assert is_taken(schema, text)
+
+
+def test_numbers_of_references_and_alternatives_end_too() -> None:
+    either = {"anyOf": [{"type": "integer"}, {"type": "null"}]}
+    endless = '{"n": ' + "7" * 40
+    for schema in (
+        {"type": "object", "properties": {"n": either}, "required": ["n"]},
+        {"type": "object", "properties": {"n": {"$ref": "#/$defs/N"}}, "$defs": {"N": either}},
+    ):
+        assert not is_taken(schema, endless)
+
+
 def test_no_filter_brings_back_what_is_not_allowed() -> None:
     class Two:
         def allowed(self) -> torch.Tensor:
