@@ -20,11 +20,11 @@ INSTEAD: Mapping[str, str] = {one.request: one.instead for one in PARAMETERS.val
 
 OPTIONAL = (
     "stream_options", "mm_processor_kwargs", "add_special_tokens", "chat_template_kwargs",
-    "reasoning_effort", "continue_final_message", "add_generation_prompt", "top_p", "min_p",
-    "top_k", "repetition_penalty", "seed", "stop", "temperature", "max_tokens",
-    "max_completion_tokens", "stream",
+    "reasoning_effort", "continue_final_message", "add_generation_prompt",
+    *(one.request for name, one in PARAMETERS.items() if one.only_if_set and name != "schema"),
+    "temperature", "max_tokens", "max_completion_tokens", "stream",
 )  # fmt: skip
-"""Fields that can be left out, those that are missed least first: one a refusal."""
+"""Fields that can be left out, those that are missed least first: one a refusal. A schema can't."""
 
 SHRUNK = 2
 """Times that pictures are halved for a server that takes no request of their size."""

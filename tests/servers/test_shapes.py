@@ -10,6 +10,7 @@ import pytest
 
 from assistant.servers import client
 from assistant.values.errors import PhichatError
+from assistant.values.sampling import PARAMETERS
 from tests.engine.conftest import new_session, picture, send
 from tests.servers.conftest import MakeEngine
 from tests.servers.openai_server import Answer, Asked, Server, delta, event, refusing, saying
@@ -134,8 +135,9 @@ def test_a_system_message_that_is_refused_goes_before_the_question(
     assert len(server.chats) == sent + 1
 
 
-FIELDS = ["stream_options", "temperature", "max_tokens", "stream", "top_p", "seed", "min_p",
-          "top_k", "repetition_penalty"]  # fmt: skip
+FIELDS = ["stream_options", "temperature", "max_tokens", "stream",
+          *(one.request for one in PARAMETERS.values() if one.only_if_set and one.group)
+          ]  # fmt: skip
 
 
 @pytest.mark.parametrize("refused", [FIELDS[:n] for n in range(1, len(FIELDS) + 1)], ids=len)
