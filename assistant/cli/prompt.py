@@ -138,7 +138,8 @@ def _as_json(model: str, preview: PromptPreview) -> dict[str, object]:
 def _messages(preview: PromptPreview) -> list[dict[str, Any]]:
     """Return the messages for a server, with numbers of pictures in place of their bytes."""
     numbers = iter([one.picture.number for one in preview.context.pictures])
-    return [as_json(one, lambda _: f"picture {next(numbers)}") for one in messages(preview.prompt)]
+    urls = ({"url": f"picture {number}"} for number in numbers)
+    return [as_json(one, lambda _: next(urls)) for one in messages(preview.prompt)]
 
 
 def _message_lines(message: dict[str, Any]) -> Iterator[str]:

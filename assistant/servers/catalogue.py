@@ -117,15 +117,16 @@ def models(
     try:
         begin(exchange, address, has_key=has_key)
         said = json.loads(rest(exchange))
-        listed = said["data"] if isinstance(said, dict) else said
-        more = _more(said)
-        found = tuple(_model(address, {**more.get(one["id"], {}), **one}) for one in listed)
+        listed = _rows(said, is_named=address.model is not None)
+        found = tuple(filter(None, (_model(address, one, _more(said)) for one in listed)))
     except FAILURES as error:
         raise refusals.unreachable(address, error) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise refusals.malformed(address) from None
     finally:
         exchange.close()
+    if listed and not found:
+        raise refusals.malformed(address)
     if not found:
         raise ModelError(f"{address.base} has no model: load one there.", code="not_a_server")
     return found
@@ -154,6 +155,13 @@ def chosen(address: Address, watch: Watch | None = None) -> ServerModel:
     )
 
 
+def _rows(said: Any, *, is_named: bool) -> Any:
+    """Return the rows of a list of models; a list of another form does not refuse a name."""
+    if not isinstance(said, dict):
+        return said
+    return said["data"] if is_named or said.get("data") else said.get("models", said.get("data"))
+
+
 def _more(said: Any) -> dict[str, Mapping[str, Any]]:
     """Return what llama.cpp says of its models in a second list, by name."""
     others = said.get("models") if isinstance(said, Mapping) else None
@@ -161,14 +169,18 @@ def _more(said: Any) -> dict[str, Mapping[str, Any]]:
     return {str(one.get("model") or one.get("name")): one for one in listed}
 
 
-def _model(address: Address, said: Mapping[str, Any]) -> ServerModel:
-    name = said["id"]
+def _model(address: Address, row: Any, more: Mapping[str, Mapping[str, Any]]) -> ServerModel | None:
+    """Read a row of a list of models; None for one without a name that can be sent."""
+    said = row if isinstance(row, Mapping) else {"id": row}
+    name = next((said[key] for key in ("id", "name", "model") if said.get(key)), None)
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
-        raise ValueError("a model without a name")
+        return None
+    said = {**more.get(name, {}), **said}
     meta = said.get("meta")
     sizes = [said.get(key) for key in _CONTEXT]
     sizes.append(meta.get("n_ctx") if isinstance(meta, Mapping) else None)
-    context = next((one for one in sizes if isinstance(one, int) and one > 0), None)
+    numbers = [one for one in sizes if isinstance(one, (int, float)) and one >= 2]
+    context = int(numbers[0]) if numbers else None
     owner = str(said.get("owned_by") or "")
     return ServerModel(replace(address, model=name), context, owner, _sees(name, said))
 

@@ -237,7 +237,10 @@ class ServerCore:
         for done, slot in enumerate(missing):
             yield Progressed(Stage.PICTURES, done, len(missing))
             shown = pixels(slot.pixels_sha256)
-            self._urls[slot] = picture_url(shown, form, slot.detail, halved=self._limits.halved)
+            limits = self._limits
+            self._urls[slot] = picture_url(
+                shown, form, slot.detail, halved=limits.halved, only=limits.kind
+            )
         self._urls = {slot: self._urls[slot] for slot in slots}
 
     def _ask(
@@ -268,6 +271,9 @@ class ServerCore:
                 form = self._form(found)
                 if isinstance(form, KnownPictures) and CROPS in self._limits.not_taken:
                     form.refuse_detail()
+            except lessons.KindRefusedError as error:
+                self._limits.send_otherwise(error, request, prompt)
+                self._urls.clear()
             except lessons.SystemRefusedError as error:
                 self._limits.do_without_system(error, request)
             except lessons.PicturesRefusedError as error:
@@ -275,7 +281,12 @@ class ServerCore:
             except lessons.TooLargeError as error:
                 self._limits.make_smaller(error, prompt)
                 self._urls.clear()
+            except ModelError as error:
+                if type(error) is not ModelError or error.code != "refused":
+                    raise
+                self._limits.do_with_less(error, request)
             else:
+                self._limits.guesses.clear()
                 return
         raise ModelError(f"{self._address.base} refuses every form of this request.")
 
@@ -298,7 +309,7 @@ class ServerCore:
             chosen |= {"continue_final_message": True, "add_generation_prompt": False}
         request = {
             "model": found.address.model,
-            "messages": [as_json(one, self._urls.__getitem__) for one in said],
+            "messages": [as_json(one, self._url) for one in said],
             "stream": True,
             "stream_options": {"include_usage": True},
             **chosen,
@@ -306,6 +317,10 @@ class ServerCore:
             **self._of_known(prompt, found),
         }
         return self._limits.without_refused(request)
+
+    def _url(self, slot: Slot) -> dict[str, str] | str:
+        url = self._urls[slot]
+        return {"url": url} if self._limits.takes_url_objects else url
 
     def _of_known(self, prompt: Prompt, found: ServerModel) -> dict[str, Any]:
         """Return the fields with which vLLM does for a model that we know as its authors do.

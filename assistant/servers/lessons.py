@@ -23,14 +23,19 @@ _TOO_LONG = re.compile(
     r"|(?:maximum|max)[ _](?:model|prompt|input|sequence|context)[ _]len"
     r"|number of tokens allowed|token count|too many (?:input |prompt )?tokens"
     r"|(?:prompt|inputs?|messages?|conversation)\W[^.]{0,60}(?:too (?:long|large)|longer than)"
-    r"|less than \d+ tokens|tokens? \+ `?max_new_tokens|reduce the length|tokens in the prompt",
+    r"|less than \d+ tokens|tokens? \+ `?max_new_tokens|reduce (?:the length|your prompt)"
+    r"|(?:prompt|input|total|sequence)[ _-]?(?:tokens?|length|size)\b[^.]{0,40}"
+    r"(?:exceed|longer|greater|more than|larger|too|maximum)|range of input length"
+    r"|token limit|tokens in the prompt|tokens per minute|\d tokens\W[^.]{0,40}(?:more than|exceed)"
+    r"|\b(?:n_ctx|max_seq_len|max_(?:total|input|prompt)_tokens|max_position_embeddings)\b",
     re.IGNORECASE,
 )
 _LIMITS = (
     re.compile(
         r"(?:context (?:length|window|size|limit)|n_ctx|(?:model|prompt|input|sequence) length"
-        r"|tokens allowed|must be <=|less than|cannot exceed|can't exceed|at most|limit(?: of)?|>)"
-        r"\D{0,25}?([0-9]{3,9})",
+        r"|tokens allowed|must be <=|less than|exceeds?|at most|limit(?: of)?"
+        r"|max(?!_\w*tokens)(?:imum|_seq_len)?|more than|>|\[[0-9]+,|(?<=[0-9])/)"
+        r"\D{0,25}?(?<!by )(?<![0-9])([0-9]{3,9})",
         re.IGNORECASE,
     ),
     re.compile(r"([0-9]{3,9})(?: tokens?)? (?:maximum|max\b|token limit|limit)", re.IGNORECASE),
@@ -49,23 +54,43 @@ _NO_EYES = re.compile(
     r"(?:not|n't) (?:support|accept|take|allow|handle|understand|have|see)\w*\W+(?:\w+\W+){0,3}?"
     rf"{_PICTURE}|\bno (?:vision|eyes)|not a (?:vision|multi-?modal)|text-only"
     rf"|{_PICTURE}[^.]{{0,30}}(?:(?:not|n't) (?:be )?(?:supported|allowed|enabled)|unsupported)"
+    r"|\bno \w+ (?:found )?(?:that )?support\w* image|got \W*image|required for image"
     r"|unknown variant \W*image|content[^.]{0,40}(?:must be|should be|expected)[^.]{0,20}string",
     re.IGNORECASE,
 )
 _SOME_EYES = re.compile(
     rf"(?:at most|up to|only|maximum|max|more than|too many|exceeds?|limit\w*|multiple|allow\w*)"
     rf"[^.]{{0,60}}{_PICTURE}|{_PICTURE}[^.]{{0,60}}"
-    r"(?:at most|up to|maximum|more than|exceeds?|limit|per (?:prompt|request|message))",
+    r"(?:at most|up to|maximum|more than|exceeds?|limit|per (?:prompt|request|message)"
+    r"|\bexpects?\b|greater)",
+    re.IGNORECASE,
+)
+_NUMERAL = r"([0-9]{1,3}|(?:a )?single|one|two|three|four|five|six|eight|ten)\b"
+_MOST = re.compile(
+    r"(?:at most|up to|only|max(?:imum)?(?: is| of)?|limit(?: of| is)?|more than|greater than|>"
+    rf"|expects?|accepts?)\W{{0,3}}{_NUMERAL}",
     re.IGNORECASE,
 )
 _HOW_MANY = re.compile(
-    rf"\b([0-9]{{1,3}}|one|a single|two|three)\W*(?:\(?s\)?\W*)?(?:\w+ )?{_PICTURE}"
+    rf"\b{_NUMERAL}\W*(?:\(?s\)?\W*)?(?:\w+ )?{_PICTURE}"
     rf"|{_PICTURE}[^.0-9]{{0,40}}?\b([0-9]{{1,3}})\b",
     re.IGNORECASE,
 )
-_WORDS_FOR = {"one": 1, "a single": 1, "two": 2, "three": 3}
+_WORDS_FOR = {
+    "one": 1, "single": 1, "a single": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6,
+    "eight": 8, "ten": 10,
+}  # fmt: skip
+_KIND = re.compile(
+    r"image/\w+|\b(?:jpe?g|png)\b|(?:image|picture|file)[ _](?:format|type)|mime|media[ _]?type",
+    re.IGNORECASE,
+)
+"""The format of a picture."""
+_PLAIN_URL = re.compile(
+    r"image_url\W[^.]{0,40}(?:must|should|expect\w*)[^.]{0,15}\bstring", re.IGNORECASE
+)
 _TOO_LARGE = re.compile(
     r"\b(?:payload|entity|body|request)\b[^.]{0,30}too large"
+    r"|\bbody\b[^.]{0,40}(?:limit|exceed|larger)"
     r"|\b[0-9.]+ ?(?:[KMG]i?B|bytes|megabytes|pixels)\b|(?:file|image)[^.]{0,30}too (?:large|big)"
     r"|dimensions?[^.]{0,30}(?:exceed|too)",
     re.IGNORECASE,
@@ -74,16 +99,20 @@ _NO_SYSTEM = re.compile(
     r"(?:system|developer)[^.]{0,40}(?:not (?:supported|allowed|enabled|permitted)|unsupported"
     r"|is not|must not)|(?:n't support|not support|unsupported|unexpected|unknown|invalid)"
     r"[^.]{0,40}\b(?:system|developer)\b|only[^.]{0,20}user[^.]{0,20}assistant"
-    r"|roles must alternate",
+    r"|roles must alternate|first message[^.]{0,30}\buser\b|\broles?\b[^.]{0,60}\buser\b"
+    r"|(?:permitted|one of)[^.]{0,20}\buser\b",
     re.IGNORECASE,
 )
 _UNWILLING = re.compile(
     r"unsupported|not (?:\w+ )?(?:support|permit|allow|accept|valid|recogni[sz]ed|known|implement"
     r"|compatible|available)|unknown|unrecogni[sz]ed|unexpected|extra|invalid|cannot|can't|n't|must"
     r"|only (?:one|use)|too (?:large|high)|forbidden|disabled|deprecated|instead|bad value"
-    r"|maximum|at most|greater|less|range",
+    r"|maximum|at most|greater|less|range|not exist|no such|remove|wrong",
     re.IGNORECASE,
 )
+
+
+_THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 
 
 class ContextExceededError(ModelError):
@@ -132,6 +161,16 @@ class TooLargeError(ModelError):
     code = "refused"
 
 
+class KindRefusedError(ModelError):
+    """The server does not take the format of a picture, or its address in this form."""
+
+    code = "refused"
+
+    def __init__(self, message: str, *, wants_plain_url: bool) -> None:
+        super().__init__(message)
+        self.wants_plain_url = wants_plain_url
+
+
 class SystemRefusedError(ModelError):
     """The server's model knows no system message."""
 
@@ -143,20 +182,9 @@ def lesson(address: Address, said: Any, status: str) -> ModelError | None:
 
     ``status`` is " (error 400)", or "" for an error that came with a status that says all is well.
     """
-    name, text = address.base, plain(_all_words(said))
+    name, text = address.base, _THOUSANDS.sub("", plain(_all_words(said)))
     words = f": {words_of(said)}" if words_of(said) else "."
-    # 1) a size in bytes or pixels, which may be that of a picture
-    if _TOO_LARGE.search(text):
-        return TooLargeError(f"{name} takes no request of this size{status}{words}")
-    # 2) pictures: some, or none
-    if _SOME_EYES.search(text):
-        found = _HOW_MANY.search(text)
-        number = (found[1] or found[2]).lower() if found else ""
-        most = _WORDS_FOR.get(number, int(number) if number.isdigit() else None)
-        return PicturesRefusedError(f"{name} takes fewer pictures{status}{words}", most)
-    if _NO_EYES.search(text):
-        return PicturesRefusedError(f"{name} can't see pictures{status}{words}", 0)
-    # 3) the length of the conversation
+    # 1) the length of the conversation
     if _TOO_LONG.search(text) and not _OUTPUT.search(text):
         patterns = (_SUM,) if _SUM.search(text) else _LIMITS
         limits = [int(one) for pattern in patterns for one in pattern.findall(text)]
@@ -167,13 +195,28 @@ def lesson(address: Address, said: Any, status: str) -> ModelError | None:
             limit or None,
             counted if counted > limit else None,
         )
+    # 2) a size in bytes or pixels, which may be that of a picture
+    if _TOO_LARGE.search(text):
+        return TooLargeError(f"{name} takes no request of this size{status}{words}")
+    # 3) pictures: in another form, some, or none
+    wants_plain_url = bool(_PLAIN_URL.search(text))
+    if wants_plain_url or (_KIND.search(text) and _UNWILLING.search(text)):
+        sentence = f"{name} does not take pictures of this format{status}{words}"
+        return KindRefusedError(sentence, wants_plain_url=wants_plain_url)
+    if _SOME_EYES.search(text):
+        found = _MOST.search(text) or _HOW_MANY.search(text)
+        number = next(filter(None, found.groups()), "").lower() if found else ""
+        most = _WORDS_FOR.get(number, int(number) if number.isdigit() else None)
+        return PicturesRefusedError(f"{name} takes fewer pictures{status}{words}", most)
+    if _NO_EYES.search(text):
+        return PicturesRefusedError(f"{name} can't see pictures{status}{words}", 0)
     # 4) the system message
     if _NO_SYSTEM.search(text):
         return SystemRefusedError(f"{name} takes no system message{status}{words}")
-    # 5) a field of the request
-    named = frozenset(re.findall(r"[a-z_]+", _named_fields(said))) | (
-        frozenset(re.findall(r"[a-z_]{4,}", text)) if _UNWILLING.search(text) else frozenset()
-    )
+    # 5) a field of the request: names with a line are no words of a language
+    spelled = re.sub(r"(?<=[a-z])(?=[A-Z])|-", "_", text).lower()
+    some = r"[a-z_]{4,}" if _UNWILLING.search(text) else r"[a-z]+_[a-z_]+"
+    named = frozenset(re.findall(r"[a-z_]+", _named_fields(said)) + re.findall(some, spelled))
     if named:
         return NotTakenError(f"{name} refuses this{status}{words}", named)
     return None

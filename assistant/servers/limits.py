@@ -26,6 +26,9 @@ OPTIONAL = (
 )  # fmt: skip
 """Fields that can be left out, those that are missed least first: one a refusal. A schema can't."""
 
+UNASKED = frozenset(OPTIONAL[:5])
+"""Those of them that no user asks for."""
+
 SHRUNK = 2
 """Times that pictures are halved for a server that takes no request of their size."""
 
@@ -49,7 +52,12 @@ class Limits:
     takes_system: bool = True
     halved: int = 0
     """Times that the sides of pictures are halved."""
+    kind: str = ""
+    """The only format of pictures that it takes; "" for any."""
+    takes_url_objects: bool = True
     not_taken: set[str] = field(default_factory=set)
+    guesses: set[str] = field(default_factory=set)
+    """Fields that are left out because no refusal said why, until a request is taken."""
     read: int = 0
     """Tokens of the last prompt, as the server counted them."""
     warning: str = ""
@@ -66,9 +74,43 @@ class Limits:
     def leave_out(self, error: lessons.NotTakenError, request: Mapping[str, Any]) -> None:
         """Learn that a field is not taken. Raises ``error`` if it names none that can go."""
         named = [name for name in OPTIONAL if name in request and name in error.fields]
-        if not named:
+        if named:
+            self.not_taken.add(named[0])
+        elif error.fields & request.keys() - {"model", "messages", *OPTIONAL}:
+            raise error  # a schema is not left out
+        else:
+            self.do_with_less(error, request)
+
+    def do_with_less(self, error: ModelError, request: Mapping[str, Any]) -> None:
+        """Leave out all that can be, where a refusal names nothing that was sent.
+
+        Raises ``error`` once that was of no help, with everything as it was before.
+        """
+        for fields in (UNASKED, {"temperature"}):
+            if guess := fields & request.keys():
+                self.not_taken |= guess
+                self.guesses |= guess
+                return
+        if self.takes_system and request["messages"][0]["role"] == Role.SYSTEM:
+            self.guesses.add(Role.SYSTEM)
+            self.takes_system = False
+            return
+        self.not_taken -= self.guesses
+        self.takes_system |= Role.SYSTEM in self.guesses
+        self.guesses.clear()
+        raise error
+
+    def send_otherwise(
+        self, error: lessons.KindRefusedError, request: Mapping[str, Any], prompt: Prompt
+    ) -> None:
+        """Learn the format of pictures. Raises ``error`` if the other one was refused, too."""
+        if error.wants_plain_url and self.takes_url_objects:
+            self.takes_url_objects = False
+        elif self.kind or not prompt.slots:
+            self.kind = ""
             raise error
-        self.not_taken.add(named[0])
+        else:
+            self.kind = "png" if "data:image/jpeg" in str(request["messages"]) else "jpeg"
 
     def without_refused(self, request: dict[str, Any]) -> dict[str, Any]:
         """Return a request without the fields that are not taken, or with those in their place."""

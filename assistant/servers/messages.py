@@ -64,14 +64,14 @@ def without_system(said: list[Message]) -> list[Message]:
     return [first, *rest[1:]]
 
 
-def as_json(message: Message, url_of: Callable[[Slot], str]) -> dict[str, Any]:
+def as_json(message: Message, url_of: Callable[[Slot], dict[str, str] | str]) -> dict[str, Any]:
     """Convert to the API's form: a string without pictures, else typed parts."""
     if len(message.parts) == 1 and isinstance(message.parts[0], str):
         return {"role": str(message.role), "content": message.parts[0]}
     parts: list[dict[str, Any]] = [
         {"type": "text", "text": part}
         if isinstance(part, str)
-        else {"type": "image_url", "image_url": {"url": url_of(part)}}
+        else {"type": "image_url", "image_url": url_of(part)}
         for part in message.parts
     ]
     return {"role": str(message.role), "content": parts}

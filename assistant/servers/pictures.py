@@ -125,16 +125,23 @@ def _fitted(size: tuple[int, int], longest: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def picture_url(pixels: Pixels, form: ServerPictures, detail: int, *, halved: int = 0) -> str:
+def picture_url(
+    pixels: Pixels, form: ServerPictures, detail: int, *, halved: int = 0, only: str = ""
+) -> str:
     """Make a ``data:`` URL of a picture, ``halved`` times half as large as the detail says.
 
     PNG, or JPEG with full colour where the PNG would be long and the model's own processor does not
-    count; one that is halved as a JPEG of less quality if that is shorter.
+    count; one that is halved as a JPEG of less quality if that is shorter. ``only`` is the one
+    format that is taken, "png" or "jpeg".
     """
     image = Image.frombytes("RGB", (pixels.width, pixels.height), pixels.rgb)
     image = form.shrunk(image, detail, halved)
     data, kind = _encoded(image, "PNG"), "png"
-    if halved:
+    if only == "png":
+        pass
+    elif only:
+        data, kind = _encoded(image, "JPEG", quality=JPEG_QUALITY, subsampling=0), "jpeg"
+    elif halved:
         less = _encoded(image, "JPEG", quality=SMALL_QUALITY)
         data, kind = min((data, kind), (less, "jpeg"), key=lambda made: len(made[0]))
     elif len(data) > (MOST_EXACT if isinstance(form, KnownPictures) else MOST_PNG):

@@ -45,6 +45,18 @@ TOO_LONG = [
      "context length", 32768, 40000),
     ("too many tokens: total number of tokens in the prompt cannot exceed 4081", 4081, None),
     ("Context size has been exceeded.", None, None),
+    ("prompt tokens (9000) + max_tokens (1000) exceeds model limit (8192)", 8192, 9000),
+    ("Token limit exceeded: 9000/8192", 8192, 9000),
+    ("Prompt has 9000 tokens, max 8192. Please reduce your prompt", 8192, 9000),
+    ("Range of input length should be [1, 30720]", 30720, None),
+    ("llama_decode failed: prompt exceeds n_ctx", None, None),
+    ("Sequence length 5000 exceeds max_seq_len 4096", 4096, 5000),
+    ("the total number of input tokens 5000 exceeds 4096", 4096, 5000),
+    ("Prompt length (5000) exceeds maximum (4096)", 4096, 5000),
+    ("Your request has 9,000 tokens, which is more than the 8,192 this model reads.", 8192, 9000),
+    ("Your prompt exceeds the context window by 904 tokens", None, 904),
+    ("Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested 9000", 6000,
+     9000),
     ("Please reduce the length of the messages or completion.", None, None),
 ]  # fmt: skip
 
@@ -80,6 +92,15 @@ PICTURES = [
     ("Invalid content type. image_url is not supported for this model.", 0),
     ("Failed to deserialize the JSON body: unknown variant `image_url`, expected `text`", 0),
     ("messages[1].content must be a string", 0),
+    ("Maximum number of images exceeded: 4 > 2", 2),
+    ("messages: too many images: 25 (limit 20)", 20),
+    ("This model can process at most five images.", 5),
+    ("Got 3 images but the model expects 1", 1),
+    ("the number of images must not be greater than 8", 8),
+    ("Number of images (9) exceeds maximum of 8", 8),
+    ("No endpoints found that support image input", 0),
+    ("Invalid content type: expected text, got image_url", 0),
+    ("this model is missing data required for image input", 0),
 ]  # fmt: skip
 
 
@@ -103,6 +124,8 @@ def test_pictures(words: str, most: int | None) -> None:
             ),
         ),
         (400, error("request body too large")),
+        (400, error("Failed to buffer the request body: length limit exceeded")),
+        (400, error("Image too big: 4000x3000, max 2048x2048")),
         (422, error("The image is too large, the file must be smaller than 20MiB")),
     ],
 )
@@ -119,6 +142,9 @@ def test_a_size(status: int, said: object) -> None:
         "Only user and assistant roles are supported!",
         "Developer instruction is not enabled for models/gemma-3-27b-it",
         "messages[0].role: unknown variant, does not support 'system'",
+        "messages.0.role: value is not a valid enumeration member; permitted: 'user', 'assistant'",
+        "First message must be from user",
+        "Please use a valid role: user, model.",
     ],
 )
 def test_a_system_message(words: str) -> None:
@@ -143,6 +169,11 @@ FIELDS = [
     (error("Streaming is not supported: set stream to false"), "stream"),
     ([{"error": {"code": 400, "message": 'Invalid JSON payload. Unknown name "seed": Cannot find '
       'field.', "status": "INVALID_ARGUMENT"}}], "seed"),
+    (error("property stream_options does not exist in schema"), "stream_options"),
+    (error("Sorry, top_k isn't something we know"), "top_k"),
+    (error("seed: no such option"), "seed"),
+    (error("streamOptions: what is that?"), "stream_options"),
+    (error("Please remove top-p from your request"), "top_p"),
     ("{\"detail\": \"stop must be a list of at most 4 strings\"}", "stop"),
 ]  # fmt: skip
 
@@ -152,6 +183,22 @@ def test_a_field(said: object, field: str) -> None:
     found = learned(400, said)
     assert isinstance(found, lessons.NotTakenError), found
     assert field in found.fields
+
+
+@pytest.mark.parametrize(
+    ("words", "wants_plain_url"),
+    [
+        ("Unsupported image format: jpeg", False),
+        ("invalid media type image/png; use JPEG or WebP", False),
+        ("Invalid MIME type: only image/png is accepted", False),
+        ("messages content image_url: Input should be a valid string", True),
+        ("`image_url` must be a string", True),
+    ],
+)
+def test_a_format_of_pictures(words: str, wants_plain_url: bool) -> None:
+    found = learned(400, error(words))
+    assert isinstance(found, lessons.KindRefusedError)
+    assert found.wants_plain_url is wants_plain_url
 
 
 @pytest.mark.parametrize(

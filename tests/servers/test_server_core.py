@@ -434,8 +434,14 @@ def test_a_server_that_keeps_refusing_what_it_was_not_sent(
     server: Server, make: MakeEngine
 ) -> None:
     server.answers = [refusing(400, "x", param="max_tokens", code="unsupported_parameter")]
-    assert failed(send(make(), None, "Hi")).code == "refused"
-    assert len(server.chats) == 2
+    engine = make()
+    assert failed(send(engine, None, "Hi")).code == "refused"
+    first, second, *others = (set(asked.json) for asked in server.chats)
+    assert first - second == {"max_tokens"}
+    assert [len(second - one) for one in others] == [1, 2], "what may be left out was left out"
+    server.answers = [saying("Hello.")]
+    assert ended(send(engine, None, "Hi")).text == "Hello."
+    assert set(server.chats[-1].json) == second, "and is sent again, as that did not help"
 
 
 def test_stop_ends_the_first_look_too(server: Server, make: MakeEngine) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import random
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from PIL import Image
 
+from assistant.pictures import decode
 from assistant.servers import client
 from assistant.values.errors import PhichatError
 from assistant.values.sampling import PARAMETERS
@@ -167,6 +171,67 @@ def test_fields_that_are_refused_are_left_out_once(
     assert len(server.chats) == sent + 1, "it is remembered"
 
 
+@pytest.mark.parametrize("refused", ["png", "jpeg"])
+@pytest.mark.parametrize("words", ["Unsupported image format", "{}: this MIME type can't be read"])
+def test_pictures_of_another_format(
+    server: Server, make: MakeEngine, refused: str, words: str
+) -> None:
+    """A picture goes as JPEG where its PNG is long, as a PNG else; a server may want one alone."""
+    engine = make()
+    side = 800 if refused == "jpeg" else 64
+    noise = Image.frombytes("RGB", (side, side), random.Random(side).randbytes(side * side * 3))
+    buffer = io.BytesIO()
+    noise.save(buffer, "PNG")
+    file = decode.open_bytes(buffer.getvalue(), name="noise.png")
+
+    def rule(asked: Asked) -> Answer | None:
+        is_sent = f"data:image/{refused}" in json.dumps(asked.json)
+        return refusing(400, words.format(refused)) if is_sent else None
+
+    server.rule = rule
+    session = new_session(engine, "a", file)
+    assert ended(send(engine, session, "b", file)).text == "Hello."
+    assert len(server.chats) == 3, "it is remembered"
+    server.rule = lambda asked: refusing(400, "Bad MIME type") if pictures_of(asked) else None
+    assert failed(send(engine, session, "c", file)).code == "refused"
+
+
+def test_addresses_of_pictures_as_plain_strings(server: Server, make: MakeEngine) -> None:
+    place = ["body", "messages", 0, "content", 0, "image_url"]
+
+    def rule(asked: Asked) -> Answer | None:
+        parts = [part for one in asked.json["messages"] for part in one["content"]]
+        urls = [one["image_url"] for one in parts if one["type"] == "image_url"]
+        said = {"detail": [{"loc": place, "msg": "Input should be a valid string"}]}
+        body = json.dumps(said).encode()
+        return None if isinstance(urls[0], str) else Answer([body], 422, "application/json")
+
+    server.rule = rule
+    assert ended(send(make(), None, "Hi", picture("red"))).text == "Hello."
+
+
+@pytest.mark.parametrize("words", ["Nein.", "Bad request", "{}", "", "upstream said no"])
+@pytest.mark.parametrize("disliked", ["stream_options", "temperature", "system"])
+def test_a_refusal_without_a_reason(
+    server: Server, make: MakeEngine, words: str, disliked: str
+) -> None:
+    def rule(asked: Asked) -> Answer | None:
+        has_system = asked.json["messages"][0]["role"] == "system"
+        is_sent = has_system if disliked == "system" else disliked in asked.json
+        return Answer([words.encode()], 400, "text/plain") if is_sent else None
+
+    server.rule = rule
+    engine = make(system="Be brief.")
+    session = new_session(engine, "Hi")
+    sent = len(server.chats)
+    assert ended(send(engine, session, "And?")).text == "Hello."
+    assert len(server.chats) == sent + 1, "it is remembered"
+    server.rule = lambda asked: Answer([words.encode()], 400, "text/plain")
+    assert failed(send(engine, session, "Bad")).code == "refused"
+    server.rule = lambda asked: None
+    assert ended(send(engine, session, "And?")).text == "Hello."
+
+
 def test_what_does_nothing_is_not_sent(server: Server, make: MakeEngine) -> None:
     new_session(make(), "Hi")
     assert set(server.chats[0].json) == {
@@ -292,6 +357,25 @@ def test_a_list_of_another_shape_does_not_stop_a_named_model(
 ) -> None:
     server.models = Answer([body], 200, "application/json")
     assert ended(send(make(f"{server.address}/v1#tiny"), None, "Hi")).text == "Hello."
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"data": [{"id": "bad\x1b[2J"}, {}, None, 3, {"id": "tiny"}]},
+        {"models": [{"name": "tiny", "context_length": 4096.0}]},
+        {"data": None, "models": [{"model": "tiny"}]},
+        ["tiny"],
+        {"data": [{"id": "tiny", "max_model_len": "many", "meta": [], "owned_by": {}}]},
+    ],
+    ids=str,
+)
+def test_rows_of_a_list_that_can_be_read_are_read(
+    server: Server, make: MakeEngine, said: object
+) -> None:
+    server.models = Answer([json.dumps(said).encode()], 200, "application/json")
+    assert ended(send(make(), None, "Hi")).text == "Hello."
+    assert server.chats[-1].json["model"] == "tiny"
 
 
 def test_a_name_with_and_without_the_prefix_of_lists(server: Server, make: MakeEngine) -> None:

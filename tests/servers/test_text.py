@@ -92,7 +92,9 @@ def test_a_prompt_back_as_messages(system: str | None, said: list[tuple[str, int
             turns.append(spoken)
             expected.append({"role": "assistant", "content": whole(reply)})
     prompt = CHAT.render(turns, slot, system=system)
-    assert [as_json(one, lambda slot: slot.pixels_sha256) for one in messages(prompt)] == expected
+    assert [
+        as_json(one, lambda slot: {"url": slot.pixels_sha256}) for one in messages(prompt)
+    ] == expected
 
 
 @given(HOSTILE.filter(bool))
