@@ -7,6 +7,7 @@ reply too, and the next socket of the same tab takes it up: what was drawn is dr
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import re
 import shlex
@@ -17,6 +18,8 @@ from pathlib import Path
 from aiohttp import web
 from textual_serve.app_service import AppService
 from textual_serve.download_manager import DownloadManager
+
+from tui.terminal.detect import PAGE_CELL, PAGE_PICTURE
 
 KEPT_S = 600.0
 """Seconds for which an app without a socket goes on."""
@@ -32,9 +35,20 @@ MOST_FILES = 32
 MODES = b"\x1b[?1049h\x1b[?1000h\x1b[?1003h\x1b[?1015h\x1b[?1006h\x1b[?25l\x1b[?2004h"
 """Sequences with which Textual's driver begins: a new terminal of a running app lacks them."""
 
+_PICTURE = re.compile(rb"%b(\d{1,8});([A-Za-z0-9+/=]*)\x1b\\" % PAGE_PICTURE.encode())
+
 log = logging.getLogger("textual-serve")
 TabKey = tuple[str, str]
 """The cookie of a browser, and the name that a tab of it gave itself."""
+
+
+class _Service(AppService):
+    """App that knows how many pixels a cell of its page has, so that it sends pictures of them."""
+
+    cell = ""
+
+    def _build_environment(self, width: int = 80, height: int = 24) -> dict[str, str]:
+        return super()._build_environment(width, height) | {PAGE_CELL: self.cell}
 
 
 class TabApp:
@@ -42,7 +56,7 @@ class TabApp:
 
     def __init__(self, command: str, downloads: DownloadManager) -> None:
         self._socket: web.WebSocketResponse | None = None
-        self._service = AppService(
+        self._service = _Service(
             command,
             write_bytes=self._write_bytes,
             write_str=self._write_str,
@@ -53,6 +67,8 @@ class TabApp:
         self.ending: asyncio.TimerHandle | None = None
         self._folder: Path | None = None
         self._uploads = 0
+        self.pictures: dict[int, bytes] = {}
+        """PNG files that the app draws, by the numbers that its cells have."""
 
     @property
     def service(self) -> AppService:
@@ -62,13 +78,19 @@ class TabApp:
     def is_shown(self) -> bool:
         return self._socket is not None
 
-    async def show(self, socket: web.WebSocketResponse, width: int, height: int) -> None:
-        """Show the app in a socket, which may be another one than before."""
+    async def show(
+        self, socket: web.WebSocketResponse, width: int, height: int, cell: str = ""
+    ) -> None:
+        """Show the app in a socket, which may be another one than before.
+
+        ``cell`` is the size of a cell, of a page that draws pictures.
+        """
         before, self._socket = self._socket, socket
         if self.ending is not None:
             self.ending.cancel()
             self.ending = None
         if self._service._process is None:
+            self._service.cell = cell
             await self._service.start(width, height)
             assert self._service._task is not None
             loop = asyncio.get_running_loop()  # it may crash without saying so
@@ -110,6 +132,12 @@ class TabApp:
         await self._service.send_bytes(f"\x1b[200~{shlex.quote(str(file))}\x1b[201~".encode())
 
     async def _write_bytes(self, data: bytes) -> None:
+        if picture := _PICTURE.fullmatch(data):
+            number, png = int(picture[1]), base64.b64decode(picture[2])
+            self.pictures.pop(number, None)
+            if png:
+                self.pictures[number] = png
+            return
         if self._socket is not None:
             try:
                 await self._socket.send_bytes(data)

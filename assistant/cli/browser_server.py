@@ -28,6 +28,9 @@ from assistant.values.words import file_size
 PAGE = Path(__file__).parent / "browser_page"
 """Folder of the page's template: fonts and scripts come from this server alone."""
 
+OPENS, OPENED = "this.terminal.open(e)", "e.terminal=this.terminal"
+"""Statement of textual-serve's script that opens its terminal, and one that shows it to ours."""
+
 SHUTDOWN_S = 3.0
 """Seconds that open tabs get to end their apps."""
 
@@ -114,6 +117,8 @@ class GuardedServer(Server):
         app.add_routes(
             [
                 web.get("/page.js", self._handle_script),
+                web.get("/terminal.js", self._handle_terminal),
+                web.get("/picture/{tab:[0-9a-f]{32}}/{number:[0-9]{1,8}}", self._handle_picture),
                 web.get("/ws/{tab:[0-9a-f]{32}}", self._handle_tab),
                 web.get("/alive/{tab:[0-9a-f]{32}}", self._handle_alive),
                 web.post("/upload/{tab:[0-9a-f]{32}}", self._handle_upload),
@@ -175,6 +180,20 @@ class GuardedServer(Server):
     async def _handle_script(self, request: web.Request) -> web.FileResponse:
         return web.FileResponse(PAGE / "page.js")
 
+    async def _handle_terminal(self, request: web.Request) -> web.Response:
+        """Send textual-serve's script, with the terminal within reach of ours."""
+        script = (self.statics_path / "js" / "textual.js").read_text("utf-8")
+        script = script.replace(OPENS, f"{OPENS},{OPENED}", 1)
+        return web.Response(text=script, content_type="text/javascript")
+
+    async def _handle_picture(self, request: web.Request) -> web.Response:
+        """Send a picture that the app of a tab draws."""
+        app = self._apps.find(self._key(request))
+        png = None if app is None else app.pictures.get(int(request.match_info["number"]))
+        if png is None:
+            return web.Response(status=404)
+        return web.Response(body=png, content_type="image/png")
+
     async def _handle_tab(self, request: web.Request) -> web.WebSocketResponse:
         """Show the app of a tab, a new one or one that it had before."""
         socket = web.WebSocketResponse(heartbeat=15)
@@ -183,7 +202,7 @@ class GuardedServer(Server):
         app = await self._apps.take(key)
         width, height = (to_int(request.query.get(one, ""), 80) for one in ("width", "height"))
         try:
-            await app.show(socket, width, height)
+            await app.show(socket, width, height, request.query.get("cell", ""))
             await self._process_messages(socket, app.service)
         except (ValueError, LookupError, TypeError, AttributeError, AssertionError):
             await socket.close()  # no page of ours writes that

@@ -13,16 +13,19 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp.test_utils import unused_port
 
 from assistant.settings.load import load
 from assistant.values.conversation import Draft, Turn
+from assistant.worker.shared_workers import shared_workers
 from storage.store import Store
+from tests.cli.https_proxy import HAS_OPENSSL, HOST, PREFIX, https_proxy
 from tests.servers.openai_server import Answer, Server, delta, event, serving
 from tests.wait import LIMIT_S, until, until_found
 
@@ -36,6 +39,10 @@ FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--use-angle=swiftsh
 PICTURE = """(async () => {
   const canvas = document.createElement('canvas');
   canvas.width = 64; canvas.height = 48;
+  const context = canvas.getContext('2d');
+  for (let x = 0; x < 64; x++) {
+    context.fillStyle = x & 2 ? '#00f' : '#f00'; context.fillRect(x, 0, 1, 48);
+  }
   const blob = await new Promise((done) => canvas.toBlob(done));
   const data = new DataTransfer();
   data.items.add(new File([blob], '%s', {type: 'image/png'}));
@@ -49,6 +56,15 @@ PICK = """const picker = document.querySelector('#pictures');
   picker.files = data.files; picker.dispatchEvent(new Event('change'));"""
 TEXT = f"""(() => {{ const data = new DataTransfer();
   data.setData('text/plain', 'pasted words'); {PASTE} }})()"""
+DRAWN = """(() => {
+  const canvas = document.querySelector('.pictures');
+  const seen = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+  const is = (i, at) => seen[i + at] > 230 && seen[i + 2 - at] < 25;
+  let [red, blue] = [0, 0];
+  for (let i = 0; i < seen.length; i += 4) { red += is(i, 0); blue += is(i, 2); }
+  return red > 800 && blue > 800;
+})()"""
+"""Both colours are seen: no cell of a terminal is as narrow as these stripes."""
 STATE = "document.body.className + ': ' + document.querySelector('.said').textContent"
 
 
@@ -77,8 +93,13 @@ class Tab:
     async def open(self, address: str) -> None:
         for one in ("Page", "Network", "Runtime"):
             await self.do(f"{one}.enable")
+        await self.do("Page.bringToFront")  # one behind another paints nothing
         await self.do("Page.navigate", url=address)
         await self.until("document.body.classList.contains('-focused')")
+
+    async def press(self, key: str, code: int, text: str = "") -> None:
+        given = {"type": "keyDown", "key": key, "code": key, "windowsVirtualKeyCode": code}
+        await self.do("Input.dispatchKeyEvent", **given, **({"text": text} if text else {}))
 
     async def until(self, script: str) -> None:
         """Wait until ``script`` is true; each look may find another page than the one before."""
@@ -93,11 +114,11 @@ class Tab:
 
 
 @asynccontextmanager
-async def chromium(profile: Path) -> AsyncIterator[tuple[Tab, Tab]]:
+async def chromium(profile: Path, *flags: str) -> AsyncIterator[tuple[Tab, Tab]]:
     """Two tabs of a browser that has nothing of anyone's."""
     assert CHROMIUM is not None
     process = await asyncio.create_subprocess_exec(
-        CHROMIUM, *FLAGS, f"--user-data-dir={profile}",
+        CHROMIUM, *flags, *FLAGS, f"--user-data-dir={profile}",
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -122,23 +143,29 @@ def server() -> Iterator[Server]:
         yield one
 
 
-@pytest.fixture
-def entrance(server: Server, tmp_path: Path) -> Iterator[str]:
-    """The address that lets the browser in; a server on this machine answers in the app."""
+@contextmanager
+def phichat_serve(home: Path, model: str, *options: str) -> Iterator[str]:
+    """Run the server; yields the address that lets the browser in."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    environment = os.environ | {
-        "PHICHAT_HOME": str(tmp_path / "home"),
-        "PHICHAT_MODEL": f"{server.address}/v1#tiny",
-    }
+    environment = os.environ | {"PHICHAT_HOME": str(home), "PHICHAT_MODEL": model}
     with subprocess.Popen(
-        [sys.executable, "-P", "-m", "assistant.cli", "serve", "--port", str(port)],
+        [sys.executable, "-P", "-m", "assistant.cli", "serve", "--port", str(port), *options],
         stdout=subprocess.PIPE, text=True, env=environment,
     ) as process:  # fmt: skip
         assert process.stdout is not None
-        found = (re.search(r"http://\S+token=\S+", line) for line in process.stdout)
-        yield next(match[0] for match in found if match)
-        process.send_signal(signal.SIGINT)
+        found = (re.search(r"https?://\S+token=\S+", line) for line in process.stdout)
+        try:
+            yield next(match[0] for match in found if match)
+        finally:
+            process.send_signal(signal.SIGINT)
+
+
+@pytest.fixture
+def entrance(server: Server, tmp_path: Path) -> Iterator[str]:
+    """The address that lets the browser in; a server on this machine answers in the app."""
+    with phichat_serve(tmp_path / "home", f"{server.address}/v1#tiny") as address:
+        yield address
 
 
 async def test_pictures_text_and_a_reload_in_mid_reply(
@@ -155,13 +182,8 @@ async def test_pictures_text_and_a_reload_in_mid_reply(
             await tab.until("document.querySelector('.said').textContent === ''")
         await tab.run(TEXT)
 
-        def is_typed() -> bool:
-            draft, _ = _stored(tmp_path)
-            return draft is not None and draft.text == "pasted words" and len(draft.pictures) == 3
-
-        await until(is_typed, "the draft", lambda: _stored(tmp_path))
-        await tab.do("Input.dispatchKeyEvent", type="keyDown", key="Enter", code="Enter",
-                     windowsVirtualKeyCode=13, text="\r")  # fmt: skip
+        await until(lambda: _is_typed(tmp_path, 3), "the draft", lambda: _stored(tmp_path))
+        await tab.press("Enter", 13, "\r")
         await until(lambda: server.chats, "the question")
         # 2) the page is loaded again in mid-reply, and the app goes on
         name = await tab.run("sessionStorage.getItem('phichat-tab')")
@@ -181,6 +203,77 @@ async def test_pictures_text_and_a_reload_in_mid_reply(
         assert {one.partition("?")[0].split("/")[2] for one in tab.asked + other.asked} == {
             entrance.split("/")[2]
         }
+
+
+async def test_pictures_are_drawn_in_their_own_pixels(
+    server: Server, entrance: str, tmp_path: Path
+) -> None:
+    server.answers = [Answer([event(delta("Stripes.", "stop")), event("[DONE]")])]
+    async with chromium(tmp_path / "profile") as (tab, _):
+        await tab.open(entrance)
+        assert await tab.run(PICTURE % ("stripes.png", DROP))
+        await tab.run(TEXT)
+        await until(lambda: _is_typed(tmp_path, 1), "the draft")
+        await tab.press("Enter", 13, "\r")
+        await tab.until(DRAWN)
+        # a dialog above tints the chat, so that it has half blocks below; a new page asks for all
+        await tab.press("F1", 112)
+        await tab.until(f"!{DRAWN}")
+        await tab.press("Escape", 27)
+        await tab.until(DRAWN)
+        await tab.run("window.isOld = true")
+        await tab.do("Page.reload")
+        await tab.until(f"!window.isOld && document.querySelector('.pictures') && {DRAWN}")
+
+
+@pytest.mark.skipif(not HAS_OPENSSL, reason="needs openssl, for a certificate")
+async def test_behind_an_https_proxy_with_a_port_and_a_path(server: Server, tmp_path: Path) -> None:
+    server.answers = [Answer([event(delta("Stripes.", "stop")), event("[DONE]")])]
+    flags = ("--ignore-certificate-errors", f"--host-resolver-rules=MAP {HOST} 127.0.0.1")
+    async with https_proxy(tmp_path) as proxy, chromium(tmp_path / "profile", *flags) as (tab, _):
+        options = ("--port", str(port := unused_port()), "--public-url", proxy.address)
+        model = f"{server.address}/v1#tiny"
+        with phichat_serve(tmp_path / "home", model, *options) as entrance:
+            assert entrance.startswith(f"{proxy.address}/?token=")
+            proxy.upstream = f"http://127.0.0.1:{port}"
+            await tab.open(entrance)
+            assert await tab.run(PICTURE % ("stripes.png", PICK))
+            await tab.run(TEXT)
+            await until(lambda: _is_typed(tmp_path, 1), "the draft")
+            await tab.press("Enter", 13, "\r")
+            await tab.until(DRAWN)
+            await tab.run("window.isOld = true")
+            await tab.do("Page.reload")
+            await tab.until(f"!window.isOld && document.querySelector('.pictures') && {DRAWN}")
+            assert {one.partition("?")[0].rpartition(PREFIX)[0] for one in tab.asked} == {
+                f"https://{HOST}:{proxy.port}"
+            }
+            (found,) = (await tab.do("Network.getCookies"))["cookies"]
+            assert (found["secure"], found["httpOnly"], found["sameSite"]) == (True, True, "Strict")
+
+
+async def test_two_tabs_share_one_worker(tmp_path: Path) -> None:
+    settings = load(environ={"PHICHAT_HOME": str(tmp_path / "home")})
+    with phichat_serve(tmp_path / "home", "demo") as entrance:
+        async with chromium(tmp_path / "profile") as (tab, other):
+            for each, address in ((tab, entrance), (other, entrance.partition("?")[0])):
+                await each.open(address)
+                await each.run(TEXT)
+                await until(lambda: _is_typed(tmp_path, 0), "the draft")
+                await each.press("Enter", 13, "\r")
+                await until(lambda: not _is_typed(tmp_path, 0), "the question")
+            await until(
+                lambda: sum(turn.finish_reason is not None for turn in _stored(tmp_path)[1]) == 2,
+                "two replies", lambda: _stored(tmp_path),
+            )  # fmt: skip
+            (worker,) = shared_workers(settings.runtime_dir)
+            assert worker.clients == 2
+
+
+def _is_typed(tmp_path: Path, pictures: int) -> bool:
+    draft, _ = _stored(tmp_path)
+    typed = draft is not None and (draft.text, len(draft.pictures))
+    return typed == ("pasted words", pictures)
 
 
 def _stored(tmp_path: Path) -> tuple[Draft | None, list[Turn]]:

@@ -23,9 +23,10 @@ from PIL import Image
 from textual_serve.download_manager import DownloadManager
 
 from assistant.cli.browser_apps import TabApps, safe_name
-from assistant.cli.browser_server import GuardedServer
+from assistant.cli.browser_server import OPENED, OPENS, GuardedServer
 from tests.conftest import Phichat
 from tests.wait import LIMIT_S, until
+from tui.terminal import graphics
 
 LETS_IN = re.compile(r"http://\S+/\?token=\S+")
 
@@ -116,6 +117,34 @@ def test_the_app_is_behind_the_page(served: Served, browser: requests.Session) -
     assert tab(served, headers, until=b"sk about a picture")
 
 
+def test_the_page_reaches_the_terminal_of_textual_serve(
+    served: Served, browser: requests.Session
+) -> None:
+    script = browser.get(f"{served.address}/terminal.js", timeout=LIMIT_S)
+    assert script.headers["Content-Type"].startswith("text/javascript")
+    assert script.text.count(f"{OPENS},{OPENED},") == 1, "another textual-serve"
+
+
+@pytest.mark.parametrize("cut", [b"", b"x"])
+async def test_pictures_of_an_app_are_kept_for_its_page(cut: bytes) -> None:
+    image, said = Image.new("RGB", (4, 4), "red"), []
+    app = await TabApps("cat", DownloadManager()).take(("cookie", TAB))
+
+    class Socket:
+        async def send_bytes(self, data: bytes) -> None:
+            said.append(data)
+
+    app._socket = Socket()  # type: ignore[assignment]
+    sent = graphics.page_upload(image, 70_000).encode()
+    await app._write_bytes(cut + sent)
+    if cut:  # words of something else go to the terminal, which shows none of it
+        assert (app.pictures, said) == ({}, [cut + sent])
+        return
+    assert (Image.open(io.BytesIO(app.pictures[70_000])).size, said) == ((4, 4), [])
+    await app._write_bytes(graphics.page_forget(70_000).encode())
+    assert (app.pictures, said) == ({}, [])
+
+
 def test_the_page_loads_nothing_from_elsewhere(served: Served, browser: requests.Session) -> None:
     page = browser.get(f"{served.address}/", timeout=LIMIT_S)
     assert re.findall(r"(?:https?:)?//[^\s\"')]+", page.text) == [f"//127.0.0.1:{served.port}/ws"]
@@ -188,6 +217,9 @@ def test_an_app_outlives_its_socket_and_takes_pictures(
         return browser.post(address, headers=given, data=data, timeout=LIMIT_S)
 
     assert post(upload, _png(), served.address).status_code == 404
+    picture = f"{served.address}/picture/{TAB}/1"
+    assert browser.get(picture, timeout=LIMIT_S).status_code == 404
+    assert requests.get(picture, timeout=LIMIT_S).status_code == 403
     kept_tab(served, headers, "typed before", until=b"before")
     assert browser.get(alive, timeout=LIMIT_S).status_code == 204, "it goes on"
     answer = post(f"{upload}?name=../../it's%20red.png", _png(), served.address)

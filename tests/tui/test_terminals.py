@@ -95,6 +95,44 @@ def test_half_blocks_where_it_is_not_certain_and_nothing_is_asked(
     assert (chosen.protocol, chosen.cell) == (HALFBLOCKS.protocol, HALFBLOCKS.cell)
 
 
+BROWSER = {
+    "TEXTUAL_DRIVER": "textual.drivers.web_driver:WebDriver",
+    "TEXTUAL_COLOR_SYSTEM": "truecolor",
+}
+PAGE = Graphics(PictureProtocol.PAGE, (9, 21))
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({"PHICHAT_PAGE_CELL": "9x21"}, PAGE),
+        ({"PHICHAT_PAGE_CELL": "9x21", "TERM": "dumb", "TMUX": "/tmp/tmux-0/default,1,0"}, PAGE),
+        ({"PHICHAT_PAGE_CELL": "9x21", "NO_COLOR": "1"}, HALFBLOCKS),
+        ({}, HALFBLOCKS),  # another page than ours; TERM is the server's, a service has none
+        *(
+            ({"PHICHAT_PAGE_CELL": cell}, HALFBLOCKS)
+            for cell in ("", "0x0", "9x", "9x21\n", "9x99999", "201x20", "-9x21")
+        ),
+    ],
+)
+def test_a_page_of_phichat_serve_says_what_it_draws(
+    more: dict[str, str], expected: Graphics
+) -> None:
+    chosen = choose("auto", BROWSER | more, lambda: pytest.fail("it was asked"))
+    assert chosen == expected
+
+
+def test_cells_of_a_page_number_picture_row_and_column() -> None:
+    rows = graphics.page_rows(0x123456, 5, 3)
+    assert [row.cell_length for row in rows] == [5, 5, 5]
+    assert rows[2].text == "".join(map(chr, range(0x100000, 0x100005)))
+    (cells,) = rows[2]
+    assert cells.style is not None
+    assert cells.style.color.triplet.hex == "#123456"  # type: ignore[union-attr]
+    assert cells.style.bgcolor.triplet.hex == "#020305"  # type: ignore[union-attr]
+    assert graphics.most_cells(PAGE) == (255, 255)
+
+
 @pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"TERM": "linux"}, {}])
 def test_words_where_nothing_can_be_drawn(environment: dict[str, str]) -> None:
     chosen = choose("auto", environment, lambda: pytest.fail("it was asked"))

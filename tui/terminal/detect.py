@@ -23,6 +23,10 @@ ANSWER_S = 0.15
 DEFAULT_CELL = (10, 20)
 """Pixels of a cell where the terminal doesn't say (a VT340's)."""
 LARGEST_CELL = 200
+PAGE_PICTURE = "\x1b_phichat-picture:"
+"""Start of a message to phichat serve: a picture's number, and its PNG, or nothing to free it."""
+PAGE_CELL = "PHICHAT_PAGE_CELL"
+"""Variable with the pixels of a cell (``10x20``) on a page of phichat serve that draws pictures."""
 
 
 class PictureProtocol(StrEnum):
@@ -31,6 +35,8 @@ class PictureProtocol(StrEnum):
     KITTY = "kitty"
     """The kitty graphics protocol with Unicode placeholders: scrolls like text."""
     SIXEL = "sixel"
+    PAGE = "page"
+    """The page of ``phichat serve`` lays pictures over cells that name them; no setting's value."""
     HALFBLOCKS = "halfblocks"
     """Two pixels a cell: works wherever there are colours."""
     TEXT = "text"
@@ -72,6 +78,7 @@ QUESTION = "\x1b[>q\x1b[16t\x1b]11;?\x1b\\\x1b[c"
 _VERSION = re.compile(r"\x1bP>\|([^\x1b]{0,80})")
 _CELL = re.compile(r"\x1b\[6;(\d{1,4});(\d{1,4})t")
 _ATTRIBUTES = re.compile(r"\x1b\[\?([\d;]*)c")
+_PAGE = re.compile(r"(\d{1,4})x(\d{1,4})")
 _BACKGROUND = re.compile(r"\x1b\]11;rgba?:([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})")
 _SIXEL_ATTRIBUTE = "4"
 EYE = (0.299, 0.587, 0.114)
@@ -164,12 +171,17 @@ def _choose(setting: str, environ: Mapping[str, str], ask: Ask, measure: Measure
     """Choose a protocol outside of tmux.
 
     ``setting`` other than "auto" is obeyed. Half blocks are drawn wherever it is not
-    certain that more works: in screen, in a browser (textual-serve), over a
+    certain that more works: in screen, in a browser that is not at our page, over a
     connection that is too slow to answer, where colours are filtered (NO_COLOR).
     """
     if setting in {PictureProtocol.HALFBLOCKS, PictureProtocol.TEXT}:
         return Graphics(PictureProtocol(setting))
     if setting == "auto":
+        if environ.get(
+            "TEXTUAL_DRIVER"
+        ):  # a browser's terminal, whatever TERM says of the server's
+            cell = None if environ.get("NO_COLOR") else _page_cell(environ)
+            return Graphics(PictureProtocol.PAGE, cell) if cell else Graphics()
         if environ.get("TERM", "dumb").lower().startswith(_NO_PICTURES):
             return Graphics(PictureProtocol.TEXT)
         if not _may_ask(environ):
@@ -201,6 +213,11 @@ def _may_ask(environ: Mapping[str, str]) -> bool:
 def _answered_cell(answer: str) -> tuple[int, int] | None:
     found = _CELL.search(answer)
     return _sane(int(found[2]), int(found[1])) if found else None
+
+
+def _page_cell(environ: Mapping[str, str]) -> tuple[int, int] | None:
+    found = _PAGE.fullmatch(environ.get(PAGE_CELL, ""))
+    return _sane(int(found[1]), int(found[2])) if found else None
 
 
 def _sane(width: int, height: int) -> tuple[int, int] | None:

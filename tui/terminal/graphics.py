@@ -23,7 +23,7 @@ from rich.segment import ControlType, Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from tui.terminal.detect import Graphics, PictureProtocol
+from tui.terminal.detect import PAGE_PICTURE, Graphics, PictureProtocol
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -33,6 +33,10 @@ CHUNK = 4096
 PLACEHOLDER = "\U0010eeee"
 MOST_CELLS = 297
 """Rows and columns that kitty's placeholders can number."""
+MOST_PAGE_CELLS = 255
+"""Rows and columns that the cells of a page of phichat serve can number: a byte each."""
+FIRST_COLUMN = 0x100000
+"""Character of a page's first column, in a private plane of Unicode; the others' follow it."""
 MOST_SIXEL_PIXELS = 1000
 """Width and height that xterm draws unless ``maxGraphicSize`` says otherwise."""
 SIXEL_COLOURS = 256
@@ -120,11 +124,41 @@ def kitty_rows(number: int, columns: int, rows: int, *, of_palette: bool = False
     ]
 
 
+def page_upload(image: Image, number: int) -> str:
+    """Return the message that gives a picture to the page of phichat serve, which takes it out."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=2)
+    data = base64.b64encode(buffer.getvalue()).decode("ascii")
+    return f"{PAGE_PICTURE}{number};{data}\x1b\\"
+
+
+def page_forget(number: int) -> str:
+    """Return the message that frees a picture of the page."""
+    return f"{PAGE_PICTURE}{number};\x1b\\"
+
+
+def page_rows(number: int, columns: int, rows: int) -> list[Strip]:
+    """Return the cells over which the page lays a picture.
+
+    The character numbers the column, the text's colour the picture, the background the row
+    among how many rows and columns.
+    """
+    cells = "".join(chr(FIRST_COLUMN + column) for column in range(columns))
+    colour = Color.from_rgb(number >> 16, number >> 8 & 255, number & 255)
+    return [
+        Strip([Segment(cells, Style(color=colour, bgcolor=Color.from_rgb(row, rows, columns)))],
+              columns)
+        for row in range(rows)
+    ]  # fmt: skip
+
+
 def most_cells(chosen: Graphics) -> tuple[int, int]:
     """Return the most columns and rows of a picture in this protocol."""
     if chosen.protocol is PictureProtocol.SIXEL:
         width, height = chosen.cell
         return max(1, MOST_SIXEL_PIXELS // width), max(1, MOST_SIXEL_PIXELS // height)
+    if chosen.protocol is PictureProtocol.PAGE:
+        return MOST_PAGE_CELLS, MOST_PAGE_CELLS
     return MOST_CELLS, MOST_CELLS
 
 

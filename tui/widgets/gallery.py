@@ -29,6 +29,7 @@ class Drawn:
 
     blocks: list[Strip]
     kitty: list[Strip] | None = None
+    """Cells that stand for it, of a page of phichat serve too."""
     upload: str = ""
     """Messages to write before ``kitty`` is shown for the first time."""
     number: int = 0
@@ -97,6 +98,10 @@ class Gallery:
             drawn.number = number
             drawn.upload = graphics.kitty_upload(image, number, columns, rows)
             drawn.kitty = graphics.kitty_rows(number, columns, rows, of_palette=through)
+        elif self.protocol is PictureProtocol.PAGE:
+            drawn.number = number = graphics.new_id()
+            drawn.upload = graphics.page_upload(image, number)
+            drawn.kitty = graphics.page_rows(number, columns, rows)
         else:
             drawn.sixel, drawn.image = graphics.sixel(image), image
         return drawn
@@ -115,7 +120,7 @@ class Gallery:
         kept = self.kept(key)
         if kept is not None and (kept.kitty or not drawn.upload):
             return kept
-        if drawn.upload and self.protocol is PictureProtocol.KITTY:
+        if drawn.upload and self.protocol in (PictureProtocol.KITTY, PictureProtocol.PAGE):
             self._send(drawn.upload)
         elif drawn.upload:  # another terminal was attached while it was drawn
             drawn.kitty, drawn.number = None, 0
@@ -147,7 +152,9 @@ class Gallery:
 
     def _forget(self, drawn: Drawn) -> None:
         if drawn.number:
-            self._send(graphics.kitty_forget(drawn.number))
+            is_page = self.protocol is PictureProtocol.PAGE
+            forget = graphics.page_forget if is_page else graphics.kitty_forget
+            self._send(forget(drawn.number))
 
     def _send(self, sequences: str) -> None:
         """Send control sequences to the terminal, through tmux where that is between."""

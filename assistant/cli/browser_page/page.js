@@ -33,6 +33,87 @@
     input()?.focus();
   }
 
+  // Pictures over the cells that name them (tui/terminal/graphics.py, page_rows), painted after each of the
+  // terminal's own paints, so that they scroll and are covered like text.
+  const FIRST_COLUMN = 0x100000, MOST_KEPT = 64;
+
+  function runs(terminal, y) {
+    const line = terminal.buffer.active.getLine(terminal.buffer.active.viewportY + y);
+    const found = [];
+    for (let x = 0; line && x < terminal.cols; x++) {
+      const cell = line.getCell(x);
+      const column = (cell.getChars().codePointAt(0) ?? 0) - FIRST_COLUMN;
+      if (column < 0 || !cell.isFgRGB() || !cell.isBgRGB()) continue;
+      const [id, code] = [cell.getFgColor(), cell.getBgColor()];
+      const [row, rows, columns] = [code >> 16, (code >> 8) & 255, code & 255];
+      if (row >= rows || column >= columns) continue;
+      found.push({ id, x, y, left: x - column, top: y - row, rows, columns });
+    }
+    return found;
+  }
+
+  function showPictures(terminal) {
+    const screen = terminal.element.querySelector(".xterm-screen");
+    const canvas = document.createElement("canvas");
+    const cells = [], images = new Map();
+    let isEmpty = true;
+    canvas.className = "pictures";
+    screen.append(canvas);
+
+    function load(id) {
+      const image = new Image();
+      images.set(id, image);
+      image.onload = paint;
+      image.onerror = () => images.delete(id); // the connection is lost: asked for at the next paint
+      image.src = address(`picture/${tab}/${id}`);
+    }
+
+    function paint() {
+      const all = cells.flat();
+      if (isEmpty && !all.length) return;
+      isEmpty = !all.length;
+      const box = screen.getBoundingClientRect();
+      const w = Math.round((box.width * devicePixelRatio) / terminal.cols);
+      const h = Math.round((box.height * devicePixelRatio) / terminal.rows);
+      [canvas.width, canvas.height] = [w * terminal.cols, h * terminal.rows]; // clears it
+      const context = canvas.getContext("2d");
+      context.imageSmoothingQuality = "high";
+      const placed = new Map();
+      for (const cell of all) {
+        const key = `${cell.id} ${cell.left} ${cell.top}`;
+        if (!placed.has(key)) placed.set(key, { ...cell, path: new Path2D() });
+        placed.get(key).path.rect(cell.x * w, cell.y * h, w, h);
+      }
+      for (const { id, left, top, rows, columns, path } of placed.values()) {
+        if (!images.has(id)) load(id);
+        context.save();
+        context.clip(path);
+        if (images.get(id).naturalWidth) context.drawImage(images.get(id), left * w, top * h, columns * w, rows * h);
+        context.restore();
+      }
+      for (const id of [...images.keys()].slice(0, -MOST_KEPT)) {
+        if (!all.some((cell) => cell.id === id)) images.delete(id);
+      }
+    }
+
+    terminal.onRender(({ start, end }) => {
+      cells.length = terminal.rows;
+      for (let y = start; y <= end; y++) cells[y] = runs(terminal, y);
+      paint();
+    });
+    const box = screen.getBoundingClientRect();
+    const pixels = [box.width / terminal.cols, box.height / terminal.rows];
+    return pixels.map((one) => Math.round(one * devicePixelRatio)).join("x");
+  }
+
+  // The terminal is there when its script opens the socket: the address says that pictures are drawn, and how large.
+  window.WebSocket = class extends WebSocket {
+    constructor(url) {
+      const { terminal } = document.querySelector("#terminal");
+      super(terminal ? `${url}&cell=${showPictures(terminal)}` : url);
+    }
+  };
+
   // The app ended, or the socket was lost: the page is loaded again as soon as the app can be had.
   async function closed() {
     try {
