@@ -40,7 +40,7 @@ _UNESCAPED_WORD = re.compile(r"\"[^\"]+\"|'[^']+'|[^ \t\r\n]+")
 _DATA_URL = re.compile(r"data:image/[^,\s]*,[\w+/=%\s-]*", re.IGNORECASE | re.ASCII)
 _DATA_URL_WORD = re.compile(r"data:image/[^,\s]*,[\w+/=%-]*", re.IGNORECASE | re.ASCII)
 _START = re.compile(
-    r"(?<![^ \t\r\n(\[])[\"']?(?:/|~/|\.{1,2}/|file:|[A-Za-z]:[\\/]|\\\\|data:image/)",
+    r"(?<![^ \t\r\n(\[])[\"'<“‘«]?(?:/|~/|\.{1,2}/|file:|[A-Za-z]:[\\/]|\\\\|data:image/)",
     re.IGNORECASE,
 )
 """Beginnings of paths and addresses that no word of a sentence has."""
@@ -49,6 +49,7 @@ _SUFFIX = re.compile(
     r"(?:#[\d.:,=a-z-]*\d-?)?(?:@[\d.,%]*[\d%])?(?=[ \t\r)\],;:.!?]|$)",
     re.IGNORECASE,
 )
+_CLOSING = {'"': '"', "'": "'", "<": ">", "“": "”", "‘": "’", "«": "»"}
 _SENTENCE_END = re.compile(r"[.!?:\n]\s*$")
 _LONGEST_TEXT = 65_536
 _LONGEST_MIXED = 64 << 20
@@ -240,8 +241,8 @@ def _named_at(text: str, start: int) -> tuple[str, int] | None:
     """Return the picture whose path or address begins here, and where that ends."""
     if found := _DATA_URL_WORD.match(text, start):
         return found[0], found.end()
-    if (quote := text[start]) in "\"'":
-        end = text.find(quote, start + 1, start + _LONGEST_PATH)
+    if closing := _CLOSING.get(text[start]):
+        end = text.find(closing, start + 1, start + _LONGEST_PATH)
         source = _picture(text[start + 1 : end]) if end > 0 else None
         return (source, end + 1) if source else None
     line = text[start : start + _LONGEST_PATH].partition("\n")[0]

@@ -37,6 +37,14 @@ def there(folder: Path, name: str) -> str:
     return str(path)
 
 
+@pytest.mark.parametrize("pair", ["<>", "“”", "‘’", "«»", '""', "''"])
+def test_a_path_between_marks_of_any_kind(folder: Path, pair: str) -> None:
+    path = there(folder, "my cat.png")
+    for words in ("", "What is it?"):
+        found = find_dropped(f"{pair[0]}{path}{pair[1]} {words}")
+        assert found == Dropped((path,), words)
+
+
 @pytest.mark.parametrize(
     ("stored", "typed"),
     [

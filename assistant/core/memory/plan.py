@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 
-from assistant.core.formats import AUTO_KV_KINDS, KV_KINDS
+from assistant.core.formats import AUTO_KV_KINDS, ITEM_BYTES, KV_KINDS, compute_dtype
 from assistant.core.memory.explanation import does_not_fit, explained, speed_sentences
 from assistant.core.memory.places import MIB, Place
 from assistant.core.memory.sizes import (
@@ -44,8 +44,8 @@ LARGEST_PICTURE = 3 * 3 * MAX_PIXELS
 """Bytes of main memory for a moment: the largest picture as a frame, an image and a copy."""
 
 KEPT_CONVERSATIONS = 4
-"""Conversations at their longest whose KV stays in main memory: 200 MB of the demo model's. Without
-this limit its worker grew by 830 MB in 20 minutes of new chats."""
+"""Conversations at their longest whose KV stays in main memory, 200 MB of the demo model's, and
+features of pictures. Without this limit its worker grew by 830 MB in 20 minutes of new chats."""
 
 
 def make_plan(model: ModelSize, place: Place, wanted: Wanted | None = None) -> MemoryPlan:
@@ -121,7 +121,9 @@ def _planned(
     per_kv, kv_fixed = kv_sizes(g, dtype, kv, place.kind)
     per_work = working_bytes_per_token(g, dtype, kv, place.kind)
     left = place.available - place.libraries - place.reserve - held - activation - kv_fixed
-    features = max(0, min(FEATURE_BUDGET, left // 8))
+    # pictures alone can fill a conversation: a small model's take less than the limit
+    pictures = KEPT_CONVERSATIONS * target * g.hidden * ITEM_BYTES[compute_dtype(dtype, place.kind)]
+    features = max(0, min(FEATURE_BUDGET, left // 8, pictures))
     left = max(0, left - features)
     context = min(target, left // (per_kv + per_work))
     # One conversation at its longest always stays. Beyond that an accelerator's memory is for

@@ -296,6 +296,13 @@ def test_a_small_model_keeps_few_conversations_in_main_memory(place: Place, want
         assert plan.kv_budget - plan.kv_fixed_bytes <= KEPT_CONVERSATIONS * one
 
 
+def test_a_small_model_keeps_few_pictures() -> None:
+    small = open_checkpoint(demo.folder()).size("demo")
+    place, _ = choose_place(hardware(64 * GIB, 60 * GIB))
+    plan = make_plan(small, place)
+    assert 0 < plan.feature_budget <= GIB // 32
+
+
 @given(machines, wishes, st.integers(0, 16 * GIB))
 def test_more_memory_never_holds_less(place: Place, wanted: Wanted, more: int) -> None:
     """With the number format given: a CPU with more memory may choose a larger one."""
