@@ -22,11 +22,12 @@ from textual.timer import Timer
 from tui import textual_fixes
 from tui.chat.screen import ChatScreen
 from tui.chat.turn_actions import possible_actions
-from tui.keys import CHAT_KEYS, SLASHES, TURN_KEYS
+from tui.keys import CHAT_KEYS, TURN_KEYS
 from tui.messages import NoticeGiven, SessionChosen, TmuxAnswered
 from tui.pages.attach import AttachScreen
 from tui.pages.help import LIST, TURN, TYPING, HelpScreen, KeyRows, place_of
 from tui.pages.palette import Palette, SessionProvider
+from tui.slashes import SLASHES
 from tui.terminal import clipboard
 from tui.terminal.asked_clipboard import AskedClipboard
 from tui.terminal.colours import SYSTEMS, PaletteFilter

@@ -14,6 +14,7 @@ from assistant.settings.schema import SETTABLE
 from docs import record
 from tests.conftest import ROOT
 from tui import keys as commands
+from tui.slashes import SLASH_NAMES
 
 PAGES = [
     ROOT / "README.md",
@@ -96,7 +97,7 @@ def test_files_exist(page: Path) -> None:
 
 
 def test_the_slash_commands_are_all_there_are() -> None:
-    assert re.findall(r"`(/\w+)`", section("Commands")) == list(commands.SLASH_NAMES)
+    assert re.findall(r"`(/\w+)`", section("Commands")) == list(SLASH_NAMES)
 
 
 def test_the_readme_is_short() -> None:

@@ -31,12 +31,12 @@ from tui.keys import (
     CHIP_KEYS,
     COMPOSER_KEYS,
     LIST_KEYS,
-    SLASHES,
     TURN_ACTIONS,
     TURN_KEYS,
 )
 from tui.pages.help import HelpScreen
 from tui.pages.write import WriteScreen
+from tui.slashes import SLASHES
 from tui.widgets.chat_pane import ChatPane
 from tui.widgets.chip import Chip
 from tui.widgets.session_list import SessionList

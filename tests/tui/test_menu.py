@@ -25,11 +25,17 @@ from tests.tui.desk import (
     until,
 )
 from tui.chat.screen import ChatScreen
-from tui.keys import SLASHES, find_slash, matching_slashes, similar_slash, slash_without_slash
 from tui.pages.choose import ChooseScreen
 from tui.pages.help import HelpScreen
 from tui.pages.models import ModelsScreen
 from tui.pages.settings import SettingsScreen
+from tui.slashes import (
+    SLASHES,
+    find_slash,
+    matching_slashes,
+    similar_slash,
+    slash_without_slash,
+)
 from tui.widgets.completion_menu import CompletionMenu
 
 SIZES = pytest.mark.parametrize("size", [NARROW, (200, 50)], ids=["narrow", "wide"])

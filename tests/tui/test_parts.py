@@ -16,7 +16,7 @@ from assistant.pictures.decode import pixels
 from assistant.values.events import Progressed, ReplyGrew, Stage
 from assistant.values.words import ago, counted, file_size, model_name, short_count
 from tests.tui.desk import NOON, png
-from tui.keys import split_slash
+from tui.slashes import split_slash
 from tui.terminal import half_blocks
 from tui.widgets.completion import complete_path
 from tui.widgets.feed import BASE_INTERVAL, LONGEST_INTERVAL, Feed, TurnOver, next_interval

@@ -33,7 +33,6 @@ from tui.keys import (
     REGION_KEYS,
     SEARCH_KEYS,
     SETTINGS_KEYS,
-    SLASHES,
     STRIP_KEYS,
     TURN_ACTIONS,
     TURN_KEYS,
@@ -42,6 +41,7 @@ from tui.keys import (
     TurnAction,
 )
 from tui.pages.dialog import VI_BINDINGS, frame
+from tui.slashes import SLASHES
 from tui.textual_fixes import GuardedDialog
 
 Rows = tuple[tuple[str, str], ...]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tui.keys import Slash, matching_slashes, similar_slash, split_slash
+from tui.slashes import Slash, matching_slashes, similar_slash, split_slash
 
 if TYPE_CHECKING:
     from assistant.pictures.dropped import NamedPicture

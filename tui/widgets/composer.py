@@ -18,14 +18,8 @@ from assistant.values.conversation import Draft, PictureFile
 from assistant.values.text import one_line
 from assistant.values.words import joined
 from tui.disk import from_disk
-from tui.keys import (
-    Slash,
-    find_slash,
-    matching_slashes,
-    slash_without_slash,
-    split_slash,
-)
 from tui.requests import notify
+from tui.slashes import Slash, find_slash, matching_slashes, slash_without_slash, split_slash
 from tui.widgets.chip_bar import ChipBar
 from tui.widgets.chip_unopened import OpeningChip, Watch, refusal_words
 from tui.widgets.completion import KnownPicture, may_name_pictures, mistaken_slash

@@ -8,7 +8,7 @@ from collections.abc import Callable, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tui.keys import split_slash
+from tui.slashes import split_slash
 from tui.widgets.completion import pictures_in
 
 if TYPE_CHECKING:

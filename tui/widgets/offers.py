@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assistant.values.text import one_line
-from tui.keys import Slash, matching_slashes
+from tui.slashes import Slash, matching_slashes
 from tui.widgets.completion import MOST_OFFERED, last_word, looks_like_picture
 
 
