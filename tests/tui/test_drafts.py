@@ -6,12 +6,16 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from assistant.pictures.source import open_source
 from assistant.values.conversation import Draft
+from assistant.values.origin import Origin
+from assistant.values.region import Region
 from tests.tui.conftest import MakeDesk
 from tests.tui.desk import (
     NARROW,
@@ -35,6 +39,7 @@ from tests.tui.desk import (
 )
 from tests.wait import LIMIT_S
 from tui.chat.drafts import DraftKeeper
+from tui.chat.unsaved import read_aside, write_aside
 from tui.widgets.chip import Chip
 from tui.widgets.user_turn import UserTurn
 
@@ -113,6 +118,18 @@ async def test_what_was_written_aside_and_can_not_be_read_stays(desk: Desk, dama
         await draft_read(pilot, None)
         assert area(pilot).text == ""
     assert folder.exists()
+
+
+def test_a_part_of_a_page_written_aside_stays_one(tmp_path: Path) -> None:
+    file = replace(
+        picture_file("report.pdf#2@1,2,3,4"),
+        num_crops=4,
+        region=Region("a" * 64, 1, 2, 3, 4, 7),
+        origin=Origin("b" * 64, "report.pdf", 2),
+    )
+    write_aside({None: Draft("Read it.", (file, picture_file("cat.png")))}, tmp_path)
+    ((_, draft),) = read_aside(None, tmp_path, open_source)
+    assert draft == Draft("Read it.", (file, picture_file("cat.png")))
 
 
 async def test_words_typed_while_the_database_is_slow_are_saved_too(

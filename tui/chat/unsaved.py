@@ -7,19 +7,24 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from assistant.values.conversation import Draft, PictureFile
 from assistant.values.errors import PictureError
+from assistant.values.origin import Origin
+from assistant.values.region import Region
 from assistant.values.text import one_line
 from assistant.values.words import counted
 
 MESSAGE = "message.txt"
 """The words, for a person."""
 DRAFT = "draft.json"
-"""The same for the app: chat, text, and the files and names of its pictures."""
+"""The same for the app: chat, text, and of its pictures files, names, regions and origins."""
 BEGINNING = "unsaved-"
+
+_KEPT = ("name", "num_crops", "region", "origin")
+"""Fields of a picture that its file does not have."""
 
 
 def write_aside(drafts: Mapping[str | None, Draft], folder: Path) -> str:
@@ -52,6 +57,8 @@ def read_aside(
                         open_picture(str(file.parent / one["file"])),
                         name=str(one["name"]),
                         num_crops=one["num_crops"],
+                        region=Region(**one["region"]) if one.get("region") else None,
+                        origin=Origin(**one["origin"]) if one.get("origin") else None,
                     )
                     for one in kept["pictures"]
                 ]
@@ -73,7 +80,8 @@ def _write(session_id: str | None, draft: Draft, folder: Path) -> None:
         path = folder / f"picture-{number}.{file.media_type.rpartition('/')[2]}"
         path.write_bytes(file.data)
         lines.append(f"[{path.name}: {one_line(file.name)}]")
-        pictures.append({"file": path.name, "name": file.name, "num_crops": file.num_crops})
+        every = asdict(file)
+        pictures.append({"file": path.name, **{name: every[name] for name in _KEPT}})
     (folder / MESSAGE).write_text("\n".join(lines) + "\n", encoding="utf-8")
     kept = {"chat": session_id, "text": draft.text, "pictures": pictures}
     (folder / DRAFT).write_text(json.dumps(kept), encoding="utf-8")
