@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -182,25 +182,34 @@ class TokenChances(Tolerant[Chances]):
 
     A float of 4 bytes for itself; n ids of 4 bytes and floats of 2, -inf where there is none.
     A sum over thousands of tokens stays exact to 1e-4, and a percentage takes no more than that.
+    Where runners-up are texts, the first byte is a T. Then come for each id the number of its
+    runners-up, or 255 where it goes on with a token; a float of 4 bytes for itself; and for each
+    runner-up a float of 2, the length of its text, and that in UTF-8.
     """
 
     impl = Blob
     cache_ok = True
     damaged = (
         "{column} IS NOT NULL AND (typeof({column}) <> 'blob' "
-        f"OR hex(substr({{column}}, 1, 1)) <> '{OTHERS:02X}' "
-        f"OR length({{column}}) % {4 + 6 * OTHERS} <> 1)"
+        f"OR hex(substr({{column}}, 1, 1)) NOT IN ('{OTHERS:02X}', '54') "
+        f"OR (hex(substr({{column}}, 1, 1)) = '{OTHERS:02X}' "
+        f"AND length({{column}}) % {4 + 6 * OTHERS} <> 1))"
     )
     _TOKEN = struct.Struct("<f" + "Ie" * OTHERS)
     _NONE = (0, -math.inf)
     _LOWEST = -65_504.0
     """Of a float of 2 bytes."""
+    _TEXTS = b"T"
+    _FIRST, _OTHER = struct.Struct("<Bf"), struct.Struct("<eB")
+    _GOES_ON = 255
 
     def process_bind_param(self, value: Chances | None, dialect: Dialect) -> bytes | None:
         if value is None:
             return None
+        if any(one is None or any(isinstance(other, str) for other, _ in one[1]) for one in value):
+            return self._TEXTS + b"".join(map(self._with_texts, value))
         rows = [bytes([OTHERS])]
-        for logprob, others in value:
+        for logprob, others in filter(None, value):
             kept = [(token, max(chance, self._LOWEST)) for token, chance in others[:OTHERS]]
             kept += [self._NONE] * (OTHERS - len(kept))
             rows.append(self._TOKEN.pack(logprob, *chain.from_iterable(kept)))
@@ -209,6 +218,8 @@ class TokenChances(Tolerant[Chances]):
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> Chances | None:
         if value is None:
             return None
+        if value[:1] == self._TEXTS:
+            return tuple(self._of_texts(memoryview(value)[1:]))
         if value[0] != OTHERS:
             raise ValueError("chances of another form")
         found = []
@@ -217,6 +228,31 @@ class TokenChances(Tolerant[Chances]):
             others = tuple((token, chance) for token, chance in pairs if chance > -math.inf)
             found.append(Chance(logprob, others))
         return tuple(found)
+
+    def _with_texts(self, chance: Chance | None) -> bytes:
+        if chance is None:
+            return bytes([self._GOES_ON])
+        logprob, others = chance
+        texts = [(str(text).encode("utf-8", "replace"), likely) for text, likely in others]
+        kept = [(text, likely) for text, likely in texts if len(text) < 256][:OTHERS]
+        rows = (self._OTHER.pack(max(one, self._LOWEST), len(text)) + text for text, one in kept)
+        return self._FIRST.pack(len(kept), logprob) + b"".join(rows)
+
+    def _of_texts(self, value: memoryview) -> Iterator[Chance | None]:
+        at = 0
+        while at < len(value):
+            if value[at] == self._GOES_ON:
+                at += 1
+                yield None
+                continue
+            count, logprob = self._FIRST.unpack_from(value, at)
+            at += self._FIRST.size
+            others = []
+            for _ in range(count):
+                likely, length = self._OTHER.unpack_from(value, at)
+                at += self._OTHER.size + length
+                others.append((str(value[at - length : at], "utf-8"), likely))
+            yield Chance(logprob, tuple(others))
 
 
 class Choice(Tolerant[StrEnum]):

@@ -199,11 +199,11 @@ class HintsChanged(Message):
 
 @dataclass
 class BranchWanted(Message):
-    """A reply shall go on differently: with the id ``token`` at ``place``, as another version."""
+    """A reply shall go on differently: with ``token`` at ``place``, as another version."""
 
     turn_id: str
     place: int
-    token: int
+    token: int | str
 
 
 @dataclass

@@ -141,7 +141,8 @@ def _logprobs(event: ReplyEnded, tokens: TokensOf) -> list[dict[str, object]] | 
 
 
 def _token(token: Other) -> dict[str, object]:
-    return {"id": token.id, "token": token.text, "logprob": token.logprob}
+    id = token.id if isinstance(token.id, int) else None
+    return {"id": id, "token": token.text, "logprob": token.logprob}
 
 
 def _planned(context: ContextReport) -> dict[str, object]:

@@ -75,8 +75,8 @@ def _doubts(chat: PlainChat, chosen: str) -> None:
         token = tokens[doubtful[at - 1].token]
         if not 0 < runner_up <= len(token.others):
             raise PhichatError("There is no such runner-up: /doubts lists them.")
-        place, other = doubtful[at - 1].token, token.others[runner_up - 1].id
-        chat.answer(chat.engine.branch(chat.open(), reply.id, place, other))
+        other = token.others[runner_up - 1].id
+        chat.answer(chat.engine.branch(chat.open(), reply.id, token.place, other))
         return
     for number, word in enumerate(doubtful, 1):
         others = "; ".join(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp
 
 from assistant.engine.replies import Branch
@@ -19,9 +19,9 @@ ENDS = "(the end)"
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A token that stood to be chosen instead."""
+    """A token that stood to be chosen instead; where a server keeps its ids, ``id`` is its text."""
 
-    id: int
+    id: int | str
     text: str
     logprob: float
 
@@ -32,8 +32,12 @@ class Other:
 
 @dataclass(frozen=True, slots=True)
 class Token(Other):
-    """A token of a reply. The texts of all, joined, are the reply's; the last is "" for its end."""
+    """A token of a reply. The texts of all, joined, are the reply's; the last is "" for its end.
 
+    ``place`` is that of its first id among the reply's.
+    """
+
+    place: int = 0
     others: tuple[Other, ...] = ()
 
 
@@ -49,14 +53,17 @@ class Word:
 
 def tokens_of(ids: Sequence[int], chances: Chances, vocabulary: Vocabulary) -> tuple[Token, ...]:
     """Put the ids of a reply and their chances into words."""
-    stream, found = vocabulary.stream(), []
+    stream, found = vocabulary.stream(), list[Token]()
     for place, (token, chance) in enumerate(zip(ids, chances, strict=False)):
+        text = stream.feed((token,))
+        if chance is None and found:
+            found[-1] = replace(found[-1], id=found[-1].text + text, text=found[-1].text + text)
+            continue
+        logprob, others = chance or Chance(0.0)
         before = ids[place - 1 : place] if place else ()
-        others = [
-            Other(other, _after(before, other, vocabulary), logprob)
-            for other, logprob in chance.others
-        ]
-        found.append(Token(token, stream.feed((token,)), chance.logprob, tuple(others)))
+        named = [Other(one, _after(before, one, vocabulary), likely) for one, likely in others]
+        own = token if vocabulary.is_exact else text
+        found.append(Token(own, text, logprob, place, tuple(named)))
     return tuple(found)
 
 
@@ -78,20 +85,30 @@ def words_of(tokens: Sequence[Token]) -> list[Word]:
     return found
 
 
-def _after(before: Sequence[int], token: int, vocabulary: Vocabulary) -> str:
+def _after(before: Sequence[int], token: int | str, vocabulary: Vocabulary) -> str:
     """Return the text of a token where it follows another: alone it may lack its blank."""
+    if isinstance(token, str):
+        return token or ENDS
     if token in vocabulary.stop_ids:
         return ENDS
     return vocabulary.text([*before, token])[len(vocabulary.text(before)) :]
 
 
-def branch(ids: Sequence[int], chances: Chances, place: int, other: int) -> Branch | None:
+def branch(
+    ids: Sequence[int], chances: Chances, place: int, other: int | str, vocabulary: Vocabulary
+) -> Branch | None:
     """Return the beginning of a reply that has ``other`` at ``place``; None where that is none."""
-    chance = chances[place] if place < len(chances) else Chance(0.0)
-    among = dict(chance.others)
-    if other not in among:
+    chance = chances[place] if place < len(chances) else None
+    among = dict(chance.others) if chance is not None else {}
+    if chance is None or other not in among:
         return None
-    left = {ids[place]: chance.logprob, **among}
+    own: int | str = ids[place]
+    written = (other,) if isinstance(other, int) else vocabulary.encode(other)
+    if isinstance(other, str):
+        end = next((at for at in range(place + 1, len(ids)) if chances[at]), len(ids))
+        own = vocabulary.text(ids[place:end])
+    left = {own: chance.logprob, **among}
     logprob = left.pop(other)
     others = tuple(sorted(left.items(), key=lambda pair: -pair[1]))
-    return Branch((*ids[:place], other), (*chances[:place], Chance(logprob, others)))
+    rest = (None,) * len(written[1:])
+    return Branch((*ids[:place], *written), (*chances[:place], Chance(logprob, others), *rest))

@@ -216,8 +216,7 @@ class Engine:
         question = _last_message(conversation.turns)
         assert question is not None
         chosen = sampling or self.model.sampling(conversation.parameters)
-        schema = reply.parameters.get("schema") if reply.parameters else None
-        chosen = replace(chosen, schema=schema or "")  # the one that it began with
+        chosen = replace(chosen, schema=_schema_of(reply))
         yield from self._answer(session_id, question, chosen, begun=reply)
 
     def tokens(self, turn: Turn, chances: Chances | None = None) -> tuple[Token, ...]:
@@ -244,7 +243,7 @@ class Engine:
         session_id: str,
         turn_id: str,
         place: int,
-        token: int,
+        token: int | str,
         sampling: Sampling | None = None,
     ) -> Iterator[Event]:
         """Answer once more from within a reply: as it was before ``place``, then with ``token``.
@@ -254,12 +253,21 @@ class Engine:
         conversation = self.store.conversation(session_id, head=turn_id)
         reply, question = conversation.turns[-1], _last_message(conversation.turns)
         chances, ids = self.store.chances(turn_id), reply.token_ids
-        begun = branch(ids, chances, place, token) if chances and ids else None
+        vocabulary = self.model.layout.chat.vocabulary
+        begun = branch(ids, chances, place, token, vocabulary) if chances and ids else None
         if begun is None or question is None or not self.model.layout.can_continue(reply):
             raise PhichatError("This reply can't go on from there: answer again instead.")
-        if token in self.model.layout.chat.vocabulary.stop_ids:
+        if token in vocabulary.stop_ids or token == "":
             raise PhichatError("The reply would end there: choose another word.")
+        if vocabulary.control_name(begun.ids[place]) or not vocabulary.knows(begun.ids):
+            raise PhichatError("That is no word of this model: choose another one.")  # an import's
+        if not self.model.facts().continues:
+            raise PhichatError(
+                "Whether this server goes on from within a reply is not known: answer again "
+                "instead, or ask a model of vLLM, llama.cpp, Ollama or this machine."
+            )
         chosen = sampling or self.model.sampling(conversation.parameters)
+        chosen = replace(chosen, schema=_schema_of(reply))
         yield from self._answer(session_id, question, chosen, branch=begun)
 
     def read_ahead(
@@ -362,6 +370,11 @@ class Engine:
         with suppress(StorageError):  # the reply is stored, and a title is not worth an error
             if self.store.conversation(session_id).title == name:
                 self.store.rename(session_id, title)
+
+
+def _schema_of(reply: Turn) -> str:
+    """Return the schema that a reply began with; "" for none."""
+    return (reply.parameters.get("schema") if reply.parameters else None) or ""
 
 
 def _last_message(turns: Sequence[Turn]) -> Turn | None:

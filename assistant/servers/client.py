@@ -23,6 +23,7 @@ from assistant.servers.reply import Reply
 from assistant.servers.request import FAILURES, Exchange
 from assistant.servers.thoughts import Habits, switches
 from assistant.servers.vocabulary import STYLE, TextVocabulary
+from assistant.values.chances import OTHERS
 from assistant.values.conversation import FinishReason, Role, Usage
 from assistant.values.errors import ModelError
 from assistant.values.events import ModelStatus, Phase, Progressed, Stage, ThoughtGrew
@@ -46,6 +47,10 @@ RESENT = 16
 
 CROPS = "mm_processor_kwargs"
 """Field of vLLM's requests with the number of crops."""
+
+CONTINUES = frozenset({"vllm", "llamacpp", "library"})
+"""``owned_by`` of vLLM, llama.cpp and Ollama, which go on from within a reply; others may begin a
+new one."""
 
 WAITS_S = (1.0, 2.0, 4.0)
 """Seconds before a busy server is asked again, unless it says how long."""
@@ -108,6 +113,7 @@ class ServerCore:
             chat=self._chat,
             pictures=self._form(found),
             most_pictures=self._limits.most_pictures,
+            continues=found.owner in CONTINUES,
         )
 
     def _form(self, found: ServerModel) -> ServerPictures:
@@ -301,7 +307,9 @@ class ServerCore:
         }
         if "stop" in chosen:
             chosen["stop"] = chosen["stop"][:MOST_STOPS]
-        if sampling.schema:
+        if said[-1].role is Role.ASSISTANT:
+            chosen.pop("response_format", None)  # it would ask for a second JSON within the first
+        elif sampling.schema:
             answer = {"name": "answer", "strict": True, "schema": json.loads(sampling.schema)}
             chosen["response_format"] = {"type": "json_schema", "json_schema": answer}
         if said[-1].role is Role.ASSISTANT and found.owner == "vllm":
@@ -312,6 +320,8 @@ class ServerCore:
             "messages": [as_json(one, self._url) for one in said],
             "stream": True,
             "stream_options": {"include_usage": True},
+            "logprobs": True,
+            "top_logprobs": OTHERS + 1,  # the chosen one is among them
             **chosen,
             **switches(sampling.thinking, found.address, found.owner, self._habits),
             **self._of_known(prompt, found),
@@ -349,7 +359,7 @@ class ServerCore:
         started = time.perf_counter()
         first = last = 0.0
         events = count = size = 0
-        said = ""
+        said = request["messages"][-1]["content"] if goes_on else ""
         reason: FinishReason | None = None
         exchange = self._begin(body)
         try:
@@ -360,9 +370,14 @@ class ServerCore:
                     first = first or last
                     text = piece.text if isinstance(piece, ThoughtGrew) else piece
                     said += "" if isinstance(piece, ThoughtGrew) else piece
-                    ids = vocabulary.encode(text)
-                    events, count, size = events + 1, count + len(ids), size + len(text)
-                    yield piece if isinstance(piece, ThoughtGrew) else TokensGenerated(ids)
+                    events, size = events + 1, size + len(text)
+                    if isinstance(piece, ThoughtGrew):
+                        count += len(vocabulary.encode(text))
+                        yield piece
+                    else:
+                        generated = TokensGenerated(*reply.chances.put_on(text))
+                        count += len(generated.ids)
+                        yield generated
                     if size > sampling.max_new_tokens * MOST_BYTES:
                         reason = FinishReason.LENGTH
                         break
@@ -388,7 +403,7 @@ class ServerCore:
             reply.teach(self._habits, level)
         if self._stop_wanted:
             reason = FinishReason.STOPPED
-        elif sampling.schema and not goes_on and reply.finish_reason is FinishReason.STOP:
+        elif sampling.schema and reply.finish_reason is FinishReason.STOP:
             self._check_json(said)
         counts: Mapping[str, int] = reply.usage
         if counted := counts.get("prompt_tokens"):

@@ -19,6 +19,7 @@ INSTEAD: Mapping[str, str] = {one.request: one.instead for one in PARAMETERS.val
 """Fields of sampling that a model may not take, and the field in their place; "": none."""
 
 OPTIONAL = (
+    "top_logprobs", "logprobs",
     "stream_options", "mm_processor_kwargs", "add_special_tokens", "chat_template_kwargs",
     "reasoning_effort", "continue_final_message", "add_generation_prompt",
     *(one.request for name, one in PARAMETERS.items() if one.only_if_set and name != "schema"),
@@ -26,7 +27,7 @@ OPTIONAL = (
 )  # fmt: skip
 """Fields that can be left out, those that are missed least first: one a refusal. A schema can't."""
 
-UNASKED = frozenset(OPTIONAL[:5])
+UNASKED = frozenset(OPTIONAL[:7])
 """Those of them that no user asks for."""
 
 SHRUNK = 2
@@ -119,6 +120,8 @@ class Limits:
                 request[other] = value
         if "stream" not in request:
             request.pop("stream_options", None)
+        if "logprobs" in self.not_taken:
+            request.pop("top_logprobs", None)
         return {name: value for name, value in request.items() if name not in self.not_taken}
 
     def do_without_system(

@@ -128,7 +128,7 @@ def refused(
     words = f": {words_of(said)}" if words_of(said) else ""
     if words.lower() in (": not found", ": method not allowed"):
         words = ""  # every web server says that
-    if status in (401, 403):
+    if status in (401, 403) and "logprobs" not in words:  # of these OpenAI says it so
         variable = keys.key_of(address)[0]
         key = (
             f"does not accept the key in {variable}" if has_key else f"wants a key: set {variable}"

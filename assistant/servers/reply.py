@@ -10,6 +10,7 @@ import httpx2
 
 from assistant.servers import catalogue as looking, lessons, refusals
 from assistant.servers.address import Address
+from assistant.servers.chances import SentChances
 from assistant.servers.request import FAILURES, Exchange
 from assistant.servers.sse import EventStream
 from assistant.servers.thoughts import Habits, Splitter
@@ -52,6 +53,7 @@ class Reply:
         self._end = ""
         self.has_text = False
         self.has_thought = False
+        self.chances = SentChances()
         self.usage: dict[str, int] = {}
         """``prompt_tokens``, ``completion_tokens`` and ``cached_tokens``, if stated."""
 
@@ -91,7 +93,7 @@ class Reply:
     def _noted(self, piece: str | ThoughtGrew) -> str | ThoughtGrew:
         if isinstance(piece, ThoughtGrew):
             self._thought += len(piece.text)
-            self.has_thought = True
+            self.has_thought = self.chances.has_thought = True
         else:
             self.has_text = True
         return piece
@@ -157,6 +159,7 @@ class Reply:
         if error := choice.get("error"):
             raise refusals.given_up(self._address, error)
         self._wants_tool |= bool(said.get("tool_calls") or said.get("function_call"))
+        self.chances.take(choice.get("logprobs"))
         text, thought = self._halves
         if thinks := thought.feed(_thought(said)):
             yield from self._splitter.settle()

@@ -55,9 +55,7 @@ class TextVocabulary:
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Encode the bytes of a text; never a control token."""
-        data = text.encode("utf-8", "replace")
-        pieces = (data[at : at + BYTES] for at in range(0, len(data), BYTES))
-        return tuple(int.from_bytes(b"\1" + piece) for piece in pieces)
+        return encode_bytes(text.encode("utf-8", "replace"))
 
     def text(self, ids: Sequence[int]) -> str:
         """Decode tokens of text, all at once."""
@@ -81,6 +79,12 @@ class TextStream:
     def flush(self) -> str:
         """Return an unfinished character at the end, as U+FFFD."""
         return self._decoder.decode(b"", final=True)
+
+
+def encode_bytes(data: bytes) -> tuple[int, ...]:
+    """Encode bytes of text: a token of a server may end within a character."""
+    pieces = (data[at : at + BYTES] for at in range(0, len(data), BYTES))
+    return tuple(int.from_bytes(b"\1" + piece) for piece in pieces)
 
 
 def _bytes(ids: Iterable[int]) -> bytes:

@@ -11,12 +11,13 @@ OTHERS = 3
 class Chance(NamedTuple):
     """Natural logarithm of a token's probability, and the likeliest other ids with theirs.
 
-    They are of the model's own distribution: before the temperature, filters and penalties.
+    They are of the model's own distribution: before the temperature, filters and penalties. Of a
+    server's tokens the texts are known in place of ids; "" is the end of the reply.
     """
 
     logprob: float
-    others: tuple[tuple[int, float], ...] = ()
+    others: tuple[tuple[int | str, float], ...] = ()
 
 
-Chances = tuple[Chance, ...]
-"""One for each id of a reply."""
+Chances = tuple[Chance | None, ...]
+"""One for each id of a reply; None for one that is of the same token as the id before it."""

@@ -29,6 +29,8 @@ class ModelFacts:
     chat: ChatFormat
     pictures: PictureFormat
     most_pictures: int | None = None
+    continues: bool = True
+    """Whether it surely goes on from the middle of a reply."""
 
 
 class Core(Protocol):

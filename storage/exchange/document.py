@@ -63,10 +63,17 @@ Count = Annotated[int, Field(ge=0, lt=1 << 31)]
 Figure = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 TokenId = Annotated[int, Field(ge=0, lt=1 << 32)]
 Logprob = Annotated[float, Field(allow_inf_nan=False)]
-ChancePart = tuple[
-    Logprob, Annotated[tuple[tuple[TokenId, Logprob], ...], Field(max_length=OTHERS)]
-]
-"""A token's log-probability, and its runners-up with theirs."""
+TokenText = Annotated[str, Field(max_length=255)]
+ChancePart = (
+    tuple[
+        Logprob,
+        Annotated[tuple[tuple[TokenId | TokenText, Logprob], ...], Field(max_length=OTHERS)],
+    ]
+    | None
+)
+"""A token's log-probability, and its runners-up with theirs; a server's are texts.
+
+None stands for an id that is of the same token as the one before."""
 
 
 _LATER = LATER | {"thought", "region", "origin", "chances"}

@@ -12,6 +12,7 @@ from assistant.engine.engine import Engine, open_engine
 from assistant.servers import nearby
 from assistant.settings.load import load as load_settings
 from tests.servers.openai_server import Server, saying
+from tests.servers.test_chances import RED, replying, sent, token
 from tests.tui.desk import idle, open_page, pane, screen, sees, send, shown, until
 from tui.app import PhichatApp
 from tui.pages.connect import ConnectScreen
@@ -92,3 +93,24 @@ async def test_f8_finds_servers_on_a_key_and_remembers_the_choice(
         await until(pilot, file.exists, "it is remembered")
         assert tomllib.loads(file.read_text())["model"] == f"{server.address}/v1#llava"
         await until(pilot, lambda: "answers" in shown(pilot), "the first line")
+
+
+async def test_a_doubtful_word_of_a_server_goes_on_otherwise(
+    engine: Engine, server: Server
+) -> None:
+    server.models = [{"id": "tiny", "owned_by": "vllm"}]
+    server.answers = [RED, replying(sent(", I think", token(", I think")))]
+    engine.model.use(server.address)
+    async with PhichatApp(engine, engine.model.settings).run_test(size=(100, 40)) as pilot:
+        await until(pilot, lambda: pilot.app.screen is screen(pilot), "the chat")
+        await send(pilot, "What is it?")
+        await idle(pilot)
+        await send(pilot, "/doubts")
+        await sees(pilot, "2 doubtful words")
+        await sees(pilot, "30.0 %  “understandably”")
+        await sees(pilot, "(the end)")
+        await pilot.press("right")
+        await sees(pilot, "60.0 %  “🟥 square”")
+        await pilot.press("enter")
+        await idle(pilot)
+        await sees(pilot, "It is understandably 🟥 square, I think")

@@ -235,7 +235,8 @@ def test_a_refusal_without_a_reason(
 def test_what_does_nothing_is_not_sent(server: Server, make: MakeEngine) -> None:
     new_session(make(), "Hi")
     assert set(server.chats[0].json) == {
-        "model", "messages", "stream", "stream_options", "temperature", "max_tokens"
+        "model", "messages", "stream", "stream_options", "temperature", "max_tokens",
+        "logprobs", "top_logprobs",
     }  # fmt: skip
 
 

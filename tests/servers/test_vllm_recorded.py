@@ -44,7 +44,8 @@ def test_the_recorded_conversation_is_the_one_that_we_have(
         return Answer([said["body"].encode()], said["status"], said["type"])
 
     server.answer_to = answer_to  # type: ignore[method-assign]
-    turns = talk(make(**SETTINGS))
+    engine = make(**SETTINGS)
+    turns = talk(engine)
     assert not left, "everything that was recorded was asked"
     first, second, third = turns[1::2]
     assert all(turn.text for turn in turns)
@@ -57,3 +58,8 @@ def test_the_recorded_conversation_is_the_one_that_we_have(
     assert third.usage.picture_tokens == 2 * 313
     assert third.usage.cached_tokens > second.usage.prompt_tokens, "the picture was not seen again"
     assert third.usage.completion_tokens == 24, "the half reply went on"
+    for turn in (first, second, third):
+        tokens = engine.tokens(turn)
+        assert "".join(token.text for token in tokens) == turn.text
+        assert len(tokens) == turn.usage.completion_tokens
+        assert all(token.others or "\ufffd" in token.text for token in tokens)

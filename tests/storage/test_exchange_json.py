@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from pydantic import BaseModel
 
-from assistant.values.chances import Chance
+from assistant.values.chances import Chance, Chances
 from assistant.values.conversation import (
     Draft,
     FinishReason,
@@ -575,10 +575,16 @@ def test_a_part_of_what_is_not_there_is_refused(store: Store, change: dict[str, 
         imported(store, json.dumps(content))
 
 
-def test_chances_are_kept_exported_and_copied(store: Store, elsewhere: Store) -> None:
+OF_IDS = (Chance(-0.25, ((5, -2.0), (70_000, -3.5))), Chance(-1e5, ()), Chance(0.0))
+OF_TEXTS = (Chance(-0.25, ((" größer", -2.0), ("", -3.5), ("\0🟥", -4.0))), None, Chance(-1e5))
+
+
+@pytest.mark.parametrize("chances", [OF_IDS, OF_TEXTS])
+def test_chances_are_kept_exported_and_copied(
+    store: Store, elsewhere: Store, chances: Chances
+) -> None:
     session, question = store.add_user_turn(None, Draft("What?"))
     reply = store.start_reply(session, question.id, model="demo")
-    chances = (Chance(-0.25, ((5, -2.0), (70_000, -3.5))), Chance(-1e5, ()), Chance(0.0))
     store.finish_reply(
         reply.id,
         text="A cat.",

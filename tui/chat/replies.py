@@ -84,7 +84,7 @@ class Replies:
         else:
             self._resume(lambda: self._engine.continue_reply(session_id))
 
-    def branch(self, turn_id: str, place: int, token: int) -> None:
+    def branch(self, turn_id: str, place: int, token: int | str) -> None:
         """Answer once more as a reply does up to ``place``, with another token there."""
         if (session_id := self._chat.session_id) is not None:
             self._resume(lambda: self._engine.branch(session_id, turn_id, place, token))

@@ -27,10 +27,10 @@ KEYS = "← → words · ↑ ↓ runners-up · enter goes on from there · esc b
 
 @dataclass(frozen=True, slots=True)
 class BranchChosen:
-    """The reply shall go on differently: with the id ``token`` at ``place``."""
+    """The reply shall go on differently: with ``token`` at ``place``."""
 
     place: int
-    token: int
+    token: int | str
 
 
 class DoubtsScreen(GuardedDialog[BranchChosen | None]):
@@ -83,7 +83,7 @@ class DoubtsScreen(GuardedDialog[BranchChosen | None]):
     def action_take(self) -> None:
         """Go on from the word with the runner-up that is marked."""
         if self._others:
-            place = self._words[self._at].token
+            place = self._tokens[self._words[self._at].token].place
             self.dismiss(BranchChosen(place, self._others[self._row].id))
 
     def _go(self, at: int) -> None:
