@@ -46,13 +46,13 @@ class Store(Transactions):
 
         ``shared``: the sessions that other users of the database share with this one, to be read.
         """
-        engine, where = database.open_engine(location)
+        store = cls(*database.open_engine(location))
         if shared:
-            if engine.dialect.name == "sqlite":
-                engine.dispose()
-                raise StorageError(shares.NO_USERS)
-            return cls(engine.execution_options(**database.SHARED), where)
-        store = cls(engine, where)
+            try:
+                return store.of_others()
+            except StorageError:
+                store.close()
+                raise
         try:
             with suppress(DiskFullError):  # what is stored can be read
                 store.recover()
@@ -61,6 +61,15 @@ class Store(Transactions):
             store.close()
             raise
         return store
+
+    def of_others(self) -> Store:
+        """Return the sessions that other users share with this one, on the same connections.
+
+        They can be read. Raises StorageError where the database has no users.
+        """
+        if self.engine.dialect.name == "sqlite":
+            raise StorageError(shares.NO_USERS)
+        return type(self)(self.engine.execution_options(**database.SHARED), self._where)
 
     sessions = reads(session_functions.summaries)
     find_session = reads(session_functions.find)

@@ -188,6 +188,13 @@ ALL_PICTURES_KEYS = (
 )
 """Keys of the page with all pictures."""
 
+SHARED_KEYS = (
+    Key("enter", "enter", "", "Read the chat: ↑ ↓ scroll it"),
+    Key("i", "i", "take", "Take a copy into your own chats, and open it"),
+    Key("escape,q", "esc", "back", "Back to the list, then to the chat"),
+)
+"""Keys of the page with the chats that others share."""
+
 CONTEXT_KEYS = (
     Key("i", "i", "toggle_ids", "Show the token ids, or hide them"),
     Key("up", "up", "scroll('up')", "A line up"),

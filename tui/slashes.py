@@ -37,6 +37,7 @@ SLASHES = (
         ("/crop", "/part"),
     ),
     Slash("/pictures", "WORDS", "show_pictures", "All pictures of all chats", ("/gallery",)),
+    Slash("/shared", "", "show_shared", "Chats that other users share with you"),
     Slash("/paste", "", "paste_picture", "Attach the picture in the clipboard"),
     Slash("/sample", "", "try_sample", "A picture of ours to try, with a question"),
     Slash("/new", "", "new_session", "New chat", ("/clear", "/reset")),

@@ -191,6 +191,16 @@ class ChatScreen(EngineScreen[None]):
         page = PicturesScreen(self._engine, self._gallery, self._clock, words)
         self.app.push_screen(page, closed)
 
+    def action_show_shared(self) -> None:
+        """Show the chats that other users share; open a copy that was taken of one."""
+        from tui.pages.shared import SharedScreen  # not for the first paint
+
+        def closed(copy: str | None) -> None:
+            if copy is not None:
+                self.open_session(copy)
+
+        self.app.push_screen(SharedScreen(self._engine, self._gallery, self._clock), closed)
+
     def on_key(self, event: events.Key) -> None:
         """Type into the composer when no widget that takes letters has the focus."""
         elsewhere = self.focused is None or isinstance(self.focused, Chip | OpeningChip | Choices)

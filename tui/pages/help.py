@@ -33,6 +33,7 @@ from tui.keys import (
     REGION_KEYS,
     SEARCH_KEYS,
     SETTINGS_KEYS,
+    SHARED_KEYS,
     STRIP_KEYS,
     TURN_ACTIONS,
     TURN_KEYS,
@@ -62,6 +63,7 @@ PICTURE = "A picture, large"
 REGION = "A part of a picture"
 DOUBTS = "How sure the model was"
 ALL_PICTURES = "All pictures"
+SHARED = "Shared with you"
 PICK = "Attaching a picture"
 STRIP = "Pages of a document"
 CHOICE = "In a question"
@@ -85,6 +87,7 @@ PLACES = {
     "FramedDrawing": REGION,
     "DoubtsScreen": DOUBTS,
     "PicturesScreen": ALL_PICTURES,
+    "SharedScreen": SHARED,
     "AttachScreen": PICK,
     "StripScreen": STRIP,
     "DetailScreen": CHOICE,
@@ -128,6 +131,7 @@ def sections(rebound: Mapping[str, str], now: Mapping[str, KeyRows]) -> dict[str
         REGION: rows([key for key in REGION_KEYS if key.shown]),
         DOUBTS: rows([key for key in DOUBTS_KEYS if key.shown]),
         ALL_PICTURES: rows(ALL_PICTURES_KEYS),
+        SHARED: rows(SHARED_KEYS),
         PICK: rows(PICK_KEYS),
         STRIP: rows([key for key in STRIP_KEYS if key.shown]),
         CHOICE: rows(CHOICE_KEYS),

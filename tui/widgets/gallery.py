@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from textual.strip import Strip
 
@@ -42,16 +42,33 @@ Key = tuple[str, int, int]
 """The pixels' sha256, columns, rows."""
 
 
+class PictureStore(Protocol):
+    """Files of pictures by their sha256."""
+
+    def picture_data(self, sha256: str) -> bytes:
+        """Return the bytes of a file. Raises StorageError."""
+
+
 class Gallery:
     """Pictures drawn by this terminal's protocol, each size of each once."""
 
     def __init__(
-        self, engine: Engine, chosen: Graphics, write: Callable[[str], None] = lambda text: None
+        self,
+        engine: Engine,
+        chosen: Graphics,
+        write: Callable[[str], None] = lambda text: None,
+        store: PictureStore | None = None,
     ) -> None:
+        """``store`` holds the pictures; the engine's own, if none is given."""
         self.engine = engine
         self.graphics = chosen
         self._write = write
+        self._store = store
         self._kept: OrderedDict[Key, Drawn] = OrderedDict()
+
+    def of(self, store: PictureStore) -> Gallery:
+        """Make a gallery of another store's pictures, for the same terminal."""
+        return Gallery(self.engine, self.graphics, self._write, store)
 
     @property
     def protocol(self) -> PictureProtocol:
@@ -110,7 +127,7 @@ class Gallery:
         """Return the file's bytes. Raises StorageError."""
         if isinstance(picture, PictureFile):
             return picture.data
-        return self.engine.store.picture_data(picture.sha256)
+        return (self._store or self.engine.store).picture_data(picture.sha256)
 
     def keep(self, key: Key, drawn: Drawn) -> Drawn:
         """Keep a drawing, and upload it where the terminal draws pictures itself.
