@@ -114,21 +114,28 @@ _SQLITE = {
         ORDER BY picture_search.rowid DESC LIMIT :most""",
 }
 # PostgreSQL: see m0010_private_search.py. One statement, because each is a way to the server and
-# back.
+# back. LATERAL and OFFSET, so that each row that is found is looked up by its key: the server takes
+# it that a function returns a thousand rows, and would read a whole table, whose every row it would
+# first ask whose it is.
 _FOUND = """phichat_found(
         CURRENT_USER, {kind}, CAST(:query AS tsquery), CAST(:session AS integer),
         ARRAY(SELECT key FROM sessions WHERE deleted IS NOT NULL), {most}
-    ) f"""
+    ) f, LATERAL"""
 _POSTGRESQL = f"""
-    SELECT '{FoundIn.TURN}', t.key, 0, substr(coalesce(t.words, t.text), 1, {_RANKED_BY})
-    FROM {_FOUND.format(kind=0, most=CANDIDATES)} JOIN turns t ON t.key = f.key
+    SELECT '{FoundIn.TURN}', o.* FROM {_FOUND.format(kind=0, most=CANDIDATES)} (
+        SELECT t.key, 0, substr(coalesce(t.words, t.text), 1, {_RANKED_BY})
+        FROM turns t WHERE t.key = f.key OFFSET 0
+    ) o
     UNION ALL
-    SELECT '{FoundIn.TITLE}', s.key, 0, coalesce(s.title_words, s.title)
-    FROM {_FOUND.format(kind=1, most=_FEW)} JOIN sessions s ON s.key = f.key
+    SELECT '{FoundIn.TITLE}', o.* FROM {_FOUND.format(kind=1, most=_FEW)} (
+        SELECT s.key, 0, coalesce(s.title_words, s.title)
+        FROM sessions s WHERE s.key = f.key OFFSET 0
+    ) o
     UNION ALL
-    SELECT '{FoundIn.PICTURE}', p.session_key, p.number, coalesce(p.name_words, p.name)
-    FROM {_FOUND.format(kind=2, most=_FEW)}
-    JOIN session_pictures p ON p.session_key = f.key AND p.number = f.number
+    SELECT '{FoundIn.PICTURE}', o.* FROM {_FOUND.format(kind=2, most=_FEW)} (
+        SELECT p.session_key, p.number, coalesce(p.name_words, p.name)
+        FROM session_pictures p WHERE p.session_key = f.key AND p.number = f.number OFFSET 0
+    ) o
     ORDER BY 2 DESC, 3 DESC"""  # noqa: S608  (all names are this file's own)
 _ANY_SESSION = (0, 2**31 - 1)
 

@@ -21,6 +21,7 @@ from assistant.values.errors import PhichatError, SessionNotFoundError, StorageE
 from storage import database
 from storage.rows import session_row
 from storage.schema import Base
+from storage.search import hits
 from storage.store import Store
 from tests.storage.conftest import clear
 from tests.storage.postgres_server import PostgresServer
@@ -309,6 +310,15 @@ def test_the_vectors_of_the_search_are_read_by_its_function_alone(
         assert connection.execute(text("DELETE FROM searched")).rowcount == 0
     with pytest.raises(DBAPIError), bob.engine.begin() as connection:
         connection.execute(text("INSERT INTO searched VALUES (0, 1, 0, 1, 'alice', '')"))
+
+
+def test_what_a_search_finds_is_looked_up_by_its_key(stores: dict[str, Store]) -> None:
+    """A join would read all names of pictures, and ask of each whose it is: a second at 20,000."""
+    with stores["alice"].reading() as db:
+        given = {"query": "'holiday' <-> '7'", "session": None}
+        plan = "\n".join(db.scalars(text(f"EXPLAIN {hits._POSTGRESQL}"), given))
+        assert plan.count("Nested Loop") == 3
+        assert "Join" not in plan
 
 
 def test_policies_cost_the_planner_no_subquery(stores: dict[str, Store]) -> None:
