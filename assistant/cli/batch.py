@@ -123,7 +123,8 @@ def _pages(engine: Engine, name: str) -> Iterator[str]:
 
     whole, part = split_region(name)
     path = name if os.path.exists(name) else split_pages(whole)[0]
-    if os.path.splitext(path)[1].lower() not in DOCUMENT_SUFFIXES | VIDEO_SUFFIXES:
+    several = DOCUMENT_SUFFIXES | VIDEO_SUFFIXES | {".tif", ".tiff"}
+    if os.path.splitext(path)[1].lower() not in several:
         yield name
         return
     try:
@@ -131,7 +132,7 @@ def _pages(engine: Engine, name: str) -> Iterator[str]:
         for page in document.pages(typed):
             yield document.source_of(path, [page]) + (f"@{part}" if part and path != name else "")
     except PictureError:
-        yield name  # it is a line with the error
+        yield name  # it is one picture, or a line with the error
 
 
 class Batch:

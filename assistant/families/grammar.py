@@ -92,6 +92,8 @@ def _grammar(schema: str) -> str:
 
 def _refusal(reason: str) -> SchemaError:
     first = " ".join(reason.split()) or "nothing fits it"
+    if first.startswith("oneOf"):
+        first = "oneOf is not supported, anyOf is"
     return SchemaError(f"The schema can't be obeyed ({first[:200].rstrip('.')}): change it.")
 
 

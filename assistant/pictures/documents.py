@@ -37,6 +37,8 @@ class Document:
     data: bytes = field(repr=False)
     name: str
     count: int
+    form: str = "pdf"
+    """``pdf`` or ``tiff``, whose pages have pixels of their own."""
     unit = "page"
 
     @cached_property
@@ -64,11 +66,12 @@ class Document:
         return f"{whole}#{typed_pages(pages)}"
 
     def page(
-        self, number: int, *, longest: int = LONGEST, watch: Watch | None = None
+        self, number: int, *, longest: int | None = None, watch: Watch | None = None
     ) -> PictureFile:
         """Draw a page as a picture (PNG), named "report.pdf, page 2"."""
         name = self.title(number)
-        header = {"op": "page", "page": number, "longest": longest}
+        most = longest or (LONGEST if self.form == "pdf" else 0)
+        header = {"op": "page", "page": number, "longest": most, "form": self.form}
         look = looking(self.data, watch)
         found, png = asked_picture(header, self.data, MAX_BYTES, name, look)
         file = picture_of(found, bytes(png), name, name)
@@ -80,6 +83,8 @@ class Document:
 
     def text(self, number: int) -> str:
         """Read the text layer of a page; "" where it has none."""
+        if self.form != "pdf":
+            return ""
         header = {"op": "text", "page": number}
         _, text = asked(header, self.data, _MOST_TEXT, self.name, looking(self.data, None))
         return text.decode("utf-8", "replace")
@@ -90,13 +95,20 @@ def is_document(data: bytes) -> bool:
     return data[:_HEAD].lstrip(b"\xef\xbb\xbf\0 \t\r\n").startswith(b"%PDF-")
 
 
+def is_tiff(data: bytes) -> bool:
+    """Whether bytes begin as a TIFF file, which may have several pages."""
+    return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
 def open_document(data: bytes, name: str, watch: Watch | None = None) -> Document:
     """Open a document and count its pages. Raises PictureError."""
     label = names.shown(name)
-    found, _ = asked({"op": "count"}, data, 0, label, looking(data, watch))
+    form = "tiff" if is_tiff(data) else "pdf"
+    header = {"op": "count", "form": form}
+    found, _ = asked(header, data, 0, label, looking(data, watch))
     count = found.get("count")
     if type(count) is not int or count > _MOST:
         raise made_up(label)
     if count < 1:
         raise PictureError(f"{label} has no page; get another copy of it.")
-    return Document(data, label, count)
+    return Document(data, label, count, form)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from assistant.pictures.data_urls import is_data_url, open_data_url
 from assistant.pictures.decode import MAX_BYTES, Watch, cut, open_bytes
-from assistant.pictures.documents import Document, is_document, open_document
+from assistant.pictures.documents import Document, is_document, is_tiff, open_document
 from assistant.pictures.dropped import VIDEO_SUFFIXES
 from assistant.pictures.fetch import is_web_address, read_url
 from assistant.pictures.films import Film, is_animated, is_video, open_animation, open_video
@@ -59,6 +59,8 @@ def open_each(
                 box = box_of(typed, file.width, file.height, file.name)
                 yield cut(file, file.data, box, watch=watch)
             return
+        if hint := None if is_web_address(source) else _hint(split_pages(source)[0]):
+            raise hint
     if isinstance(source, str) and is_data_url(source.strip()):
         yield open_data_url(source.strip(), name=name, max_bytes=max_bytes, watch=watch)
         return
@@ -104,6 +106,8 @@ def _pages(
         return open_video(read.data, read.path, name, read.typed, watch)
     if is_document(read.data):
         return open_document(read.data, name, watch)
+    if is_tiff(read.data):
+        return _scans(read, name, watch)
     if (moves or read.typed) and is_animated(read.data):
         try:
             return open_animation(read.data, name, read.typed, watch)
@@ -111,6 +115,29 @@ def _pages(
             if read.typed:
                 raise
     return None  # a damaged animation is what can be seen of its first frame
+
+
+def _scans(read: _Read, name: str, watch: Watch | None) -> Document | None:
+    """Return a TIFF file of several pages, or of one that is named; None for one picture."""
+    try:
+        document = open_document(read.data, name, watch)
+    except PictureError:
+        if read.typed:
+            raise
+        return None  # of a damaged one is shown what can be seen of its first page
+    return document if document.count > 1 or read.typed else None
+
+
+def _hint(source: str) -> PictureError | None:
+    """Explain a source that is an existing file and something that names no part of it."""
+    for mark, words in (
+        ("@", "no part of it: give left,top,width,height in pixels or percent"),
+        ("#", "no page, and no moment: give them as #2-4 or #0:05-0:12"),
+    ):
+        file, _, typed = source.strip().rpartition(mark)
+        if file and "/" not in typed and existing(file):
+            return PictureError(f"{from_path(file)} is there, but “{mark}{typed}” names {words}.")
+    return None
 
 
 def _read(source: str | Path | bytes, max_bytes: int, watch: Watch | None) -> _Read:

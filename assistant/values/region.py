@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from assistant.values.errors import PictureError
 
-_SUFFIX = re.compile(r"@((?:{0},){{3}}{0})$".format(r"\d{1,9}(?:\.\d{1,9})?%?"), re.ASCII)
+_SIDE = r" ?\d{1,9}(?:\.\d{1,9})?%? ?"
+_SUFFIX = re.compile(rf"@((?:{_SIDE},){{3}}{_SIDE})$", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def box_of(typed: str, width: int, height: int, name: str) -> Box:
             f"“{typed}” is no part of a picture: give left,top,width,height in pixels or percent."
         )
     left, top, wide, high = (
-        float(value.rstrip("%")) * (side / 100 if value.endswith("%") else 1)
+        float(value.strip().rstrip("%")) * (side / 100 if "%" in value else 1)
         for value, side in zip(typed.split(","), (width, height, width, height), strict=True)
     )
     right, bottom = min(round(left + wide), width), min(round(top + high), height)

@@ -111,6 +111,11 @@ class _Short:
                 raise SchemaError(f"A field of the schema has no name before “{name}”.")
             if name in fields:
                 raise SchemaError(f"The schema has the field {name} twice.")
+            if "|" in name:
+                raise SchemaError(
+                    f"“{name}” are words to choose from: name the field before them, as in: "
+                    f"kind {name}"
+                )
             fields[name] = self._rest()
         if not fields:
             raise SchemaError("The schema has no fields: name some, as in: shop, total float")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import random
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from assistant.pictures import decode
 from assistant.pictures.dropped import find_dropped, parse_dropped, pictures_in
@@ -196,3 +197,56 @@ def refused(path: Path) -> str:
     except PictureError as error:
         return str(error)
     return ""
+
+
+def scans(*sides: int) -> bytes:
+    """A TIFF file of pages in these sizes, each with a smaller copy behind it."""
+    out = io.BytesIO()
+    with TiffImagePlugin.AppendingTiffWriter(out, new=True) as file:
+        for number, side in enumerate(sides):
+            for kind, size in ((0, side), (1, side // 4)):
+                info = TiffImagePlugin.ImageFileDirectory_v2()
+                info[254] = kind
+                Image.new("RGB", (size, size), PAGES[number]).save(file, "TIFF", tiffinfo=info)
+                file.newFrame()
+    return out.getvalue()
+
+
+def test_pages_of_a_tiff_have_their_own_pixels(tmp_path: Path) -> None:
+    path = tmp_path / "scan.tif"
+    path.write_bytes(scans(3000, 80, 60))
+    opened = list(open_each(path, most=9))
+    assert [(one.name, one.width) for one in opened] == [
+        ("scan.tif, page 1", 3000), ("scan.tif, page 2", 80), ("scan.tif, page 3", 60)
+    ]  # fmt: skip
+    assert [middle(one.data) for one in opened[1:]] == [(0, 128, 0), (0, 0, 255)]
+    assert [one.origin.page for one in opened if one.origin] == [1, 2, 3]
+    (part,) = open_each(f"{path}#3@50%,0,50%,50%")
+    assert (part.name, part.width) == ("scan.tif, page 3@30,0,30,30", 30)
+    assert read_document(str(path))[0].page(1, longest=100).width == 100
+    with pytest.raises(PictureError, match="pages 1 to 3"):
+        next(open_each(f"{path}#4"))
+
+
+def test_a_tiff_of_one_page_is_a_picture_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "photo.tif"
+    path.write_bytes(scans(80))
+    (file,) = open_each(path)
+    assert (file.name, file.media_type, file.origin) == ("photo.tif", "image/tiff", None)
+    assert file.data == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("typed", "words"),
+    [
+        ("@-5,0,10,10", "“@-5,0,10,10” names no part of it: give left,top,width,height"),
+        ("@10,10,5", "names no part of it"),
+        ("#x", "“#x” names no page, and no moment"),
+        ("#-2", "names no page"),
+    ],
+)
+def test_what_names_no_part_and_no_page_says_how_to(report: Path, typed: str, words: str) -> None:
+    with pytest.raises(PictureError) as refused:
+        next(open_each(f"{report}{typed}"))
+    assert str(refused.value).startswith("report.pdf is there, but ")
+    assert words in str(refused.value)

@@ -75,6 +75,22 @@ def test_display_p3_is_converted_for_the_model_and_the_screen() -> None:
     assert near(decode.pixels(data, (8, 6)).getpixel((4, 3)), wanted, 1)  # type: ignore[arg-type]
 
 
+def test_display_p3_that_is_named_by_numbers_is_converted_too() -> None:
+    image = Image.new("RGB", (64, 48), (60, 160, 60))
+    wanted = decode.pixels(encoded(image, "PNG", icc_profile=DISPLAY_P3)).getpixel((5, 5))
+    plain = encoded(image, "AVIF", quality=100, subsampling="4:4:4")
+    place = plain.index(b"colrnclx") + 8
+    for numbers, is_converted in ((b"\0\x0c\0\x0d", True), (b"\0\x0c\0\x10", False)):
+        data = plain[:place] + numbers + plain[place + 4 :]
+        found = decode.pixels(data).getpixel((5, 5))
+        assert near(found, wanted) is is_converted  # type: ignore[arg-type]
+    numbered = encoded(
+        image, "HEIF", **EXACT, color_primaries=12, transfer_characteristic=13, full_range_flag=1
+    )
+    if b"colrnclx\0\x0c" in numbered:  # not every pillow-heif writes them
+        assert near(decode.pixels(numbered).getpixel((5, 5)), wanted)  # type: ignore[arg-type]
+
+
 def test_transparent_places_are_white() -> None:
     image = corner().convert("RGBA")
     image.paste((0, 0, 0, 0), (60, 30, 90, 60))

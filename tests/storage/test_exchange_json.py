@@ -31,7 +31,7 @@ from assistant.values.conversation import (
     Usage,
 )
 from assistant.values.errors import PictureError, SessionNotFoundError, StorageError
-from assistant.values.sampling import PARAMETERS, Parameters
+from assistant.values.sampling import LATER, PARAMETERS, Parameters
 from storage.exchange import document
 from storage.ids import new_id
 from storage.schema import Base
@@ -204,7 +204,24 @@ _parameters = st.fixed_dictionaries(
         "max_new_tokens": _maybe(_counts),
         "stop": _maybe(st.lists(_texts, max_size=2)),
     }
+) | st.just({"temperature": 0.5, "schema": '{"type": "object"}', "thinking": "low"}).map(
+    lambda later: dict.fromkeys(PARAMETERS.keys() - LATER) | later
 )
+_likely = st.sampled_from([0.0, -0.25, -2.0, -1e5])
+_less = st.sampled_from([-0.5, -6.0, -60_000.0])
+_ids, _tokens = st.integers(0, 2**32 - 1), st.text(max_size=8)
+_chances = st.one_of(
+    *(
+        st.lists(one, max_size=3)
+        for one in (
+            st.tuples(_likely, st.lists(st.tuples(_ids, _less), max_size=3)),
+            st.one_of(
+                st.none(), st.tuples(_likely, st.lists(st.tuples(_tokens, _less), max_size=3))
+            ),
+        )
+    )
+)
+"""Of a model of this machine, and of a server, whose tokens are texts."""
 _said = st.fixed_dictionaries(
     {
         "role": st.sampled_from([*Role]),
@@ -223,7 +240,11 @@ _said = st.fixed_dictionaries(
             st.fixed_dictionaries(dict.fromkeys(document.TimingsPart.model_fields, _figures))
         ),
         "parameters": _maybe(_parameters),
-    }
+    },
+    optional={
+        "thought": st.fixed_dictionaries({"text": _texts, "seconds": _figures}),
+        "chances": _chances,
+    },
 )
 _pictures = [make_picture(content) for content in ("a", "b", "c")]
 _PICTURES = [
@@ -242,8 +263,22 @@ _shown = st.fixed_dictionaries(
         "name": _texts,
         "sha256": st.sampled_from([one.sha256 for one in _pictures]),
         "num_crops": _maybe(st.integers(1, 64)),
-    }
+    },
+    optional={
+        "region": st.fixed_dictionaries(
+            {
+                "sha256": st.sampled_from(["d" * 64, _pictures[0].sha256]),
+                "number": st.just(0),
+                **dict.fromkeys(("left", "top"), _counts),
+                **dict.fromkeys(("width", "height"), st.integers(1, 2**31 - 1)),
+            }
+        ),
+        "origin": st.fixed_dictionaries(
+            {"sha256": st.just("e" * 64), "name": _texts, "page": _counts, "seconds": _figures}
+        ),
+    },
 )
+"""Parts, pages and frames among them."""
 
 
 @st.composite
@@ -254,6 +289,11 @@ def _sessions(draw: st.DrawFn) -> dict[str, Any]:
         for number in draw(st.sets(st.integers(1, 1_000_000), max_size=3))
     ]
     pictures.sort(key=lambda picture: int(str(picture["number"])))
+    for part in pictures:  # some are parts of another one here
+        wholes = [one for one in pictures if one is not part and "region" not in one]
+        if "region" in part and wholes and draw(st.booleans()):
+            whole = draw(st.sampled_from(wholes))
+            part["region"] |= {"number": whole["number"], "sha256": whole["sha256"]}
     turns: list[dict[str, Any]] = []
     ids: list[str] = []
     for said in draw(st.lists(_said, max_size=6)):

@@ -33,6 +33,7 @@ def test_a_rectangle_stands_after_the_last_at(source: str, found: tuple[str, str
         ("0,0,100%,100%", (0, 0, 400, 300)),
         ("390,290,50,50", (390, 290, 10, 10)),
         ("33.3%,0,33.4%,1", (133, 0, 134, 1)),
+        (" 10, 20 ,50%, 40 ", (10, 20, 200, 40)),
     ],
 )
 def test_pixels_and_percent_are_cut_at_the_edges(

@@ -64,6 +64,7 @@ def test_the_short_form(short: str, schema: dict[str, Any]) -> None:
         (": x", "no name before"),
         ("a; b", "semicolon"),
         ("a, a", "twice"),
+        ("cat|dog", "as in: kind cat|dog"),
         ("a:", "no fields"),
         (",", "no fields"),
         ("no/such.json", "can't be read"),

@@ -12,7 +12,7 @@ from contextlib import suppress
 from PIL import Image
 
 from assistant.pictures.decode import MAX_BYTES, MAX_MEMORY
-from assistant.pictures.decoder import examine, films, pdf
+from assistant.pictures.decoder import examine, films, pdf, tiff
 from assistant.pictures.decoder.frames import Header, receive, send
 from assistant.values.errors import PictureError
 
@@ -71,11 +71,13 @@ def _answer(asked: Header, data: bytes) -> _Answer:
 
 
 def _count(asked: Header, data: bytes) -> _Answer:
-    return {"count": pdf.count(data, asked["label"])}, (), 0
+    reader = tiff if asked["form"] == "tiff" else pdf
+    return {"count": reader.count(data, asked["label"])}, (), 0
 
 
 def _page(asked: Header, data: bytes) -> _Answer:
-    return _as_png(pdf.page(data, asked["page"], asked["longest"], asked["label"]))
+    reader = tiff if asked["form"] == "tiff" else pdf
+    return _as_png(reader.page(data, asked["page"], asked["longest"], asked["label"]))
 
 
 def _text(asked: Header, data: bytes) -> _Answer:

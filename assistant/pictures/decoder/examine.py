@@ -27,7 +27,7 @@ from PIL import (  # noqa: F401
 from assistant.pictures import incomplete
 from assistant.pictures.colour import as_seen
 from assistant.pictures.decode import MAX_PIXELS, MEDIA_TYPES
-from assistant.pictures.decoder import heif
+from assistant.pictures.decoder import heif, nclx
 from assistant.values.errors import PictureError
 
 THUMBNAIL_SIDE = 256
@@ -152,6 +152,8 @@ def _header(data: bytes, label: str) -> Image.Image:
         raise _too_many_pixels(label) from None
     if image.width * image.height > MAX_PIXELS:
         raise _too_many_pixels(label)
+    if image.format in (heif.FORMAT, "AVIF") and not image.info.get("icc_profile"):
+        image.info["icc_profile"] = nclx.profile(data)
     if image.width < 1 or image.height < 1:
         raise _DamagedError
     return image

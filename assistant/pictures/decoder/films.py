@@ -32,7 +32,7 @@ _DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)")
 def steps(data: bytes, label: str) -> list[float]:
     """Return when each frame of an animated picture begins, and its end, in seconds."""
     moments, now = [], 0.0
-    with _animation(data, label) as image:
+    with animation(data, label) as image:
         for index in range(min(MOST_STEPS, getattr(image, "n_frames", 1))):
             image.seek(index)
             image.load()  # WebP knows the duration of a frame only then
@@ -44,14 +44,15 @@ def steps(data: bytes, label: str) -> list[float]:
 
 def step(data: bytes, index: int, label: str) -> Image.Image:
     """Decode one frame of an animated picture, as viewers show it at that moment."""
-    with _animation(data, label) as image:
+    with animation(data, label) as image:
         for before in range(index + 1):
             image.seek(before)  # frames are changes of those before
         return as_seen(image)
 
 
 @contextmanager
-def _animation(data: bytes, label: str) -> Iterator[Image.Image]:
+def animation(data: bytes, label: str) -> Iterator[Image.Image]:
+    """Open a file of several pictures. Raises PictureError for whatever fails within."""
     try:
         with Image.open(io.BytesIO(data), formats=tuple(MEDIA_TYPES)) as image:
             if image.width * image.height > MAX_PIXELS:
