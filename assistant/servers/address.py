@@ -69,10 +69,10 @@ def parse(model: str) -> Address:
         port = parts.port
     except ValueError:
         raise ModelError("This is no valid address of a server: check it.", code="usage") from None
-    if parts.username is not None or parts.password is not None or parts.query:
+    if parts.username is not None or parts.password is not None or {*"?;"} & {*address}:
         raise ModelError(
-            "The address of a server is stored and shown, so it can't have a password or a ? in "
-            "it: give the key in PHICHAT_SERVER_KEY.",
+            "The address of a server is stored and shown, so it can't have a password, a ? or a ; "
+            "in it: give the key in PHICHAT_SERVER_KEY.",
             code="usage",
         )
     host = parts.hostname or ""

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx2
 
-from assistant.servers import catalogue as looking, lessons, refusals
+from assistant.servers import catalogue as looking, keys, lessons, refusals
 from assistant.servers.address import Address
 from assistant.servers.chances import SentChances
 from assistant.servers.request import FAILURES, Exchange
@@ -45,6 +45,7 @@ class Reply:
         """
         self._address = address
         self._halves = Halves(), Halves()
+        self._hiding = keys.HidingStream(), keys.HidingStream()
         self._splitter = Splitter(unopened=unopened, strips=strips)
         self._is_over = self._has_begun = False
         self._thought = 0
@@ -78,7 +79,10 @@ class Reply:
 
     def rest(self) -> Iterator[str | ThoughtGrew]:
         """Yield what was held back until it is clear how it goes on."""
-        text, thought = (one.finish() for one in self._halves)
+        text, thought = (
+            hiding.feed(half.finish()) + hiding.finish()
+            for hiding, half in zip(self._hiding, self._halves, strict=True)
+        )
         is_whole = self._is_over and self.finish_reason is FinishReason.STOP
         pieces = [*([ThoughtGrew(thought)] if thought else []), *self._splitter.feed(text)]
         for piece in (*pieces, *self._splitter.finish(is_whole=is_whole)):
@@ -160,11 +164,11 @@ class Reply:
             raise refusals.given_up(self._address, error)
         self._wants_tool |= bool(said.get("tool_calls") or said.get("function_call"))
         self.chances.take(choice.get("logprobs"))
-        text, thought = self._halves
-        if thinks := thought.feed(_thought(said)):
+        (text, thought), (in_text, in_thought) = self._halves, self._hiding
+        if thinks := in_thought.feed(thought.feed(_thought(said))):
             yield from self._splitter.settle()
             yield ThoughtGrew(thinks)
-        if says := text.feed(_text(said.get("content")) or said.get("refusal") or ""):
+        if says := in_text.feed(text.feed(_text(said.get("content")) or said.get("refusal") or "")):
             yield from self._splitter.feed(says)
         if reason := choice.get("finish_reason"):
             self._is_over, self._end = True, str(reason)

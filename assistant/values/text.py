@@ -23,10 +23,12 @@ _LONGEST_ESCAPE = 4096
 
 
 _USER_SECRET = re.compile(r"(\w://[^:@/?#\s]*:)\S*@")
+_LOGIN = re.compile(r"((?:https?|socks\w*)://)[^/?#@\s*]+@", re.IGNORECASE)
 _NAMED_SECRET = re.compile(
     r"(?i)\b((?:ssl)?passw(?:or)?d=|passphrase=|pwd=|token=|secret=|(?:api_?)?key=)[^&\s]+"
 )
-"""Passwords of ``scheme://user:password@host`` and of ``password=…`` in a query or a DSN."""
+"""Passwords of ``scheme://user:password@host``, of ``password=…`` in a query or a DSN, and
+``http://key@host``."""
 
 
 def plain(text: str) -> str:
@@ -57,7 +59,8 @@ _OBEYED = re.compile("[\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 def masked(text: str) -> str:
     """Replace the passwords in addresses and in drivers' words by ``***``."""
-    return _NAMED_SECRET.sub(r"\1***", _USER_SECRET.sub(r"\1***@", text))
+    text = _LOGIN.sub(r"\1***@", _USER_SECRET.sub(r"\1***@", text))
+    return _NAMED_SECRET.sub(r"\1***", text)
 
 
 def plain_json(text: str) -> str:

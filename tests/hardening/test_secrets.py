@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
+import json
 import os
-from collections.abc import Iterator
+import urllib.parse
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -72,6 +75,40 @@ def test_a_key_that_a_server_repeats(server: Server, name: str) -> None:
     assert f"Bearer sk-{MARK}-bearer" in server.asked[0].headers.get("Authorization", "")
     assert MARK not in shown
     assert MARK not in stored()
+
+
+SPELLED: dict[str, Callable[[str], str]] = {
+    "percent": lambda key: urllib.parse.quote(key, safe=""),
+    "HTML": html.escape,
+    "JSON": lambda key: json.dumps(key)[1:-1],
+    "other case": str.upper,
+    "a blank for +": lambda key: key.replace("+", " "),
+    "its beginning": lambda key: key[:20],
+    "its end": lambda key: f"…{key[4:]}",
+}
+
+
+@pytest.mark.parametrize("name", SPELLED)
+def test_a_key_that_a_server_spells_otherwise(
+    server: Server, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    key = f'sk-{MARK}-a/b+c=%"&<d'
+    monkeypatch.setenv("PHICHAT_SERVER_KEY_127_0_0_1", key)
+    server.answers = [refusing(400, f"Incorrect key provided: {SPELLED[name](key)}.")]
+    shown = said("ask", "--model", server.address, "Hello")
+    assert "Incorrect key provided" in shown
+    assert MARK.lower() not in shown.lower()
+    assert MARK.lower() not in stored().lower()
+
+
+@pytest.mark.parametrize("cut", [1, 3, 8])
+def test_a_key_in_an_answer(server: Server, cut: int) -> None:
+    text = f"You sent Authorization: Bearer sk-{MARK}-bearer. sk-x is none. Ends: sk-{MARK}-be"
+    pieces = [text[at : at + cut] for at in range(0, len(text), cut)]
+    server.answers = [saying(*pieces)]
+    shown = said("ask", "--model", server.address, "Hello")
+    assert "Bearer •••. sk-x is none. Ends: sk-" in shown
+    assert f"{MARK}-bearer" not in shown + stored()
 
 
 DATABASES = [
@@ -184,6 +221,10 @@ async def test_the_screens_of_the_app(
         ("host=h PASSWORD=a user=u", "host=h PASSWORD=*** user=u"),
         ("http://h:8000/v1#model", "http://h:8000/v1#model"),
         ("monkey=banana", "monkey=banana"),
+        ("http://key@h:8/v1", "http://***@h:8/v1"),
+        ("socks5://key@h:8", "socks5://***@h:8"),
+        ("postgresql://me@h/db", "postgresql://me@h/db"),
+        ("http://h/a@b", "http://h/a@b"),
     ],
 )
 def test_masked(text: str, expected: str) -> None:
