@@ -260,7 +260,9 @@ def _hash(data: bytes) -> str:
 
 
 def _hash_of_file(name: str) -> str:
-    """Hash the bytes of a file; "" of what is none, an address or a part of a picture."""
+    """Hash the bytes of a file; "" of what is none: an address, a part of a picture, a pipe."""
+    if not os.path.isfile(name):  # a pipe would be waited for
+        return ""
     try:
         with open(name, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -110,6 +110,39 @@ def test_pages_of_a_document_are_pictures_one_by_one(make: MakeEngine, tmp_path:
     ]
 
 
+def test_what_a_folder_may_hold_is_a_line_and_never_waited_for(
+    make: MakeEngine, tmp_path: Path
+) -> None:
+    """Links to nothing and to the folder, a pipe, an empty file, scans of several pages."""
+    folder = tmp_path / "many"
+    (folder / ".hidden").mkdir(parents=True)
+    scan, other = (Image.new("RGB", (20, 12), colour) for colour in ("red", "blue"))
+    for name in (".dot.png", ".hidden/x.png", "one.tif"):
+        scan.save(folder / name)
+    scan.save(folder / "two.tif", save_all=True, append_images=[other])
+    (folder / "empty.jpg").touch()
+    (folder / "gone.png").symlink_to(folder / "nowhere")
+    (folder / "link.png").symlink_to(folder / "one.tif")
+    (folder / "loop").symlink_to(folder)
+    os.mkfifo(folder / "pipe.png")
+    engine, core = make(["Red.", "Blue."])
+    out = tmp_path / "out.jsonl"
+    names = [one for name in _pictures([str(folder)]) for one in _pages(engine, name)]
+    with closing(BatchFile(out)) as file:
+        assert Batch(engine, "What?", Sampling()).write(names, file) == 3
+    said = [one.get("text") or one["error"]["message"].partition(";")[0] for one in lines(out)]
+    assert said == [
+        "empty.jpg is empty",
+        f"There is no file {folder}/gone.png",
+        "Red.",
+        "Red.",
+        f"{folder}/pipe.png is a pipe or a device",
+        "Red.",
+        "Blue.",
+    ]
+    assert len(core.prompts) == 2
+
+
 def test_an_animated_picture_is_its_first_frame_in_a_batch(
     make: MakeEngine, tmp_path: Path
 ) -> None:
