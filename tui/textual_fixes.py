@@ -11,15 +11,19 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from rich.segment import Segment
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual._xterm_parser import XTermParser
 from textual.await_complete import AwaitComplete
+from textual.cache import FIFOCache
+from textual.css.model import RuleSet
 from textual.document._edit import Edit
 from textual.geometry import Offset
 from textual.message import Message
 from textual.screen import ModalScreen, Screen
+from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Input, TextArea
 from textual.widgets.text_area import EditResult
@@ -38,6 +42,17 @@ _feed, _tick = XTermParser.feed, XTermParser.tick
 _edit, _set_document = TextArea.edit, TextArea._set_document
 _post = Widget.post_message
 
+_STRIP_CACHES = {
+    "_divide_cache": 4,
+    "_crop_cache": 16,
+    "_style_cache": 16,
+    "_filter_cache": 4,
+    "_line_length_cache": 4,
+    "_crop_extend_cache": 4,
+    "_offsets_cache": 4,
+}
+"""Entries that each cache of a line holds, as Textual has them."""
+
 
 @dataclass
 class ClipboardAnswered(Message):
@@ -53,7 +68,7 @@ class _Sequence(Enum):
 
 
 def apply() -> None:
-    """Mend keys, the terminal's late answers, control characters in fields, lost messages."""
+    """Mend keys, late answers, control characters in fields, lost messages, the cost of lines."""
     # 1) Textual issue 6663: xterm, tmux, VTE and others send alt as an ESC before the key, and
     #    Textual keeps the alt of letters only. ESC CR became a plain enter, which sends a message.
     keys: dict[str, object] = ANSI_SEQUENCES_KEYS  # type: ignore[assignment]
@@ -73,6 +88,25 @@ def apply() -> None:
     #    callback of a dialog say, ends at that parent; those above never hear of it. All that is
     #    posted here tells what happened to the widget that posts it.
     Widget.post_message = _post_as_own  # type: ignore[method-assign]
+    # 5) No issue known: each line of each paint makes seven caches, of which it uses one or two,
+    #    and each widget that is styled calls a function of Python for the hash of each rule.
+    Strip.__init__ = _start_strip  # type: ignore[method-assign]
+    Strip.__getattr__ = _make_cache  # type: ignore[attr-defined]
+    RuleSet.__hash__ = object.__hash__  # type: ignore[method-assign]
+
+
+def _start_strip(self: Strip, segments: Iterable[Segment], cell_length: int | None = None) -> None:
+    self._segments = list(segments)
+    self._cell_length = cell_length
+    self._render_cache = self._link_ids = self._cell_count = None
+
+
+def _make_cache(self: Strip, name: str) -> FIFOCache[Any, Any]:
+    if name not in _STRIP_CACHES:
+        raise AttributeError(name)
+    cache: FIFOCache[Any, Any] = FIFOCache(_STRIP_CACHES[name])
+    setattr(self, name, cache)
+    return cache
 
 
 def _post_as_own(self: Widget, message: Message) -> bool:

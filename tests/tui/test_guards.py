@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import inspect
 import pkgutil
 import random
 import re
+from functools import cache
 
 import pytest
 from textual import events, on
 from textual.app import App, ComposeResult
+from textual.cache import FIFOCache
 from textual.containers import Container
+from textual.css.model import RuleSet
 from textual.message import Message
+from textual.strip import Strip
 from textual.widget import Widget
 
 import tui
@@ -219,6 +223,12 @@ def our_classes() -> list[type]:
     return found
 
 
+@cache
+def names_in(base: type) -> frozenset[str]:
+    """Return the attributes of a class of Textual, and those that its methods read or set."""
+    return frozenset(vars(base)) | set(re.findall(r"self\.(_\w+)", inspect.getsource(base)))
+
+
 @pytest.mark.parametrize("ours", our_classes(), ids=lambda c: c.__name__)
 def test_no_private_name_of_textual_is_taken_by_chance(ours: type) -> None:
     """An attribute called ``_running`` or ``_attach`` breaks Textual without a word."""
@@ -229,5 +239,33 @@ def test_no_private_name_of_textual_is_taken_by_chance(ours: type) -> None:
     taken: set[str] = set()
     for base in ours.__mro__:
         if base.__module__.startswith("textual"):
-            taken |= set(vars(base)) | set(re.findall(r"self\.(_\w+)", inspect.getsource(base)))
+            taken |= names_in(base)
     assert not names & taken
+
+
+def test_a_line_makes_a_cache_when_it_uses_it_and_as_textual_does() -> None:
+    apply()
+    spec = importlib.util.find_spec("textual.strip")
+    assert spec is not None
+    assert spec.loader is not None
+    original = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(original)
+    theirs, ours = original.Strip([]), Strip([])
+    for name in Strip.__slots__:
+        wanted = getattr(theirs, name)
+        if not isinstance(wanted, FIFOCache):
+            assert getattr(ours, name) == wanted, name
+            continue
+        with pytest.raises(AttributeError):  # the slot is empty
+            vars(Strip)[name].__get__(ours)
+        made = getattr(ours, name)
+        assert made._maxsize == wanted._maxsize, name
+        assert getattr(ours, name) is made
+    with pytest.raises(AttributeError, match="_other"):
+        ours._other  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_rules_of_style_sheets_are_hashed_by_identity() -> None:
+    apply()
+    assert RuleSet.__hash__ is object.__hash__
+    assert len({RuleSet(), RuleSet()}) == 2
