@@ -19,6 +19,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 _UNSPACED = (
     "\u0e01-\u0e3a\u0e40-\u0e4e\u0e81-\u0edf"  # Thai, Lao
@@ -29,17 +30,9 @@ _UNSPACED = (
 )
 """Scripts without spaces between words; and Korean, whose words carry their endings with them."""
 
-MARKS = "".join(
-    chr(code) for code in range(0x300, 0x1AFF) if unicodedata.category(chr(code))[0] == "M"
-)
-"""Accents, and vowels of Indian scripts: inside a word, though they are no letters."""
-
 # Arrows, signs, dingbats and emoji, without lines and boxes, and without skin tones.
 _SYMBOLS = "\u2190-\u24ff\u25a0-\u2bff\U0001f000-\U0001f3fa\U0001f400-\U0001faff"
 
-_RUN = re.compile(
-    rf"(?P<unspaced>[{_UNSPACED}]+)|(?P<symbol>[{_SYMBOLS}])|(?:(?![{_UNSPACED}])[^\W_]|[{MARKS}])+"
-)
 _ASCII_WORD = re.compile("[A-Za-z0-9]+")
 
 # Combining accents, and the points of Hebrew and Arabic, with the stroke that lengthens.
@@ -47,6 +40,20 @@ _FOLDED_AWAY = re.compile(
     "[\u0300-\u036f\u0591-\u05bd\u05bf\u05c1\u05c2\u05c4\u05c5\u05c7\u0610-\u061a\u0640"
     "\u064b-\u065f\u0670\u06d6-\u06dc]"
 )
+
+
+@cache
+def marks() -> str:
+    """List accents, and vowels of Indian scripts: inside a word, though they are no letters."""
+    categories = ((chr(code), unicodedata.category(chr(code))) for code in range(0x300, 0x1AFF))
+    return "".join(character for character, category in categories if category[0] == "M")
+
+
+@cache
+def _run() -> re.Pattern[str]:
+    """Compile the pattern of a run; when it is first needed, because most commands never do."""
+    word = rf"(?:(?![{_UNSPACED}])[^\W_]|[{marks()}])+"
+    return re.compile(rf"(?P<unspaced>[{_UNSPACED}]+)|(?P<symbol>[{_SYMBOLS}])|{word}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,7 @@ def runs(text: str) -> Iterator[Run]:
         for match in _ASCII_WORD.finditer(text):
             yield Run(*match.span(), match.group().lower(), False)
         return
-    for match in _RUN.finditer(text):
+    for match in _run().finditer(text):
         if match["symbol"]:
             yield Run(*match.span(), f"u{ord(match.group()):x}", False)
         elif folded := _fold(match.group()):

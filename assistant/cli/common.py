@@ -25,9 +25,9 @@ if TYPE_CHECKING:  # --help and completion load neither
 COLLECTION = gc.get_threshold()
 """As Python starts."""
 
-SELDOM = 50_000
+SELDOM = 200_000
 """Objects between two looks for garbage in a command. Imports make none, and looking for some takes
-a tenth of a start."""
+a tenth of a start: a command that asks or lists makes 100,000 in all."""
 
 
 @contextmanager

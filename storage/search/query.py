@@ -11,7 +11,7 @@ from itertools import islice
 
 from assistant.values.conversation import Snippet
 from assistant.values.text import one_line
-from storage.words import MARKS, pairs, runs
+from storage.words import marks, pairs, runs
 
 _MOST = 16
 """Words of a query and of a phrase, and characters of an unspaced piece, that are looked for: who
@@ -50,7 +50,7 @@ class Wanted:
     @cached_property
     def pattern(self) -> re.Pattern[str]:
         """Finds it in words with anything between; group 1 is how the last one goes on."""
-        inner = rf"[^\W_]|[{MARKS}]"
+        inner = rf"[^\W_]|[{marks()}]"
         words = r"[\W_]+".join(map(re.escape, self.terms))
         rest = f"((?:{inner})*)" if self.open_ended else f"()(?!{inner})"
         return re.compile(rf"(?<![^\W_]){words}{rest}")

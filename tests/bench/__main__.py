@@ -20,12 +20,15 @@ from typing import Any
 import transformers
 from platformdirs import user_cache_path
 
-from tests.bench import against_peers, decode, exactness, memory, prefill, turns
+from tests.bench import against_peers, before_after, decode, exactness, memory, prefill, turns
 from tests.bench.subjects import full_scale, quick_scale
 from tests.bench.timing import machine
-from tests.conftest import OFFICIAL_TOKENIZER
+from tests.conftest import OFFICIAL_TOKENIZER, ROOT
 
-PARTS = ("memory", "exactness", "decode", "prefill", "before", "mistralrs", "vllm", "turns")
+PARTS = (
+    *("memory", "exactness", "decode", "prefill", "before", "mistralrs", "vllm", "turns"),
+    "starts",
+)
 
 
 def headline(parts: dict[str, Any]) -> dict[str, Any]:
@@ -50,6 +53,14 @@ def headline(parts: dict[str, Any]) -> dict[str, Any]:
         "followup_ttft_16k_vs_1k": one("turns", "followup_ttft_16k_vs_1k"),
         "picture_ttft_vs_seed_way": one("turns", "picture_336_ttft_vs_seed_way"),
         "picture_1344_ttft_vs_seed_way": one("turns", "picture_1344_ttft_vs_seed_way"),
+        **{
+            f"{key}_vs_before": one("starts", f"{key}_vs_before")
+            for key in ("picture_1344_ttft", "picture_after_typing_ttft")
+        },
+        "startup_cpu_s": max(
+            (command["after"] for command in (one("starts", "startup_cpu_s") or {}).values()),
+            default=None,
+        ),
         "decode_fraction_of_limit": worst("decode", "fraction_of_limit", short),
         "decode_fraction_of_limit_8000": worst("decode", "fraction_of_limit", middle),
         "decode_fraction_of_limit_32000": worst("decode", "fraction_of_limit", long),
@@ -101,6 +112,10 @@ def main() -> None:
         "vllm": lambda: against_peers.vllm(scale, given.vllm_python),
         "turns": lambda: turns.measure(scale),
     }
+    checkouts = {"before": given.before.resolve()} if given.before else {}
+    measures["starts"] = lambda: before_after.measure(
+        {**checkouts, "after": ROOT}, scale.folders["mid"]
+    )
     report: dict[str, Any] = {"machine": machine(), "quick": given.quick}
     parts: dict[str, Any] = {}
     for name in given.only:

@@ -2,7 +2,8 @@
 
     python -m tests.bench.before_after BEFORE [AFTER] [--model FOLDER] [--rounds 2]
 
-Prints one JSON object with ratios (after over before, below 1 is better):
+``make bench`` runs it too, with its ``--before``. Prints one JSON object with ratios (after over
+before, below 1 is better):
 
 - ``picture_1344_ttft_vs_before``: a 1344 x 1344 picture at ``--crops``, asked about at once.
 - ``picture_after_typing_ttft_vs_before``: the same, asked about after the worker had time to read
@@ -68,6 +69,7 @@ COMMANDS = {"list": ("sessions", "list"), "ask": ("ask", "--max-new-tokens", "1"
 def run(checkout: Path, *words: str, home: str) -> tuple[str, float]:
     """Run Python in a checkout; returns what it printed and its CPU seconds."""
     environment = {**os.environ, "PYTHONPATH": str(checkout), "PHICHAT_HOME": home}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # or each start would compile every module
     before = os.times()
     done = subprocess.run(
         [sys.executable, *words],
@@ -92,31 +94,40 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     given = parser.parse_args()
     checkouts = {"before": given.before.resolve(), "after": given.after.resolve()}
+    print(json.dumps(measure(checkouts, given.model, given.crops, given.rounds)))
+
+
+def measure(
+    checkouts: dict[str, Path], model: Path, crops: int = 4, rounds: int = 2
+) -> dict[str, Any]:
+    """Measure ``checkouts`` in turn: "after" and, for ratios and pictures, "before"."""
     found: dict[str, dict[str, list[float]]] = {name: {} for name in checkouts}
     works = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         homes = {name: f"{folder}/{name}" for name in checkouts}
         for name, checkout in checkouts.items():  # writes bytecode, starts the worker
             run(checkout, "-m", "assistant.cli", *COMMANDS["ask"], home=homes[name])
-        for _ in range(given.rounds):
+        for _ in range(rounds):
             for name, checkout in checkouts.items():
                 for command, words in COMMANDS.items():
                     _, cpu_s = run(checkout, "-m", "assistant.cli", *words, home=homes[name])
                     found[name].setdefault(command, []).append(cpu_s)
                 works.append(work_cpu_s())
-        model = str(given.model.resolve())
-        for _ in range(given.rounds):
+        for _ in range(rounds if len(checkouts) > 1 else 0):
             for name, checkout in checkouts.items():
-                printed, _ = run(checkout, "-c", PICTURE, model, str(given.crops), home=homes[name])
+                arguments = str(model.resolve()), str(crops)
+                printed, _ = run(checkout, "-c", PICTURE, *arguments, home=homes[name])
                 for key, seconds in json.loads(printed).items():
                     found[name].setdefault(key, []).append(seconds)
-    print(json.dumps(report(found) | {"work_cpu_s": [round(one, 3) for one in works]}))
+    return report(found) | {"work_cpu_s": [round(one, 3) for one in works]}
 
 
 def report(found: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
-    """Ratios of the best, with all figures."""
+    """Ratios of the best, with all figures; None for a ratio without an older checkout."""
 
-    def ratio(key: str) -> float:
+    def ratio(key: str) -> float | None:
+        if "before" not in found:
+            return None
         return float(f"{min(found['after'][key]) / min(found['before'][key]):.3g}")
 
     return {
@@ -125,8 +136,9 @@ def report(found: dict[str, dict[str, list[float]]]) -> dict[str, Any]:
         "picture_after_typing_ttft_vs_before": ratio("after_typing"),
         "startup_cpu_s": {
             command: {
-                "before": round(statistics.median(found["before"][command]), 2),
-                "after": round(statistics.median(found["after"][command]), 2),
+                **{
+                    name: round(statistics.median(keys[command]), 2) for name, keys in found.items()
+                },
                 "ratio": ratio(command),
             }
             for command in COMMANDS

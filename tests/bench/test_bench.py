@@ -25,6 +25,7 @@ MEASURED_HERE = {
     "kv_bytes_per_token",
     "kv_int8_bytes_per_token",
     "load_peak_over_weights",
+    "startup_cpu_s",
 }
 OF_PEERS = {
     "decode_int8_vs_mistralrs_q8",
@@ -32,6 +33,8 @@ OF_PEERS = {
     "decode_vs_mistralrs",
     "decode_vs_vllm",
     "prefill_int8_vs_before",
+    "picture_1344_ttft_vs_before",
+    "picture_after_typing_ttft_vs_before",
 }
 
 

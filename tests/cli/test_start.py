@@ -58,3 +58,14 @@ def test_a_question_imports_no_library_of_the_worker_or_of_pictures() -> None:
     modules = imported("prompt", "Hello")
     assert "assistant.engine" in modules
     assert modules & (HEAVY - wanted) == set()
+
+
+def test_a_list_compiles_no_pattern_of_scripts_that_no_title_has() -> None:
+    code = (
+        "import storage.store, storage.words\n"
+        "print(storage.words.marks.cache_info().currsize)\n"
+        "storage.words.indexed('caf\u00e9')\n"
+        "print(storage.words.marks.cache_info().currsize)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.split() == ["0", "1"]
