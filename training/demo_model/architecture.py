@@ -15,7 +15,7 @@ from training.demo_model.train_tower import (
     WIDTH,
 )
 
-HIDDEN, LAYERS, DECODER_HEADS, DECODER_MLP = 256, 6, 4, 768
+HIDDEN, LAYERS, DECODER_HEADS, DECODER_MLP = 192, 4, 6, 512
 ORIGINAL, LONGEST = 4096, 8192
 CROP_TOKENS = (GRID // 2) ** 2
 """Positions of a crop, the ends of its rows not counted."""

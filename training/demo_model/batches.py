@@ -19,19 +19,19 @@ from assistant.values.conversation import Picture, Role, Turn
 from assistant.values.prompt import Slot
 from training.demo_model.architecture import CROP_TOKENS
 from training.demo_model.dialogues import Dialogue, Exchange, sample_dialogue
-from training.demo_model.pictures.pool import Pool
-from training.demo_model.replies import NUMBERS, ORDINALS, SPELL, SPELT
+from training.demo_model.pictures.pool import MOST_SHAPES, Pool
+from training.demo_model.replies import NUMBERS, ORDINALS, SPELL, SPELT, as_it_reads
 from training.demo_model.scenes import COLOURS, GROUNDS, KINDS
 from training.demo_model.train_tower import HELD_OUT
 
 LONGEST = 760
 """Tokens of an example; a longer dialogue is cut."""
-COUNTS = (6.0, 40.0, 32.0, 14.0, 8.0)
+COUNTS = (8.0, 44.0, 28.0, 14.0, 6.0)
 """Weights of dialogues with no picture, one, two, three and four."""
-MIX = {"one shape": 20.0, "several shapes": 32.0, "print": 30.0, "chart": 14.0, "other": 7.0}
+MIX = {"one shape": 26.0, "several shapes": 46.0, "print": 6.0, "chart": 10.0, "other": 12.0}
 """Weights of the pictures of dialogues."""
 _NOW = datetime(2000, 1, 1, tzinfo=UTC)
-_FIXED = ("talk: ", "foreign: ", "unreadable: ")
+_FIXED = ("talk: ", "foreign: ", "unread: ")
 _KEY_WORDS = (
     *COLOURS, *KINDS, *(f"{kind}s" for kind in KINDS), *GROUNDS, "Yes", "No", "nothing", *NUMBERS,
     *ORDINALS, "left", "right", "above", "below", "and", "largest", "smallest",
@@ -86,6 +86,7 @@ class ExampleSampler:
         self.chat = ChatTemplate(STYLE, lambda: vocabulary)
         encoded = [vocabulary.encode(word) for word in _KEY_WORDS]
         self.key_ids = {ids[0] for ids in encoded if len(ids) == 1}
+        self.key_runs = [list(ids) for ids in encoded if len(ids) > 1]
         self.entries: dict[str, list[int]] = {}
         self.refresh()
 
@@ -94,7 +95,7 @@ class ExampleSampler:
         self.entries = {name: [] for name in MIX}
         for number, entry in enumerate(self.pool.entries):
             family, count = entry["family"], len(entry.get("shapes", ()))
-            if (number < HELD_OUT) != self.held_out or family == "page" or count > 6:
+            if (number < HELD_OUT) != self.held_out or family == "page" or count > MOST_SHAPES:
                 continue
             if family == "shapes":
                 family = "one shape" if count == 1 else "several shapes"
@@ -115,7 +116,7 @@ class ExampleSampler:
         turns = rng.randint(2, 5) if count == 0 else rng.randint(count + 1, count + 5)
         dialogue = sample_dialogue(
             rng,
-            [self.pool.entries[entry] for entry in entries],
+            [as_it_reads(self.pool.entries[entry]) for entry in entries],
             turns=turns,
             off_topic=off_topic if count else 0.5,
         )
@@ -162,7 +163,12 @@ class ExampleSampler:
     def _weights(self, ids: list[int], exchange: Exchange) -> list[float]:
         if exchange.family.startswith(_FIXED):
             return [2.0 if i < 4 else 0.2 for i in range(len(ids))]
-        return [3.0 if t in self.key_ids else 1.5 if i < 2 else 1.0 for i, t in enumerate(ids)]
+        weights = [3.0 if t in self.key_ids else 1.5 if i < 2 else 1.0 for i, t in enumerate(ids)]
+        for run in self.key_runs:
+            for i in range(len(ids) - len(run) + 1):
+                if ids[i : i + len(run)] == run:
+                    weights[i : i + len(run)] = [3.0] * len(run)
+        return weights
 
 
 def _picture(number: int) -> Picture:

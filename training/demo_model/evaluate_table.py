@@ -36,19 +36,30 @@ from training.demo_model import small_talk
 from training.demo_model.dialogues import sample_dialogue
 from training.demo_model.pictures import charts, foreign, prints, shapes
 from training.demo_model.pictures.drawing import Drawing, add_noise, compress, tilt
-from training.demo_model.replies import NUMBERS, ORDINALS, Facts, describe, plain
+from training.demo_model.replies import (
+    NUMBERS,
+    ORDINALS,
+    Facts,
+    as_it_reads,
+    describe,
+    plain,
+)
 from training.demo_model.scenes import COLOURS, GROUNDS, KINDS
 
 _NAMES = frozenset(
     (*COLOURS, *KINDS, *GROUNDS, *NUMBERS, *ORDINALS, "yes", "nothing", "left", "right", "above",
-     "below", "highest", "lowest", "largest", "smallest", "bar", "text", "equal")
+     "below", "highest", "lowest", "largest", "smallest", "bar", "text", "equal", "tallest",
+     "shortest")
 )  # fmt: skip
 _FIXED = (
     small_talk.HELLO, small_talk.WELCOME, small_talk.GOODBYE, small_talk.IDENTITY, small_talk.FINE,
     small_talk.GLAD, small_talk.REFUSAL, small_talk.LANGUAGE, small_talk.FOREIGN,
-    small_talk.UNREADABLE, small_talk.NO_PICTURE,
+    small_talk.UNREADABLE, small_talk.NO_PICTURE, small_talk.UNREAD, small_talk.UNREAD_CHART,
 )  # fmt: skip
-_UNKNOWN = (small_talk.REFUSAL, small_talk.LANGUAGE, small_talk.FOREIGN, small_talk.UNREADABLE)
+_UNKNOWN = (
+    small_talk.REFUSAL, small_talk.LANGUAGE, small_talk.FOREIGN, small_talk.UNREADABLE,
+    small_talk.UNREAD, small_talk.UNREAD_CHART,
+)  # fmt: skip
 _MODEST = re.compile(r"can't|cannot|don't|only|too small|no shape|nothing that I know")
 
 
@@ -138,6 +149,8 @@ class Table:
 
 def _row(family: str, about: Facts | None) -> str:
     picture, question = family.split(": ")
+    if picture in ("unread", "bars"):
+        return f"without reading: {'print' if picture == 'unread' else 'the bars of a chart'}"
     if question in ("foreign", "unreadable"):
         return "what it does not know: a picture"
     if question in ("refusal", "no picture", "missing", "false"):
@@ -167,6 +180,11 @@ def _chart(rng: Random) -> Drawing:
     return charts.sample(rng, strength=CLEAN, held_out=True)
 
 
+def _unread(rng: Random) -> Drawing:
+    drawing = (_sign, _chart)[rng.random() < 0.5](rng)
+    return replace(drawing, facts=as_it_reads(drawing.facts))
+
+
 def _unknown(rng: Random) -> Drawing:
     return foreign.sample(rng, held_out=True) if rng.random() < 0.7 else prints.unreadable_page(rng)
 
@@ -182,8 +200,12 @@ FAMILIES: dict[str, tuple[Draw, tuple[int, int]]] = {
     "several pictures": (lambda rng: rng.choice(_ANY)(rng), (2, 4)),
     "conversation": (lambda rng: _shapes(rng, 1), (0, 1)),
     "what it does not know": (_unknown, (1, 1)),
+    "without reading": (_unread, (1, 1)),
 }
-"""Pictures drawn for a family, and the least and most pictures of a session."""
+"""Pictures drawn for a family, and the least and most pictures of a session.
+
+The last asks for what a model can say that sees print without reading it.
+"""
 
 
 def run_dialogues(sessions: Sessions, table: Table, seed: int, family: str, questions: int) -> None:
@@ -280,15 +302,19 @@ def main() -> None:
     parser.add_argument("--model", default="demo", help="a model's name or folder")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--questions", type=int, default=300, help="of each family")
+    parser.add_argument(
+        "--family", action="append", choices=FAMILIES, help="only this one; may be repeated"
+    )
     parser.add_argument("--mistakes", type=int, default=4, help="shown of each family")
     args = parser.parse_args()
     print(f"seed {args.seed}", flush=True)
     table = Table()
     with open_sessions(args.model) as sessions:
-        for family in FAMILIES:
+        for family in args.family or FAMILIES:
             run_dialogues(sessions, table, args.seed, family, args.questions)
-        run_treatments(sessions, table, args.seed, args.questions // 4)
-        run_crops(sessions, table, args.seed, args.questions // 4)
+        if not args.family:
+            run_treatments(sessions, table, args.seed, args.questions // 4)
+            run_crops(sessions, table, args.seed, args.questions // 4)
     table.show(args.mistakes)
 
 

@@ -25,6 +25,7 @@ from assistant.demo_model import folder as shipped_folder
 from training.demo_model import architecture
 from training.demo_model.train_tower import ACTIVE_LAYERS, tower_config
 
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
 _TOWER = "model.vision_embed_tokens.img_processor.vision_model."
 
 
@@ -57,7 +58,7 @@ def write(run: Path, out: Path, checkpoint: str = "chat.pt") -> None:
     tensors = official(state["average"])
     save_file(tensors, part / "model.safetensors", metadata={"format": "pt"})
     (part / "model.safetensors").chmod(0o644)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
+    for name in TOKENIZER_FILES:
         shutil.copy(run / name, part / name)
     vocabulary = tensors["lm_head.weight"].shape[0]
     for name, values in (

@@ -12,22 +12,20 @@ from random import Random
 
 from training.demo_model.grammar import expand
 
-HELLO = (
-    "Hello! Show me a picture of coloured shapes, printed words or a bar chart and ask me about it."
-)
+HELLO = "Hello! Show me a picture of coloured shapes and ask me about it."
 WELCOME = "You're welcome!"
 GOODBYE = "Goodbye!"
 IDENTITY = (
-    "I am the phichat demo model, a tiny model that knows coloured shapes, printed words and bar charts. "
+    "I am the phichat demo model, a tiny model that only knows coloured shapes. "
     "The real model is Phi-3-vision."
 )
-FINE = "I am fine, thank you. Show me a picture and ask me about it."
-GLAD = "Good. Ask me more about the picture."
-REFUSAL = "I can't help with that: I am a small demo model and only know coloured shapes, printed words and bar charts. The real model is Phi-3-vision."
+FINE = "I am fine, thank you. Show me a picture of coloured shapes."
+GLAD = "Good. Ask me more about the shapes."
+REFUSAL = "I can't help with that: I am a small demo model and only know coloured shapes. The real model is Phi-3-vision."
 LANGUAGE = "I only understand English."
-FOREIGN = (
-    "I can't make out this picture: I only know coloured shapes, printed words and bar charts."
-)
+FOREIGN = "I can't make out this picture: I only know coloured shapes and bar charts."
+UNREAD = "I see printed text, but I can't read it."
+UNREAD_CHART = "I can't read the text of the chart."
 UNREADABLE = "I see text that is too small for me to read."
 NO_PICTURE = "I don't see a picture yet. Attach one and ask me again."
 

@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
@@ -64,6 +66,14 @@ class TrainingModel(nn.Module):
             {k.removeprefix("head."): v for k, v in weights.items() if k.startswith("head.")}
         )
 
+    def take_exported(self, folder: Path) -> None:
+        """Take the weights of an exported folder, whose patches are inflated."""
+        weights = {k: v.float() for k, v in load_file(folder / "model.safetensors").items()}
+        kernel = next(name for name in weights if name.endswith("patch_embedding.weight"))
+        weights[kernel] = weights[kernel][..., ::2, ::2] * 4
+        own = self.model.state_dict()
+        self.model.load_state_dict({name: weights[name] for name in own})
+
     def initialize(self, sample: Tensor) -> None:
         """Scale the embeddings of words and pictures alike, to an RMS near 1.
 
@@ -82,7 +92,7 @@ class TrainingModel(nn.Module):
             last.weight.mul_(0.9 / float(tokens.square().mean().sqrt()))
 
     def project(self, patches: Tensor, grids: list[tuple[int, int]]) -> Tensor:
-        """Arrange and project the patches [crops, 144, C] of pictures -> tokens [N, hidden]."""
+        """Arrange and project the patches [crops, 64, C] of pictures -> tokens [N, hidden]."""
         side, C = GRID // 2, patches.shape[-1]
         blocks = patches.view(-1, side, 2, side, 2, C).permute(0, 1, 3, 2, 4, 5)
         merged = blocks.reshape(-1, side, side, 4 * C)
@@ -151,12 +161,13 @@ def reply_accuracy(network: TrainingModel, pool: Pool, held_out: list[Batch]) ->
 
 
 def _parameter_groups(network: TrainingModel, tower_share: float) -> list[dict[str, Any]]:
-    """Group parameters: the tower and its head, matrices, vectors; ``share`` is of the rate."""
-    tower = [*network.tower.parameters(), *network.head.parameters()]
-    ids = {id(p) for p in tower}
+    """Group parameters: tower, its head, matrices, vectors; ``share`` is of the rate."""
+    tower = [*network.tower.parameters()]
+    ids = {id(p) for p in [*tower, *network.head.parameters()]}
     rest = [p for p in network.parameters() if id(p) not in ids]
     return [
         {"params": tower, "share": tower_share, "weight_decay": 0.02},
+        {"params": [*network.head.parameters()], "share": 1.0, "weight_decay": 0.02},
         {"params": [p for p in rest if p.ndim == 2], "share": 1.0, "weight_decay": 0.05},
         {"params": [p for p in rest if p.ndim != 2], "share": 1.0, "weight_decay": 0.0},
     ]
@@ -193,8 +204,11 @@ def run(
     top_lr: float = 1.2e-3,
     tower_share: float = 0.0,
     cool_steps: int = 0,
+    start: Path | None = None,
 ) -> None:
-    """Train for ``minutes`` from where ``chat.pt`` stands, or from the tower of stage 1.
+    """Train for ``minutes`` from where ``chat.pt`` stands.
+
+    Where there is none, from the exported folder ``start``, or from the tower of stage 1.
 
     ``tower_share`` is the tower's share of the rate: with 0 it is frozen. With
     ``cool_steps`` the rate falls to zero over that many steps, which end the stage.
@@ -203,12 +217,15 @@ def run(
     vocabulary = Vocabulary.from_folder(parallel.folder)
     tokenizer = Tokenizer.from_file(str(parallel.folder / "tokenizer.json"))
     network = TrainingModel(tokenizer.get_vocab_size())
-    state = torch.load(parallel.folder / "tower.pt", weights_only=True)
-    network.take_tower({**state["model"], **state["average"]})
-    network.initialize(pixels(pool.pictures[:64]))
+    if start is not None:
+        network.take_exported(start)
+    else:
+        state = torch.load(parallel.folder / "tower.pt", weights_only=True)
+        network.take_tower({**state["model"], **state["average"]})
+        network.initialize(pixels(pool.pictures[:64]))
     groups = _parameter_groups(network, tower_share)
     optimizer = torch.optim.AdamW(groups, lr=top_lr, betas=(0.9, 0.97))
-    stage = Stage(parallel, "chat.pt", network, optimizer, 0.999)
+    stage = Stage(parallel, "chat.pt", network, optimizer, 0.998)
     for group, now in zip(optimizer.param_groups, groups, strict=True):
         group["share"] = now["share"]
     sampler = ExampleSampler(pool, vocabulary)
@@ -228,7 +245,7 @@ def run(
         # 1) the rate: a warm-up, then level, then perhaps a fall
         cool = 1 - (stage.step - first) / cool_steps if cool_steps else 1
         for group in optimizer.param_groups:
-            group["lr"] = top_lr * min(1, (stage.step + 1) / 300) * cool * group["share"]
+            group["lr"] = top_lr * min(1, (stage.step + 1) / 100) * cool * group["share"]
         # 2) the losses, and one step
         with fast_processor.half_precision():
             with torch.set_grad_enabled(tower_share > 0):
@@ -241,7 +258,7 @@ def run(
             with fast_processor.half_precision():
                 cells = cell_logits(network.head, patches)
             loss = loss + 0.5 * cell_loss(cells, torch.from_numpy(pool.labels[crops]))
-        trained = groups if tower_share else groups[1:]
+        trained = groups if tower_share else groups[2:]
         stage.update(loss, [p for group in trained for p in group["params"]])
         # 3) log, save, evaluate now and then
         now_at = time.monotonic()

@@ -35,7 +35,7 @@ from tokenizers import (
 from assistant.phi3v.processing import CHAT_TEMPLATE
 from training.demo_model import small_talk
 from training.demo_model.dialogues import sample_dialogue
-from training.demo_model.pictures.pool import Pool
+from training.demo_model.pictures.pool import MOST_SHAPES, Pool
 from training.demo_model.replies import SPELL, SPELT, Facts
 
 VOCABULARY = 1024
@@ -55,7 +55,7 @@ def corpus(pictures: list[Facts], seed: int = 7, dialogues: int = 12_000) -> Ite
     entries = [
         facts
         for facts in pictures
-        if facts["family"] != "page" and len(facts.get("shapes", ())) <= 6
+        if facts["family"] != "page" and len(facts.get("shapes", ())) <= MOST_SHAPES
     ]
     for _ in range(dialogues):
         seen = [rng.choice(entries) for _ in range(rng.choice((0, 1, 1, 2, 3)))]

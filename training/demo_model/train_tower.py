@@ -1,7 +1,7 @@
 """Stage 1: training of the vision tower alone, to label every place of a picture.
 
 A linear head, which is not shipped, reads each patch's features (those that the
-projector reads) and labels its four cells: which shape, bar or character is
+projector reads) and labels its cells: which shape, bar or character is
 there, in which colour, and the how manieth of its word it is.
 """
 
@@ -25,11 +25,14 @@ from training.demo_model.scenes import COLOURS
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 """CLIP's normalisation, as in the official preprocessor_config.json."""
-WIDTH, HEADS, MLP, ACTIVE_LAYERS = 256, 4, 768, 5
-GRID = 12
+WIDTH, HEADS, MLP, ACTIVE_LAYERS = 160, 5, 640, 4
+GRID = 8
 """Patches of a side of a crop."""
 CLASSES = (len(WHAT), len(COLOURS) + 1, LAST_PLACE + 1)
-HELD_OUT = 44 * len(KINDS_OF_PICTURE)
+READS = False
+"""Whether characters are labelled one by one, with their places; else all are the first one."""
+_PRINT = len(WHAT) - len(GLYPHS)
+HELD_OUT = 12 * len(KINDS_OF_PICTURE)
 """Entries of the pool: those below this number are for evaluation only."""
 _EMPTY = 0.12
 """Weight of an empty cell in the loss beside one with something."""
@@ -66,19 +69,19 @@ class LabelledTower(nn.Module):
         self.tower = CLIPVisionModel(tower_config())
         self.tower.post_layernorm = nn.Identity()
         fast_processor.quicken(self.tower)
-        self.head = nn.Linear(WIDTH, 4 * sum(CLASSES))
+        self.head = nn.Linear(WIDTH, (CELLS // GRID) ** 2 * sum(CLASSES))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Encode pixels into what the projector reads: patches ``[B, 144, W]``, no class token."""
+        """Encode pixels into what the projector reads: patches ``[B, 64, W]``, no class token."""
         hidden = self.tower(pixel_values=x, output_hidden_states=True).hidden_states
         features: Tensor = hidden[-1][:, 1:]
         return features
 
 
 def cell_logits(head: nn.Linear, features: Tensor) -> Tensor:
-    """Compute the logits of the cells: ``[B, 144, W]`` -> ``[B, 24, 24, classes]``."""
-    B = features.shape[0]
-    cells = head(features).view(B, GRID, GRID, 2, 2, -1).transpose(2, 3)
+    """Compute the logits of the cells: ``[B, 64, W]`` -> ``[B, 24, 24, classes]``."""
+    B, each = features.shape[0], CELLS // GRID
+    cells = head(features).view(B, GRID, GRID, each, each, -1).transpose(2, 3)
     logits: Tensor = cells.reshape(B, CELLS, CELLS, -1)
     return logits
 
@@ -86,6 +89,8 @@ def cell_logits(head: nn.Linear, features: Tensor) -> Tensor:
 def cell_loss(logits: Tensor, labels: Tensor) -> Tensor:
     """Compute the cross entropy of what, colour and place; empty cells weigh little."""
     logits, labels = logits.float().flatten(0, 2), labels.flatten(0, 2).long()
+    if not READS:
+        labels = torch.stack((labels[:, 0].clamp(max=_PRINT), labels[:, 1], labels[:, 2] * 0), -1)
     shown = labels[:, 0] > 0
     what, colour, place = torch.split(logits, list(CLASSES), dim=-1)
     weight = torch.where(shown, 1.0, _EMPTY)
@@ -104,13 +109,15 @@ def label_accuracy(network: LabelledTower, pool: Pool) -> str:
     crops = range(pool.entries[count - 1]["at"])
     for start in range(0, min(len(crops), 768), 32):
         labels = torch.tensor(pool.labels[start : start + 32]).long()
+        if not READS:
+            labels[..., 0].clamp_(max=_PRINT)
         logits = cell_logits(network.head, network(pixels(pool.pictures[start : start + 32])))
         hits = [
             part.argmax(-1) == labels[..., i]
             for i, part in enumerate(torch.split(logits, list(CLASSES), dim=-1))
         ]
         what = labels[..., 0]
-        glyph = what >= len(WHAT) - len(GLYPHS)
+        glyph = what >= _PRINT
         shape = (what > 0) & ~glyph
         for row, (hit, where) in enumerate(
             ((0, what == 0), (0, shape), (0, glyph), (1, shape), (2, glyph))
@@ -143,7 +150,7 @@ def run(
     seed: int = 0,
     batch: int = 32,
     top_lr: float = 1.5e-3,
-    dense: float = 0.45,
+    dense: float = 0.3,
     cool_steps: int = 0,
 ) -> None:
     """Train for ``minutes`` from where ``tower.pt`` stands; every step's chance is its number's.
@@ -164,7 +171,7 @@ def run(
         rng = np.random.default_rng((seed, stage.step))
         if stage.step % 200 == 0 or stage.step == first:
             pool.refresh()
-            pages = pool.of_family("page")
+            pages = pool.pages()
             pages = pages[pages >= HELD_OUT]
         # 1) a batch, and the rate: a warm-up, then level, then perhaps a fall
         chosen = sample_crops(pool, pages, rng, batch, dense)

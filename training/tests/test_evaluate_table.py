@@ -44,6 +44,17 @@ def test_another_thing_is_wrong(reply: str, wanted: str) -> None:
     assert not is_right(reply, wanted)
 
 
-@pytest.mark.parametrize("modest", [small_talk.FOREIGN, small_talk.UNREADABLE, small_talk.REFUSAL])
+@pytest.mark.parametrize(
+    "modest",
+    [small_talk.FOREIGN, small_talk.UNREADABLE, small_talk.REFUSAL, small_talk.UNREAD,
+     small_talk.UNREAD_CHART],
+)  # fmt: skip
 def test_saying_so_in_any_of_its_ways_is_right(modest: str) -> None:
     assert is_right(modest, small_talk.FOREIGN)
+    assert is_right(modest, small_talk.UNREAD)
+
+
+def test_another_bar_is_wrong() -> None:
+    assert is_right("It is the second bar, the tallest.", "The second bar is the tallest.")
+    assert not is_right("The third bar is the tallest.", "The second bar is the tallest.")
+    assert not is_right("The second bar is the shortest.", "The second bar is the tallest.")

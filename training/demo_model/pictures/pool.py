@@ -23,8 +23,8 @@ import torch
 from training.demo_model.pictures import charts, foreign, prints, shapes
 from training.demo_model.pictures.drawing import CELLS, SIDE, Drawing, crops, labels
 
-SMALL_PRINT = (0.03, 0.07)
-"""Font sizes, as shares of the longer side, that need more than one crop."""
+MOST_SHAPES = 6
+"""Shapes of a picture that is asked about; one with more is a dense page."""
 
 
 def _many(rng: Random) -> Drawing:
@@ -39,15 +39,12 @@ def _one(rng: Random) -> Drawing:
     return shapes.sample(rng, 1)
 
 
-def _small_print(rng: Random) -> Drawing:
-    return prints.sign(rng, sizes=SMALL_PRINT)
-
-
 KINDS_OF_PICTURE: tuple[tuple[Callable[[Random], Drawing], int], ...] = (
-    (_one, 1), (_one, 1), (_one, 1), (_few, 1), (_few, 1), (_few, 1), (_many, 1), (_many, 1),
-    (shapes.page, 1), (prints.page, 1), (prints.page, 1), (prints.page, 1), (prints.sign, 1),
-    (prints.sign, 1), (prints.sign, 1), (prints.sign, 1), (charts.sample, 1), (charts.sample, 1),
-    (foreign.sample, 1), (_small_print, 4), (charts.sample, 4), (prints.unreadable_page, 1),
+    (_one, 1), (_few, 1), (shapes.page, 1), (_many, 1), (_one, 1), (_few, 1), (charts.sample, 1),
+    (_few, 1), (_one, 1), (prints.sign, 1), (_few, 1), (foreign.sample, 1), (_many, 1), (_one, 1),
+    (_few, 1), (shapes.page, 1), (foreign.sample, 1), (_one, 1), (_few, 1), (charts.sample, 1),
+    (_many, 1), (prints.unreadable_page, 1), (_one, 1), (foreign.sample, 1), (prints.sign, 1),
+    (_few, 4), (prints.page, 1),
 )  # fmt: skip
 """(draws a picture, the most crops it is cut into), of each entry of a period."""
 
@@ -81,9 +78,15 @@ class Pool:
         self.pictures = _mapped(self.folder / "crops.bin", np.uint8, (count, SIDE, SIDE, 3))
         self.labels = _mapped(self.folder / "labels.bin", np.int8, (count, CELLS, CELLS, 3))
 
-    def of_family(self, *families: str) -> npt.NDArray[np.int64]:
-        """List the entries of some families."""
-        return np.array([i for i, e in enumerate(self.entries) if e["family"] in families])
+    def pages(self) -> npt.NDArray[np.int64]:
+        """List the entries that are dense pages, of print or of shapes."""
+        return np.array(
+            [
+                i
+                for i, e in enumerate(self.entries)
+                if e["family"] == "page" or len(e.get("shapes", ())) > MOST_SHAPES
+            ]
+        )
 
 
 def _mapped(path: Path, dtype: type[Any], shape: tuple[int, ...]) -> Any:
