@@ -34,18 +34,20 @@ def start(
     *,
     model: str,
     parameters: Parameters | None = None,
+    is_compared: bool = False,
 ) -> Turn:
     """Store an empty reply to a turn; it becomes the head, beside any earlier reply.
 
-    ``parameters`` are those that it is generated with.
+    ``parameters`` are those that it is generated with. One that ``is_compared`` leaves the session
+    with its own model.
     """
     session = session_row(db, session_id)
     question = turn_row(db, parent_turn_id, session)
     question.writer = None
     leases.give_up(question.id)
-    session.model = storable(model)
     row = turns.add(db, session, question, Role.ASSISTANT, "")
-    row.model = session.model
+    row.model = storable(model)
+    session.model = session.model if is_compared else row.model
     row.parameters = parameters
     db.flush()
     return turns.of_row(db, row)

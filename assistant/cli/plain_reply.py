@@ -16,11 +16,12 @@ from assistant.values.events import (
     ReplyEnded,
     ReplyFailed,
     ReplyGrew,
+    ReplyStarted,
     Stage,
     StoreLost,
 )
 from assistant.values.lowered import lowered_words
-from assistant.values.text import PlainStream, plain
+from assistant.values.text import PlainStream, one_line, plain
 
 STAGES = {
     Stage.LOADING: "Loading the model.",
@@ -53,6 +54,8 @@ class PlainReply:
             case Progressed() if event.stage not in self._stages:
                 self._stages.add(event.stage)
                 click.echo(STAGES[event.stage])
+            case ReplyStarted() if event.turn.model:
+                self._speaker = one_line(event.turn.model, 40)  # another one, where it compares
             case ContextPlanned() if words := lowered_words(event.context):
                 click.echo(words)
             case ReplyGrew():

@@ -173,7 +173,7 @@ class Engine:
         """Answer the last message by another model too; its reply is a version of the turn.
 
         That model is loaded beside the present one and ends with the reply. A server is sent the
-        chat. Raises PhichatError.
+        chat, this once: it stays with its own model. Raises PhichatError.
         """
         conversation = self.store.conversation(session_id)
         question = _last_message(conversation.turns)
@@ -183,7 +183,7 @@ class Engine:
         self.model.check(chosen)
         core, layout = self.model.other(name)
         try:
-            yield from self._answer_by(core, layout, session_id, question, chosen)
+            yield from self._answer_by(core, layout, session_id, question, chosen, is_compared=True)
         finally:
             core.close()
 

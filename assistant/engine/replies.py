@@ -72,13 +72,15 @@ class Replies:
         asked_crops: tuple[int | None, ...] | None = None,
         begun: Turn | None = None,
         branch: Branch | None = None,
+        is_compared: bool = False,
     ) -> Iterator[Event]:
         """Stream the reply to a stored question; every way out leaves a finished reply.
 
         ``planned`` is the question's plan, if there is one. ``asked_crops`` are the crops that the
         user chose for each picture of a question that was never shown to the model. ``begun`` is
-        an unfinished reply to continue, ``branch`` the beginning of a new one. If the core turns
-        out to hold less than it said, the question is planned again.
+        an unfinished reply to continue, ``branch`` the beginning of a new one. The session keeps
+        its model where the reply ``is_compared``. If the core turns out to hold less than it said,
+        the question is planned again.
         """
         vocabulary = self._layout.chat.vocabulary
         ids: tuple[int, ...] = () if branch is None else branch.ids
@@ -92,6 +94,7 @@ class Replies:
                 question.id,
                 model=self._layout.model,
                 parameters=Parameters.of(chosen),
+                is_compared=is_compared,
             )
         else:
             reply = self._store.reopen_reply(begun.id)

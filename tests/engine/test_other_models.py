@@ -76,6 +76,16 @@ def test_another_model_answers_in_the_same_session(engine: Engine, cores: list[N
     assert not any(isinstance(event, TokensGenerated) for event in events)
 
 
+def test_a_chat_that_was_compared_stays_with_its_own_model(engine: Engine) -> None:
+    """Else one look at a server's answer would send it the rest of the chat, unasked."""
+    send(engine, None, "Who are you?")
+    session = engine.store.latest_session()
+    assert session is not None
+    list(engine.compare(session, "second"))
+    assert last_reply(engine, session) == ("I am second.", "second")
+    assert engine.store.conversation(session).model == "first"
+
+
 def test_a_model_that_is_not_here_changes_nothing(engine: Engine, cores: list[NamedCore]) -> None:
     with pytest.raises(ModelError, match="not on this machine"):
         engine.model.use("absent")
