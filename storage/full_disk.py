@@ -41,6 +41,9 @@ def let_read(engine: Engine, path: str) -> None:
         connection: sqlite3.Connection = sqlite3.connect(*args, **options)
         try:
             connection.execute("SELECT 1 FROM sqlite_master").fetchall()
+        except UnicodeDecodeError as error:  # SQLite quotes what is damaged, Python can't read it
+            connection.close()
+            raise sqlite3.DatabaseError("malformed database schema") from error
         except sqlite3.Error as error:
             if is_full(error, path) and not _has_log(path):
                 connection.close()

@@ -44,8 +44,9 @@ def examine(location: str | Path, *, check: bool = True) -> DatabaseState:
             sessions = _count_sessions(connection)
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if check else "ok"
             lost = tuple(_unreadable(connection)) if check and verdict == "ok" else ()
-    except sqlite3.Error as error:
-        problem = f"The database {path} can't be read ({error})."
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        why = error if isinstance(error, sqlite3.Error) else "malformed database schema"
+        problem = f"The database {path} can't be read ({why})."
         return DatabaseState(str(path), True, size, problem=problem)
     damage = None if verdict == "ok" else f"The database {path} is damaged ({verdict})."
     return DatabaseState(str(path), True, size, sessions, damage, lost)

@@ -221,6 +221,12 @@ def test_damage_raises_only_sentences(sound: Path, tmp_path: Path) -> None:
     assert not [error for _, raw in found for error in raw]
 
 
+def test_a_damaged_schema_that_is_quoted_in_an_error(sound: Path, tmp_path: Path) -> None:
+    """SQLite's own words then hold bytes that are no UTF-8."""
+    _, raw = attack(sound, tmp_path, 1305)
+    assert not raw
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("block", range(10))
 def test_much_damage_raises_only_sentences(sound: Path, tmp_path: Path, block: int) -> None:
