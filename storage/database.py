@@ -25,7 +25,11 @@ from storage.database_errors import translated
 BUSY_TIMEOUT_MS = 30_000
 """Milliseconds that a writer waits for another; transactions here take milliseconds."""
 
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|(sqlite|postgres(ql)?)(\+\w+)?:|://")
+_ADDRESS = re.compile(
+    r"\s*([A-Za-z][A-Za-z0-9+.-]*://|(sqlite|postgres(ql)?)(\+\w+)?(:|//)|://"
+    r"|(host(addr)?|port|user|dbname|password) *=)"
+)
+"""Beginning of an address, or of a mistyped one: a file of that name would show a password."""
 
 IMMEDIATE = {"phichat_writes": True}
 """Execution options of a transaction that will write: it takes the write lock at its start.
@@ -115,6 +119,11 @@ def parse(location: str | Path) -> URL:
             "The database address is not one that can be used; "
             "give a file path, sqlite:///PATH or postgresql+psycopg://USER@HOST/NAME."
         ) from error
+    if "@" in (url.host or ""):
+        raise StorageError(
+            "The password in the database address has a character that must be percent-encoded "
+            "there: @ is %40, / is %2F."
+        )
     return url
 
 

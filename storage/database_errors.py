@@ -65,13 +65,15 @@ _DAMAGE_CLASSES = ("22", "23", "XX")
 def translated(where: str) -> Iterator[None]:
     """Turn failures of the database at ``where`` into :class:`StorageError`.
 
-    A wrong statement, which is a mistake of the program itself, passes through. A broken
+    A wrong statement, which is a mistake of the program itself, passes through; a driver that was
+    given an option that it does not know calls that the same, before any statement. A broken
     constraint is a sentence, because rows that damage has left alone break them too.
     """
     try:
         yield
     except exc.DBAPIError as error:
-        if isinstance(error, exc.ProgrammingError) and _sqlstate(error.orig) not in _POSTGRESQL:
+        is_statement = isinstance(error, exc.ProgrammingError) and error.statement is not None
+        if is_statement and _sqlstate(error.orig) not in _POSTGRESQL:
             raise
         raise storage_error(error.orig, where) from error
     except sqlite3.Error as error:

@@ -56,7 +56,7 @@ def show_settings(as_json: bool) -> None:
 
 
 def _public(value: object) -> object:
-    return masked(value) if isinstance(value, str) and "://" in value else value
+    return masked(value) if isinstance(value, str) else value
 
 
 @config.command(

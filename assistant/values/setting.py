@@ -159,7 +159,7 @@ def table_of(kind: type) -> dict[str, Setting]:
 
 def shown(value: object) -> str:
     """Write a value as a user types it, without the password of an address."""
-    if isinstance(value, str) and "://" in value:
+    if isinstance(value, str):
         return masked(value)
     if isinstance(value, Mapping):
         return ", ".join(value) or "none"

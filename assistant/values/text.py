@@ -22,13 +22,13 @@ _UNFINISHED = re.compile(
 _LONGEST_ESCAPE = 4096
 
 
-_USER_SECRET = re.compile(r"(\w://[^:@/?#\s]*:)\S*@")
+_USER_SECRET = re.compile(r"(\w(?::/|:?//)[^:@/?#\s]*:)\S*@")
 _LOGIN = re.compile(r"((?:https?|socks\w*)://)[^/?#@\s*]+@", re.IGNORECASE)
 _NAMED_SECRET = re.compile(
-    r"(?i)\b((?:ssl)?passw(?:or)?d=|passphrase=|pwd=|token=|secret=|(?:api_?)?key=)[^&\s]+"
+    r"(?i)\b((?:ssl)?passw(?:or)?d(?:=|%3D)|passphrase=|pwd=|token=|secret=|(?:api_?)?key=)[^&\s]+"
 )
-"""Passwords of ``scheme://user:password@host``, of ``password=…`` in a query or a DSN, and
-``http://key@host``."""
+"""Passwords of ``scheme://user:password@host``, a slash or the colon missing too, of
+``password=…`` in a query or a DSN, and ``http://key@host``."""
 
 
 def plain(text: str) -> str:

@@ -225,7 +225,37 @@ async def test_the_screens_of_the_app(
         ("socks5://key@h:8", "socks5://***@h:8"),
         ("postgresql://me@h/db", "postgresql://me@h/db"),
         ("http://h/a@b", "http://h/a@b"),
+        ("postgresql+psycopg:/me:pw@h/db", "postgresql+psycopg:/me:***@h/db"),
+        ("postgresql+psycopg//me:pw@h/db", "postgresql+psycopg//me:***@h/db"),
+        ("x?options=-c+a.password%3Dpw&b=c", "x?options=-c+a.password%3D***&b=c"),
     ],
 )
 def test_masked(text: str, expected: str) -> None:
     assert masked(text) == expected
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        f"postgresql+psycopg://me@127.0.0.1:9/x?PASSWORD={MARK}",  # an option that is none
+        f"postgresql+psycopg://me:a@{MARK}@127.0.0.1:9/x",  # the host of which is no host
+        f" postgresql+psycopg://me:{MARK}@127.0.0.1:9/x",
+        f"postgresql+psycopg:/me:{MARK}@127.0.0.1:9/x",
+        f"postgresql+psycopg//me:{MARK}@127.0.0.1:9/x",
+        f"host=127.0.0.1 port=9 user=me password={MARK}",
+        f"postgresql+psycopg://me@127.0.0.1:9/x?options=-c%20a.password%3D{MARK}",
+    ],
+)
+def test_a_mistyped_address_is_one_sentence_and_no_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, address: str
+) -> None:
+    (here := tmp_path / "here").mkdir()
+    monkeypatch.chdir(here)
+    monkeypatch.setenv("PHICHAT_DATABASE", address)
+    for command in ("sessions list", "config show", "config show --json", "doctor --quick"):
+        done = CliRunner().invoke(cli, command.split())
+        assert MARK not in done.output
+        assert done.exception is None or isinstance(done.exception, SystemExit)
+        if command == "sessions list":
+            assert (done.exit_code, done.output.count("\n")) == (1, 1)
+    assert list(here.iterdir()) == []
