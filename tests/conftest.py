@@ -1,8 +1,9 @@
 """Shared fixtures, and how the tests run.
 
-- `make test` runs all but those marked `long`, a file at a time on every core (pytest-xdist,
-  `--dist loadfile`: a module's fixtures, such as a loaded model, are made once). `make test-long`
-  runs those marked `long`. Tests marked `gpu` need a CUDA device and skip without one.
+- `make test` runs all but those marked `long`, a file at a time on every core and in one process
+  more, because tests wait (pytest-xdist, `--dist loadfile`: a module's fixtures, such as a loaded
+  model, are made once). `make test-long` runs those marked `long`. Tests marked `gpu` need a CUDA
+  device and skip without one.
 - Nothing reaches the network or this user's files: each test has its own PHICHAT_HOME and HF_HOME,
   loses every PHICHAT_ variable, and the hub is offline. Servers are real ones on localhost.
 - No worker outlives its test: PHICHAT_KEEP_ALIVE is 0.
@@ -21,13 +22,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         help="tests/tui: start and end every thread of the app late, to find what races with it",
     )
+
+
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """One worker more than there are processors: each waits for others a third of its time."""
+    processors = yield
+    return processors if "PYTEST_XDIST_AUTO_NUM_WORKERS" in os.environ else processors + 1
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave out the libraries: going over them takes 0.1 s each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,6 @@ is computed in float64, so that no number lies between two steps by rounding.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -84,9 +83,7 @@ def _small() -> Iterator[None]:
         patch.setattr(residency, "WORTH_KEEPING", 4)  # conversations are short here
         patch.setattr(speculation, "NGRAM", 1)  # and seldom repeat three ids
         patch.setattr(decoding, "layer_pass", memory.layer_pass)
-        gc.freeze()  # or every time that memory runs out all objects of the libraries are gone over
         yield
-        gc.unfreeze()
 
 
 @dataclass
