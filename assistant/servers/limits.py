@@ -18,17 +18,18 @@ from assistant.values.words import counted as counted_words
 INSTEAD: Mapping[str, str] = {one.request: one.instead for one in PARAMETERS.values()}
 """Fields of sampling that a model may not take, and the field in their place; "": none."""
 
+UNASKED = (
+    "top_logprobs", "logprobs", "stream_options", "mm_processor_kwargs", "add_special_tokens",
+    "chat_template_kwargs", "reasoning_effort",
+)  # fmt: skip
+"""Fields that no user asks for, those that are missed least first."""
+
 OPTIONAL = (
-    "top_logprobs", "logprobs",
-    "stream_options", "mm_processor_kwargs", "add_special_tokens", "chat_template_kwargs",
-    "reasoning_effort", "continue_final_message", "add_generation_prompt",
+    *UNASKED, "continue_final_message", "add_generation_prompt",
     *(one.request for name, one in PARAMETERS.items() if one.only_if_set and name != "schema"),
     "temperature", "max_tokens", "max_completion_tokens", "stream",
 )  # fmt: skip
-"""Fields that can be left out, those that are missed least first: one a refusal. A schema can't."""
-
-UNASKED = frozenset(OPTIONAL[:7])
-"""Those of them that no user asks for."""
+"""Fields that can be left out, in this order, one a refusal. A schema can't."""
 
 SHRUNK = 2
 """Times that pictures are halved for a server that takes no request of their size."""
@@ -87,8 +88,8 @@ class Limits:
 
         Raises ``error`` once that was of no help, with everything as it was before.
         """
-        for fields in (UNASKED, {"temperature"}):
-            if guess := fields & request.keys():
+        for fields in (UNASKED, ("temperature",)):
+            if guess := request.keys() & fields:
                 self.not_taken |= guess
                 self.guesses |= guess
                 return

@@ -15,6 +15,8 @@ from tests.conftest import ROOT
 def test_every_file_has_a_plain_name() -> None:
     listed = ["git", "ls-files", "-z"]
     names = subprocess.run(listed, cwd=ROOT, capture_output=True, check=True).stdout.decode()
-    odd = [name for name in names.split("\0") if not re.fullmatch(r"[\w.\-+/\[\]]*", name, re.ASCII)]
+    odd = [
+        name for name in names.split("\0") if not re.fullmatch(r"[\w.\-+/\[\]]*", name, re.ASCII)
+    ]
     assert not odd
     assert "pyproject.toml" in names

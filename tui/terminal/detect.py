@@ -177,9 +177,8 @@ def _choose(setting: str, environ: Mapping[str, str], ask: Ask, measure: Measure
     if setting in {PictureProtocol.HALFBLOCKS, PictureProtocol.TEXT}:
         return Graphics(PictureProtocol(setting))
     if setting == "auto":
-        if environ.get(
-            "TEXTUAL_DRIVER"
-        ):  # a browser's terminal, whatever TERM says of the server's
+        if environ.get("TEXTUAL_DRIVER"):
+            # a browser's terminal, whatever TERM says of the server's
             cell = None if environ.get("NO_COLOR") else _page_cell(environ)
             return Graphics(PictureProtocol.PAGE, cell) if cell else Graphics()
         if environ.get("TERM", "dumb").lower().startswith(_NO_PICTURES):
