@@ -10,7 +10,7 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A picture to try phichat with; the demo model knows the first of `SAMPLES` alone."""
+    """A picture to try phichat with; of `SAMPLES` the demo model understands the first."""
 
     title: str
     path: Path

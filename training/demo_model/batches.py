@@ -26,9 +26,9 @@ from training.demo_model.train_tower import HELD_OUT
 
 LONGEST = 760
 """Tokens of an example; a longer dialogue is cut."""
-COUNTS = (8.0, 44.0, 28.0, 14.0, 6.0)
+COUNTS = (10.0, 28.0, 38.0, 18.0, 6.0)
 """Weights of dialogues with no picture, one, two, three and four."""
-MIX = {"one shape": 26.0, "several shapes": 46.0, "print": 6.0, "chart": 10.0, "other": 12.0}
+MIX = {"one shape": 50.0, "several shapes": 27.0, "print": 6.0, "chart": 7.0, "other": 10.0}
 """Weights of the pictures of dialogues."""
 _NOW = datetime(2000, 1, 1, tzinfo=UTC)
 _FIXED = ("talk: ", "foreign: ", "unread: ")
@@ -107,7 +107,7 @@ class ExampleSampler:
         *,
         mix: dict[str, float] = MIX,
         counts: tuple[float, ...] = COUNTS,
-        off_topic: float = 0.12,
+        off_topic: float = 0.16,
     ) -> Example:
         """Sample one dialogue; ``counts`` weigh the number of its pictures, ``mix`` their kinds."""
         count = rng.choices(range(len(counts)), counts)[0]
