@@ -6,6 +6,13 @@ import os
 import sys
 from pathlib import Path
 
+_SHORT_WAITS = {"GOMP_SPINCOUNT": "1000"}
+"""Turns for which threads of GNU's OpenMP, which PyTorch and numba compute on under Linux, wait for
+each other by computing, before they give the processor away. By default they do so for as long as
+another program has the other one's core: beside one busy process a token took ten times as long."""
+_WAITING = {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}
+"""Variables with which users choose that themselves."""
+
 
 def command(module: str, *arguments: object) -> list[str]:
     """Return the command that runs a module; no file of the current folder is imported."""
@@ -20,4 +27,5 @@ def environment(**own: str) -> dict[str, str]:
     root = str(Path(__file__).resolve().parents[2])
     given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     paths = [root, *(os.path.abspath(path) for path in given if path)]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), **own}
+    waits = {} if _WAITING & os.environ.keys() else _SHORT_WAITS
+    return {**waits, **os.environ, "PYTHONPATH": os.pathsep.join(paths), **own}

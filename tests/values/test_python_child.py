@@ -26,3 +26,20 @@ def test_paths_of_the_environment_are_absolute(
     found = python_child.environment(OWN="1")
     assert found["PYTHONPATH"].split(os.pathsep)[1:] == [str(tmp_path / "here"), "/there"]
     assert found["OWN"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)],
+    ids=["none", "turns", "policy"],
+)
+def test_threads_wait_a_short_time_by_computing_unless_the_user_chose(
+    given: dict[str, str], wanted: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    found = python_child.environment()
+    assert found.get("GOMP_SPINCOUNT") == wanted
+    assert {name: found[name] for name in given} == given
