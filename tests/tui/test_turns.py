@@ -287,3 +287,20 @@ async def test_a_turn_can_be_marked_before_it_has_composed_its_parts(desk: Desk)
         for widget in (message, reply):
             widget.head.show_versions(2, 3)
         await until(pilot, lambda: shown(pilot).count("‹2/3›") == 2, "both are marked")
+
+
+async def test_what_comes_for_a_reply_that_was_taken_off_ends_nothing(desk: Desk) -> None:
+    """The app ends, or another chat is shown, while an event waits."""
+    session = desk.chat("q1", "a1")
+    async with desk.app(session).run_test(size=NARROW) as pilot:
+        await sees(pilot, "a1")
+        stored = desk.engine.store.conversation(session).turns[-1]
+        live = ReplyTurn(stored, live=True)
+        await pane(pilot).mount(live)
+        await live.remove_children()
+        live.grow("")
+        live.grow("more")
+        live.think("hm")
+        live.show_progress("loading")
+        live.end(stored)
+        assert not live.live

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.css.query import NoMatches
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widgets import Static
@@ -33,7 +36,10 @@ def failure_words(message: str, *, begun: bool = False) -> Content:
 
 
 class ReplyTurn(Vertical):
-    """One reply, complete or still growing."""
+    """One reply, complete or still growing.
+
+    What grows it may come when its parts are gone: it was taken off, or the app ends.
+    """
 
     def __init__(self, turn: Turn, *, live: bool = False) -> None:
         """Show ``turn``; with ``live`` its text arrives through :meth:`grow` and nowhere else."""
@@ -76,15 +82,17 @@ class ReplyTurn(Vertical):
 
     def grow(self, text: str) -> None:
         """Add text to the growing reply."""
-        self._show_note(Content(""))
-        if text:
-            self.query_one(ThoughtLine).end()
-        self.query_one(ReplyText).grow(text)
+        with suppress(NoMatches):
+            self._show_note(Content(""))
+            if text:
+                self.query_one(ThoughtLine).end()
+            self.query_one(ReplyText).grow(text)
 
     def think(self, text: str, since: float | None = None) -> None:
         """Add to what the model thinks before its reply, ``since`` some monotonic second."""
-        self._show_note(Content(""))
-        self.query_one(ThoughtLine).grow(text, since)
+        with suppress(NoMatches):
+            self._show_note(Content(""))
+            self.query_one(ThoughtLine).grow(text, since)
 
     def unfold_thought(self) -> None:
         """Show what the model thought, or fold it."""
@@ -98,8 +106,9 @@ class ReplyTurn(Vertical):
 
     def end(self, turn: Turn, unstored: str = "") -> None:
         """End the growing reply, which was stored as ``turn``; or was not, and why."""
-        self.query_one(ReplyText).finish()
-        self.query_one(ThoughtLine).end(turn.thought)
+        with suppress(NoMatches):
+            self.query_one(ReplyText).finish()
+            self.query_one(ThoughtLine).end(turn.thought)
         self.turn = turn
         self.live = False
         self.remove_class("live")
@@ -127,7 +136,8 @@ class ReplyTurn(Vertical):
         return Content("")
 
     def _show_note(self, words: Content) -> None:
-        note = self.query_one(".note", Static)
-        if note.content != words:  # this is called with every word of the reply
-            note.update(words)
-            note.display = bool(words.plain)
+        with suppress(NoMatches):
+            note = self.query_one(".note", Static)
+            if note.content != words:  # this is called with every word of the reply
+                note.update(words)
+                note.display = bool(words.plain)
