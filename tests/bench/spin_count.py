@@ -1,7 +1,7 @@
 """Milliseconds of a token where OpenMP's threads wait long, briefly and not at all by computing.
 
     python -m tests.bench.make_checkpoint FOLDER --size mid --tokenizer OFFICIAL
-    python -m tests.bench.waiting_threads FOLDER
+    python -m tests.bench.spin_count FOLDER
 
 Each way is measured alone, and beside a process that keeps one core busy; best of three, in turn.
 """
@@ -59,7 +59,7 @@ def busy(cores: int) -> Iterator[None]:
 
 def measured(folder: Path, weights: str, way: dict[str, str]) -> float:
     """Measure in a process of its own: OpenMP reads its variables once."""
-    module = "tests.bench.waiting_threads"
+    module = "tests.bench.spin_count"
     command = [sys.executable, "-m", module, str(folder), "--weights", weights]
     kept = {k: v for k, v in os.environ.items() if k not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
     done = subprocess.run(command, env=kept | way, capture_output=True, text=True, check=True)
@@ -68,7 +68,7 @@ def measured(folder: Path, weights: str, way: dict[str, str]) -> float:
 
 def main() -> None:
     """Parse the command line and measure."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.waiting_threads")
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.spin_count")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--weights", choices=FORMATS, help="measure this one, in this process")
     given = parser.parse_args()
