@@ -109,6 +109,20 @@ async def test_what_can_not_be_saved_at_the_end_is_written_aside(desk: Desk) -> 
     assert store.draft(None) == Draft("kept so far", (file,))
 
 
+@pytest.mark.parametrize(
+    ("stored", "shown"), [("kept ", "kept so far"), ("other", "other\n\nkept so far")]
+)
+async def test_what_was_written_aside_goes_on_from_what_was_saved_at_last(
+    desk: Desk, stored: str, shown: str
+) -> None:
+    """The save that waited for a lock came through after the copy was written."""
+    desk.engine.store.save_draft(None, Draft(stored))
+    write_aside({None: Draft("kept so far")}, desk.engine.model.settings.data_dir)
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await draft_read(pilot, None)
+        assert area(pilot).text == shown
+
+
 @pytest.mark.parametrize("damage", ["", "{", '{"chat": null, "text": "x", "pictures": [{}]}'])
 async def test_what_was_written_aside_and_can_not_be_read_stays(desk: Desk, damage: str) -> None:
     folder = desk.engine.model.settings.data_dir / "unsaved-x"

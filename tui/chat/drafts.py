@@ -108,7 +108,7 @@ class DraftKeeper:
         folder = self._engine.model.settings.data_dir
         for aside, unsaved in read_aside(session_id, folder, self._engine.pictures.open):
             if draft is None or unsaved != draft:
-                draft = joined(draft, unsaved)
+                draft = unsaved if _is_beginning(draft, unsaved) else joined(draft, unsaved)
                 store.save_draft(session_id, draft)
             remove(aside)
         return draft
@@ -131,3 +131,11 @@ class DraftKeeper:
 
 def _holds(draft: Draft) -> bool:
     return bool(draft.text.strip() or draft.pictures)
+
+
+def _is_beginning(stored: Draft | None, unsaved: Draft) -> bool:
+    """Say whether a draft is the other as it was some keys before: a save that came at last."""
+    if stored is None:
+        return True
+    kept = unsaved.pictures[: len(stored.pictures)]
+    return unsaved.text.startswith(stored.text) and kept == stored.pictures
