@@ -117,13 +117,13 @@ def _pages(engine: Engine, name: str) -> Iterator[str]:
 
     Anything else comes as it is: an animated picture is its first frame.
     """
-    from assistant.pictures.dropped import DOCUMENT_SUFFIXES, VIDEO_SUFFIXES
+    from assistant.pictures.dropped import DOCUMENT_SUFFIXES, TIFF_SUFFIXES, VIDEO_SUFFIXES
     from assistant.values.origin import split_pages
     from assistant.values.region import split_region
 
     whole, part = split_region(name)
     path = name if os.path.exists(name) else split_pages(whole)[0]
-    several = DOCUMENT_SUFFIXES | VIDEO_SUFFIXES | {".tif", ".tiff"}
+    several = DOCUMENT_SUFFIXES | TIFF_SUFFIXES | VIDEO_SUFFIXES
     if os.path.splitext(path)[1].lower() not in several:
         yield name
         return

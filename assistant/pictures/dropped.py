@@ -20,12 +20,16 @@ from assistant.values.region import split_region
 DOCUMENT_SUFFIXES = frozenset({".pdf"})
 """Suffixes of documents, in lower case."""
 
+TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
+"""Suffixes of pictures that may have several pages, in lower case."""
+
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi"})
 """Suffixes of videos, in lower case."""
 
 SUFFIXES = frozenset(
     {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif"}
-    | {".bmp", ".dib", ".tif", ".tiff", ".avif", ".heic", ".heif", ".hif"}
+    | {".bmp", ".dib", ".avif", ".heic", ".heif", ".hif"}
+    | TIFF_SUFFIXES
     | DOCUMENT_SUFFIXES
     | VIDEO_SUFFIXES
 )
