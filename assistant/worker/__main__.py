@@ -54,6 +54,9 @@ class Worker:
     def run(self) -> None:
         """Compute until the process ends."""
         resident = self._load()
+        from assistant.core.memory.heap import Heap
+
+        heap = Heap()
         while True:
             request = self._server.next_request(resident.model.forget)
             if request.following is None:
@@ -61,6 +64,7 @@ class Worker:
             else:
                 self._read_ahead(resident, request, request.following)
             self._server.vision_passes = resident.model.vision_passes
+            heap.tidy()
 
     def _load(self) -> _Resident:
         started = time.perf_counter()
