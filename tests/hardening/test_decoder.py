@@ -7,11 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from PIL import Image
 from textual import events
@@ -20,6 +23,7 @@ from assistant.pictures import decode
 from assistant.pictures.decoder import examine, process
 from assistant.pictures.decoder.pool import POOL, DecoderPool
 from assistant.pictures.decoder.process import DecoderProcess
+from assistant.pictures.films import open_video
 from assistant.values.errors import PictureError
 from tests.hardening.hostile_pictures import endless_jpeg, mutations, talkative_tiff, wide_webp
 from tests.pictures.picture_files import encoded, flag
@@ -210,6 +214,36 @@ def test_a_crash_is_one_sentence(endless: bytes, name: str) -> None:
     assert isinstance(error, PictureError)
     assert str(error).startswith("attack made the decoder fail; save it as PNG")
     assert_next_works()
+
+
+def test_a_program_and_its_copy_of_a_picture_end_with_the_decoder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A video that was pasted is a file for ffmpeg, which may stand still without computing."""
+    own, copies = tmp_path / "pid", tmp_path / "copies"
+    copies.mkdir()
+    program = tmp_path / "ffmpeg"
+    program.write_text(f"#!/bin/sh\necho $$ >{own}.new; mv {own}.new {own}\nexec sleep 100000\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("TMPDIR", str(copies))
+    monkeypatch.setattr(tempfile, "tempdir", str(copies))
+    POOL.close()
+    opened = in_thread(lambda: open_video(b"a video", "", "clip.mp4"))
+    wait_until(own.exists, "the program")
+    assert len(list(copies.iterdir())) == 1, "its copy"
+    POOL.stop()
+    assert isinstance(opened.exception(timeout=LIMIT_S), PictureError)
+    assert list(copies.iterdir()) == []
+    number = int(own.read_text())
+    wait_until(lambda: not psutil.pid_exists(number) or _is_zombie(number), "the program's end")
+
+
+def _is_zombie(number: int) -> bool:
+    """Whether a process ended; in a container nothing may ask for its exit code."""
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(number).status() == psutil.STATUS_ZOMBIE
+    return True
 
 
 def test_a_decoder_that_ended_between_two_pictures_is_replaced() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from PIL import Image
 
 from assistant.pictures.colour import as_seen
 from assistant.pictures.decode import MAX_PIXELS, MEDIA_TYPES
+from assistant.pictures.decoder import own_files
 from assistant.pictures.decoder.programs import run
 from assistant.values.errors import PictureError
 
@@ -96,7 +98,7 @@ def _file(data: bytes, path: str) -> Iterator[str]:
     if path:
         yield f"file:{path}"
         return
-    with tempfile.NamedTemporaryFile(prefix="phichat-") as file:
+    with tempfile.NamedTemporaryFile(prefix=own_files.beginning(os.getpid())) as file:
         file.write(data)
         file.flush()
         yield f"file:{file.name}"

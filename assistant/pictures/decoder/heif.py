@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import tempfile
 from functools import cache
@@ -11,6 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 from assistant.pictures.decode import HEIF_KINDS, HEIF_PROGRAMS
+from assistant.pictures.decoder import own_files
 from assistant.pictures.decoder.programs import run
 from assistant.values.errors import PictureError
 
@@ -48,7 +50,7 @@ def opened(data: bytes, label: str) -> Image.Image:
 
 def _converted(program: str, data: bytes, label: str) -> bytes:
     """Convert HEIF to PNG: of several pictures in a file, the first."""
-    with tempfile.TemporaryDirectory(prefix="phichat-") as folder:
+    with tempfile.TemporaryDirectory(prefix=own_files.beginning(os.getpid())) as folder:
         whole = Path(folder, "picture.heic")
         whole.write_bytes(data)
         run([program, str(whole), f"{folder}/picture.png"], label)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from assistant.pictures.decoder import own_files
 from assistant.pictures.decoder.frames import FrameError, Header, receive, send
 from assistant.values import python_child
 
@@ -88,14 +90,21 @@ class DecoderProcess:
             raise self._why() from error
 
     def kill(self) -> None:
-        """End it at once, in the middle of a picture too. Any thread may call this."""
+        """End it at once, in the middle of a picture too. Any thread may call this.
+
+        A program that it runs for a picture ends with it: both are of the session of its own.
+        """
+        if self.is_alive and hasattr(os, "killpg"):
+            with suppress(OSError):
+                os.killpg(self.pid, signal.SIGKILL)
         self._process.kill()
 
     def close(self) -> None:
-        """End it and free what it takes."""
+        """End it and free what it takes, a program's copy of a picture included."""
         self.kill()
         self._process.wait()
         self._link.close()
+        own_files.remove(self.pid)
 
     def _why(self) -> EndedError:
         with suppress(subprocess.TimeoutExpired):
