@@ -27,7 +27,7 @@ class Other:
 
     @property
     def probability(self) -> float:
-        return exp(self.logprob)
+        return exp(min(self.logprob, 0.0))  # a damaged database's may be anything
 
 
 @dataclass(frozen=True, slots=True)

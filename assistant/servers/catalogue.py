@@ -19,6 +19,9 @@ from assistant.values.errors import ModelError
 LONGEST = 1 << 22
 """Bytes of a list of models, or of a refusal, that are read."""
 
+_MOST = 1 << 31
+"""Tokens that no context has: what is said beyond is no number of them."""
+
 _CONTEXT = ("max_model_len", "context_length", "context_window", "max_context_length")
 """Fields with it: vLLM and SGLang, OpenRouter, Groq, LM Studio. llama.cpp has its own."""
 
@@ -86,9 +89,9 @@ def rest(exchange: Exchange) -> bytes:
 
 def _seconds(retry_after: str) -> float | None:
     """Read a Retry-After header: seconds, or a date."""
-    if retry_after.strip().isdigit():
-        return float(retry_after)
     try:
+        if retry_after.strip().isdigit():
+            return float(retry_after)
         when = parsedate_to_datetime(retry_after)
         return max(0.0, (when - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError):
@@ -179,7 +182,7 @@ def _model(address: Address, row: Any, more: Mapping[str, Mapping[str, Any]]) ->
     meta = said.get("meta")
     sizes = [said.get(key) for key in _CONTEXT]
     sizes.append(meta.get("n_ctx") if isinstance(meta, Mapping) else None)
-    numbers = [one for one in sizes if isinstance(one, (int, float)) and one >= 2]
+    numbers = [one for one in sizes if isinstance(one, (int, float)) and 2 <= one < _MOST]
     context = int(numbers[0]) if numbers else None
     owner = str(said.get("owned_by") or "")
     return ServerModel(replace(address, model=name), context, owner, _sees(name, said))

@@ -53,7 +53,7 @@ class SentChances:
             try:
                 if one["token"] not in _ENDS:
                     self._tokens.append((_bytes_of(one), Chance(_logprob(one), _others(one))))
-            except (KeyError, TypeError, ValueError, AttributeError):
+            except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
                 self._is_lost = True
                 return
 
@@ -166,6 +166,6 @@ def _others(said: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
 
 
 def _bytes_of(said: Mapping[str, Any]) -> bytes:
-    """Return the bytes of a token."""
+    """Return the bytes of a token; a number in their place would make as many zeros."""
     data = said.get("bytes")
-    return str(said["token"]).encode() if data is None else bytes(data)
+    return str(said["token"]).encode() if data is None else bytes([*data])

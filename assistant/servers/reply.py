@@ -19,7 +19,9 @@ from assistant.values.errors import ModelError
 from assistant.values.events import ThoughtGrew
 
 _DONE = "[DONE]"
-_NO_REPLY = (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError)
+_NO_REPLY = (
+    ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError, OverflowError,
+)  # fmt: skip
 """Errors of reading JSON of another kind."""
 
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")

@@ -62,7 +62,8 @@ Number = Annotated[int, Field(ge=1, le=1_000_000)]
 Count = Annotated[int, Field(ge=0, lt=1 << 31)]
 Figure = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 TokenId = Annotated[int, Field(ge=0, lt=1 << 32)]
-Logprob = Annotated[float, Field(allow_inf_nan=False)]
+Logprob = Annotated[float, Field(ge=-1e30, le=1.0)]
+"""A logarithm that 32 bits hold; a sum that is rounded may be a little more than none."""
 TokenText = Annotated[str, Field(max_length=255)]
 ChancePart = (
     tuple[

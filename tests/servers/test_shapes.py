@@ -336,6 +336,25 @@ def test_a_busy_server_is_asked_again(server: Server, make: MakeEngine, status: 
     assert len(server.chats) == 3 + 4, "it is not asked for ever"
 
 
+@pytest.mark.parametrize(
+    "after", ["\xb2", "-1", "1e400", "Wed, 99 Oct 99999 07:28:00 GMT", "9" * 5000]
+)
+def test_a_wait_that_is_none_is_one_sentence(
+    server: Server, make: MakeEngine, after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "WAITS_S", ())
+    server.answers = [Answer([b"{}"], 429, headers={"Retry-After": after})]
+    assert "busy" in failed(send(make(), None, "Hi")).message
+
+
+@pytest.mark.parametrize("context", [float("inf"), 10**400, -5, 1e308])
+def test_a_context_that_is_none_is_not_believed(
+    server: Server, make: MakeEngine, context: float
+) -> None:
+    server.models = [{"id": "tiny", "max_model_len": context}]
+    assert ended(send(make(), None, "Hi")).text == "Hello."
+
+
 def test_a_server_that_wants_to_be_left_alone_is_not_waited_for(
     server: Server, make: MakeEngine
 ) -> None:

@@ -619,6 +619,18 @@ OF_IDS = (Chance(-0.25, ((5, -2.0), (70_000, -3.5))), Chance(-1e5, ()), Chance(0
 OF_TEXTS = (Chance(-0.25, ((" größer", -2.0), ("", -3.5), ("\0🟥", -4.0))), None, Chance(-1e5))
 
 
+@pytest.mark.parametrize("number", [1e308, -1e308, 70_000.0, 2.0])
+@pytest.mark.parametrize("place", ["own", "other"])
+def test_a_chance_that_is_no_logarithm_is_refused(
+    store: Store, blank: Store, talk: str, place: str, number: float
+) -> None:
+    content = json.loads(exported(store, talk))
+    own, other = (number, -1.0) if place == "own" else (-1.0, number)
+    content["sessions"][0]["turns"][1]["chances"] = [[own, [["a", other]]]]
+    with pytest.raises(StorageError, match="was changed or damaged"):
+        imported(blank, json.dumps(content))
+
+
 @pytest.mark.parametrize("chances", [OF_IDS, OF_TEXTS])
 def test_chances_are_kept_exported_and_copied(
     store: Store, elsewhere: Store, chances: Chances
