@@ -8,10 +8,10 @@ can go when its defect is gone; tests/tui/test_guards.py and test_terminals.py s
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from rich.segment import Segment
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
@@ -20,7 +20,7 @@ from textual.await_complete import AwaitComplete
 from textual.cache import FIFOCache
 from textual.css.model import RuleSet
 from textual.document._edit import Edit
-from textual.geometry import Offset
+from textual.geometry import Offset, Region
 from textual.message import Message
 from textual.screen import ModalScreen, Screen
 from textual.strip import Strip
@@ -179,7 +179,25 @@ class GuardedScreen(Screen[ResultT]):
 
 
 class GuardedDialog(ModalScreen[ResultT]):
-    """Modal screen that closes once."""
+    """Modal screen that closes once, and paints pictures whole."""
+
+    def refresh(
+        self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False
+    ) -> Self:
+        """Paint regions, with all of each picture that they touch.
+
+        As designed there: what changes below a dialog, the list of chats say, paints that region
+        of the dialog again. Text that is written over a part of a Sixel picture takes it away.
+        """
+        whole = tuple(
+            Region.from_union([region, *(drawing.region for drawing in self._touched(region))])
+            for region in regions
+        )
+        return super().refresh(*whole, repaint=repaint, layout=layout, recompose=recompose)
+
+    def _touched(self, region: Region) -> Iterator[Widget]:
+        if self.is_attached:
+            yield from (one for one in self.query("Drawing") if one.region.overlaps(region))
 
     def dismiss(self, result: ResultT | None = None) -> AwaitComplete:
         """Close the dialog once.

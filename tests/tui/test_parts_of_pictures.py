@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual.geometry import Region
 from textual.pilot import Pilot
 
 from assistant.pictures import decode
@@ -28,6 +29,8 @@ from tui.widgets.chip import Chip
 from tui.widgets.framed_drawing import FramedDrawing
 from tui.widgets.parts_drawing import PartsDrawing
 
+BLACK_AND_WHITE = {(0, 0, 0), (255, 255, 255)}
+YELLOW = (255, 255, 0)
 PHOTO = picture_file("photo.png", png("#c0392b", (400, 300), "ellipse"))
 
 
@@ -160,18 +163,62 @@ async def test_a_part_of_an_attached_picture_and_of_a_part(desk: Desk) -> None:
         assert composer(pilot).chips.files[1].name == "photo.png@250,50,100,100"
 
 
-async def test_a_frame_hides_sixel_and_stands_over_kitty(desk: Desk) -> None:
+def sixel_of(one: PartsDrawing) -> str:
+    """Return the Sixel sequence that is drawn now; "" for none."""
+    rows = one.render_lines(one.size.region)
+    return "".join(segment.text for row in rows for segment in row if "\x1bP" in segment.text)
+
+
+def colours_at(one: PartsDrawing, x: int, y: int) -> set[object]:
+    """Return the colours of the Sixel picture right of a place in the picture's own pixels."""
+    assert one.at_rest is not None
+    image = one.at_rest.image
+    assert image is not None
+    left, row = x * image.width // PHOTO.width, y * image.height // PHOTO.height
+    return {image.getpixel((left + step, row)) for step in range(8)}
+
+
+async def test_frames_are_drawn_into_sixel_pictures_at_rest(desk: Desk) -> None:
     part = decode.cut(PHOTO, PHOTO.data, (200, 0, 200, 150))
     session = desk.chat("See", "Yes.", files=(PHOTO, part))
-    for protocol in (PictureProtocol.SIXEL, PictureProtocol.KITTY):
-        async with app_with(desk, protocol, session).run_test(size=WIDE) as pilot:
-            await sees(pilot, "Yes.")
-            await send(pilot, "/picture 1")
-            await sees(pilot, "┌2─")
-            await until(pilot, lambda: drawing(pilot).drawn, "the pixels")
-            drawing(pilot).rest(True)
-            rows = drawing(pilot).render_lines(drawing(pilot).size.region)
-            assert not any("\x1bP" in segment.text for row in rows for segment in row)
+    async with app_with(desk, PictureProtocol.SIXEL, session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "Yes.")
+        await send(pilot, "/picture 1")
+        await sees(pilot, "┌2─")
+        await until(pilot, lambda: sixel_of(drawing(pilot)), "the picture with its frame")
+        assert colours_at(drawing(pilot), 200, 75) >= BLACK_AND_WHITE
+        before = sixel_of(drawing(pilot))
+        await pilot.press("r", "shift+right")
+        assert not sixel_of(drawing(pilot)), "half blocks follow what moves"
+        assert "┏━" in shown(pilot)
+        await until(pilot, lambda: sixel_of(drawing(pilot)), "both frames")
+        assert sixel_of(drawing(pilot)) != before
+        assert YELLOW in colours_at(drawing(pilot), 133, 150)
+        await pilot.press("escape")
+        await until(pilot, lambda: sixel_of(drawing(pilot)) == before, "the frame of the part")
+
+
+async def test_frames_stand_over_kitty_s_cells(desk: Desk) -> None:
+    part = decode.cut(PHOTO, PHOTO.data, (200, 0, 200, 150))
+    session = desk.chat("See", "Yes.", files=(PHOTO, part))
+    async with app_with(desk, PictureProtocol.KITTY, session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "Yes.")
+        await send(pilot, "/picture 1")
+        await sees(pilot, "┌2─")
+
+
+async def test_a_change_below_a_page_leaves_no_hole_in_a_sixel_picture(desk: Desk) -> None:
+    session = desk.chat("See", "Yes.", files=(PHOTO,))
+    async with app_with(desk, PictureProtocol.SIXEL, session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "Yes.")
+        below = screen(pilot)
+        await pilot.press("f3")
+        await until(pilot, lambda: pilot.app.screen.query(FramedDrawing), "the page")
+        await until(pilot, lambda: sixel_of(drawing(pilot)), "the picture")
+        region, page = drawing(pilot).region, pilot.app.screen
+        page.refresh(Region(0, region.y, region.x + 4, 2))
+        assert any(painted.contains_region(region) for painted in page._dirty_regions)
+        assert below is not page
 
 
 async def test_without_drawings_the_frame_is_typed(desk: Desk) -> None:
@@ -205,12 +252,11 @@ async def test_the_chat_shows_the_frames_of_parts_wherever_they_are(desk: Desk) 
         await until(pilot, lambda: "┌2─" not in shown(pilot), "the end of the part")
 
 
-async def test_in_a_chat_sixel_pictures_stay_as_they_are(desk: Desk) -> None:
+async def test_a_chat_shows_the_frames_of_parts_in_sixel_pictures(desk: Desk) -> None:
     part = decode.cut(PHOTO, PHOTO.data, (200, 0, 200, 150))
     session = desk.chat("See", "Yes.", files=(PHOTO, part))
-    for protocol, is_framed in ((PictureProtocol.SIXEL, False), (PictureProtocol.KITTY, True)):
-        async with app_with(desk, protocol, session).run_test(size=WIDE) as pilot:
-            await sees(pilot, "Yes.")
-            parent = screen(pilot).query(PartsDrawing).first()
-            await until(pilot, lambda one=parent: one.drawn, "the pixels")
-            assert bool(parent.frames()) is is_framed
+    async with app_with(desk, PictureProtocol.SIXEL, session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "Yes.")
+        parent = screen(pilot).query(PartsDrawing).first()
+        await until(pilot, lambda: parent.at_rest, "the picture with its frame")
+        assert colours_at(parent, 200, 75) >= BLACK_AND_WHITE

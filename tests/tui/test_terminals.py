@@ -73,6 +73,8 @@ def test_the_window_s_pixels_tell_the_cell_where_the_terminal_doesn_t() -> None:
     answer = "\x1b[?63;1;2;4;6c"  # xterm's, which answers the question for a cell in newer versions
     chosen = choose("auto", {"TERM": "xterm"}, lambda: answer, lambda: (6, 13))
     assert chosen == Graphics(PictureProtocol.SIXEL, (6, 13), colours=Colours.NAMED)
+    named = choose("auto", {"TERM": "xterm"}, lambda: "\x1bP>|XTerm(390)\x1b\\" + answer)
+    assert (named.protocol, named.colours) == (PictureProtocol.SIXEL, Colours.PALETTE)
     found = choose("auto", {"TERM": "xterm"}, lambda: SIXEL, lambda: (6, 13))
     assert found.cell == (10, 20)
 

@@ -76,6 +76,8 @@ Measure = Callable[[], tuple[int, int]]
 # prints it.
 QUESTION = "\x1b[>q\x1b[16t\x1b]11;?\x1b\\\x1b[c"
 _VERSION = re.compile(r"\x1bP>\|([^\x1b]{0,80})")
+_XTERM = re.compile(r"\x1bP>\|XTerm\(")
+"""xterm draws 256 colours, whatever TERM says."""
 _CELL = re.compile(r"\x1b\[6;(\d{1,4});(\d{1,4})t")
 _ATTRIBUTES = re.compile(r"\x1b\[\?([\d;]*)c")
 _PAGE = re.compile(r"(\d{1,4})x(\d{1,4})")
@@ -120,7 +122,9 @@ def choose(
     if graphics.audience is not None:  # tmux itself knows 256 at least, and so do those numbers
         graphics = replace(graphics, colours=max(colours_of(environ), Colours.PALETTE))
     elif graphics.protocol is not PictureProtocol.KITTY:  # its numbers of pictures are true colours
-        graphics = replace(graphics, colours=colours_of(environ))
+        has_palette = answers and _XTERM.search(answers[0])
+        least = Colours.PALETTE if has_palette else Colours.NAMED
+        graphics = replace(graphics, colours=max(colours_of(environ), least))
     needs_background = needs_background or graphics.colours <= Colours.NAMED
     if needs_background and (answers or _may_ask_background(environ)):
         return replace(graphics, is_light=_is_light(once()))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from itertools import count
@@ -40,6 +41,8 @@ FIRST_COLUMN = 0x100000
 MOST_SIXEL_PIXELS = 1000
 """Width and height that xterm draws unless ``maxGraphicSize`` says otherwise."""
 SIXEL_COLOURS = 256
+FRAME_LINE = 4
+"""Pixels of the line of a bold frame."""
 _SIXEL_COLOUR = re.compile(r"(#\d+);2;\d+;\d+;\d+")
 
 # Rich writes the first 16 colours as names, which a theme may change.
@@ -176,6 +179,34 @@ def sixel(image: Image) -> str:
     start = data.index("#")
     definitions = "".join(found[0] for found in _SIXEL_COLOUR.finditer(data))
     return data[:start] + definitions + _SIXEL_COLOUR.sub(r"\1", data[start:])
+
+
+def with_frames(
+    image: Image, frames: Sequence[tuple[tuple[int, int, int, int], str, Style]], text_height: int
+) -> Image:
+    """Return a picture with lines around boxes (left, top, width, height), labels within them.
+
+    Lines have the style's background between two of its colour, so they are seen on any ground.
+    """
+    from PIL import ImageDraw, ImageFont
+
+    framed = image.copy()
+    draw = ImageDraw.Draw(framed)
+    font = ImageFont.load_default(text_height * 0.8)
+    for (left, top, width, height), label, style in frames:
+        ink, ground = (
+            tuple(colour.get_truecolor()) if colour else "black"
+            for colour in (style.color, style.bgcolor)
+        )
+        wide = FRAME_LINE if style.bold else 1
+        right, low = left + max(2, width - 1), top + max(2, height - 1)
+        draw.rectangle((left, top, right, low), outline=ink, width=wide + 2)
+        draw.rectangle((left + 1, top + 1, right - 1, low - 1), outline=ground, width=wide)
+        if label:
+            place = left + wide + 3, top + wide + 3
+            draw.rectangle(draw.textbbox(place, label, font), ground)
+            draw.text(place, label, ink, font)
+    return framed
 
 
 def with_sixel(row: Strip, data: str, x: int, y: int) -> Strip:

@@ -23,7 +23,7 @@ class Drawing(Widget):
         self._cells = Size(columns, rows)
         self.drawn: Drawn | None = None
         self._resting = False
-        self._cut: tuple[Region, str] | None = None
+        self._cut: tuple[Region, str, str] | None = None
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
         return self._cells.width
@@ -49,28 +49,42 @@ class Drawing(Widget):
 
     def render_lines(self, crop: Region) -> list[Strip]:
         """Return the visible rows, with the parts that no style filter may touch."""
-        strips = super().render_lines(crop)
-        drawn = self.drawn
-        # What was just taken off may be painted once more, before the next layout.
-        if drawn is None or not self.is_attached or not self.screen.is_active:
+        strips, drawn = self.cells(crop), self.at_rest
+        if not drawn or not drawn.sixel or not self._may_draw or not self._resting:
             return strips
-        if self.size != self._cells:
-            return strips
-        if drawn.kitty is not None:
-            left, right = crop.x, crop.right
-            return [drawn.kitty[y].crop(left, right) for y in range(crop.y, crop.bottom)]
-        if drawn.sixel and self._resting and crop.width == self._cells.width:
+        if crop.width == self._cells.width:
             x, y = self.region.offset
             sequence = self._sixel(drawn, crop)
             strips = [*strips[:-1], graphics.with_sixel(strips[-1], sequence, x, y + crop.y)]
         return strips
 
+    def cells(self, crop: Region) -> list[Strip]:
+        """Return the visible rows as they are without Sixel."""
+        strips, drawn = super().render_lines(crop), self.drawn
+        if drawn is None or drawn.kitty is None or not self._may_draw:
+            return strips
+        left, right = crop.x, crop.right
+        return [drawn.kitty[y].crop(left, right) for y in range(crop.y, crop.bottom)]
+
+    @property
+    def at_rest(self) -> Drawn | None:
+        """Drawing whose Sixel picture is shown while nothing moves."""
+        return self.drawn
+
+    @property
+    def _may_draw(self) -> bool:
+        """Say whether more than half blocks can be drawn now.
+
+        What was just taken off may be painted once more, before the next layout.
+        """
+        return self.is_attached and self.screen.is_active and self.size == self._cells
+
     def _sixel(self, drawn: Drawn, crop: Region) -> str:
         """Return the picture's visible part; one cut off at the top or end is encoded again."""
         if crop == self._cells.region or drawn.image is None:
             return drawn.sixel
-        if self._cut is None or self._cut[0] != crop:
+        if self._cut is None or self._cut[:2] != (crop, drawn.sixel):
             cell = drawn.image.height // self._cells.height
             box = (0, crop.y * cell, drawn.image.width, crop.bottom * cell)
-            self._cut = (crop, graphics.sixel(drawn.image.crop(box)))
-        return self._cut[1]
+            self._cut = (crop, drawn.sixel, graphics.sixel(drawn.image.crop(box)))
+        return self._cut[2]

@@ -10,10 +10,12 @@ from textual import events
 from textual.binding import BindingType
 from textual.geometry import clamp
 from textual.message import Message
+from textual.timer import Timer
 
 from assistant.values.region import Box
 from tui.keys import REGION_KEYS
 from tui.widgets.parts_drawing import Frame, PartsDrawing
+from tui.widgets.picture_drawing import REST_S
 
 FIRST_SHARE = 3
 """A new frame is a third of the picture's width and height, in its middle."""
@@ -23,12 +25,11 @@ _MOVED = Style.parse("bold black on bright_yellow")
 class FramedDrawing(PartsDrawing):
     """Draws thin frames around parts; the heavy one follows arrow keys and the mouse.
 
-    A frame stands in cells, its box in pixels. A frame hides the Sixel picture, because nothing can
-    be written over that: half blocks are shown meanwhile.
+    A frame stands in cells, its box in pixels. Where pictures are Sixel, half blocks are shown
+    while it moves.
     """
 
     ALLOW_SELECT = False
-    HIDES_SIXEL = True
     BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in REGION_KEYS]
 
     @dataclass
@@ -45,6 +46,7 @@ class FramedDrawing(PartsDrawing):
 
     _anchor: tuple[int, int] | None = None
     """The cell where a button of the mouse was pressed."""
+    _pause: Timer | None = None
     box: Box | None = None
 
     def begin(self) -> None:
@@ -53,9 +55,6 @@ class FramedDrawing(PartsDrawing):
             width, height = (max(1, side // FIRST_SHARE) for side in self._pixels)
             wide, high = self._pixels
             self._put(((wide - width) // 2, (high - height) // 2, width, height))
-
-    def rest(self, resting: bool) -> None:
-        super().rest(resting and not (self._parts or self.box))
 
     # Keys
 
@@ -94,6 +93,9 @@ class FramedDrawing(PartsDrawing):
         else:
             self.focus()
         self.rest(box is None)
+        if self._pause is not None:
+            self._pause.stop()
+        self._pause = self.set_timer(REST_S, lambda: self.rest(True))
         self.refresh()
         self.post_message(self.Moved(box))
 

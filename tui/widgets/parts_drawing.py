@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
 
 from rich.segment import Segment
 from rich.style import Style
+from textual import on, work
 from textual.geometry import Region
+from textual.message import Message
 from textual.strip import Strip
 
 from assistant.values.conversation import Picture, PictureFile
 from assistant.values.region import Box
-from tui.widgets.gallery import Gallery
+from tui.terminal import graphics
+from tui.widgets.gallery import Drawn, Gallery
 from tui.widgets.picture_drawing import PictureDrawing
 
-_PART = Style.parse("black on white")
+_PART = Style.parse("black on bright_white")
 
 Frame = tuple[Box, str, str, Style]
 """Box, the six characters of its lines, label and style."""
@@ -41,10 +43,17 @@ def parts_of(picture: Picture | PictureFile, pictures: Iterable[Picture]) -> tup
 
 
 class PartsDrawing(PictureDrawing):
-    """Draws thin frames around parts, but not over Sixel: nothing can be written over that."""
+    """Draws thin frames around parts: over cells, and into the pixels of Sixel pictures.
 
-    HIDES_SIXEL: ClassVar[bool] = False
-    """Half blocks with frames are drawn instead."""
+    Nothing can be written over Sixel, so a picture with frames is encoded again, in a thread.
+    """
+
+    @dataclass
+    class Framed(Message):
+        """The picture was encoded with these frames."""
+
+        frames: list[Frame]
+        drawn: Drawn
 
     def __init__(
         self,
@@ -57,17 +66,57 @@ class PartsDrawing(PictureDrawing):
         super().__init__(picture, gallery, columns, rows)
         self._parts = tuple(parts)
         self._pixels = picture.width, picture.height
+        self._framed: PartsDrawing.Framed | None = None
 
     def show_parts(self, pictures: Iterable[Picture]) -> None:
         """Frame those of these pictures that are parts."""
         if (parts := parts_of(self._picture, pictures)) != self._parts:
             self._parts = parts
+            self._encode_frames()
             self.refresh()
+
+    def show(self, drawn: Drawn) -> None:
+        super().show(drawn)
+        self._encode_frames()
+
+    def rest(self, resting: bool) -> None:
+        super().rest(resting)
+        self._encode_frames()
+
+    @property
+    def at_rest(self) -> Drawn | None:
+        """Drawing with all frames, as soon as there is one."""
+        if not (frames := self.frames()):
+            return self.drawn
+        framed = self._framed
+        return framed.drawn if framed is not None and framed.frames == frames else None
+
+    def _encode_frames(self) -> None:
+        drawn = self.drawn
+        if self._resting and self.at_rest is None and drawn is not None and drawn.sixel:
+            self._encode(drawn, self.frames())
+
+    @work(thread=True, exclusive=True, group="frames")
+    def _encode(self, drawn: Drawn, frames: list[Frame]) -> None:
+        assert drawn.image is not None
+        (wide, high), size = self._pixels, drawn.image.size
+        lines = [
+            (_scaled(box, size[0] / wide, size[1] / high), label, style)
+            for box, _, label, style in frames
+        ]
+        image = graphics.with_frames(drawn.image, lines, drawn.image.height // self._cells.height)
+        framed = replace(drawn, sixel=graphics.sixel(image), image=image)
+        self.post_message(self.Framed(frames, framed))
+
+    @on(Framed)
+    def _show_framed(self, event: Framed) -> None:
+        event.stop()
+        self._framed = event
+        self.refresh()
+        self._encode_frames()  # the frames may have changed meanwhile
 
     def frames(self) -> list[Frame]:
         """Return what is to be framed."""
-        if self.drawn is not None and self.drawn.sixel and not self.HIDES_SIXEL:
-            return []
         return [(part.box, "┌─┐│└┘", f"{part.number}", _PART) for part in self._parts]
 
     def _cells_of(self, box: Box) -> Region:
@@ -78,15 +127,20 @@ class PartsDrawing(PictureDrawing):
         bottom = math.ceil((top + height) * rows / high)
         return Region(x, y, max(1, right - x), max(1, bottom - y))
 
-    def render_lines(self, crop: Region) -> list[Strip]:
+    def cells(self, crop: Region) -> list[Strip]:
         """Return the visible rows, with frames over the picture."""
-        strips = super().render_lines(crop)
+        strips = super().cells(crop)
         frames = self.frames()
         for index, y in enumerate(range(crop.y, crop.bottom)):
             for box, lines, label, style in frames:
                 for x, text in _outline(self._cells_of(box), y, lines, label):
                     strips[index] = _written(strips[index], x - crop.x, text, style)
         return strips
+
+
+def _scaled(box: Box, across: float, down: float) -> Box:
+    left, top, width, height = box
+    return round(left * across), round(top * down), round(width * across), round(height * down)
 
 
 def _outline(cells: Region, y: int, lines: str, label: str) -> Iterator[tuple[int, str]]:
