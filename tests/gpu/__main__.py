@@ -1,128 +1,109 @@
-"""All checks on a CUDA device in eight minutes: ``python -m tests.gpu`` prints one JSON document.
+"""All checks on a CUDA device: ``python -m tests.gpu --seconds 150`` prints one JSON document.
 
-The tests of this folder, the goldens' prompts in bfloat16 against float32 on the CPU, and our
-prompt and token against transformers' on the same weights. It has never run on a device.
+Three sides run at once, each in a process: the tests of this folder, what must be right (the
+goldens, doctor, ask) and what a model of Phi-3-vision's size takes. A check that fails or takes
+too long is a sentence in the document; ``--out FILE`` has what is known so far at any time.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import torch
-from platformdirs import user_cache_path
+from tests.conftest import ROOT
 
-from assistant.core.cache.kv_cache import KVCache
-from assistant.core.decode import Decoder, logits_of, prefill
-from assistant.core.weights import load_model
-from assistant.phi3v.rope import regime_of
-from tests.bench.exactness import embedded
-from tests.bench.make_checkpoint import SIZES, make_checkpoint
-from tests.bench.subjects import ours, transformers_own
-from tests.bench.timing import best, in_turn, machine
-from tests.conftest import GOLDENS, ROOT
-
-CUDA = torch.device("cuda")
-TESTS_S = 240
-"""Seconds of the tests of this folder at most: half of the time."""
-
-PROMPTS, TOKENS, ROUNDS = 3, 1024, 5
+PYTEST = (
+    *("-m", "pytest", "tests/gpu", "-n", "3", "--timeout", "80"),
+    *("-vv", "--no-header", "--tb=short", "-rfEs"),  # a name as soon as its test has ended
+)
+SIDES = ("exact", "full_size")
+KEPT = 20_000
+"""Characters of what a side said that are kept: the end of it."""
 
 
-def tests() -> dict[str, Any]:
-    """Run the tests of this folder in a process."""
-    command = [sys.executable, "-m", "pytest", "-q", "tests/gpu", "-x", "--no-header"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=TESTS_S)
-    except subprocess.TimeoutExpired:
-        return {"passed": False, "end": f"more than {TESTS_S} seconds"}
-    return {"passed": done.returncode == 0, "end": done.stdout.strip().splitlines()[-5:]}
+class Report:
+    """The document, written to a file whenever something is added."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file, self._lock = file, threading.Lock()
+        self.found: dict[str, Any] = {}
+
+    def add(self, side: str, name: str, value: Any) -> None:
+        """Put a figure or a sentence under ``side``."""
+        with self._lock:
+            self.found.setdefault(side, {})[name] = value
+            if self._file is not None:
+                self._file.write_text(json.dumps(self.found, indent=1), encoding="utf-8")
 
 
-@torch.inference_mode()
-def goldens() -> dict[str, float]:
-    """Return the largest relative rms of logits, which bfloat16's own noise keeps below 0.06."""
-    cases = json.loads((GOLDENS / "logits.json").read_text(encoding="utf-8"))["cases"][:PROMPTS]
-    folder = GOLDENS / "tiny-phi3v"
-    exact = ours(folder)
-    there = load_model(folder, device=CUDA, dtype=torch.bfloat16)
-    worst = 0.0
-    for case in cases:
-        states = embedded(exact, case)
-        both = [
-            logits_of(model, prefill(model, part, KVCache(exact.config.num_hidden_layers, regime)))
-            for regime in [regime_of(len(states), exact.config)]
-            for model, part in ((exact, states), (there, states.to(there.embed_tokens.weight)))
-        ]
-        off = (both[1].cpu() - both[0]).pow(2).mean().sqrt() / both[0].std()
-        worst = max(worst, float(off))
-    return {"relative_rms": worst, "limit": 0.06}
+class Side:
+    """A process whose lines are results, ``{"name": …, "value": …}``, or words for people."""
 
-
-@torch.inference_mode()
-def ratios(cache: Path) -> dict[str, float]:
-    """Return transformers' seconds over ours, of a prompt and of a token after it."""
-    folder = cache / "wide"
-    if not (folder / "model.safetensors.index.json").exists():
-        make_checkpoint(folder, *SIZES["wide"], tokenizer=None)
-    model = load_model(folder, device=CUDA, dtype=torch.bfloat16)
-    other, decoder = transformers_own(model).to(CUDA), Decoder.for_device(model)
-    states = model.embed_tokens(torch.arange(5, 5 + TOKENS, device=CUDA))
-    regime = regime_of(TOKENS + 64, model.config)
-
-    def finished(run: Callable[[], object]) -> Callable[[], None]:
-        def wait() -> None:
-            run()
-            torch.cuda.synchronize()
-
-        return wait
-
-    kept = KVCache(model.shape.layers, regime)
-    decoder(states, kept)
-    theirs = other(inputs_embeds=states[None], use_cache=True).past_key_values
-
-    def token() -> None:
-        logits_of(model, decoder(states[:1], kept))
-        kept.crop(TOKENS)
-
-    measured = best(
-        in_turn(
-            ROUNDS,
-            prompt=finished(lambda: decoder(states, KVCache(model.shape.layers, regime))),
-            their_prompt=finished(lambda: other(inputs_embeds=states[None], logits_to_keep=1)),
-            token=finished(token),
-            their_token=finished(
-                lambda: other(inputs_embeds=states[None, :1], past_key_values=theirs)
-            ),
+    def __init__(self, name: str, command: list[str], report: Report) -> None:
+        self._name, self._report, self._said = name, report, ""
+        self._process = subprocess.Popen(
+            [sys.executable, *command],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=ROOT,
+            start_new_session=True,
         )
-    )
-    return {
-        "prefill_vs_transformers": measured["their_prompt"] / measured["prompt"],
-        "decode_vs_transformers": measured["their_token"] / measured["token"],
-        **{f"{name}_s": seconds for name, seconds in measured.items()},
-    }
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            with suppress(ValueError, TypeError, KeyError):
+                result = json.loads(line)
+                self._report.add(self._name, result["name"], result["value"])
+                continue
+            self._said = (self._said + line)[-KEPT:]
+            self._report.add(self._name, "said", self._said.splitlines())
+
+    def wait(self, ends: float) -> None:
+        """Wait until it has ended, or end it when its time is over."""
+        try:
+            code = self._process.wait(max(0.0, ends - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            code = None
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        self._reader.join(5)
+        self._report.add(self._name, "exit", "out of time" if code is None else code)
 
 
 def main() -> None:
-    """Run every check; one that fails is a sentence in the report."""
-    report: dict[str, Any] = {"machine": machine(), "cuda": torch.cuda.is_available()}
-    if report["cuda"]:
-        report["device"] = torch.cuda.get_device_name(CUDA)
-        checks: dict[str, Callable[[], Any]] = {
-            "goldens": goldens,
-            "ratios": lambda: ratios(user_cache_path("phichat-bench")),
-            "tests": tests,
-        }
-        for name, check in checks.items():
-            try:
-                report[name] = check()
-            except Exception as error:  # the others are worth their time all the same
-                report[name] = {"error": f"{type(error).__name__}: {error}"}
-    print(json.dumps(report))
+    """Run every side."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--seconds", type=float, default=480, help="of everything together")
+    parser.add_argument("--out", type=Path, help="file for what is known so far")
+    parser.add_argument("--only", choices=("tests", *SIDES), help="one side")
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny, on a CPU too: only shows that everything runs"
+    )
+    given = parser.parse_args()
+    ends = time.monotonic() + given.seconds
+    report = Report(given.out)
+    commands = {"tests": list(PYTEST)}
+    for side in SIDES:
+        commands[side] = ["-m", f"tests.gpu.{side}", "--seconds", str(given.seconds - 3)]
+        commands[side] += ["--quick"] if given.quick else []
+    chosen = [given.only] if given.only else list(commands)
+    sides = [Side(name, commands[name], report) for name in chosen]
+    for side in sides:
+        side.wait(ends)
+    print(json.dumps(report.found))
 
 
 if __name__ == "__main__":
