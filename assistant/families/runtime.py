@@ -9,7 +9,6 @@ from typing import Any, Protocol
 import torch
 from PIL import Image
 from torch import nn
-from transformers.cache_utils import Cache
 
 from assistant.families.sizes import DecoderShape
 
@@ -24,6 +23,24 @@ MakeLinear = Callable[[torch.Tensor], nn.Module]
 
 Step = Callable[[Callable[[], torch.Tensor]], torch.Tensor]
 """Runner of one part of an encoding: raises when the user stopped, retries if memory ran out."""
+
+
+class PastKeys(Protocol):
+    """Keys and values of a sequence, as transformers' models fill and read them."""
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Return the positions held."""
+
+    def get_query_offset(self, layer_idx: int = 0) -> int:
+        """Return the position of the next query."""
+
+    def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:
+        """Return (keys that the last query sees, offset of the first)."""
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append to a layer; returns all its keys and values."""
 
 
 class VisionLanguageModel(Protocol):
@@ -72,7 +89,7 @@ class VisionLanguageModel(Protocol):
         The first half of the sines is negated. For :attr:`fused_layers` only.
         """
 
-    def hidden_states(self, embeddings: torch.Tensor, cache: Cache) -> torch.Tensor:
+    def hidden_states(self, embeddings: torch.Tensor, cache: PastKeys) -> torch.Tensor:
         """Run ``embeddings`` [S, hidden] -> last hidden states [S, hidden], normed.
 
         Positions follow those in ``cache``, a KVCache, whose ``regime`` is the sequence's.

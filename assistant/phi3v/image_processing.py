@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from PIL import Image
-from transformers import BatchFeature
 
 from assistant.families.checkpoint import find_folder, read_json
 from assistant.phi3v.crops import CROP, crop_grid
 from assistant.phi3v.pixels import CLIP_MEAN, CLIP_STD, cut
+
+if TYPE_CHECKING:
+    from transformers import BatchFeature
 
 
 class Phi3VImageProcessor:
@@ -73,6 +75,8 @@ class Phi3VImageProcessor:
         They are [n, num_crops + 1, 3, 336, 336] with zero crops at the end, [n, 2] (height, width)
         and a list. Raises IndexError for an empty list, ValueError for anything but PIL pictures.
         """
+        from transformers import BatchFeature
+
         pictures = _as_list(images)
         if not pictures:
             raise IndexError("list index out of range: pass at least one image")

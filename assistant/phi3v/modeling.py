@@ -6,21 +6,18 @@ ids, and the LongRoPE regime is explicit.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.attention.bias import causal_lower_right
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
 from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.models.phi3.modeling_phi3 import Phi3DecoderLayer, Phi3RMSNorm
 
-from assistant.families.runtime import Regime as RegimeName, Step
-from assistant.families.sizes import DecoderShape
+from assistant.families.runtime import PastKeys
 from assistant.phi3v.config import Phi3VConfig
-from assistant.phi3v.crops import CROP, crop_batch
+from assistant.phi3v.interface import Phi3VInterface
 from assistant.phi3v.pretrained import PretrainedMixin
 from assistant.phi3v.rope import LongRope, Regime, regime_of
 from assistant.phi3v.vision import Phi3VImageEmbedding
@@ -31,7 +28,7 @@ class Phi3VPreTrainedModel(PretrainedMixin, PreTrainedModel):  # type: ignore[mi
 
     config_class = Phi3VConfig
     base_model_prefix = "model"
-    _no_split_modules = ["Phi3DecoderLayer", "CLIPEncoderLayer"]  # noqa: RUF012
+    _no_split_modules = ["Phi3DecoderLayer", "ClipLayer"]  # noqa: RUF012
     _supports_flash_attn = True
     _supports_sdpa = True
     _supports_attention_backend = True
@@ -142,7 +139,7 @@ class Phi3VModel(Phi3VPreTrainedModel):
         return normed
 
 
-class Phi3VForCausalLM(Phi3VPreTrainedModel):
+class Phi3VForCausalLM(Phi3VInterface, Phi3VPreTrainedModel):
     """The model of the Python API: official checkpoints in, logits out.
 
     It has no ``generate``, because transformers' loop drops pictures on cache rebuilds.
@@ -155,66 +152,10 @@ class Phi3VForCausalLM(Phi3VPreTrainedModel):
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
 
-    # The interface assistant.families.runtime.VisionLanguageModel
-
-    @property
-    def shape(self) -> DecoderShape:
-        config = self.config
-        return DecoderShape(
-            hidden=config.hidden_size,
-            mlp=config.intermediate_size,
-            layers=config.num_hidden_layers,
-            heads=config.num_attention_heads,
-            kv_heads=config.num_key_value_heads,
-            head_dim=config.hidden_size // config.num_attention_heads,
-            vocab=config.vocab_size,
-        )
-
-    @property
-    def embed_tokens(self) -> nn.Embedding:
-        return self.model.embed_tokens
-
-    @property
-    def vision(self) -> Phi3VImageEmbedding:
-        return self.model.vision_embed_tokens
-
-    @property
-    def fused_layers(self) -> nn.ModuleList | None:
-        """The decoder layers; None for grouped keys."""
-        grouped = self.config.num_key_value_heads != self.config.num_attention_heads
-        return None if grouped else self.model.layers
-
-    @property
-    def final_norm(self) -> nn.Module:
-        norm: nn.Module = self.model.norm
-        return norm
-
-    def regime_of(self, length: int) -> Regime:
-        return regime_of(length, self.config)
-
-    def longest(self, regime: RegimeName) -> int | None:
-        """Return the original context for the short regime; the long one has no limit."""
-        if regime == Regime.LONG:
-            return None
-        return int(self.config.original_max_position_embeddings)
-
-    def rotation(
-        self, positions: torch.Tensor, regime: RegimeName, dtype: torch.dtype
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.model.rope.half_negated(positions[:, None], regime, dtype)
-
-    def hidden_states(self, embeddings: torch.Tensor, cache: Cache) -> torch.Tensor:
+    def hidden_states(self, embeddings: torch.Tensor, cache: PastKeys) -> torch.Tensor:
         """Run [S, hidden] -> [S, hidden] by transformers' layers, which support flash-attn."""
         hidden: torch.Tensor = self.model(embeddings[None], past_key_values=cache)
         return hidden[0]
-
-    def encode(self, views: tuple[torch.Tensor, tuple[int, int]], step: Step) -> torch.Tensor:
-        """Encode crops [n, 3, 336, 336], (height, width) -> features [tokens, hidden]."""
-        crops, (height, width) = views
-        passes = torch.split(crops, crop_batch(self.device.type))
-        merged = [step(partial(self.vision.encode_crops, some)) for some in passes]
-        rows, columns = height // CROP, width // CROP
-        return step(partial(self.vision.arrange, torch.cat(merged), rows, columns))
 
     def get_image_features(
         self, pixel_values: torch.Tensor, image_sizes: torch.Tensor
@@ -288,6 +229,9 @@ def _causal_mask(
         if queries == 1 or (queries == keys and like.device.type != "mps"):
             return None
         if like.device.type == "cuda":
+            # imports torch's compiler
+            from torch.nn.attention.bias import causal_lower_right
+
             bias: torch.Tensor = causal_lower_right(queries, keys)
             return bias
     device = like.device

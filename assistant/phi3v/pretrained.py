@@ -6,14 +6,12 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import nn
 
 from assistant.families.checkpoint import find_folder
-from assistant.families.load import load_weights
 from assistant.families.runtime import MakeLinear, Progress
 from assistant.phi3v.checkpoint import read_config
 from assistant.phi3v.config import Phi3VConfig
-from assistant.phi3v.shapes import is_read, is_vision
+from assistant.phi3v.load import load
 from assistant.values.errors import ModelError
 
 
@@ -54,24 +52,15 @@ class PretrainedMixin:
         if config is None:
             config = load_config(values, folder)
         config._attn_implementation = attn_implementation
-        clip_layers = config.clip_config.num_hidden_layers
-        target = _dtype(torch_dtype or dtype, values)
-        with torch.device("meta"):
-            model: Any = cls(config)  # type: ignore[call-arg]
-        load_weights(
-            model,
+        return load(
+            cls,
+            config,
             folder,
-            dtype=target,
+            dtype=_dtype(torch_dtype or dtype, values),
             device=torch.device(device),
-            is_matrix=lambda name: not is_vision(name),
-            is_unread=lambda name: not is_read(name, clip_layers),
             make_linear=make_linear,
             progress=progress,
         )
-        _count_positions(model, torch.device(device))
-        model.eval()
-        loaded: Self = model
-        return loaded
 
 
 def load_config(values: dict[str, Any], folder: Path) -> Phi3VConfig:
@@ -93,12 +82,3 @@ def _dtype(dtype: torch.dtype | str | None, config: dict[str, Any]) -> torch.dty
     if not isinstance(value, torch.dtype):
         raise ModelError(f"{name!r} is not a number format: use bfloat16, float16 or float32.")
     return value
-
-
-def _count_positions(model: nn.Module, device: torch.device) -> None:
-    """Fill CLIP's position_ids, the only buffer, with 0, 1, 2, … in order."""
-    for module in model.modules():
-        for name, buffer in module.named_buffers(recurse=False):
-            if buffer.is_meta:
-                count = torch.arange(buffer.numel(), device=device)
-                setattr(module, name, count.view(buffer.shape))

@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import math
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import torch
 
-if TYPE_CHECKING:
-    from assistant.phi3v.config import Phi3VConfig
+from assistant.phi3v.plain_config import ModelConfig
 
 
 class Regime(StrEnum):
@@ -24,7 +22,7 @@ class Regime(StrEnum):
     LONG = "long"
 
 
-def regime_of(length: int, config: Phi3VConfig) -> Regime:
+def regime_of(length: int, config: ModelConfig) -> Regime:
     """Return the regime of ``length`` positions: long beyond the original context."""
     return Regime.LONG if length > config.original_max_position_embeddings else Regime.SHORT
 
@@ -36,7 +34,7 @@ class LongRope:
     device would have to be filled.
     """
 
-    def __init__(self, config: Phi3VConfig) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         parameters = config.rope_parameters
         dim = config.hidden_size // config.num_attention_heads
         exponents = torch.arange(0, dim, 2, dtype=torch.int64, device="cpu").float() / dim

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 
 from assistant.families.runtime import MakeLinear, Progress, Views, VisionLanguageModel
+from assistant.phi3v.checkpoint import read_config
 from assistant.phi3v.image_processing import Phi3VImageProcessor
-from assistant.phi3v.modeling import Phi3VForCausalLM
+from assistant.phi3v.interface import has_own_pass
+from assistant.phi3v.load import load
+from assistant.phi3v.plain_config import PlainConfig
+from assistant.phi3v.resident import ResidentPhi3V
+
+if TYPE_CHECKING:
+    from assistant.phi3v.modeling import Phi3VForCausalLM
 
 
 class Phi3VRuntime:
@@ -24,7 +32,18 @@ class Phi3VRuntime:
         make_linear: MakeLinear | None = None,
         progress: Progress | None = None,
     ) -> VisionLanguageModel:
-        return Phi3VForCausalLM.from_pretrained(
+        config = PlainConfig.from_values(read_config(folder), folder)
+        if device.type == "cpu" and has_own_pass(config):
+            return load(
+                ResidentPhi3V,
+                config,
+                folder,
+                dtype=dtype,
+                device=device,
+                make_linear=make_linear,
+                progress=progress,
+            )
+        return _by_transformers().from_pretrained(
             folder,
             dtype=dtype,
             device=device,
@@ -36,3 +55,13 @@ class Phi3VRuntime:
 
     def views(self, folder: Path) -> Views:
         return Phi3VImageProcessor.from_pretrained(folder, local_files_only=True).crops
+
+
+def _by_transformers() -> type[Phi3VForCausalLM]:
+    """Import the model whose layers are transformers' own: two CPU seconds."""
+    import transformers
+
+    from assistant.phi3v.modeling import Phi3VForCausalLM
+
+    transformers.logging.set_verbosity_error()
+    return Phi3VForCausalLM

@@ -6,16 +6,12 @@ official checkpoint's.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import nn
-from transformers import CLIPVisionModel
 
+from assistant.phi3v.clip_model import ClipVision
 from assistant.phi3v.crops import CROP
-
-if TYPE_CHECKING:
-    from assistant.phi3v.config import Phi3VConfig
+from assistant.phi3v.plain_config import ModelConfig
 
 
 class ClipTower(nn.Module):
@@ -25,24 +21,21 @@ class ClipTower(nn.Module):
     checkpoint are not built.
     """
 
-    def __init__(self, config: Phi3VConfig) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         clip = config.clip_config
-        clip.num_hidden_layers -= 1
-        clip._attn_implementation = "sdpa"
-        self.vision_model = CLIPVisionModel(clip)
-        self.vision_model.post_layernorm = nn.Identity()
+        self.vision_model = ClipVision(clip, clip.num_hidden_layers - 1)
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
         """Encode ``crops`` [N, 3, 336, 336] -> features [N, patches, clip_hidden] without CLS."""
-        features: torch.Tensor = self.vision_model(crops).last_hidden_state[:, 1:]
+        features: torch.Tensor = self.vision_model(crops)[:, 1:]
         return features
 
 
 class Phi3VImageEmbedding(nn.Module):
     """Crops of a picture -> its embeddings in the prompt."""
 
-    def __init__(self, config: Phi3VConfig) -> None:
+    def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         merged = 4 * config.clip_config.hidden_size  # 2 x 2 patches side by side
         self.img_processor = ClipTower(config)

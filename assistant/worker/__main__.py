@@ -7,6 +7,7 @@ will ask to share it. :mod:`assistant.worker.server` says when it ends.
 
 from __future__ import annotations
 
+import gc
 import os
 import queue
 import socket
@@ -75,6 +76,9 @@ class Worker:
         except Exception as error:  # whatever a library raises, the app must hear of it
             reason = f"The model could not be loaded: {_plain(error)}."
         else:
+            # what was imported and loaded stays: no collection has to look through it
+            gc.freeze()
+            gc.enable()
             self._server.ready(time.perf_counter() - started)
             return resident
         self._server.send_status(Phase.FAILED, reason)
@@ -83,9 +87,8 @@ class Worker:
 
     def _resident(self, spec: Mapping[str, Any]) -> _Resident:
         """Plan the memory, report the plan to every terminal, load the model."""
-        # torch and transformers take seconds to import: the server answers meanwhile
+        # torch takes a second to import: the server answers meanwhile
         import torch
-        import transformers
 
         from assistant.core.cache.kv_cache import KVCache
         from assistant.core.cpu.acceleration import threading_layer
@@ -102,7 +105,6 @@ class Worker:
         from assistant.core.weights import load_model
         from assistant.families.registry import family_of
 
-        transformers.logging.set_verbosity_error()
         folder = Path(spec["folder"])
         family = family_of(folder)
         device = choose_device(spec["device"])
@@ -263,6 +265,8 @@ def _plain(error: Exception) -> str:
 
 def main() -> None:
     """Serve on the inherited sockets whose numbers are the arguments."""
+    # while libraries are imported, objects are made that all stay
+    gc.disable()
     first, *others = (socket.socket(fileno=int(number)) for number in sys.argv[1:])
     for inherited in (first, *others):
         # a process that a library starts must not hold the sockets open after this one

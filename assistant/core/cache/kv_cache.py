@@ -1,13 +1,14 @@
 """The KV cache: preallocated, grown in blocks, cropped to any length, one rotary regime.
 
-Same interface as transformers' caches, without their concatenation per token. Float, or int8 or
-int4 with the recent positions in float.
+It has what transformers' models call of a cache, without their concatenation per token. Float, or
+int8 or int4 with the recent positions in float.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
-from transformers.cache_utils import Cache
 
 from assistant.core.cache.float_layer import FloatLayer
 from assistant.core.cache.quantized_layer import Int4Layer, Int8Layer, QuantizedLayer
@@ -23,14 +24,14 @@ _LAYERS: dict[str, type[FloatLayer | QuantizedLayer]] = {
 }
 
 
-class KVCache(Cache):  # type: ignore[misc]
+class KVCache:
     """The cache of one sequence, rotated in one regime from its first position to its last.
 
     ``kind`` is "float" (the dtype of the keys that come), "int8" or "int4".
     """
 
     def __init__(self, num_layers: int, regime: Regime, kind: str = "float") -> None:
-        super().__init__(layers=[_LAYERS[kind]() for _ in range(num_layers)])
+        self.layers: list[Any] = [_LAYERS[kind]() for _ in range(num_layers)]
         self.regime = regime
         self.kind = kind
 
@@ -38,6 +39,25 @@ class KVCache(Cache):  # type: ignore[misc]
     def length(self) -> int:
         """Positions held."""
         return int(self.layers[0].length)
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Return the positions of a layer."""
+        return int(self.layers[layer_idx].length)
+
+    def get_query_offset(self, layer_idx: int = 0) -> int:
+        """Return the position of the next query."""
+        return self.get_seq_length(layer_idx)
+
+    def get_mask_sizes(self, query_length: int, layer_idx: int) -> tuple[int, int]:
+        """Return (keys that the last query sees, offset of the first), for transformers' masks."""
+        return self.get_seq_length(layer_idx) + query_length, 0
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, layer_idx: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Append [1, H, S, D] to a layer; returns all its keys and values."""
+        keys, values = self.layers[layer_idx].update(key_states, value_states)
+        return keys, values
 
     def crop(self, length: int) -> int:
         """Forget everything beyond the first ``length`` positions; the memory is kept.

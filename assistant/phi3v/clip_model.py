@@ -1,0 +1,135 @@
+"""CLIP's vision transformer, its weights by the names of the official checkpoint.
+
+Source: ``modeling_clip.py`` of transformers. A model of ours, because transformers' takes seconds
+to import.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import nn
+from torch.nn.functional import gelu, scaled_dot_product_attention
+
+from assistant.values.errors import ModelError
+
+
+class ClipSizes(Protocol):
+    """Sizes that are read of a CLIP configuration, ours or transformers'."""
+
+    hidden_size: int
+    intermediate_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    num_channels: int
+    image_size: int
+    patch_size: int
+    hidden_act: str
+    layer_norm_eps: float
+
+
+def quick_gelu(x: torch.Tensor) -> torch.Tensor:
+    return x * torch.sigmoid(1.702 * x)
+
+
+_ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "quick_gelu": quick_gelu,
+    "gelu": gelu,
+}
+
+
+def empty_embedding(count: int, width: int) -> nn.Embedding:
+    """Make a table of zeros: drawing random numbers on the meta device imports torch's compiler."""
+    return nn.Embedding(count, width, _weight=torch.zeros(count, width))
+
+
+class ClipVision(nn.Module):
+    """Pixels [N, 3, size, size] -> hidden states [N, 1 + patches, hidden], without a final norm.
+
+    ``layers`` are the encoder's that are built, which may be fewer than the configuration's.
+    """
+
+    def __init__(self, sizes: ClipSizes, layers: int) -> None:
+        super().__init__()
+        self.embeddings = _Embeddings(sizes)
+        self.pre_layrnorm = nn.LayerNorm(sizes.hidden_size, eps=sizes.layer_norm_eps)
+        self.encoder = _Encoder(sizes, layers)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        hidden: torch.Tensor = self.pre_layrnorm(self.embeddings(pixels))
+        for layer in self.encoder.layers:
+            hidden = layer(hidden)
+        return hidden
+
+
+class _Embeddings(nn.Module):
+    def __init__(self, sizes: ClipSizes) -> None:
+        super().__init__()
+        width, patch = sizes.hidden_size, sizes.patch_size
+        self.class_embedding = nn.Parameter(torch.zeros(width))
+        self.patch_embedding = nn.Conv2d(
+            sizes.num_channels, width, kernel_size=patch, stride=patch, bias=False
+        )
+        self.position_embedding = empty_embedding((sizes.image_size // patch) ** 2 + 1, width)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        patches = self.patch_embedding(pixels).flatten(2).transpose(1, 2)
+        first = self.class_embedding.expand(len(pixels), 1, -1)
+        return torch.cat((first, patches), dim=1) + self.position_embedding.weight
+
+
+class _Encoder(nn.Module):
+    def __init__(self, sizes: ClipSizes, layers: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(ClipLayer(sizes) for _ in range(layers))
+
+
+class ClipLayer(nn.Module):
+    def __init__(self, sizes: ClipSizes) -> None:
+        super().__init__()
+        width, eps = sizes.hidden_size, sizes.layer_norm_eps
+        self.layer_norm1 = nn.LayerNorm(width, eps=eps)
+        self.self_attn = _Attention(sizes)
+        self.layer_norm2 = nn.LayerNorm(width, eps=eps)
+        self.mlp = _Mlp(sizes)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        hidden = hidden + self.self_attn(self.layer_norm1(hidden))
+        summed: torch.Tensor = hidden + self.mlp(self.layer_norm2(hidden))
+        return summed
+
+
+class _Attention(nn.Module):
+    def __init__(self, sizes: ClipSizes) -> None:
+        super().__init__()
+        width, self.heads = sizes.hidden_size, sizes.num_attention_heads
+        self.q_proj, self.k_proj = nn.Linear(width, width), nn.Linear(width, width)
+        self.v_proj, self.out_proj = nn.Linear(width, width), nn.Linear(width, width)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        N, S, width = hidden.shape
+        q, k, v = (
+            product(hidden).view(N, S, self.heads, -1).transpose(1, 2)
+            for product in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        seen = scaled_dot_product_attention(q, k, v)
+        projected: torch.Tensor = self.out_proj(seen.transpose(1, 2).reshape(N, S, width))
+        return projected
+
+
+class _Mlp(nn.Module):
+    def __init__(self, sizes: ClipSizes) -> None:
+        super().__init__()
+        if sizes.hidden_act not in _ACTIVATIONS:
+            raise ModelError(
+                f"config.json can't be used: {sizes.hidden_act!r} is no activation of CLIP."
+            )
+        self.activation = _ACTIVATIONS[sizes.hidden_act]
+        self.fc1 = nn.Linear(sizes.hidden_size, sizes.intermediate_size)
+        self.fc2 = nn.Linear(sizes.intermediate_size, sizes.hidden_size)
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.fc2(self.activation(self.fc1(hidden)))
+        return out
