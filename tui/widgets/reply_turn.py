@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
-from textual.css.query import NoMatches
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widgets import Static
@@ -47,18 +44,23 @@ class ReplyTurn(Vertical):
         self.set_class(turn.excluded, "excluded")
         self.turn = turn
         self.live = live
+        self._make_parts()
+
+    def _make_parts(self) -> None:
+        turn, note = self.turn, self._note()
         self.head = TurnHead(self._speaker(), turn)
+        self._thought = ThoughtLine(turn.thought)
+        self._text = ReplyText("" if self.live else turn.text)
+        self._note_line = Static(note, classes="note")
+        self._note_line.display = bool(note.plain)
 
     def compose(self) -> ComposeResult:
         yield self.head
         if self.live or self.turn.thought is not None:
-            yield ThoughtLine(self.turn.thought)
-        yield ReplyText("" if self.live else self.turn.text)
-        note = self._note()
-        if self.live or note.plain:  # one widget less for most turns of a long chat
-            line = Static(note, classes="note")
-            line.display = bool(note.plain)
-            yield line
+            yield self._thought
+        yield self._text
+        if self.live or self._note_line.display:  # one widget less for most turns of a long chat
+            yield self._note_line
 
     def render_lines(self, crop: Region) -> list[Strip]:
         return ground(super().render_lines, crop)
@@ -74,7 +76,7 @@ class ReplyTurn(Vertical):
         ):
             self.head.show(self._speaker(), turn)
         else:
-            self.head = TurnHead(self._speaker(), turn)
+            self._make_parts()
             await self.recompose()
 
     def on_click(self) -> None:
@@ -82,22 +84,19 @@ class ReplyTurn(Vertical):
 
     def grow(self, text: str) -> None:
         """Add text to the growing reply."""
-        with suppress(NoMatches):
-            self._show_note(Content(""))
-            if text:
-                self.query_one(ThoughtLine).end()
-            self.query_one(ReplyText).grow(text)
+        self._show_note(Content(""))
+        if text:
+            self._thought.end()
+        self._text.grow(text)
 
     def think(self, text: str, since: float | None = None) -> None:
         """Add to what the model thinks before its reply, ``since`` some monotonic second."""
-        with suppress(NoMatches):
-            self._show_note(Content(""))
-            self.query_one(ThoughtLine).grow(text, since)
+        self._show_note(Content(""))
+        self._thought.grow(text, since)
 
     def unfold_thought(self) -> None:
         """Show what the model thought, or fold it."""
-        for line in self.query(ThoughtLine):
-            line.toggle()
+        self._thought.toggle()
 
     def show_progress(self, words: str) -> None:
         """Show what the model does before it writes."""
@@ -106,9 +105,8 @@ class ReplyTurn(Vertical):
 
     def end(self, turn: Turn, unstored: str = "") -> None:
         """End the growing reply, which was stored as ``turn``; or was not, and why."""
-        with suppress(NoMatches):
-            self.query_one(ReplyText).finish()
-            self.query_one(ThoughtLine).end(turn.thought)
+        self._text.finish()
+        self._thought.end(turn.thought)
         self.turn = turn
         self.live = False
         self.remove_class("live")
@@ -136,8 +134,7 @@ class ReplyTurn(Vertical):
         return Content("")
 
     def _show_note(self, words: Content) -> None:
-        with suppress(NoMatches):
-            note = self.query_one(".note", Static)
-            if note.content != words:  # this is called with every word of the reply
-                note.update(words)
-                note.display = bool(words.plain)
+        note = self._note_line
+        if note.content != words:  # this is called with every word of the reply
+            note.update(words)
+            note.display = bool(words.plain)
