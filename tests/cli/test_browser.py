@@ -97,6 +97,12 @@ class Tab:
         await self.do("Page.navigate", url=address)
         await self.until("document.body.classList.contains('-focused')")
 
+    async def reload(self, script: str) -> None:
+        """Load the page again, and wait until ``script`` is true in the new one."""
+        await self.run("window.isOld = true")
+        await self.do("Page.reload")
+        await self.until(f"!window.isOld && {script}")
+
     async def press(self, key: str, code: int, text: str = "") -> None:
         given = {"type": "keyDown", "key": key, "code": key, "windowsVirtualKeyCode": code}
         await self.do("Input.dispatchKeyEvent", **given, **({"text": text} if text else {}))
@@ -180,16 +186,11 @@ async def test_pictures_text_and_a_reload_in_mid_reply(
         for name, act in (("one.png", DROP), ("two.png", PASTE), ("three.png", PICK)):
             assert await tab.run(PICTURE % (name, act))
             await tab.until("document.querySelector('.said').textContent === ''")
-        await tab.run(TEXT)
-
-        await until(lambda: _is_typed(tmp_path, 3), "the draft", lambda: _stored(tmp_path))
-        await tab.press("Enter", 13, "\r")
+        await _send_pasted(tab, tmp_path, 3)
         await until(lambda: server.chats, "the question")
         # 2) the page is loaded again in mid-reply, and the app goes on
         name = await tab.run("sessionStorage.getItem('phichat-tab')")
-        await tab.run("window.isOld = true")
-        await tab.do("Page.reload")
-        await tab.until("!window.isOld && document.body.classList.contains('-focused')")
+        await tab.reload("document.body.classList.contains('-focused')")
         assert await tab.run("sessionStorage.getItem('phichat-tab')") == name
         gate.set()
         await until(lambda: _stored(tmp_path)[1][-1].finish_reason, "the reply")
@@ -212,18 +213,14 @@ async def test_pictures_are_drawn_in_their_own_pixels(
     async with chromium(tmp_path / "profile") as (tab, _):
         await tab.open(entrance)
         assert await tab.run(PICTURE % ("stripes.png", DROP))
-        await tab.run(TEXT)
-        await until(lambda: _is_typed(tmp_path, 1), "the draft")
-        await tab.press("Enter", 13, "\r")
+        await _send_pasted(tab, tmp_path, 1)
         await tab.until(DRAWN)
         # a dialog above tints the chat, so that it has half blocks below; a new page asks for all
         await tab.press("F1", 112)
         await tab.until(f"!{DRAWN}")
         await tab.press("Escape", 27)
         await tab.until(DRAWN)
-        await tab.run("window.isOld = true")
-        await tab.do("Page.reload")
-        await tab.until(f"!window.isOld && document.querySelector('.pictures') && {DRAWN}")
+        await tab.reload(f"document.querySelector('.pictures') && {DRAWN}")
 
 
 @pytest.mark.skipif(not HAS_OPENSSL, reason="needs openssl, for a certificate")
@@ -238,13 +235,9 @@ async def test_behind_an_https_proxy_with_a_port_and_a_path(server: Server, tmp_
             proxy.upstream = f"http://127.0.0.1:{port}"
             await tab.open(entrance)
             assert await tab.run(PICTURE % ("stripes.png", PICK))
-            await tab.run(TEXT)
-            await until(lambda: _is_typed(tmp_path, 1), "the draft")
-            await tab.press("Enter", 13, "\r")
+            await _send_pasted(tab, tmp_path, 1)
             await tab.until(DRAWN)
-            await tab.run("window.isOld = true")
-            await tab.do("Page.reload")
-            await tab.until(f"!window.isOld && document.querySelector('.pictures') && {DRAWN}")
+            await tab.reload(f"document.querySelector('.pictures') && {DRAWN}")
             assert {one.partition("?")[0].rpartition(PREFIX)[0] for one in tab.asked} == {
                 f"https://{HOST}:{proxy.port}"
             }
@@ -258,9 +251,7 @@ async def test_two_tabs_share_one_worker(tmp_path: Path) -> None:
         async with chromium(tmp_path / "profile") as (tab, other):
             for each, address in ((tab, entrance), (other, entrance.partition("?")[0])):
                 await each.open(address)
-                await each.run(TEXT)
-                await until(lambda: _is_typed(tmp_path, 0), "the draft")
-                await each.press("Enter", 13, "\r")
+                await _send_pasted(each, tmp_path, 0)
                 await until(lambda: not _is_typed(tmp_path, 0), "the question")
             await until(
                 lambda: sum(turn.finish_reason is not None for turn in _stored(tmp_path)[1]) == 2,
@@ -268,6 +259,13 @@ async def test_two_tabs_share_one_worker(tmp_path: Path) -> None:
             )  # fmt: skip
             (worker,) = shared_workers(settings.runtime_dir)
             assert worker.clients == 2
+
+
+async def _send_pasted(tab: Tab, tmp_path: Path, pictures: int) -> None:
+    """Paste words, and send them once the draft with so many pictures is stored."""
+    await tab.run(TEXT)
+    await until(lambda: _is_typed(tmp_path, pictures), "the draft", lambda: _stored(tmp_path))
+    await tab.press("Enter", 13, "\r")
 
 
 def _is_typed(tmp_path: Path, pictures: int) -> bool:

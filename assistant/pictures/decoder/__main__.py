@@ -8,6 +8,7 @@ import socket
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from types import ModuleType
 
 from PIL import Image
 
@@ -71,13 +72,16 @@ def _answer(asked: Header, data: bytes) -> _Answer:
 
 
 def _count(asked: Header, data: bytes) -> _Answer:
-    reader = tiff if asked["form"] == "tiff" else pdf
-    return {"count": reader.count(data, asked["label"])}, (), 0
+    return {"count": _reader(asked).count(data, asked["label"])}, (), 0
 
 
 def _page(asked: Header, data: bytes) -> _Answer:
-    reader = tiff if asked["form"] == "tiff" else pdf
-    return _as_png(reader.page(data, asked["page"], asked["longest"], asked["label"]))
+    png = _reader(asked).page(data, asked["page"], asked["longest"], asked["label"])
+    return _as_png(png)
+
+
+def _reader(asked: Header) -> ModuleType:
+    return tiff if asked["form"] == "tiff" else pdf
 
 
 def _text(asked: Header, data: bytes) -> _Answer:
