@@ -55,7 +55,7 @@ def steps(*, test: bool, torch: str, uv: str | None) -> list[Step]:
     locked = [*install, "--no-deps", "--require-hashes", "-r", lock]
     return [
         Step("a virtual environment in .venv", make),
-        Step(f"{packages} packages, checked by hash (about 0.13 GB to download)", locked),
+        Step(f"{packages} packages, checked by hash (0.13 GB to download)", locked),
         Step(f"PyTorch, {_size(torch)}", [*install, *index, pin]),
         Step("phichat itself", [*install, "--no-deps", "--no-build-isolation", "-e", "."]),
     ]
@@ -72,9 +72,9 @@ def _torch_pin() -> str:
 def _size(torch: str) -> str:
     """Describe the size of a finished installation: 1.7 GB were measured for a CPU build."""
     if torch == "cpu":
-        return "without CUDA (about 1.7 GB on disk with everything)"
+        return "without CUDA (1.7 GB on disk with everything)"
     if sys.platform == "linux":
-        return "with CUDA (about 5 GB on disk with everything)"
+        return "with CUDA (5 GB on disk with everything)"
     return "the build for this system"
 
 
@@ -85,6 +85,8 @@ def run(step: Step, heading: str) -> float:
     """
     started = time.monotonic()
     shown = f"{heading} {step.title} ..."
+    if sys.stdout.isatty():  # a line that is wrapped can't be written again in its place
+        shown = shown[: shutil.get_terminal_size().columns - WIDTH - 2]
     print(shown, end="", flush=True)
     # the first step makes the folder of the log, so every step writes to a file of its own first
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -56,10 +57,28 @@ def doctor(model: str | None, quick: bool, as_json: bool, **memory: object) -> N
     if as_json:
         print_json(_as_json(found))
     else:
+        columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
         for line in _lines(found):
-            click.echo(plain(line))
+            click.echo(fitted(plain(line), columns))
     if not found.can_run:
         sys.exit(1)
+
+
+def fitted(line: str, columns: int) -> str:
+    """Break a line at blanks where a terminal of ``columns`` would break it within a word.
+
+    Commands stay whole, to be copied; ``columns`` is 0 where no terminal shows it.
+    """
+    if not columns or len(line) <= columns or sys.executable in line:
+        return line
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    return textwrap.fill(
+        line,
+        columns,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _lines(found: Diagnosis) -> Iterator[str]:

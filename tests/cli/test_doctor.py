@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from assistant.cli.doctor import _lines
+from assistant.cli.doctor import _lines, fitted
 from assistant.cli.doctor_checks import diagnose
 from assistant.cli.root_command import cli
 from assistant.core.memory import detect
@@ -102,6 +102,18 @@ def test_the_json_for_scripts(phichat: Phichat, random_folder: Path) -> None:
     assert found["speed_estimate"] is None
     formats = {(one["weights"], one["kv"]) for one in found["phi3_vision"]}
     assert formats >= set(product(("float", "int8"), ("float", "int8", "int4")))
+
+
+def test_a_terminal_breaks_no_word_and_no_command() -> None:
+    line = "  An estimate, from 15.0 GB/s of memory measured just now: at most 1.1 tokens/s."
+    assert fitted(line, 0) == fitted(line, 80) == line
+    assert fitted(line, 40).splitlines() == [
+        "  An estimate, from 15.0 GB/s of memory",
+        "    measured just now: at most 1.1",
+        "    tokens/s.",
+    ]
+    command = f"    {sys.executable} -m pip install ninja"
+    assert fitted(command, 20) == command
 
 
 NO_NETWORK = """

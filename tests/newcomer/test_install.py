@@ -94,3 +94,24 @@ def test_a_step_that_fails_is_one_sentence(tmp_path: Path) -> None:
     assert "[1/4] a virtual environment in .venv" in done.stdout
     assert "[2/4]" in done.stdout
     assert "[3/4]" not in done.stdout
+
+
+def test_a_line_that_counts_its_seconds_fits_in_the_terminal(
+    install: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A wrapped line would stand there once more each second."""
+    monkeypatch.setattr(install, "VENV", tmp_path)
+    monkeypatch.setattr(install, "LOG", tmp_path / "install.log")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "60")
+    command = [sys.executable, "-c", "pass"]
+    titles = [step.title for step in install.steps(test=True, torch="cpu", uv=None)]
+    for title in titles:
+        install.run(install.Step(title, command), "[3/4]")
+    lines = re.split(r"[\r\n]", capsys.readouterr().out)
+    assert "without CUDA" in "".join(lines)
+    assert max(map(len, lines)) < 60
+    assert max(len(f"[3/4] {title} ... 59 min 59 s") for title in titles) < 80
