@@ -113,6 +113,18 @@ def parse_dropped(text: str) -> list[str]:
     return [one for line in by_line for one in line] if all(by_line) else []
 
 
+def missing_picture(text: str) -> str:
+    """Return the picture's path of which a text consists where no file is there, "" otherwise."""
+    try:
+        words = shlex.split(text)
+    except ValueError:  # a quotation mark without its partner
+        return ""
+    if len(words) != 1 or _is_address(words[0]) or not _has_suffix(file_of(words[0])):
+        return ""
+    path = file_of(words[0])
+    return "" if existing(path) else path
+
+
 @dataclass(frozen=True, slots=True)
 class NamedPicture:
     """A picture's path in a text; ``start`` and ``end`` are its place there."""

@@ -14,6 +14,7 @@ from PIL import Image
 from textual import events
 from textual.pilot import Pilot
 
+from assistant.pictures.dropped import file_of
 from tests.pictures.pdf_files import page, pdf
 from tests.tui.desk import (
     NARROW,
@@ -98,6 +99,19 @@ async def test_pages_of_a_document_are_attached_in_their_order(desk: Desk) -> No
         await sees(pilot, "Picture 2 · report.pdf, page 3 · 834×1250")
         await idle(pilot)
     assert len(desk.core.prompts[0].slots) == 3
+
+
+@pytest.mark.parametrize("path", ["/no/such.png", "such.JPG", "'a b.pdf#2'", "no.png@0,0,9,9"])
+async def test_a_path_typed_alone_without_a_file_is_not_sent(desk: Desk, path: str) -> None:
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await send(pilot, path)
+        await until(pilot, lambda: notices(pilot), "a word")
+        assert notices(pilot)[0].startswith(f"There is no file {file_of(path.strip(chr(39)))}:")
+        assert area(pilot).text == path
+        await send(pilot, " is what I want to save")
+        await until(pilot, lambda: desk.store.sessions(), "the message")
+        (session,) = desk.store.sessions()
+        assert desk.store.conversation(session.id).turns[0].text == f"{path} is what I want to save"
 
 
 async def test_a_document_that_is_refused_leaves_one_sentence(desk: Desk) -> None:

@@ -49,6 +49,7 @@ MORE_BELOW = "↓ the chat goes on below · ctrl+end"
 PATIENCE_S = 1.0
 """Seconds that the first refusal of several pictures waits for the others."""
 SLOW_DISK = "The disk that the message names does not answer: take the path out, or try it later."
+MISSING = "check the path, or write more than it to send it as words."
 LONG = 10_000
 """Characters of a text that is not searched for pictures while it is typed."""
 
@@ -333,6 +334,8 @@ class Composer(Vertical):
             self.decline(text, SLOW_DISK)
         elif found.alone:
             self.post_message(self.AttachRequested(found.alone))
+        elif found.missing:
+            self.decline(text, f"There is no file {one_line(found.missing, 60)}: {MISSING}")
         elif slash := slash_without_slash(text):
             self.post_message(self.CommandDoubted(text, slash))
         elif found.sources:

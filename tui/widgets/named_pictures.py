@@ -26,6 +26,8 @@ class Named:
     words: str
     sources: tuple[str, ...] = ()
     alone: tuple[str, ...] = ()
+    missing: str = ""
+    """Path of which the message consists, where no file is there."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -50,7 +52,12 @@ class NamedPictures:
         for one in reversed([one for one in pictures_in(words) if one.name not in known]):
             sources.append(one.path)
             words = words[: one.start] + one.name + words[one.end :]
-        return Named(words, tuple(sources), alone)
+        from assistant.pictures.dropped import missing_picture  # its library is imported only now
+
+        missing = missing_picture(text)
+        if os.path.basename(missing) in known:
+            missing = ""
+        return Named(words, tuple(sources), alone, missing)
 
     def listed(self, argument: str) -> list[str]:
         """Return the paths and URLs in ``argument``: all of its words if any surely is one."""
