@@ -150,6 +150,8 @@ def ask(
         session_id = _session(engine, session, go_on)
         if (own := stay_with_model(engine, session_id, chosen["model"])) and sys.stderr.isatty():
             click.echo(f"{one_line(own, 120)} answers, as in this chat so far.", err=True)
+        if not engine.model.status().is_server:
+            engine.model.preload()  # beside the opening of pictures and the database
         _answer(
             engine,
             session_id,

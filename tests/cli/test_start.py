@@ -69,3 +69,21 @@ def test_a_list_compiles_no_pattern_of_scripts_that_no_title_has() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.split() == ["0", "1"]
+
+
+def test_a_worker_starts_before_the_database_is_imported() -> None:
+    program = (
+        "import sys\n"
+        "from assistant.worker.client import LocalCore\n"
+        "started = LocalCore.preload\n"
+        "def preload(core):\n"
+        "    print('sqlalchemy' in sys.modules)\n"
+        "    started(core)\n"
+        "LocalCore.preload = preload\n"
+        "from assistant.cli.root_command import cli\n"
+        "cli(['ask', '--max-new-tokens', '1', 'Hello'], prog_name='phichat')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[0] == "False"
