@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ from assistant.families import folder_kind
 from assistant.values.errors import ModelError
 
 MODEL_TYPE = "phi3_v"
+
+MOST = 1 << 31
+"""Largest number of a config.json."""
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -20,6 +24,14 @@ def read_config(folder: Path) -> dict[str, Any]:
             "(phi3_v): choose another folder."
         )
     for key in ("max_position_embeddings", "vocab_size", "hidden_size", "num_hidden_layers"):
-        if not isinstance(config.get(key), int):
-            raise ModelError(f"{folder / 'config.json'} lacks {key}: the checkpoint is damaged.")
+        number(config, key, folder / "config.json", MOST)
     return config
+
+
+def number(values: Mapping[str, Any], key: str, path: Path, most: int) -> int:
+    """Return a count of a file from 1 to ``most``. Raises ModelError."""
+    found = values.get(key)
+    if type(found) is not int or not 1 <= found <= most:
+        words = "lacks" if found is None else "has no usable"
+        raise ModelError(f"{path} {words} {key}: the checkpoint is damaged.")
+    return found

@@ -11,7 +11,7 @@ from assistant.families.chat import ChatTemplate
 from assistant.families.checkpoint import read_json
 from assistant.families.sizes import ModelSize, Shape
 from assistant.families.stored_weights import stored_dtype, stored_weights
-from assistant.phi3v.checkpoint import read_config
+from assistant.phi3v.checkpoint import MOST, number, read_config
 from assistant.phi3v.known import KNOWN
 from assistant.phi3v.pictures import Phi3VPictures
 from assistant.phi3v.shapes import Geometry, is_read, model_size, weight_shapes
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from assistant.families.runtime import FamilyRuntime
 
 
+MOST_CROPS = 10_000
+"""Crops of a picture at most: their arrangements are tried one after the other."""
+
+
 class Phi3VCheckpoint:
     """A :class:`assistant.families.family.Checkpoint`."""
 
@@ -29,12 +33,13 @@ class Phi3VCheckpoint:
         """``num_crops`` is the setting. Raises ModelError."""
         self._folder = folder
         self._config = read_config(folder)
-        preprocessor = read_json(folder / "preprocessor_config.json")
+        path = folder / "preprocessor_config.json"
+        preprocessor = {"num_crops": 16, "num_img_tokens": 144, **read_json(path)}
         self.context = int(self._config["max_position_embeddings"])
         self.pictures = Phi3VPictures(
-            own=int(preprocessor.get("num_crops", 16)),
+            own=number(preprocessor, "num_crops", path, MOST_CROPS),
             chosen=num_crops,
-            crop_tokens=int(preprocessor.get("num_img_tokens", 144)),
+            crop_tokens=number(preprocessor, "num_img_tokens", path, MOST),
         )
         self.chat = ChatTemplate(STYLE, partial(Vocabulary.from_folder, folder))
 

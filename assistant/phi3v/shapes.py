@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from assistant.families.sizes import DecoderShape, ModelSize, Shape
+from assistant.phi3v.checkpoint import MOST
 from assistant.phi3v.clip import CLIP_VIT_L_14_336
 from assistant.phi3v.crops import CROP, CROP_BATCH
 from assistant.values.errors import ModelError
+
+MOST_LAYERS = 10_000
+"""Layers at most: names are made of each, whatever a damaged config.json says."""
 
 _VISION = "model.vision_embed_tokens."
 _CLIP = _VISION + "img_processor.vision_model."
@@ -48,10 +52,10 @@ class Geometry:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Geometry:
-        """Read the values of config.json. Raises ModelError when one is missing or no number."""
+        """Read the values of config.json. Raises ModelError for one that no model has."""
         clip = (config.get("img_processor") or {}).get("clip_config") or CLIP_VIT_L_14_336
         try:
-            return cls(
+            found = cls(
                 hidden=int(config["hidden_size"]),
                 mlp=int(config["intermediate_size"]),
                 layers=int(config["num_hidden_layers"]),
@@ -64,10 +68,17 @@ class Geometry:
                 clip_layers=int(clip["num_hidden_layers"]),
                 clip_patch=int(clip["patch_size"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise ModelError(
                 f"config.json lacks a usable {error}: the checkpoint is damaged."
             ) from None
+        for name, number in asdict(found).items():
+            if not 1 <= number <= (MOST_LAYERS if name.endswith("layers") else MOST):
+                raise ModelError(
+                    f"config.json gives the model a size that none has ({name}): the checkpoint is "
+                    "damaged."
+                )
+        return found
 
 
 def weight_shapes(g: Geometry) -> dict[str, Shape]:

@@ -145,6 +145,32 @@ def test_what_stands_in_the_place_of_a_file_is_one_sentence(
     assert [one.whole for one in used if one.name == str(folder)] == [is_unread]
 
 
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("config.json", "num_hidden_layers"),
+        ("config.json", "num_attention_heads"),
+        ("config.json", "vocab_size"),
+        ("preprocessor_config.json", "num_crops"),
+        ("preprocessor_config.json", "num_img_tokens"),
+    ],
+)
+@pytest.mark.parametrize("number", [0, -1, 1 << 40, 10**400, float("inf"), "many"])
+def test_a_number_that_no_model_has_is_one_sentence(
+    tmp_path: Path, name: str, key: str, number: object
+) -> None:
+    """Of 2**40 layers names would be made until memory is full, and as many crops arranged."""
+    folder = Path(shutil.copytree(model_folder("demo"), tmp_path / "model"))
+    values = json.loads((folder / name).read_text())
+    (folder / name).write_text(json.dumps(values | {key: number}))
+    assert "damaged" in str(verify(str(folder)).problem)
+    if name == "config.json":
+        with pytest.raises(ModelError, match="damaged"):
+            Phi3VForCausalLM.from_pretrained(folder)
+    used = find_models(load_settings({"model": str(folder)}), cpu_place(detect_hardware()))
+    assert "damaged" in str(next(one for one in used if one.name == str(folder)).problem)
+
+
 @pytest.mark.parametrize("name", ["x" * 5000, "y/" * 3000, "~no-such-user/model", "a\nb", "/"])
 def test_a_name_that_is_no_path_is_one_sentence(name: str) -> None:
     with pytest.raises(ModelError) as refused:
