@@ -61,7 +61,10 @@ class PhichatApp(App[None]):
     """phichat in the terminal."""
 
     TITLE = "phichat"
-    CSS_PATH = "phichat.tcss"
+    CSS_PATH = ["phichat.tcss", "small_windows.tcss"]  # noqa: RUF012
+    # The classes of every screen, by its columns and rows.
+    HORIZONTAL_BREAKPOINTS = [(0, "-slim"), (60, "-narrow"), (100, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [(0, "-tiny"), (14, "-short"), (30, "-tall")]  # noqa: RUF012
     COMMANDS = App.COMMANDS | {SessionProvider}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "Quit", priority=True),

@@ -53,8 +53,6 @@ class ChatScreen(EngineScreen[None]):
         for key in CHAT_KEYS
         if key.action != "help"  # which is the app's: it works on every page
     ]
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]  # noqa: RUF012
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
     AUTO_FOCUS = "PromptArea"
 
     def __init__(
@@ -142,7 +140,7 @@ class ChatScreen(EngineScreen[None]):
 
     def action_toggle_sessions(self) -> None:
         """Show or hide the list; in a narrow window it lies over the chat."""
-        narrow = self.has_class("-narrow")
+        narrow = not self.has_class("-wide")
         name = "-list-open" if narrow else "-list-hidden"
         self.toggle_class(name)
         is_shown = self.has_class(name) == narrow

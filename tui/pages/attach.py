@@ -58,7 +58,6 @@ class AttachScreen(TypingGoesToField, GuardedDialog[Picked | None]):
     """Dialog that returns paths or a URL, or None; of a document, pages are chosen first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in PICK_KEYS if key.action]
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012
 
     def __init__(
         self,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from rich.table import Column, Table
 from rich.text import Text
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
@@ -183,10 +184,29 @@ class HelpScreen(GuardedDialog[None]):
             for title in order:
                 words = f"Here: {title[0].lower()}{title[1:]}" if title == self._here else title
                 yield Static(Content.styled(words, "bold $primary"), classes="section")
-                yield Static(_table(found[title]))
+                yield KeyTable(found[title])
 
 
-def _table(rows: Iterable[tuple[str, str]]) -> Table:
+class KeyTable(Static):
+    """Keys beside what they do; above it where there is little room."""
+
+    def __init__(self, rows: Rows) -> None:
+        super().__init__(_table(rows))
+        self._rows = rows
+        self._is_stacked = False
+
+    def on_resize(self, event: events.Resize) -> None:
+        if (stacked := event.size.width < 2 * LEFT_WIDTH) != self._is_stacked:
+            self._is_stacked = stacked
+            self.update(_stacked(self._rows) if stacked else _table(self._rows))
+
+
+def _stacked(rows: Rows) -> Text:
+    lines = (Text.assemble((left, "bold"), f"\n  {right}") for left, right in rows)
+    return Text("\n").join(lines)
+
+
+def _table(rows: Rows) -> Table:
     table = Table.grid(Column(width=LEFT_WIDTH), Column(), padding=(0, 2, 0, 0))
     for left, right in rows:
         table.add_row(Text(left), Text(right))

@@ -40,6 +40,8 @@ EFFECTS = {
 MODEL_OF_CHAT = "is used when F8 says so"
 ORIGIN_COLUMN = 60
 """Column of a value's origin, in a window that is wide enough."""
+LEAST_COLUMNS = 50
+"""Of a row with columns for names and origins."""
 MARGINS = 2
 """An option has a blank on both sides."""
 
@@ -132,11 +134,15 @@ class SettingsScreen(EngineScreen[Settings | None]):
         mark = "* " if origin not in ("default", "as in all chats") else "  "
         options = self.query_one(OptionList)
         room = options.scrollable_content_region.width - MARGINS
-        place = max(0, min(ORIGIN_COLUMN, room - len(origin)))
-        row = Content.assemble(mark, f"{name:<20}", one_line(self._value(name)) or "“”")
-        row = row.truncate(max(0, place - 2), ellipsis=True)
+        name_width, shown_origin = 20, one_line(origin, 40)
+        if room < LEAST_COLUMNS:
+            name_width, shown_origin = len(name) + 1, ""
+        place = max(0, min(ORIGIN_COLUMN, room - len(shown_origin)))
+        value = one_line(self._value(name)) or "“”"
+        row = Content.assemble(mark, name.ljust(name_width), value)
+        row = row.truncate(max(0, place - 2 if shown_origin else place), ellipsis=True)
         gap = " " * (place - row.cell_length)
-        return Content.assemble(row, gap, (one_line(origin, 40), "$phi-quiet"))
+        return Content.assemble(row, gap, (shown_origin, "$phi-quiet"))
 
     def on_resize(self) -> None:
         if self._origins:
