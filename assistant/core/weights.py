@@ -7,7 +7,8 @@
 | int8 | the same, activations rounded to 16 bits | one of :data:`INT8_WAYS`, all of 16 bits |
 
 Activations, embeddings, norms and the vision tower are float32 on a CPU. Only the decoder's
-matrices and the language head have a format of their own: they are what a token streams.
+matrices and the language head have a format of their own: they are what a token streams. Of a
+checkpoint in bfloat16 the tower's products are bfloat16 where that is quicker (``cpu/bfloat16``).
 The CUDA formats come from torchao where it is installed. They have never been run by us.
 """
 
@@ -21,6 +22,7 @@ import torch
 from torch import nn
 from torch.nn.functional import linear
 
+from assistant.core.cpu.bfloat16 import narrow_tower
 from assistant.core.formats import INT8_PIECE, TILE_NUMBERS, compute_dtype, weight_kinds
 from assistant.core.kernels import Kernels
 from assistant.core.scratch import Scratch
@@ -65,7 +67,7 @@ def load_model(
     """
     name = compute_dtype(str(dtype).removeprefix("torch."), device.type)
     runtime = family_of(folder).runtime()
-    return runtime.load(
+    model = runtime.load(
         folder,
         dtype=getattr(torch, name),
         device=device,
@@ -73,6 +75,9 @@ def load_model(
         make_linear=linear_maker(device, dtype, weights, int8_way),
         progress=progress,
     )
+    if device.type == "cpu" and dtype == torch.bfloat16:
+        narrow_tower(model.vision)
+    return model
 
 
 def linear_maker(

@@ -102,6 +102,8 @@ class ClipLayer(nn.Module):
 
 
 class _Attention(nn.Module):
+    takes_bfloat16 = True
+
     def __init__(self, sizes: ClipSizes) -> None:
         super().__init__()
         width, self.heads = sizes.hidden_size, sizes.num_attention_heads
@@ -111,7 +113,7 @@ class _Attention(nn.Module):
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         N, S, width = hidden.shape
         q, k, v = (
-            product(hidden).view(N, S, self.heads, -1).transpose(1, 2)
+            product(hidden).to(hidden.dtype).view(N, S, self.heads, -1).transpose(1, 2)
             for product in (self.q_proj, self.k_proj, self.v_proj)
         )
         seen = scaled_dot_product_attention(q, k, v)
@@ -120,6 +122,8 @@ class _Attention(nn.Module):
 
 
 class _Mlp(nn.Module):
+    takes_bfloat16 = True
+
     def __init__(self, sizes: ClipSizes) -> None:
         super().__init__()
         if sizes.hidden_act not in _ACTIVATIONS:

@@ -72,6 +72,12 @@ class PlainConfig:
     rope_parameters: Mapping[str, Any]
     clip_config: ClipConfig
 
+    @property
+    def num_img_tokens(self) -> int:
+        """Positions of one crop after the 2 x 2 merge."""
+        clip = self.clip_config
+        return (clip.image_size // clip.patch_size // 2) ** 2
+
     @classmethod
     def from_values(cls, values: Mapping[str, Any], folder: Path) -> PlainConfig:
         """Read config.json's ``values``. Raises ModelError."""

@@ -40,7 +40,7 @@ from assistant.values.prompt import Prompt, Slot
 from assistant.values.sampling import Sampling
 
 folder, crops = Path(sys.argv[1]), int(sys.argv[2])
-model = load_model(folder, device=torch.device("cpu"), dtype=torch.float32, weights="float")
+model = load_model(folder, device=torch.device("cpu"), dtype=torch.bfloat16, weights="float")
 grid = crop_grid(1344, 1344, crops)
 slot = Slot("1344", crops, grid.tokens(model.config.num_img_tokens))
 generator = torch.Generator().manual_seed(0)

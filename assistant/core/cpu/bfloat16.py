@@ -1,0 +1,100 @@
+"""Matrix products of a vision tower in bfloat16, on processors that have instructions for them.
+
+The weights of a checkpoint in bfloat16 stay exact, activations are rounded to it before each
+product, sums are float32. What is between the products stays float32 where a tower adds it up.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+
+import torch
+from torch import nn
+
+ROWS, WIDTH = 577, 1024
+"""Patches of a crop and width of CLIP ViT-L: the product that is measured."""
+
+LEAST_NUMBERS = 2**20
+"""Numbers of a matrix from which on it is worth a measurement: a tower of less takes no time."""
+
+LEAST_GAIN = 1.3
+"""Times float32's speed from which on bfloat16 is taken: packing and rounding cost something."""
+
+HOPELESS_S = 0.05
+"""Seconds of one hundredth of the product from which on nothing is measured: oneDNN multiplies what
+a processor has no instructions for by a plain loop."""
+
+_NAMED = 2048
+"""Numbers of a packed matrix that stay readable, for the fingerprint of features that are kept."""
+
+
+class BFloat16Linear(nn.Module):
+    """An ``nn.Linear`` packed for oneDNN: rows in any format -> bfloat16."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        weight = linear.weight.detach().bfloat16().contiguous()
+        self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
+        self._bias = None if linear.bias is None else linear.bias.detach().bfloat16()
+        self.register_buffer("start", weight.flatten()[:_NAMED].clone())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = x.bfloat16().contiguous()
+        out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
+            rows, self._packed, self._bias, "none", [], ""
+        )
+        return out
+
+
+def narrow_tower(vision: nn.Module) -> bool:
+    """Pack the matrices of modules that take bfloat16, if that is quicker here; say whether.
+
+    Such a module says so by ``takes_bfloat16 = True``.
+    """
+    found = [
+        (module, name, child)
+        for module in vision.modules()
+        if getattr(module, "takes_bfloat16", False)
+        for name, child in module.named_children()
+        if type(child) is nn.Linear
+    ]
+    if not any(child.weight.numel() >= LEAST_NUMBERS for *_, child in found) or not pays():
+        return False
+    for module, name, child in found:
+        setattr(module, name, BFloat16Linear(child))
+    return True
+
+
+@cache
+@torch.inference_mode()
+def pays() -> bool:
+    """Measure whether bfloat16 is multiplied faster than float32 here, in a tenth of a second.
+
+    By the time that one thread computes, which other programs hardly change.
+    """
+    if not torch.cpu._is_avx512_bf16_supported():
+        return False
+    whole = nn.Linear(WIDTH, WIDTH)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with suppress(RuntimeError):  # a build of torch without oneDNN
+        try:
+            packed = BFloat16Linear(whole)
+            few, x = torch.full((ROWS // 100, WIDTH), 0.5), torch.full((ROWS, WIDTH), 0.5)
+            packed(few)
+            if _seconds(lambda: packed(few)) > HOPELESS_S:
+                return False
+            narrow = min(_seconds(lambda: packed(x)) for _ in range(4))
+            return min(_seconds(lambda: whole(x)) for _ in range(4)) > LEAST_GAIN * narrow
+        finally:
+            torch.set_num_threads(threads)
+    return False
+
+
+def _seconds(run: Callable[[], object]) -> float:
+    started = time.thread_time()
+    run()
+    return time.thread_time() - started
