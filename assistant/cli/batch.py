@@ -19,6 +19,7 @@ import click
 from assistant.cli import completion_words as completing
 from assistant.cli.batch_file import BatchFile, Line, Place, encoded, with_value
 from assistant.cli.common import opened_engine, start_decoding
+from assistant.cli.document_passwords import ask_no_more
 from assistant.cli.errors import StoppedError
 from assistant.cli.options import TEXT, engine_options, model_option, sampling_options
 from assistant.values.conversation import FinishReason
@@ -85,6 +86,7 @@ def batch(
     start_decoding()
     with opened_engine(system=system, **chosen) as (engine, _):
         names = [one for name in names for one in _pages(engine, name)]
+        ask_no_more()  # a batch that has begun waits for no user
         flags = {name: value for name, value in sampling.items() if value != ()}
         work = Batch(engine, question, engine.model.sampling(Parameters(**flags)))
         if output is None:

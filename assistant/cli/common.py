@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from assistant.cli.document_passwords import ask_for_passwords
 from assistant.values.text import plain_json
 
 if TYPE_CHECKING:  # --help and completion load neither
@@ -77,10 +78,14 @@ def whole_path(model: str) -> str:
 
 
 def start_decoding() -> None:
-    """Start the process that decodes pictures, while the engine is being opened."""
+    """Start the process that decodes pictures, while the engine is being opened.
+
+    From then on documents ask the terminal for their passwords.
+    """
     from assistant.pictures import decode
 
     decode.start_decoding()
+    ask_for_passwords()
 
 
 def open_pictures(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from assistant.cli.document_passwords import ask_for_passwords, question, unseen
 from assistant.cli.plain_reply import PlainReply
 from assistant.values.conversation import Draft, PictureFile, Role, Turn
 from assistant.values.errors import PhichatError
@@ -71,9 +72,10 @@ class PlainChat:
         self.engine.model.preload()
         if self.session_id is not None:
             self.show_last(SHOWN)
+        threading.Thread(target=self._read, daemon=True).start()
+        ask_for_passwords(self._password)
         for source in pictures:
             self._try(lambda source=source: self.open_picture(source))  # type: ignore[misc]
-        threading.Thread(target=self._read, daemon=True).start()
         while not self.is_over:
             click.echo("You: ", nl=False)
             try:
@@ -116,6 +118,13 @@ class PlainChat:
         """Attach a file, all pages that a source names, or an address."""
         for file in self.engine.pictures.open_each(source):
             self.attach(file)
+
+    def _password(self, name: str) -> str:
+        with unseen(question(name)):
+            line = self._lines.get()
+        if line is None:
+            self._lines.put(None)
+        return line or ""
 
     def attach(self, file: PictureFile) -> None:
         """Attach a picture that is open to the next message."""

@@ -71,6 +71,12 @@ class Pictures:
 
         return read_document(source, watch)
 
+    def unlock(self, password: str) -> None:
+        """Try a password on documents that need one, until the process ends."""
+        from assistant.pictures.passwords import PASSWORDS
+
+        PASSWORDS.add(password)
+
     def quoted_text(self, source: str) -> str:
         """Quote the text layer of the pages that ``source`` names, in Markdown."""
         document, typed = self.read_document(source)

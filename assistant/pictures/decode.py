@@ -182,7 +182,8 @@ def asked(
     whole = {**header, "label": label, "seconds": CPU_S}
     found, answer = POOL.ask(whole, data, most, label, look)
     if "error" in found:
-        raise PictureError(one_line(str(found["error"]), _LONGEST_SENTENCE))
+        code = "password" if found.get("code") == "password" else None
+        raise PictureError(one_line(str(found["error"]), _LONGEST_SENTENCE), code=code)
     return found, answer
 
 

@@ -16,6 +16,8 @@ from assistant.pictures.decode import (
     made_up,
     picture_of,
 )
+from assistant.pictures.decoder.frames import Header
+from assistant.pictures.passwords import PASSWORDS
 from assistant.values.conversation import PictureFile
 from assistant.values.errors import PictureError
 from assistant.values.origin import Origin, pages_of, typed_pages
@@ -39,6 +41,7 @@ class Document:
     count: int
     form: str = "pdf"
     """``pdf`` or ``tiff``, whose pages have pixels of their own."""
+    password: str = field(default="", repr=False)
     unit = "page"
 
     @cached_property
@@ -72,6 +75,7 @@ class Document:
         name = self.title(number)
         most = longest or (LONGEST if self.form == "pdf" else 0)
         header = {"op": "page", "page": number, "longest": most, "form": self.form}
+        header |= {"password": self.password}
         look = looking(self.data, watch)
         found, png = asked_picture(header, self.data, MAX_BYTES, name, look)
         file = picture_of(found, bytes(png), name, name)
@@ -85,7 +89,7 @@ class Document:
         """Read the text layer of a page; "" where it has none."""
         if self.form != "pdf":
             return ""
-        header = {"op": "text", "page": number}
+        header = {"op": "text", "page": number, "password": self.password}
         _, text = asked(header, self.data, _MOST_TEXT, self.name, looking(self.data, None))
         return text.decode("utf-8", "replace")
 
@@ -104,11 +108,25 @@ def open_document(data: bytes, name: str, watch: Watch | None = None) -> Documen
     """Open a document and count its pages. Raises PictureError."""
     label = names.shown(name)
     form = "tiff" if is_tiff(data) else "pdf"
-    header = {"op": "count", "form": form}
-    found, _ = asked(header, data, 0, label, looking(data, watch))
+    found, password = _counted(data, form, label, watch)
     count = found.get("count")
     if type(count) is not int or count > _MOST:
         raise made_up(label)
     if count < 1:
         raise PictureError(f"{label} has no page; get another copy of it.")
-    return Document(data, label, count, form)
+    return Document(data, label, count, form, password)
+
+
+def _counted(data: bytes, form: str, label: str, watch: Watch | None) -> tuple[Header, str]:
+    """Count the pages; return the password that it took, too."""
+    refused: PictureError | None = None
+    for password in PASSWORDS.tried(label):
+        header = {"op": "count", "form": form, "password": password}
+        try:
+            return asked(header, data, 0, label, looking(data, watch))[0], password
+        except PictureError as error:
+            if error.code != "password":
+                raise
+            refused = error
+    assert refused is not None
+    raise refused

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image, TiffImagePlugin
 
-from assistant.pictures import decode
+from assistant.pictures import decode, documents
 from assistant.pictures.dropped import find_dropped, parse_dropped, pictures_in
+from assistant.pictures.passwords import Passwords
 from assistant.pictures.source import open_each, open_source, read_document
 from assistant.values.errors import PictureError
 from assistant.values.origin import Origin, pages_of, split_pages, typed_pages
@@ -136,6 +137,27 @@ HOSTILE = {
     "endless.pdf": (pdf(b"0 0 1 1 re f " * 1_000_000 + page("red")), None),
     "flat.pdf": (pdf(page(), size=(0.001, 14_000)), None),
 }
+
+
+def test_a_password_opens_a_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = pdf(page("red", "This is red."), page("blue"), password="open sesame")
+    passwords = Passwords()
+    monkeypatch.setattr(documents, "PASSWORDS", passwords)
+    for typed in ("", "sesame"):
+        if typed:
+            passwords.add(typed)
+        with pytest.raises(PictureError, match="needs a password") as refusal:
+            list(open_each(secret, name="secret.pdf"))
+        assert refusal.value.code == "password"
+    asked: list[str] = []
+    passwords.ask = lambda name: asked.append(name) or ("no", "open sesame")[len(asked) - 1]
+    opened = list(open_each(secret, name="secret.pdf"))
+    assert [middle(one.data) for one in opened] == [(255, 0, 0), (0, 0, 255)]
+    assert asked == ["secret.pdf", "secret.pdf"]
+    document = documents.open_document(secret, "again.pdf")
+    assert document.text(1) == "This is red."
+    assert "sesame" not in repr(document)
+    assert len(asked) == 2, "what was typed is tried first"
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -115,13 +115,11 @@ async def test_a_path_typed_alone_without_a_file_is_not_sent(desk: Desk, path: s
 
 
 async def test_a_document_that_is_refused_leaves_one_sentence(desk: Desk) -> None:
-    secret = desk.file("secret.pdf", pdf(page(), encrypted=True))
+    secret = desk.file("empty.pdf", b"%PDF-1.7")
     async with desk.app().run_test(size=NARROW, notifications=True) as pilot:
         await send(pilot, f"/attach '{secret}'")
         await until(pilot, lambda: notices(pilot), "a notice")
-        assert notices(pilot) == [
-            "secret.pdf needs a password: save a copy without one, attach that."
-        ]
+        assert notices(pilot) == ["empty.pdf is damaged or incomplete; get another copy of it."]
         assert names(pilot) == []
 
 

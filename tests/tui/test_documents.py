@@ -13,8 +13,21 @@ from textual.pilot import Pilot
 
 from tests.pictures.pdf_files import page, pdf
 from tests.pictures.test_films import animation
-from tests.tui.desk import NARROW, WIDE, Desk, area, composer, idle, notices, sees, send, until
+from tests.tui.desk import (
+    NARROW,
+    WIDE,
+    Desk,
+    area,
+    composer,
+    idle,
+    notices,
+    sees,
+    send,
+    shown,
+    until,
+)
 from tui.pages.attach import AttachScreen
+from tui.pages.password import PasswordScreen
 from tui.pages.strip import PageCell, StripScreen
 from tui.widgets.picture_drawing import PictureDrawing
 
@@ -136,16 +149,37 @@ async def test_a_scan_has_no_text_to_quote_and_says_so(desk: Desk, report: Path)
         await until(pilot, lambda: names(pilot) == ["report.pdf"], "the page all the same")
 
 
-async def test_a_document_with_a_password_says_so_in_the_strip(desk: Desk, report: Path) -> None:
-    report.write_bytes(pdf(page(), encrypted=True))
+async def test_the_strip_asks_for_the_password(desk: Desk, report: Path) -> None:
+    report.write_bytes(pdf(page("red"), page("blue"), password="sesame 1"))
     async with desk.app().run_test(size=WIDE) as pilot:
         await pilot.press("ctrl+o")
         await until(pilot, lambda: isinstance(pilot.app.screen, AttachScreen), "the dialog")
         await pressed(pilot, *"report.pdf", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PasswordScreen), "the question")
+        await pressed(pilot, *"sesame", "enter")
+        await sees(pilot, "That is not it.")
+        await pressed(pilot, *"sesame", "space", "1")
+        assert "sesame" not in shown(pilot)
+        await pressed(pilot, "enter")
+        await the_strip(pilot)
+        await pressed(pilot, "right", "enter")
+        await until(pilot, lambda: names(pilot) == ["report.pdf, page 2"], "the page")
+
+
+async def test_an_attached_document_asks_for_its_password(desk: Desk, report: Path) -> None:
+    report.write_bytes(pdf(page("red"), password="sesame 2"))
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await send(pilot, f"/attach '{report}#1'")
+        await until(pilot, lambda: isinstance(pilot.app.screen, PasswordScreen), "the question")
         await sees(pilot, "report.pdf needs a password")
-        await pressed(pilot, "space", "right", "a", "enter", "t", "escape", "escape")
-        await send(pilot, "Hello")
+        await pressed(pilot, *"no", "enter")
+        await sees(pilot, "That is not it.")
+        await pressed(pilot, *"sesame", "space", "2", "enter")
+        await until(pilot, lambda: names(pilot) == ["report.pdf"], "the page")
+        await send(pilot, "What is it?")
         await idle(pilot)
+    stored = b"".join(one.read_bytes() for one in desk.folder.parent.rglob("*") if one.is_file())
+    assert b"sesame 2" not in stored
 
 
 async def test_an_animated_picture_is_its_frames_with_times(desk: Desk) -> None:

@@ -24,6 +24,7 @@ from tui.chat.part import ChatPart
 from tui.pages.attach import AttachScreen
 from tui.pages.choose import ChooseScreen
 from tui.pages.detail import DetailChoices, DetailChosen, DetailScreen, detail_choices
+from tui.pages.password import PasswordScreen
 from tui.pages.picture import CutWanted, PictureScreen, Shown, attached, stored
 from tui.pages.pictures import shown_words
 from tui.pages.strip import Picked, StripScreen
@@ -47,6 +48,8 @@ class Attachments(ChatPart):
         self._gallery = gallery
         self._turns = turns
         self._samples = cycle(SAMPLES)
+        self._unlocking: set[str] = set()
+        """Documents of which a password was typed."""
         self.composer = Composer(engine, gallery)
 
     def compose(self) -> ComposeResult:
@@ -82,6 +85,21 @@ class Attachments(ChatPart):
     def _ask_for_pages(self, event: Composer.PagesWanted) -> None:
         """Have the user choose from a document with many pages."""
         self.open_page(self._strip(event.source), self._attach_picked)
+
+    @on(Composer.PasswordWanted)
+    def _ask_for_password(self, event: Composer.PasswordWanted) -> None:
+        """Have the user type the password of a document, and attach that then."""
+        source = event.source
+        from assistant.pictures.dropped import file_of  # not for the first paint
+
+        async def closed(password: str | None) -> None:
+            if password:
+                self._engine.pictures.unlock(password)
+                self._unlocking.add(source)
+                await self.composer.attach((source,))
+
+        name, again = Path(file_of(source)).name, source in self._unlocking
+        self.open_page(PasswordScreen(name, again=again), closed)
 
     async def _attach_picked(self, picked: Picked | None) -> None:
         if picked is None:

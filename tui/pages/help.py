@@ -94,6 +94,7 @@ PLACES = {
     "DetailScreen": CHOICE,
     "ChooseScreen": CHOICE,
     "ConnectScreen": CHOICE,
+    "PasswordScreen": CHOICE,
     "RenameScreen": CHOICE,
     "EditSettingScreen": CHOICE,
     "Palette": CHOICE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events, on, work
@@ -21,6 +22,7 @@ from assistant.values.text import one_line
 from assistant.values.words import counted
 from tui.keys import STRIP_KEYS
 from tui.pages.dialog import frame
+from tui.pages.password import PasswordScreen
 from tui.terminal.detect import PictureProtocol
 from tui.textual_fixes import GuardedDialog
 from tui.widgets.chip_unopened import GivenUpError, Watch
@@ -92,9 +94,10 @@ class StripScreen(GuardedDialog[Picked | None]):
 
     @dataclass
     class Refused(Message):
-        """It could not be; ``words`` say why."""
+        """It could not be; ``words`` say why, ``code`` is their word for programs."""
 
         words: str
+        code: str = ""
 
     @dataclass
     class Drawn(Message):
@@ -111,6 +114,8 @@ class StripScreen(GuardedDialog[Picked | None]):
         self._gallery = gallery
         self._document: Document | Film | None = None
         self._drawn: dict[int, DrawnPage] = {}
+        self._unlocks = False
+        """A password was typed."""
         self._first = 1
         """The first page in sight."""
         self.page = 1
@@ -140,7 +145,7 @@ class StripScreen(GuardedDialog[Picked | None]):
         except GivenUpError:
             return
         except PhichatError as refused:
-            self.post_message(self.Refused(str(refused)))
+            self.post_message(self.Refused(str(refused), refused.code))
         except Exception as unexpected:  # a decoder's surprise
             self.post_message(self.Refused(unexpected_words(unexpected)))
 
@@ -148,6 +153,17 @@ class StripScreen(GuardedDialog[Picked | None]):
     def _say_refusal(self, event: Refused) -> None:
         event.stop()
         self.query_one(".question", Static).update(Content(one_line(event.words)))
+        if event.code == "password":
+            from assistant.pictures.dropped import file_of  # not for the first paint
+
+            name = Path(file_of(self._source)).name
+            self.app.push_screen(PasswordScreen(name, again=self._unlocks), self._unlock)
+
+    def _unlock(self, password: str | None) -> None:
+        if password:
+            self._unlocks = True
+            self._gallery.engine.pictures.unlock(password)
+            self._open()
 
     @on(Opened)
     async def _begin(self, event: Opened) -> None:

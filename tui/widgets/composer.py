@@ -95,6 +95,12 @@ class Composer(Vertical):
         source: str
 
     @dataclass
+    class PasswordWanted(Message):
+        """A document needs a password."""
+
+        source: str
+
+    @dataclass
     class CommandEntered(Message):
         """A slash command was typed."""
 
@@ -303,6 +309,9 @@ class Composer(Vertical):
         self._sends = False
         if event.code == "pages":
             self.post_message(self.PagesWanted(event.chip.name_shown))
+            return
+        if event.code == "password":
+            self.post_message(self.PasswordWanted(event.chip.name_shown))
             return
         self._refused.append(event)
         if not self.chips.opening:

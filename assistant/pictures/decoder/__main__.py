@@ -65,27 +65,34 @@ def _answer(asked: Header, data: bytes) -> _Answer:
                 return _as_png(examine.part(image, *asked["box"]), found.notice)
         return _facts(found), (), 0
     except PictureError as error:
-        return {"error": str(error)}, (), 0
+        return {"error": str(error), "code": error.code}, (), 0
     except MemoryError:
         words = f"There is not enough memory to open {asked['label']}; scale it down first."
         return {"error": words}, (), 0
 
 
 def _count(asked: Header, data: bytes) -> _Answer:
-    return {"count": _reader(asked).count(data, asked["label"])}, (), 0
+    count = _reader(asked).count(data, asked["label"], **_secret(asked))
+    return {"count": count}, (), 0
 
 
 def _page(asked: Header, data: bytes) -> _Answer:
-    png = _reader(asked).page(data, asked["page"], asked["longest"], asked["label"])
-    return _as_png(png)
+    place = asked["page"], asked["longest"], asked["label"]
+    return _as_png(_reader(asked).page(data, *place, **_secret(asked)))
 
 
 def _reader(asked: Header) -> ModuleType:
     return tiff if asked["form"] == "tiff" else pdf
 
 
+def _secret(asked: Header) -> Header:
+    """Return the password of a document that has one."""
+    return {"password": asked["password"]} if asked.get("password") else {}
+
+
 def _text(asked: Header, data: bytes) -> _Answer:
-    text = pdf.text(data, asked["page"], asked["label"]).encode("utf-8", "replace")
+    found = pdf.text(data, asked["page"], asked["label"], **_secret(asked))
+    text = found.encode("utf-8", "replace")
     return {}, (text,), len(text)
 
 

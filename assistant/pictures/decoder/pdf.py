@@ -23,15 +23,15 @@ _BREAKS = str.maketrans({"\r": None, "\x02": None, "\ufffe": None})
 """PDFium's marks of hyphens at the end of a line, and half of its line feeds."""
 
 
-def count(data: bytes, label: str) -> int:
+def count(data: bytes, label: str, password: str = "") -> int:
     """Count the pages. Raises PictureError."""
-    with _opened(data, label) as document:
+    with _opened(data, label, password) as document:
         return len(document)
 
 
-def page(data: bytes, number: int, longest: int, label: str) -> Image.Image:
+def page(data: bytes, number: int, longest: int, label: str, password: str = "") -> Image.Image:
     """Draw a page, on white, with annotations and filled forms; ``longest`` pixels at most."""
-    with _opened(data, label) as document:
+    with _opened(data, label, password) as document:
         if document.get_formtype():
             document.init_forms()  # without it what a user filled in is not drawn
         drawn = document[number - 1]
@@ -41,29 +41,31 @@ def page(data: bytes, number: int, longest: int, label: str) -> Image.Image:
         return image
 
 
-def text(data: bytes, number: int, label: str) -> str:
+def text(data: bytes, number: int, label: str, password: str = "") -> str:
     """Read the text layer of a page; "" where it is a scan."""
-    with _opened(data, label) as document:
+    with _opened(data, label, password) as document:
         found: str = document[number - 1].get_textpage().get_text_range()
         return found[:MOST_TEXT].translate(_BREAKS).strip()
 
 
 @contextmanager
-def _opened(data: bytes, label: str) -> Iterator[pypdfium2.PdfDocument]:
+def _opened(data: bytes, label: str, password: str) -> Iterator[pypdfium2.PdfDocument]:
     import pypdfium2
     from pypdfium2 import raw
 
     reasons: dict[Any, str] = {
-        raw.FPDF_ERR_PASSWORD: f"{label} needs a password: save a copy without one, attach that.",
+        raw.FPDF_ERR_PASSWORD: f"{label} needs a password: on a terminal phichat asks for it; "
+        "elsewhere save a copy without one.",
         raw.FPDF_ERR_SECURITY: f"{label} is encrypted in a way that can't be opened here: "
         "save a copy without that.",
     }
     damaged = f"{label} is damaged or incomplete; get another copy of it."
     try:
-        document = pypdfium2.PdfDocument(data)
+        document = pypdfium2.PdfDocument(data, password=password or None)
         try:
             yield document
         finally:
             document.close()
     except pypdfium2.PdfiumError as error:
-        raise PictureError(reasons.get(error.err_code, damaged)) from error
+        code = "password" if error.err_code == raw.FPDF_ERR_PASSWORD else None
+        raise PictureError(reasons.get(error.err_code, damaged), code=code) from error
