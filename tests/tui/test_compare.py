@@ -10,6 +10,7 @@ from assistant.settings.schema import Settings
 from assistant.values.errors import ModelError
 from assistant.values.model import Core, ModelFacts
 from tests.tui.desk import NARROW, WIDE, Desk, StagedCore, idle, notices, sees, send, shown, until
+from tui.pages.compare import _facts
 
 
 class OtherCore(StagedCore):
@@ -56,6 +57,31 @@ async def test_two_answers_beside_each_other(desk: Desk, other: OtherCore) -> No
     assert other.closed
     assert desk.engine.model.core is desk.core
     assert other.prompts[0].parts
+
+
+async def test_after_the_choice_what_is_typed_is_the_next_message(
+    desk: Desk, other: OtherCore
+) -> None:
+    session = desk.chat("What is it?", "A star.")
+    other.scripts.append(["It is a yellow star."])
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "A star.")
+        await send(pilot, "/compare other")
+        await sees(pilot, "1 or 2 goes on with it")
+        await pilot.press("1")
+        await sees(pilot, "‹1/2›")
+        await send(pilot, "really?")  # r, on a selected reply, answers again
+        await idle(pilot)
+    turns = desk.engine.store.conversation(session).turns
+    assert [one.text for one in turns[:3]] == ["What is it?", "A star.", "really?"]
+
+
+def test_the_rate_of_a_few_tokens_is_not_shown(desk: Desk) -> None:
+    reply = desk.store.conversation(desk.chat("What is it?", "A star.")).turns[1]
+    assert reply.usage is not None
+    short = replace(reply, usage=replace(reply.usage, completion_tokens=3))
+    assert "tokens/s" in _facts(reply)
+    assert _facts(short) == "3 tokens · 1 or 2 goes on with it · esc back"
 
 
 async def test_in_a_narrow_window_they_stand_below_each_other(desk: Desk, other: OtherCore) -> None:

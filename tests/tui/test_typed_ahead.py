@@ -137,3 +137,14 @@ async def test_a_first_chat_that_can_not_be_read_leaves_a_new_one(desk: Desk) ->
         await until(pilot, lambda: notices(pilot), "the refusal")
         await send(pilot, "Hi")
         await until(pilot, lambda: desk.store.sessions(), "the new chat")
+
+
+async def test_enter_after_letters_sends_them_from_a_selected_turn(desk: Desk) -> None:
+    session = desk.chat("What is it?", "A star.")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "A star.")
+        await pilot.press("ctrl+up")
+        await until(pilot, lambda: screen(pilot).chat.selected, "the selected turn")
+        burst(pilot, *"And its colour?", "enter")
+        await until(pilot, lambda: len(desk.store.conversation(session).turns) > 2, "the message")
+    assert desk.store.conversation(session).turns[2].text == "And its colour?"

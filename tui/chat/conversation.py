@@ -476,6 +476,8 @@ class Conversation(ChatPart):
         self.composer.area.focus()
         if event is not None and event.typed:
             self.composer.area.insert(event.typed)
+        if event is not None and event.sends:
+            self.composer.area.action_send()
 
     def _edit(self, session_id: str, turn_id: str) -> None:
         async def begin(draft: Draft) -> None:

@@ -204,7 +204,7 @@ class ChatScreen(EngineScreen[None]):
         elsewhere = self.focused is None or isinstance(self.focused, Chip | OpeningChip | Choices)
         if elsewhere and event.is_printable and event.character:
             area = self.conversation.composer.area
-            area.focus()
+            self.set_focus(area)  # at once: enter may come with the letters
             area.insert(event.character)
             event.stop()
 

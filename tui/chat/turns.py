@@ -193,7 +193,7 @@ class Turns(ChatPart):
             if not 0 <= place < len(ids):
                 words = "There is only this version." if len(ids) == 1 else "This is the last one."
                 return partial(self.tell, words)
-            return self._read_branch(session_id, ids[place])
+            return self._read_branch(session_id, ids[place], select=ids[place])
 
         if self._chat.running is not None:
             self.tell(BUSY)
@@ -201,16 +201,18 @@ class Turns(ChatPart):
             self.in_thread(choose)
 
     def choose(self, session_id: str, turn_id: str) -> None:
-        """Go to the branch of a turn."""
+        """Go to the branch of a turn, without selecting that."""
         if self._chat.running is not None:
             self.tell(BUSY)
         else:
-            self.in_thread(lambda: self._read_branch(session_id, turn_id))
+            self.in_thread(lambda: self._read_branch(session_id, turn_id, select=None))
 
-    def _read_branch(self, session_id: str, turn_id: str) -> messages.SessionRead:
+    def _read_branch(
+        self, session_id: str, turn_id: str, *, select: str | None
+    ) -> messages.SessionRead:
         conversation = self._engine.store.choose(session_id, turn_id)
         return messages.SessionRead(
-            conversation, self._engine.store.changes(), self._chat.ended, select=turn_id
+            conversation, self._engine.store.changes(), self._chat.ended, select=select
         )
 
     # What is done with a turn

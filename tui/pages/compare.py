@@ -12,7 +12,7 @@ from textual.content import Content
 
 from assistant.values.conversation import Turn
 from assistant.values.text import one_line
-from assistant.values.words import counted, model_name
+from assistant.values.words import counted, model_name, rate
 from tui.keys import COMPARE_KEYS
 from tui.pages.dialog import VI_BINDINGS
 from tui.textual_fixes import GuardedScreen
@@ -60,6 +60,6 @@ def _facts(turn: Turn) -> str:
     parts = []
     if turn.usage is not None:
         parts.append(counted(turn.usage.completion_tokens, "token"))
-    if turn.timings is not None and turn.timings.decode_tokens_per_s:
-        parts.append(f"{turn.timings.decode_tokens_per_s:.1f} tokens/s")
+    if words := rate(turn.usage, turn.timings):
+        parts.append(words)
     return one_line(" · ".join([*parts, "1 or 2 goes on with it · esc back"]))

@@ -46,9 +46,10 @@ class TurnKeys(Container, can_focus=True):
 
     @dataclass
     class Left(Message):
-        """No turn shall be selected; ``typed`` is what was typed instead."""
+        """No turn shall be selected; ``typed`` is what was typed instead, and ``sends`` it."""
 
         typed: str = ""
+        sends: bool = False
 
     def allow_focus(self) -> bool:
         return self._is_selecting
@@ -80,3 +81,7 @@ class TurnKeys(Container, can_focus=True):
             event.stop()
             self._is_left = True
             self.post_message(self.Left(event.character))
+        elif self._is_left and event.key == "enter":
+            event.stop()
+            event.prevent_default()
+            self.post_message(self.Left(sends=True))
