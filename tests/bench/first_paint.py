@@ -21,10 +21,11 @@ from pathlib import Path
 
 from tests.bench.pseudo_terminal import PseudoTerminal, used_home, work_cpu_s
 from tests.bench.tui_open import fill
+from tui.widgets.welcome import DEMO_SAYS
 
 SHOWN = b"sk about a picture"  # the cursor stands on the first letter
 CHATS = 200
-HOMES = {"new": b"Welcome to phichat", "chats": b"Chat 199"}
+HOMES = {"new": DEMO_SAYS.encode(), "chats": b"Chat 199"}
 """Text that is shown last."""
 
 
