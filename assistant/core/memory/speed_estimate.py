@@ -98,7 +98,9 @@ def estimate(
     if size is None or plan is None or probe is None or plan.problem is not None:
         return None
     bytes_per_s, flop_per_s = float(probe["bytes_per_s"]), float(probe["flop_per_s"])
-    held = probe.get("formats", {}).get(plan.held, {})
+    formats = probe.get("formats", {})
+    held = formats.get(plan.held, {})
+    tower = float(formats.get(plan.dtype, {}).get("tower_gain", 1.0))
     read = streamed_bytes(size, plan.dtype, plan.weights)
     read += min(4096, plan.context_tokens) * plan.kv_bytes_per_token
     return Speed(
@@ -106,5 +108,5 @@ def estimate(
         flop_per_s=flop_per_s,
         decode_tokens_per_s=float(held.get("bytes_per_s", bytes_per_s)) / read,
         prefill_tokens_per_s=float(held.get("flop_per_s", flop_per_s)) / size.decoder_flop,
-        picture_s=views * size.view_flop / flop_per_s,
+        picture_s=views * size.view_flop / (flop_per_s * tower),
     )

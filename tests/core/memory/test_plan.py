@@ -20,6 +20,7 @@ from assistant.core.memory.plan import (
     make_plan,
 )
 from assistant.core.memory.sizes import kv_sizes, weights_bytes
+from assistant.core.memory.speed_estimate import estimate
 from assistant.core.memory.speeds import FormatSpeed
 from assistant.core.memory.values import MemoryPlan, Wanted
 from assistant.families.registry import open_checkpoint
@@ -181,6 +182,16 @@ def on_cpu(free: float, costs: dict[str, float], **wanted: object) -> MemoryPlan
         hardware(64 * GIB, int(free * GIB)), speeds={"float32": FormatSpeed(1e11, 3e10), **speeds}
     )
     return planned(found, **wanted)
+
+
+def test_a_tower_that_is_quicker_in_bfloat16_is_estimated_so() -> None:
+    size = PHI3V
+    probe = {"bytes_per_s": 3e10, "flop_per_s": 2e11, "formats": {"bfloat16": {"tower_gain": 2.0}}}
+    own = estimate(size, on_cpu(60, {"bfloat16": 1.1}), probe, 17)
+    wide = estimate(size, on_cpu(60, {"bfloat16": 1.1}, dtype="float32"), probe, 17)
+    assert own is not None
+    assert wide is not None
+    assert wide.picture_s == 2 * own.picture_s == 17 * size.view_flop / 2e11
 
 
 @pytest.mark.parametrize(
