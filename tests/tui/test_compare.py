@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from assistant.settings.schema import Settings
+from assistant.values.conversation import Timings, Usage
 from assistant.values.errors import ModelError
 from assistant.values.model import Core, ModelFacts
 from tests.tui.desk import NARROW, WIDE, Desk, StagedCore, idle, notices, sees, send, shown, until
@@ -78,9 +79,11 @@ async def test_after_the_choice_what_is_typed_is_the_next_message(
 
 def test_the_rate_of_a_few_tokens_is_not_shown(desk: Desk) -> None:
     reply = desk.store.conversation(desk.chat("What is it?", "A star.")).turns[1]
-    assert reply.usage is not None
-    short = replace(reply, usage=replace(reply.usage, completion_tokens=3))
-    assert "tokens/s" in _facts(reply)
+    timings = Timings(decode_tokens_per_s=8.1)
+    short, long = (
+        replace(reply, usage=Usage(completion_tokens=n), timings=timings) for n in (3, 40)
+    )
+    assert "tokens/s" in _facts(long)
     assert _facts(short) == "3 tokens · 1 or 2 goes on with it · esc back"
 
 
