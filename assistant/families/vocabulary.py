@@ -16,6 +16,7 @@ from tokenizers import Tokenizer
 
 from assistant.families.model_files import read_small
 from assistant.values.errors import ModelError
+from assistant.values.text import one_line
 
 UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 """Text of bytes that are no character, or none yet."""
@@ -57,7 +58,8 @@ class TokenizerVocabulary:
                 f"{folder} has no tokenizer.json: it is not a complete model folder."
             ) from None
         except Exception as error:  # the tokenizers library raises bare Exception
-            raise ModelError(f"{path} can't be read ({error}): fetch the model again.") from error
+            words = one_line(str(error), 200)
+            raise ModelError(f"{path} can't be read ({words}): fetch the model again.") from error
         return vocabulary
 
     def id(self, name: str) -> int:
@@ -89,7 +91,14 @@ class TokenizerVocabulary:
 
     @cached_property
     def _full(self) -> Any:
-        return Tokenizer.from_str(self.tokenizer_json)
+        """The tokenizer with its control tokens, read when the first text is decoded."""
+        try:
+            return Tokenizer.from_str(self.tokenizer_json)
+        except Exception as error:  # the tokenizers library raises bare Exception
+            words = one_line(str(error), 200)
+            raise ModelError(
+                f"The model's tokenizer.json can't be read ({words}): fetch the model again."
+            ) from error
 
     def text(self, ids: Sequence[int]) -> str:
         text: str = self._full.decode(list(ids), skip_special_tokens=False)

@@ -19,6 +19,7 @@ from assistant.families.stored_weights import check_weights
 from assistant.models import digests
 from assistant.models.progress import Meter, OnProgress
 from assistant.values.errors import ModelError
+from assistant.values.text import one_line
 
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -140,4 +141,4 @@ def _check_tokenizer(path: Path) -> None:
     try:
         Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises nothing narrower
-        raise ModelError(f"{path} can't be read ({error}).") from error
+        raise ModelError(f"{path} can't be read ({one_line(str(error), 200)}).") from error

@@ -53,8 +53,8 @@ class Geometry:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Geometry:
         """Read the values of config.json. Raises ModelError for one that no model has."""
-        clip = (config.get("img_processor") or {}).get("clip_config") or CLIP_VIT_L_14_336
         try:
+            clip = (config.get("img_processor") or {}).get("clip_config") or CLIP_VIT_L_14_336
             found = cls(
                 hidden=int(config["hidden_size"]),
                 mlp=int(config["intermediate_size"]),

@@ -171,6 +171,26 @@ def test_a_number_that_no_model_has_is_one_sentence(
     assert "damaged" in str(next(one for one in used if one.name == str(folder)).problem)
 
 
+def test_a_vision_tower_that_is_no_object_is_one_sentence(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(model_folder("demo"), tmp_path / "model"))
+    values = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(values | {"img_processor": "clip"}))
+    assert "damaged" in str(verify(str(folder)).problem)
+
+
+@pytest.mark.parametrize("key", ["post_processor", "added_tokens"])
+def test_a_tokenizer_that_only_decoding_reads_is_one_sentence(tmp_path: Path, key: str) -> None:
+    folder = Path(shutil.copytree(model_folder("demo"), tmp_path / "model"))
+    values = json.loads((folder / "tokenizer.json").read_text())
+    changed = {"post_processor": {"type": "\x1b[31mnone"}, "added_tokens": values["added_tokens"]}
+    changed["added_tokens"][0]["lstrip"] = "\x1b[31m"
+    (folder / "tokenizer.json").write_text(json.dumps(values | {key: changed[key]}))
+    with pytest.raises(ModelError, match="fetch the model again") as refused:
+        model_facts(str(folder)).chat.vocabulary.text((5, 6))
+    assert "\x1b" not in str(refused.value)
+    assert "\x1b" not in str(verify(str(folder)).problem)
+
+
 @pytest.mark.parametrize("name", ["x" * 5000, "y/" * 3000, "~no-such-user/model", "a\nb", "/"])
 def test_a_name_that_is_no_path_is_one_sentence(name: str) -> None:
     with pytest.raises(ModelError) as refused:
