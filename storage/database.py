@@ -19,7 +19,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 from assistant.values.errors import StorageError
 from assistant.values.text import masked
 from assistant.values.words import pip_install
-from storage import full_disk, migrations
+from storage import migrations, unwritable
 from storage.database_errors import translated
 
 BUSY_TIMEOUT_MS = 30_000
@@ -173,7 +173,7 @@ def make_engine(url: URL) -> Engine:
         ) from error
 
     if not in_memory(url) and url.database is not None and not url.database.startswith("file:"):
-        full_disk.let_read(engine, url.database)
+        unwritable.let_read(engine, url.database)
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: sqlite3.Connection, _record: object) -> None:

@@ -8,16 +8,15 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc
 
-from assistant.values.errors import DamagedError, DiskFullError, StorageError
+from assistant.values.errors import DamagedError, DiskFullError, ReadOnlyError, StorageError
 from assistant.values.text import masked
-from storage.full_disk import FULL, is_full
+from storage.unwritable import FULL, READ_ONLY, is_full
 
 _ELSEWHERE = "or choose another folder with PHICHAT_HOME"
 
 _SQLITE = {
     sqlite3.SQLITE_FULL: FULL,
-    sqlite3.SQLITE_READONLY: "The database {where} is read-only; "
-    f"make the file and its folder writable {_ELSEWHERE}.",
+    sqlite3.SQLITE_READONLY: READ_ONLY,
     sqlite3.SQLITE_PERM: "The database {where} may not be used; "
     f"change its permissions {_ELSEWHERE}.",
     sqlite3.SQLITE_BUSY: "Another program keeps the database {where} locked; "
@@ -95,6 +94,9 @@ def storage_error(error: BaseException | None, where: str) -> StorageError:
     words = sentence(error, where)
     if _sqlstate(error) == "53100":
         return DiskFullError(words)
+    is_read_only = isinstance(code, int) and code & 0xFF == sqlite3.SQLITE_READONLY
+    if is_read_only or _sqlstate(error) == "25006":
+        return ReadOnlyError(words)
     is_damaged = isinstance(code, int) and code & 0xFF in _DAMAGE
     if is_damaged or _sqlstate(error).startswith(_DAMAGE_CLASSES):
         return DamagedError(words)

@@ -21,6 +21,7 @@ class DatabaseState:
     ``problem`` is a sentence where the database can't be used as it is; ``unreadable`` names
     damaged values and references, which everything else works without. ``user`` is the role of
     a server's database, ``concerns`` is what is wrong with its roles, rights and row security.
+    ``obstacle`` says why nothing can be written to a file.
     """
 
     where: str
@@ -31,3 +32,4 @@ class DatabaseState:
     unreadable: tuple[str, ...] = ()
     user: str | None = None
     concerns: tuple[Concern, ...] = ()
+    obstacle: str | None = None

@@ -14,6 +14,7 @@ from storage.database import in_memory, is_sqlite, parse
 from storage.database_state import DatabaseState
 from storage.schema import Base
 from storage.server_inspection import examine_server
+from storage.unwritable import obstacle
 
 _SHOWN = 5
 """Row numbers that are named of one column."""
@@ -31,10 +32,14 @@ def examine(location: str | Path, *, check: bool = True) -> DatabaseState:
     if in_memory(url):
         return DatabaseState(masked(url.render_as_string()))
     path = Path(str(url.database))
-    if not path.exists():
-        return DatabaseState(str(path), exists=False)
     log = path.with_name(path.name + "-wal")
-    size = sum(one.stat().st_size for one in (path, log) if one.exists())
+    try:
+        if not path.exists():
+            return DatabaseState(str(path), exists=False)
+        size = sum(one.stat().st_size for one in (path, log) if one.exists())
+    except OSError as error:
+        problem = f"The database {path} can't be read ({error.strerror}); check its folder."
+        return DatabaseState(str(path), obstacle=problem)
     # Without a log no process is writing, and "immutable" keeps SQLite from making its side
     # files; with one, the process that writes it has made them already.
     quiet = not log.exists() or not log.stat().st_size
@@ -49,7 +54,9 @@ def examine(location: str | Path, *, check: bool = True) -> DatabaseState:
         problem = f"The database {path} can't be read ({why})."
         return DatabaseState(str(path), True, size, problem=problem)
     damage = None if verdict == "ok" else f"The database {path} is damaged ({verdict})."
-    return DatabaseState(str(path), True, size, sessions, damage, lost)
+    reason = obstacle(str(path))
+    words = None if reason is None else str(reason)
+    return DatabaseState(str(path), True, size, sessions, damage, lost, obstacle=words)
 
 
 def _unreadable(connection: sqlite3.Connection) -> Iterator[str]:

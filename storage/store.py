@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
-from assistant.values.errors import DiskFullError, StorageError
+from assistant.values.errors import DiskFullError, ReadOnlyError, StorageError
 from storage import (
     branches,
     database,
@@ -54,7 +54,7 @@ class Store(Transactions):
                 store.close()
                 raise
         try:
-            with suppress(DiskFullError):  # what is stored can be read
+            with suppress(DiskFullError, ReadOnlyError):  # what is stored can be read
                 store.recover()
                 store.purge_deleted(_PURGED_AFTER)
         except BaseException:

@@ -289,6 +289,9 @@ def _database(settings: Settings, problems: list[Problem], *, check: bool) -> Da
                 "Change its permissions, or choose another folder with PHICHAT_HOME.",
             )
         )
+    if found.obstacle is not None:
+        can = "What is stored can be read meanwhile." if found.exists else "Nothing can be stored."
+        problems.append(Problem(found.obstacle, can))
     if found.problem is not None:
         problems.append(
             Problem(

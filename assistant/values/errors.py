@@ -46,6 +46,10 @@ class DiskFullError(StorageError):
     """There is no room to store anything; what is stored can be read."""
 
 
+class ReadOnlyError(StorageError):
+    """Nothing may be stored; what is stored can be read."""
+
+
 class DamagedError(StorageError):
     """The stored data is damaged: to try again does not help."""
 

@@ -172,6 +172,13 @@ class Stopped:
         self._server.start()
 
 
+class Killed(Stopped):
+    """A PostgreSQL server whose processes are killed, and that is started again."""
+
+    def begin(self) -> None:
+        self._server.kill()
+
+
 @contextmanager
 def disk(folder: Path) -> Iterator[Disk]:
     if os.name != "posix" or os.geteuid() != 0:

@@ -18,7 +18,7 @@ from assistant.values.errors import DiskFullError, StorageError
 from assistant.values.events import Progressed, Stage
 from storage.store import Store
 from tests.conftest import Phichat
-from tests.hardening.outages import BEFORE, TEXT, Lock, Outage, Stopped, Talk, disk, run
+from tests.hardening.outages import BEFORE, TEXT, Killed, Lock, Outage, Stopped, Talk, disk, run
 from tests.storage.postgres_server import PostgresServer
 from tests.wait import wait_until
 
@@ -34,7 +34,7 @@ def server() -> Iterator[PostgresServer]:
     started.stop()
 
 
-@pytest.fixture(params=["lock", "disk", "server"])
+@pytest.fixture(params=["lock", "disk", "server", "killed"])
 def outage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Outage]:
     """Each kind of outage; a file system of its own needs root."""
     match request.param:
@@ -45,6 +45,8 @@ def outage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Outage]:
                 yield made
         case "server":
             yield Stopped(request.getfixturevalue("server"))
+        case "killed":
+            yield Killed(request.getfixturevalue("server"))
 
 
 def test_a_reply_goes_on_and_is_stored_whole(outage: Outage, random_folder: Path) -> None:

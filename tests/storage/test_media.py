@@ -14,6 +14,7 @@ import pytest
 
 from assistant.values.conversation import Draft
 from assistant.values.errors import StorageError
+from storage.inspection import examine
 from storage.store import Store
 from tests.storage.victims import Say, Victim
 
@@ -36,8 +37,8 @@ def public() -> Iterator[Path]:
     ("file", "folder", "reads", "sentence"),
     [
         (0o444, 0o777, True, "is read-only; make the file and its folder writable"),
-        (0o666, 0o555, False, "is read-only; make the file and its folder writable"),
-        (0o444, 0o555, False, "is read-only; make the file and its folder writable"),
+        (0o666, 0o555, True, "is read-only; make the file and its folder writable"),
+        (0o444, 0o555, True, "is read-only; make the file and its folder writable"),
         (0o000, 0o777, False, "can't be opened; check that its folder exists and is writable"),
         (0o666, 0o000, False, "can't be used (Permission denied); check its folder"),
     ],
@@ -56,6 +57,8 @@ def test_what_may_not_be_written_is_one_sentence(
             os.setgroups([])
             os.setresgid(_UNPRIVILEGED, _UNPRIVILEGED, _UNPRIVILEGED)
             os.setresuid(_UNPRIVILEGED, _UNPRIVILEGED, _UNPRIVILEGED)
+        state = examine(location)
+        say("examined", words=state.obstacle or state.problem)
         try:
             opened = Store.open(location)
             say("read", texts=[t.text for t in opened.conversation(session).turns][:1])
@@ -70,6 +73,7 @@ def test_what_may_not_be_written_is_one_sentence(
         said = Victim(program, Path(notes) / "notes").said()
         public.chmod(0o777)
     assert [each.values for each in said if each.what == "read"] == [{"texts": ["kept"]}] * reads
+    assert [each.what for each in said if each.values.get("words")] == ["examined"]
     assert said[-1].what == "refused"
     assert sentence in said[-1].values["sentence"]
     assert "\n" not in said[-1].values["sentence"]
@@ -83,6 +87,7 @@ _FILLS_A_DISK = """
 import sys
 from assistant.values.conversation import Draft
 from assistant.values.errors import StorageError
+from storage.inspection import examine
 from storage.store import Store
 
 store = Store.open(sys.argv[1])

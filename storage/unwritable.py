@@ -1,7 +1,8 @@
-"""SQLite on a disk without a free byte: it says so, and what is stored can still be read.
+"""SQLite where nothing can be written: it says so, and what is stored can still be read.
 
 To read a database in WAL mode SQLite makes a file of 32 KiB beside it. Where there is no room for
-that, and everything was checkpointed, the database is opened as one that nothing changes.
+that, or its folder is read-only, and everything was checkpointed, the database is opened as one
+that nothing changes.
 """
 
 from __future__ import annotations
@@ -15,9 +16,13 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Engine, event, exc
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from assistant.values.errors import DiskFullError
+from assistant.values.errors import DiskFullError, ReadOnlyError, StorageError
 
 FULL = "The disk is full, so nothing could be saved in {where}; free some space and try again."
+READ_ONLY = (
+    "The database {where} is read-only; make the file and its folder writable "
+    "or choose another folder with PHICHAT_HOME."
+)
 
 _NEEDED = 64 * 1024
 """Bytes: SQLite's shared memory takes 32 KiB, a first transaction some pages."""
@@ -31,8 +36,15 @@ def is_full(error: BaseException | None, path: str) -> bool:
     return isinstance(code, int) and code & 0xFF in _ALSO and not _has_room(path)
 
 
+def obstacle(path: str) -> StorageError | None:
+    """Return why nothing can be written at ``path`` now, where that is to be seen."""
+    if not (os.access(path, os.W_OK) and os.access(Path(path).parent, os.W_OK | os.X_OK)):
+        return ReadOnlyError(READ_ONLY.format(where=path))
+    return None if _has_room(path) else DiskFullError(FULL.format(where=path))
+
+
 def let_read(engine: Engine, path: str) -> None:
-    """Let ``engine`` read the database at ``path`` while its disk is full."""
+    """Let ``engine`` read the database at ``path`` while nothing can be written there."""
 
     @event.listens_for(engine, "do_connect")
     def _connect(
@@ -45,23 +57,27 @@ def let_read(engine: Engine, path: str) -> None:
             connection.close()
             raise sqlite3.DatabaseError("malformed database schema") from error
         except sqlite3.Error as error:
-            if is_full(error, path) and not _has_log(path):
+            if _is_of_writing(error) and obstacle(path) and not _has_log(path):
                 connection.close()
-                record.info["full"] = True
+                record.info["fixed"] = True
                 uri = f"file:{quote(path)}?immutable=1"
                 connection = sqlite3.connect(uri, uri=True, **options)
         return connection
 
     @event.listens_for(engine, "checkout")
     def _look(_connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
-        if "full" in record.info and _has_room(path):
+        if "fixed" in record.info and (obstacle(path) is None or _has_log(path)):
             raise exc.DisconnectionError  # the pool makes another one
 
     @event.listens_for(engine, "begin")
     def _refuse(connection: Connection) -> None:
-        is_for_reading = "full" in connection.connection.info
+        is_for_reading = "fixed" in connection.connection.info
         if is_for_reading and "phichat_writes" in connection.get_execution_options():
-            raise DiskFullError(FULL.format(where=path))
+            raise obstacle(path) or DiskFullError(FULL.format(where=path))
+
+
+def _is_of_writing(error: sqlite3.Error) -> bool:
+    return error.sqlite_errorcode & 0xFF in (*_ALSO, sqlite3.SQLITE_READONLY)
 
 
 def _has_room(path: str) -> bool:
