@@ -139,12 +139,12 @@ def _make_file(url: URL) -> None:
     if in_memory(url) or url.database is None or url.database.startswith("file:"):
         return
     path = Path(url.database)
-    if path.is_dir():
+    if os.path.isdir(path):
         raise StorageError(f"{path} is a folder, not a database; give the path of a file in it.")
-    if path.exists():
+    if os.path.exists(path):
         return
     try:
-        missing = [p for p in (path.parent, *path.parent.parents) if not p.exists()]
+        missing = [p for p in (path.parent, *path.parent.parents) if not os.path.exists(p)]
         for folder in reversed(missing):
             folder.mkdir(mode=0o700, exist_ok=True)
         # SQLite gives its -wal and -shm files the mode of the database itself.

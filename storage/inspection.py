@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -34,15 +35,15 @@ def examine(location: str | Path, *, check: bool = True) -> DatabaseState:
     path = Path(str(url.database))
     log = path.with_name(path.name + "-wal")
     try:
-        if not path.exists():
+        if not os.path.exists(path):
             return DatabaseState(str(path), exists=False)
-        size = sum(one.stat().st_size for one in (path, log) if one.exists())
+        size = sum(one.stat().st_size for one in (path, log) if os.path.exists(one))
     except OSError as error:
         problem = f"The database {path} can't be read ({error.strerror}); check its folder."
         return DatabaseState(str(path), obstacle=problem)
     # Without a log no process is writing, and "immutable" keeps SQLite from making its side
     # files; with one, the process that writes it has made them already.
-    quiet = not log.exists() or not log.stat().st_size
+    quiet = not os.path.exists(log) or not log.stat().st_size
     address = f"file:{quote(str(path))}?mode=ro" + ("&immutable=1" if quiet else "")
     try:
         with closing(sqlite3.connect(address, uri=True)) as connection:

@@ -64,7 +64,7 @@ def _machine() -> str:
 
 def _start(pid: int) -> str:
     """Return the start of a process as an opaque word; empty when there is no such process."""
-    if Path("/proc/self/stat").exists():
+    if os.path.exists("/proc/self/stat"):
         try:
             stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
         except OSError:

@@ -50,7 +50,7 @@ class BatchFile:
 
     def _read_both(self) -> None:
         self._read(self._part)
-        if not self.path.exists():
+        if not os.path.exists(self.path):
             return
         if not is_csv(self.path):
             self._done = self.path.open("rb")

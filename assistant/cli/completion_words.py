@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Sequence
 from contextlib import closing, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -100,7 +99,7 @@ def _stored(read: Callable[[Store], Sequence[Found]]) -> Sequence[Found]:
 
     with suppress(PhichatError):
         location = load().store_location
-        if "://" in location or Path(location).exists():  # looking must not make one
+        if "://" in location or os.path.exists(location):  # looking must not make one
             from storage.store import Store
 
             with closing(Store.open(location)) as store:
@@ -124,7 +123,7 @@ def _paths(incomplete: str, suffixes: Collection[str]) -> Offers:
                     continue  # the shells read one offer a line
                 if name.startswith(".") and not beginning:
                     continue
-                if entry.is_dir():
+                if os.path.isdir(entry):
                     offers.append(f"{typed}{slash}{name}/")
                 elif os.path.splitext(name)[1].lower() in suffixes:
                     offers.append(f"{typed}{slash}{name}")

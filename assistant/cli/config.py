@@ -74,7 +74,7 @@ def path(as_json: bool) -> None:
 
     file = config_file()
     if as_json:
-        print_json({"file": str(file), "exists": file.exists()})
+        print_json({"file": str(file), "exists": os.path.exists(file)})
     else:
         click.echo(file)
 
@@ -94,7 +94,7 @@ def edit() -> None:
     from assistant.settings.load import check_file, config_file
 
     file = config_file()
-    if not file.exists():
+    if not os.path.exists(file):
         write_template(file)
     _edit(file)
     check_file(file)

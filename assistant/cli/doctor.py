@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import textwrap
@@ -245,7 +246,7 @@ def _files(found: Diagnosis) -> Iterator[str]:
         sessions = "" if state.sessions is None else f", {counted(state.sessions, 'chat')}"
         sessions += f" of {one_line(state.user)}" if state.user else ""
         yield f"  Database: {state.where}, {file_size(state.size or 0)}{sessions}"
-    there = "" if found.config_file.exists() else " (not there: defaults)"
+    there = "" if os.path.exists(found.config_file) else " (not there: defaults)"
     yield f"  Configuration: {found.config_file}{there}"
     terminal = found.terminal
     shape = f"{terminal.columns} x {terminal.rows}" if terminal.is_terminal else "not a terminal"

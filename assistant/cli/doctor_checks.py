@@ -311,8 +311,8 @@ def _database(settings: Settings, problems: list[Problem], *, check: bool) -> Da
 
 
 def _can_be_made(path: Path) -> bool:
-    nearest = next(folder for folder in path.absolute().parents if folder.exists())
-    return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+    nearest = next(folder for folder in path.absolute().parents if os.path.exists(folder))
+    return os.path.isdir(nearest) and os.access(nearest, os.W_OK | os.X_OK)
 
 
 def _terminal(environ: Mapping[str, str]) -> Terminal:

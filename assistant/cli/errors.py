@@ -55,7 +55,11 @@ def reported_errors(words: Sequence[str]) -> Iterator[None]:
             _end(words, "interrupted", "Stopped.", 130)
         _end(words, "unanswered", "No answer came, so nothing was done.")
     except OSError as error:
-        if error.filename is not None or error.errno not in _UNWRITABLE:
+        if error.filename is not None and error.strerror:
+            place = one_line(str(error.filename), 200)
+            sentence = f"{place} can't be used ({error.strerror}): check its permissions."
+            _end(words, "file", sentence)
+        if error.errno not in _UNWRITABLE:
             raise
         _discard(sys.stdout)
         sentence = (

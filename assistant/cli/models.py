@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import click
@@ -71,7 +70,7 @@ def list_(as_json: bool) -> None:
 def _used(settings: Settings) -> list[str]:
     """Return the models of stored chats; makes no database."""
     location = settings.store_location
-    if "://" not in location and not Path(location).exists():
+    if "://" not in location and not os.path.exists(location):
         return []
     from storage.store import Store  # the database library, only where there is something to read
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -95,7 +96,7 @@ class Model:
         """
         assert self._make_core is not None, "this engine was given one core and no way to another"
         folder = Path(name).expanduser()
-        is_folder = name != "demo" and folder.is_dir()
+        is_folder = name != "demo" and os.path.isdir(folder)
         other = str(folder.resolve()) if is_folder else name
         core = self._make_core(self.settings.changed(model=other))
         return core, _layout(core)

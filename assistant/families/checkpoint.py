@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def find_folder(name_or_path: str | Path, *, local_files_only: bool = False) -> 
     are fetched, except with ``local_files_only``. Raises ModelError.
     """
     path = local_path(name_or_path)
-    if path is not None and path.is_dir():
+    if path is not None and os.path.isdir(path):
         return path
     name = str(name_or_path)
     if path is not None:
@@ -55,7 +56,7 @@ def find_folder(name_or_path: str | Path, *, local_files_only: bool = False) -> 
 def missing_files(folder: Path) -> list[str]:
     """List the files that a folder lacks to be a whole model, in the order of their use."""
     wanted = [*NEEDED, *weight_file_names(folder)]
-    return [name for name in wanted if not (folder / name).is_file()]
+    return [name for name in wanted if not os.path.isfile(folder / name)]
 
 
 def weight_file_names(folder: Path) -> list[str]:
@@ -67,7 +68,7 @@ def weight_file_names(folder: Path) -> list[str]:
 def read_index(folder: Path) -> dict[str, str] | None:
     """Read the map from weights to safetensors files; None without an index. Raises ModelError."""
     index = folder / INDEX
-    if not index.exists():
+    if not os.path.exists(index):
         return None
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict):

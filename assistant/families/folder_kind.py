@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ _INSTEAD = "get the checkpoint with safetensors weights"
 def read_config(folder: Path) -> dict[str, Any]:
     """Read config.json. Raises ModelError, also for a folder of a kind that is not read."""
     path = folder / "config.json"
-    if not path.exists():
+    if not os.path.exists(path):
         _check(folder, {})
     config = read_json(path)
     _check(folder, config)
@@ -42,7 +43,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def _check(folder: Path, config: Mapping[str, Any]) -> None:
     try:
-        names = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        names = {path.name for path in folder.iterdir()} if os.path.isdir(folder) else set()
     except OSError as error:
         raise ModelError(f"{folder} can't be read ({error.strerror}): check the folder.") from None
     has_weights = any(name.endswith(".safetensors") and "adapter" not in name for name in names)

@@ -49,7 +49,7 @@ def fetched_commit(model_id: str) -> str | None:
             commit = read_small(repository(model_id) / "refs" / name).decode("ascii").strip()
         except (OSError, UnicodeDecodeError):
             continue
-        if _COMMIT.fullmatch(commit) and snapshot(model_id, commit).is_dir():
+        if _COMMIT.fullmatch(commit) and os.path.isdir(snapshot(model_id, commit)):
             return commit
     return None
 

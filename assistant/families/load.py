@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,11 @@ def weight_files(folder: Path) -> dict[str, Path]:
     if weight_map is not None:
         files = {weight: folder / name for weight, name in weight_map.items()}
         for path in sorted(set(files.values())):
-            if not path.exists():
+            if not os.path.exists(path):
                 raise ModelError(f"{folder} lacks {path.name}: fetch the model again.")
         return files
     single = folder / WEIGHTS
-    if not single.exists():
+    if not os.path.exists(single):
         raise ModelError(
             f"{folder} has no {WEIGHTS} (only safetensors weights are read): fetch the model again."
         )

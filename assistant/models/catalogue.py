@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -122,9 +123,9 @@ def _plan(size: ModelSize | None, settings: Settings, place: Place) -> MemoryPla
 
 
 def _bytes_in(folder: Path | None) -> int:
-    if folder is None or not folder.is_dir():
+    if folder is None or not os.path.isdir(folder):
         return 0
-    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    return sum(path.stat().st_size for path in folder.iterdir() if os.path.isfile(path))
 
 
 def _is_ours(model_id: str) -> bool:

@@ -137,8 +137,8 @@ class _Pull:
         wanted = 0
         for file in self._found.files:
             blob, partial = self._paths(file)
-            if not blob.exists():
-                wanted += file.size - (partial.stat().st_size if partial.exists() else 0)
+            if not os.path.exists(blob):
+                wanted += file.size - (partial.stat().st_size if os.path.exists(partial) else 0)
         free = shutil.disk_usage(self._blobs).free
         if wanted > 0 and wanted + SPARE > free:
             raise ModelError(
@@ -154,12 +154,12 @@ class _Pull:
     def _provide(self, file: HubFile) -> None:
         """Fetch or check a file, then link it into the snapshot."""
         blob, partial = self._paths(file)
-        if not (blob.exists() and self._is_right(blob, file)):
+        if not (os.path.exists(blob) and self._is_right(blob, file)):
             blob.unlink(missing_ok=True)
             self._fetch(file, partial)
             os.replace(partial, blob)
         link = self._snapshot / file.name
-        if not (link.exists() and link.samefile(blob)):
+        if not (os.path.exists(link) and link.samefile(blob)):
             link.unlink(missing_ok=True)
             try:
                 link.symlink_to(Path("..", "..", "blobs", file.digest))

@@ -69,7 +69,7 @@ def verify(
     present = sorted(
         path
         for path in folder.iterdir()
-        if path.is_file() and any(fnmatch(path.name, pattern) for pattern in WANTED)
+        if os.path.isfile(path) and any(fnmatch(path.name, pattern) for pattern in WANTED)
     )
     meter = Meter(sum(path.stat().st_size for path in present), on_progress)
 

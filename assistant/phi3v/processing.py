@@ -5,6 +5,7 @@ Source: ``processing_phi3_v.py`` of the reference.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -139,10 +140,10 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     AutoTokenizer is not used, because on official folders it asks whether to run remote code.
     """
     path = folder / "tokenizer.json"
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise ModelError(f"{folder} has no tokenizer.json: it is not a complete model folder.")
     config_path = folder / "tokenizer_config.json"
-    config = read_json(config_path) if config_path.exists() else {}
+    config = read_json(config_path) if os.path.exists(config_path) else {}
 
     def name(key: str, default: str) -> str:
         value = config.get(key, default)

@@ -78,7 +78,7 @@ def remove_setting(path: Path, name: str) -> None:
         pattern = rf'(?m)^.*"{stand_in}".*$'
         return re.sub(pattern, lambda _: _default_line(name), tomlkit.dumps(document), count=1)
 
-    if path.exists():
+    if os.path.exists(path):
         _change(path, changed)
 
 
@@ -120,7 +120,7 @@ def _change(path: Path, changed: Callable[[str], str]) -> None:
     """Replace the file, or the template where there is none, by what ``changed`` makes of it."""
     path = path.resolve()  # the file that a link names, not the link, is replaced
     try:
-        text = path.read_bytes().decode("utf-8") if path.exists() else template()
+        text = path.read_bytes().decode("utf-8") if os.path.exists(path) else template()
         _replace(path, changed(text))
     except UnicodeDecodeError as error:
         raise SettingsError(
@@ -139,7 +139,7 @@ def _change(path: Path, changed: Callable[[str], str]) -> None:
 
 def _replace(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
+    mode = path.stat().st_mode & 0o777 if os.path.exists(path) else 0o600
     descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:

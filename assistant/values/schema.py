@@ -11,6 +11,7 @@ end. ``[]: name, price float`` is a list of objects as the whole answer.
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def read_schema(source: str) -> str:
 
 def _is_file(source: str) -> bool:
     try:
-        return Path(source).expanduser().is_file()
+        return os.path.isfile(os.path.expanduser(source))
     except (OSError, ValueError):
         return False
 

@@ -57,7 +57,7 @@ class Rendezvous:
 
     def connect(self) -> tuple[socket.socket, str] | None:
         """Connect; returns the socket and the token to show, None when no worker listens."""
-        if not self.folder.is_dir():
+        if not os.path.isdir(self.folder):
             return None
         with _opened(self.folder) as folder:
             connection = socket.socket(socket.AF_UNIX)
@@ -139,7 +139,7 @@ class Rendezvous:
 
     def remove(self, token: str) -> None:
         """Remove a worker's socket, unless another worker has put its own there."""
-        if not self.folder.is_dir():
+        if not os.path.isdir(self.folder):
             return  # taking the lock would make it again
         with self.locked(), _opened(self.folder) as folder:
             if self.holds(token):

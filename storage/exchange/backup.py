@@ -40,7 +40,7 @@ def backup(store: Transactions, path: Path, *, overwrite: bool = False) -> None:
 
 def _is_the_database(engine: Engine, path: Path) -> bool:
     database = engine.url.database or ""
-    return path.exists() and any(
+    return os.path.exists(path) and any(
         os.path.exists(one) and os.path.samefile(one, path)
         for one in (database, f"{database}-wal", f"{database}-shm")
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -85,7 +86,7 @@ def export_to(
     """
     with store.reading() as db:
         ids = _all(db) if session_ids is None else session_ids
-        if not path.is_dir():
+        if not os.path.isdir(path):
             if format is not ExportFormat.JSON and len(ids) != 1:
                 raise StorageError(
                     f"{path} is not a folder, and one {format.value} file holds one chat; "

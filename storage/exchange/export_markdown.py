@@ -6,6 +6,7 @@ too, it can't end its own turn or begin another.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -57,7 +58,7 @@ def write_file(
     folder = path.with_name(f"{path.stem}_pictures")
     with replacing(path, overwrite=overwrite) as unfinished:
         shown = {p.number: p for turn in (*conversation.turns, *every_turn) for p in turn.pictures}
-        new = bool(shown) and not folder.exists()
+        new = bool(shown) and not os.path.exists(folder)
         try:
             if new:
                 folder.mkdir(mode=0o700)

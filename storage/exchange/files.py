@@ -26,16 +26,16 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
     path = Path(os.path.realpath(path))
     taken = StorageError(f"{path} exists already; choose another path, or add --overwrite.")
     try:
-        if path.exists() and not path.is_file():
+        if os.path.exists(path) and not os.path.isfile(path):
             raise StorageError(f"{path} is not a file that can be written; give another path.")
-        if path.exists() and not overwrite:
+        if os.path.exists(path) and not overwrite:
             raise taken
         unfinished = _beside(path)
         try:
             yield unfinished
             _to_disk(unfinished)
             if overwrite:
-                if path.exists():
+                if os.path.exists(path):
                     unfinished.chmod(path.stat().st_mode & 0o777)
                 unfinished.replace(path)
             elif not _is_named(unfinished, path):
@@ -69,7 +69,7 @@ def _is_named(unfinished: Path, path: Path) -> bool:
     except FileExistsError:
         return False
     except OSError:  # a file system that knows no links
-        if path.exists():
+        if os.path.exists(path):
             return False
         unfinished.replace(path)
     return True

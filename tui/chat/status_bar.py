@@ -5,6 +5,7 @@ The pages are imported when they are opened, because the first paint does not wa
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -46,7 +47,7 @@ class StatusBar(ChatPart):
         self._download: Download | None = None
         self._warned = ""
         settings = engine.model.settings
-        self._offers = settings.model == "demo" and not settings.config_file.exists()
+        self._offers = settings.model == "demo" and not os.path.exists(settings.config_file)
         """The user is new: the empty chat offers models."""
         self._offer = Offer()
         self._is_measured = False

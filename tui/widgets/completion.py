@@ -59,6 +59,14 @@ def complete_reference(fragment: str, pictures: Sequence[KnownPicture]) -> Compl
     return Completion(f"#{matches[0].number} " if len(matches) == 1 else fragment, names)
 
 
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Whether an entry is a folder; a link into one that may not be entered raises where it is."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def looks_like_picture(path: Path | str) -> bool:
     """Say whether a file name ends like a picture's, in either case; any file may be typed."""
     from assistant.pictures.dropped import SUFFIXES  # its library is imported only now
@@ -139,11 +147,11 @@ def complete_path(fragment: str) -> Completion | None:
     try:
         with os.scandir(folder) as entries:
             names = sorted(
-                entry.name + ("/" if entry.is_dir() else "")
+                entry.name + ("/" if is_folder(entry) else "")
                 for entry in entries
                 if plain_name(entry.name).lower().startswith(wanted)
                 and (not entry.name.startswith(".") or beginning.startswith("."))
-                and (entry.is_dir() or looks_like_picture(entry.name))
+                and (is_folder(entry) or looks_like_picture(entry.name))
             )[:MOST_OFFERED]
     except OSError:
         return None

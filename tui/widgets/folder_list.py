@@ -16,7 +16,7 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from assistant.values.text import one_line
-from tui.widgets.completion import looks_like_picture
+from tui.widgets.completion import is_folder, looks_like_picture
 
 MOST = 1000
 """Rows at most; typing finds the others."""
@@ -136,7 +136,7 @@ def read_folder(start: Path, typed: str) -> Listing | None:
     """
     place, slash, wanted = typed.rpartition("/")
     folder = Path(os.path.abspath(start / os.path.expanduser(place + slash)))
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         return None
     return Listing(folder, tuple(_listed(folder, wanted.lower())))
 
@@ -147,11 +147,11 @@ def _listed(folder: Path, wanted: str) -> Iterator[Path]:
     try:
         with os.scandir(folder) as entries:
             names = [
-                (entry.name, entry.is_dir())
+                (entry.name, is_folder(entry))
                 for entry in entries
                 if wanted in entry.name.lower()
                 and not entry.name.startswith(".")
-                and (entry.is_dir() or looks_like_picture(entry.name))
+                and (is_folder(entry) or looks_like_picture(entry.name))
             ]
     except OSError:  # a folder that may not be looked into
         return

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from assistant.values.text import one_line
 from tui.slashes import Slash, matching_slashes
-from tui.widgets.completion import MOST_OFFERED, last_word, looks_like_picture
+from tui.widgets.completion import MOST_OFFERED, is_folder, last_word, looks_like_picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +67,16 @@ def _files(word: str) -> Iterator[Offer]:
     try:
         with os.scandir(folder) as entries:
             found = [
-                (not entry.name.lower().startswith(wanted), entry.is_dir(), entry.name)
+                (not entry.name.lower().startswith(wanted), is_folder(entry), entry.name)
                 for entry in entries
                 if wanted in entry.name.lower()
                 and (not entry.name.startswith(".") or beginning.startswith("."))
-                and (looks_like_picture(entry.name) or entry.is_dir())
+                and (looks_like_picture(entry.name) or is_folder(entry))
             ]
     except OSError:
         return
-    for _, is_folder, name in sorted(found)[:MOST_OFFERED]:
-        if is_folder:
+    for _, in_folders, name in sorted(found)[:MOST_OFFERED]:
+        if in_folders:
             path = f"{place}{slash}{name}/".replace(" ", "\\ ")
             yield Offer(word, f"@{path}", f"{one_line(name, 60)}/", "a folder")
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from contextlib import suppress
@@ -17,7 +18,7 @@ def remove(pid: int) -> None:
     """Remove what a decoder process left that was ended in the middle of a picture."""
     with suppress(OSError):
         for path in Path(tempfile.gettempdir()).glob(f"{beginning(pid)}*"):
-            if path.is_dir():
+            if os.path.isdir(path):
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
