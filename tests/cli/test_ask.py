@@ -24,10 +24,20 @@ from tests.pictures.pdf_files import page, pdf
 IMAGES = GOLDENS / "images"
 
 
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
 @pytest.fixture(autouse=True)
-def _warm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands that follow each other within seconds share a worker: the model is loaded once."""
+def _warm(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands that follow each other within seconds share a worker: the model is loaded once.
+
+    Each test has a database of its own.
+    """
     monkeypatch.setenv("PHICHAT_KEEP_ALIVE", "10")
+    monkeypatch.setenv("PHICHAT_HOME", str(home))
+    monkeypatch.setenv("PHICHAT_DATABASE", str(tmp_path / "phichat.db"))
 
 
 def answer(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -277,9 +287,7 @@ def test_a_half_answer_goes_on_without_a_question(phichat: Phichat) -> None:
 
 
 def test_a_question_without_an_answer_is_answered(phichat: Phichat) -> None:
-    location = Path(load_settings().store_location)
-    location.parent.mkdir(parents=True)
-    with closing(Store.open(str(location))) as store:
+    with closing(Store.open(load_settings().store_location)) as store:
         session, turn = store.add_user_turn(None, Draft("Hello"))
     assert answer(phichat("ask", "--continue", "--json"))["session"] == session
     reply = _last_reply(phichat)
@@ -305,7 +313,8 @@ def test_the_second_ctrl_c_ends_at_once(random_folder: Path, phichat: Phichat) -
     with _endless(random_folder) as ask:
         assert ask.stdout is not None
         assert ask.stdout.read(1)
-        (worker,) = (one.pid for one in shared_workers(load_settings().runtime_dir))
+        running = shared_workers(load_settings().runtime_dir)
+        (worker,) = (one.pid for one in running if one.folder == str(random_folder))
         os.kill(worker, signal.SIGSTOP)
         try:
             while ask.poll() is None:
