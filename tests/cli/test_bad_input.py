@@ -7,11 +7,15 @@ import json
 import shutil
 import struct
 import zlib
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file, save_file
 
+from assistant.settings.load import load as load_settings
+from assistant.values.conversation import Draft
+from storage.store import Store
 from tests.conftest import GOLDENS, Phichat
 
 
@@ -150,7 +154,10 @@ def test_a_database_that_is_none(phichat: Phichat, monkeypatch: pytest.MonkeyPat
 
 
 def test_rename_and_delete(phichat: Phichat) -> None:
-    session = json.loads(phichat("ask", "--json", "Hello there").stdout)["session"]
+    location = Path(load_settings().store_location)
+    location.parent.mkdir(parents=True)
+    with closing(Store.open(location)) as store:
+        session, _ = store.add_user_turn(None, Draft("Hello there"))
     assert phichat("sessions", "rename", session[:5], "Greetings").returncode == 0
     (listed,) = json.loads(phichat("sessions", "list", "--json").stdout)
     assert listed["title"] == "Greetings"

@@ -61,7 +61,7 @@ def test_chunks_change_nothing(
     assert (read(cache, embeddings, LENGTH, chunk) - by_token).abs().max() < CLOSE
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     histories=st.lists(
         st.tuples(st.integers(0, LENGTH), st.integers(0, LENGTH), st.integers(1, 150)),
@@ -77,10 +77,14 @@ def test_history_leaves_no_trace(
     embeddings: torch.Tensor,
     by_token: torch.Tensor,
 ) -> None:
-    """Grown and cropped (or copied) in any way, what follows is what a cold run gives."""
+    """Grown and cropped (or copied) in any way, what follows is what a cold run gives.
+
+    Chunks of a few positions grow it by 80: over a border of blocks, in a fraction of the time.
+    """
     cache = KVCache(LAYERS, Regime.LONG, kind)
     for end, cut, chunk in [*histories, (LENGTH, 0, 64)]:
         start = cache.length
+        end = min(end, start + max(80, 20 * chunk))
         if end > start:
             found = read(cache, embeddings, end, chunk)
             assert (found - by_token[start:end]).abs().max() < CLOSE
@@ -180,12 +184,12 @@ def test_a_channel_of_large_keys_does_not_drown_the_others() -> None:
 
 @pytest.mark.parametrize(("kind", "share"), [("float", 1), ("int8", 0.27), ("int4", 0.16)])
 def test_bytes_are_the_arithmetic(kind: str, share: float) -> None:
-    positions, heads, head_dim, layers = 8192, 8, 96, 2
+    positions, heads, head_dim, layers = 2048, 8, 96, 2
     cache = KVCache(layers, Regime.LONG, kind)
     cache.reserve(positions)
     for layer in cache.layers:
-        for _ in range(0, positions, 1024):
-            layer.update(*torch.randn(2, 1, heads, 1024, head_dim))
+        for _ in range(0, positions, 512):
+            layer.update(*torch.randn(2, 1, heads, 512, head_dim))
     numbers = layers, heads, head_dim, "float32"
     expected = positions * kv_bytes_per_token(kind, *numbers) + kv_fixed_bytes(kind, *numbers)
     assert cache.nbytes == expected
