@@ -168,8 +168,6 @@ def _plan(found: Diagnosis, plan: MemoryPlan) -> Iterator[str]:
     yield "  With the context full:"
     for name, size in _parts(plan):
         yield f"    {file_size(size):>9}  {name}"
-    if plan.device.startswith("cuda"):
-        yield "  The figure for CUDA's libraries is an assumption: no GPU was measured by us."
     if found.speed is not None:
         yield "  " + _estimate(found.speed)
 

@@ -4,7 +4,7 @@ The ways to compute a layer, the first that applies:
 
 | pass | where | matrices | computed by |
 |---|---|---|---|
-| one token, float KV | CUDA | float, torchao's int8, int4 | CUDA graph of a compiled step |
+| one token | CUDA | float, int8, torchao's int4 | ``layers.layer_pass`` in a CUDA graph |
 | any, float KV | CUDA, MPS | the same | the family's own layers: flash-attn or SDPA |
 | one token | CPU with kernels | float32, 16 bits widened, int8 | one call of ``cpu`` |
 | any | CPU, quantized KV | the same, by :mod:`assistant.core.weights` | ``layers.layer_pass`` |
@@ -22,7 +22,8 @@ from typing import Any
 import torch
 
 from assistant.core.cache.kv_cache import KVCache
-from assistant.core.cuda import Compiler, GraphStep, compile_graphs
+from assistant.core.cuda import GraphStep, Record, Recorder
+from assistant.core.formats import TAIL_BLOCK
 from assistant.core.layers import forget_layers, layer_pass, layers_of
 from assistant.core.out_of_memory import is_out_of_memory
 from assistant.core.weights import MOST_INT8_ROWS
@@ -34,21 +35,32 @@ _log = logging.getLogger(__name__)
 class Decoder:
     """Runs embeddings through a model, each pass the first way of the table that applies.
 
-    ``compiler`` makes the step for one token fast; None leaves everything to :func:`prefill`, and
-    so does a compilation that fails (logged once).
+    ``record`` makes the step for one token fast; None leaves everything to :func:`prefill`, and
+    so does a recording that fails (logged once).
     """
 
-    def __init__(self, model: VisionLanguageModel, compiler: Compiler | None = None) -> None:
+    def __init__(self, model: VisionLanguageModel, record: Record | None = None) -> None:
         self._model = model
         self._step: GraphStep | None = None
-        if compiler is not None and (decoder := layers_of(model)) is not None:
-            self._step = GraphStep(model, decoder, compiler)
+        if record is not None and (decoder := layers_of(model)) is not None:
+            self._step = GraphStep(model, decoder, record)
 
     @classmethod
     def for_device(cls, model: VisionLanguageModel) -> Decoder:
-        """Make one that compiles its step where the model is on CUDA."""
+        """Make one that records its step where the model is on CUDA."""
         on_cuda = model.embed_tokens.weight.device.type == "cuda"
-        return cls(model, compile_graphs if on_cuda else None)
+        return cls(model, Recorder() if on_cuda else None)
+
+    @torch.inference_mode()
+    def warm_up(self, cache: KVCache) -> None:
+        """Read a prompt and record a token in ``cache``, for the libraries to load their kernels.
+
+        Half a second on an H200, which the first reply would wait.
+        """
+        weight = self._model.embed_tokens.weight
+        rows = weight.new_zeros(TAIL_BLOCK + 1, self._model.shape.hidden)
+        for states in (rows, rows[:1]):
+            logits_of(self._model, self(states, cache)[-1:])
 
     def __call__(
         self,
@@ -57,14 +69,13 @@ class Decoder:
         between_layers: Callable[[], None] | None = None,
     ) -> torch.Tensor:
         """Compute what :func:`prefill` computes."""
-        has_past = cache.kind == "float" and cache.length > 0
-        if self._step is not None and len(embeddings) == 1 and has_past:
+        if self._step is not None and len(embeddings) == 1 and cache.length > 0:
             try:
                 return self._step(embeddings, cache)
             except Exception as error:
                 if is_out_of_memory(error):
                     raise
-                _log.warning("decoding is not compiled: %s", str(error).strip().splitlines()[:1])
+                _log.warning("decoding is not recorded: %s", str(error).strip().splitlines()[:1])
                 self._step = None
         return prefill(self._model, embeddings, cache, between_layers)
 

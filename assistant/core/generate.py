@@ -119,6 +119,8 @@ class ResidentModel:
             host_budget,
         )
         self._features = PictureFeatures(model, feature_budget, feature_files)
+        if weight.is_cuda:
+            self._decoder.warm_up((new_cache or partial(KVCache, shape.layers))(model.regime_of(1)))
 
     @property
     def vision_passes(self) -> int:

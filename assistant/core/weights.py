@@ -9,7 +9,7 @@
 Activations, embeddings, norms and the vision tower are float32 on a CPU. Only the decoder's
 matrices and the language head have a format of their own: they are what a token streams. Of a
 checkpoint in bfloat16 the tower's products are bfloat16 where that is quicker (``cpu/bfloat16``).
-The CUDA formats come from torchao where it is installed. They have never been run by us.
+On CUDA int8 is :mod:`assistant.core.card_int8`, int4 comes from torchao where it is installed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import torch
 from torch import nn
 from torch.nn.functional import linear
 
+from assistant.core.card_int8 import CardInt8Linear
 from assistant.core.cpu.bfloat16 import narrow_tower
 from assistant.core.formats import INT8_PIECE, TILE_NUMBERS, compute_dtype, weight_kinds
 from assistant.core.kernels import Kernels
@@ -43,6 +44,9 @@ not exact: what comes between stays small."""
 
 MOST_INT8_ROWS = 3
 """The same for int8, whose integer products pay sooner: 2 rows 3.1 ms for 4.5, 4 rows 5.2, 4.7."""
+
+INT4_GROUP = 32
+"""Numbers of a row that share a scale and a zero in torchao's int4."""
 
 INT8_WAYS = ("terms", "pairs", "widened")
 """Ways to multiply many rows with int8: torch's integer products of two 8-bit terms (quick with
@@ -92,8 +96,10 @@ def linear_maker(
             f"There are no {weights} weights on {device.type}: "
             f"use {' or '.join(weight_kinds(device.type))}."
         )
-    if device.type == "cuda" and weights != "float":
-        return _torchao(weights, dtype)
+    if weights == "int4":
+        return _torchao_int4(dtype)
+    if weights == "int8" and device.type == "cuda":
+        return lambda matrix: CardInt8Linear(*quantize_rows(matrix))
     if weights == "int8":
         way = int8_way or likely_int8_way()
         return lambda matrix: Int8Linear(*quantize_rows(matrix), way)
@@ -287,22 +293,18 @@ def integer_products_are_exact() -> bool:
     return torch.equal(found.long(), x @ matrix.t())
 
 
-def _torchao(weights: str, dtype: torch.dtype) -> MakeLinear:
-    """Weight-only formats of torchao, quantized on the GPU matrix by matrix. Never run by us."""
+def _torchao_int4(dtype: torch.dtype) -> MakeLinear:
+    """Return the maker of torchao's weight-only int4, quantized on the GPU matrix by matrix."""
     if importlib.util.find_spec("torchao") is None:
-        raise ModelError(f"{weights} weights on CUDA need torchao: run {pip_install('torchao')}.")
-    if weights == "int4" and dtype != torch.bfloat16:
+        raise ModelError(f"int4 weights on CUDA need torchao: run {pip_install('torchao')}.")
+    if dtype != torch.bfloat16:
         raise ModelError("int4 weights on CUDA are multiplied in bfloat16: leave --dtype at auto.")
-    from torchao.quantization import Int4WeightOnlyConfig, Int8WeightOnlyConfig, quantize_
+    from torchao.quantization import Int4WeightOnlyConfig, quantize_
 
-    # int4 in torch's own kernel's layout (compute capability 8.0): torchao's default needs another
+    # The layout of torch's own kernel (compute capability 8.0): torchao's default needs another
     # package. Autotuning of compiled code, which takes minutes, is not asked for.
-    config = (
-        Int8WeightOnlyConfig(set_inductor_config=False)
-        if weights == "int8"
-        else Int4WeightOnlyConfig(
-            group_size=32, int4_packing_format="tile_packed_to_4d", set_inductor_config=False
-        )
+    config = Int4WeightOnlyConfig(
+        group_size=INT4_GROUP, int4_packing_format="tile_packed_to_4d", set_inductor_config=False
     )
 
     def make(matrix: torch.Tensor) -> nn.Module:

@@ -20,7 +20,7 @@ import torch
 
 from assistant.core.attention import attend
 from assistant.core.cache.kv_cache import KVCache
-from assistant.core.cuda import Compiler, compile_graphs
+from assistant.core.cuda import Record, Recorder
 from assistant.core.decode import Decoder, logits_of
 from assistant.core.generate import ResidentModel
 from assistant.core.memory.devices import choose_attention, plan_memory
@@ -35,7 +35,6 @@ from tests.bench.make_checkpoint import SIZES, make_checkpoint
 from tests.bench.subjects import transformers_own
 from tests.bench.timing import best, in_turn, seconds
 from tests.conftest import GOLDENS
-from tests.gpu.capture import capture_graphs
 from tests.gpu.checks import Given, arguments, run
 
 ROUNDS = 5
@@ -150,7 +149,7 @@ class FullSize:
             "reserved": reserved,
         }
 
-    def new_resident(self, kv: str = "float", compiler: Compiler | None = None) -> ResidentModel:
+    def new_resident(self, kv: str = "float", record: Record | None = None) -> ResidentModel:
         """The model of the worker, with the plan's budgets, nothing cached."""
         plan = self.plan
         resident = ResidentModel(
@@ -164,7 +163,7 @@ class FullSize:
             feature_budget=plan.feature_budget,
             speculate=False,
         )
-        resident._decoder = Decoder(self.model, compiler)
+        resident._decoder = Decoder(self.model, record)
         return resident
 
     # Replies
@@ -224,10 +223,10 @@ class FullSize:
             "planned_kv": length * plan.kv_bytes_per_token,
         }
 
-    def decode(self, compiler: Compiler | None, length: int = 1030, kv: str = "float") -> Any:
+    def decode(self, record: Record | None, length: int = 1030, kv: str = "float") -> Any:
         """Tokens per second: the first time, in another chat, and in that chat again."""
-        self.resident = self.new_resident(kv, compiler)
-        new = 48 if compiler is None or self._quick else 128
+        self.resident = self.new_resident(kv, record)
+        new = 48 if record is None or self._quick else 128
         chats = [self.another(length), self.another(length)]
         found: dict[str, Any] = {}
         for name, chat in zip(("first", "other_chat", "again"), (*chats, chats[1]), strict=True):
@@ -241,9 +240,9 @@ class FullSize:
         found["is_graph"] = self.resident._decoder._step is not None
         return found
 
-    def growth(self, compiler: Compiler | None) -> Any:
+    def growth(self, record: Record | None) -> Any:
         """Tokens per second where the cache grows in the middle, in whatever is loaded last."""
-        self.resident = self.new_resident(compiler=compiler)
+        self.resident = self.new_resident(record=record)
         chat = self.another(1000)
         return [self.reply(chat, 100)["tokens_per_s"] for _ in range(2)]
 
@@ -254,7 +253,7 @@ class FullSize:
         """transformers' seconds over ours, of a prompt and of a token after it."""
         model, tokens = self.model, self.size(tokens)
         other: Any = transformers_own(model).to(self.device)  # type: ignore[arg-type]
-        decoder, graphs = Decoder(model), Decoder(model, capture_graphs if self._on_card else None)
+        decoder, graphs = Decoder(model), Decoder(model, Recorder() if self._on_card else None)
         states = model.embed_tokens(torch.arange(5, 5 + tokens, device=self.device))
         regime = model.regime_of(tokens + 64)
 
@@ -280,7 +279,7 @@ class FullSize:
                 prompt=finished(lambda: decoder(states, KVCache(model.shape.layers, regime))),
                 their_prompt=finished(lambda: other(inputs_embeds=states[None], logits_to_keep=1)),
                 token=finished(lambda: token(decoder, kept[0])),
-                captured_token=finished(lambda: token(graphs, kept[1])),
+                recorded_token=finished(lambda: token(graphs, kept[1])),
                 their_token=finished(
                     lambda: other(inputs_embeds=states[None, :1], past_key_values=theirs)
                 ),
@@ -289,8 +288,8 @@ class FullSize:
         return {
             "prefill_vs_transformers": measured["their_prompt"] / measured["prompt"],
             "eager_decode_vs_transformers": measured["their_token"] / measured["token"],
-            "captured_decode_vs_transformers": (
-                measured["their_token"] / measured["captured_token"]
+            "recorded_decode_vs_transformers": (
+                measured["their_token"] / measured["recorded_token"]
             ),
             **{f"{name}_s": taken for name, taken in measured.items()},
         }
@@ -328,32 +327,31 @@ class FullSize:
         return min(seconds(ten) for _ in range(3)) / 10
 
 
-def checks(full: FullSize, compiled: Compiler | None) -> dict[str, Any]:
+def checks(full: FullSize) -> dict[str, Any]:
     """Names, their seconds at most, and what they measure."""
-    captured = capture_graphs if full.device.type == "cuda" else None
+    recorded = Recorder() if full.device.type == "cuda" else None
     return {
         "checkpoint": (60, full.checkpoint),
         "load": (60, full.load),
         "prompts": (30, lambda: full.prompts(1024, 8192)),
         "picture": (20, full.picture),
         "decode_eager": (30, lambda: full.decode(None)),
-        "decode_captured": (30, lambda: full.decode(captured)),
-        "growth_captured": (15, lambda: full.growth(captured)),
+        "decode_recorded": (30, lambda: full.decode(recorded)),
+        "growth_recorded": (15, lambda: full.growth(recorded)),
         "attention": (15, full.attention),
         "prompt_64k": (30, lambda: full.long_prompt(65_000)),
         "prompt_120k": (40, lambda: full.long_prompt(120_000)),
         "ratios": (30, full.ratios),
-        "decode_compiled": (60, lambda: full.decode(compiled)),
-        "decode_64k_captured": (20, lambda: full.decode(captured, 64_000)),
-        "decode_kv_int8": (20, lambda: full.decode(None, 8000, "int8")),
+        "decode_64k_recorded": (20, lambda: full.decode(recorded, 64_000)),
+        "decode_kv_int8": (20, lambda: full.decode(recorded, 8000, "int8")),
+        "decode_kv_int4": (20, lambda: full.decode(recorded, 8000, "int4")),
         "load_int8": (25, lambda: full.load("int8")),
-        "decode_int8": (15, lambda: full.decode(captured)),
+        "decode_int8": (15, lambda: full.decode(recorded)),
         "prompts_int8": (10, lambda: full.prompts(1024)),
         "load_int4": (25, lambda: full.load("int4")),
-        "decode_int4": (15, lambda: full.decode(captured)),
+        "decode_int4": (15, lambda: full.decode(recorded)),
         "prompts_int4": (10, lambda: full.prompts(1024)),
         "decode_64k_eager": (30, lambda: full.decode(None, 64_000)),
-        "growth_compiled": (60, lambda: full.growth(compiled)),
     }
 
 
@@ -363,8 +361,7 @@ def main(given: Given) -> None:
     roomy = SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free > NEEDED
     with tempfile.TemporaryDirectory(dir=SHARED_MEMORY if roomy else None) as folder:
         full = FullSize(given, Path(folder) / "full")
-        on_card = given.device.type == "cuda"
-        run(checks(full, compile_graphs if on_card else None), given.seconds)
+        run(checks(full), given.seconds)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,9 @@ class FloatLayer(CroppableLayer):
     [1, kv_heads, head_dim, capacity] where it is ``by_channel``.
     """
 
+    _cleared: torch.Tensor | None = None
+    """The keys beyond whose positions, and those of their values, no number is a NaN."""
+
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         """Take dtype, device and shape from the first keys and values."""
         B, H, _, D = key_states.shape
@@ -76,6 +79,33 @@ class FloatLayer(CroppableLayer):
         self.grow(at + 1)
         self.length = at + 1
         return self.keys[0], self.values[0], at
+
+    def place_of_next(self) -> tuple[int, ...]:
+        """Make room for a position that :meth:`attend_fixed` will write."""
+        self.grow(self.length + 1)
+        if self._cleared is not self.keys:  # a mask hides any number, but not NaN
+            for states in self.places:
+                states[:, :, self.length :] = 0
+            self._cleared = self.keys
+        return ()
+
+    @property
+    def places(self) -> tuple[torch.Tensor, ...]:
+        """All that :meth:`attend_fixed` reads and writes."""
+        return self.keys, self.values
+
+    def attend_fixed(
+        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, where: torch.Tensor
+    ) -> torch.Tensor:
+        """Attend with one query at the position ``where`` [1], over the whole capacity, masked."""
+        self.keys.index_copy_(2, where, k)
+        self.values.index_copy_(2, where, v)
+        seen = torch.arange(self.keys.shape[2], device=where.device) <= where
+        return scaled_dot_product_attention(q, self.keys, self.values, attn_mask=seen[None])
+
+    def took_next(self) -> None:
+        """Count the position that :meth:`attend_fixed` wrote."""
+        self.length += 1
 
     def lay_out(self, *, by_channel: bool) -> None:
         """Change the layout; one layer exists twice meanwhile."""

@@ -36,6 +36,10 @@ class Packed(Protocol):
         """Copy the first ``used`` positions, with room for ``capacity``, whole blocks."""
         ...
 
+    def clear(self, start: int) -> None:
+        """Write zeros from position ``start`` on, a whole block."""
+        ...
+
     def to(self, device: torch.device) -> Self:
         """Copy to ``device``."""
         ...
@@ -62,6 +66,10 @@ class _Parts:
             new[:, :, : used // each] = old[:, :, : used // each]
             resized.append(new)
         return type(self)(*resized)
+
+    def clear(self, start: int) -> None:
+        for part, each in zip(self.parts, self._each, strict=True):
+            part[:, :, start // each :] = 0
 
     def to(self, device: torch.device) -> Self:
         return type(self)(*(part.to(device) for part in self.parts))

@@ -20,8 +20,9 @@ from assistant.core.cache.layer import CroppableLayer
 from assistant.core.cache.packed import Int4Keys, Int4Values, Int8, Packed
 from assistant.core.formats import KV_BLOCK, TAIL_BLOCK
 
-SEGMENT = 512
-"""Positions that are widened at once: what attention reads of them stays in the CPU's cache."""
+SEGMENT, CARD_SEGMENT = 512, 4096
+"""Positions that are widened at once: what attention reads of them stays in a CPU's cache. A card
+wants fewer and larger steps: 32 heads of 96 in bfloat16 are 25 MB."""
 
 
 @dataclass(slots=True)
@@ -58,6 +59,7 @@ class QuantizedLayer(CroppableLayer):
         self._keys: Packed
         self._values: Packed
         self._before: _Tail | None = None  # the tail before the last chunk
+        self._cleared: Packed | None = None  # beyond whose positions no number is a NaN
 
     def lazy_initialization(self, key_states: torch.Tensor, value_states: torch.Tensor) -> None:
         """Take dtype, device and shape from the first keys and values."""
@@ -65,7 +67,7 @@ class QuantizedLayer(CroppableLayer):
         keys, values = self._packings
         self._keys, self._values = keys.empty(key_states), values.empty(value_states)
         shape = (B, H, 2 * TAIL_BLOCK, D)
-        self._tail = _Tail(0, 0, key_states.new_empty(shape), key_states.new_empty(shape))
+        self._tail = _Tail(0, 0, key_states.new_zeros(shape), key_states.new_zeros(shape))
         self.is_initialized = True
 
     def update(
@@ -94,14 +96,92 @@ class QuantizedLayer(CroppableLayer):
         part = self._within_chunk(q, border, keys, values)
         return self._with_past(q, border, part)
 
-    def _attend_one(
-        self, q: torch.Tensor, border: int, keys: torch.Tensor, values: torch.Tensor
+    def place_of_next(self) -> tuple[int, ...]:
+        """Return where in the tail :meth:`attend_fixed` will write, and where its block begins."""
+        tail, border = self._tail, _border(self.length)
+        if self._cleared is not self._values:  # a mask hides any number, but not NaN
+            for packed in (self._keys, self._values):
+                packed.clear(border)
+            self._cleared = self._values
+        return self.length - tail.start, border - tail.start
+
+    @property
+    def places(self) -> tuple[torch.Tensor, ...]:
+        """All that :meth:`attend_fixed` reads and writes."""
+        return *self._keys.parts, *self._values.parts, self._tail.keys, self._tail.values
+
+    def attend_fixed(
+        self, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, where: torch.Tensor
     ) -> torch.Tensor:
-        return self._with_past(q, border, attend(q, keys, values))
+        """Attend with one query over the whole capacity and the whole tail, masked.
+
+        ``where`` [3] is its position and what :meth:`place_of_next` returned.
+        """
+        tail = self._tail
+        at, place, own = where[:1], where[1:2], where[2:]
+        tail.keys.index_copy_(2, place, k)
+        tail.values.index_copy_(2, place, v)
+        capacity = self._keys.capacity
+        numbers = torch.arange(max(capacity, 2 * TAIL_BLOCK), device=where.device)
+        recent = numbers[: 2 * TAIL_BLOCK]
+        seen = torch.cat(
+            (numbers[:capacity] < at - place + own, (own <= recent) & (recent <= place))
+        )
+        return self._attend_one(q, capacity, tail.keys, tail.values, seen)
+
+    def took_next(self) -> None:
+        """Count the position that :meth:`attend_fixed` wrote; quantize the block that it ends."""
+        tail = self._tail
+        self._before = None
+        self.length = tail.end = end = self.length + 1
+        border = end - TAIL_BLOCK
+        if end % TAIL_BLOCK:
+            return
+        self._grow(end)
+        own = slice(border - tail.start, end - tail.start)
+        for packed, states in ((self._keys, tail.keys), (self._values, tail.values)):
+            packed.write(border, states[:, :, own])
+            if own.start:
+                states[:, :, :TAIL_BLOCK] = states[:, :, own]
+        tail.start = border
+
+    def _attend_one(
+        self,
+        q: torch.Tensor,
+        border: int,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        seen: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Attend over ``border`` quantized positions and ``keys``, with one softmax.
+
+        ``seen`` are those that the query sees, [border + keys].
+        """
+        pieces = _pieces(border, q)
+        scores = q.new_empty(q.shape[1], 1, border + keys.shape[2])
+        scaled = q[0] * q.shape[-1] ** -0.5  # [H, 1, D]
+        for piece in pieces:
+            scores[..., piece] = self._scores(scaled, piece)
+        scores[..., border:] = torch.bmm(scaled, keys[0].mT)
+        if seen is not None:
+            scores.masked_fill_(~seen, float("-inf"))
+        shares = scores.softmax(-1)
+        out = torch.bmm(shares[..., border:], values[0])
+        for piece in pieces:
+            self._add_values(out, shares[..., piece], piece)
+        return out[None]
+
+    def _scores(self, q: torch.Tensor, piece: slice) -> torch.Tensor:
+        """``q`` [H, 1, D] over quantized keys, [H, 1, positions]."""
+        return torch.bmm(q, self._keys.widened(piece.start, piece.stop, q.dtype)[0].mT)
+
+    def _add_values(self, out: torch.Tensor, shares: torch.Tensor, piece: slice) -> None:
+        """Add quantized values, as much as ``shares`` [H, 1, positions] says, to ``out``."""
+        out.baddbmm_(shares, self._values.widened(piece.start, piece.stop, out.dtype)[0])
 
     def _with_past(self, q: torch.Tensor, border: int, part: Part) -> torch.Tensor:
-        for start in range(0, border, SEGMENT):
-            part = merge(part, self._over_quantized(q, start, min(start + SEGMENT, border)))
+        for piece in _pieces(border, q):
+            part = merge(part, self._over_quantized(q, piece.start, piece.stop))
         return part[0]
 
     def _over_quantized(self, q: torch.Tensor, start: int, end: int) -> Part:
@@ -232,34 +312,28 @@ class Int8Layer(QuantizedLayer):
 
     _packings = Int8, Int8
 
-    def _attend_one(
-        self, q: torch.Tensor, border: int, keys: torch.Tensor, values: torch.Tensor
-    ) -> torch.Tensor:
-        """Attend with one softmax over everything.
+    # The scales of keys are applied to scores and those of values to shares, because that is one
+    # product a position instead of one a number.
 
-        The scales of keys are applied to scores and those of values to probabilities, because
-        that is one product a position instead of one a number.
-        """
-        (k8, k_scales), (v8, v_scales) = self._keys.parts, self._values.parts
-        q = q[0] * q.shape[-1] ** -0.5  # [H, 1, D]
-        pieces = [slice(at, min(at + SEGMENT, border)) for at in range(0, border, SEGMENT)]
-        scores = q.new_empty(len(q), 1, border + keys.shape[2])
-        for piece in pieces:
-            scores[..., piece] = torch.bmm(q, k8[0, :, piece].to(q.dtype).mT)
-        scores[..., :border] *= k_scales[0, :, :border].mT
-        scores[..., border:] = torch.bmm(q, keys[0].mT)
-        shares = scores.softmax(-1)
-        out = torch.bmm(shares[..., border:], values[0])
-        shares[..., :border] *= v_scales[0, :, :border].mT
-        for piece in pieces:
-            out.baddbmm_(shares[..., piece], v8[0, :, piece].to(q.dtype))
-        return out[None]
+    def _scores(self, q: torch.Tensor, piece: slice) -> torch.Tensor:
+        numbers, scales = (part[0, :, piece] for part in self._keys.parts)
+        return torch.bmm(q, numbers.to(q.dtype).mT).mul_(scales.mT)
+
+    def _add_values(self, out: torch.Tensor, shares: torch.Tensor, piece: slice) -> None:
+        numbers, scales = (part[0, :, piece] for part in self._values.parts)
+        out.baddbmm_(shares.mul_(scales.mT), numbers.to(out.dtype))
 
 
 class Int4Layer(QuantizedLayer):
     """An eighth of float32 and some; for contexts that nothing else holds."""
 
     _packings = Int4Keys, Int4Values
+
+
+def _pieces(end: int, like: torch.Tensor) -> list[slice]:
+    """Cut the positions up to ``end`` into what is widened at once on the device of ``like``."""
+    size = SEGMENT if like.is_cpu else CARD_SEGMENT
+    return [slice(at, min(at + size, end)) for at in range(0, end, size)]
 
 
 def _border(length: int) -> int:

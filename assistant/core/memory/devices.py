@@ -1,4 +1,4 @@
-"""Device, memory plan and attention of the worker. CUDA and MPS paths have not run here yet."""
+"""Device, memory plan and attention of the worker. MPS has not run here yet."""
 
 from __future__ import annotations
 

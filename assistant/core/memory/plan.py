@@ -10,7 +10,13 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 
-from assistant.core.formats import AUTO_KV_KINDS, ITEM_BYTES, KV_KINDS, compute_dtype
+from assistant.core.formats import (
+    AUTO_KV_KINDS,
+    ITEM_BYTES,
+    KV_KINDS,
+    compute_dtype,
+    weight_kinds,
+)
 from assistant.core.memory.explanation import does_not_fit, explained, speed_sentences
 from assistant.core.memory.places import MIB, Place
 from assistant.core.memory.sizes import (
@@ -64,7 +70,8 @@ def make_plan(model: ModelSize, place: Place, wanted: Wanted | None = None) -> M
     chosen = _chosen(plans, place, target)
     dtype = chosen.dtype
     if chosen.weights not in place.weights:
-        torchao = f" without torchao ({pip_install('torchao')})" if place.kind == "cuda" else ""
+        is_missing = place.kind == "cuda" and chosen.weights in weight_kinds("cuda")
+        torchao = f" without torchao ({pip_install('torchao')})" if is_missing else ""
         problem = (
             f"{chosen.weights} weights can't be used on {place.device}{torchao}: "
             f"give --weights {' or '.join(('auto', *place.weights))}."

@@ -55,7 +55,7 @@ def prefill_bytes(g: DecoderShape, dtype: str, weights: str, device_kind: str) -
     gate and up, the gated half and the product [chunk, mlp] each, beside the residual, its normed
     copy and a norm's two float32 copies. One row of logits and copies for sampling are added. A CPU
     widens 16-bit matrices by tiles and computes int8's integer products on pieces of the chunk;
-    torchao's int8 matrices are widened whole.
+    a card widens int8 matrices whole.
     """
     item = ITEM_BYTES[compute_dtype(dtype, device_kind)]
     largest = max(g.vocab, 2 * g.mlp) * g.hidden
