@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from assistant.core.attention import cudnn_allowed
 from assistant.core.cache.kv_cache import KVCache
 from assistant.core.layers import DecoderLayers, layer_pass
 from assistant.families.runtime import VisionLanguageModel
@@ -90,6 +91,10 @@ class Recorder:
 
     def __call__(self, compute: Compute) -> Compute:
         """Run ``compute`` once, then record it."""
+        with cudnn_allowed():
+            return self._record(compute)
+
+    def _record(self, compute: Compute) -> Compute:
         current = torch.cuda.current_stream()
         pool = self._graph.pool() if self._graph is not None else None
         self._stream.wait_stream(current)

@@ -22,6 +22,7 @@ import torch
 from torch import nn
 from torch.nn.functional import linear
 
+from assistant.core.attention import leave_out_cudnn
 from assistant.core.card_int8 import CardInt8Linear
 from assistant.core.cpu.bfloat16 import narrow_tower
 from assistant.core.formats import INT8_PIECE, TILE_NUMBERS, compute_dtype, weight_kinds
@@ -69,6 +70,8 @@ def load_model(
     Every tensor is read into its final place and format; peak memory is that of
     the result and one tensor. Raises ModelError.
     """
+    if device.type == "cuda":
+        leave_out_cudnn()
     name = compute_dtype(str(dtype).removeprefix("torch."), device.type)
     runtime = family_of(folder).runtime()
     model = runtime.load(

@@ -28,10 +28,18 @@ def _int8(matrix: torch.Tensor) -> torch.Tensor:
 
 
 def _int4(matrix: torch.Tensor) -> torch.Tensor:
-    """16 levels between the least and the largest number of each group; scale, zero in bfloat16."""
-    groups = matrix.view(len(matrix), -1, INT4_GROUP)
+    """Round as torchao 0.18.0 quantizes for torch's kernel: every step of it is in bfloat16.
+
+    16 levels between the least and the largest number of each group. A quotient of 8 to 15 has
+    steps of 1/16 in bfloat16: one number in forty falls to another level than in float32, and
+    with such an oracle logits were off 0.705 of 2.43 on an H200. Without a card this oracle is
+    0.702 off that one, and equal to what torchao's own functions make of a matrix. The exact
+    model is 1.186 off, 1.187 on the card. The kernel widens with one rounding, to bfloat16.
+    """
+    groups = matrix.bfloat16().view(len(matrix), -1, INT4_GROUP)
     low, high = groups.aminmax(dim=-1, keepdim=True)
-    scale = ((high - low) / 15).clamp(min=1e-6)
-    numbers = ((groups - low) / scale).round().clamp(0, 15)
-    zero = (low + scale * 8).bfloat16().float()
-    return ((numbers - 8) * scale.bfloat16().float() + zero).view_as(matrix)
+    scale = ((high - low) / 15).clamp(min=torch.finfo(torch.bfloat16).smallest_normal)
+    zero = low + scale * 8
+    numbers = ((groups - (zero - scale * 8)) / scale).round().clamp(0, 15)
+    kept = (numbers.float() - 8) * scale.float() + zero.float()
+    return kept.bfloat16().float().view_as(matrix)
