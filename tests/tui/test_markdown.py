@@ -57,6 +57,15 @@ def test_a_stream_cut_anywhere_reads_as_the_whole_text(text: str, data: st.DataO
     assert rows(document) == rows(whole(text))
 
 
+@pytest.mark.parametrize("text", ["a\n\n\u2028\nb\n", "> - x\n\n\u2029\n<b>c\n"])
+def test_a_line_of_white_space_that_is_none_in_markdown(text: str) -> None:
+    document = Document()
+    for letter in text:
+        document.grow(letter)
+    document.finish()
+    assert rows(document) == rows(whole(text))
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(LINE, max_size=10).map("\n".join), st.integers(1, 30))
 def test_no_row_is_wider_than_the_window_or_missing(text: str, width: int) -> None:

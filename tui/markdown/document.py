@@ -233,7 +233,7 @@ def _is_closed(node: SyntaxTreeNode, lines: Sequence[str]) -> bool:
             return True
         case "paragraph" | "table" | "blockquote":
             # ``lines`` ends with what comes after the last line break: nothing
-            return not lines[-2].strip()
+            return not lines[-2].strip(" \t")
         case "fence":
             return end - start > 1 and _closes(lines[end - 1], node.markup)
     return False  # lists and indented code may go on after a blank line
