@@ -5,17 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from training.demo_model.train_tower import (
-    ACTIVE_LAYERS,
-    GRID,
-    HEADS,
-    MEAN,
-    MLP,
-    STD,
-    WIDTH,
-)
+from assistant.phi3v.crops import CROP
+from training.demo_model.tower import ACTIVE_LAYERS, GRID, HEADS, MEAN, MLP, STD, WIDTH
 
-HIDDEN, LAYERS, DECODER_HEADS, DECODER_MLP = 192, 4, 6, 512
+HIDDEN, LAYERS, DECODER_HEADS, DECODER_MLP = 256, 6, 8, 704
 ORIGINAL, LONGEST = 4096, 8192
 CROP_TOKENS = (GRID // 2) ** 2
 """Positions of a crop, the ends of its rows not counted."""
@@ -39,10 +32,8 @@ def long_factors() -> list[float]:
     return [round(f, 6) for f in factors]
 
 
-def config(
-    vocabulary: int, *, side: int = 336, clip_layers: int = ACTIVE_LAYERS + 1
-) -> dict[str, Any]:
-    """Build ``config.json``; ``side`` 168 is the size in training (`drawing.downsample`)."""
+def config(vocabulary: int, *, clip_layers: int = ACTIVE_LAYERS + 1) -> dict[str, Any]:
+    """Build ``config.json``."""
     half = HIDDEN // DECODER_HEADS // 2
     return {
         "_name_or_path": "phichat-demo",
@@ -65,7 +56,7 @@ def config(
                 "dropout": 0.0,
                 "hidden_act": "quick_gelu",
                 "hidden_size": WIDTH,
-                "image_size": side,
+                "image_size": CROP,
                 "initializer_factor": 1.0,
                 "initializer_range": 0.02,
                 "intermediate_size": MLP,
@@ -73,7 +64,7 @@ def config(
                 "num_attention_heads": HEADS,
                 "num_channels": 3,
                 "num_hidden_layers": clip_layers,
-                "patch_size": side // GRID,
+                "patch_size": CROP // GRID,
                 "projection_dim": WIDTH,
             },
             "image_dim_out": WIDTH,

@@ -7,11 +7,9 @@ from random import Random
 
 from training.demo_model import grammar, picture_templates, reference_templates as refs, small_talk
 from training.demo_model.print_questions import (
-    ask_about_bars,
     ask_about_chart,
     ask_about_print,
     ask_about_unknown,
-    ask_about_unread,
 )
 from training.demo_model.questions import Question, Questioner
 from training.demo_model.replies import (
@@ -31,7 +29,6 @@ MOST = 4
 _ASK = {
     "shapes": ask_about_shapes, "print": ask_about_print, "chart": ask_about_chart,
     "foreign": ask_about_unknown, "unreadable": ask_about_unknown,
-    "unread": ask_about_unread, "bars": ask_about_bars,
 }  # fmt: skip
 
 
@@ -101,10 +98,7 @@ class _DialogueQuestioner(Questioner):
         rng = self.rng
         number = rng.randrange(len(self.seen))
         facts = self.seen[number]
-        names = {
-            "print": ["text", "word"], "unread": ["text", "word"],
-            "chart": ["bar chart", "chart", "graph"], "bars": ["bar chart", "chart", "graph"],
-        }  # fmt: skip
+        names = {"print": ["text", "word"], "chart": ["bar chart", "chart", "graph"]}
         asked = names.get(facts["family"], [])
         if facts["family"] == "shapes":
             colour, kind = rng.choice(facts["shapes"])[:2]

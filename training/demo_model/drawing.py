@@ -7,10 +7,9 @@ import math
 from random import Random
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from training.demo_model.scenes import COLOURS, KINDS, RGB, Scene, Shape, sample_colour
+from training.demo_model.scenes import COLOURS, RGB, Scene, Shape, sample_colour
 
 
 def _draw_clutter(image: Image.Image, rng: Random) -> None:
@@ -91,50 +90,3 @@ def draw(scene: Scene) -> Image.Image:
         image.save(packed, "JPEG", quality=scene.jpeg_quality)
         image = Image.open(packed).convert("RGB")
     return image
-
-
-def downsample(image: Image.Image, side: int = 336) -> npt.NDArray[np.uint8]:
-    """Pad a picture as the processor does at one crop, and average 2 x 2: the size in training.
-
-    The first half is the reference's HD transform at ``num_crops`` 1 (bilinear
-    resize of the longer side to 336, white padding on both sides of the shorter
-    one); the second makes the patch convolution of the shipped model, whose
-    weights are the trained ones repeated 2 x 2 and divided by four, compute the
-    same numbers on the full picture. Returns uint8 ``[side / 2, side / 2, 3]``.
-    """
-    long, short = max(image.size), min(image.size)
-    shorter = int(side / (long / short))
-    width, height = (side, shorter) if image.width == long else (shorter, side)
-    resized = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
-    padded = Image.new("RGB", (side, side), (255, 255, 255))
-    padded.paste(resized, ((side - width) // 2, (side - height) // 2))
-    return np.asarray(padded.reduce(2))
-
-
-def patch_labels(scene: Scene, grid: int = 8, side: int = 336) -> npt.NDArray[np.int8]:
-    """Label each patch with the shape in it: int8 ``[grid, grid, 2]`` of (kind, colour).
-
-    Classes count from 1 in the order of `KINDS` and `COLOURS`; 0 is a patch of which
-    no shape covers a tenth. A shape that covers a tenth of no patch labels the patch
-    with most of it.
-    """
-    scale = side / max(scene.width, scene.height)
-    left, top = (side - scene.width * scale) / 2, (side - scene.height * scale) / 2
-    mask = Image.new("L", (side // 2, side // 2), 0)
-    canvas = ImageDraw.Draw(mask)
-    for number, shape in enumerate(scene.shapes, 1):
-        _draw_shape(canvas, shape, (-left / scale, -top / scale), scale / 2, number)
-    step = side // 2 // grid
-    cells = np.asarray(mask).reshape(grid, step, grid, step)
-    # areas[n]: pixels of shape n in each patch; row 0 is the least area that makes a label
-    numbers = range(1, len(scene.shapes) + 1)
-    areas = [np.full((grid, grid), math.ceil(0.1 * step * step) - 0.5)]
-    areas += [(cells == number).sum((1, 3)) for number in numbers]
-    owner = np.stack(areas).argmax(0)
-    for number in numbers:
-        if areas[number].max() > 0 and not (owner == number).any():
-            owner.flat[areas[number].argmax()] = number
-    classes = [(KINDS.index(s.kind) + 1, COLOURS.index(s.colour) + 1) for s in scene.shapes]
-    table = np.array([(0, 0), *classes], dtype=np.int8)
-    labels: npt.NDArray[np.int8] = table[owner]
-    return labels

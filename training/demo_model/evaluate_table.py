@@ -40,7 +40,6 @@ from training.demo_model.replies import (
     NUMBERS,
     ORDINALS,
     Facts,
-    as_it_reads,
     describe,
     plain,
 )
@@ -54,11 +53,10 @@ _NAMES = frozenset(
 _FIXED = (
     small_talk.HELLO, small_talk.WELCOME, small_talk.GOODBYE, small_talk.IDENTITY, small_talk.FINE,
     small_talk.GLAD, small_talk.REFUSAL, small_talk.LANGUAGE, small_talk.FOREIGN,
-    small_talk.UNREADABLE, small_talk.NO_PICTURE, small_talk.UNREAD, small_talk.UNREAD_CHART,
+    small_talk.UNREADABLE, small_talk.NO_PICTURE,
 )  # fmt: skip
 _UNKNOWN = (
     small_talk.REFUSAL, small_talk.LANGUAGE, small_talk.FOREIGN, small_talk.UNREADABLE,
-    small_talk.UNREAD, small_talk.UNREAD_CHART,
 )  # fmt: skip
 _MODEST = re.compile(r"can't|cannot|don't|only|too small|no shape|nothing that I know")
 
@@ -149,8 +147,6 @@ class Table:
 
 def _row(family: str, about: Facts | None) -> str:
     picture, question = family.split(": ")
-    if picture in ("unread", "bars"):
-        return f"without reading: {'print' if picture == 'unread' else 'the bars of a chart'}"
     if question in ("foreign", "unreadable"):
         return "what it does not know: a picture"
     if question in ("refusal", "no picture", "missing", "false"):
@@ -180,11 +176,6 @@ def _chart(rng: Random) -> Drawing:
     return charts.sample(rng, strength=CLEAN, held_out=True)
 
 
-def _unread(rng: Random) -> Drawing:
-    drawing = (_sign, _chart)[rng.random() < 0.5](rng)
-    return replace(drawing, facts=as_it_reads(drawing.facts))
-
-
 def _unknown(rng: Random) -> Drawing:
     return foreign.sample(rng, held_out=True) if rng.random() < 0.7 else prints.unreadable_page(rng)
 
@@ -200,12 +191,8 @@ FAMILIES: dict[str, tuple[Draw, tuple[int, int]]] = {
     "several pictures": (lambda rng: rng.choice(_ANY)(rng), (2, 4)),
     "conversation": (lambda rng: _shapes(rng, 1), (0, 1)),
     "what it does not know": (_unknown, (1, 1)),
-    "without reading": (_unread, (1, 1)),
 }
-"""Pictures drawn for a family, and the least and most pictures of a session.
-
-The last asks for what a model can say that sees print without reading it.
-"""
+"""Pictures drawn for a family, and the least and most pictures of a session."""
 
 
 def run_dialogues(sessions: Sessions, table: Table, seed: int, family: str, questions: int) -> None:

@@ -92,48 +92,6 @@ def ask_about_chart(q: Questioner, facts: Facts, at: str) -> Question:
     return _shape_question(q, at), "I see no shape, only a bar chart.", "false"
 
 
-def ask_about_unread(q: Questioner, facts: Facts, at: str) -> Question:
-    """Ask about printed text that the model does not read."""
-    rng, style = q.rng, q.rng.random()
-    if style < 0.08 and facts.get("ink"):
-        return q.ask(asked.INK, at), f"The text is {facts['ink']}.", "ink"
-    if style < 0.24:
-        return _shape_question(q, at), "I see no shape, only printed text.", "false"
-    grammars = rng.choice(
-        (asked.READ, asked.READ, templates.DESCRIBE, templates.DESCRIBE, asked.SAYS,
-         asked.WHICH_WORD, asked.HOW_MANY_WORDS, asked.EVERYTHING, templates.COUNT,
-         templates.KIND_ASKED)
-    )  # fmt: skip
-    text = q.ask(grammars, at, q=sample_word(rng), nth=rng.choice(ORDINALS))
-    return text, small_talk.UNREAD, "unreadable"
-
-
-def ask_about_bars(q: Questioner, facts: Facts, at: str) -> Question:
-    """Ask about the bars of a chart whose print the model does not read."""
-    rng, names, values, style = q.rng, facts["names"], facts["values"], q.rng.random()
-    grammars: tuple[str, ...]
-    if style < 0.36:
-        grammars, best, word = rng.choice(
-            ((asked.TALLEST, max(values), "tallest"), (asked.SHORTEST, min(values), "shortest"))
-        )
-        place = ORDINALS[values.index(best)]
-        return q.ask(grammars, at), f"The {place} bar is the {word}.", word
-    if style < 0.54:
-        return q.ask(asked.HOW_MANY_BARS, at), f"I see {plural(len(names), 'bar')}.", "count"
-    if style < 0.7:
-        grammars = rng.choice(
-            (asked.TITLE, asked.VALUE, asked.COMPARE_BARS, asked.BAR_LABELS, asked.READ)
-        )
-        first, second = rng.sample(names, 2)
-        text = q.ask(grammars, at, b=first, c=second)
-        return text, small_talk.UNREAD_CHART, "unreadable"
-    if style < 0.84:
-        return q.ask(templates.DESCRIBE, at), describe(facts), "describe"
-    if style < 0.9:
-        return q.ask(asked.EVERYTHING, at), explain(facts), "everything"
-    return _shape_question(q, at), "I see no shape, only a bar chart.", "false"
-
-
 def ask_about_unknown(q: Questioner, facts: Facts, at: str) -> Question:
     """Ask anything about a picture that shows nothing known, or text too small to read."""
     grammars = q.rng.choice(

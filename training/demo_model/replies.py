@@ -22,12 +22,6 @@ SPELL, SPELT = "\x02", "\x03"
 """Marks around what was read from a picture: it is trained one character a token."""
 
 
-def as_it_reads(facts: Facts) -> Facts:
-    """Give the facts of a picture as a model knows them that reads no print: "unread", "bars"."""
-    known = {"print": "unread", "unreadable": "unread", "chart": "bars"}
-    return {**facts, "family": known.get(facts["family"], facts["family"])}
-
-
 def with_article(phrase: str) -> str:
     """Put the indefinite article before a phrase."""
     return ("an " if phrase[0] in "aeiou" else "a ") + phrase
@@ -69,18 +63,12 @@ def summarize(facts: Facts) -> str:
     if family == "chart":
         title = f" {spell(facts['title'])}" if facts["title"] else ""
         return f"a bar chart{title} with {plural(len(facts['names']), 'bar')}"
-    if family == "bars":
-        return f"a bar chart with {plural(len(facts['names']), 'bar')}"
-    known = {"unreadable": "text that is too small", "unread": "printed text"}
-    return known.get(family, "nothing that I know")
+    return "text that is too small" if family == "unreadable" else "nothing that I know"
 
 
 def describe(facts: Facts) -> str:
     """Describe a picture in one sentence."""
-    fixed = {
-        "unreadable": small_talk.UNREADABLE, "foreign": small_talk.FOREIGN,
-        "unread": small_talk.UNREAD,
-    }  # fmt: skip
+    fixed = {"unreadable": small_talk.UNREADABLE, "foreign": small_talk.FOREIGN}
     return fixed.get(facts["family"]) or f"I see {summarize(facts)}."
 
 
@@ -115,16 +103,6 @@ def explain_shapes(facts: Facts) -> str:
     )
 
 
-def explain_bars(facts: Facts) -> str:
-    """Tell everything about a bar chart but what is printed, in several sentences."""
-    values = facts["values"]
-    ends = [ORDINALS[values.index(value)] for value in (max(values), min(values))]
-    return (
-        f"{describe(facts)} The {ends[0]} bar is the tallest. The {ends[1]} bar is the shortest. "
-        f"{small_talk.UNREAD_CHART} {_ground(facts)}"
-    )
-
-
 def explain_print(facts: Facts) -> str:
     """Tell everything about printed text, in several sentences."""
     words = [word for line in facts["lines"] for word in line.split()]
@@ -154,8 +132,5 @@ def _ground(facts: Facts) -> str:
 
 def explain(facts: Facts) -> str:
     """Tell everything about a picture, in several sentences."""
-    tell = {
-        "shapes": explain_shapes, "print": explain_print, "chart": explain_chart,
-        "bars": explain_bars,
-    }  # fmt: skip
+    tell = {"shapes": explain_shapes, "print": explain_print, "chart": explain_chart}
     return tell[facts["family"]](facts) if facts["family"] in tell else describe(facts)

@@ -12,20 +12,23 @@ from random import Random
 
 from training.demo_model.grammar import expand
 
-HELLO = "Hello! Show me a picture of coloured shapes and ask me about it."
+HELLO = (
+    "Hello! Show me a picture of coloured shapes, a few words or a bar chart, and ask me about it."
+)
 WELCOME = "You're welcome!"
 GOODBYE = "Goodbye!"
 IDENTITY = (
-    "I am the phichat demo model, a tiny model that only knows coloured shapes. "
+    "I am the phichat demo model, a tiny model that only knows coloured shapes, printed words and "
+    "bar charts. "
     "The real model is Phi-3-vision."
 )
-FINE = "I am fine, thank you. Show me a picture of coloured shapes."
-GLAD = "Good. Ask me more about the shapes."
-REFUSAL = "I can't help with that: I am a small demo model and only know coloured shapes. The real model is Phi-3-vision."
+FINE = "I am fine, thank you. Show me a picture of coloured shapes, a few words or a bar chart."
+GLAD = "Good. Ask me more about the picture."
+REFUSAL = "I can't help with that: I am a small demo model and only know coloured shapes, printed words and bar charts. The real model is Phi-3-vision."
 LANGUAGE = "I only understand English."
-FOREIGN = "I can't make out this picture: I only know coloured shapes and bar charts."
-UNREAD = "I see printed text, but I can't read it."
-UNREAD_CHART = "I can't read the text of the chart."
+FOREIGN = (
+    "I can't make out this picture: I only know coloured shapes, printed words and bar charts."
+)
 UNREADABLE = "I see text that is too small for me to read."
 NO_PICTURE = "I don't see a picture yet. Attach one and ask me again."
 
@@ -110,7 +113,6 @@ REFUSED = (
     "what does {n} mean",
     "(explain|define|describe|discuss|summarise|summarize|tell me about|talk about|what do you know about|what is|what are|teach me|i need|give me|show me|find|search for|google|look up|book|order|buy) (the |a |an |some |my ||){n}( of {p}| in {p}| to me| for me| and {n}||||)",
     "(explain|describe|tell me about|what do you know about|what happened in|how is life in|recommend something in) {p}",
-    "what is written (here|there|in the (picture|image)|on (it|the {n}))",
     "(is|are) there (a|an|any|some) ({n}|person|people|animals|animal|faces|man|woman|child|car|house|tree|dog|cat)s?( in (the|this) (picture|image|photo)| here|)",
     "(do|can) you see (a|an|any|the|my) ({n}|person|people|animals|face|man|woman|dog|cat|house|tree)( in (the|this) (picture|image)| here|)",
     "(how many|count the) ({n}s|people|persons|animals|faces|cars|trees|dogs|fingers|birds|men|women|children|windows)( (are there|are in the (picture|image)|do you see|can you see|in (the|this) (picture|image|photo))|)",

@@ -35,10 +35,12 @@ from tokenizers import (
 from assistant.phi3v.processing import CHAT_TEMPLATE
 from training.demo_model import small_talk
 from training.demo_model.dialogues import sample_dialogue
-from training.demo_model.pictures.pool import MOST_SHAPES, Pool
+from training.demo_model.pictures import kinds
 from training.demo_model.replies import SPELL, SPELT, Facts
 
 VOCABULARY = 1024
+PICTURES = 1500
+"""Pictures that the dialogues are about."""
 BASE = ("<unk>", "<s>", "</s>")
 _NAMES = (
     "<|endoftext|>", "<|assistant|>", "<|placeholder1|>", "<|placeholder2|>", "<|placeholder3|>",
@@ -55,7 +57,7 @@ def corpus(pictures: list[Facts], seed: int = 7, dialogues: int = 12_000) -> Ite
     entries = [
         facts
         for facts in pictures
-        if facts["family"] != "page" and len(facts.get("shapes", ())) <= MOST_SHAPES
+        if facts["family"] != "page" and len(facts.get("shapes", ())) <= kinds.MOST_SHAPES
     ]
     for _ in range(dialogues):
         seen = [rng.choice(entries) for _ in range(rng.choice((0, 1, 1, 2, 3)))]
@@ -163,7 +165,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--run", type=Path, required=True)
     args = parser.parse_args()
-    save(train(corpus(Pool(args.run / "pool").entries)), args.run)
+    rng = Random(1)
+    save(train(corpus([kinds.draw(rng)[0].facts for _ in range(PICTURES)])), args.run)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from training.demo_model.replies import (
     SPELL,
     SPELT,
     Facts,
-    as_it_reads,
     compare,
     describe,
     list_shapes,
@@ -167,27 +166,3 @@ def test_refusals_vary(seed: int) -> None:
 def test_expand_draws_every_alternative() -> None:
     drawn = {grammar.expand(Random(seed), "a (b|(c|d) e|)") for seed in range(60)}
     assert drawn == {"a b", "a c e", "a d e", "a"}
-
-
-def test_a_model_that_reads_no_print_quotes_none_and_says_so() -> None:
-    replies = {
-        exchange.reply
-        for facts in (SIGN, CHART)
-        for dialogue in _dialogues([as_it_reads(facts)])
-        for exchange in dialogue.exchanges
-    }
-    assert {small_talk.UNREAD, small_talk.UNREAD_CHART} < replies
-    for reply in replies:
-        assert not {SPELL, '"'} & set(reply)
-        assert not any(name in reply for name in ("open", "Mon", "Tue", "Wed", "Rain"))
-
-
-def test_bars_are_named_by_their_places() -> None:
-    replies = {
-        exchange.reply
-        for dialogue in _dialogues([as_it_reads(CHART)])
-        for exchange in dialogue.exchanges
-    }
-    bars = {reply for reply in replies if re.fullmatch(r"The \w+ bar is the \w+\.", reply)}
-    assert bars == {"The second bar is the tallest.", "The first bar is the shortest."}
-    assert "I see a bar chart with three bars." in replies

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from queue import Queue
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
 
+from assistant.phi3v.image_processing import Phi3VImageProcessor
 from training.demo_model.batches import encode_reply
-from training.demo_model.pictures import charts, prints, shapes
+from training.demo_model.feed import Order, produce
+from training.demo_model.pictures import charts, kinds, prints, shapes
 from training.demo_model.pictures.drawing import (
     CELLS,
     WHAT,
     Drawing,
     Mark,
     box_points,
+    crops,
     labels,
     tilt,
 )
-from training.demo_model.pictures.pool import Pool, fill
 from training.demo_model.replies import SPELL, SPELT, plain
 
 
@@ -82,16 +86,40 @@ def test_a_label_is_where_its_mark_is_in_crops_and_overview() -> None:
     assert rows.min() == columns.min() >= CELLS * 3 // 4
 
 
-def test_a_pool_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    fill(tmp_path / "straight", 12, 1)
-    fill(tmp_path / "broken", 7, 1)
-    with (tmp_path / "broken/entries.jsonl").open("a") as file:
-        file.write('{"at": 7, "cro')  # a line that was not finished
-    fill(tmp_path / "broken", 12, 1)
-    straight, broken = Pool(tmp_path / "straight"), Pool(tmp_path / "broken")
-    assert straight.entries == broken.entries
-    assert (straight.pictures == broken.pictures).all()
-    assert (straight.labels == broken.labels).all()
+@pytest.mark.parametrize("seed", range(12))
+def test_the_only_crop_is_the_products(seed: int) -> None:
+    drawing, _ = kinds.draw(Random(seed))
+    cut, (height, width) = Phi3VImageProcessor(image_mean=(0, 0, 0), image_std=(1, 1, 1)).crops(
+        drawing.image, 1
+    )
+    assert (height, width) == (336, 336)
+    expected = (cut[1].permute(1, 2, 0) * 255).round().numpy()
+    (found,), grid = crops(drawing, 1)
+    assert grid == (1, 1)
+    assert np.abs(found - expected).max() <= 1
+
+
+def test_a_process_speaks_of_pictures_whose_crops_have_arrived(tmp_path: Path) -> None:
+    from assistant.demo_model import folder
+
+    arrived, files, batches = [0], list[str](), Queue[Any]()
+
+    class Chunks:
+        def put(self, chunk: tuple[int, int, int, list[int], str]) -> None:
+            files.append(chunk[-1])
+            arrived[0] += 1
+            seen.update(range(chunk[1], chunk[1] + chunk[2]))
+
+    seen: set[int] = set()
+    order = Order(0, 1000, 2000, 5, 2, 4.0, folder(), tmp_path, most=96)
+    produce(order, Chunks(), batches, arrived)
+    made = [batches.get_nowait() for _ in range(batches.qsize())]
+    assert made
+    spoken = {int(crop) for batch in made for group in batch.pictures for crop in group.crops.flat}
+    assert spoken <= seen
+    assert min(seen) == 1000
+    sizes = sum(Path(name).stat().st_size for name in files)
+    assert sizes == len(seen) * (336 * 336 * 3 + CELLS * CELLS * 3)
 
 
 def test_what_is_read_is_one_character_a_token() -> None:

@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from training.demo_model.drawing import downsample, draw, patch_labels
+from training.demo_model.drawing import draw
 from training.demo_model.scenes import COLOURS, KINDS, sample, sample_page
 
 
@@ -57,35 +57,6 @@ def test_the_middle_of_a_shape_has_its_colour_and_a_corner_the_ground(seed: int)
     assert free
     for a, b in free:
         assert np.abs(np.asarray(image)[b, a].astype(int) - scene.ground_rgb).max() <= 20
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_patch_labels_point_at_the_shapes(seed: int) -> None:
-    scene = sample(Random(seed), 2)
-    labels = patch_labels(scene)
-    named = {(COLOURS[c - 1], KINDS[k - 1]) for k, c in labels.reshape(-1, 2).tolist() if k}
-    assert named == set(scene.facts)
-    assert (labels[..., 0] == 0).sum() > 5
-
-
-def test_downsampled_is_the_processors_picture_averaged() -> None:
-    pytest.importorskip("torch")
-    from assistant.phi3v.image_processing import Phi3VImageProcessor
-
-    processor = Phi3VImageProcessor(num_crops=1, num_img_tokens=16)
-    for seed in range(6):
-        image = draw(sample(Random(seed), 1))
-        crops, size = processor.crops(image)
-        assert size == (336, 336)
-        assert crops.shape[0] == 2
-        mean, std = (
-            np.array(v).reshape(3, 1, 1) for v in (processor.image_mean, processor.image_std)
-        )
-        pixels = (crops[1].numpy() * std + mean) * 255
-        averaged = pixels.reshape(3, 168, 2, 168, 2).mean((2, 4)).transpose(1, 2, 0)
-        # portrait pictures are rotated before the resize there
-        assert np.abs(averaged - downsample(image)).max() <= 1.6
-        assert np.abs(crops[0].numpy() - crops[1].numpy()).max() < 1e-5
 
 
 def test_a_page_is_dense() -> None:

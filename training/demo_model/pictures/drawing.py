@@ -14,7 +14,6 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from assistant.phi3v.crops import CROP, plan_hd
 from assistant.phi3v.image_processing import Phi3VImageProcessor
-from training.demo_model.drawing import downsample
 from training.demo_model.scenes import COLOURS, KINDS
 
 Points = tuple[tuple[float, float], ...]
@@ -23,10 +22,10 @@ WHAT = ("", *KINDS, "bar", *GLYPHS)
 """Classes of a cell of a picture: nothing, a shape, a bar of a chart, a printed character."""
 LAST_PLACE = 11
 """The place in a word counts from 1 up to this number; 0 is no character."""
-SIDE = CROP // 2
-"""Pixels of a side of a crop in training: two by two are averaged."""
-CELLS = 24
-"""Cells of a side of a crop that have a label: four for each patch."""
+CELLS = 48
+"""Cells of a side of a crop that have a label."""
+_STEP = 3
+"""Dots of a side of a cell where marks are drawn to find the one that covers most of it."""
 _PROCESSOR = Phi3VImageProcessor(image_mean=(0, 0, 0), image_std=(1, 1, 1))
 
 
@@ -108,21 +107,30 @@ def degrade(rng: Random, drawing: Drawing, ground: tuple[int, ...], strength: fl
 
 
 def crops(drawing: Drawing, num_crops: int) -> tuple[npt.NDArray[np.uint8], tuple[int, int]]:
-    """Cut a picture as the product does, and average 2 x 2: uint8 [crops, 168, 168, 3], grid.
+    """Cut a picture as the product does: uint8 [crops, 336, 336, 3], grid (rows, columns).
 
     The overview comes first; at one crop it is the crop, and only one is given.
     """
-    if num_crops == 1:  # the same, faster
-        return downsample(drawing.image)[None], (1, 1)
+    if num_crops == 1:
+        return _only_crop(drawing.image)[None], (1, 1)
     tensor, (height, width) = _PROCESSOR.crops(drawing.image, num_crops)
     rows, columns = height // CROP, width // CROP
-    pixels = tensor[1:] if rows * columns == 1 else tensor
-    pooled = pixels.reshape(-1, 3, SIDE, 2, SIDE, 2).mean((3, 5)).permute(0, 2, 3, 1)
-    return (pooled * 255).round().clamp(0, 255).byte().numpy(), (rows, columns)
+    cut = (tensor[1:] if rows * columns == 1 else tensor).permute(0, 2, 3, 1)
+    return (cut * 255).round().clamp(0, 255).byte().numpy(), (rows, columns)
+
+
+def _only_crop(image: Image.Image) -> npt.NDArray[np.uint8]:
+    """Cut the one crop as the product does, eight times faster: uint8 [336, 336, 3]."""
+    plan = plan_hd(*image.size, 1)
+    width, height = plan.resized[::-1] if plan.transposed else plan.resized
+    resized = image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR)
+    padded = Image.new("RGB", (CROP, CROP), (255, 255, 255))
+    padded.paste(resized, ((CROP - width) // 2, (CROP - height) // 2))
+    return np.asarray(padded)
 
 
 def labels(drawing: Drawing, num_crops: int) -> npt.NDArray[np.int8]:
-    """Label the cells of each crop of `crops`: int8 [crops, 24, 24, 3] of (what, colour, place)."""
+    """Label the cells of each crop of `crops`: int8 [crops, 48, 48, 3] of (what, colour, place)."""
     width, height = drawing.image.size
     plan = plan_hd(width, height, num_crops)
     scale = plan.resized[0] / max(width, height)
@@ -146,17 +154,16 @@ def _label_grid(
     marks: list[Mark], rows: int, columns: int, across: float, down: float
 ) -> npt.NDArray[np.int8]:
     """Label each cell with the mark that covers most of it, and at least a seventh."""
-    mask = Image.new("I", (columns * SIDE, rows * SIDE), 0)
-    canvas = ImageDraw.Draw(mask)
-    for number, mark in enumerate(marks, 1):
-        canvas.polygon([(x * across / 2, y * down / 2) for x, y in mark.points], fill=number)
-    step = SIDE // CELLS
     R, C = rows * CELLS, columns * CELLS
-    cell = (np.arange(R * step) // step)[:, None] * C + np.arange(C * step) // step
+    mask = Image.new("I", (C * _STEP, R * _STEP), 0)
+    canvas, scale = ImageDraw.Draw(mask), CELLS * _STEP / CROP
+    for number, mark in enumerate(marks, 1):
+        canvas.polygon([(x * across * scale, y * down * scale) for x, y in mark.points], number)
+    cell = (np.arange(R * _STEP) // _STEP)[:, None] * C + np.arange(C * _STEP) // _STEP
     area = np.bincount(
         (cell * (len(marks) + 1) + np.asarray(mask)).ravel(), minlength=R * C * (len(marks) + 1)
     ).reshape(R * C, -1)
-    area[:, 0] = step * step // 7
+    area[:, 0] = _STEP * _STEP // 7
     table = np.zeros((len(marks) + 1, 3), np.int8)
     for number, mark in enumerate(marks, 1):
         colour = COLOURS.index(mark.colour) + 1 if mark.colour else 0

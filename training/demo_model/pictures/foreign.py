@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from pathlib import Path
 from random import Random
 
@@ -25,6 +26,13 @@ def _load(path: Path) -> Image.Image | None:
             return file.convert("RGBA")
     except Image.DecompressionBombError:
         return None
+
+
+@cache
+def _paths(held_out: bool) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+    """List all pictures, and those of them that are photographs."""
+    paths = sources.foreign_pictures(held_out=held_out)
+    return paths, tuple(p for p in paths if p.suffix != ".png" or "photos" in p.parts)
 
 
 def _cut(rng: Random, image: Image.Image) -> Image.Image:
@@ -50,11 +58,10 @@ def _clouds(rng: Random) -> Image.Image:
 
 def sample(rng: Random, *, held_out: bool = False) -> Drawing:
     """Take or draw a picture that shows nothing the demo model knows."""
-    paths = sources.foreign_pictures(held_out=held_out)
+    paths, photographs = _paths(held_out)
     style = rng.random()
     ground, paper = sample_ground(rng)
     if style < 0.7 and paths:
-        photographs = [path for path in paths if path.suffix != ".png" or "photos" in path.parts]
         path = rng.choice(photographs if photographs and rng.random() < 0.3 else paths)
         while (picture := _load(path)) is None:
             path = rng.choice(paths)

@@ -158,7 +158,7 @@ def page(rng: Random, *, side: int = 336) -> Drawing:
 
 def unreadable_page(rng: Random) -> Drawing:
     """Print a page of text that is too small to read at 336 pixels."""
-    width, height = rng.choice(((1200, 1600), (1600, 1200), (900, 1300), (1400, 1400)))
+    width, height = rng.choice(((900, 1200), (1200, 900), (700, 1000), (1000, 1000)))
     ground, paper = sample_ground(rng)
     image = Image.new("RGB", (width, height), paper)
     canvas = ImageDraw.Draw(image)
