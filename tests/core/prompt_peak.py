@@ -21,6 +21,7 @@ import torch
 from assistant.core.cache.kv_cache import KVCache
 from assistant.core.generate import ResidentModel
 from assistant.core.weights import load_model
+from assistant.families.registry import family_of
 from assistant.phi3v.crops import CROP
 from assistant.values.prompt import Prompt, Slot
 from assistant.values.sampling import Sampling
@@ -48,6 +49,7 @@ def map_libraries() -> None:
 
 def main() -> None:
     folder, dtype, weights, kv = sys.argv[1:5]
+    family_of(Path(folder)).runtime()  # imports what the family loads with
     tokens, columns = int(sys.argv[5]), int(sys.argv[6])
     map_libraries()
     before, libraries = memory("VmRSS"), memory("RssAnon")
