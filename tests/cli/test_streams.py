@@ -128,7 +128,7 @@ def test_a_question_that_is_not_answered_with_yes(key: bytes, code: int, said: s
     finally:
         os.close(terminal)
     assert os.waitstatus_to_exitcode(status) == code
-    assert written.decode().splitlines()[-1] == said
+    assert said in written.decode().splitlines()  # a key that was sent once more may come after it
 
 
 def test_a_fetch_is_shown_on_a_terminal_and_leaves_no_trace(picture_url: str) -> None:
