@@ -35,16 +35,16 @@ def examine(location: str | Path, *, check: bool = True) -> DatabaseState:
     path = Path(str(url.database))
     log = path.with_name(path.name + "-wal")
     try:
-        if not os.path.exists(path):
-            return DatabaseState(str(path), exists=False)
-        size = sum(one.stat().st_size for one in (path, log) if os.path.exists(one))
+        size = path.stat().st_size  # os.path.exists takes what may not be seen for missing
+        logged = log.stat().st_size if os.path.exists(log) else 0
+    except (FileNotFoundError, NotADirectoryError):
+        return DatabaseState(str(path), exists=False)
     except OSError as error:
         problem = f"The database {path} can't be read ({error.strerror}); check its folder."
         return DatabaseState(str(path), obstacle=problem)
     # Without a log no process is writing, and "immutable" keeps SQLite from making its side
     # files; with one, the process that writes it has made them already.
-    quiet = not os.path.exists(log) or not log.stat().st_size
-    address = f"file:{quote(str(path))}?mode=ro" + ("&immutable=1" if quiet else "")
+    address = f"file:{quote(str(path))}?mode=ro" + ("" if logged else "&immutable=1")
     try:
         with closing(sqlite3.connect(address, uri=True)) as connection:
             sessions = _count_sessions(connection)
@@ -53,11 +53,11 @@ def examine(location: str | Path, *, check: bool = True) -> DatabaseState:
     except (sqlite3.Error, UnicodeDecodeError) as error:
         why = error if isinstance(error, sqlite3.Error) else "malformed database schema"
         problem = f"The database {path} can't be read ({why})."
-        return DatabaseState(str(path), True, size, problem=problem)
+        return DatabaseState(str(path), True, size + logged, problem=problem)
     damage = None if verdict == "ok" else f"The database {path} is damaged ({verdict})."
     reason = obstacle(str(path))
     words = None if reason is None else str(reason)
-    return DatabaseState(str(path), True, size, sessions, damage, lost, obstacle=words)
+    return DatabaseState(str(path), True, size + logged, sessions, damage, lost, obstacle=words)
 
 
 def _unreadable(connection: sqlite3.Connection) -> Iterator[str]:

@@ -40,7 +40,7 @@ def public() -> Iterator[Path]:
         (0o666, 0o555, True, "is read-only; make the file and its folder writable"),
         (0o444, 0o555, True, "is read-only; make the file and its folder writable"),
         (0o000, 0o777, False, "can't be opened; check that its folder exists and is writable"),
-        (0o666, 0o000, False, "can't be used (Permission denied); check its folder"),
+        (0o666, 0o000, False, "can't be made (Permission denied); make its folder writable"),
     ],
 )
 def test_what_may_not_be_written_is_one_sentence(
