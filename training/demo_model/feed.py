@@ -33,7 +33,7 @@ from training.demo_model.replies import Facts
 _PIXELS = CROP * CROP * 3
 _TOGETHER = 32
 """Pictures that are drawn and sent together."""
-GROUP = 4
+_GROUP = 4
 """Batches that are sampled together and sorted by length."""
 _MOST_WAITING = 6
 """Files of a process that may wait for the trainer."""
@@ -61,11 +61,10 @@ class Order:
     """Pictures to draw before it ends, with as many batches as are held out; 0: without end."""
 
 
-def _draw(
-    order: Order, index: int, at: int, count: int
-) -> tuple[list[dict[str, Any]], bytes, bytes]:
+def _draw(order: Order, index: int, at: int) -> tuple[list[Facts], bytes, bytes]:
+    """Draw the pictures from ``index`` on, whose crops go to the places from ``at`` on."""
     pictures, cut, marked = [], [], []
-    for number in range(index, index + count):
+    for number in range(index, index + _TOGETHER):
         drawing, num_crops = kinds.draw(
             Random(f"{order.seed} {order.number} {number}"), held_out=order.held_out
         )
@@ -95,7 +94,7 @@ def produce(order: Order, chunks: Any, batches: Any, arrived: Any) -> None:
         ahead = sent - arrived[order.number]
         draws = at < end and drawn < most and bool(due) and ahead < _MOST_WAITING
         if draws:
-            pictures, cut, marked = _draw(order, drawn, at, _TOGETHER)
+            pictures, cut, marked = _draw(order, drawn, at)
             path = order.folder / f"{order.number}-{sent}"
             path.write_bytes(cut + marked)
             last = pictures[-1]
@@ -111,13 +110,13 @@ def produce(order: Order, chunks: Any, batches: Any, arrived: Any) -> None:
         # 2) batches, where the trainer takes them and no picture is due
         enough = drawn >= most and not waiting if order.most else sampler.ready
         if enough and not draws and not batches.full():
-            examples = [sampler.sample(rng) for _ in range(order.batch * GROUP)]
+            examples = [sampler.sample(rng) for _ in range(order.batch * _GROUP)]
             examples.sort(key=lambda example: len(example.ids))
-            for place in rng.sample(range(GROUP), GROUP):
+            for place in rng.sample(range(_GROUP), _GROUP):
                 some = examples[place * order.batch : (place + 1) * order.batch]
                 gap = 0 if order.most else _LONGEST_GAP
                 batches.put(collate(some, rng, gap))
-            made += order.batch * GROUP
+            made += order.batch * _GROUP
         elif not draws:
             time.sleep(0.01)
 
@@ -188,8 +187,8 @@ class Feed:
         try:
             while True:
                 self._take(*self._chunks.get())
-        except (EOFError, OSError):
-            pass  # the end
+        except Exception as error:  # of a full device, say: the trainer has to hear of it
+            self.failed = f"{type(error).__name__}: {error}"
 
     def _take(self, number: int, at: int, count: int, pages: list[int], path: str) -> None:
         """Bring the crops of a file to the device, and let its process speak of them."""
@@ -210,7 +209,7 @@ class Feed:
         self._arrived[number] += 1
 
     def batch(self) -> Batch:
-        """Take the next batch; raises RuntimeError when a process ended."""
+        """Take the next batch; raises RuntimeError as :meth:`check`."""
         while True:
             try:
                 batch: Batch = self._batches.get(timeout=20)
@@ -220,13 +219,11 @@ class Feed:
                 return batch
 
     def check(self) -> None:
-        """Raise RuntimeError when a process ended."""
+        """Raise RuntimeError when a process ended, or crops can't be taken any more."""
+        if self.failed:
+            raise RuntimeError(f"Pictures no longer reach the device: {self.failed}")
         if any(process.exitcode is not None for process in self._processes[:-1]):
             raise RuntimeError("A process that draws pictures ended: its own message is above.")
-
-    def waiting(self) -> int:
-        """Count the batches that wait."""
-        return int(self._batches.qsize())
 
     def held_out(self) -> list[Batch]:
         """Take the batches that training never uses; none before all are there."""

@@ -28,7 +28,7 @@ from training.demo_model.network import TrainingModel, parameter_groups, reply_l
 from training.demo_model.pictures.drawing import CELLS
 from training.demo_model.tower import cell_logits, cell_loss, label_accuracy, pixels
 
-TOWER_SECONDS = 0.16
+TOWER_SECONDS = 0.3
 """Share of a run in which the tower learns alone."""
 _WARM_UP = 150
 _AVERAGE = 0.998
@@ -68,7 +68,8 @@ class Trainer:
                 torch._foreach_copy_(self.masters, state["model"])
             self.take(self.masters)
             self.average = state["average"]
-            self.step, self.spent, self.scaled = state["step"], state["spent"], True
+            self.step, self.spent = state["step"], state["spent"]
+            self.scaled = state["scaled"]
         self.feed = Feed(
             self.run,
             self.device,
@@ -113,13 +114,9 @@ class Trainer:
     def update(self, loss: Tensor, rate: float) -> None:
         """Take one step of the weights in float32 and move their average."""
         torch.autograd.backward(loss)
-        with torch.no_grad():
-            grads = [
-                torch.zeros_like(master) if own.grad is None else own.grad.float()
-                for master, own in zip(self.masters, self.parameters, strict=True)
-            ]
-            for master, own, grad in zip(self.masters, self.parameters, grads, strict=True):
-                master.grad, own.grad = grad, None
+        for master, own in zip(self.masters, self.parameters, strict=True):
+            master.grad = None if own.grad is None else own.grad.float()  # None: it is left alone
+            own.grad = None
         torch.nn.utils.clip_grad_norm_(self.masters, 1.0)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["share"]
@@ -141,15 +138,15 @@ class Trainer:
         return crops, self.feed.labels[chosen].roll(tuple(map(int, by)), (1, 2))
 
     def tower_step(self) -> Tensor:
-        """Learn labels alone."""
+        """Learn labels alone; gives the losses of replies, none here, and of labels."""
         crops, labels = self.moved(self.options.tower_batch)
         patches = self.network.tower(pixels(crops))
         loss = cell_loss(cell_logits(self.network.head, patches), labels)
         self.update(loss, self.options.rate / self.options.tower_share * min(1, self.step / 100))
-        return loss.detach()
+        return torch.stack((torch.zeros_like(loss), loss)).detach()
 
     def chat_step(self, warm: float, cool: float) -> Tensor:
-        """Learn dialogues, and labels of their pictures and of some pages."""
+        """Learn dialogues, and labels of their pictures and of some pages; gives both losses."""
         asked = time.monotonic()
         batch = self.feed.batch()
         self.waited += time.monotonic() - asked
@@ -161,16 +158,16 @@ class Trainer:
         reply = reply_loss(logits, batch)
         labelled = cell_logits(self.network.head, patches)
         labels = torch.cat((self.feed.labels[own], marked))
-        loss = reply + self.options.label_share * cell_loss(labelled, labels)
-        self.update(loss, self.options.rate * warm * cool)
-        return reply.detach()
+        seen = cell_loss(labelled, labels)
+        self.update(reply + self.options.label_share * seen, self.options.rate * warm * cool)
+        return torch.stack((reply, seen)).detach()
 
     def save(self) -> None:
         """Write the state whole or not at all, and export the averaged weights."""
         self.spent = time.monotonic() - self.begun
         state = {
             "model": self.masters, "optimizer": self.optimizer.state_dict(),
-            "average": self.average, "step": self.step, "spent": self.spent,
+            "average": self.average, "step": self.step, "spent": self.spent, "scaled": self.scaled,
         }  # fmt: skip
         torch.save(state, self.run / "state.part")
         (self.run / "state.part").rename(self.run / "state.pt")
@@ -210,8 +207,8 @@ class Trainer:
 def _settle(gigabytes: float) -> None:
     """Keep new lengths from costing anything: every batch has its own.
 
-    cuDNN's attention plans each of them, and so does the allocator, which splits
-    what it has once held.
+    cuDNN's attention plans each of them; the allocator asks the driver for each, unless it
+    can split what it has once held.
     """
     torch.backends.cuda.enable_cudnn_sdp(False)
     torch.empty(int(gigabytes * 2**30), dtype=torch.uint8, device="cuda")
@@ -232,7 +229,7 @@ def train(options: argparse.Namespace) -> None:
         time.sleep(0.2)
     trainer.log(f"begins on {trainer.device} with {feed.count} crops")
     chat_from = 0
-    mean = torch.zeros((), device=trainer.device)
+    mean = torch.zeros(2, device=trainer.device)
     logged, logged_step = time.monotonic(), trainer.step
     saved = evaluated = logged
     while (part := trainer.part()) < 1:
@@ -250,10 +247,12 @@ def train(options: argparse.Namespace) -> None:
         if now - logged > options.log_seconds:
             count = trainer.step - logged_step
             trainer.log(
-                f"loss {float(mean) / count:.4f}, {count / (now - logged):.1f} steps/s, "
+                "losses {:.4f} {:.4f}, ".format(*(mean / count).tolist())
+                + f"{count / (now - logged):.1f} steps/s, "
                 f"{feed.count} crops, waited {trainer.waited:.1f} s for batches"
             )
             trainer.waited = 0.0
+            feed.check()
             mean, logged, logged_step = torch.zeros_like(mean), now, trainer.step
         if now - evaluated > options.save_seconds:
             trainer.evaluate()
