@@ -11,23 +11,25 @@ from PIL import Image
 from assistant.core.cache.kv_cache import KVCache
 from assistant.core.decode import logits_of, prefill
 from assistant.core.memory.sizes import PREFILL_CHUNK
+from assistant.families.runtime import VisionLanguageModel
 from assistant.phi3v.image_processing import Phi3VImageProcessor
-from assistant.phi3v.modeling import Phi3VForCausalLM
-from assistant.phi3v.rope import regime_of
 from tests.bench.subjects import ours
 from tests.conftest import GOLDENS, expand
 
 EVERY = 8
 
 
-def embedded(model: Phi3VForCausalLM, case: dict[str, Any]) -> torch.Tensor:
+def embedded(model: VisionLanguageModel, case: dict[str, Any]) -> torch.Tensor:
     """The embeddings [S, hidden] of a golden prompt."""
-    ids = torch.tensor([expand(case["input_ids_rle"])])
-    if not case["images"]:
-        return model.model.embed(ids)[0]
-    processor = Phi3VImageProcessor(num_crops=case["num_crops"])
-    seen = processor([Image.open(GOLDENS / "images" / name) for name in case["images"]])
-    return model.model.embed(ids, seen["pixel_values"], seen["image_sizes"])[0]
+    ids = torch.tensor(expand(case["input_ids_rle"]))
+    states: torch.Tensor = model.embed_tokens(ids.clamp(min=0))
+    if case["images"]:
+        processor = Phi3VImageProcessor(num_crops=case["num_crops"])
+        seen = processor([Image.open(GOLDENS / "images" / name) for name in case["images"]])
+        pictures = model.vision(seen["pixel_values"], seen["image_sizes"])
+        for number, features in enumerate(pictures, 1):
+            states[ids == -number] = features.to(states.dtype)
+    return states
 
 
 @torch.inference_mode()
@@ -43,8 +45,8 @@ def measure(prompts: int | None = None) -> dict[str, Any]:
     found: dict[str, Any] = {}
     states = [embedded(exact, case) for case in cases]
 
-    def logits(model: Phi3VForCausalLM, kind: str, part: torch.Tensor) -> torch.Tensor:
-        cache = KVCache(model.config.num_hidden_layers, regime_of(len(part), model.config), kind)
+    def logits(model: VisionLanguageModel, kind: str, part: torch.Tensor) -> torch.Tensor:
+        cache = KVCache(model.shape.layers, model.regime_of(len(part)), kind)
         hidden = [prefill(model, chunk, cache) for chunk in part.split(PREFILL_CHUNK)]
         return logits_of(model, torch.cat(hidden)[::EVERY])
 

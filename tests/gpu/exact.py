@@ -74,10 +74,10 @@ def pictures(device: torch.device) -> dict[str, Any]:
     for name in ("sq336.png", "vga_480x640.png"):
         seen = Phi3VImageProcessor(num_crops=4)([Image.open(GOLDENS / "images" / name)])
         pixels, sizes = seen["pixel_values"], seen["image_sizes"]
-        wanted = exact.get_image_features(pixels, sizes)[0]
+        wanted = exact.vision(pixels, sizes)[0]
         for dtype in (torch.float32, torch.bfloat16):
             there: Any = load_model(folder, device=device, dtype=dtype)
-            got = there.get_image_features(pixels, sizes)[0].float().cpu()
+            got = there.vision(pixels, sizes)[0].float().cpu()
             off = (got - wanted).pow(2).mean().sqrt() / wanted.std()
             found[f"{name} {str(dtype).removeprefix('torch.')}"] = float(off)
     return found
