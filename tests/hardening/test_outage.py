@@ -19,19 +19,15 @@ from assistant.values.events import Progressed, Stage
 from storage.store import Store
 from tests.conftest import Phichat
 from tests.hardening.outages import BEFORE, TEXT, Killed, Lock, Outage, Stopped, Talk, disk, run
-from tests.storage.postgres_server import PostgresServer
+from tests.storage.postgres_server import PostgresServer, running_server
 from tests.wait import wait_until
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
     """A server of this module's own, because it is stopped."""
-    try:
-        started = PostgresServer()
-    except OSError as error:
-        pytest.skip(f"no PostgreSQL server could be started: {error}")
-    yield started
-    started.stop()
+    with running_server() as started:
+        yield started
 
 
 @pytest.fixture(params=["lock", "disk", "server", "killed"])

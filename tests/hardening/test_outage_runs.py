@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.hardening.outages import Lock, Stopped, Talk, disk, run
-from tests.storage.postgres_server import PostgresServer
+from tests.storage.postgres_server import running_server
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(3600)]
 
@@ -31,16 +31,10 @@ def lasts(seconds: float) -> Callable[[Talk], None]:
 
 
 def test_a_server_that_is_stopped_for_ten_seconds(random_folder: Path) -> None:
-    try:
-        server = PostgresServer()
-    except OSError as error:
-        pytest.skip(f"no PostgreSQL server could be started: {error}")
-    try:
+    with running_server() as server:
         for number in range(RUNS):
             run(Stopped(server), random_folder, lasts(STOPPED_S))
             print(f"server stopped {number + 1}", flush=True)
-    finally:
-        server.stop()
 
 
 def test_a_disk_that_is_filled_and_freed(tmp_path: Path, random_folder: Path) -> None:

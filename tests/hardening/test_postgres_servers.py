@@ -13,7 +13,7 @@ from sqlalchemy import text
 from assistant.values.conversation import Draft, FinishReason
 from assistant.values.errors import ReadOnlyError, StorageError
 from storage.store import Store
-from tests.storage.postgres_server import PostgresServer
+from tests.storage.postgres_server import PostgresServer, running_server
 from tests.wait import wait_until
 
 KILLS, WRITERS, BETWEEN = 4, 3, 15
@@ -22,12 +22,8 @@ KILLS, WRITERS, BETWEEN = 4, 3, 15
 
 @pytest.fixture
 def server() -> Iterator[PostgresServer]:
-    try:
-        started = PostgresServer()
-    except OSError as error:
-        pytest.skip(f"no PostgreSQL server could be started: {error}")
-    yield started
-    started.stop()
+    with running_server() as started:
+        yield started
 
 
 class Writer(threading.Thread):

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from assistant.values.conversation import FinishReason, Turn
 from storage.store import Store
-from tests.storage.postgres_server import PostgresServer
+from tests.storage.postgres_server import PostgresServer, running_server
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -39,12 +39,8 @@ def _empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A server of our own; tests that need it are skipped where none can be started."""
-    try:
-        server = PostgresServer()
-    except OSError as error:
-        pytest.skip(f"no PostgreSQL server could be started: {error}")
-    yield server
-    server.stop()
+    with running_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

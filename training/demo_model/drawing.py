@@ -1,4 +1,4 @@
-"""Drawing of scenes: pictures, their training size, and the label of each patch."""
+"""Drawing of scenes."""
 
 from __future__ import annotations
 
