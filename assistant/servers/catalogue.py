@@ -140,7 +140,8 @@ def chosen(address: Address, watch: Watch | None = None) -> ServerModel:
     try:
         found = models(address, watch)
     except ModelError as error:
-        if address.model is None or error.code in _NO_ANSWER:
+        is_list_alone = isinstance(error, refusals.FailedError)  # the chat may work
+        if address.model is None or (error.code in _NO_ANSWER and not is_list_alone):
             raise
         return ServerModel(address)  # a server without a list: what was named may be there
     if address.model is None:

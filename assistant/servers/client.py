@@ -273,7 +273,7 @@ class ServerCore:
                 if self._stop_wanted:
                     raise refusals.StoppedError(self._address) from error
             except lessons.NotTakenError as error:
-                self._limits.leave_out(error, request)
+                self._limits.leave_out(error, request, prompt)
                 form = self._form(found)
                 if isinstance(form, KnownPictures) and CROPS in self._limits.not_taken:
                     form.refuse_detail()
@@ -288,11 +288,12 @@ class ServerCore:
                 self._limits.make_smaller(error, prompt)
                 self._urls.clear()
             except ModelError as error:
-                if type(error) is not ModelError or error.code != "refused":
+                is_plain = type(error) is ModelError and error.code == "refused"
+                if not (is_plain or isinstance(error, refusals.FailedError)):
                     raise
-                self._limits.do_with_less(error, request)
+                self._limits.do_with_less(error, request, prompt)
             else:
-                self._limits.guesses.clear()
+                self._limits.settle()
                 return
         raise ModelError(f"{self._address.base} refuses every form of this request.")
 

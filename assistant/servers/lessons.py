@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import Any
 
 from assistant.servers import keys
@@ -18,23 +19,31 @@ from assistant.values.text import plain
 _LONGEST = 300
 """Characters of a server's own words that are shown."""
 
+_LONGEST_TEXT = 4096
+"""Characters of a refusal that is no JSON."""
+
+_WORDS = ("error", "detail", "message", "error_msg", "msg", "base_resp", "errors")
+"""Fields with a server's words, the likeliest first."""
+
 _TOO_LONG = re.compile(
     r"context[ _-]?(?:length|window|size|limit)|exceed_context|context.{0,20}overflow"
     r"|(?:maximum|max)[ _](?:model|prompt|input|sequence|context)[ _]len"
     r"|number of tokens allowed|token count|too many (?:input |prompt )?tokens"
     r"|(?:prompt|inputs?|messages?|conversation)\W[^.]{0,60}(?:too (?:long|large)|longer than)"
     r"|less than \d+ tokens|tokens? \+ `?max_new_tokens|reduce (?:the length|your prompt)"
-    r"|(?:prompt|input|total|sequence)[ _-]?(?:tokens?|length|size)\b[^.]{0,40}"
+    r"|(?:prompt|input|total|sequence|token)[ _-]?(?:tokens?|length|size)\b[^.]{0,60}"
     r"(?:exceed|longer|greater|more than|larger|too|maximum)|range of input length"
+    r"|(?:string|chat|conversation) too long|exceeds? (?:the )?max(?:imum)? length|[超过]长|上下文"
     r"|token limit|tokens in the prompt|tokens per minute|\d tokens\W[^.]{0,40}(?:more than|exceed)"
-    r"|\b(?:n_ctx|max_seq_len|max_(?:total|input|prompt)_tokens|max_position_embeddings)\b",
+    r"|\b(?:n_ctx|max_seq_len|max_(?:total|input|prompt|num)_tokens|max_position_embeddings)\b",
     re.IGNORECASE,
 )
 _LIMITS = (
     re.compile(
         r"(?:context (?:length|window|size|limit)|n_ctx|(?:model|prompt|input|sequence) length"
         r"|tokens allowed|must be <=|less than|exceeds?|at most|limit(?: of)?"
-        r"|max(?!_\w*tokens)(?:imum|_seq_len)?|more than|>|\[[0-9]+,|(?<=[0-9])/)"
+        r"|max(?:_(?:input|total|prompt|num)_tokens|imum|_seq_len|(?!_\w*tokens))"
+        r"|more than|>|\[[0-9]+,|(?<=[0-9])/)"
         r"\D{0,25}?(?<!by )(?<![0-9])([0-9]{3,9})",
         re.IGNORECASE,
     ),
@@ -43,7 +52,7 @@ _LIMITS = (
 _SUM = re.compile(r"[0-9]+ \+ [0-9]+ > ([0-9]{3,9})")
 _NUMBER = re.compile(r"(?<![\w.])[0-9]{3,9}(?![\w.]*\w)")
 _OUTPUT = re.compile(
-    r"max_(?:completion_|output_|new_)?tokens\W(?:(?!context).){0,80}"
+    r"(?<!\+ )max_(?:completion_|output_|new_)?tokens\W(?:(?!context).){0,80}"
     r"(?:too large|at most|less than or equal|maximum)",
     re.IGNORECASE,
 )
@@ -53,7 +62,11 @@ _PICTURE = r"(?:images?|pictures?|photos?|image_urls?|vision|multi-?modal\w*|att
 _NO_EYES = re.compile(
     r"(?:not|n't) (?:support|accept|take|allow|handle|understand|have|see)\w*\W+(?:\w+\W+){0,3}?"
     rf"{_PICTURE}|\bno (?:vision|eyes)|not a (?:vision|multi-?modal)|text-only"
-    rf"|{_PICTURE}[^.]{{0,30}}(?:(?:not|n't) (?:be )?(?:supported|allowed|enabled)|unsupported)"
+    rf"|{_PICTURE}[^.]{{0,30}}(?:(?:not|n't) (?:be )?(?:support|allow|enabl|permit|accept|availab)"
+    rf"|unsupported)|{_PICTURE}[^.]{{0,20}}only (?:be )?(?:supported|available|allowed)"
+    r"|(?:un(?:supported|known|expected)|invalid) [\w ]{0,24}\W{1,4}image|\(not \Wlist\W\)"
+    r"|only (?:\w+ )?\W?text\W[^.]{0,20}(?:content|type|input|message)"
+    r"|(?:图[片像]|视觉)[^。]{0,12}不|不支持[^。]{0,8}图"
     r"|\bno \w+ (?:found )?(?:that )?support\w* image|got \W*image|required for image"
     r"|unknown variant \W*image|content[^.]{0,40}(?:must be|should be|expected)[^.]{0,20}string",
     re.IGNORECASE,
@@ -62,13 +75,13 @@ _SOME_EYES = re.compile(
     rf"(?:at most|up to|only|maximum|max|more than|too many|exceeds?|limit\w*|multiple|allow\w*)"
     rf"[^.]{{0,60}}{_PICTURE}|{_PICTURE}[^.]{{0,60}}"
     r"(?:at most|up to|maximum|more than|exceeds?|limit|per (?:prompt|request|message)"
-    r"|\bexpects?\b|greater)",
+    r"|\bexpects?\b|greater|(?:less|fewer) than)|too much media|图[片像][^。]{0,12}(?:超|最多)",
     re.IGNORECASE,
 )
 _NUMERAL = r"([0-9]{1,3}|(?:a )?single|one|two|three|four|five|six|eight|ten)\b"
 _MOST = re.compile(
     r"(?:at most|up to|only|max(?:imum)?(?: is| of)?|limit(?: of| is)?|more than|greater than|>"
-    rf"|expects?|accepts?)\W{{0,3}}{_NUMERAL}",
+    rf"|expects?|accepts?|allows?|or equal to|最多\D{{0,4}})\W{{0,3}}{_NUMERAL}",
     re.IGNORECASE,
 )
 _HOW_MANY = re.compile(
@@ -90,7 +103,7 @@ _PLAIN_URL = re.compile(
 )
 _TOO_LARGE = re.compile(
     r"\b(?:payload|entity|body|request)\b[^.]{0,30}too large"
-    r"|\bbody\b[^.]{0,40}(?:limit|exceed|larger)"
+    r"|\bbody\b[^.]{0,60}(?:limit|exceed|larger|length)|max(?:imum)? bytes"
     r"|\b[0-9.]+ ?(?:[KMG]i?B|bytes|megabytes|pixels)\b|(?:file|image)[^.]{0,30}too (?:large|big)"
     r"|dimensions?[^.]{0,30}(?:exceed|too)",
     re.IGNORECASE,
@@ -105,14 +118,22 @@ _NO_SYSTEM = re.compile(
 )
 _UNWILLING = re.compile(
     r"unsupported|not (?:\w+ )?(?:support|permit|allow|accept|valid|recogni[sz]ed|known|implement"
-    r"|compatible|available)|unknown|unrecogni[sz]ed|unexpected|extra|invalid|cannot|can't|n't|must"
+    r"|compatible|available|enabl)|unknown|unrecogni[sz]ed|unexpected|extra|invalid|cannot|can't|n't|must"
     r"|only (?:one|use)|too (?:large|high)|forbidden|disabled|deprecated|instead|bad value"
     r"|maximum|at most|greater|less|range|not exist|no such|remove|wrong",
     re.IGNORECASE,
 )
 
 
-_THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
+_FILTERED = re.compile(
+    r"content[_ ](?:filter|management|policy|moderation)|responsible ?ai|safety (?:system|filter)"
+    r"|usage polic|flagged (?:by|as|for)|inspection ?failed|inappropriate content|敏感|违规",
+    re.IGNORECASE,
+)
+"""The words of the conversation are refused: the same ones are not sent again."""
+
+_NO_NUMBER = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))|\(2013\)")
+"""Commas of thousands, and MiniMax's code for bad parameters."""
 
 
 class ContextExceededError(ModelError):
@@ -171,6 +192,18 @@ class KindRefusedError(ModelError):
         self.wants_plain_url = wants_plain_url
 
 
+class UnpaidError(ModelError):
+    """The server wants to be paid."""
+
+    code = "refused"
+
+
+class FilteredError(ModelError):
+    """A filter of the server refuses the conversation."""
+
+    code = "filtered"
+
+
 class SystemRefusedError(ModelError):
     """The server's model knows no system message."""
 
@@ -182,9 +215,15 @@ def lesson(address: Address, said: Any, status: str) -> ModelError | None:
 
     ``status`` is " (error 400)", or "" for an error that came with a status that says all is well.
     """
-    name, text = address.base, _THOUSANDS.sub("", plain(_all_words(said)))
+    name, text = address.base, _NO_NUMBER.sub("", plain(_all_words(said)))
     words = f": {words_of(said)}" if words_of(said) else "."
-    # 1) the length of the conversation
+    # 1) the words of the conversation, of which a code may be the only name
+    if _FILTERED.search(f"{text} {_codes(said)}"):
+        return FilteredError(
+            f"{name} has a filter that refuses this{status}{words.rstrip('.')}. Ask in other "
+            "words; if it found an earlier message, begin a new chat."
+        )
+    # 2) the length of the conversation
     if _TOO_LONG.search(text) and not _OUTPUT.search(text):
         patterns = (_SUM,) if _SUM.search(text) else _LIMITS
         limits = [int(one) for pattern in patterns for one in pattern.findall(text)]
@@ -195,10 +234,10 @@ def lesson(address: Address, said: Any, status: str) -> ModelError | None:
             limit or None,
             counted if counted > limit else None,
         )
-    # 2) a size in bytes or pixels, which may be that of a picture
+    # 3) a size in bytes or pixels, which may be that of a picture
     if _TOO_LARGE.search(text):
         return TooLargeError(f"{name} takes no request of this size{status}{words}")
-    # 3) pictures: in another form, some, or none
+    # 4) pictures: in another form, some, or none
     wants_plain_url = bool(_PLAIN_URL.search(text))
     if wants_plain_url or (_KIND.search(text) and _UNWILLING.search(text)):
         sentence = f"{name} does not take pictures of this format{status}{words}"
@@ -210,11 +249,12 @@ def lesson(address: Address, said: Any, status: str) -> ModelError | None:
         return PicturesRefusedError(f"{name} takes fewer pictures{status}{words}", most)
     if _NO_EYES.search(text):
         return PicturesRefusedError(f"{name} can't see pictures{status}{words}", 0)
-    # 4) the system message
+    # 5) the system message
     if _NO_SYSTEM.search(text):
         return SystemRefusedError(f"{name} takes no system message{status}{words}")
-    # 5) a field of the request: names with a line are no words of a language
+    # 6) a field of the request: names with a line are no words of a language
     spelled = re.sub(r"(?<=[a-z])(?=[A-Z])|-", "_", text).lower()
+    spelled = re.sub(r"max(?:imum)? (?:output |new )?tokens", "max_tokens", spelled)
     some = r"[a-z_]{4,}" if _UNWILLING.search(text) else r"[a-z]+_[a-z_]+"
     named = frozenset(re.findall(r"[a-z_]+", _named_fields(said)) + re.findall(some, spelled))
     if named:
@@ -242,6 +282,13 @@ def _all_words(said: Any) -> str:
     return said if isinstance(said, str) else ""
 
 
+def _codes(said: Any) -> str:
+    """Return the codes of an error and of those within it."""
+    if not isinstance(said, dict):
+        return ""
+    return " ".join([str(said.get("code") or ""), *map(_codes, said.values())])
+
+
 def _named_fields(said: Any) -> str:
     """Return the fields that an error names by structure: OpenAI's param, a schema's place."""
     if isinstance(said, list):
@@ -262,23 +309,35 @@ def error_of(said: Any) -> Any:
     return said if is_error and "choices" not in said else None
 
 
+def error_without_name(said: Any) -> Any:
+    """Return the words of an object that came in the place of a reply; None for none."""
+    if not isinstance(said, dict):
+        return None
+    found = next((said[name] for name in _WORDS if said.get(name)), None)
+    return found if isinstance(found, (str, list)) or "status_msg" in (found or ()) else None
+
+
 def error_in(body: bytes) -> Any:
-    """Return the ``error`` of a JSON body, or the field in its place; None without any."""
+    """Return the ``error`` of a JSON body or the field in its place, or a text; None for none."""
     try:
         said = json.loads(body)
     except (ValueError, RecursionError):
+        is_page = body.lstrip().startswith(b"<")  # of a proxy
+        with suppress(UnicodeDecodeError):
+            return None if is_page else body.decode()[:_LONGEST_TEXT].strip()
         return None
     if isinstance(said, list) and said and isinstance(said[0], dict):  # Gemini's
         said = said[0]
     if isinstance(said, dict):
-        return next((said[name] for name in ("error", "detail", "message") if said.get(name)), None)
+        return next((said[name] for name in _WORDS if said.get(name)), None)
     return None
 
 
 def words_of(said: Any) -> str:
     """Shorten a server's own words to one line that is safe for a terminal."""
     if isinstance(said, dict):
-        said = said.get("message") or said.get("msg") or said.get("type") or said
+        named = ("message", "msg", "status_msg", "error_msg", "type")
+        said = next((said[name] for name in named if said.get(name)), said)
     if isinstance(said, list) and said:
         return words_of(said[0])
     if not said:

@@ -31,6 +31,11 @@ OPTIONAL = (
 )  # fmt: skip
 """Fields that can be left out, in this order, one a refusal. A schema can't."""
 
+_OLDER = "pictures of earlier messages"
+"""A guess beside those of fields."""
+_FAILED = "a failure"
+"""A mark beside guesses: it may have passed by itself."""
+
 SHRUNK = 2
 """Times that pictures are halved for a server that takes no request of their size."""
 
@@ -60,6 +65,8 @@ class Limits:
     not_taken: set[str] = field(default_factory=set)
     guesses: set[str] = field(default_factory=set)
     """Fields that are left out because no refusal said why, until a request is taken."""
+    most_before: int | None = None
+    """``most_pictures`` before a guess."""
     read: int = 0
     """Tokens of the last prompt, as the server counted them."""
     warning: str = ""
@@ -73,7 +80,9 @@ class Limits:
         elif error.limit is None or error.limit / max(1.0, self.density) >= held:
             self.density = max(1.0, self.density) * 4 / 3
 
-    def leave_out(self, error: lessons.NotTakenError, request: Mapping[str, Any]) -> None:
+    def leave_out(
+        self, error: lessons.NotTakenError, request: Mapping[str, Any], prompt: Prompt
+    ) -> None:
         """Learn that a field is not taken. Raises ``error`` if it names none that can go."""
         named = [name for name in OPTIONAL if name in request and name in error.fields]
         if named:
@@ -81,26 +90,56 @@ class Limits:
         elif error.fields & request.keys() - {"model", "messages", *OPTIONAL}:
             raise error  # a schema is not left out
         else:
-            self.do_with_less(error, request)
+            self.do_with_less(error, request, prompt)
 
-    def do_with_less(self, error: ModelError, request: Mapping[str, Any]) -> None:
+    def do_with_less(self, error: ModelError, request: Mapping[str, Any], prompt: Prompt) -> None:
         """Leave out all that can be, where a refusal names nothing that was sent.
 
-        Raises ``error`` once that was of no help, with everything as it was before.
+        A server that failed is asked less often, because each try may be long. Raises ReplanError
+        for older pictures to be left out, and ``error`` once nothing was of help, with everything
+        as it was before.
         """
-        for fields in (UNASKED, ("temperature",)):
+        has_failed = isinstance(error, refusals.FailedError)
+        if has_failed:
+            self.guesses.add(_FAILED)
+            self._leave_out_pictures(error, prompt)
+        for fields in (UNASKED,) if has_failed else (UNASKED, ("temperature",)):
             if guess := request.keys() & fields:
                 self.not_taken |= guess
                 self.guesses |= guess
                 return
-        if self.takes_system and request["messages"][0]["role"] == Role.SYSTEM:
+        has_system = self.takes_system and request["messages"][0]["role"] == Role.SYSTEM
+        if has_system and not has_failed:
             self.guesses.add(Role.SYSTEM)
             self.takes_system = False
             return
+        self._leave_out_pictures(error, prompt)
+        self._take_back()
+        raise error
+
+    def settle(self) -> None:
+        """Keep the guesses with which a request was taken, unless the server had failed before."""
+        if _FAILED in self.guesses:
+            self._take_back()
+        self.guesses.clear()
+
+    def _take_back(self) -> None:
         self.not_taken -= self.guesses
         self.takes_system |= Role.SYSTEM in self.guesses
+        if _OLDER in self.guesses:
+            self.most_pictures = self.most_before
         self.guesses.clear()
-        raise error
+
+    def _leave_out_pictures(self, error: ModelError, prompt: Prompt) -> None:
+        """Guess that older pictures are refused: all but one, then all. Raises ReplanError."""
+        sent, asked = len(prompt.slots), asked_pictures(prompt)
+        if sent == asked:
+            return
+        if _OLDER not in self.guesses:
+            self.guesses.add(_OLDER)
+            self.most_before = self.most_pictures
+        self.most_pictures = max(asked, int(sent > 1))
+        raise lessons.ReplanError(str(error))
 
     def send_otherwise(
         self, error: lessons.KindRefusedError, request: Mapping[str, Any], prompt: Prompt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from typing import Any
@@ -14,6 +15,7 @@ from assistant.servers.address import Address
 from assistant.servers.lessons import (
     PicturesRefusedError,
     TooLargeError,
+    UnpaidError,
     error_in,
     lesson,
     words_of,
@@ -33,6 +35,12 @@ class BusyError(ModelError):
         self.after_s = after_s
 
 
+class FailedError(ModelError):
+    """The server failed on the request, maybe because of something in it."""
+
+    code = "server_failed"
+
+
 class StoppedError(ModelError):
     """The user stopped before the list of models came."""
 
@@ -40,6 +48,24 @@ class StoppedError(ModelError):
 
     def __init__(self, address: Address) -> None:
         super().__init__(f"Stopped before {address.base} had answered: send again to ask it.")
+
+
+_SAYING_NOTHING = tuple(
+    f": {one}" for one in (
+        "not found", "method not allowed", "bad request", "internal server error",
+        "unprocessable entity", "request entity too large", "payload too large",
+    )
+)  # fmt: skip
+"""Words of every web server."""
+
+_WITHHELD = re.compile(
+    r"filter|safety|sensitive|guardrail|prohibit|blocklist|recitation|toxic|refus|policy|spii",
+    re.IGNORECASE,
+)
+"""Reasons for an end in the words of vendors' filters."""
+
+_LATER = (408, 425, 498, 502, 503, 504, 520, 522, 524, 529)
+"""Statuses of servers, proxies and vendors that may answer later."""
 
 
 def unreachable(address: Address, error: Exception) -> ModelError:
@@ -126,15 +152,15 @@ def refused(
     """Explain an answer with an error code, with the server's own words if it has any."""
     name, said = address.base, error_in(body)
     words = f": {words_of(said)}" if words_of(said) else ""
-    if words.lower() in (": not found", ": method not allowed"):
-        words = ""  # every web server says that
+    if words.lower() in _SAYING_NOTHING:
+        said, words = None, ""
     if status in (401, 403) and "logprobs" not in words:  # of these OpenAI says it so
         variable = keys.key_of(address)[0]
         key = (
             f"does not accept the key in {variable}" if has_key else f"wants a key: set {variable}"
         )
         return ModelError(f"{name} {key} (error {status}{words}).", code="unauthorized")
-    if status in (404, 405) and not words:
+    if status in (404, 405) and not (words and body.lstrip().startswith((b"{", b"["))):
         return ModelError(
             f"There is no OpenAI-compatible server at {name} (error {status}): check the address.",
             code="not_a_server",
@@ -144,7 +170,9 @@ def refused(
         return BusyError(
             f"{name} is busy or your quota is used up (error 429{words}): try {later}.", after_s
         )
-    if status in (502, 503, 504):
+    if status == 402:
+        return UnpaidError(f"{name} wants to be paid (error 402{words}).")
+    if status in _LATER:
         return BusyError(
             f"{name} failed (error {status}{words}): try again, or look at the server's log.",
             after_s,
@@ -155,9 +183,8 @@ def refused(
     if (learned := lesson(address, said, f" (error {status})")) is not None:
         return learned
     if status >= 500 and status != 501:  # not implemented
-        return ModelError(
-            f"{name} failed (error {status}{words}): try again, or look at the server's log.",
-            code="server_failed",
+        return FailedError(
+            f"{name} failed (error {status}{words}): try again, or look at the server's log."
         )
     return ModelError(f"{name} refuses this (error {status}){words or '.'}", code="refused")
 
@@ -195,7 +222,7 @@ def _sentence(error: ModelError) -> str:
 def broken_end(address: Address, reason: str, *, has_text: bool) -> ModelError:
     """Explain a reply that ended for a reason that is no success."""
     kept = "; what came is kept" if has_text else ""
-    if "filter" in reason.lower() or "safety" in reason.lower():
+    if _WITHHELD.search(reason):
         words = f"{address.base} withheld the rest of the answer: its filter found something"
         return ModelError(f"{words}{kept}. Ask in other words.", code="filtered")
     if reason.lower() in ("tool_calls", "function_call"):

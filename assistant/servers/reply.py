@@ -28,12 +28,17 @@ _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 """Fields of a delta with the thought: llama.cpp's and SGLang's, vLLM's and Ollama's, others'."""
 
 _ENDS = {
-    **dict.fromkeys(("length", "max_tokens", "max_output_tokens"), FinishReason.LENGTH),
     **dict.fromkeys(
-        ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "end", "complete"),
+        ("length", "max_tokens", "max_output_tokens", "model_length", "token_limit",
+         "max_completion_tokens", "model_context_window_exceeded", "context_length_exceeded"),
+        FinishReason.LENGTH,
+    ),
+    **dict.fromkeys(
+        ("stop", "eos", "eos_token", "end_turn", "stop_sequence", "end", "complete", "completed",
+         "finished", "normal", "done", "eos_token_id", "end_of_text", "end_id"),
         FinishReason.STOP,
     ),
-}
+}  # fmt: skip
 """Reasons for an end that is one, in OpenAI's words and in those of others."""
 
 
@@ -54,6 +59,8 @@ class Reply:
         """Characters; or tokens, where a server counts them and keeps the text to itself."""
         self._wants_tool = False
         self._end = ""
+        self._unread: Any = None
+        """The last object, which has the words of a refusal where no reply came."""
         self.has_text = False
         self.has_thought = False
         self.chances = SentChances()
@@ -126,6 +133,8 @@ class Reply:
                 raise refusals.cut(self._address) from error  # in the middle of an event
             raise refusals.malformed(self._address) from error
         if not self._has_begun:
+            if words := lessons.error_without_name(self._unread):
+                raise refusals.refusal(self._address, words)
             raise refusals.malformed(self._address)
         if not (self._is_over or is_json):
             raise refusals.cut(self._address)
@@ -153,11 +162,12 @@ class Reply:
             if self.has_text:
                 raise refusals.given_up(self._address, error)
             raise refusals.refusal(self._address, error)
-        self._has_begun |= "choices" in said
+        self._has_begun |= "choices" in said and bool(said["choices"] or "base_resp" not in said)
+        self._unread = said
         self._note_usage(said.get("usage"))
         for choice in said.get("choices") or ():
             if choice.get("index") in (0, None):
-                yield from self._choice(choice, choice.get("delta") or choice.get("message") or {})
+                yield from self._choice(choice, _said(choice))
 
     def _choice(
         self, choice: Mapping[str, Any], said: Mapping[str, Any]
@@ -216,6 +226,11 @@ class Halves:
     def _joined(self, text: str) -> str:
         # halves that belong together become one character, others U+FFFD
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _said(choice: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the delta or message of a choice; of the older API a text."""
+    return choice.get("delta") or choice.get("message") or {"content": choice.get("text")}
 
 
 def _text(content: Any) -> str:

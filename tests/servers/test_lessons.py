@@ -210,3 +210,170 @@ def test_other_words_teach_nothing_about_the_request(words: str) -> None:
     fields = getattr(found, "fields", frozenset())
     assert not fields & {"temperature", "top_p", "stream", "stop", "seed", "max_tokens"}
     assert not isinstance(found, (lessons.PicturesRefusedError, lessons.ContextExceededError))
+
+
+def relayed(words: str) -> dict[str, object]:
+    """The refusal of a vendor behind OpenRouter."""
+    metadata = {"raw": json.dumps(error(words), indent=2), "provider_name": "Azure"}
+    return {"error": {"message": "Provider returned error", "code": 400, "metadata": metadata}}
+
+
+def aws(words: str) -> dict[str, object]:
+    return {"message": f"The model returned the following errors: {words}"}
+
+
+MORE_LENGTHS = [
+    (400, error("This endpoint's maximum context length is 163840 tokens. However, you requested "
+                "about 172900 tokens (4429 of text input, 4631 of tool input, 163840 in the "
+                "output). Please reduce the length of either one."), 163840),
+    (400, error("Please reduce the length of the messages or completion. Current length is 9120 "
+                "while limit is 8192"), 8192),
+    (400, error("This model's maximum prompt length is 131072 but the request contains 537812 "
+                "tokens."), 131072),
+    (400, error("prompt token count of 140000 exceeds the limit of 128000"), 128000),
+    (400, error("invalid params, context window exceeds limit (2013)"), None),
+    (400, error("Your request exceeded model token limit: 262144 (requested: 291351)"), 262144),
+    (400, {"message": "Input is too long for requested model."}, None),
+    (400, {"message": "Too many input tokens. Max input tokens: 8192, request input token count: "
+                      "9279 "}, 8192),
+    (400, relayed("This model's maximum context length is 4096 tokens. However, your messages "
+                  "resulted in 5000 tokens."), 4096),
+    (400, error("the request exceeds the available context size, try increasing it", n_ctx=4096,
+                n_prompt_tokens=5041), 4096),
+    (400, {"message": "too many tokens: size limit exceeded by 11326 tokens. Try using shorter or "
+                      "fewer inputs. The limit for this model is 128000 tokens."}, 128000),
+    (400, error("<400> InternalError.Algo.InvalidParameter: Range of input length should be "
+                "[1, 129024]"), 129024),
+    (400, {"error": {"code": "1261", "message": "Prompt 超长"}}, None),
+    (400, {"error": {"code": "1261", "message": "Prompt exceeds max length"}}, None),
+    (500, {"detail": "Request (9000 tokens) longer than context window (8192)"}, 8192),
+    (400, error("Invalid 'messages[0].content': string too long. Expected a string with maximum "
+                "length 1048576, but got a string with length 1500000 instead."), 1048576),
+    (500, error("RuntimeError: The sequence length 5000 exceeds the max_num_tokens 4096"), 4096),
+    (400, error("Prompt length 5000 should not exceed max_num_tokens (4096)"), 4096),
+    (500, error("rpc error: code = Unknown desc = the prompt is too long for the context size "
+                "(4096)"), 4096),
+    (400, error("input tokens exceed the configured limit of 272000 tokens. Your messages resulted "
+                "in 300000 tokens."), 272000),
+    (413, error("Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested "
+                "9000, please reduce your message size"), 6000),
+    (400, error("Input exceeds the model's capacity: 12000 tokens given, max_input_tokens=8192"),
+     8192),
+    (400, error("The total token length (prompt + max_tokens) of 9000 is greater than the maximum "
+                "of 8192"), 8192),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "said", "limit"), MORE_LENGTHS)
+def test_a_length_in_the_words_of_vendors(status: int, said: object, limit: int | None) -> None:
+    found = learned(status, said)
+    assert isinstance(found, lessons.ContextExceededError), found
+    assert found.limit == limit
+
+
+MORE_PICTURES = [
+    (400, relayed("Exceeded maximum number of images (50) allowed in the request."), 50),
+    (400, error("Too many images in request: 11 images provided, but the model supports a maximum "
+                "of 10 images."), 10),
+    (500, error("too many images in the message, max allowed is 16"), 16),
+    (400, error("too many images and documents: 120 + 0 > 100"), 100),
+    (400, error("Too much media: 0 document pages + 107 images > 100"), 100),
+    (400, aws("messages: too many images: image_count > 20"), 20),
+    (400, error("Number of images in the request 5 should be less than or equal to 3"), 3),
+    (400, error("Can only get 3 images, but the model allows 2"), 2),
+    (400, {"error": {"code": "1210", "message": "图片数量超过限制，最多支持 5 张"}}, 5),
+    (400, {"message": "This model doesn't support the image content block that you provided."}, 0),
+    (400, {"error": "Unknown modality: image"}, 0),
+    (500, {"code": 500, "message": 'Failed to parse messages: Unsupported content part type: '
+                                   '"image_url"; messages = [ { "role": "user" } ]'}, 0),
+    (500, error('can only concatenate str (not "list") to str'), 0),
+    (400, error("Invalid content type. image_url is only supported by certain models."), 0),
+    (422, {"detail": [{"type": "string_type", "loc": ["body", "messages", 0, "content"],
+                       "msg": "Input should be a valid string"}]}, 0),
+    (400, error("image_url content is not permitted for text models"), 0),
+    (400, error("mlx_lm only supports 'text' content type."), 0),
+    (404, error("Only 'text' content type is supported."), 0),
+    (400, "Failed to deserialize the JSON body: messages[0]: unknown variant `image_url`", 0),
+    (400, error("该模型不支持图片输入"), 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "said", "most"), MORE_PICTURES)
+def test_pictures_in_the_words_of_vendors(status: int, said: object, most: int | None) -> None:
+    found = learned(status, said)
+    assert isinstance(found, lessons.PicturesRefusedError), found
+    assert found.most == most
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (413, ""),
+        (413, {"error": {"message": "failed to parse request", "code": ""}}),
+        (400, aws("messages.0.content.2.image: image exceeds 5 MB maximum: 7167852 bytes")),
+        (400, {"message": "1 validation error detected: Value at 'body' failed to satisfy "
+                          "constraint: Member must have length less than or equal to 25000000"}),
+        (400, error("Exceeded limit on max bytes per data-uri item : 10485760")),
+        (400, error("PayloadTooLargeError: request entity too large")),
+        (500, "Maximum request body size 1048576 exceeded, actual body size 2000000"),
+    ],
+)  # fmt: skip
+def test_a_size_in_the_words_of_vendors(status: int, said: object) -> None:
+    assert isinstance(learned(status, said), lessons.TooLargeError)
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "field"),
+    [
+        (400, {"message": "Malformed input request: #: extraneous key [stream_options] is not "
+                          "permitted, please reformat your input and try again."},
+         "stream_options"),
+        (400, error("litellm.UnsupportedParamsError: bedrock does not support parameters: "
+                    "['logprobs', 'top_logprobs'], for model=x."), "logprobs"),
+        (403, error("You are not allowed to request logprobs from this model"), "logprobs"),
+        (400, {"error": {"message": "Logprobs is not enabled for models/gemini-2.0-flash"}},
+         "logprobs"),
+        (400, {"message": "The maximum tokens you requested exceeds the model limit of 4096. Try "
+                          "again with a maximum tokens value that is lower than 4096."},
+         "max_tokens"),
+        (400, error("Range of max_tokens should be [1, 8192]"), "max_tokens"),
+        (400, "unknown field `logprobs`, expected one of `messages`, `model`", "logprobs"),
+    ],
+)  # fmt: skip
+def test_a_field_in_the_words_of_vendors(status: int, said: object, field: str) -> None:
+    found = learned(status, said)
+    assert isinstance(found, lessons.NotTakenError), found
+    assert field in found.fields
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"error": {"message": "The response was filtered due to the prompt triggering Azure "
+                              "OpenAI's content management policy.", "code": "content_filter"}},
+        {"error": {"message": "No.", "innererror": {"code": "ResponsibleAIPolicyViolation"}}},
+        error("Your request was rejected as a result of our safety system."),
+        error("Output data may contain inappropriate content.", code="data_inspection_failed"),
+        {"error": {"code": "1301", "message": "系统检测到输入或生成内容可能包含不安全或敏感内容"}},
+    ],
+)  # fmt: skip
+def test_a_filter(said: object) -> None:
+    found = learned(400, said)
+    assert found.args[0].endswith("begin a new chat.")
+    assert isinstance(found, lessons.FilteredError)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (404, "404 page not found", "There is no OpenAI-compatible server"),
+        (404, "<html>Not found</html>", "There is no OpenAI-compatible server"),
+        (400, "<html>Bad</html>", "refuses this (error 400)."),
+        (400, "Bad Request", "refuses this (error 400)."),
+        (400, "your client is too old", "(error 400): your client is too old"),
+        (402, error("It requires more credits, or fewer max_tokens."), "wants to be paid"),
+        (529, error("Overloaded"), "try again"),
+    ],
+)  # fmt: skip
+def test_words_that_are_no_json(status: int, body: object, words: str) -> None:
+    assert words in str(learned(status, body))

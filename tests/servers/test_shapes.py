@@ -450,3 +450,107 @@ def test_a_key_that_is_repeated_is_not_shown(
     message = failed(send(make(), None, "Hi")).message
     assert "planted" not in message
     assert "•••" in message
+
+
+# Servers without a reason, or of other vendors
+
+
+def without_eyes(status: int) -> Callable[[Asked], Answer | None]:
+    """A server that says nothing about pictures in words that are known."""
+
+    def rule(asked: Asked) -> Answer | None:
+        return refusing(status, "Nein, danke.") if pictures_of(asked) else None
+
+    return rule
+
+
+@pytest.mark.parametrize("status", [400, 422, 500])
+def test_pictures_that_are_refused_without_a_reason(
+    server: Server, make: MakeEngine, status: int
+) -> None:
+    engine = make()
+    session = new_session(engine, "a", picture("red"))
+    server.rule = without_eyes(status)
+    assert failed(send(engine, session, "b", picture("blue"))).message
+    assert ended(send(engine, session, "Only text")).text == "Hello.", "not refused for ever"
+    sent = len(server.chats)
+    assert ended(send(engine, session, "And?")).text == "Hello."
+    is_remembered = len(server.chats) == sent + 1
+    assert is_remembered == (status != 500), "a failure may have passed by itself"
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_what_is_of_no_help_is_taken_back(server: Server, make: MakeEngine, status: int) -> None:
+    engine = make()
+    session = new_session(engine, "a", picture("red"))
+    ended(send(engine, session, "b", picture("blue")))
+    before = server.chats[-1].json
+    server.rule = lambda asked: refusing(status, "Nein, danke.")
+    failed(send(engine, session, "Bad"))
+    server.rule = lambda asked: None
+    ended(send(engine, session, "Now"))
+    assert pictures_of(server.chats[-1]) == 2
+    assert server.chats[-1].json.keys() == before.keys()
+
+
+def test_one_picture_of_several_is_tried_before_none(server: Server, make: MakeEngine) -> None:
+    engine = make()
+    session = new_session(engine, "a", picture("red"))
+    ended(send(engine, session, "b", picture("blue")))
+    server.rule = lambda asked: refusing(400, "Nein.") if pictures_of(asked) > 1 else None
+    ended(send(engine, session, "c"))
+    assert pictures_of(server.chats[-1]) == 1
+    ended(send(engine, session, "d", picture("green")))
+    assert pictures_of(server.chats[-1]) == 1
+
+
+def test_words_that_a_filter_refuses_are_sent_once(server: Server, make: MakeEngine) -> None:
+    server.rule = lambda asked: refusing(400, "Blocked by our content management policy")
+    assert failed(send(make(), None, "Hi")).code == "filtered"
+    assert len(server.chats) == 1
+
+
+REFUSALS_AS_REPLIES = {
+    "an object": Answer([b'{"error_code": 17, "error_msg": "Open api daily limit reached"}'], 200,
+                        "application/json"),
+    "a state": Answer([b'{"choices": null, "base_resp": {"status_code": 1008, "status_msg": '
+                       b'"insufficient balance: limit reached"}}'], 200, "application/json"),
+    "an event": Answer([event({"message": "limit reached"})]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSALS_AS_REPLIES)
+def test_a_refusal_in_the_place_of_a_reply_is_shown(
+    server: Server, make: MakeEngine, name: str
+) -> None:
+    server.answers = [REFUSALS_AS_REPLIES[name]]
+    assert "limit reached" in failed(send(make(), None, "Hi")).message
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [("sensitive", "filtered"), ("guardrail_intervened", "filtered"), ("RECITATION", "filtered"),
+     ("refusal", "filtered"), ("insufficient_system_resource", "server_failed"),
+     ("network_error", "server_failed")],
+)  # fmt: skip
+def test_ends_of_vendors_that_are_none(
+    server: Server, make: MakeEngine, reason: str, code: str
+) -> None:
+    server.answers = [saying("The", finish=reason)]
+    assert failed(send(make(), None, "Hi")).code == code
+
+
+@pytest.mark.parametrize("reason", ["model_length", "STOP", "normal", "COMPLETE", "MAX_TOKENS"])
+def test_ends_of_vendors(server: Server, make: MakeEngine, reason: str) -> None:
+    server.answers = [saying("Hello.", finish=reason)]
+    assert ended(send(make(), None, "Hi")).text == "Hello."
+
+
+def test_a_reply_in_the_form_of_the_older_api(server: Server, make: MakeEngine) -> None:
+    server.answers = [Answer([event({"choices": [{"text": "Hello.", "finish_reason": "stop"}]})])]
+    assert ended(send(make(), None, "Hi")).text == "Hello."
+
+
+def test_a_list_that_failed_does_not_stop_a_named_model(server: Server, make: MakeEngine) -> None:
+    server.models = refusing(500, "Internal error")
+    assert ended(send(make(f"{server.address}/v1#tiny"), None, "Hi")).text == "Hello."
