@@ -17,6 +17,9 @@ class Constraint(Protocol):
         Raises ModelError where the schema got too complex to be followed.
         """
 
+    def allows(self, token: int) -> bool:
+        """Say whether :meth:`allowed` has this id, at less cost than the whole mask."""
+
     def forced(self) -> Sequence[int]:
         """Return a likely spelling of the text that must come next; often none."""
 

@@ -48,11 +48,14 @@ class Sampler:
 
     def __call__(self, logits: torch.Tensor) -> int:
         """``logits`` [vocab], float32 -> a token id."""
-        if self._constraint is None:
+        if (constraint := self._constraint) is None:
             return self._choose(logits)
-        allowed = self._constraint.allowed().to(logits.device)
-        chosen = self._choose(logits.masked_fill(~allowed, -math.inf))
-        self._constraint.take(chosen)
+        chosen = int(logits.argmax()) if self.is_plain_greedy else None
+        # the likeliest of all is the likeliest of those allowed, if it is allowed
+        if chosen is None or not constraint.allows(chosen):
+            allowed = constraint.allowed().to(logits.device)
+            chosen = self._choose(logits.masked_fill(~allowed, -math.inf))
+        constraint.take(chosen)
         return chosen
 
     def _choose(self, logits: torch.Tensor) -> int:

@@ -156,7 +156,18 @@ def test_ids_beyond_the_tokenizer_and_control_tokens_are_never_allowed() -> None
         assert allowed.shape == (SIZE,)
         assert not allowed[1024:].any()
         assert not any(allowed[name] for name in names)
+        assert [constraint.allows(one) for one in range(SIZE)] == allowed.tolist()
         constraint.take(token)
+
+
+def test_one_reply_leaves_the_next_with_its_schema_alone() -> None:
+    """The matcher of a schema is kept; a reply goes on in a copy of it."""
+    first = grammars().constraint(BILL)
+    fresh = first.allowed().tolist()
+    for token in first.forced():
+        first.take(token)
+    assert first.allowed().tolist() != fresh
+    assert grammars().constraint(BILL).allowed().tolist() == fresh
 
 
 def is_taken(schema: Any, text: str) -> bool:
@@ -210,6 +221,9 @@ def test_no_filter_brings_back_what_is_not_allowed() -> None:
     class Two:
         def allowed(self) -> torch.Tensor:
             return torch.tensor([False, True, False, True])
+
+        def allows(self, token: int) -> bool:
+            return token in (1, 3)
 
         def forced(self) -> list[int]:
             return []
