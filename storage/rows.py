@@ -75,10 +75,13 @@ def no_session(typed: str) -> SessionNotFoundError:
     )
 
 
-def unused_id(db: Session, table: type[SessionRow] | type[TurnRow], length: int) -> str:
-    """Draw a new id that no row of the table has."""
-    while db.scalar(select(table.key).where(table.id == (new := new_id(length)))) is not None:
-        pass
+def unused_id(
+    db: Session, table: type[SessionRow] | type[TurnRow], length: int, wanted: str | None = None
+) -> str:
+    """Draw a new id that no row of the table has, or take the one ``wanted``."""
+    new = wanted or new_id(length)
+    while db.scalar(select(table.key).where(table.id == new)) is not None:
+        new = new_id(length)
     return new
 
 

@@ -167,10 +167,12 @@ def add_user_turn(
     model: str | None = None,
     system: str | None = None,
     drop_draft: bool = False,
+    new_session: str | None = None,
 ) -> tuple[str, Turn]:
     """Store a message of the user; returns the session's id and the turn.
 
-    ``session_id`` None starts a session, titled after the text or the first picture. ``parent`` is
+    ``session_id`` None starts a session, titled after the text or the first picture, whose id is
+    ``new_session`` if that is given and no session has it. ``parent`` is
     the turn that this one answers: by default the end of the current branch (while another
     terminal is being answered there, the turn before its message: the two become siblings); an
     earlier turn, to edit the message that followed it; None for the first turn. The new turn
@@ -180,7 +182,10 @@ def add_user_turn(
     Each picture gets the session's next number, except that a picture which an earlier version of
     this message (a sibling) showed keeps its number.
     """
-    session = _new_session(db, draft) if session_id is None else session_row(db, session_id)
+    if session_id is None:
+        session = _new_session(db, draft, new_session)
+    else:
+        session = session_row(db, session_id)
     if model is not None:
         session.model = storable(model)
     if system is not None:
@@ -240,13 +245,13 @@ def add(db: Session, session: SessionRow, above: TurnRow | None, role: Role, tex
     return row
 
 
-def _new_session(db: Session, draft: Draft) -> SessionRow:
+def _new_session(db: Session, draft: Draft, wanted: str | None) -> SessionRow:
     names = (one_line(picture.name) for picture in draft.pictures)
     unquoted = "\n".join(line for line in draft.text.splitlines() if not line.startswith(">"))
     title = one_line(unquoted) or one_line(draft.text) or next(filter(None, names), "")
     now = utc_now()
     session = SessionRow(
-        id=unused_id(db, SessionRow, SESSION_LENGTH),
+        id=unused_id(db, SessionRow, SESSION_LENGTH, wanted),
         title=title or "New chat",
         created=now,
         updated=now,

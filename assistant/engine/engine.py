@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from assistant.engine import titles
 from assistant.engine.chances import Token, branch, tokens_of
+from assistant.engine.head_start import HeadStart
 from assistant.engine.memory import Memory
 from assistant.engine.model import Model
 from assistant.engine.pictures import Pictures
@@ -31,6 +32,7 @@ from assistant.values.model import Core
 from assistant.values.sampling import Parameters, Sampling
 from assistant.values.text import one_line
 from assistant.window.layout import Layout
+from storage.ids import SESSION_LENGTH, new_id
 
 if TYPE_CHECKING:
     from storage.store import Store
@@ -44,7 +46,7 @@ class Engine:
     """
 
     def __init__(self, store: Store | Callable[[], Store], model: Model) -> None:
-        self._opened: Store | None = None
+        self._opened: Store | None = None if callable(store) else store
         self._open: Callable[[], Store] = store if callable(store) else lambda: store
         self._opening = threading.Lock()
         self.patience = Patience()
@@ -104,34 +106,45 @@ class Engine:
             replace(file, num_crops=picture.num_crops)
             for file, picture in zip(draft.pictures, planned.question.pictures, strict=True)
         )
-        # 2) store the message
-        stored_in, turn = self.store.add_user_turn(
-            session_id,
-            replace(draft, pictures=files),
-            model=self.model.layout.model,
-            system=above.system if session_id is None else None,
-            drop_draft=drop_draft,
-            parent=parent,
-        )
-        if session_id is None and parameters is not None:
-            self.store.set_parameters(stored_in, parameters)
-        yield UserTurnStored(stored_in, turn)
-        # 3) answer it. The plan is void if another terminal was quicker, or if the database
-        # stored another text (one without what it can't hold)
-        words = draft.text.strip()
-        name = self.store.conversation(stored_in).title if not (session_id or words) else None
-        end = above.turns[-1].id if above.turns else None
-        is_same = (turn.parent, turn.text) == (end, draft.text)
-        for event in self._answer(
-            stored_in,
-            turn,
-            chosen,
-            planned=planned if is_same else None,
-            asked_crops=tuple(file.num_crops for file in draft.pictures),
-        ):
-            if name is not None and isinstance(event, ReplyEnded) and not event.unstored:
-                self._give_title(stored_in, name, event.turn)
-            yield event
+        # 2) where the database is still to be opened, the model begins meanwhile
+        new_session = new_id(SESSION_LENGTH) if session_id is None else None
+        begins: AbstractContextManager[HeadStart | None] = nullcontext()
+        if new_session and self._opened is None and not self.model.status().is_server:
+            begins = HeadStart.of_first_message(self.model, new_session, planned, chosen, draft)
+        with begins as head_start:
+            # 3) store the message
+            stored_in, turn = self.store.add_user_turn(
+                session_id,
+                replace(draft, pictures=files),
+                model=self.model.layout.model,
+                system=above.system if session_id is None else None,
+                drop_draft=drop_draft,
+                parent=parent,
+                new_session=new_session,
+            )
+            if session_id is None and parameters is not None:
+                self.store.set_parameters(stored_in, parameters)
+            yield UserTurnStored(stored_in, turn)
+            # 4) answer it. The plan is void if another terminal was quicker, or if the database
+            # stored another text (one without what it can't hold)
+            words = draft.text.strip()
+            name = self.store.conversation(stored_in).title if not (session_id or words) else None
+            end = above.turns[-1].id if above.turns else None
+            is_same = (turn.parent, turn.text) == (end, draft.text)
+            if head_start and not (is_same and stored_in == new_session):
+                head_start.drop()
+                head_start = None
+            for event in self._answer(
+                stored_in,
+                turn,
+                chosen,
+                planned=planned if is_same else None,
+                head_start=head_start,
+                asked_crops=tuple(file.num_crops for file in draft.pictures),
+            ):
+                if name is not None and isinstance(event, ReplyEnded) and not event.unstored:
+                    self._give_title(stored_in, name, event.turn)
+                yield event
 
     def edit(
         self,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from assistant.engine.head_start import HeadStart, asked_of_core
 from assistant.engine.pixels import pixels_of
 from assistant.engine.prompts import request
 from assistant.engine.reply_writer import ReplyWriter
@@ -69,6 +70,7 @@ class Replies:
         chosen: Sampling,
         *,
         planned: Planned | None = None,
+        head_start: HeadStart | None = None,
         asked_crops: tuple[int | None, ...] | None = None,
         begun: Turn | None = None,
         branch: Branch | None = None,
@@ -76,7 +78,8 @@ class Replies:
     ) -> Iterator[Event]:
         """Stream the reply to a stored question; every way out leaves a finished reply.
 
-        ``planned`` is the question's plan, if there is one. ``asked_crops`` are the crops that the
+        ``planned`` is the question's plan, if there is one, ``head_start`` the generation of it
+        that runs already. ``asked_crops`` are the crops that the
         user chose for each picture of a question that was never shown to the model. ``begun`` is
         an unfinished reply to continue, ``branch`` the beginning of a new one. The session keeps
         its model where the reply ``is_compared``. If the core turns out to hold less than it said,
@@ -110,12 +113,12 @@ class Replies:
                     planned = planned or self._plan_stored(
                         session_id, question, chosen, asked_crops, ids
                     )
-                    yield from self._stream(session_id, planned, chosen, growing, saver)
+                    yield from self._stream(session_id, planned, chosen, growing, saver, head_start)
                     break
                 except ModelError as error:
                     if error.code != "context" or growing.has_grown or not tries_left:
                         raise
-                    planned = None
+                    planned = head_start = None
         except PhichatError as error:
             is_leaving = self._patience.is_leaving  # the worker was not waited for
             reason = FinishReason.STOPPED if is_leaving else FinishReason.ERROR
@@ -160,16 +163,16 @@ class Replies:
         chosen: Sampling,
         growing: ReplyWriter,
         saver: Saver,
+        head_start: HeadStart | None,
     ) -> Iterator[Event]:
         preview = self._layout.preview(planned)
         yield ContextPlanned(session_id, preview.context)
-        room = planned.limit - preview.prompt.tokens
-        limited = replace(chosen, max_new_tokens=min(planned.max_new_tokens, room))
         pixels = pixels_of(
             planned, lambda name: self._patience.reading(lambda: self._store.picture_data(name))
         )
-        prompt = replace(preview.prompt, chat=session_id)
-        for event in self._core.generate(prompt, limited, pixels):
+        asked = asked_of_core(preview.prompt, session_id, planned, chosen)
+        events = head_start.events() if head_start else self._core.generate(*asked, pixels)
+        for event in events:
             if (notice := saver.notice()) is not None:
                 yield notice
             if isinstance(event, Progressed):

@@ -58,7 +58,11 @@ def headline(parts: dict[str, Any]) -> dict[str, Any]:
             for key in ("picture_1344_ttft", "picture_after_typing_ttft")
         },
         "startup_cpu_s": max(
-            (command["after"] for command in (one("starts", "startup_cpu_s") or {}).values()),
+            (
+                command["after"]
+                for name, command in (one("starts", "startup_cpu_s") or {}).items()
+                if name != "ask_whole"
+            ),
             default=None,
         ),
         "decode_fraction_of_limit": worst("decode", "fraction_of_limit", short),

@@ -8,7 +8,8 @@ before, below 1 is better):
 - ``picture_1344_ttft_vs_before``: a 1344 x 1344 picture at ``--crops``, asked about at once.
 - ``picture_after_typing_ttft_vs_before``: the same, asked about after the worker had time to read
   ahead, where a checkout can.
-- ``startup_cpu_s``: CPU seconds of `sessions list` and of `ask` on the demo with a warm worker.
+- ``startup_cpu_s``: CPU seconds of `sessions list`, and of `ask` on the demo with a warm worker
+  until its request leaves, and in all.
 
 ``work_cpu_s`` is what a fixed piece of work took in between. Each checkout runs in processes of its
 own, with this Python's libraries.
@@ -63,7 +64,28 @@ if hasattr(typed, "read_ahead"):
 print(json.dumps({"asked": asked, "after_typing": ttft(typed)}))
 """
 
-COMMANDS = {"list": ("sessions", "list"), "ask": ("ask", "--max-new-tokens", "1", "Hello")}
+ASK = ("ask", "--max-new-tokens", "1", "Hello")
+SENT = f"""
+import os, sys
+from assistant.worker.link import WorkerLink
+
+def send(self, header, payload=b"", send=WorkerLink.send):
+    if header["op"] == "generate":
+        spent = os.times()
+        print(spent.user + spent.system, file=sys.stderr)
+    return send(self, header, payload)
+
+WorkerLink.send = send
+sys.argv[1:] = {ASK!r}
+from assistant.cli.root_command import main
+main()
+"""
+"""`ask`, which says on its standard error what it had spent when its request left."""
+COMMANDS = {
+    "list": ("-m", "assistant.cli", "sessions", "list"),
+    "ask": ("-c", SENT),
+    "ask_whole": ("-m", "assistant.cli", *ASK),
+}
 
 
 def run(checkout: Path, *words: str, home: str) -> tuple[str, float]:
@@ -75,11 +97,13 @@ def run(checkout: Path, *words: str, home: str) -> tuple[str, float]:
         [sys.executable, *words],
         cwd=checkout,
         env=environment,
-        stdout=subprocess.PIPE,
+        capture_output=True,
         text=True,
         check=True,
     )
     after = os.times()
+    if words == COMMANDS["ask"]:
+        return done.stdout, float(done.stderr.split()[-1])
     spent = after.children_user + after.children_system
     return done.stdout, spent - before.children_user - before.children_system
 
@@ -106,11 +130,11 @@ def measure(
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         homes = {name: f"{folder}/{name}" for name in checkouts}
         for name, checkout in checkouts.items():  # writes bytecode, starts the worker
-            run(checkout, "-m", "assistant.cli", *COMMANDS["ask"], home=homes[name])
+            run(checkout, *COMMANDS["ask_whole"], home=homes[name])
         for _ in range(rounds):
             for name, checkout in checkouts.items():
                 for command, words in COMMANDS.items():
-                    _, cpu_s = run(checkout, "-m", "assistant.cli", *words, home=homes[name])
+                    _, cpu_s = run(checkout, *words, home=homes[name])
                     found[name].setdefault(command, []).append(cpu_s)
                 works.append(work_cpu_s())
         for _ in range(rounds if len(checkouts) > 1 else 0):
