@@ -24,12 +24,12 @@ from torch.nn.functional import linear
 
 from assistant.core.attention import leave_out_cudnn
 from assistant.core.card_int8 import CardInt8Linear
-from assistant.core.cpu.bfloat16 import narrow_tower
+from assistant.core.cpu.bfloat16 import packed
 from assistant.core.formats import INT8_PIECE, TILE_NUMBERS, compute_dtype, weight_kinds
 from assistant.core.kernels import Kernels
 from assistant.core.scratch import Scratch
 from assistant.families.registry import family_of
-from assistant.families.runtime import MakeLinear, Progress, VisionLanguageModel
+from assistant.families.runtime import Linears, MakeLinear, Progress, VisionLanguageModel
 from assistant.values.errors import ModelError
 from assistant.values.words import pip_install
 
@@ -74,17 +74,16 @@ def load_model(
         leave_out_cudnn()
     name = compute_dtype(str(dtype).removeprefix("torch."), device.type)
     runtime = family_of(folder).runtime()
-    model = runtime.load(
+    # the tower's products are bfloat16 where the checkpoint's are and that is quicker
+    tower = packed if device.type == "cpu" and dtype == torch.bfloat16 else None
+    return runtime.load(
         folder,
         dtype=getattr(torch, name),
         device=device,
         attention=attention,
-        make_linear=linear_maker(device, dtype, weights, int8_way),
+        linears=Linears(linear_maker(device, dtype, weights, int8_way), tower),
         progress=progress,
     )
-    if device.type == "cpu" and dtype == torch.bfloat16:
-        narrow_tower(model.vision)
-    return model
 
 
 def linear_maker(
@@ -107,7 +106,7 @@ def linear_maker(
         way = int8_way or likely_int8_way()
         return lambda matrix: Int8Linear(*quantize_rows(matrix), way)
     if device.type == "cpu" and dtype != torch.float32:
-        return lambda matrix: TiledLinear(matrix.to(dtype, copy=True))
+        return lambda matrix: TiledLinear(matrix.to(dtype))
     return None
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +15,15 @@ from torch import nn
 
 from assistant.families.checkpoint import WEIGHTS, read_index
 from assistant.families.model_files import open_regular
-from assistant.families.runtime import MakeLinear, Progress
+from assistant.families.runtime import Linears, Progress
 from assistant.families.stored_weights import check_weights
 from assistant.values.errors import ModelError
+
+_LARGE = 2**18
+"""Numbers of a tensor from which on its file is opened again for it: opening takes half a ms."""
+
+_PAGE = 4096
+"""Bytes of a page on most processors; where it is more, pages are touched more than once."""
 
 
 def weight_files(folder: Path) -> dict[str, Path]:
@@ -52,15 +60,16 @@ def load_weights(
     device: torch.device,
     is_matrix: Callable[[str], bool],
     is_unread: Callable[[str], bool] = lambda _: False,
-    make_linear: MakeLinear | None = None,
+    linears: Linears | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Read a checkpoint into a model on the meta device.
 
-    ``make_linear`` makes the module that replaces the ``nn.Linear`` of each weight that
-    ``is_matrix`` (without biases). Weights that ``is_unread`` are ignored, others refused. Peak
-    memory is the weights in ``dtype`` and one tensor; buffers are left as they are. Raises
-    ModelError when a weight is missing, damaged or of the wrong shape.
+    ``linears`` make the modules that replace each ``nn.Linear``: the decoder's are those whose
+    weight ``is_matrix``. A matrix that such a module keeps as it is stays in the mapped file.
+    Weights that ``is_unread`` are ignored, others refused. Peak memory is the weights in ``dtype``
+    and one tensor; buffers are left as they are. Raises ModelError when a weight is missing,
+    damaged or of the wrong shape.
     """
     files = weight_files(folder)
     wanted = dict(model.named_parameters())
@@ -73,29 +82,64 @@ def load_weights(
     check_weights(folder, wanted, is_unread)
     total = sum(p.numel() for p in wanted.values()) * dtype.itemsize
     done = 0
-    # File by file, each opened again for every tensor: closing unmaps the pages that were read,
-    # so that a conversion never holds the mapped file and its converted copy at once.
-    for key in sorted(wanted, key=lambda k: (files[k], k)):
-        parameter = wanted[key]
-        with _opened(files[key]) as file:
-            try:
-                source = file.get_tensor(key)
-            except SafetensorError as error:
-                raise ModelError(f"{files[key]} is damaged ({error}): fetch it again.") from error
-            if source.shape != parameter.shape:
-                raise ModelError(
-                    f"{files[key]}: {key} has shape {list(source.shape)}, config.json asks for "
-                    f"{list(parameter.shape)}: the folder mixes two models."
-                )
-            owner_name, _, name = key.rpartition(".")
-            owner = model.get_submodule(owner_name)
-            if make_linear is not None and type(owner) is nn.Linear and is_matrix(key):
-                model.set_submodule(owner_name, make_linear(source.to(device)))
-            else:
-                weights = torch.empty(source.shape, dtype=dtype, device=device)
-                weights.copy_(source)
-                setattr(owner, name, nn.Parameter(weights, requires_grad=False))
-            done += source.numel() * dtype.itemsize
-            del source
-        if progress is not None:
-            progress(done, total)
+    for path, keys in groupby(sorted(wanted, key=lambda k: (files[k], k)), files.__getitem__):
+        whole = _opened(path)
+        for key in keys:
+            parameter = wanted[key]
+            # Opened again for every large tensor: closing unmaps the pages that were read, so that
+            # a conversion never holds the mapped file and its converted copy at once.
+            is_large = parameter.numel() > _LARGE
+            with _opened(path) if is_large else nullcontext(whole) as file:
+                source = _tensor(file, path, key, parameter.shape)
+                _place(model, key, source, whole, dtype, device, is_matrix(key), linears)
+                done += source.numel() * dtype.itemsize
+                del source
+            if progress is not None:
+                progress(done, total)
+
+
+def _tensor(file: Any, path: Path, key: str, shape: torch.Size) -> torch.Tensor:
+    """Read a tensor in, page by page: the copies that are made of it don't wait for the disk."""
+    try:
+        source: torch.Tensor = file.get_tensor(key)
+    except SafetensorError as error:
+        raise ModelError(f"{path} is damaged ({error}): fetch it again.") from error
+    if source.shape != shape:
+        raise ModelError(
+            f"{path}: {key} has shape {list(source.shape)}, config.json asks for "
+            f"{list(shape)}: the folder mixes two models."
+        )
+    source.view(-1).view(torch.uint8)[::_PAGE].sum()
+    return source
+
+
+def _place(
+    model: nn.Module,
+    key: str,
+    source: torch.Tensor,
+    whole: Any,
+    dtype: torch.dtype,
+    device: torch.device,
+    is_matrix: bool,
+    linears: Linears | None,
+) -> None:
+    """Set a weight, or the module that ``linears`` make of it."""
+    owner_name, _, name = key.rpartition(".")
+    owner = model.get_submodule(owner_name)
+    made: Any = None
+    if linears is not None and type(owner) is nn.Linear and name == "weight":
+        within = model.get_submodule(owner_name.rpartition(".")[0])
+        takes_bfloat16 = getattr(within, "takes_bfloat16", False)
+        make = linears.decoder if is_matrix else linears.tower if takes_bfloat16 else None
+        made = None if make is None else make(source.to(device))
+    if made is None:
+        weights = torch.empty(source.shape, dtype=dtype, device=device)
+        weights.copy_(source)
+        setattr(owner, name, nn.Parameter(weights, requires_grad=False))
+        return
+    if owner.bias is not None:
+        made.bias = owner.bias
+    if getattr(made, "weight", None) is source:
+        # mapped once a file, not once a matrix: systems may count the whole file each time
+        made.weight = whole.get_tensor(key)
+    model.set_submodule(owner_name, made)

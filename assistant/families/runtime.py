@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from PIL import Image
@@ -18,8 +18,22 @@ Regime = str
 Progress = Callable[[int, int], None]
 """Called with (bytes read, bytes in all)."""
 
-MakeLinear = Callable[[torch.Tensor], nn.Module]
-"""Maker of the module that multiplies with a matrix [out, in], given as stored, on its device."""
+MakeLinear = Callable[[torch.Tensor], nn.Module | None]
+"""Maker of the module that multiplies with a matrix [out, in], given as stored, on its device.
+
+None leaves the ``nn.Linear``. A module may keep the matrix as its ``weight``; a bias is set later.
+"""
+
+
+class Linears(NamedTuple):
+    """Makers of what stands in the place of each ``nn.Linear``; None leaves them all.
+
+    ``tower`` is asked for those of modules with ``takes_bfloat16 = True``.
+    """
+
+    decoder: MakeLinear | None = None
+    tower: MakeLinear | None = None
+
 
 Step = Callable[[Callable[[], torch.Tensor]], torch.Tensor]
 """Runner of one part of an encoding: raises when the user stopped, retries if memory ran out."""
@@ -122,10 +136,10 @@ class FamilyRuntime(Protocol):
         device: torch.device,
         dtype: torch.dtype,
         attention: str = "sdpa",
-        make_linear: MakeLinear | None = None,
+        linears: Linears | None = None,
         progress: Progress | None = None,
     ) -> VisionLanguageModel:
-        """Read the weights into ``dtype``, the decoder's matrices by ``make_linear``.
+        """Read the weights into ``dtype``, matrices into what ``linears`` make of them.
 
         ``attention`` is transformers' name of an attention implementation. Raises ModelError.
         """

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 
 from assistant.families.load import load_weights
-from assistant.families.runtime import MakeLinear, Progress
+from assistant.families.runtime import Linears, Progress
 from assistant.phi3v.plain_config import ModelConfig
 from assistant.phi3v.shapes import is_read, is_vision
 
@@ -23,7 +23,7 @@ def load(
     *,
     dtype: torch.dtype,
     device: torch.device,
-    make_linear: MakeLinear | None,
+    linears: Linears | None,
     progress: Progress | None,
 ) -> Model:
     """Make a model of ``config``, read the weights of ``folder`` into it. Raises ModelError."""
@@ -36,7 +36,7 @@ def load(
         device=device,
         is_matrix=lambda name: not is_vision(name),
         is_unread=lambda name: not is_read(name, config.clip_config.num_hidden_layers),
-        make_linear=make_linear,
+        linears=linears,
         progress=progress,
     )
     loaded: Model = model.eval()

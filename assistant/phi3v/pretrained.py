@@ -8,7 +8,7 @@ from typing import Any, Self
 import torch
 
 from assistant.families.checkpoint import find_folder
-from assistant.families.runtime import MakeLinear, Progress
+from assistant.families.runtime import Linears, Progress
 from assistant.phi3v.checkpoint import read_config
 from assistant.phi3v.config import Phi3VConfig
 from assistant.phi3v.load import load
@@ -34,15 +34,15 @@ class PretrainedMixin:
         device: torch.device | str = "cpu",
         attn_implementation: str = "sdpa",
         local_files_only: bool = False,
-        make_linear: MakeLinear | None = None,
+        linears: Linears | None = None,
         progress: Progress | None = None,
         **without_effect: Any,
     ) -> Self:
         """Load a folder or hub id; the model is in ``eval()`` mode.
 
         ``dtype`` "auto" is the checkpoint's own (bfloat16 for the official ones); ``torch_dtype``
-        is its older name. Peak memory is the weights in ``dtype`` plus one tensor. ``make_linear``
-        makes the module of each matrix of the decoder, in a format of its own. Raises ModelError
+        is its older name. Peak memory is the weights in ``dtype`` plus one tensor. ``linears``
+        make the modules of matrices, in formats of their own. Raises ModelError
         when a file or weight is missing, damaged or of the wrong shape. ``trust_remote_code`` and
         ``low_cpu_mem_usage``, which many scripts pass, have no effect.
         """
@@ -59,7 +59,7 @@ class PretrainedMixin:
             folder,
             dtype=_dtype(torch_dtype or dtype, values),
             device=torch.device(device),
-            make_linear=make_linear,
+            linears=linears,
             progress=progress,
         )
 

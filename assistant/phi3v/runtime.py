@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from assistant.families.runtime import MakeLinear, Progress, Views, VisionLanguageModel
+from assistant.families.runtime import Linears, Progress, Views, VisionLanguageModel
 from assistant.phi3v.checkpoint import read_config
 from assistant.phi3v.image_processing import Phi3VImageProcessor
 from assistant.phi3v.interface import has_own_pass
@@ -29,7 +29,7 @@ class Phi3VRuntime:
         device: torch.device,
         dtype: torch.dtype,
         attention: str = "sdpa",
-        make_linear: MakeLinear | None = None,
+        linears: Linears | None = None,
         progress: Progress | None = None,
     ) -> VisionLanguageModel:
         config = PlainConfig.from_values(read_config(folder), folder)
@@ -40,7 +40,7 @@ class Phi3VRuntime:
                 folder,
                 dtype=dtype,
                 device=device,
-                make_linear=make_linear,
+                linears=linears,
                 progress=progress,
             )
         return _by_transformers().from_pretrained(
@@ -49,7 +49,7 @@ class Phi3VRuntime:
             device=device,
             attn_implementation=attention,
             local_files_only=True,
-            make_linear=make_linear,
+            linears=linears,
             progress=progress,
         )
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from assistant.core.cpu import bfloat16
-from assistant.core.cpu.bfloat16 import BFloat16Linear, narrow_tower
+from assistant.core.cpu.bfloat16 import BFloat16Linear
 from assistant.core.feature_files import fingerprint
 from assistant.core.weights import load_model
 from tests.conftest import ROOT
@@ -76,7 +76,7 @@ def test_a_small_tower_and_a_processor_that_gains_nothing_stay_float32(
     assert not any(isinstance(one, BFloat16Linear) for one in model.modules())
     monkeypatch.setattr(bfloat16, "LEAST_NUMBERS", 1)
     monkeypatch.setattr(bfloat16, "pays", lambda: False)
-    assert not narrow_tower(model.vision)
+    model = load_model(tiny_folder, device=CPU, dtype=torch.bfloat16)
     assert not any(isinstance(one, BFloat16Linear) for one in model.modules())
 
 

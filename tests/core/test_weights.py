@@ -25,6 +25,7 @@ from assistant.core.weights import (
     load_model,
     quantize_rows,
 )
+from assistant.families import load as loading
 from assistant.phi3v.rope import Regime
 from assistant.values.errors import ModelError
 from tests.conftest import GOLDENS
@@ -220,3 +221,34 @@ def test_quantized_weights_are_the_decoders_only(random_folder: Path) -> None:
     assert "Linear" not in kinds
     assert isinstance(model.lm_head, TiledLinear)
     assert all(p.dtype is torch.float32 for p in model.parameters())
+
+
+def mappings(folder: Path) -> list[range]:
+    """Return the addresses at which this process has files of a folder mapped."""
+    found = []
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        if str(folder) in line:
+            start, end = line.split()[0].split("-")
+            found.append(range(int(start, 16), int(end, 16)))
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux lists what is mapped")
+@pytest.mark.parametrize("large", [0, 2**30], ids=["opened for each", "opened once"])
+def test_matrices_kept_as_they_are_stay_in_a_file_that_is_mapped_once(
+    large: int, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "_LARGE", large)
+    for others in (
+        load_model(tiny_folder, device=CPU, dtype=torch.bfloat16, weights="int8"),
+        load_model(tiny_folder, device=CPU, dtype=torch.float32),
+    ):
+        assert not mappings(tiny_folder), others
+    model = load_model(tiny_folder, device=CPU, dtype=torch.bfloat16)
+    matrices = [one.weight for one in model.modules() if isinstance(one, TiledLinear)]
+    (mapped,) = mappings(tiny_folder)
+    assert matrices
+    assert all(one.data_ptr() in mapped for one in matrices)
+    before = [one.clone() for one in matrices]
+    (tiny_folder / "model.safetensors").unlink()  # as an update does, which renames a new one
+    assert all(map(torch.equal, matrices, before))

@@ -14,7 +14,7 @@ from transformers.cache_utils import Cache
 
 from assistant.families.checkpoint import read_json
 from assistant.families.load import load_weights
-from assistant.families.runtime import MakeLinear, Progress, Step, Views
+from assistant.families.runtime import Linears, Progress, Step, Views
 from tests.second_family.family import PATCH, SIDE, decoder_shape, is_matrix
 
 
@@ -65,7 +65,7 @@ class TinyRuntime:
         device: torch.device,
         dtype: torch.dtype,
         attention: str = "sdpa",
-        make_linear: MakeLinear | None = None,
+        linears: Linears | None = None,
         progress: Progress | None = None,
     ) -> TinyModel:
         model = TinyModel(read_json(folder / "config.json")).to(device)
@@ -75,7 +75,7 @@ class TinyRuntime:
             dtype=dtype,
             device=device,
             is_matrix=is_matrix,
-            make_linear=make_linear,
+            linears=linears,
             progress=progress,
         )
         return model.eval()

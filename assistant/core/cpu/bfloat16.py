@@ -31,40 +31,29 @@ _NAMED = 2048
 
 
 class BFloat16Linear(nn.Module):
-    """An ``nn.Linear`` packed for oneDNN: rows in any format -> bfloat16."""
+    """A matrix [N, K] packed for oneDNN: rows in any format -> bfloat16. A bias is set later."""
 
-    def __init__(self, linear: nn.Linear) -> None:
+    bias: nn.Parameter | None
+
+    def __init__(self, matrix: torch.Tensor) -> None:
         super().__init__()
-        weight = linear.weight.detach().bfloat16().contiguous()
+        weight = matrix.bfloat16().contiguous()
         self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, ROWS)
-        self._bias = None if linear.bias is None else linear.bias.detach().bfloat16()
+        self.register_parameter("bias", None)
         self.register_buffer("start", weight.flatten()[:_NAMED].clone())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         rows = x.bfloat16().contiguous()
+        bias = None if self.bias is None else self.bias.bfloat16()
         out: torch.Tensor = torch.ops.mkldnn._linear_pointwise(
-            rows, self._packed, self._bias, "none", [], ""
+            rows, self._packed, bias, "none", [], ""
         )
         return out
 
 
-def narrow_tower(vision: nn.Module) -> bool:
-    """Pack the matrices of modules that take bfloat16, if that is quicker here; say whether.
-
-    Such a module says so by ``takes_bfloat16 = True``.
-    """
-    found = [
-        (module, name, child)
-        for module in vision.modules()
-        if getattr(module, "takes_bfloat16", False)
-        for name, child in module.named_children()
-        if type(child) is nn.Linear
-    ]
-    if not any(child.weight.numel() >= LEAST_NUMBERS for *_, child in found) or not pays():
-        return False
-    for module, name, child in found:
-        setattr(module, name, BFloat16Linear(child))
-    return True
+def packed(matrix: torch.Tensor) -> BFloat16Linear | None:
+    """Pack a matrix [N, K] of a tower if that is quicker here."""
+    return BFloat16Linear(matrix) if matrix.numel() >= LEAST_NUMBERS and pays() else None
 
 
 def pays() -> bool:
@@ -82,17 +71,17 @@ def gain() -> float:
     """
     if not torch.cpu._is_avx512_bf16_supported():
         return 1.0
-    whole = nn.Linear(WIDTH, WIDTH)
+    whole = nn.Linear(WIDTH, WIDTH, bias=False)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        packed = BFloat16Linear(whole)
+        narrow = BFloat16Linear(whole.weight)
         few, x = torch.full((ROWS // 100, WIDTH), 0.5), torch.full((ROWS, WIDTH), 0.5)
-        packed(few)
-        if _seconds(lambda: packed(few)) > HOPELESS_S:
+        narrow(few)
+        if _seconds(lambda: narrow(few)) > HOPELESS_S:
             return 1.0
-        narrow = min(_seconds(lambda: packed(x)) for _ in range(4))
-        found = min(_seconds(lambda: whole(x)) for _ in range(4)) / narrow
+        quickest = min(_seconds(lambda: narrow(x)) for _ in range(4))
+        found = min(_seconds(lambda: whole(x)) for _ in range(4)) / quickest
     except RuntimeError:  # a build of torch without oneDNN
         return 1.0
     finally:
