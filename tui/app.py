@@ -97,7 +97,8 @@ class PhichatApp(App[None]):
         self._gallery = Gallery(engine, graphics, self._write)
         self._chat = ChatScreen(engine, self._gallery, clock, session_id, pictures)
         self._asked_clipboard = AskedClipboard(self._write, os.environ)
-        self._chat.conversation.composer.asked_clipboard = self._asked_clipboard
+        composer = self._chat.conversation.composer
+        composer.asked_clipboard, composer.typed_ahead = self._asked_clipboard, graphics.typed
         self._take_colours(graphics)
         self._last_theme = self.theme
         self._interrupted: Timer | None = None

@@ -29,14 +29,10 @@ from textual.widgets import Input, TextArea
 from textual.widgets.text_area import EditResult
 
 from assistant.values.text import plain
+from tui.terminal.detect import ANSWERS
 from tui.terminal.packets import Packets
 
 ResultT = TypeVar("ResultT")
-
-# The four answers to tui.terminal.detect.QUESTION.
-_ANSWERS = re.compile(
-    r"\x1bP>\|[^\x1b]*\x1b\\|\x1b\[6;\d+;\d+t|\x1b\]11;[^\x1b\x07]*(?:\x07|\x1b\\)|\x1b\[\?[\d;]*c"
-)
 
 _feed, _tick = XTermParser.feed, XTermParser.tick
 _edit, _set_document = TextArea.edit, TextArea._set_document
@@ -120,7 +116,7 @@ def _feed_without_answers(self: XTermParser, data: str) -> Iterable[Message]:
         return
     kept, packets = _packets_of(self).take(data)
     yield from map(ClipboardAnswered, packets)
-    if kept := _ANSWERS.sub("", kept):
+    if kept := ANSWERS.sub("", kept):
         yield from _feed(self, kept)
 
 

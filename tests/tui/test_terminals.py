@@ -233,6 +233,20 @@ def test_a_terminal_that_draws_by_placeholders_has_all_colours() -> None:
     assert choose("auto", {"TERM": "xterm"}, lambda: GHOSTTY).colours is Colours.TRUE
 
 
+@pytest.mark.parametrize(
+    ("answer", "typed"),
+    [
+        (KITTY, ""),
+        ("what" + KITTY + " is 1?", "what is 1?"),
+        ("wer ist größer?\n" + SIXEL, "wer ist größer?\n"),
+        ("typed\x1b[6;18", "typed"),
+        ("typed", "typed"),
+    ],
+)
+def test_what_was_typed_before_the_answer_is_kept(answer: str, typed: str) -> None:
+    assert choose("auto", {"TERM": "xterm"}, lambda: answer, lambda: DEFAULT_CELL).typed == typed
+
+
 CHOOSING = """
 import json
 from tui.terminal.detect import choose

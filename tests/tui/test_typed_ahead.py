@@ -29,6 +29,7 @@ from tui.pages.attach import AttachScreen
 from tui.pages.edit_setting import EditSettingScreen
 from tui.pages.search import SearchScreen
 from tui.pages.write import WriteScreen
+from tui.terminal.detect import Graphics
 from tui.widgets.folder_list import FolderList
 
 
@@ -53,6 +54,21 @@ async def test_letters_right_after_the_key_are_for_its_page(desk: Desk, key: str
         await until(pilot, lambda: pilot.app.screen is not below, "the page")
         await until(pilot, lambda: line(pilot) == "herons he", "all letters")
         assert area(pilot).text == ""
+
+
+@pytest.mark.parametrize("with_draft", [False, True])
+async def test_letters_before_the_app_reads_keys_are_for_the_message(
+    desk: Desk, with_draft: bool
+) -> None:
+    if with_draft:
+        desk.engine.store.save_draft(None, Draft("stored"))
+    app = desk.app(graphics=Graphics(typed="what is\n1"))
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.press("?")
+        typed = "what is\n1?"
+        wanted = f"stored\n{typed}" if with_draft else typed
+        await until(pilot, lambda: area(pilot).text == wanted, "draft and typed text")
+        await until(pilot, lambda: area(pilot).has_focus, "the text")
 
 
 async def test_letters_before_a_text_has_the_focus_are_for_it(desk: Desk) -> None:

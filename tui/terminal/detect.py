@@ -64,6 +64,8 @@ class Graphics:
     colours: Colours = Colours.TRUE
     audience: tmux.Audience | None = field(default=None, compare=False)
     """The attached terminals, in a tmux that passes pictures on; they change while the app runs."""
+    typed: str = ""
+    """Text that the user typed before the terminal was asked; the asking read it."""
 
 
 Ask = Callable[[], str]
@@ -75,6 +77,10 @@ Measure = Callable[[], tuple[int, int]]
 # answers, so that the end of the answers is known. Kitty's own question isn't asked: Terminal.app
 # prints it.
 QUESTION = "\x1b[>q\x1b[16t\x1b]11;?\x1b\\\x1b[c"
+ANSWERS = re.compile(
+    r"\x1bP>\|[^\x1b]*\x1b\\|\x1b\[6;\d+;\d+t|\x1b\]11;[^\x1b\x07]*(?:\x07|\x1b\\)|\x1b\[\?[\d;]*c"
+)
+"""The answers to it."""
 _VERSION = re.compile(r"\x1bP>\|([^\x1b]{0,80})")
 _XTERM = re.compile(r"\x1bP>\|XTerm\(")
 """xterm draws 256 colours, whatever TERM says."""
@@ -127,8 +133,13 @@ def choose(
         graphics = replace(graphics, colours=max(colours_of(environ), least))
     needs_background = needs_background or graphics.colours <= Colours.NAMED
     if needs_background and (answers or _may_ask_background(environ)):
-        return replace(graphics, is_light=_is_light(once()))
-    return graphics
+        graphics = replace(graphics, is_light=_is_light(once()))
+    return replace(graphics, typed=_typed(answers[0])) if answers else graphics
+
+
+def _typed(answer: str) -> str:
+    """Return what is no answer; of a half answer, and behind it, nothing."""
+    return ANSWERS.sub("", answer).partition("\x1b")[0]
 
 
 def colours_of(environ: Mapping[str, str]) -> Colours:
@@ -271,7 +282,7 @@ def ask_terminal() -> str:
 
 
 def _answered(terminal: int) -> str:
-    """Read until the last answer is complete or the time is over; what is typed is dropped."""
+    """Read until the last answer is complete or the time is over; typed text comes along."""
     import select
 
     answer, deadline = b"", time.monotonic() + ANSWER_S
@@ -280,6 +291,6 @@ def _answered(terminal: int) -> str:
             break
         piece = os.read(terminal, 1024)
         answer += piece
-        if not piece or _ATTRIBUTES.search(answer.decode("latin-1")):
+        if not piece or _ATTRIBUTES.search(answer.decode(errors="replace")):
             break
-    return answer.decode("latin-1")
+    return answer.decode(errors="replace")

@@ -143,6 +143,8 @@ class Composer(Vertical):
         """The message shall be sent when its pictures are there."""
         self.asked_clipboard: AskedClipboard | None = None
         """The terminal's, for where no tool reads the system's."""
+        self.typed_ahead = ""
+        """Text that was typed before the app read keys."""
 
     def compose(self) -> ComposeResult:
         yield QueueBar()
@@ -151,6 +153,10 @@ class Composer(Vertical):
         yield PromptArea(self._find_dropped, self._names_pictures, PLACEHOLDER, menu)
         yield menu
         yield Suggestions()
+
+    def on_mount(self) -> None:
+        if self.typed_ahead:
+            self.area.paste_text(self.typed_ahead)
 
     @property
     def area(self) -> PromptArea:
