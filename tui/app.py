@@ -254,7 +254,7 @@ class PhichatApp(App[None]):
             self.notices.pop()
         self.notices.append(notice)
         if not self.screen.query(NoticeLine):
-            self.screen.mount(NoticeLine())
+            self.screen.mount(NoticeLine(classes="-last"))
         self._show_notices((*before, notice))
         if not notice.is_error:
             self.set_timer(NOTICE_S, partial(self._take_off, (notice,)))

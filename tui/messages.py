@@ -223,10 +223,10 @@ class EngineChanged(Message):
 
 @dataclass
 class ModelsFound(Message):
-    """Models for a new user, with the ``speeds`` that were measured."""
+    """Models for a new user, with the ``speeds`` that were measured; None while they are."""
 
     models: tuple[FoundModel, ...]
-    speeds: Mapping[str, Speed]
+    speeds: Mapping[str, Speed] | None
 
 
 @dataclass

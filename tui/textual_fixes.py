@@ -7,7 +7,6 @@ can go when its defect is gone; tests/tui/test_guards.py and test_terminals.py s
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum

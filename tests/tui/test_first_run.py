@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import tomllib
 from collections.abc import Iterable
 
@@ -38,6 +39,7 @@ from tests.tui.desk import (
     type_text,
     until,
 )
+from tests.wait import LIMIT_S
 from tui.pages.models import ConfirmScreen, ModelsScreen
 from tui.widgets.model_rows import speed_words
 from tui.widgets.welcome import Welcome
@@ -119,7 +121,10 @@ async def test_the_first_start_offers_what_there_is_and_whether_it_fits(new_desk
 async def test_how_fast_it_is_here_stands_beside_that_it_fits(
     new_desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    measured = threading.Event()
+
     def speeds(self: Model, models: Iterable[FoundModel]) -> dict[str, Speed]:
+        assert measured.wait(LIMIT_S)
         return {one.name: Speed(2e10, 1e11, 2.9, 1e9, 156.0) for one in models}
 
     monkeypatch.setattr(Model, "speeds", speeds)
@@ -128,6 +133,8 @@ async def test_how_fast_it_is_here_stands_beside_that_it_fits(
     monkeypatch.setattr(new_desk.engine.model, "available", lambda _: found)
     words = "✓ fits here · slow here: about 2.5 minutes a picture (estimated)"
     async with new_desk.app().run_test(size=(80, 24)) as pilot:
+        await sees(pilot, "✓ fits here · measuring how fast it is here …")
+        measured.set()
         await sees(pilot, words)
         await pilot.press("f8")
         await until(pilot, lambda: isinstance(pilot.app.screen, ModelsScreen), "the models")

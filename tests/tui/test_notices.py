@@ -18,12 +18,14 @@ from tests.tui.desk import (
     composer,
     idle,
     notices,
+    opened,
     picture_file,
     png,
     screen,
     sees,
     send,
     shown,
+    threads_ended,
     until,
 )
 from tui.pages.notices import NoticesScreen
@@ -143,24 +145,31 @@ async def test_all_notices_on_a_key_a_click_and_by_command(desk: Desk) -> None:
         await until(pilot, lambda: isinstance(pilot.app.screen, NoticesScreen), "its list")
 
 
-@SIZES
-@pytest.mark.parametrize("key", ["f9", "f8", "ctrl+o", "f5", "f4"])
-async def test_pages_and_dialogs_have_a_place_for_it(
-    desk: Desk, key: str, size: tuple[int, int]
-) -> None:
-    session = desk.chat("Hello", "Hello you")
+PAGES = "f1 f2 f3 f4 f5 f6 f8 f9 f10 f12 ctrl+f ctrl+o ctrl+p".split()
+
+
+@pytest.mark.parametrize("size", [(24, 8), (80, 14), NARROW, (200, 50)])
+async def test_pages_and_dialogs_have_a_place_for_it(desk: Desk, size: tuple[int, int]) -> None:
+    session = desk.chat("Hello", "Hello you", files=[picture_file("a.png")])
     async with desk.app(session).run_test(size=size) as pilot:
-        await sees(pilot, "Hello you")
-        await pilot.press(key)
-        await until(pilot, lambda: pilot.app.screen is not screen(pilot), "the page")
-        page = pilot.app.screen
-        notify(page, "Said on a page.")
-        await sees(pilot, "Said on a page.")
-        (frame,) = page.query(".dialog, .page")
-        assert not frame.region.overlaps(line(pilot).region)
-        assert page.region.contains_region(line(pilot).region)
-        assert page.region.contains_region(frame.region)
-        assert not [one for one in page.query(OptionList) if not one.size.height]
+        await opened(pilot, session)
+        for key in PAGES:
+            await pilot.press(key)
+            await until(pilot, lambda: pilot.app.screen is not screen(pilot), "the page")
+            await threads_ended(pilot)
+            page = pilot.app.screen
+            notify(page, f"Said on {key}.")
+            await sees(pilot, f"Said on {key}.")
+            mine = line(pilot)
+            assert page.region.contains_region(mine.region)
+            assert not page.show_vertical_scrollbar
+            for part in page.query(".dialog, .page, PictureScreen > *, CommandPalette > Vertical"):
+                assert part is mine or not part.region.overlaps(mine.region)
+                assert page.region.contains_region(part.region)
+            lists = [one for one in page.query(OptionList) if one.display]
+            assert all(one.size.height for one in lists)
+            await pilot.press("escape")
+            await until(pilot, lambda: pilot.app.screen is screen(pilot), "the chat")
 
 
 async def test_fourteen_pictures_are_one_sentence(make_desk: Any) -> None:

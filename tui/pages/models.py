@@ -91,7 +91,7 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
         self._download = download
         self._marked = marked
         self._models: tuple[FoundModel, ...] = ()
-        self._speeds: Mapping[str, Speed] = {}
+        self._speeds: Mapping[str, Speed] | None = None
         self._sees: dict[str, bool] = {}
         """Models of servers on this machine that were found."""
 
@@ -145,7 +145,7 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
             about = "comes with phichat; knows coloured shapes and nothing else"
         elif one.kind == "server":
             about = f"a server: {self._eyes(one)}{WHERE_IT_GOES}"
-        known, fits = facts(one), fit(one, self._speeds.get(one.name))
+        known, fits = facts(one), fit(one, self._speeds)
         return Content.assemble(
             (f" {number} ", "bold $primary"),
             (does(one, is_fetching=self._is_fetching(one)), "bold"),

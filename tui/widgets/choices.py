@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -28,7 +28,8 @@ class Offer:
     """The models that are offered to a new user: None while this machine is looked at."""
 
     models: Sequence[FoundModel] | None = None
-    speeds: Mapping[str, Speed] = field(default_factory=dict)
+    speeds: Mapping[str, Speed] | None = None
+    """How fast each is here: None while that is measured."""
     fetching: str = ""
     """The model that is being fetched."""
 
@@ -84,7 +85,7 @@ def _offered(offer: Offer) -> list[tuple[FoundModel | str, Content]]:
     rows: list[tuple[FoundModel | str, Content]] = []
     for one in offer.models or ():
         if one.kind in ("hub", "folder"):
-            about = fit(one, offer.speeds.get(one.name))
+            about = fit(one, offer.speeds)
             words = does(one, is_fetching=one.name == offer.fetching)
             rows.append((one, Content.assemble(_row(words, facts(one)), "\n    ", about)))
     rows.append((CONNECT, _row("Connect to a server", "vLLM, Ollama, …")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -43,8 +44,11 @@ def facts(one: FoundModel) -> str:
     return ", ".join(found)
 
 
-def fit(one: FoundModel, speed: Speed | None) -> Content:
-    """Return whether a model fits this machine and what it is like there; "" if it says nothing."""
+def fit(one: FoundModel, speeds: Mapping[str, Speed] | None) -> Content:
+    """Return whether a model fits this machine and what it is like there; "" if it says nothing.
+
+    ``speeds`` are None while this machine is measured.
+    """
     plan = one.plan
     if plan is None:
         return (
@@ -55,6 +59,9 @@ def fit(one: FoundModel, speed: Speed | None) -> Content:
         free = file_size(plan.available)
         return Content.styled(f"✗ doesn't fit here now: needs {needed}, {free} are free", "$error")
     fits = Content.styled("✓ fits here", "$success")
+    if speeds is None:
+        return Content.assemble(fits, (" · measuring how fast it is here …", "$phi-quiet"))
+    speed = speeds.get(one.name)
     if speed is None:
         return fits
     tokens = one.layout.tokens if one.layout is not None else 0
