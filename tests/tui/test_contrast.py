@@ -199,6 +199,9 @@ async def test_the_chat_in_every_state(desk: Desk) -> None:
         area(pilot).insert("What is #1?")
         area(pilot).select_all()
         await in_all_themes(pilot, "selected words")
+        screen(pilot).text_select_all()
+        await in_all_themes(pilot, "words that the mouse selected")
+        screen(pilot).clear_selection()
         screen(pilot).query_one(SessionList).focus()
         await in_all_themes(pilot, "the list")
         screen(pilot).query_one(SessionList).hovered = 1
