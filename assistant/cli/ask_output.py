@@ -170,7 +170,7 @@ class ProgressLine:
         Stage.LOADING: "Loading the model",
         Stage.QUEUED: "Waiting",
         Stage.PREFILL: "Reading the chat",
-        Stage.REGIME: "Reading again for a long conversation",
+        Stage.REGIME: "Reading again for a long chat",
         Stage.STORING: "Waiting for the database",
     }
 

@@ -91,7 +91,7 @@ def cli(context: click.Context, last: bool) -> None:
     phichat -c                                the app, with the last chat
     phichat chat holiday.jpg                  the app, with a picture attached
     phichat ask -i chart.png "What is this?"  one answer on standard output
-    phichat ask --continue "And the axis?"    the next question of that session
+    phichat ask --continue "And the axis?"    the next question of that chat
     """
     if context.invoked_subcommand is None:
         from assistant.cli.chat import chat

@@ -23,7 +23,7 @@ def serve(host: str, port: int, public_url: str | None) -> None:
 
     Needs textual-serve, and says how to install it. Open the printed address:
     it lets one browser in, and the next one is printed then. Every tab is a
-    terminal of its own; they share one model and one list of sessions. Drop or
+    terminal of its own; they share one model and one list of chats. Drop or
     paste pictures on it, or use its button. An app whose page was lost goes on
     for ten minutes; loading the page again takes it up. Keep it on 127.0.0.1,
     and use an SSH tunnel or an HTTPS proxy from elsewhere.

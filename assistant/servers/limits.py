@@ -207,7 +207,7 @@ class Limits:
             self.context = counted
             self.warning = (
                 f"The server read {counted_words(counted, 'token')} of about {expected:,.0f}: it "
-                "left out the beginning of the conversation by itself. Give its model a longer "
+                "left out the beginning of the chat by itself. Give its model a longer "
                 "context there (num_ctx of Ollama); from now on less is sent."
             )
         else:

@@ -91,7 +91,7 @@ def extend_all(
         else:
             arrivals.append(_extend(db, here, session, pictures))
     if deleted:
-        left_out += (f"Left out: conversations that were deleted here ({deleted}).",)
+        left_out += (f"Left out: chats that were deleted here ({deleted}).",)
     return Imported(tuple(arrivals), left_out)
 
 

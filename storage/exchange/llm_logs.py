@@ -165,7 +165,7 @@ _NOT_TAKEN = {
     "paths": "attachments that are no longer where they were, or are no pictures",
     "others": "attachments that are no pictures",
     "tools": "calls of tools",
-    "systems": "system prompts after the first one of a conversation",
+    "systems": "system prompts after the first one of a chat",
 }
 
 

@@ -67,7 +67,7 @@ def entries(conversation: Conversation, every_turn: tuple[Turn, ...]) -> Iterato
 def facts(conversation: Conversation) -> list[tuple[str, str]]:
     """List names and values for the head of a document, in plain text on one line each."""
     found = [
-        ("Session", conversation.id),
+        ("Chat", conversation.id),
         ("Begun", moment(conversation.created)),
         ("Last used", moment(conversation.updated)),
     ]

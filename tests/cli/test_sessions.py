@@ -230,7 +230,7 @@ def test_export_to_standard_output(sessions: Run) -> None:
     assert sessions("export", "--all") == (0, whole, "")
     assert sessions("export", "NEWER", "--format", "md") == (
         0,
-        "# What is the red shape?\n\nSession: NEWER · Begun: WHEN UTC · Last used: WHEN UTC · "
+        "# What is the red shape?\n\nChat: NEWER · Begun: WHEN UTC · Last used: WHEN UTC · "
         "Model: demo\n\n## 1 · You · WHEN UTC\n\n(picture 1: sq336.png, 336 x 336)\n\n"
         "> What is the red shape?\n\n## 2 · Assistant · WHEN UTC\n\n(demo)\n\n> A red circle.\n\n",
         "",
@@ -386,7 +386,7 @@ def test_import_of_llm_logs_twice(sessions: Run) -> None:
         connection.executescript(LLM_0_13)
         connection.execute("UPDATE responses SET system = 'Now else.' WHERE id = 'r2'")
         connection.commit()
-    left_out = "Left out: system prompts after the first one of a conversation (1).\n"
+    left_out = "Left out: system prompts after the first one of a chat (1).\n"
     code, stdout, stderr = sessions("import", "logs.db")
     assert (code, stderr) == (0, left_out)
     assert re.fullmatch("[0-9a-z]{12}  imported  Greetings\n", stdout)

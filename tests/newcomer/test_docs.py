@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -57,6 +58,39 @@ def test_commands_and_their_options_exist(page: Path) -> None:
                     below = command.get_command(context, word)
                     assert below is not None or not word.isalpha(), call
                     command = below or command
+
+
+FOR_DEVELOPERS = {
+    "AGENTS.md", "CONTRIBUTING.md", "adding-a-model.md", "architecture.md", "core.md",
+}  # fmt: skip
+OTHER_NAMES = re.compile(r"\b(?:sessions?|conversations?|dialogues?)\b", re.IGNORECASE)
+"""Other names of what users know as a chat; those of commands, options and JSON are contracts."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_chat_has_one_name_in_pages_for_users(page: Path) -> None:
+    if page.name in FOR_DEVELOPERS or page.parent.name in ("decisions", "demo_model"):
+        return
+    text = re.sub(
+        r"```.*?```|`[^`]*`|\]\([^)]*\)|--\w+", "", page.read_text(encoding="utf-8"), flags=re.S
+    )
+    lines = [line for line in text.splitlines() if "Simon Willison" not in line]  # llm's own name
+    assert not [line for line in lines if OTHER_NAMES.search(line)]
+
+
+def test_a_chat_has_one_name_in_help() -> None:
+    def texts(command: click.Command) -> Iterator[str]:
+        yield command.help or ""
+        yield from (getattr(one, "help", None) or "" for one in command.params)
+        if isinstance(command, click.Group):
+            context = click.Context(command)
+            for name in command.list_commands(context):
+                if (below := command.get_command(context, name)) is not None:
+                    yield below.get_short_help_str()
+                    yield from texts(below)
+
+    words = re.sub(r"phichat sessions|--session\b", "", "\n".join(texts(cli)))
+    assert not [line for line in words.splitlines() if OTHER_NAMES.search(line)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -163,7 +163,7 @@ def test_a_conversation_that_was_deleted_here_stays_deleted(
     (arrival,) = imported(store, path).sessions
     store.delete(arrival.id)
     again = imported(store, path)
-    assert again == Imported((), ("Left out: conversations that were deleted here (1).",))
+    assert again == Imported((), ("Left out: chats that were deleted here (1).",))
     assert store.sessions() == []
 
 

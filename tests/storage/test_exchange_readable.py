@@ -114,7 +114,7 @@ def test_a_markdown_document_reads_well() -> None:
     written = in_markdown(talk)
     moment = f"{talk.created:%Y-%m-%d %H:%M} UTC"
     assert written == (
-        f"# A \\#1 \\[cat\\]\n\nSession: abcdefgh · Begun: {moment} · Last used: {moment}\n\n"
+        f"# A \\#1 \\[cat\\]\n\nChat: abcdefgh · Begun: {moment} · Last used: {moment}\n\n"
         "System prompt:\n\n> s\n\nSummary of earlier turns:\n\n> s\n\n"
         f"## 1 · You · {moment}\n\n(n)\n\n![picture 3: n, 640 x 480](<pictures/3.png>)\n\n"
         "> What is *this*?\n>\n> # now\n\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from textual.pilot import Pilot
 
@@ -145,9 +147,11 @@ async def test_transcript_composer_and_scrollbar_are_one_column(desk: Desk) -> N
 FRAMES = {"round", "tall", "solid", "outer", "thick", "heavy", "double", "inner", "panel", "wide"}
 
 
-@pytest.mark.parametrize("key", ["f1", "f2", "f4", "f5", "f8", "f9", "f12", "ctrl+f", "ctrl+o"])
+@pytest.mark.parametrize(
+    "key", ["f1", "f2", "f3", "f4", "f5", "f8", "f9", "f10", "f12", "ctrl+f", "ctrl+o"]
+)
 async def test_every_page_is_one_frame_and_says_esc_back(desk: Desk, key: str) -> None:
-    session = desk.chat("One?", "Yes.")
+    session = desk.chat("One?", "Yes.", files=[picture_file("a.png")])
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await opened(pilot, session)
         await pilot.press(key)
@@ -155,6 +159,7 @@ async def test_every_page_is_one_frame_and_says_esc_back(desk: Desk, key: str) -
         await threads_ended(pilot)
         page = pilot.app.screen
         assert "esc back" in shown(pilot)
+        assert not re.search("session|conversation", shown(pilot), re.IGNORECASE)  # a chat
         for frame in page.query(".dialog, .page"):
             for inside in frame.query("*"):
                 kinds = [kind for kind, _ in inside.styles.border]

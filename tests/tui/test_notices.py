@@ -145,7 +145,7 @@ async def test_all_notices_on_a_key_a_click_and_by_command(desk: Desk) -> None:
         await until(pilot, lambda: isinstance(pilot.app.screen, NoticesScreen), "its list")
 
 
-PAGES = "f1 f2 f3 f4 f5 f6 f8 f9 f10 f12 ctrl+f ctrl+o ctrl+p".split()
+PAGES = ["f1", "f2", "f3", "f4", "f5", "f6", "f8", "f9", "f10", "f12", "ctrl+f", "ctrl+o", "ctrl+p"]
 
 
 @pytest.mark.parametrize("size", [(24, 8), (80, 14), NARROW, (200, 50)])

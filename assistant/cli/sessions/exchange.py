@@ -89,7 +89,7 @@ def export(
 
 @click.command("import")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option("--copy", is_flag=True, help="Sessions that are here already come in as copies.")
+@click.option("--copy", is_flag=True, help="Chats that are here already come in as copies.")
 @json_option
 def import_(files: tuple[str, ...], copy: bool, as_json: bool) -> None:
     """Import what phichat exported as JSON, or the logs.db of the llm command.
