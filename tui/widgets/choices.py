@@ -29,7 +29,7 @@ class Offer:
 
     models: Sequence[FoundModel] | None = None
     speeds: Mapping[str, Speed] | None = None
-    """How fast each is here: None while that is measured."""
+    """Speed of each here; None while that is measured."""
     fetching: str = ""
     """The model that is being fetched."""
 
