@@ -109,8 +109,13 @@ def _tensor(file: Any, path: Path, key: str, shape: torch.Size) -> torch.Tensor:
             f"{path}: {key} has shape {list(source.shape)}, config.json asks for "
             f"{list(shape)}: the folder mixes two models."
         )
-    source.view(-1).view(torch.uint8)[::_PAGE].sum()
+    _read_in(source)
     return source
+
+
+def _read_in(mapped: torch.Tensor) -> None:
+    """Touch every page: where a file is mapped, it is read, or found in main memory."""
+    mapped.view(-1).view(torch.uint8)[::_PAGE].sum()
 
 
 def _place(
@@ -142,4 +147,5 @@ def _place(
     if getattr(made, "weight", None) is source:
         # mapped once a file, not once a matrix: systems may count the whole file each time
         made.weight = whole.get_tensor(key)
+        _read_in(made.weight)
     model.set_submodule(owner_name, made)
