@@ -66,6 +66,15 @@ def reading_options(engine: Engine) -> dict[str, Any]:
     return {"isolation_level": "REPEATABLE READ"}
 
 
+def looking_options(engine: Engine) -> dict[str, Any]:
+    """Return the execution options of reading without a transaction.
+
+    To begin one and to end it are two more ways to a server and back, which take longer than a
+    search for a word that is not there.
+    """
+    return {} if engine.dialect.name == "sqlite" else {"isolation_level": "AUTOCOMMIT"}
+
+
 def data_version(connection: Connection) -> str:
     """Read the number of SQLite that grows when another connection commits.
 

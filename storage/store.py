@@ -21,7 +21,7 @@ from storage import (
 )
 from storage.exchange import backup as backups, export_files, import_files
 from storage.search import hits
-from storage.transactions import Transactions, reads, writes
+from storage.transactions import Transactions, looks, reads, writes
 
 _PURGED_AFTER = timedelta(days=1)
 """Time for which a deleted session can be restored: until the first start after it."""
@@ -127,7 +127,7 @@ class Store(Transactions):
     draft_of = reads(drafts.of_turn)
     drop_draft = writes(drafts.drop)
 
-    search = reads(hits.search)
+    search = looks(hits.search)
 
     export = export_files.export
     export_to = export_files.export_to

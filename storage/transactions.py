@@ -28,6 +28,7 @@ class Transactions:
     def __init__(self, engine: Engine, where: str) -> None:
         self.engine = engine
         self._reading = engine.execution_options(**database.reading_options(engine))
+        self._looking = engine.execution_options(**database.looking_options(engine))
         self._writing = engine.execution_options(**database.IMMEDIATE)
         self._where = where
         # In SQLite the writers of one process queue here, in order, rather than at the
@@ -75,6 +76,12 @@ class Transactions:
             yield db
 
     @contextmanager
+    def looking(self) -> Iterator[Session]:
+        """Read with statements that may see commits of others from one to the next."""
+        with translated(self._where), self.reader, Session(self._looking) as db:
+            yield db
+
+    @contextmanager
     def writing(self) -> Iterator[Session]:
         """Write in one transaction, committed at the end; an exception rolls all of it back."""
         if "phichat_shared" in self.engine.get_execution_options():
@@ -96,6 +103,19 @@ def reads(
     @wraps(function)
     def method(store: Transactions, /, *args: P.args, **kwargs: P.kwargs) -> R:
         with store.reading() as db:
+            return function(db, *args, **kwargs)
+
+    return method
+
+
+def looks(
+    function: Callable[Concatenate[Session, P], R],
+) -> Callable[Concatenate[Transactions, P], R]:
+    """Make a method of a function that reads, and that needs no consistent view for it."""
+
+    @wraps(function)
+    def method(store: Transactions, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        with store.looking() as db:
             return function(db, *args, **kwargs)
 
     return method

@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings, strategies as st
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Connection, event
 
 from assistant.values.conversation import Draft, FinishReason, FoundIn, Role, SearchHit, Turn
 from assistant.values.errors import SessionNotFoundError
 from storage.store import Store
+from tests.storage.postgres_server import PostgresServer
 from tests.storage.stored_pictures import make_picture
 
 Answer = Callable[..., Turn]
@@ -277,3 +280,19 @@ def test_a_text_of_any_length_is_stored_and_its_beginning_found(store: Store, un
     _, turn = store.add_user_turn(None, Draft(text))
     assert len(turn.text) == len(text)
     assert turns_found(store, "beginning") == {turn.id}
+
+
+def test_a_search_on_a_server_is_one_way_there_and_back(postgres: PostgresServer) -> None:
+    """To begin a transaction and to end it were two more, each a wait for a busy processor."""
+    with closing(Store.open(postgres.database())) as store:
+        store.add_user_turn(None, Draft("The quick brown fox"))
+        states = []
+
+        @event.listens_for(store.engine, "after_cursor_execute")
+        def _note(connection: Connection, *_: object) -> None:
+            driver = connection.connection.driver_connection
+            states.append(driver.info.transaction_status)  # type: ignore[union-attr]
+
+        assert not store.search("absent ")
+        assert states == [TransactionStatus.IDLE]
+        assert store.search("fox")
