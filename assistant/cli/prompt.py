@@ -28,6 +28,7 @@ from assistant.engine.engine import Engine
 from assistant.servers.messages import as_json, messages
 from assistant.values.context import ChosenBy, ContextReport, LeftOut, PictureCost, Why
 from assistant.values.conversation import Draft
+from assistant.values.model import ModelFacts
 from assistant.values.prompt import Prompt, Slot
 from assistant.values.text import one_line, plain
 from assistant.values.words import counted
@@ -76,9 +77,9 @@ def show_prompt(
         stay_with_model(engine, session_id, model)
         preview = engine.prompts.preview(session_id, _draft(engine, session_id, images, text))
         if as_json:
-            print_json(_as_json(engine.model.facts().name, preview))
+            print_json(_as_json(engine.model.facts(), preview))
         else:
-            _show(preview)
+            _show(engine.model.facts(), preview)
 
 
 def _draft(
@@ -91,12 +92,12 @@ def _draft(
     return Draft(text, pictures)
 
 
-def _as_json(model: str, preview: PromptPreview) -> dict[str, object]:
-    context = preview.context
+def _as_json(facts: ModelFacts, preview: PromptPreview) -> dict[str, object]:
+    context, has_ids = preview.context, facts.chat.vocabulary.is_exact
     return {
-        "model": model,
-        "ids": [] if context.is_estimate else _ids(preview.prompt),
-        "messages": _messages(preview) if context.is_estimate else None,
+        "model": facts.name,
+        "ids": _ids(preview.prompt) if has_ids else [],
+        "messages": None if has_ids else _messages(preview),
         "is_estimate": context.is_estimate,
         "pictures": [
             {
@@ -164,16 +165,16 @@ def _ids(prompt: Prompt) -> list[int | list[int]]:
     return ids
 
 
-def _show(preview: PromptPreview) -> None:
+def _show(facts: ModelFacts, preview: PromptPreview) -> None:
     context = preview.context
     for picture in context.pictures:
         click.echo(picture_line(picture))
-    if context.is_estimate:
+    if facts.chat.vocabulary.is_exact:
+        _show_ids(preview.prompt)
+    else:
         for message in _messages(preview):
             for line in _message_lines(message):
                 click.echo(line)
-    else:
-        _show_ids(preview.prompt)
     for one in context.left_out:
         click.echo(left_out_line(one))
     click.echo(budget_line(context))

@@ -99,7 +99,7 @@ class Engine:
         above = self.prompts.above(session_id, parent, system=system)
         chosen = sampling or self.model.sampling(parameters or above.parameters)
         self.model.check(chosen)
-        planned = self.prompts.plan(above, draft, chosen)
+        planned = self.prompts.plan(above, draft, chosen, is_sent=True)
         self.model.layout.check(planned)
         assert planned.question is not None
         files = tuple(

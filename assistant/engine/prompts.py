@@ -96,14 +96,21 @@ class Prompts:
         return conversation
 
     def plan(
-        self, above: Conversation, draft: Draft | None = None, sampling: Sampling | None = None
+        self,
+        above: Conversation,
+        draft: Draft | None = None,
+        sampling: Sampling | None = None,
+        *,
+        is_sent: bool = False,
     ) -> Planned:
-        """Plan the window for ``above``, with ``draft`` as the next message."""
+        """Plan the window for ``above``, with ``draft`` as the next message, which ``is_sent``."""
         if draft is not None:
             above = replace(above, turns=(*above.turns, as_turn(draft, above.turns)))
         chosen = sampling or self._model.sampling(above.parameters)
         asked = request(above, chosen, summaries=self._model.settings.summaries)
-        return self._model.layout.plan(asked, fresh=draft is not None)
+        layout = self._model.layout
+        plan = layout.plan_to_send if is_sent else layout.plan
+        return plan(asked, fresh=draft is not None)
 
 
 def request(

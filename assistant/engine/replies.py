@@ -148,7 +148,7 @@ class Replies:
             )
             conversation = replace(conversation, turns=(*earlier, replace(last, pictures=pictures)))
         asked = request(conversation, chosen, summaries=self._summaries, begun=begun)
-        planned = self._layout.plan(asked, fresh=asked_crops is not None)
+        planned = self._layout.plan_to_send(asked, fresh=asked_crops is not None)
         self._layout.check(planned)
         assert planned.question is not None
         for picture, before in zip(planned.question.pictures, question.pictures, strict=True):

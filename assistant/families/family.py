@@ -24,7 +24,8 @@ class KnownModel:
     ``pull`` fetches by default: its author's later changes are not taken unseen.
 
     For when a server has it: ``served_as`` is a pattern of its names there, ``shrink`` makes a
-    picture smaller as the model's processor does, or returns it as it is.
+    picture smaller as the model's processor does, or returns it as it is. ``separator`` is a
+    control token beside which texts are tokenized as in a chat.
     """
 
     id: str
@@ -37,6 +38,7 @@ class KnownModel:
     pictures: PictureFormat
     served_as: str = r"(?!)"
     shrink: Callable[[Image, int], Image] | None = None
+    separator: str = ""
 
 
 class Checkpoint(Protocol):

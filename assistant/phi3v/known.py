@@ -40,6 +40,7 @@ KNOWN = (
         pictures=Phi3VPictures(16),
         served_as=r"phi-?3[._-]?(?:v\b|vision)",
         shrink=shrunk,
+        separator="<|end|>",
     ),
     KnownModel(
         id="microsoft/Phi-3.5-vision-instruct",
@@ -52,5 +53,6 @@ KNOWN = (
         pictures=Phi3VPictures(4),
         served_as=r"phi-?3[._-]?5[._-]?(?:v\b|vision)",
         shrink=shrunk,
+        separator="<|end|>",
     ),
 )

@@ -98,7 +98,7 @@ def _seconds(retry_after: str) -> float | None:
         return None
 
 
-_NO_ANSWER = ("unreachable", "timeout", "cut", "redirect", "busy", "server_failed")
+NO_ANSWER = ("unreachable", "timeout", "cut", "redirect", "busy", "server_failed")
 """Codes of errors where a chat would not be answered either."""
 
 Watch = Callable[[Exchange], None]
@@ -141,7 +141,7 @@ def chosen(address: Address, watch: Watch | None = None) -> ServerModel:
         found = models(address, watch)
     except ModelError as error:
         is_list_alone = isinstance(error, refusals.FailedError)  # the chat may work
-        if address.model is None or (error.code in _NO_ANSWER and not is_list_alone):
+        if address.model is None or (error.code in NO_ANSWER and not is_list_alone):
             raise
         return ServerModel(address)  # a server without a list: what was named may be there
     if address.model is None:

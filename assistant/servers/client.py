@@ -16,13 +16,14 @@ from assistant.families.chat import ChatTemplate
 from assistant.servers import catalogue as looking, keys, lessons, refusals
 from assistant.servers.address import parse
 from assistant.servers.catalogue import ServerModel
+from assistant.servers.counts import chat_of
 from assistant.servers.limits import Limits
 from assistant.servers.messages import as_json, messages, without_system
 from assistant.servers.pictures import KnownPictures, ServerPictures, picture_url, pictures_for
 from assistant.servers.reply import Reply
 from assistant.servers.request import FAILURES, Exchange
 from assistant.servers.thoughts import Habits, switches
-from assistant.servers.vocabulary import STYLE, TextVocabulary
+from assistant.servers.vocabulary import TextVocabulary
 from assistant.values.chances import OTHERS
 from assistant.values.conversation import FinishReason, Role, Usage
 from assistant.values.errors import ModelError
@@ -65,20 +66,21 @@ class _Known:
     status: ModelStatus
     found: ServerModel | None = None
     pictures: ServerPictures | None = None
+    chat: ChatTemplate | None = None
 
 
 class ServerCore:
     """A :class:`assistant.values.model.Core` that asks a server, on first use.
 
     ``model`` is an address, see :func:`assistant.servers.address.parse`. Sizes of prompts are
-    estimates, because the server counts tokens of its own. Raises ModelError for a bad address.
+    estimates where the server has a tokenizer that we don't know. Raises ModelError for a bad
+    address.
     """
 
     def __init__(
         self, model: str, *, detail: int | None = None, context: int | None = None
     ) -> None:
         self._address = parse(model)
-        self._chat = ChatTemplate(STYLE, TextVocabulary)
         self._detail = detail
         self._wanted_context = context
         self._limits = Limits(self._address)
@@ -110,7 +112,7 @@ class ServerCore:
             folder="",
             is_demo=False,
             context=context,
-            chat=self._chat,
+            chat=self._chat(found),
             pictures=self._form(found),
             most_pictures=self._limits.most_pictures,
             continues=found.owner in CONTINUES,
@@ -123,6 +125,13 @@ class ServerCore:
                 found.address.model or "", found.owner, self._detail
             )
         return self._known.pictures
+
+    def _chat(self, found: ServerModel) -> ChatTemplate:
+        """Return the layout of prompts, always the same one of a model."""
+        if self._known.chat is None:
+            limits = self._limits
+            self._known.chat = chat_of(found.address, agrees=lambda: limits.density == 1.0)
+        return self._known.chat
 
     def status(self) -> ModelStatus:
         """Return whether the server answered last time; never blocks."""

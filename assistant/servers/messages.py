@@ -88,7 +88,7 @@ def _split(prompt: Prompt) -> Iterator[Message]:
     """Split a prompt into messages of at least one part; the last may not be whole."""
     message: Message | None = None
     text, after_picture = "", False
-    for piece in _pieces(prompt):
+    for piece in pieces(prompt):
         if isinstance(piece, str):
             text += piece
         elif isinstance(piece, Slot):
@@ -121,7 +121,8 @@ def _add(message: Message, text: str, after_picture: bool) -> None:
         message.parts.append(text)
 
 
-def _pieces(prompt: Prompt) -> Iterator[str | Slot | _Control]:
+def pieces(prompt: Prompt) -> Iterator[str | Slot | _Control]:
+    """Yield texts, pictures and control tokens in order."""
     for part in prompt.parts:
         if isinstance(part, Slot):
             yield part

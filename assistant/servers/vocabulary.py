@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from assistant.families.chat import WHITESPACE, ChatStyle
 from assistant.values.conversation import Role
+from assistant.values.prompt import Prompt
 
 BYTES = 3
 """Bytes that an id stands for at most."""
@@ -32,12 +34,20 @@ class TextVocabulary:
     """A :class:`assistant.values.prompt.Vocabulary`. Control tokens have the ids 1 to 5.
 
     The bytes of a text, with a byte 1 set before them, are the digits of its id: so none is
-    below 256, and all are below 2**25.
+    below 256, and those of a reply are below 2**25. The id 0 stands for no text.
     """
 
     is_exact = False
     tokenizer_json = ""
     stop_ids = frozenset({_CONTROLS.index("end") + 1})
+
+    @property
+    def counts_exactly(self) -> bool:
+        return False
+
+    @property
+    def revision(self) -> int:
+        return 0
 
     def id(self, name: str) -> int:
         """Look up the id of a control token. Raises KeyError."""
@@ -56,6 +66,10 @@ class TextVocabulary:
     def encode(self, text: str) -> tuple[int, ...]:
         """Encode the bytes of a text; never a control token."""
         return encode_bytes(text.encode("utf-8", "replace"))
+
+    def learn(self, prompt: Prompt) -> bool:
+        """Learn nothing: all is estimated."""
+        return False
 
     def text(self, ids: Sequence[int]) -> str:
         """Decode tokens of text, all at once."""
@@ -87,6 +101,13 @@ def encode_bytes(data: bytes) -> tuple[int, ...]:
     return tuple(int.from_bytes(b"\1" + piece) for piece in pieces)
 
 
+def shared_among(data: bytes, count: int) -> tuple[int, ...]:
+    """Encode bytes of text as a number of ids."""
+    borders = [len(data) * at // count for at in range(count + 1)]
+    pieces = (data[at:end] for at, end in pairwise(borders))
+    return tuple(int.from_bytes(b"\1" + piece) if piece else 0 for piece in pieces)
+
+
 def _bytes(ids: Iterable[int]) -> bytes:
-    pieces = (one.to_bytes(4).lstrip(b"\0")[1:] for one in ids if one > 0xFF)
+    pieces = (one.to_bytes((one.bit_length() + 7) // 8)[1:] for one in ids if one > 0xFF)
     return b"".join(pieces)

@@ -82,7 +82,15 @@ class Vocabulary(Protocol):
 
     @property
     def is_exact(self) -> bool:
-        """Whether ids are those that the model reads and writes; else counts are estimates."""
+        """Whether ids are those that the model reads and writes."""
+
+    @property
+    def counts_exactly(self) -> bool:
+        """Whether a text has as many ids as the model has tokens for it; else it is estimated."""
+
+    @property
+    def revision(self) -> int:
+        """A number that is another one once texts have other numbers of ids than before."""
 
     @property
     def stop_ids(self) -> frozenset[int]:
@@ -99,6 +107,12 @@ class Vocabulary(Protocol):
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Tokenize text as plain characters: no control tokens, no BOS."""
+
+    def learn(self, prompt: Prompt) -> bool:
+        """Have the texts of a prompt counted that were estimated; whether there were any.
+
+        A server may be sent them: only what the user sends is learned from.
+        """
 
     @property
     def tokenizer_json(self) -> str:

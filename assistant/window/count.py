@@ -21,12 +21,18 @@ class Counter:
         self.pictures = facts.pictures
         # Keyed by what is tokenized, not by the turn: hashing a reply's ids takes longer.
         self._text_costs: dict[tuple[Role, str, tuple[int, ...]], int] = {}
+        self._revision = 0
         self._checked: dict[str, tuple[tuple[int, ...], str, bool]] = {}
         """The ids and the text of each reply by its id, and whether they say the same."""
         self._layout = lru_cache(maxsize=4096)(facts.pictures.layout)
 
     def turn(self, seen: Seen) -> int:
         """Count the positions that a turn adds to a prompt."""
+        if self._revision != self.chat.vocabulary.revision:
+            self._revision = self.chat.vocabulary.revision
+            self._text_costs.clear()
+            self.__dict__.pop("_start", None)
+            self.__dict__.pop("_empty_reply", None)
         turn = self.readable(seen.turn)
         if turn.token_ids is not None:
             return self._empty_reply + len(without_end(turn.token_ids, self.chat.vocabulary))

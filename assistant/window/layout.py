@@ -11,7 +11,7 @@ from assistant.values.context import ChosenBy, ContextReport, PictureCost, Seen
 from assistant.values.conversation import Draft, Role, Summary, Turn
 from assistant.values.errors import PhichatError
 from assistant.values.model import ModelFacts
-from assistant.values.prompt import ChatFormat, Prompt, are_ids_of, common_start
+from assistant.values.prompt import ChatFormat, Prompt, Vocabulary, are_ids_of, common_start
 from assistant.values.words import counted
 from assistant.window import fit as fitting
 from assistant.window.count import Counter, message
@@ -20,6 +20,9 @@ from assistant.window.plan import Plan, plan as plan_window
 SUMMARY_TOKENS = 256
 """Tokens. The longest summary that the model may write, and the space reserved for one: a fixed
 number, so that a summary that grows moves nothing else."""
+
+RECOUNTED = 8
+"""Times that a chat is counted at most."""
 
 SUMMARY_SHARE = 0.25
 """Largest share of the window for a summary; a longer one is not shown to the model."""
@@ -157,6 +160,18 @@ class Layout:
             lowered=lowered,
         )
 
+    def plan_to_send(self, request: Request, *, fresh: bool) -> Planned:
+        """Plan as :meth:`plan` does, by counts of the model where there are such.
+
+        Where texts turn out shorter, others that were only estimated may come in.
+        """
+        planned, vocabulary = self.plan(request, fresh=fresh), self.chat.vocabulary
+        for _ in range(RECOUNTED):
+            if vocabulary.counts_exactly or not vocabulary.learn(self.preview(planned).prompt):
+                break
+            planned = self.plan(request, fresh=fresh)
+        return planned
+
     def check(self, planned: Planned) -> None:
         """Raise PhichatError (code ``too_long``) if the plan does not fit; it names a change."""
         plan, question = planned.plan, planned.question
@@ -230,7 +245,7 @@ class Layout:
             until_eviction=max(0, plan.budget - plan.tokens),
             pictures=tuple(self._picture_costs(planned)),
             left_out=plan.left_out,
-            is_estimate=not self.chat.vocabulary.is_exact,
+            is_estimate=not _counts_exactly(self.chat.vocabulary, planned.request),
             picture_share=int((planned.limit - planned.max_new_tokens) * fitting.COMFORT),
         )
 
@@ -276,6 +291,11 @@ class Layout:
         if not any(turn.pinned or any(p.pinned for p in turn.pictures) for turn in turns):
             return 0
         return plan_window(turns, room, self.counter.turn).pinned
+
+
+def _counts_exactly(vocabulary: Vocabulary, request: Request) -> bool:
+    """Check that all was counted; the ids of a half reply are the model's own or an estimate."""
+    return vocabulary.counts_exactly and (vocabulary.is_exact or not request.begun)
 
 
 def _summary_of(turns: Sequence[Turn], summary: Summary | None) -> str | None:

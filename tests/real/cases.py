@@ -85,6 +85,14 @@ CASES = (
 )
 
 
+def laid_out(chat: ChatTemplate, case: Case) -> Prompt:
+    turns = [
+        Turn(str(at), None, one.role, one.text, datetime.now(UTC), tuple(_pictures(one)))
+        for at, one in enumerate(case.said)
+    ]
+    return chat.render(turns, lambda picture: _slot(picture, case.num_crops))
+
+
 class Ours:
     """Our core on a folder, on one thread so that sums are repeatable."""
 
@@ -94,11 +102,7 @@ class Ours:
         self._chat = ChatTemplate(STYLE, partial(Vocabulary.from_folder, folder))
 
     def prompt(self, case: Case) -> Prompt:
-        turns = [
-            Turn(str(at), None, one.role, one.text, datetime.now(UTC), tuple(_pictures(one)))
-            for at, one in enumerate(case.said)
-        ]
-        return self._chat.render(turns, lambda picture: _slot(picture, case.num_crops))
+        return laid_out(self._chat, case)
 
     def text(self, ids: list[int]) -> str:
         """Decode a reply as a server sends it, without the blank before it."""

@@ -19,8 +19,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from assistant.servers.address import parse
+from assistant.servers.counts import chat_of
 from tests.conftest import HAS_OFFICIAL_TOKENIZER, OFFICIAL_TOKENIZER
-from tests.real.cases import ASSISTANT, CASES, LONG, TOKENS, USER, Case, Ours, Said, ids, messages
+from tests.real.cases import (
+    ASSISTANT,
+    CASES,
+    LONG,
+    TOKENS,
+    USER,
+    Case,
+    Ours,
+    Said,
+    ids,
+    laid_out,
+    messages,
+)
 from tests.real.checkpoint import make
 from tests.real.process import asked, free_port, running
 from tests.real.venvs import CACHE, python_of
@@ -30,6 +44,7 @@ FLAGS = (
     "--dtype=float32", "--enforce-eager", "--max-num-seqs=8", "--enable-prompt-tokens-details",
     "--trust-request-mm-kwargs",
 )  # fmt: skip
+HEAD = "| conversation | prompt | counted | prompt ids | greedy ids |\n|---|---|---|---|---|"
 TEMPLATE = "import phichat_vllm; print(phichat_vllm.__path__[0] + '/chat_template.jinja')"
 
 
@@ -73,6 +88,13 @@ def answer(address: str, case: Case, **more: Any) -> tuple[list[int], list[int],
     return said["prompt_token_ids"], said["choices"][0]["token_ids"], said["usage"]
 
 
+def counted(address: str, case: Case) -> int:
+    """Count a prompt as our client does, by the server's /tokenize."""
+    chat = chat_of(parse(f"{address}#{NAME}"), agrees=lambda: True)
+    assert chat.vocabulary.learn(laid_out(chat, case)), "the server tokenizes"
+    return laid_out(chat, case).tokens
+
+
 def compared(ours: Ours, address: str, case: Case) -> bool:
     """Print one line of the table; whether all ids are the same."""
     prompt = ours.prompt(case)
@@ -80,8 +102,11 @@ def compared(ours: Ours, address: str, case: Case) -> bool:
     theirs, their_reply, _ = answer(address, case)
     same = sum(a == b for a, b in zip(reply, their_reply, strict=False))
     prompts = "the same" if mine == theirs else f"differ ({len(theirs)})"
-    print(f"| {case.name} | {len(mine):,} | {prompts} | {same} of {TOKENS} |", flush=True)
-    return mine == theirs and reply == their_reply
+    count = counted(address, case)
+    print(
+        f"| {case.name} | {len(mine):,} | {count:,} | {prompts} | {same} of {TOKENS} |", flush=True
+    )
+    return mine == theirs and reply == their_reply and count == len(theirs)
 
 
 def counter(address: str, name: str) -> int:
@@ -126,13 +151,13 @@ def main() -> int:
     python = chosen.python or python_of("vllm")
     folder = make(CACHE / "phi-3-vision", chosen.tokenizer)
     ours, good = Ours(folder), True
-    print("| conversation | prompt | prompt ids | greedy ids |\n|---|---|---|---|")
+    print(HEAD)
     with vllm(python, folder, 4096, CACHE / "vllm-4096.log") as address:
         for case in CASES:
             if not case.beyond:
                 good &= compared(ours, address, case)
         with_second_turn = second_turn(address)
-    print("\n| conversation, at 8,192 | prompt | prompt ids | greedy ids |\n|---|---|---|---|")
+    print(f"\nat 8,192\n{HEAD}")
     with vllm(python, folder, 8192, CACHE / "vllm-8192.log") as address:
         for case in CASES:
             if case.beyond:

@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from assistant.window.count import Counter
 from tests.servers.conftest import MakeEngine
 from tests.servers.openai_server import Answer, Asked, Server
 from tests.servers.vllm_talk import RECORDED, SETTINGS, talk
@@ -58,6 +59,10 @@ def test_the_recorded_conversation_is_the_one_that_we_have(
     assert third.usage.picture_tokens == 2 * 313
     assert third.usage.cached_tokens > second.usage.prompt_tokens, "the picture was not seen again"
     assert third.usage.completion_tokens == 24, "the half reply went on"
+    counter = Counter(engine.model.facts())
+    for at in (1, 3):
+        prompt = counter.chat.render(map(counter.readable, turns[:at]), counter.slot)
+        assert prompt.tokens == turns[at].usage.prompt_tokens, "as the server was asked to count"
     for turn in (first, second, third):
         tokens = engine.tokens(turn)
         assert "".join(token.text for token in tokens) == turn.text

@@ -1,0 +1,223 @@
+"""Counts of a Phi-3-vision's tokens: by its tokenizer on this disk, or by its server's /tokenize.
+
+The server tokenizes with a tokenizer of the official kind, control tokens included, as vLLM does.
+What is planned must be what it counts.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from huggingface_hub import constants
+from tokenizers import Tokenizer
+
+from assistant.families.chat import ChatTemplate
+from assistant.phi3v.template import STYLE
+from assistant.phi3v.vocabulary import Vocabulary
+from assistant.values.conversation import Draft, Role
+from assistant.values.events import ContextPlanned
+from assistant.window.count import Counter
+from tests.engine.conftest import new_session, send
+from tests.servers.conftest import MakeEngine
+from tests.servers.openai_server import Answer, Server, refusing, saying
+from tests.servers.test_known_models import NAME
+from tests.servers.test_server_core import drawn, ended
+
+TEXTS = [
+    "What is the capital of France?",
+    "  leading blanks,\n\nempty lines and a tail \n",
+    "今天天气很好，我们去公园吧。日本の絵文字👩‍💻 и кириллица",
+    "def f(x):\n    return x  # twelve = 12",
+    "half a pair \ud83d of surrogates",
+]
+
+
+class Tokenizing:
+    """A server that answers /tokenize as vLLM does, and counts the prompts of its chats."""
+
+    def __init__(self, server: Server, tokenizer: Path) -> None:
+        self.server = server
+        self.folder = tokenizer
+        self.tokenizer = Tokenizer.from_file(str(tokenizer / "tokenizer.json"))
+        self.is_here = True
+        server.models = [{"id": NAME, "owned_by": "vllm", "max_model_len": 4096}]
+        inner = server.answer_to
+
+        def answer_to(asked: object) -> Answer:
+            return self._answer(asked) if asked.path == "/tokenize" else inner(asked)  # type: ignore[attr-defined, arg-type]
+
+        server.answer_to = answer_to  # type: ignore[method-assign]
+
+    def _answer(self, asked: object) -> Answer:
+        if not self.is_here:
+            return refusing(404, "Not Found")
+        body = asked.json  # type: ignore[attr-defined]
+        assert body["add_special_tokens"] is False
+        ids = self.tokenizer.encode(body["prompt"], add_special_tokens=False).ids
+        said = {"count": len(ids), "max_model_len": 4096, "tokens": ids}
+        return Answer([json.dumps(said).encode()], 200, "application/json")
+
+    @property
+    def asked(self) -> list[str]:
+        """The texts that were to be tokenized."""
+        return [one.json["prompt"] for one in self.server.asked if one.path == "/tokenize"]
+
+    def read(self) -> int:
+        """Count the last chat without its pictures, as the official template lays it out."""
+        text = "<s>"
+        for one in self.server.chats[-1].json["messages"]:
+            content = one["content"]
+            parts = [content] if isinstance(content, str) else [p.get("text") for p in content]
+            words = "".join("\n" if part is None else part for part in parts)
+            text += f"<|{one['role']}|>\n{words}<|end|>\n"
+        ids = self.tokenizer.encode(f"{text}<|assistant|>\n", add_special_tokens=False).ids
+        return len(ids)
+
+
+@pytest.fixture
+def counting(
+    server: Server, trained_tokenizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Tokenizing:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return Tokenizing(server, trained_tokenizer)
+
+
+def fetched(tokenizer: Path, random_folder: Path) -> None:
+    """Put the small files of a checkpoint where “models pull” does."""
+    commit = "0" * 40
+    folder = Path(constants.HF_HUB_CACHE) / f"models--{NAME.replace('/', '--')}"
+    snapshot = folder / "snapshots" / commit
+    snapshot.mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(commit)
+    for name in ("config.json", "preprocessor_config.json"):
+        shutil.copy(random_folder / name, snapshot)
+    shutil.copy(tokenizer / "tokenizer.json", snapshot)
+
+
+def planned(events: list[object]) -> ContextPlanned:
+    return [one for one in events if isinstance(one, ContextPlanned)][-1]
+
+
+def test_what_is_sent_is_counted_by_the_server_first(
+    counting: Tokenizing, make: MakeEngine
+) -> None:
+    engine = make(system="You are brief.")
+    session = None
+    for text in TEXTS:
+        draft = engine.prompts.context(session, Draft(text))
+        assert draft.is_estimate, "nothing is sent before the user sends it"
+        assert not any(text[:9] in one for one in counting.asked)
+        events = send(engine, session, text)
+        session = events[0].session_id  # type: ignore[union-attr]
+        context = planned(events).context
+        assert context.used == counting.read()
+        assert not context.is_estimate
+    assert counting.asked[:3] == [
+        "<|end|>",
+        f"<|end|>\nYou are brief.<|end|>\n<|end|>\n{TEXTS[0]}",
+        f"<|end|>Hello.<|end|>\n{TEXTS[1]}",
+    ], "each text once, all at once"
+
+
+def test_a_tokenizer_on_this_disk_counts_what_is_typed(
+    counting: Tokenizing, make: MakeEngine, random_folder: Path
+) -> None:
+    fetched(counting.folder, random_folder)
+    engine = make()
+    session = None
+    for text in TEXTS:
+        draft = engine.prompts.context(session, Draft(text))
+        assert not draft.is_estimate
+        events = send(engine, session, text)
+        session = events[0].session_id  # type: ignore[union-attr]
+        assert draft.used == planned(events).context.used == counting.read()
+    assert counting.asked == []
+
+
+def test_it_is_laid_out_as_the_model_on_this_machine_is(
+    counting: Tokenizing, make: MakeEngine, random_folder: Path
+) -> None:
+    fetched(counting.folder, random_folder)
+    engine = make()
+    session = new_session(engine, "What is it?", drawn((300, 300), "a"))
+    send(engine, session, "And these?", drawn((640, 480), "b"), drawn((30, 400), "c"))
+    facts, conversation = engine.model.facts(), engine.store.conversation(session)
+    counter = Counter(facts)
+    used = counter.chat.render(conversation.turns, counter.slot).tokens
+    family = ChatTemplate(STYLE, lambda: Vocabulary.from_folder(counting.folder))
+    assert used == family.render(conversation.turns, counter.slot).tokens
+
+
+def test_a_long_message_is_judged_by_its_own_length(counting: Tokenizing, make: MakeEngine) -> None:
+    counting.server.models = [{"id": NAME, "owned_by": "vllm", "max_model_len": 256}]
+    engine = make(max_new_tokens=16)
+    words = [
+        one[1:] for one in counting.tokenizer.get_vocab() if one[1:].isalpha() and one[0] == "▁"
+    ]
+    long = " ".join([max(words, key=len)] * 150)
+    assert len(counting.tokenizer.encode(long).ids) < 230 < len(long) // 3
+    assert engine.prompts.context(None, Draft(long)).used > 256
+    assert ended(send(engine, None, long)).text == "Hello."
+    assert counting.read() <= 240
+
+
+def test_what_takes_more_than_the_estimate_leaves_the_window_in_time(
+    counting: Tokenizing, make: MakeEngine
+) -> None:
+    counting.server.models = [{"id": NAME, "owned_by": "vllm", "max_model_len": 300}]
+    engine = make(max_new_tokens=16)
+    session = new_session(engine, "𓀀𓀁" * 10)  # a byte a token
+    for text in ("𓀂𓀃" * 10, "𓀄𓀅" * 10, "And now?"):
+        assert ended(send(engine, session, text)).text == "Hello."
+        assert counting.read() <= 300 - 16
+    assert len(counting.server.chats) == 4, "none was refused or repeated"
+
+
+def test_the_name_of_a_control_token_in_a_message(counting: Tokenizing, make: MakeEngine) -> None:
+    engine = make()
+    session = new_session(engine, "a <|end|> b <|user|> c")
+    context = planned(send(engine, session, "and <|end|><|end|>")).context
+    assert context.used == counting.read()
+
+
+def test_a_server_that_does_not_tokenize_is_asked_once(
+    counting: Tokenizing, make: MakeEngine
+) -> None:
+    counting.is_here = False
+    engine = make()
+    session = new_session(engine, "What is it?")
+    assert planned(send(engine, session, "And now?")).context.is_estimate
+    assert len(counting.asked) == 1
+
+
+def test_a_server_that_counts_otherwise_is_believed(counting: Tokenizing, make: MakeEngine) -> None:
+    """Another template, or another tokenizer than the name says: then counts are estimates."""
+    counting.server.answers = [saying("Hello.", usage={"prompt_tokens": 500})]
+    engine = make()
+    session = new_session(engine, "What is it?")
+    assert engine.prompts.context(session).is_estimate
+
+
+def test_no_other_model_is_asked_to_tokenize(counting: Tokenizing, make: MakeEngine) -> None:
+    counting.server.models = [{"id": "llava", "owned_by": "vllm", "max_model_len": 4096}]
+    new_session(make(), "What is it?")
+    assert counting.asked == []
+
+
+def test_a_server_that_is_away_for_a_moment_counts_later(
+    counting: Tokenizing, make: MakeEngine
+) -> None:
+    engine = make()
+    session = new_session(engine, "What is it?")
+    answer_to = counting.server.answer_to
+    counting.server.answer_to = (  # type: ignore[method-assign]
+        lambda asked: refusing(503) if asked.path == "/tokenize" else answer_to(asked)
+    )
+    assert planned(send(engine, session, "And now?")).context.is_estimate
+    counting.server.answer_to = answer_to  # type: ignore[method-assign]
+    assert not planned(send(engine, session, "And then?")).context.is_estimate
+    assert engine.store.conversation(session).turns[0].role is Role.USER
