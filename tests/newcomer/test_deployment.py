@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import yaml
@@ -50,3 +53,30 @@ def test_its_settings_and_roles_are_real() -> None:
     users = [make_url(re.sub(r"\$\{.*?\}", "secret", one)).username for one in addresses]
     assert users == ["phichat_owner", "alice"]
     assert set(users) <= set(roles)
+
+
+def test_what_its_image_of_vllm_copies_is_enough_to_build_the_plugin(tmp_path: Path) -> None:
+    """The plugin's build takes files of phichat along, which stand beside its own folder."""
+    service = _services()["vllm"]
+    build = service["build"]
+    assert isinstance(build, dict)
+    root = DOCS.parent / str(build["context"])
+    lines = [line.split() for line in str(build["dockerfile_inline"]).splitlines()]
+    for source, target in (words[1:] for words in lines if words[:1] == ["COPY"]):
+        shutil.copytree(
+            root / source,
+            tmp_path / target.lstrip("/"),
+            ignore=shutil.ignore_patterns("shared", "build", "*.egg-info"),
+            dirs_exist_ok=True,
+        )
+    (installed,) = (words[-1] for words in lines if words[:3] == ["RUN", "pip", "install"])
+    folder = tmp_path / installed.lstrip("/")
+    done = subprocess.run(
+        [sys.executable, "setup.py", "-q", "build_py", "--build-lib", "built"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    built = {path.name for path in (folder / "built").rglob("*") if path.is_file()}
+    assert built >= {"plugin.py", "chat_template.jinja", "crops.py", "pixels.py"}
