@@ -21,6 +21,9 @@ from storage.schema import TurnRow
 LEASE_S = 30
 """Seconds for which a turn stays its writer's without a checkpoint."""
 
+LONGEST_S = 2 * LEASE_S
+"""Seconds: a lease for longer is none, because the clock was put back since."""
+
 _WITHOUT_LEASE = timedelta(days=1)
 """Time after which a turn is given up whose writer, of phichat 0.1, has no lease and can't be
 looked up."""
@@ -63,7 +66,7 @@ def _holds(db: Session, row: TurnRow, writer: str) -> bool:
     if is_alive is False:
         return False
     if until.isdigit():
-        return _now(db) < int(until)
+        return 0 < int(until) - _now(db) <= LONGEST_S
     return bool(is_alive) or datetime.now(UTC) - row.created < _WITHOUT_LEASE
 
 

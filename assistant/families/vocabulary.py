@@ -7,6 +7,7 @@ imported.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +20,30 @@ from assistant.values.errors import ModelError
 from assistant.values.prompt import Prompt
 from assistant.values.text import one_line
 
+_PREFIX = re.compile(r'"continuing_subword_prefix"\s*:\s*"[^"]')
+
 UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 """Text of bytes that are no character, or none yet."""
+
+
+def read_tokenizer(text: str) -> Any:
+    """Parse a tokenizer.json. Raises Exception, as the library does, and never more than that.
+
+    Rust code that panics raises what no ``except Exception`` catches, and writes to standard error,
+    which is the app's screen; so the damage that is known to end so is looked for before.
+    """
+    if _PREFIX.search(text):  # few have one, and reading takes its time
+        model = json.loads(text)["model"]
+        prefix = model["continuing_subword_prefix"]
+        seconds = (one.split(" ") if isinstance(one, str) else one for one in model["merges"])
+        if not all(len(pair) == 2 and str(pair[1]).startswith(prefix) for pair in seconds):
+            raise ValueError("its merges lack their prefix")
+    try:
+        return Tokenizer.from_str(text)
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ValueError(str(error)) from error
 
 
 class TokenizerVocabulary:
@@ -46,7 +69,7 @@ class TokenizerVocabulary:
         self.tokenizer_json = tokenizer_json
         values["added_tokens"] = []
         values["post_processor"] = None  # no BOS: the chat template sets it
-        self._plain = Tokenizer.from_str(json.dumps(values))
+        self._plain = read_tokenizer(json.dumps(values))
 
     @classmethod
     def from_folder(cls, folder: Path) -> Self:
@@ -100,7 +123,7 @@ class TokenizerVocabulary:
     def _full(self) -> Any:
         """The tokenizer with its control tokens, read when the first text is decoded."""
         try:
-            return Tokenizer.from_str(self.tokenizer_json)
+            return read_tokenizer(self.tokenizer_json)
         except Exception as error:  # the tokenizers library raises bare Exception
             words = one_line(str(error), 200)
             raise ModelError(

@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
-from tokenizers import Tokenizer
-
 from assistant.families import hub_cache
 from assistant.families.checkpoint import NEEDED, WANTED, weight_file_names
 from assistant.families.model_files import local_path
 from assistant.families.registry import DEMO, family_of, model_folder, open_checkpoint
 from assistant.families.stored_weights import check_weights
+from assistant.families.vocabulary import read_tokenizer
 from assistant.models import digests
 from assistant.models.progress import Meter, OnProgress
 from assistant.values.errors import ModelError
@@ -139,6 +138,6 @@ def _with_structure(found: Verified) -> Verified:
 
 def _check_tokenizer(path: Path) -> None:
     try:
-        Tokenizer.from_file(str(path))
+        read_tokenizer(path.read_text("utf-8"))
     except Exception as error:  # the library raises nothing narrower
         raise ModelError(f"{path} can't be read ({one_line(str(error), 200)}).") from error

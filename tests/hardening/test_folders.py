@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from assistant.core.memory.detect import detect_hardware
 from assistant.core.memory.places import cpu_place
 from assistant.engine.engine import open_engine
+from assistant.families import vocabulary
 from assistant.families.registry import model_facts, model_folder
 from assistant.models.catalogue import find_models
 from assistant.models.verify import verify
@@ -189,6 +191,35 @@ def test_a_tokenizer_that_only_decoding_reads_is_one_sentence(tmp_path: Path, ke
         model_facts(str(folder)).chat.vocabulary.text((5, 6))
     assert "\x1b" not in str(refused.value)
     assert "\x1b" not in str(verify(str(folder)).problem)
+
+
+def with_prefix(tmp_path: Path, prefix: str) -> Path:
+    """Copy the demo model, with a prefix of its merges that its library can't cut off."""
+    folder = Path(shutil.copytree(model_folder("demo"), tmp_path / "model"))
+    values = json.loads((folder / "tokenizer.json").read_text())
+    values["model"]["continuing_subword_prefix"] = prefix
+    (folder / "tokenizer.json").write_text(json.dumps(values))
+    return folder
+
+
+@pytest.mark.parametrize("prefix", ["0" * 64, "²", "##"])
+def test_a_tokenizer_at_which_its_library_panics_is_one_sentence(
+    tmp_path: Path, prefix: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = with_prefix(tmp_path, prefix)
+    with pytest.raises(ModelError, match="fetch the model again"):
+        model_facts(str(folder)).chat.vocabulary.encode("Hi")
+    assert "lack their prefix" in str(verify(str(folder)).problem)
+    assert capfd.readouterr().err == "", "nothing is written over the screen"
+
+
+def test_what_its_library_panics_at_is_no_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vocabulary, "_PREFIX", re.compile("(?!)"))
+    text = (with_prefix(tmp_path, "0" * 64) / "tokenizer.json").read_text()
+    with pytest.raises(ValueError, match="range"):
+        vocabulary.read_tokenizer(text)
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "y/" * 3000, "~no-such-user/model", "a\nb", "/"])

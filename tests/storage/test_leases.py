@@ -79,6 +79,13 @@ def test_a_lease_that_nothing_renewed_is_over(store: Store, recovered: bool) -> 
     assert finish(store, reply, "It is mine now").text == "It is mine now"
 
 
+def test_a_lease_of_a_clock_that_was_ahead_is_over(store: Store) -> None:
+    session, reply = begin(store)
+    hand_over(store, reply, 2 * 365 * 86_400)
+    assert reason(store, session) is FinishReason.INTERRUPTED
+    assert store.reopen_reply(reply.id).text == "It is"
+
+
 def test_a_writer_that_was_taken_for_dead_goes_on_where_nothing_took_its_place(
     store: Store,
 ) -> None:
