@@ -105,16 +105,17 @@ def mutations(count: int, seed: int) -> Iterator[bytes]:
     chosen = random.Random(seed)
     whole = bases()
     for _ in range(count):
-        data = bytearray(chosen.choice(whole))
-        for _ in range(chosen.choice((1, 1, 2, 4, 8))):
-            chosen.choice((_bit, _byte, _size, _cut, _doubled, _taken, _spliced))(
-                data, chosen, whole
-            )
-        yield (
-            _right_sums(bytes(data))
-            if data[:4] == b"\x89PNG" and chosen.random() < 0.7
-            else bytes(data)
-        )
+        data = damage(chosen.choice(whole), chosen, whole)
+        yield (_right_sums(data) if data[:4] == b"\x89PNG" and chosen.random() < 0.7 else data)
+
+
+def damage(sound: bytes, chosen: random.Random, whole: list[bytes]) -> bytes:
+    """Damage a file in one to eight ways; ``whole`` has others, whose ends it may get."""
+    data = bytearray(sound)
+    for _ in range(chosen.choice((1, 1, 2, 4, 8))):
+        way = chosen.choice((_bit, _byte, _size, _cut, _doubled, _taken, _spliced))
+        way(data, chosen, whole)
+    return bytes(data)
 
 
 def _at(data: bytearray, chosen: random.Random) -> int:
