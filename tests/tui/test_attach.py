@@ -250,8 +250,9 @@ async def test_pictures_without_words_are_kept_until_there_is_a_question(desk: D
     assert desk.engine.store.sessions() == []
 
 
+@pytest.mark.parametrize("then", ["", "escape", "!"], ids=["sent", "held", "changed"])
 async def test_while_a_picture_opens_nothing_is_sent_without_it(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, then: str
 ) -> None:
     opened = threading.Event()
     really_open = desk.engine.pictures.open_each
@@ -266,12 +267,17 @@ async def test_while_a_picture_opens_nothing_is_sent_without_it(
         await send(pilot, str(path))
         await sees(pilot, f"opening {str(path)[:20]}")
         await send(pilot, "What is it?")
-        await until(pilot, lambda: notices(pilot), "a word about it")
+        await sees(pilot, "It is sent when its pictures are open; esc keeps it here.")
         assert area(pilot).text == "What is it?"
+        if then:
+            await pilot.press(then)
         opened.set()
-        await attached(pilot, "a.png")
-        await until(pilot, lambda: "opening" not in shown(pilot), "its chip alone")
-        await pilot.press("enter")
+        if then:
+            await attached(pilot, "a.png")
+            await until(pilot, lambda: not composer(pilot).chips.opening, "its chip alone")
+            await idle(pilot)
+            assert not desk.core.prompts
+            await pilot.press("enter")
         await sees(pilot, "Yes.")
         await sees(pilot, "1 picture")
 

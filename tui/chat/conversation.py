@@ -264,7 +264,7 @@ class Conversation(ChatPart):
                 composer.decline(event.text, "The chat is still being opened; send again then.")
                 return
             if composer.chips.opening:
-                composer.decline(event.text, "A picture is still being opened; send again then.")
+                composer.send_when_opened(event.text)
                 return
             if edited is not None and self._chat.running is not None:
                 words = "A reply is still being written; stop it with esc, then send again."

@@ -133,6 +133,7 @@ class ChatScreen(EngineScreen[None]):
 
     async def action_stop(self) -> None:
         """Clear the notices, stop the reply; else close the list over the chat, end an edit."""
+        self.conversation.composer.hold()
         had_notices, area = self.conversation.notices.clear(), self.conversation.composer.area
         if not self._close_list() and (self.chat.running is not None or not had_notices):
             await self.conversation.stop(empties=area.has_focus)

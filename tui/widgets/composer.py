@@ -139,8 +139,8 @@ class Composer(Vertical):
         self._aside: Draft | None = None
         self._emptied = Draft("")
         self._refused: list[OpeningChip.Refused] = []
-        self._sends = False
-        """The message shall be sent when its pictures are there."""
+        self._sends: str | None = None
+        """Text that shall be sent when its pictures are there, unless it is changed before."""
         self.asked_clipboard: AskedClipboard | None = None
         """The terminal's, for where no tool reads the system's."""
         self.typed_ahead = ""
@@ -180,6 +180,7 @@ class Composer(Vertical):
 
     async def clear(self) -> Draft:
         """Empty the composer and return its draft, to be kept elsewhere."""
+        self.hold()
         await self.chips.give_up_opening()
         unsent = self.unsent
         self.edited, self._aside = None, None
@@ -312,7 +313,7 @@ class Composer(Vertical):
         if event.chip.instead:
             self.area.paste_text(event.chip.instead)
             return
-        self._sends = False
+        self.hold()
         if event.code == "pages":
             self.post_message(self.PagesWanted(event.chip.name_shown))
             return
@@ -402,8 +403,18 @@ class Composer(Vertical):
             self.decline(text, SLOW_DISK)
             return
         self.area.put_first(found.words)
-        self._sends = send
+        self._sends = self.area.text if send else None
         await self.attach(found.sources)
+
+    def hold(self) -> None:
+        """Send nothing by itself when pictures are there."""
+        self._sends = None
+
+    def send_when_opened(self, text: str) -> None:
+        """Put a text back, and send it when its pictures are there."""
+        self.area.put_first(text)
+        self._sends = self.area.text
+        notify(self, "It is sent when its pictures are open; esc keeps it here.")
 
     @on(PromptArea.NamedWanted)
     async def _attach_wanted(self) -> None:
@@ -462,6 +473,6 @@ class Composer(Vertical):
         self.post_message(self.DraftChanged())
         if not self.chips.opening:
             self._tell_refusals()
-            sends, self._sends = self._sends, False
-            if sends:
+            sends, self._sends = self._sends, None
+            if sends is not None and sends == self.area.text:
                 self.area.action_send()
