@@ -162,7 +162,7 @@ def _plan(found: Diagnosis, plan: MemoryPlan) -> Iterator[str]:
         f"  A {width} x {height} picture {cut}takes {counted(found.layout.tokens, 'token')}: "
         f"{pictures:,} of them fit."
     )
-    kept = counted(plan.resident_conversations, "conversation")
+    kept = counted(plan.resident_conversations, "chat")
     stay = "stays" if plan.resident_conversations == 1 else "stay"
     yield f"  {kept} of 4,096 tokens {stay} ready in memory."
     yield "  With the context full:"

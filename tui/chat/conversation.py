@@ -194,7 +194,7 @@ class Conversation(ChatPart):
         elif isinstance(focused, Choices):
             hints = hints_of(CHOICES_KEYS)
         elif isinstance(focused, SessionList):
-            hints = (("esc", "back to the text"),)
+            hints = (("esc", "back"),)
         self.composer.hints, self.composer.hinted = hints, about
 
     # Drafts
