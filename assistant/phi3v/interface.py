@@ -13,7 +13,7 @@ from assistant.families.sizes import DecoderShape
 from assistant.phi3v.crops import CROP, crop_batch
 from assistant.phi3v.plain_config import ModelConfig
 from assistant.phi3v.rope import Regime, regime_of
-from assistant.phi3v.vision import Phi3VImageEmbedding
+from assistant.phi3v.vision import Phi3VImageEmbedding, distinct_crops
 
 
 class Phi3VInterface:
@@ -73,12 +73,16 @@ class Phi3VInterface:
         return angles
 
     def encode(self, views: tuple[torch.Tensor, tuple[int, int]], step: Step) -> torch.Tensor:
-        """Encode crops [n, 3, 336, 336], (height, width) -> features [tokens, hidden]."""
+        """Encode crops [n, 3, 336, 336], (height, width) -> features [tokens, hidden].
+
+        Crops that are the same run through the tower once.
+        """
         crops, (height, width) = views
-        passes = torch.split(crops, crop_batch(self.embed_tokens.weight.device.type))
-        merged = [step(partial(self.vision.encode_crops, some)) for some in passes]
+        firsts, places = distinct_crops(crops)
+        passes = torch.split(crops[firsts], crop_batch(self.embed_tokens.weight.device.type))
+        merged = torch.cat([step(partial(self.vision.encode_crops, some)) for some in passes])
         rows, columns = height // CROP, width // CROP
-        return step(partial(self.vision.arrange, torch.cat(merged), rows, columns))
+        return step(partial(self.vision.arrange, merged[places], rows, columns))
 
 
 def has_own_pass(config: ModelConfig) -> bool:

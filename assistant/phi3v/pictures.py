@@ -50,7 +50,7 @@ class Phi3VPictures:
                 tokens=grid.tokens(self.crop_tokens),
                 size=(grid.width, grid.height),
                 grid=(grid.rows, grid.columns),
-                views=grid.crops,
+                views=grid.crops if grid.rows * grid.columns > 1 else 1,  # the whole is the crop
                 part=self.part,
                 words=f"{_crops(grid.rows, grid.columns)} and the whole",
             )

@@ -13,6 +13,9 @@ from assistant.phi3v.clip_model import ClipVision
 from assistant.phi3v.crops import CROP
 from assistant.phi3v.plain_config import ModelConfig
 
+_SAMPLED = 48
+"""Pixels from one to the next that are compared first: crops mostly differ in one of those."""
+
 
 class ClipTower(nn.Module):
     """CLIP without the layers that Phi-3-vision never reads.
@@ -30,6 +33,28 @@ class ClipTower(nn.Module):
         """Encode ``crops`` [N, 3, 336, 336] -> features [N, patches, clip_hidden] without CLS."""
         features: torch.Tensor = self.vision_model(crops)[:, 1:]
         return features
+
+
+def distinct_crops(crops: torch.Tensor) -> tuple[list[int], list[int]]:
+    """Find the crops of ``crops`` [N, 3, 336, 336] that are the same, number for number.
+
+    Returns the first of each, and for every crop which of those it is. A picture of one crop is the
+    same as its global view, and even ground fills whole crops.
+    """
+    firsts: list[int] = []
+    places: list[int] = []
+    samples = crops[:, :, ::_SAMPLED, ::_SAMPLED].flatten(1).tolist()
+    for number, sample in enumerate(samples):
+        same = (
+            place
+            for place, first in enumerate(firsts)
+            if samples[first] == sample and torch.equal(crops[first], crops[number])
+        )
+        place = next(same, len(firsts))
+        if place == len(firsts):
+            firsts.append(number)
+        places.append(place)
+    return firsts, places
 
 
 class Phi3VImageEmbedding(nn.Module):

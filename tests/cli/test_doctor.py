@@ -41,7 +41,7 @@ def test_a_machine_in_plain_words(phichat: Phichat, random_folder: Path) -> None
     for words in (
         f" in {random_folder}",
         "The context is 16,384 tokens, all that is the model's.",
-        "A 640 x 480 picture is cut into 2 crops and takes 313 tokens: 52 of them fit.",
+        "A 640 x 480 picture is cut into 1 crop and takes 313 tokens: 52 of them fit.",
         "None is running; one starts with the first question.",
         "phichat.db, not there yet; the first chat makes it",
         "config.toml (not there: defaults)",
