@@ -19,6 +19,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import unused_port
 
 from assistant.settings.load import load
@@ -96,6 +97,14 @@ class Tab:
         await self.do("Page.bringToFront")  # one behind another paints nothing
         await self.do("Page.navigate", url=address)
         await self.until("document.body.classList.contains('-focused')")
+
+    async def go(self, address: str, script: str) -> None:
+        """Open a page that is not ours, and wait until ``script`` is true in it."""
+        for one in ("Page", "Network", "Runtime"):
+            await self.do(f"{one}.enable")
+        await self.run("window.isOld = true")
+        await self.do("Page.navigate", url=address)
+        await self.until(f"!window.isOld && {script}")
 
     async def reload(self, script: str) -> None:
         """Load the page again, and wait until ``script`` is true in the new one."""
@@ -243,6 +252,80 @@ async def test_behind_an_https_proxy_with_a_port_and_a_path(server: Server, tmp_
             }
             (found,) = (await tab.do("Network.getCookies"))["cookies"]
             assert (found["secure"], found["httpOnly"], found["sameSite"]) == (True, True, "Strict")
+
+
+REFUSED = """(async (address, tab) => {
+  const opened = (socket) => new Promise((done) => {
+    socket.onopen = () => done('opened'); socket.onerror = () => done('refused');
+  });
+  const read = (path, given) => fetch(address + path, {credentials: 'include', ...given})
+    .then((answer) => answer.text(), () => 'refused');
+  const posted = (mode) => read(
+    'upload/' + tab + '?name=foreign.png', {method: 'POST', body: 'x', mode});
+  return [
+    await opened(new WebSocket(address.replace('http', 'ws') + 'ws?width=80&height=24')),
+    await opened(new WebSocket(address.replace('http', 'ws') + `ws/${tab}?width=80&height=24`)),
+    await read(''), await read('page.js'), await posted('cors'), await posted('no-cors'),
+  ];
+})('%s', '%s')"""
+"""Attempts of a page of another origin, and what comes of each."""
+STATUS = "performance.getEntriesByType('navigation')[0].responseStatus"
+
+
+@asynccontextmanager
+async def foreign_page() -> AsyncIterator[str]:
+    """A page of another program on this machine: for a browser the same site, another origin."""
+    app = web.Application()
+
+    async def page(request: web.Request) -> web.Response:
+        return web.Response(text="<title>Elsewhere</title>", content_type="text/html")
+
+    app.router.add_get("/", page)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port := unused_port()).start()
+        yield f"http://127.0.0.1:{port}/"
+    finally:
+        await runner.cleanup()
+
+
+async def test_foreign_pages_names_and_tokens_are_refused(entrance: str, tmp_path: Path) -> None:
+    """The browser was let in, and sends its cookie from other ports of the same host, too."""
+    address, _, token = entrance.partition("?token=")
+    port = address.rstrip("/").rpartition(":")[2]
+    flags = (f"--host-resolver-rules=MAP {HOST} 127.0.0.1",)
+    async with (
+        foreign_page() as foreign,
+        chromium(tmp_path / "profile", *flags) as (tab, other),
+    ):
+        await tab.open(entrance)
+        name = await tab.run("sessionStorage.getItem('phichat-tab')")
+        # 1) a page of another origin: no socket, no answer that it could read, no upload
+        await other.go(foreign, "document.title === 'Elsewhere'")
+        assert (await other.do("Network.getCookies", urls=[address]))["cookies"], "it is sent"
+        tried = await other.run(REFUSED % (address, name))
+        assert tried == ["refused"] * 6
+        assert await tab.run("document.querySelector('.said').textContent") == ""
+        # 2) a page that shows ours within itself
+        frame = f"document.body.innerHTML = '<iframe src=\"{address}\"></iframe>'"
+        await other.run(frame)
+        frames = "performance.getEntriesByType('resource').length"
+        await other.until(f"{frames} > 0")
+        tree = (await other.do("Page.getFrameTree"))["frameTree"]["childFrames"]
+        assert [one["frame"]["url"] for one in tree] == ["chrome-error://chromewebdata/"]
+        # 3) another name of this machine, a token that was used, a wrong one
+        for refused in (
+            f"http://{HOST}:{port}/",
+            f"http://localhost:{port}/?token={token}",
+            f"http://{HOST}:{port}/?token={token}",
+        ):
+            await other.go(refused, "document.body.innerText.length > 0")
+            assert await other.run(STATUS) == 403
+    async with chromium(tmp_path / "another profile") as (stranger, _):
+        for refused in (address, entrance, f"{address}?token={'x' * len(token)}"):
+            await stranger.go(refused, "document.body.innerText.length > 0")
+            assert await stranger.run(STATUS) == 403
 
 
 async def test_two_tabs_share_one_worker(tmp_path: Path) -> None:
