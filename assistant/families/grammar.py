@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
+from math import inf, nextafter
 from typing import TYPE_CHECKING, Any
 
 import llguidance
@@ -33,6 +34,16 @@ _LIMITS: dict[str, dict[str, float]] = {
 
 _KEPT = 8
 """Schemas whose matchers are kept: making one takes 0.6 ms, copying it 1 us."""
+
+_INWARD = {"minimum": inf, "exclusiveMinimum": inf, "maximum": -inf, "exclusiveMaximum": -inf}
+"""Bounds of numbers, and in which direction nothing is let in that they leave out."""
+
+_LEAST, _MOST = -(2**63) + 1024, 2**63 - 1024
+"""The whole numbers that are kept exactly, if they are doubles. Smaller bounds end the process."""
+
+_LENGTHS = frozenset({"maxLength", "maxItems", "maxProperties"})
+_NO_LENGTH = 2**31
+"""Limit of a length from which on it is none: no context holds as much, and no grammar takes it."""
 
 _NOTES = frozenset({"type", "title", "description", "examples", "default"})
 _COMBINED = frozenset({"$ref", "allOf", "anyOf", "oneOf", "if", "not"})
@@ -65,6 +76,53 @@ def _limited(schema: Any, closes: bool) -> Any:
     return limited
 
 
+def _in_doubles(schema: Any) -> Any:
+    """Keep a schema's whole numbers from being rounded, as llguidance does with what doubles lack.
+
+    Bounds move inward, as little as that takes. Raises SchemaError for a value that is asked for.
+    """
+    if isinstance(schema, list):
+        return [_in_doubles(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept: dict[str, Any] = {}
+    for name, value in schema.items():
+        if name in _BY_NAME and isinstance(value, dict):
+            kept[name] = {key: _in_doubles(one) for key, one in value.items()}
+        elif name in _INWARD and type(value) in (int, float):
+            kept[name] = _inward(value, _INWARD[name])
+        elif not (name in _LENGTHS and type(value) is int and value >= _NO_LENGTH):
+            kept[name] = _in_doubles(value)
+            if name in ("const", "enum"):
+                _check_whole(value)
+    return kept
+
+
+def _inward(bound: float, limit: float) -> float:
+    """Return the bound, or the next number in the direction of ``limit`` that is kept."""
+    nearest = float(max(_LEAST, min(bound, _MOST)))
+    if nearest < bound if limit > 0 else nearest > bound:
+        nearest = nextafter(nearest, limit)
+    if not _LEAST <= nearest <= _MOST:
+        raise _too_long(bound)
+    return int(nearest) if type(bound) is int or nearest != bound else bound
+
+
+def _check_whole(value: Any) -> None:
+    """Raise SchemaError for a whole number that is not kept."""
+    if isinstance(value, dict):
+        value = [*value.values()]
+    if isinstance(value, list):
+        for one in value:
+            _check_whole(one)
+    elif type(value) is int and not (_LEAST <= value <= _MOST and int(float(value)) == value):
+        raise _too_long(value)
+
+
+def _too_long(number: float) -> SchemaError:
+    return _refusal(f"more digits than are kept of a number: {number}")
+
+
 def _is_merged(schema: Any) -> bool:
     """Say whether an object is described in several places, where none is the whole of it."""
     if isinstance(schema, list):
@@ -86,7 +144,7 @@ def _is_merged(schema: Any) -> bool:
 def _grammar(schema: str) -> str:
     try:
         read = json.loads(schema)
-        limited = json.dumps(_limited(read, closes=not _is_merged(read)))
+        limited = json.dumps(_limited(_in_doubles(read), closes=not _is_merged(read)))
         grammar: str = llguidance.LLMatcher.grammar_from_json_schema(limited, overrides=_FORM)
     except (ValueError, RecursionError) as error:
         raise _refusal(str(error)) from None
@@ -95,6 +153,8 @@ def _grammar(schema: str) -> str:
 
 def _refusal(reason: str) -> SchemaError:
     first = " ".join(reason.split()) or "nothing fits it"
+    if first.startswith("NoExtensionBias"):  # it refers to itself alone
+        first = "nothing fits it"
     if first.startswith("oneOf"):
         first = "oneOf is not supported, anyOf is"
     return SchemaError(f"The schema can't be obeyed ({first[:200].rstrip('.')}): change it.")

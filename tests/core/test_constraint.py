@@ -217,6 +217,62 @@ def test_numbers_of_references_and_alternatives_end_too() -> None:
         assert not is_taken(schema, endless)
 
 
+def is_whole(schema: Any, value: int) -> bool:
+    """Say whether a reply may be this number, and end there."""
+    constraint = grammars().constraint(json.dumps(schema))
+    ids = grammars()._tokenizer.tokenize_str(str(value))
+    return constraint.count_allowed([*ids, min(vocabulary().stop_ids)]) == len(ids) + 1
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("bound", [5, 2**53 + 1, 2**53 + 3, 2**60 + 1, 2**62 + 1])
+def test_bounds_of_many_digits_let_nothing_else_in(bound: int, sign: int) -> None:
+    """llguidance rounds them to doubles."""
+    bound *= sign
+    for name, beyond, within in (("minimum", -1, 1), ("maximum", 1, -1)):
+        schema = {"type": "integer", name: bound}
+        other = {"minimum": "maximum", "maximum": "minimum"}[name]
+        schema[other] = bound + within * 2**40
+        assert not is_whole(schema, bound + beyond), name
+        assert is_whole(schema, bound + within * 2**30), name
+
+
+@pytest.mark.parametrize("bound", [2**63 - 1, 2**63, 2**64 - 1, 10**22 + 1, 10**400])
+def test_bounds_of_programming_languages_are_taken(bound: int) -> None:
+    """The model may write a little less than they allow."""
+    for schema, beyond in (
+        ({"type": "integer", "maximum": bound}, bound + 1),
+        ({"type": "integer", "minimum": -bound}, -bound - 1),
+        ({"type": "integer", "exclusiveMaximum": bound}, bound),
+    ):
+        assert is_whole(schema, 2**62)
+        assert is_whole(schema, -(2**62))
+        assert not is_whole(schema, beyond)
+    with pytest.raises(SchemaError, match="more digits"):
+        check_schema(json.dumps({"type": "integer", "minimum": bound}))
+
+
+@pytest.mark.parametrize(
+    ("schema", "number"),
+    [({"const": 2**53 + 1}, 2**53 + 1),
+     ({"enum": ["a", 5, 123456789012345678]}, 123456789012345678),
+     ({"type": "object", "properties": {"id": {"const": {"of": [2**63 - 1]}}}}, 2**63 - 1)],
+)  # fmt: skip
+def test_numbers_of_many_digits_are_refused_before_others_are_written(
+    schema: Any, number: int
+) -> None:
+    with pytest.raises(SchemaError, match=f"more digits.*{number}"):
+        check_schema(json.dumps(schema))
+
+
+def test_a_value_that_doubles_hold_and_names_that_look_like_bounds_are_taken() -> None:
+    assert is_whole({"enum": [2**60, 7]}, 2**60)
+    named = {"minimum": {"type": "integer", "maximum": 9}, "const": {"type": "string"}}
+    schema = {"type": "object", "properties": named, "required": ["minimum", "const"]}
+    assert is_taken(schema, '{"minimum": 9, "const": "x"}')
+    check_schema('{"type": "string", "maxLength": 9223372036854775807}')
+
+
 def test_no_filter_brings_back_what_is_not_allowed() -> None:
     class Two:
         def allowed(self) -> torch.Tensor:
@@ -275,7 +331,10 @@ def test_a_beginning_that_does_not_obey_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "schema",
-    ['{"type": "objekt"}', '{"not": {}}', '{"type": "string", "pattern": "(?=a)b"}',
+    ['{"type": "objekt"}',
+     '{"type": "integer", "minimum": -9223373136366401536, "maximum": -9223372036854775808}',
+     '{"type": "integer", "minimum": -9.4e18, "maximum": -9.3e18}',
+     '{"not": {}}', '{"type": "string", "pattern": "(?=a)b"}',
      '{"$ref": "http://localhost:1/x"}', '{"allOf": [{"type": "string"}, {"type": "null"}]}',
      "[1]", "{" * 3000],
 )  # fmt: skip
@@ -288,6 +347,11 @@ def test_what_can_not_be_obeyed_is_one_sentence(schema: str) -> None:
         list(
             resident().generate(asked("x"), Sampling(schema=schema), crops_of, never)  # type: ignore[arg-type]
         )
+
+
+def test_a_schema_that_is_only_itself_fits_nothing() -> None:
+    with pytest.raises(SchemaError, match="nothing fits it"):
+        grammars().constraint('{"$ref": "#"}').allowed()
 
 
 def test_a_reply_without_a_schema_is_what_it_was() -> None:
