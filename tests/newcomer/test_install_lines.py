@@ -10,6 +10,8 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +21,10 @@ from tests.conftest import ROOT
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 FOLDERS = ("assistant", "storage", "tui")
 SOURCES = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
-FLAGS = {"--no-build-isolation"}
+FLAGS = {"--no-build-isolation", "--no-cache-dir", "--no-deps"}
+VLLM = ROOT / "phichat-vllm"
+COPIES = {"/source": ROOT, "/phichat-vllm": VLLM, "./phichat-vllm": VLLM}
+"""Folders that the pages' lines install from, some of them in an image, and what they are here."""
 
 
 def in_pages() -> list[str]:
@@ -51,15 +56,29 @@ LINES = sorted({*in_pages(), *in_sentences()})
 
 
 def name_of(requirement: str) -> str:
-    return re.split(r"[\[=]", requirement)[0]
+    name = re.split(r"[\[=]", requirement)[0]
+    return str(project_in(COPIES[name])["name"]) if name in COPIES else name
 
 
 def requirements(line: str) -> list[str]:
-    return [word for word in shlex.split(line) if word not in FLAGS]
+    words = shlex.split(re.sub(r"--extra-index-url \S+", "", line))
+    return [word for word in words if word not in FLAGS]
+
+
+def from_here(word: str) -> str:
+    """Return a word of a line with this checkout's folder for the one that it installs from."""
+    folder, bracket, extras = word.partition("[")
+    return f"{COPIES.get(folder, folder)}{bracket}{extras}"
+
+
+def project_in(folder: Path) -> dict[str, Any]:
+    pyproject = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    project: dict[str, Any] = pyproject["project"]
+    return project
 
 
 def project_pins() -> dict[str, str]:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = project_in(ROOT)
     optional = project["optional-dependencies"].values()
     listed = [*project["dependencies"], *(one for extra in optional for one in extra)]
     return {name_of(one): one for one in listed}
@@ -76,7 +95,8 @@ def test_a_line_names_what_the_project_pins(line: str) -> None:
     pins = project_pins()
     for requirement in requirements(line):
         name = name_of(requirement)
-        assert name != "phichat", "the package of that name on PyPI is another project"
+        is_here = from_here(requirement) != requirement
+        assert is_here or name != "phichat", "that name on PyPI is another project's"
         assert pins.get(name, requirement) == requirement
     if "flash-attn" in line:
         assert "--no-build-isolation" in line
@@ -104,7 +124,7 @@ def test_a_line_can_be_installed_as_far_as_its_metadata(line: str) -> None:
     """Nothing is built: flash-attn's own switch leaves its kernels out of what it describes."""
     words = ["--dry-run", "--ignore-installed", "--no-deps", "--quiet", "--report", "-"]
     done = subprocess.run(
-        [sys.executable, "-m", "pip", "install", *words, *shlex.split(line)],
+        [sys.executable, "-m", "pip", "install", *words, *map(from_here, shlex.split(line))],
         env={**os.environ, "FLASH_ATTENTION_SKIP_CUDA_BUILD": "TRUE"},
         capture_output=True,
         text=True,

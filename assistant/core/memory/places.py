@@ -12,10 +12,11 @@ from assistant.core.memory.speeds import prompt_costs
 MIB, GIB = 2**20, 2**30
 
 CPU_LIBRARIES = 560 * MIB
-"""torch and transformers imported (254 MiB of their own and 84 of their files in use, measured on
-Linux with torch 2.13.0 for CPUs; a system may show more of the files, which it can take back),
-the scratch memory of their matrix products (20 to 50 MiB seen), numba and LLVM with the kernels
-(55 MiB imported, 60 more in use; 175 in the process that compiles them, once a machine)."""
+"""torch imported (148 MiB of its own and 81 of its files in use, measured on Linux with torch 2.13
+for CPUs; 254 and 84 with transformers, which other devices load; a system may show more of the
+files, which it can take back), the scratch memory of matrix products (20 to 50 MiB seen), numba
+and LLVM with the kernels (55 MiB imported, 60 more in use; 175 in the process that compiles them,
+once a machine)."""
 
 CUDA_LIBRARIES = GIB
 """CUDA context, loaded kernels, cuBLAS workspaces, the recorded graph and what torch's allocator

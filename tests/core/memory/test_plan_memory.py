@@ -31,7 +31,7 @@ from tests.bench.make_checkpoint import config
 from tests.conftest import ROOT
 
 SCRATCH = 62 * 2**20
-"""Of the libraries' share what is left for matrix products beside 338 MiB that imports take."""
+"""Of the libraries' share: for matrix products, and the machine code of the kernels."""
 
 COLUMNS = 4
 """Crops of the picture: with the global view one batch and one more."""
@@ -141,6 +141,9 @@ def test_the_peak_of_a_prompt_is_within_the_plan(
     that memory which is theirs is not free any more; what `doctor` says before, the reserve bears.
     """
     took, planned = against_the_plan(folder, dtype, weights, kv, tokens)
+    if took["compiled"]:  # once a machine; from then on the kernels are loaded
+        took, planned = against_the_plan(folder, dtype, weights, kv, tokens)
+    assert took["compiled"] == 0
     assert 0.6 * planned <= took["peak"] <= planned + SCRATCH, (took, planned)
     smallest_reserve = 256 * 2**20
     assert took["libraries"] < CPU_LIBRARIES + smallest_reserve, took
