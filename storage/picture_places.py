@@ -65,7 +65,7 @@ def file(db: Session, session_id: str, number: int) -> PictureFile:
         .options(undefer(PictureRow.data))
     ).first()
     if found is None:
-        raise StorageError("This picture is no longer stored; attach it again.")
+        raise StorageError(f"This chat has no picture {number}; look up its number.")
     numbered, picture, thumbnail = found
     stored = values(picture, PictureFile) | values(numbered, PictureFile)
     return PictureFile(**stored, thumbnail=thumbnail)

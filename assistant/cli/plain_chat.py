@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import queue
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 from assistant.cli.document_passwords import ask_for_passwords, question, unseen
+from assistant.cli.plain_input import PlainInput
 from assistant.cli.plain_reply import PlainReply
 from assistant.values.conversation import Draft, PictureFile, Role, Turn
 from assistant.values.errors import PhichatError
@@ -26,6 +26,7 @@ from assistant.values.events import Event, UserTurnStored
 from assistant.values.sampling import Parameters
 from assistant.values.text import one_line, plain
 from assistant.values.words import counted
+from tui.slashes import find_slash, slash_without_slash, split_slash
 
 if TYPE_CHECKING:
     from assistant.engine.engine import Engine
@@ -57,6 +58,9 @@ class PlainChat:
         self.is_over = False
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._is_answering = threading.Event()
+        self.input = PlainInput()
+        self._doubted = ""
+        """The last line, if it was taken for a command without its slash."""
         self.begin(session_id)
 
     def begin(self, session_id: str | None) -> None:
@@ -150,10 +154,7 @@ class PlainChat:
 
     def _read(self) -> None:
         """Read standard input; /stop is obeyed while a reply is written, other lines wait."""
-        for line in sys.stdin:
-            while line.endswith("\\\n"):
-                line = f"{line[:-2]}\n{sys.stdin.readline()}"
-            line = line.strip("\n")
+        for line in self.input.lines():
             if line.strip() == "/stop" and self._is_answering.is_set():
                 self.engine.stop()
             else:
@@ -167,19 +168,34 @@ class PlainChat:
             self.say(f"Error: {error}")
 
     def _take(self, line: str) -> None:
-        words = line.strip()
-        name, _, argument = words.partition(" ")
-        if name[:1] == "/" and name[1:].isalpha():
-            found = [one for one in self.commands if one.name == name]
-            found = found or [one for one in self.commands if one.name.startswith(name)]
-            if len(found) != 1:
-                several = " and ".join(one.name for one in found)
-                what = f"{name} begins {several}." if found else f"There is no command {name}."
-                self.say(f"{what} /help lists them.")
-                return
-            found[0].run(self, argument.strip())
-        elif words or self.attached:
-            self._send(line)
+        doubted, self._doubted = self._doubted, ""
+        if command := split_slash(line):
+            self._run(*command)
+        elif line != doubted and (slash := slash_without_slash(line)) is not None:
+            self._doubted = line
+            self.say(f"{slash.name} is the command; the same line again goes to the model.")
+        elif line.strip() or self.attached:
+            found = self.engine.pictures.find_dropped(line)
+            for source in found.sources:
+                self.open_picture(source)
+            if found.words or not found.sources:
+                self._send(found.words or line)
+
+    def _run(self, name: str, argument: str) -> None:
+        """Run a command by its name, by one of the app's other names, or by its beginning."""
+        slash = find_slash(name)
+        known = slash.name if slash else name
+        found = (
+            [one for one in self.commands if one.name in (name, known)]
+            or [one for one in self.commands if one.name.startswith(name)]
+            or [one for one in self.commands if slash and known.startswith(one.name)]
+        )
+        if len(found) == 1:
+            found[0].run(self, argument)
+            return
+        several = " and ".join(one.name for one in found)
+        what = f"{name} begins {several}." if found else f"There is no command {name}."
+        self.say(f"{what} /help lists them.")
 
     def _send(self, text: str) -> None:
         draft = Draft(text, tuple(self.attached))

@@ -47,8 +47,8 @@ def _edit(chat: PlainChat, text: str) -> None:
 def _compare(chat: PlainChat, model: str) -> None:
     if not model:
         raise PhichatError("Say which model answers too: /compare MODEL")
-    chat.say(f"{one_line(model, 80)} answers too; /version goes back to the answer before.")
     chat.answer(chat.engine.compare(chat.open(), model))
+    chat.say("/version goes back to the answer before.")
 
 
 def _version(chat: PlainChat, _: str) -> None:
@@ -111,9 +111,11 @@ def _last(chat: PlainChat, role: Role) -> Turn:
 # Pictures
 
 
-def _attach(chat: PlainChat, source: str) -> None:
-    if source:
-        chat.open_picture(source)
+def _attach(chat: PlainChat, typed: str) -> None:
+    if typed:
+        found = chat.engine.pictures.find_dropped(typed)
+        for source in (typed,) if found.words else found.sources:
+            chat.open_picture(source)
         return
     for number, file in enumerate(chat.attached, 1):
         chat.say(f"Attached {number}: {described(file)}")
@@ -122,7 +124,8 @@ def _attach(chat: PlainChat, source: str) -> None:
 
 
 def _paste(chat: PlainChat, _: str) -> None:
-    chat.attach(chat.engine.pictures.open_clipboard())
+    ask = chat.input.ask_terminal if chat.input.is_terminal else None
+    chat.attach(chat.engine.pictures.open_clipboard(ask))
 
 
 def _take_off(chat: PlainChat, number: str) -> None:
@@ -171,7 +174,10 @@ def _unpin(chat: PlainChat, number: str) -> None:
 
 
 def _all_pictures(chat: PlainChat, words: str) -> None:
-    for one in chat.engine.store.all_pictures(words, limit=LISTED):
+    found = chat.engine.store.all_pictures(words, limit=LISTED)
+    if not found:
+        chat.say("No picture has these words." if words else "No chat has a picture yet.")
+    for one in found:
         where = f"picture {one.picture.number} of {one.session_id}, {one_line(one.session_title)}"
         chat.say(f"{described(one.picture)}: {where}")
 
@@ -180,7 +186,10 @@ def _all_pictures(chat: PlainChat, words: str) -> None:
 
 
 def _chats(chat: PlainChat, _: str) -> None:
-    for one in chat.engine.store.sessions(LISTED):
+    listed = chat.engine.store.sessions(LISTED)
+    if not listed:
+        chat.say("There is no chat yet.")
+    for one in listed:
         marks = (", pinned" if one.pinned else "") + (", open" if one.id == chat.session_id else "")
         turns, pictures = counted(one.turns, "message"), counted(one.pictures, "picture")
         chat.say(f"{one.id}: {one_line(one.title, 60)}, {turns}, {pictures}{marks}")
@@ -206,6 +215,7 @@ def _rename(chat: PlainChat, title: str) -> None:
     if not title:
         raise PhichatError("Give the title: /rename TITLE")
     chat.engine.store.rename(chat.open(), title)
+    chat.say(f"This chat is called {one_line(title, 60)} now.")
 
 
 def _keep_on_top(chat: PlainChat, _: str) -> None:
@@ -240,7 +250,10 @@ def _undo(chat: PlainChat, _: str) -> None:
 def _search(chat: PlainChat, words: str) -> None:
     if not words:
         raise PhichatError("Say which words: /search WORDS")
-    for hit in chat.engine.store.search(words, limit=LISTED):
+    hits = chat.engine.store.search(words, limit=LISTED)
+    if not hits:
+        chat.say("Nothing has these words.")
+    for hit in hits:
         found = one_line(plain(hit.snippet.text).replace("\n", " "), 100)
         chat.say(f"{hit.session_id}: {one_line(hit.session_title, 60)}: {found}")
 

@@ -135,7 +135,7 @@ def test_pictures_parts_and_pins(
     )  # fmt: skip
     assert [len(prompt.slots) for prompt in core.prompts] == [2, 1, 1], "excluded, then edited"
     assert any(line.endswith("sq336.png@10,20,100,50, 100 by 50 pixels, pinned") for line in lines)
-    assert "You: Error: This picture is no longer stored; attach it again." in lines
+    assert "You: Error: This chat has no picture 7; look up its number." in lines
     assert "You (left out): Two?" in lines
     (session,) = engine.store.sessions()
     assert session.pinned
@@ -161,6 +161,54 @@ def test_chats_are_forked_and_brought_back(
     assert "You: There is no summary." in lines
 
 
+def test_each_command_says_what_it_did(
+    make: MakeEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine, _ = make(["Yes."])
+    lines = said(
+        monkeypatch, capsys, PlainChat(engine, COMMANDS),
+        "/chats", "/pictures", "Hello", "/pictures lamp", "/search lamp", "/rename A lamp",
+    )  # fmt: skip
+    for words in (
+        "There is no chat yet.",
+        "No chat has a picture yet.",
+        "No picture has these words.",
+        "Nothing has these words.",
+        "This chat is called A lamp now.",
+    ):
+        assert f"You: {words}" in lines
+
+
+def test_commands_have_the_app_s_other_names(
+    make: MakeEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine, core = make(["Yes."])
+    lines = said(
+        monkeypatch, capsys, PlainChat(engine, COMMANDS),
+        "/title A lamp", "Hello", "/clear", "/models", "quit", "quit", "exit", "/exit", "never",
+    )  # fmt: skip
+    assert "You: Error: This chat has no message yet." in lines
+    assert "You: A new chat." in lines
+    assert "You: /quit is the command; the same line again goes to the model." in lines
+    assert len(core.prompts) == 2  # "Hello", and "quit" the second time
+
+
+def test_pictures_that_a_line_names_are_attached(
+    make: MakeEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    other = tmp_path / "other one.png"
+    other.write_bytes(SQUARE.read_bytes())
+    engine, core = make(["Yes."])
+    lines = said(
+        monkeypatch, capsys, PlainChat(engine, COMMANDS),
+        f"/attach {SQUARE} '{other}'", str(SQUARE), f"What is in {SQUARE} now?",
+    )  # fmt: skip
+    assert len([line for line in lines if "Attached: " in line]) == 4
+    (prompt,) = core.prompts
+    assert len(prompt.slots) == 4
+
+
 def test_doubtful_words_are_said_and_a_runner_up_is_followed(phichat: Phichat) -> None:
     typed = "\n".join(["Hello", "/doubts", "/doubts 1 2", "/doubts 1 9", "/doubts x", "/version"])
     done = phichat("chat", "--plain", stdin=typed)
@@ -176,7 +224,7 @@ def test_another_model_answers_too(phichat: Phichat, random_folder: Path) -> Non
     done = phichat("chat", "--plain", stdin=typed)
     assert done.returncode == 0, done.stderr
     assert "Say which model answers too" in done.stdout
-    assert "answers too; /version goes back" in done.stdout
+    assert "\n/version goes back to the answer before.\n" in done.stdout
     assert "Version 1 of 2:" in done.stdout
 
 

@@ -130,10 +130,10 @@ def test_a_clipboard_without_a_picture_asks_for_no_permission() -> None:
         (lambda kind, number: [f"type=read:status=OK:id={number}:mime=x"], "no base64"),
         (
             after_the_list("EPERM"),
-            "refused to have its clipboard read; press ctrl.v again and allow",
+            "refused to have its clipboard read; paste again and allow",
         ),
-        (after_the_list(), "in time; press ctrl.v again"),
-        (after_the_list("OK"), "in time; press ctrl.v again"),
+        (after_the_list(), "in time; paste again"),
+        (after_the_list("OK"), "in time; paste again"),
         (after_the_list("OK", "DONE"), "no picture in the clipboard"),
         (after_the_list("DATA", "DONE"), "no picture in the clipboard"),
     ],
@@ -353,39 +353,63 @@ async def test_ctrl_v_attaches_the_terminal_s_picture(
         assert not area(pilot).text
 
 
-def test_an_app_in_a_real_terminal_gets_the_picture_and_types_nothing(tmp_path: Path) -> None:
-    """The packets arrive in odd pieces, between keys, and once more when nothing is asked."""
-    environment = {
+def environment(path: Path) -> dict[str, str]:
+    """An environment without tools that read the clipboard."""
+    return {
         "PHICHAT_HOME": os.environ["PHICHAT_HOME"],
         "PHICHAT_MODEL": "demo",
         "PHICHAT_KEEP_ALIVE": "0",
-        "PATH": str(tmp_path),
+        "PATH": str(path),
         "DISPLAY": "",
         "WAYLAND_DISPLAY": "",
         "TMUX": "",
     }
-    with PseudoTerminal(["-m", "assistant.cli", "chat"], environment) as terminal:
 
-        def until_asked(kind: str) -> str:
-            asked = re.compile(b"\x1b]5522;type=read:id=([a-z0-9-]+);" + b64(kind).encode())
-            written = read_until(terminal.descriptor, asked.search)
-            found = asked.search(written)
-            assert found is not None
-            return found[1].decode()
 
-        def answer(kind: str, number: str) -> None:
-            text = "".join(f"{START}{body}\x1b\\" for body in kitty()(kind, number))
-            for start in range(0, len(text), 333):
-                terminal.write(text[start : start + 333].encode())
+def until_asked(terminal: PseudoTerminal, kind: str) -> str:
+    """Wait for the question; returns its number."""
+    asked = re.compile(b"\x1b]5522;type=read:id=([a-z0-9-]+);" + b64(kind).encode())
+    found = asked.search(read_until(terminal.descriptor, asked.search))
+    assert found is not None
+    return found[1].decode()
 
+
+def answer(terminal: PseudoTerminal, kind: str, number: str) -> None:
+    """Answer in odd pieces."""
+    text = "".join(f"{START}{body}\x1b\\" for body in kitty()(kind, number))
+    for start in range(0, len(text), 333):
+        terminal.write(text[start : start + 333].encode())
+
+
+def test_an_app_in_a_real_terminal_gets_the_picture_and_types_nothing(tmp_path: Path) -> None:
+    """The packets arrive in odd pieces, between keys, and once more when nothing is asked."""
+    app = ["-m", "assistant.cli", "chat"]
+    with PseudoTerminal(app, environment(tmp_path)) as terminal:
         terminal.read_until(b"Ask about a picture", LIMIT_S)
         terminal.write(b"\x16")
-        answer(".", until_asked("."))
-        number = until_asked("image/png")
+        answer(terminal, ".", until_asked(terminal, "."))
+        number = until_asked(terminal, "image/png")
         terminal.write(b"left")
-        answer("image/png", number)
+        answer(terminal, "image/png", number)
         terminal.write(b"right")
         terminal.read_until(b"pasted.png", LIMIT_S)
-        answer("image/png", number)
+        answer(terminal, "image/png", number)
         terminal.write(b"\x1b[200~ end\x1b[201~")
         terminal.read_until(b"leftright end", LIMIT_S)
+
+
+def test_the_plain_mode_asks_the_terminal_too(tmp_path: Path) -> None:
+    """Lines that are typed meanwhile are taken afterwards; a silent terminal is one sentence."""
+    app = ["-m", "assistant.cli", "chat", "--plain"]
+    with PseudoTerminal(app, environment(tmp_path)) as terminal:
+        terminal.read_until(b"You: ", LIMIT_S)
+        terminal.write(b"/paste\n")
+        answer(terminal, ".", until_asked(terminal, "."))
+        number = until_asked(terminal, "image/png")
+        terminal.write(b"/attach\n")
+        answer(terminal, "image/png", number)
+        terminal.read_until(b"Attached 1: pasted.png", LIMIT_S)
+        terminal.write(b"/paste\n")
+        terminal.read_until(b"This terminal doesn't give programs its clipboard", LIMIT_S)
+        terminal.write(b"/off\n")
+        terminal.read_until(b"Taken off: pasted.png.", LIMIT_S)

@@ -35,14 +35,14 @@ MOST_BYTES = 64 << 20
 _LIST = "."
 _INSTEAD = "save the picture to a file and attach that"
 _LARGER = f"The picture in the clipboard is larger than {file_size(MOST_BYTES)}; {_INSTEAD}."
-_LATE = "The terminal gave nothing of its clipboard in time; press ctrl+v again."
+_LATE = "The terminal gave nothing of its clipboard in time; paste again."
 _SILENT = f"This terminal doesn't give programs its clipboard (kitty does); {_INSTEAD}."
 _SENTENCES = {
     "EPERM": (
-        "The terminal refused to have its clipboard read; press ctrl+v again and allow it, or "
+        "The terminal refused to have its clipboard read; paste again and allow it, or "
         f"{_INSTEAD}."
     ),
-    "EBUSY": "The terminal's clipboard is busy; press ctrl+v again.",
+    "EBUSY": "The terminal's clipboard is busy; paste again.",
     "ENOSYS": f"The terminal has no clipboard that can be read; {_INSTEAD}.",
 }
 _ids = count(1)
