@@ -39,8 +39,7 @@ _LATE = "The terminal gave nothing of its clipboard in time; paste again."
 _SILENT = f"This terminal doesn't give programs its clipboard (kitty does); {_INSTEAD}."
 _SENTENCES = {
     "EPERM": (
-        "The terminal refused to have its clipboard read; paste again and allow it, or "
-        f"{_INSTEAD}."
+        f"The terminal refused to have its clipboard read; paste again and allow it, or {_INSTEAD}."
     ),
     "EBUSY": "The terminal's clipboard is busy; paste again.",
     "ENOSYS": f"The terminal has no clipboard that can be read; {_INSTEAD}.",
