@@ -37,6 +37,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.byte_tokenizer import write_tokenizer
+from tests.cli_server import CliServer
 from tests.trained_tokenizer import write_trained_tokenizer
 
 # Both count seconds, which pass faster on a busy machine.
@@ -152,8 +153,16 @@ def random_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def cli_server() -> Iterator[CliServer]:
+    """Runs ``phichat`` processes that need not import the command line again."""
+    server = CliServer()
+    yield server
+    server.close()
+
+
 @pytest.fixture
-def phichat(random_folder: Path) -> Phichat:
+def phichat(random_folder: Path, cli_server: CliServer) -> Phichat:
     """Runs ``phichat …``, on the tiny random model unless the arguments name another."""
 
     def run(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -163,14 +172,7 @@ def phichat(random_folder: Path) -> Phichat:
             "PHICHAT_MAX_NEW_TOKENS": "6",
             **os.environ,
         }
-        return subprocess.run(
-            [sys.executable, "-m", "assistant.cli", *map(str, arguments)],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            env=environment,
-            cwd=ROOT,
-        )
+        return cli_server.run([str(one) for one in arguments], environment, stdin)
 
     return run
 
