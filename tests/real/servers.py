@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import HAS_OFFICIAL_TOKENIZER, OFFICIAL_TOKENIZER, ROOT
+from tests.real import own_model
 from tests.real.cases import ASSISTANT, TOKENS, USER, Case, Ours, Said, messages
 from tests.real.checkpoint import make, text_model
 from tests.real.process import NotStartedError, asked, free_port, running
@@ -51,11 +52,28 @@ class Peer:
     text_only: bool = False
     with_bos: bool = False
     """The chat template of phichat-vllm stands in tokenizer_config.json."""
+    own_model: bool = False
+    """A LLaVA that the server knows by itself, beside transformers."""
 
 
 @contextmanager
 def _vllm(python: Path, folder: Path, log: Path) -> Iterator[str]:
     with vllm(python, folder, 4096, log) as address:
+        yield address
+
+
+@contextmanager
+def _plain_vllm(python: Path, folder: Path, log: Path) -> Iterator[str]:
+    port = free_port()
+    command = [
+        python, "-m", "vllm.entrypoints.openai.api_server", f"--model={folder}",
+        "--host=127.0.0.1", f"--port={port}", f"--served-model-name={NAME}", "--dtype=float32",
+        "--enforce-eager", "--max-num-seqs=8", "--max-model-len=2048",
+        '--limit-mm-per-prompt={"image": 4}',
+    ]  # fmt: skip
+    with running(
+        command, port, log, VLLM_CPU_KVCACHE_SPACE="1", VLLM_NO_USAGE_STATS="1"
+    ) as address:
         yield address
 
 
@@ -71,6 +89,14 @@ def _transformers(python: Path, folder: Path, log: Path) -> Iterator[str]:
 def _mlx(python: Path, folder: Path, log: Path) -> Iterator[str]:
     port = free_port()
     command = [python, LAUNCH / "mlx_server.py", "4", "--model", folder, "--host", "127.0.0.1"]
+    with running([*command, "--port", str(port)], port, log) as address:
+        yield address
+
+
+@contextmanager
+def _plain_mlx(python: Path, folder: Path, log: Path) -> Iterator[str]:
+    port = free_port()
+    command = [python, "-m", "mlx_vlm.server", "--model", folder, "--host", "127.0.0.1"]
     with running([*command, "--port", str(port)], port, log) as address:
         yield address
 
@@ -112,13 +138,18 @@ PEERS = (
     Peer("mistral.rs 0.9.5", "mistral.rs", _mistralrs(), 24, 1),
     Peer("mistral.rs 0.9.5, prefix_cache_n=0", "mistral.rs", _mistralrs("0"), 24, 1),
     Peer("mlx-vlm 0.7.10", "mlx-vlm", _mlx, num_crops=1),  # minutes a crop on a CPU
+    Peer("vLLM 0.32.0, a LLaVA", "vllm", _plain_vllm, own_model=True),
+    Peer("transformers 5.23.0 serve, a LLaVA", "transformers", _transformers, own_model=True),
+    Peer("mlx-vlm 0.7.10, a LLaVA", "mlx-vlm", _plain_mlx, own_model=True),
 )  # fmt: skip
 
 
 class Trial:
     """One server that runs, asked question after question."""
 
-    def __init__(self, address: str, model: str, ours: Ours, num_crops: int) -> None:
+    def __init__(
+        self, address: str, model: str, ours: Ours | own_model.Reference, num_crops: int
+    ) -> None:
         self._address, self._model, self._ours = address, model, ours
         self._num_crops = num_crops
 
@@ -133,7 +164,7 @@ class Trial:
 
     def compared(self, said: tuple[Said, ...]) -> str:
         """Fill a cell of the table with an answer beside ours."""
-        prompt = self._ours.prompt(Case("", said, self._num_crops))
+        prompt: Any = self._ours.prompt(Case("", said, self._num_crops))
         try:
             answer = self.ask(said)
         except (RuntimeError, OSError) as error:
@@ -174,8 +205,13 @@ def _brief(words: str) -> str:
 def tried(peer: Peer, tokenizer: Path) -> list[str]:
     """Return the cells of a server's line."""
     name = f"phi-3-vision-{peer.tower_layers}-{peer.num_crops}"
-    folder = make(CACHE / name, tokenizer, peer.tower_layers, peer.num_crops)
-    ours = Ours(folder)
+    ours: Ours | own_model.Reference
+    if peer.own_model:
+        folder = own_model.make(CACHE / "llava", tokenizer)
+        ours = own_model.Reference(folder)
+    else:
+        folder = make(CACHE / name, tokenizer, peer.tower_layers, peer.num_crops)
+        ours = Ours(folder)
     served = folder
     if peer.text_only:
         served = CACHE / f"{name}-text{'-bos' if peer.with_bos else ''}"
@@ -204,6 +240,7 @@ def main() -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="python -m tests.real.servers")
     parser.add_argument("server", nargs="*", help=", ".join(sorted({p.server for p in PEERS})))
+    parser.add_argument("--own-model", action="store_true", help="a LLaVA alone")
     parser.add_argument("--tokenizer", type=Path, help="a folder with the official tokenizer.json",
                         default=OFFICIAL_TOKENIZER if HAS_OFFICIAL_TOKENIZER else None)  # fmt: skip
     chosen = parser.parse_args()
@@ -212,7 +249,8 @@ def main() -> int:
     heads = ["server", *CASES, "stop", "seed"]
     print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads), flush=True)
     for peer in PEERS:
-        if not chosen.server or peer.server in chosen.server:
+        is_other = chosen.own_model and not peer.own_model
+        if (not chosen.server or peer.server in chosen.server) and not is_other:
             cells = tried(peer, chosen.tokenizer)
             cells += [""] * (len(heads) - 1 - len(cells))
             print(f"| {peer.title} | " + " | ".join(cells) + " |", flush=True)

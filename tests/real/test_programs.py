@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
-from tests.real.cases import CASES, IMAGE, LONG, TOKENS, Ours, ids
+from tests.real import own_model
+from tests.real.cases import CASES, IMAGE, LONG, TOKENS, Case, Ours, ids
 from tests.real.checkpoint import make, text_model
 from tests.real.process import NotStartedError, asked, free_port, running
+from tests.real.servers import CASES as QUESTIONS
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +71,17 @@ def test_every_program_says_what_it_takes(program: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert f"python -m tests.real.{program}" in done.stdout
+
+
+def test_the_model_of_their_own_is_answered_by_transformers(
+    tmp_path: Path, trained_tokenizer: Path
+) -> None:
+    reference = own_model.Reference(own_model.make(tmp_path / "llava", trained_tokenizer))
+    patches = (own_model.SIDE // own_model.PATCH) ** 2
+    sizes, replies = [], []
+    for said in (QUESTIONS["text"], QUESTIONS["a picture"], QUESTIONS["a second picture"]):
+        prompt = reference.prompt(Case("", said))
+        sizes.append(int((prompt.inputs["input_ids"] == reference.image).sum()))
+        replies.append(reference.reply(prompt))
+    assert sizes == [0, patches, 2 * patches]
+    assert all(len(set(reply)) > TOKENS // 2 for reply in replies)
