@@ -10,7 +10,7 @@ import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -154,11 +154,12 @@ class PlainChat:
 
     def _read(self) -> None:
         """Read standard input; /stop is obeyed while a reply is written, other lines wait."""
-        for line in self.input.lines():
-            if line.strip() == "/stop" and self._is_answering.is_set():
-                self.engine.stop()
-            else:
-                self._lines.put(line)
+        with suppress(OSError):  # a terminal that went away
+            for line in self.input.lines():
+                if line.strip() == "/stop" and self._is_answering.is_set():
+                    self.engine.stop()
+                else:
+                    self._lines.put(line)
         self._lines.put(None)
 
     def _try(self, do: Callable[[], object]) -> None:

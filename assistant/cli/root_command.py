@@ -107,7 +107,7 @@ def main() -> None:
         from assistant.cli.completion_scripts import register
 
         register()
-    for stream in (sys.stdout, sys.stderr):  # a terminal may know few characters
+    for stream in (sys.stdin, sys.stdout, sys.stderr):  # a terminal may know few characters
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="replace")
     gc.set_threshold(SELDOM, *COLLECTION[1:])

@@ -49,6 +49,19 @@ def test_no_encoding_ends_a_command(session: str, random_folder: Path, encoding:
     assert shown["turns"][0]["text"] == SAID, "JSON loses nothing"
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "euc-jp", "utf-8", "iso-8859-1"])
+def test_lines_that_are_no_text_of_the_terminal_are_read(
+    session: str, random_folder: Path, encoding: str
+) -> None:
+    """A conversation in lines waited for ever behind a reader that had failed."""
+    more = {"PYTHONIOENCODING": encoding, "PHICHAT_MODEL": str(random_folder)}
+    environment = {**os.environ, **more, "PHICHAT_MAX_NEW_TOKENS": "4"}
+    command = [sys.executable, "-m", "assistant.cli", "chat", "--plain"]
+    typed = b"Hi \xc3\xa9\xe6\xbc\xa2 \xff\n/quit\n"
+    done = subprocess.run(command, input=typed, capture_output=True, env=environment, cwd=ROOT)
+    assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
+
+
 def test_json_holds_no_character_that_a_terminal_obeys(session: str, tmp_path: Path) -> None:
     store = Store.open(tmp_path / "home" / "phichat.db")
     text = "".join(store.export([session], ExportFormat.JSON))

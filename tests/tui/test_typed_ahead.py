@@ -26,11 +26,13 @@ from tests.tui.desk import (
 from tests.wait import LIMIT_S
 from tui.chat.screen import ChatScreen
 from tui.pages.attach import AttachScreen
+from tui.pages.choose import ChooseScreen
 from tui.pages.edit_setting import EditSettingScreen
 from tui.pages.search import SearchScreen
 from tui.pages.write import WriteScreen
 from tui.terminal.detect import Graphics
 from tui.widgets.folder_list import FolderList
+from tui.widgets.session_list import SessionList
 
 
 def burst(pilot: Pilot[None], *keys: str) -> None:
@@ -164,3 +166,68 @@ async def test_enter_after_letters_sends_them_from_a_selected_turn(desk: Desk) -
         burst(pilot, *"And its colour?", "enter")
         await until(pilot, lambda: len(desk.store.conversation(session).turns) > 2, "the message")
     assert desk.store.conversation(session).turns[2].text == "And its colour?"
+
+
+TEXTS = ["/pin and so on", "explain it to me", "quit eating", "figure it out", "pet the cat"]
+
+
+@pytest.mark.parametrize("words", TEXTS)
+@pytest.mark.parametrize("selected", [1, 2])
+async def test_what_is_typed_together_over_a_selected_turn_is_text(
+    desk: Desk, words: str, selected: int
+) -> None:
+    session = desk.chat("What is it?", "A star.")
+    before = desk.store.all_turns(session)
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "A star.")
+        for _ in range(selected):
+            await pilot.press("ctrl+up")
+        await until(pilot, lambda: screen(pilot).chat.selected, "the selected turn")
+        burst(pilot, *words)
+        await until(pilot, lambda: area(pilot).text == words, "the words")
+        assert not notices(pilot)
+    assert desk.store.all_turns(session) == before
+
+
+@pytest.mark.parametrize("words", TEXTS)
+async def test_what_is_typed_together_over_the_list_is_text(desk: Desk, words: str) -> None:
+    session = desk.chat("What is it?", "A star.")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "A star.")
+        screen(pilot).query_one(SessionList).focus()
+        await until(pilot, lambda: isinstance(pilot.app.focused, SessionList), "the list")
+        burst(pilot, *words)
+        await until(pilot, lambda: area(pilot).text == words, "the words")
+    assert [one.pinned for one in desk.store.sessions()] == [False]
+
+
+async def test_what_is_typed_together_over_the_actions_of_a_turn_does_none(desk: Desk) -> None:
+    session = desk.chat("What is it?", "A star.")
+    before = desk.store.all_turns(session)
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "A star.")
+        await pilot.press("ctrl+up", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ChooseScreen), "the actions")
+        burst(pilot, *"explain it, please", "escape")
+        await until(pilot, lambda: pilot.app.screen is screen(pilot), "the chat")
+        assert not notices(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ChooseScreen), "the actions")
+        await pilot.press("p")
+        await until(
+            pilot, lambda: any(one.pinned for one in desk.store.all_turns(session)), "a pin"
+        )
+    assert [one.text for one in desk.store.all_turns(session)] == [one.text for one in before]
+
+
+async def test_a_key_that_is_held_down_stays_a_key(desk: Desk) -> None:
+    for number in range(6):
+        desk.chat(f"Question {number}", "Yes.")
+    async with desk.app().run_test(size=WIDE) as pilot:
+        chats = screen(pilot).query_one(SessionList)
+        await until(pilot, lambda: len(chats.sessions) == 6, "the chats")
+        chats.focus()
+        await until(pilot, lambda: pilot.app.focused is chats and chats.highlighted == 0, "it")
+        burst(pilot, *"jjj")
+        await until(pilot, lambda: chats.highlighted == 3, "the fourth")
+    assert not [one for one in desk.store.sessions() if one.pinned]

@@ -35,6 +35,7 @@ from tui.widgets.context_meter import ContextMeter
 from tui.widgets.drawing import Drawing
 from tui.widgets.gallery import Gallery
 from tui.widgets.prompt_area import PromptArea
+from tui.widgets.session_list import SessionList
 
 if TYPE_CHECKING:
     from textual.message import Message
@@ -208,6 +209,13 @@ class ChatScreen(EngineScreen[None]):
             self.set_focus(area)  # at once: enter may come with the letters
             area.insert(event.character)
             event.stop()
+
+    @on(SessionList.Typed)
+    def _type(self, event: SessionList.Typed) -> None:
+        event.stop()
+        area = self.conversation.composer.area
+        self.set_focus(area)
+        area.insert(event.text)
 
     # Which chat is open
 

@@ -22,6 +22,7 @@ from assistant.values.conversation import SessionSummary
 from assistant.values.text import one_line
 from assistant.values.words import ago, counted
 from tui.keys import LIST_KEYS, UNPIN, Key
+from tui.widgets.typed_together import is_text
 
 TITLE_WIDTH = 26
 ROW_LINES = 3
@@ -29,6 +30,9 @@ ROW_LINES = 3
 
 WITHOUT_ROW = {"new", "leave", "search"}
 """Actions that concern no chat of the list."""
+
+_LETTERS = {"j", "k", "g", "G", *(key.keys for key in LIST_KEYS if len(key.shown) == 1)}
+"""Keys of the list that are letters."""
 
 Clock = Callable[[], datetime]
 
@@ -59,6 +63,12 @@ class SessionList(ScrollView, can_focus=True):
     """The place of the row below the mouse."""
 
     @dataclass
+    class Typed(Message):
+        """A text was typed here, with keys of the list in it."""
+
+        text: str
+
+    @dataclass
     class Pressed(Message):
         """A key was pressed on a row, or the row was clicked; ``action`` is what it asks for."""
 
@@ -69,6 +79,8 @@ class SessionList(ScrollView, can_focus=True):
         super().__init__()
         self._clock = clock
         self._open: str | None = None
+        self._is_left = False
+        """A text is typed: letters that follow are of it, before the focus has moved."""
         self.sessions: tuple[SessionSummary, ...] = ()
 
     def show(self, sessions: tuple[SessionSummary, ...], open_id: str | None) -> None:
@@ -167,7 +179,17 @@ class SessionList(ScrollView, can_focus=True):
     def on_mouse_move(self, event: events.MouseMove) -> None:
         self.hovered = self._place_at(event)
 
+    def on_key(self, event: events.Key) -> None:
+        # what is no key of the list is text, and so is what came together with it
+        text = (event.character or "") if event.is_printable else ""
+        if text and (self._is_left or event.key not in _LETTERS or is_text(self, event, _LETTERS)):
+            event.stop()
+            event.prevent_default()
+            self._is_left = True
+            self.post_message(self.Typed(text))
+
     def on_focus(self) -> None:
+        self._is_left = False
         if self.highlighted is None:
             self.highlighted = 0
 

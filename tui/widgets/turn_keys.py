@@ -11,6 +11,7 @@ from textual.containers import Container
 from textual.message import Message
 
 from tui.keys import TURN_ACTIONS, TURN_KEYS
+from tui.widgets.typed_together import is_text
 
 _KEYS = {key for row in TURN_KEYS for key in row.keys.split(",")} | {
     action.key for action in TURN_ACTIONS
@@ -76,11 +77,13 @@ class TurnKeys(Container, can_focus=True):
         self.post_message(self.Left())
 
     def on_key(self, event: events.Key) -> None:
-        # what is no key of a turn is text
-        if (self._is_left or event.key not in _KEYS) and event.is_printable and event.character:
+        # what is no key of a turn is text, and so is what came together with it
+        text = (event.character or "") if event.is_printable else ""
+        if text and (self._is_left or event.key not in _KEYS or is_text(self, event, _KEYS)):
             event.stop()
+            event.prevent_default()
             self._is_left = True
-            self.post_message(self.Left(event.character))
+            self.post_message(self.Left(text))
         elif self._is_left and event.key == "enter":
             event.stop()
             event.prevent_default()
