@@ -35,7 +35,7 @@ class PlainInput:
             yield begun.removesuffix("\n")
 
     def _plain_lines(self) -> Iterator[str]:
-        decoder, left = codecs.getincrementaldecoder("utf-8")("replace"), ""
+        decoder, left = codecs.getincrementaldecoder(sys.stdin.encoding)("replace"), ""
         while data := os.read(sys.stdin.fileno(), CHUNK):
             kept, packets = self._packets.take(decoder.decode(data))
             for packet in packets:

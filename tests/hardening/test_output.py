@@ -62,6 +62,17 @@ def test_lines_that_are_no_text_of_the_terminal_are_read(
     assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
 
 
+def test_lines_are_in_the_encoding_of_the_terminal(session: str, random_folder: Path) -> None:
+    more = {"PYTHONIOENCODING": "iso-8859-1", "PHICHAT_MODEL": str(random_folder)}
+    environment = {**os.environ, **more, "PHICHAT_MAX_NEW_TOKENS": "4"}
+    command = [sys.executable, "-m", "assistant.cli"]
+    typed = "Grüße\n/quit\n".encode("iso-8859-1")
+    subprocess.run([*command, "chat", "--plain"], input=typed, env=environment, cwd=ROOT)
+    listed = [*command, "sessions", "list", "--json"]
+    done = subprocess.run(listed, capture_output=True, env=environment, cwd=ROOT)
+    assert json.loads(done.stdout)[0]["title"] == "Grüße"
+
+
 def test_json_holds_no_character_that_a_terminal_obeys(session: str, tmp_path: Path) -> None:
     store = Store.open(tmp_path / "home" / "phichat.db")
     text = "".join(store.export([session], ExportFormat.JSON))
