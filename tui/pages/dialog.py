@@ -5,28 +5,66 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, cast
 
+from rich.cells import cell_len
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui.keys import CHOICE_KEYS, VI_LETTERS
 from tui.textual_fixes import GuardedDialog, ResultT
+from tui.widgets.hints import GAP
+
+EDGES = 6
+"""Cells of the lower edge that are no hint: corners, lines and blanks."""
 
 VI_BINDINGS = [Binding(key, f"app.simulate_key('{to}')", show=False) for key, to in VI_LETTERS]
 """For pages and dialogs without a field for letters."""
+
+
+class Frame:
+    """Mixin of frames: hints are whole or left out, and the last one, which leads back, stays."""
+
+    _hints = ""
+
+    def show_hints(self, words: str) -> None:
+        self._hints = words
+        self.on_resize()
+
+    def on_resize(self) -> None:
+        widget = cast("Widget", self)
+        room = widget.outer_size.width - EDGES
+        widget.border_subtitle = whole_hints(self._hints, room)
+
+
+class _Frame(Frame, Vertical):
+    pass
+
+
+class _ScrollingFrame(Frame, VerticalScroll):
+    pass
+
+
+def whole_hints(words: str, room: int) -> Content:
+    """Return as many of the hints, parted by dots, as ``room`` cells hold."""
+    *kept, last = words.split(GAP)
+    while kept and cell_len(GAP.join([*kept, last])) > room:
+        kept.pop()
+    return Content(GAP.join([*kept, last]))
 
 
 def frame(
     title: str = "", subtitle: str = "", *, kind: str = "dialog", scrolls: bool = False
 ) -> Vertical | VerticalScroll:
     """Make the framed container of a dialog or of a ``page``, the two kinds of style."""
-    made = (VerticalScroll if scrolls else Vertical)(classes=kind)
-    made.border_title, made.border_subtitle = Content(title), Content(subtitle)
+    made = (_ScrollingFrame if scrolls else _Frame)(classes=kind)
+    made.border_title = Content(title)
+    made.show_hints(subtitle)
     return made
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from rich.table import Column, Table
 from rich.text import Text
@@ -18,7 +18,7 @@ from assistant.values.text import one_line
 from assistant.values.words import counted, file_size, rate, server_place
 from tui.keys import ENGINE_KEYS
 from tui.pages.connect import WHERE_IT_GOES
-from tui.pages.dialog import VI_BINDINGS, frame
+from tui.pages.dialog import VI_BINDINGS, Frame, frame
 from tui.textual_fixes import GuardedDialog
 from tui.widgets.status_line import DEMO_WORDS, loading_words
 
@@ -70,7 +70,7 @@ class EngineStateScreen(GuardedDialog[bool]):
         except PhichatError as refused:
             status = ModelStatus(Phase.FAILED, "", is_demo=False, detail=str(refused))
         does = "asks the server" if status.is_server else "starts it"
-        self.query_one(".dialog").border_subtitle = f"r {does} again · esc back"
+        cast("Frame", self.query_one(".dialog")).show_hints(f"r {does} again · esc back")
         rows = [*state_rows(status, self._work()), *reply_rows(self._turns)]
         is_narrow = self.size.width < NARROW
         self.query_one(".facts", Static).update(

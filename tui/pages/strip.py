@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import events, on, work
 from textual.app import ComposeResult
@@ -21,7 +21,7 @@ from assistant.values.errors import PhichatError
 from assistant.values.text import one_line
 from assistant.values.words import counted
 from tui.keys import STRIP_KEYS
-from tui.pages.dialog import frame
+from tui.pages.dialog import Frame, frame
 from tui.pages.password import PasswordScreen
 from tui.terminal.detect import PictureProtocol
 from tui.textual_fixes import GuardedDialog
@@ -171,7 +171,7 @@ class StripScreen(GuardedDialog[Picked | None]):
         self._document = event.document
         if event.document.unit != "page":
             self.query_one(".dialog").border_title = Content("Frames")
-            self.query_one(".dialog").border_subtitle = Content(KEYS_OF_FRAMES)
+            cast("Frame", self.query_one(".dialog")).show_hints(KEYS_OF_FRAMES)
         await self._show()
 
     async def on_resize(self) -> None:
