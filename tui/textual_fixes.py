@@ -7,6 +7,7 @@ can go when its defect is gone; tests/tui/test_guards.py and test_terminals.py s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -36,6 +37,10 @@ ResultT = TypeVar("ResultT")
 _feed, _tick = XTermParser.feed, XTermParser.tick
 _edit, _set_document = TextArea.edit, TextArea._set_document
 _post = Widget.post_message
+
+_ALT = re.compile(r"\x1b[^\x00-\x1f\x7f\[\]OPNX_^\\]")
+"""Alt and a character that begins no longer sequence."""
+_PASTE = "\x1b[200~"
 
 _STRIP_CACHES = {
     "_divide_cache": 4,
@@ -69,6 +74,7 @@ def apply() -> None:
     keys: dict[str, object] = ANSI_SEQUENCES_KEYS  # type: ignore[assignment]
     for enter in "\r\n":
         keys[f"\x1b{enter}"] = (_Sequence.ALT_ENTER,)
+    #    Where more keys come with the same read, and an ESC among them, it types a ^ for the alt.
     # 2) No issue known: an answer to a question about the terminal (its version, the size of a
     #    cell, its attributes) that arrives after the start is read as keys, which types it.
     #    Answers about the clipboard are messages.
@@ -116,7 +122,18 @@ def _feed_without_answers(self: XTermParser, data: str) -> Iterable[Message]:
     kept, packets = _packets_of(self).take(data)
     yield from map(ClipboardAnswered, packets)
     if kept := ANSWERS.sub("", kept):
-        yield from _feed(self, kept)
+        yield from _feed_with_alt(self, kept)
+
+
+def _feed_with_alt(self: XTermParser, data: str) -> Iterable[Message]:
+    end = 0
+    for found in _ALT.finditer(data.partition(_PASTE)[0]):
+        yield from _feed(self, data[end : found.end()])
+        self._timeout_time = None if self._timeout_time is None else 0.0  # it is over
+        yield from _tick(self)
+        end = found.end()
+    if rest := data[end:]:
+        yield from _feed(self, rest)
 
 
 def _tick_without_answers(self: XTermParser) -> Iterable[Message]:

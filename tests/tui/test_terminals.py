@@ -332,6 +332,8 @@ def test_waiting_has_an_end() -> None:
         ("\x1b[13;2u", ["shift+enter"]),  # with the kitty keyboard protocol
         ("\x1b[13;3u", ["alt+enter"]),
         ("a\x1b\rb", ["a", "alt+enter", "b"]),
+        ("\x1blo\x1b[A", ["alt+l", "o", "up"]),  # esc, a word, up: read at once on a busy machine
+        ("\x1bf\x1bb\x1bOP", ["ctrl+right", "ctrl+left", "f1"]),
     ],
 )
 def test_what_terminals_send_for_enter_and_its_relatives(sent: str, keys: list[str]) -> None:
