@@ -118,14 +118,14 @@ def damage(path: Path, dice: random.Random) -> None:
         sha256 = db.execute("SELECT sha256 FROM pictures").fetchone()[0]
         for _ in range(dice.randint(1, 3)):
             table = dice.choice(tables)
-            column = dice.choice([row[1] for row in db.execute(f"PRAGMA table_info({table})")])
             some = dice.choice(("", "WHERE rowid % 2 = 0"))
             try:
+                column = dice.choice([row[1] for row in db.execute(f"PRAGMA table_info({table})")])
                 change = f"UPDATE {table} SET {column} = ? {some}"
                 db.execute(change, (_value(dice, sha256),))
                 db.commit()
             except sqlite3.Error:
-                db.rollback()  # a key that must be unique
+                db.rollback()  # a key that must be unique, or an index that is damaged already
 
 
 def _doubt(store: Store, turn: Turn) -> None:
