@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
@@ -14,6 +13,7 @@ import click
 
 from assistant.cli.common import (
     documents_of,
+    is_picture_file,
     open_pictures,
     opened_engine,
     report_missing,
@@ -277,7 +277,7 @@ def _rest(engine: Engine, session_id: str, sampling: Sampling) -> Iterator[Event
 def _question(words: tuple[str, ...], images: tuple[str, ...]) -> str:
     """Return the question: the argument, standard input, or first one and then the other."""
     texts = [word for word in words if word != "-"]
-    for word in filter(_is_picture, texts):
+    for word in filter(is_picture_file, texts):
         raise click.UsageError(f"{one_line(word, 60)} is a picture: give each by an -i of its own")
     dashes = len(words) - len(texts)
     if len(texts) > 1 or dashes > 1:
@@ -288,13 +288,6 @@ def _question(words: tuple[str, ...], images: tuple[str, ...]) -> str:
     if dashes or not (texts or is_taken or sys.stdin is None or sys.stdin.isatty()):
         texts.append(_piped())
     return "\n\n".join(text.strip("\n") for text in texts if text.strip())
-
-
-def _is_picture(word: str) -> bool:
-    """Say whether a question is the path of a picture: what a shell makes of ``-i *.png``."""
-    from assistant.pictures.dropped import SUFFIXES
-
-    return os.path.splitext(word)[1].lower() in SUFFIXES and os.path.isfile(word)
 
 
 def _piped() -> str:

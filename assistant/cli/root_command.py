@@ -58,6 +58,17 @@ class _Commands(click.Group):
         command: click.Command = getattr(import_module(f"assistant.cli.{module}"), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Open the app with pictures where one stands in the place of a command."""
+        if args[0] not in COMMANDS:
+            from assistant.cli.common import is_picture_file
+
+            if is_picture_file(args[0]):
+                return "chat", self.get_command(ctx, "chat"), args
+        return super().resolve_command(ctx, args)
+
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
         from click.shell_completion import CompletionItem
 
@@ -89,7 +100,7 @@ def cli(context: click.Context, last: bool) -> None:
     \b
     phichat                                   the app
     phichat -c                                the app, with the last chat
-    phichat chat holiday.jpg                  the app, with a picture attached
+    phichat holiday.jpg                       the app, with a picture attached
     phichat ask -i chart.png "What is this?"  one answer on standard output
     phichat ask --continue "And the axis?"    the next question of that chat
     """

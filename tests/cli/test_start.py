@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
+import click
 import pytest
 
+from assistant.cli.root_command import cli
 from tests.conftest import ROOT
 
 HEAVY = {
@@ -87,3 +90,19 @@ def test_a_worker_starts_before_the_database_is_imported() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[0] == "False"
+
+
+def test_pictures_in_the_place_of_a_command_open_the_app(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.png", "B.JPG", "models"):
+        Path(name).touch()
+    context = click.Context(cli)
+    for words in (["a.png"], ["a.png", "B.JPG", "--model", "demo"], ["B.JPG"]):
+        name, command, rest = cli.resolve_command(context, words)
+        assert (name, rest) == ("chat", words)
+        assert command is cli.get_command(context, "chat")
+    assert cli.resolve_command(context, ["models", "list"])[0] == "models"
+    with pytest.raises(click.UsageError, match="No such command"):
+        cli.resolve_command(context, ["missing.png"])
