@@ -59,7 +59,11 @@ def database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_the_answer_is_the_same(database: Path, name: str) -> None:
     answer = CliRunner().invoke(cli, ["sessions", *COMMANDS[name]])
     assert (answer.exit_code, answer.stderr) == (0, "")
-    assert answer.stdout_bytes == (OLD / name).read_bytes()
+    wanted = (OLD / name).read_bytes()
+    if name.endswith((".md", ".html")):  # the one word that was changed on purpose since
+        assert wanted.count(b"Session") == 1
+        wanted = wanted.replace(b"Session", b"Chat")
+    assert answer.stdout_bytes == wanted
 
 
 def test_every_kept_answer_is_asked_for() -> None:
