@@ -23,7 +23,7 @@ from assistant.values.text import one_line
 from assistant.values.words import counted, file_size
 from tui.keys import PICTURE_KEYS
 from tui.pages.detail import DetailScreen, detail_choices
-from tui.pages.dialog import VI_BINDINGS
+from tui.pages.dialog import VI_BINDINGS, whole_hints
 from tui.textual_fixes import GuardedDialog
 from tui.widgets.drawing import Drawing
 from tui.widgets.framed_drawing import FramedDrawing
@@ -241,10 +241,12 @@ class PictureScreen(GuardedDialog[CutWanted | None]):
         boxes = [drawing.box for drawing in self.query(FramedDrawing) if drawing.box]
         for left, top, width, height in boxes:
             about, keys = f"the part {width}×{height} at {left},{top}", FRAME_KEYS
-        self.query_one(".facts", Static).update(
-            Content.assemble(
-                (f"{picture.width}×{picture.height} · {one_line(kind)} · {facts}\n", ""),
-                (f"{about}\n", "$phi-quiet"),
-                (keys, "$phi-quiet"),
-            )
-        )
+        shown = self.query_one(".facts", Static)
+        lines = [
+            Content(f"{picture.width}×{picture.height} · {one_line(kind)} · {facts}"),
+            Content.styled(about, "$phi-quiet"),
+            Content.styled(keys, "$phi-quiet"),
+        ]
+        if self.has_class("-tiny"):  # two lines have room: the way back is one of them
+            lines = [whole_hints(keys, shown.content_size.width).stylize("$phi-quiet"), lines[0]]
+        shown.update(Content("\n").join(lines))
