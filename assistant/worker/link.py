@@ -68,7 +68,7 @@ class WorkerLink:
         self._answers: dict[int, queue.SimpleQueue[Header | None]] = {}
         self.alive = True
         self.pid: int | None = None
-        """The worker's process, once it has answered."""
+        """The worker's process, once it has answered or this terminal started it for all."""
         self.shared = False
         self.ended = False
         """Whether the worker said that it ends on request: it did not crash."""
@@ -76,7 +76,9 @@ class WorkerLink:
         """Whether the user gave up a request that it did not end."""
         self._heard_at = 0.0
         self._met: Rendezvous | None = None
-        """The place of the worker, where that ran already."""
+        """The place of a shared worker."""
+        self._is_starter = False
+        """This terminal started the shared worker."""
         self._outgoing: queue.SimpleQueue[tuple[Channel, Header, bytes] | None] = (
             queue.SimpleQueue()
         )
@@ -202,7 +204,7 @@ class WorkerLink:
         """Connect to a worker and say hello; None when this link was closed."""
         why = "a worker of this terminal's own"
         opened: tuple[Channel, subprocess.Popen[bytes] | None, str] | None = None
-        self._met = None
+        self._met, self._is_starter = None, False
         if self._runtime is not None:
             try:
                 if not sharing:
@@ -245,6 +247,7 @@ class WorkerLink:
                     # it outlives us, but while we live someone must note its end
                     threading.Thread(target=process.wait, daemon=True).start()
                     place.note_process(process.pid)
+                    self._met, self.pid, self._is_starter = place, process.pid, True
                     return channel, None, listening.token
         connection, token = found
         self._met = place
@@ -257,8 +260,10 @@ class WorkerLink:
             if self._closed:
                 return True
             pid = self._met.process() if self._met is not None else None
-            if time.monotonic() > deadline or (pid is not None and is_stopped(pid)):
+            if pid is not None and is_stopped(pid):
                 return False
+            if time.monotonic() > deadline:
+                return self._is_starter  # it may still import
         return True
 
     def _listen(self, channel: Channel) -> bool:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,9 @@ from assistant.values.events import Phase
 from assistant.values.generation import TokensGenerated
 from assistant.values.model import CoreEvent
 from assistant.values.sampling import Sampling
+from assistant.worker import link as linking
 from assistant.worker.client import LocalCore
+from assistant.worker.launch import launch
 from assistant.worker.link import ALONE, FROZEN
 from tests.conftest import ROOT
 from tests.wait import wait_until
@@ -116,6 +119,46 @@ def test_another_terminal_gets_a_worker_of_its_own(terminal: MakeCore, tmp_path:
     assert second.status().warning == ALONE
     assert worker_pid(second) != frozen
     assert runs(frozen), "it may go on, and others use it"
+
+
+@pytest.fixture
+def stillborn(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """Stop the first worker that is started, before it says a word; its process is noted."""
+    frozen: list[int] = []
+
+    def launched(*arguments: Any, **options: Any) -> Any:
+        channel, process = launch(*arguments, **options)
+        if not frozen:
+            freeze(process.pid)
+            frozen.append(process.pid)
+        return channel, process
+
+    monkeypatch.setattr(linking, "launch", launched)
+    yield frozen
+    for pid in frozen:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_one_that_froze_while_it_started_is_left_for_another(
+    terminal: MakeCore, tmp_path: Path, stillborn: list[int]
+) -> None:
+    core = terminal(tmp_path / "run")
+    assert len(ids(answer(core))) == 8
+    assert core.status().warning == ALONE
+    assert worker_pid(core) not in stillborn
+
+
+def test_starting_again_kills_one_that_froze_while_it_started(
+    terminal: MakeCore, tmp_path: Path, stillborn: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(linking, "is_stopped", lambda pid: False)  # it hangs, and looks alive
+    core = terminal(tmp_path / "run")
+    core.preload()
+    wait_until(lambda: stillborn and core._link and core._link.pid, "the worker's start")
+    core.kill_hung()
+    core.close()
+    wait_until(lambda: not runs(stillborn[0]), "its end")
 
 
 @pytest.mark.parametrize("shared", [False, True])
