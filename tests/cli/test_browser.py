@@ -312,8 +312,11 @@ async def test_foreign_pages_names_and_tokens_are_refused(entrance: str, tmp_pat
         await other.run(frame)
         frames = "performance.getEntriesByType('resource').length"
         await other.until(f"{frames} > 0")
-        tree = (await other.do("Page.getFrameTree"))["frameTree"]["childFrames"]
-        assert [one["frame"]["url"] for one in tree] == ["chrome-error://chromewebdata/"]
+        within = [""]  # while it is being loaded
+        while within == [""]:
+            tree = (await other.do("Page.getFrameTree"))["frameTree"]
+            within = [one["frame"]["url"] for one in tree["childFrames"]]
+        assert within == ["chrome-error://chromewebdata/"]
         # 3) another name of this machine, a token that was used, a wrong one
         for refused in (
             f"http://{HOST}:{port}/",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -84,12 +85,16 @@ class AttachScreen(TypingGoesToField, GuardedDialog[Picked | None]):
                 yield self._preview
 
     def on_mount(self) -> None:
-        self.run_worker(self._look(""), exclusive=True, group="folder")
+        self._look_soon("")
 
     @on(Input.Changed)
     def _filter(self, event: Input.Changed) -> None:
         event.stop()
-        self.run_worker(self._look(event.value), exclusive=True, group="folder")
+        self._look_soon(event.value)
+
+    def _look_soon(self, typed: str) -> None:
+        job: Any = partial(self._look, typed)  # no coroutine yet: another may replace it
+        self.run_worker(job, exclusive=True, group="folder")
 
     async def _look(self, typed: str) -> None:
         """List the folder that is typed, filtered by the words that follow it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
 from textual.actions import SkipAction
@@ -169,7 +169,8 @@ class PromptArea(TextArea):
             self._files = ("", ())
             self.look()
         else:  # the menu stays as it is until the disk has answered
-            self.run_worker(self._find_files(word), exclusive=True, group="files")
+            job: Any = partial(self._find_files, word)  # no coroutine yet: another may replace it
+            self.run_worker(job, exclusive=True, group="files")
         return self.menu.is_open
 
     async def _looked(self) -> bool:
