@@ -23,6 +23,8 @@ from tests.conftest import GOLDENS, ROOT
 from tests.newcomer.readme import commands
 
 NOT_RUN = {
+    "python -m pip install --no-build-isolation flash-attn": "needs nvcc; test_install_lines.py "
+    "resolves it",
     "make test": "CI runs it; here it would run itself",
     "phichat models pull": "fetches 8.3 GB from the hub; tests/models pulls from a hub of its own",
     "phichat models use microsoft": "needs what that pull fetched; tests/models does it",
