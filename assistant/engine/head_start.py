@@ -8,7 +8,7 @@ from queue import SimpleQueue
 from threading import Thread
 
 from assistant.engine.model import Model
-from assistant.engine.pixels import pixels_of
+from assistant.engine.pixels import not_stored, pixels_of
 from assistant.values.conversation import Draft
 from assistant.values.generation import Pixels
 from assistant.values.model import Core, CoreEvent
@@ -48,7 +48,7 @@ class HeadStart:
         """Begin to answer the first message of a session that is not stored yet."""
         prompt = model.layout.preview(planned).prompt
         asked = asked_of_core(prompt, session_id, planned, chosen)
-        return cls(model.core.line(), *asked, pixels_of(planned, _not_stored, draft.pictures))
+        return cls(model.core.line(), *asked, pixels_of(planned, not_stored, draft.pictures))
 
     def __enter__(self) -> HeadStart:
         return self
@@ -83,7 +83,3 @@ class HeadStart:
             end = error
         self._is_over = True
         self._events.put(end)
-
-
-def _not_stored(sha256: str) -> bytes:
-    raise KeyError(sha256)

@@ -9,6 +9,11 @@ from assistant.values.generation import Pixels
 from assistant.window.layout import Planned
 
 
+def not_stored(sha256: str) -> bytes:
+    """Stand for a store where every picture is one of the message."""
+    raise KeyError(sha256)
+
+
 def pixels_of(
     planned: Planned, stored: Callable[[str], bytes], files: Sequence[PictureFile] = ()
 ) -> Callable[[str], Pixels]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from assistant.engine.model import Model
-from assistant.engine.pixels import pixels_of
+from assistant.engine.pixels import not_stored, pixels_of
 from assistant.engine.prompts import Prompts
 from assistant.engine.replies import RELAID
 from assistant.engine.stop_strings import StopStrings
@@ -39,7 +39,7 @@ def answer_alone(
         limited = replace(sampling, max_new_tokens=room)
         try:
             for event in model.core.generate(
-                prompt, limited, pixels_of(planned, _not_stored, draft.pictures)
+                prompt, limited, pixels_of(planned, not_stored, draft.pictures)
             ):
                 writer.hear(event)
         except ModelError as error:  # a server holds less than it said: it is laid out again
@@ -48,10 +48,6 @@ def answer_alone(
         else:
             return writer.answered()
     raise AssertionError("the last try returns or raises")
-
-
-def _not_stored(sha256: str) -> bytes:
-    raise KeyError(sha256)
 
 
 class _Writer:
