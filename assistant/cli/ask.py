@@ -13,7 +13,6 @@ import click
 
 from assistant.cli.common import (
     documents_of,
-    is_picture_file,
     open_pictures,
     opened_engine,
     report_missing,
@@ -276,6 +275,8 @@ def _rest(engine: Engine, session_id: str, sampling: Sampling) -> Iterator[Event
 
 def _question(words: tuple[str, ...], images: tuple[str, ...]) -> str:
     """Return the question: the argument, standard input, or first one and then the other."""
+    from assistant.pictures.dropped import is_picture_file
+
     texts = [word for word in words if word != "-"]
     for word in filter(is_picture_file, texts):
         raise click.UsageError(f"{one_line(word, 60)} is a picture: give each by an -i of its own")

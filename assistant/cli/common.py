@@ -105,13 +105,6 @@ def documents_of(sources: Iterable[str]) -> list[str]:
     return [one for one, suffix in suffixes if suffix in DOCUMENT_SUFFIXES]
 
 
-def is_picture_file(word: str) -> bool:
-    """Say whether a word is the path of a picture: what a shell makes of ``*.png``."""
-    from assistant.pictures.dropped import SUFFIXES
-
-    return os.path.splitext(word)[1].lower() in SUFFIXES and os.path.isfile(word)
-
-
 def report_missing(pictures: Iterable[PictureFile]) -> None:
     """Say on standard error what is missing of pictures that were cut short."""
     for file in pictures:

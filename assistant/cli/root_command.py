@@ -63,7 +63,7 @@ class _Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Open the app with pictures where one stands in the place of a command."""
         if args[0] not in COMMANDS:
-            from assistant.cli.common import is_picture_file
+            from assistant.pictures.dropped import is_picture_file
 
             if is_picture_file(args[0]):
                 return "chat", self.get_command(ctx, "chat"), args

@@ -217,6 +217,11 @@ def _is_picture_url(text: str) -> bool:
     return bool(parts.hostname) and not any(c.isspace() for c in text) and _has_suffix(parts.path)
 
 
+def is_picture_file(word: str) -> bool:
+    """Say whether a word is the path of a picture: what a shell makes of ``*.png``."""
+    return _has_suffix(word) and _is_file(word)
+
+
 def _has_suffix(path: str) -> bool:
     return os.path.splitext(path)[1].lower() in SUFFIXES
 
