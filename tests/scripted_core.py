@@ -105,6 +105,9 @@ class ScriptedCore:
     def line(self) -> ScriptedCore:
         return self
 
+    def count(self, prompt: Prompt) -> bool:
+        return False
+
     def read_ahead(self, prompt: Prompt, following: int, pixels: Callable[[str], Pixels]) -> bool:
         """Wait at ``ahead_gate``, if there is one, until it is opened or reading is stopped."""
         self.read.append((prompt, following))

@@ -331,8 +331,10 @@ class Engine:
         if session_id in lines:
             lines[session_id].stop()
             return
-        for one in (self.model.core, *lines.values()):
-            one.stop()
+        self.model.core.stop()  # it plans what has no line yet
+        if session_id is None:
+            for one in lines.values():
+                one.stop()
 
     def leave(self) -> None:
         """As :meth:`stop`, at the end of the program, with a second for what can't be stopped."""

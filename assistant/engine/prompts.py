@@ -108,9 +108,10 @@ class Prompts:
             above = replace(above, turns=(*above.turns, as_turn(draft, above.turns)))
         chosen = sampling or self._model.sampling(above.parameters)
         asked = request(above, chosen, summaries=self._model.settings.summaries)
-        layout = self._model.layout
-        plan = layout.plan_to_send if is_sent else layout.plan
-        return plan(asked, fresh=draft is not None)
+        layout, fresh = self._model.layout, draft is not None
+        if is_sent:
+            return layout.plan_to_send(asked, self._model.core.count, fresh=fresh)
+        return layout.plan(asked, fresh=fresh)
 
 
 def request(

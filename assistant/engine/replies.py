@@ -121,7 +121,11 @@ class Replies:
                     planned = head_start = None
         except PhichatError as error:
             is_leaving = self._patience.is_leaving  # the worker was not waited for
-            reason = FinishReason.STOPPED if is_leaving else FinishReason.ERROR
+            is_stopped = error.code == "stopped"
+            if is_stopped:
+                self._patience.begin()  # this stop does not end the wait for the database
+            is_ours = is_leaving or is_stopped
+            reason = FinishReason.STOPPED if is_ours else FinishReason.ERROR
             turn = _finish(growing, saver, reason)
             yield ReplyFailed(session_id, error.code, str(error), turn)
         finally:
@@ -148,7 +152,7 @@ class Replies:
             )
             conversation = replace(conversation, turns=(*earlier, replace(last, pictures=pictures)))
         asked = request(conversation, chosen, summaries=self._summaries, begun=begun)
-        planned = self._layout.plan_to_send(asked, fresh=asked_crops is not None)
+        planned = self._layout.plan_to_send(asked, self._core.count, fresh=asked_crops is not None)
         self._layout.check(planned)
         assert planned.question is not None
         for picture, before in zip(planned.question.pictures, question.pictures, strict=True):

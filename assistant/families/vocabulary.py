@@ -17,7 +17,6 @@ from tokenizers import Tokenizer
 
 from assistant.families.model_files import read_small
 from assistant.values.errors import ModelError
-from assistant.values.prompt import Prompt
 from assistant.values.text import one_line
 
 _PREFIX = re.compile(r'"continuing_subword_prefix"\s*:\s*"[^"]')
@@ -109,10 +108,6 @@ class TokenizerVocabulary:
         """Tokenize text; half of a surrogate pair, as in an argument, is U+FFFD."""
         whole = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
         return tuple(self._plain.encode(whole, add_special_tokens=False).ids)
-
-    def learn(self, prompt: Prompt) -> bool:
-        """All is known."""
-        return False
 
     @cached_property
     def _size(self) -> int:

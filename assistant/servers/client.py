@@ -16,7 +16,7 @@ from assistant.families.chat import ChatTemplate
 from assistant.servers import catalogue as looking, keys, lessons, refusals
 from assistant.servers.address import parse
 from assistant.servers.catalogue import ServerModel
-from assistant.servers.counts import chat_of
+from assistant.servers.counts import CountedVocabulary, chat_of
 from assistant.servers.limits import Limits
 from assistant.servers.messages import as_json, messages, without_system
 from assistant.servers.pictures import KnownPictures, ServerPictures, picture_url, pictures_for
@@ -159,6 +159,21 @@ class ServerCore:
                 # the estimate was short: the engine plans once more, for less
                 self._limits.shorten(error, prompt, self.facts().context)
                 raise
+
+    def count(self, prompt: Prompt) -> bool:
+        """Ask the server's tokenizer, where the model is one whose template we know."""
+        stops = self._stops
+        vocabulary = self._chat(self._look()).vocabulary
+        if not isinstance(vocabulary, CountedVocabulary):
+            return False
+        try:
+            has_learned = vocabulary.learn(prompt, partial(self._watch, stops))
+        finally:
+            with self._switch:
+                self._running = None
+        if self._stops != stops:
+            raise refusals.StoppedError(self._address)
+        return has_learned
 
     def line(self) -> ServerCore:
         """Return a client of the same server for one chat: several are answered at once."""

@@ -16,7 +16,7 @@ from assistant.families.chat import ChatTemplate
 from assistant.families.registry import open_checkpoint
 from assistant.servers import refusals
 from assistant.servers.address import Address
-from assistant.servers.catalogue import NO_ANSWER, begin, headers, rest
+from assistant.servers.catalogue import NO_ANSWER, Watch, begin, headers, rest
 from assistant.servers.messages import pieces
 from assistant.servers.pictures import known_model
 from assistant.servers.request import FAILURES, Exchange
@@ -27,7 +27,7 @@ from assistant.values.prompt import Prompt, Vocabulary
 COUNTING_S = 10.0
 """Longest time for the count of a chat; it is estimated then."""
 
-Tokenize = Callable[[str], Sequence[int]]
+Tokenize = Callable[[str, Watch | None], Sequence[int]]
 """Asks a server for the ids of a text with control tokens in it. Raises ModelError."""
 
 
@@ -44,7 +44,7 @@ class LocalCounts:
         """Return the tokens of a text."""
         return len(self._vocabulary.encode(text))
 
-    def learn(self, texts: Sequence[str]) -> bool:
+    def learn(self, texts: Sequence[str], watch: Watch | None) -> bool:
         """All are known."""
         return False
 
@@ -72,15 +72,15 @@ class ServedCounts:
         self.is_exact &= found is not None
         return found
 
-    def learn(self, texts: Sequence[str]) -> bool:
+    def learn(self, texts: Sequence[str], watch: Watch | None) -> bool:
         """Have texts counted; returns whether that brought anything new. Never raises."""
         new = [one for one in dict.fromkeys(texts) if one not in self._known]
         if not new or self._is_refused:
             return False
         try:
             if self._mark is None:
-                (self._mark,) = self._tokenize(self._separator)
-            self._known |= zip(new, self._counted(new, self._mark), strict=True)
+                (self._mark,) = self._tokenize(self._separator, watch)
+            self._known |= zip(new, self._counted(new, self._mark, watch), strict=True)
         except (ModelError, ValueError) as error:
             # one that was away for a moment is asked the next time
             self._is_refused = not (isinstance(error, ModelError) and error.code in NO_ANSWER)
@@ -88,8 +88,8 @@ class ServedCounts:
         self.revision, self.is_exact = self.revision + 1, True
         return True
 
-    def _counted(self, texts: Sequence[str], mark: int) -> Iterator[int]:
-        ids = list(self._tokenize("".join(self._separator + one for one in texts)))
+    def _counted(self, texts: Sequence[str], mark: int, watch: Watch | None) -> Iterator[int]:
+        ids = list(self._tokenize("".join(self._separator + one for one in texts), watch))
         starts = [at for at, token in enumerate(ids) if token == mark]
         if len(texts) == 1:
             yield len(ids) - 1
@@ -97,8 +97,8 @@ class ServedCounts:
             yield from (end - at - 1 for at, end in pairwise([*starts, len(ids)]))
         else:  # a text has the name of the token in it
             half = len(texts) // 2
-            yield from self._counted(texts[:half], mark)
-            yield from self._counted(texts[half:], mark)
+            yield from self._counted(texts[:half], mark, watch)
+            yield from self._counted(texts[half:], mark, watch)
 
 
 class CountedVocabulary(TextVocabulary):
@@ -124,10 +124,11 @@ class CountedVocabulary(TextVocabulary):
         count, data = self._counts.of(whole), whole.encode()
         return shared_among(data, count) if count else encode_bytes(data)
 
-    def learn(self, prompt: Prompt) -> bool:
+    def learn(self, prompt: Prompt, watch: Watch | None = None) -> bool:
+        """Have the texts of a prompt counted; whether that brought anything new. Never raises."""
         texts = [one for one in pieces(prompt) if isinstance(one, str)]
         # a half reply that goes on has its ids
-        return self._counts.learn(texts[:-1] if prompt.begun else texts)
+        return self._counts.learn(texts[:-1] if prompt.begun else texts, watch)
 
 
 def chat_of(address: Address, agrees: Callable[[], bool]) -> ChatTemplate:
@@ -151,7 +152,7 @@ def _local(model_id: str) -> LocalCounts | None:
         return None
 
 
-def _tokenized(address: Address, text: str) -> list[int]:
+def _tokenized(address: Address, text: str, watch: Watch | None) -> list[int]:
     """Ask a server's ``/tokenize``: of vLLM and SGLang, or of llama.cpp. Raises ModelError."""
     body = {
         "model": address.model,
@@ -165,6 +166,8 @@ def _tokenized(address: Address, text: str) -> list[int]:
         proxies=not address.is_here,
         total_s=COUNTING_S,
     )
+    if watch is not None:
+        watch(exchange)
     try:
         begin(exchange, address)
         return [int(one) for one in json.loads(rest(exchange))["tokens"]]

@@ -13,7 +13,6 @@ from itertools import pairwise
 
 from assistant.families.chat import WHITESPACE, ChatStyle
 from assistant.values.conversation import Role
-from assistant.values.prompt import Prompt
 
 BYTES = 3
 """Bytes that an id stands for at most."""
@@ -66,10 +65,6 @@ class TextVocabulary:
     def encode(self, text: str) -> tuple[int, ...]:
         """Encode the bytes of a text; never a control token."""
         return encode_bytes(text.encode("utf-8", "replace"))
-
-    def learn(self, prompt: Prompt) -> bool:
-        """Learn nothing: all is estimated."""
-        return False
 
     def text(self, ids: Sequence[int]) -> str:
         """Decode tokens of text, all at once."""

@@ -53,6 +53,13 @@ class Core(Protocol):
         The last event is :class:`GenerationEnded`. Raises ModelError.
         """
 
+    def count(self, prompt: Prompt) -> bool:
+        """Have the texts of a prompt counted that were estimated; whether there were any.
+
+        A server may be sent them: only what the user sends is counted. Raises ModelError (code
+        ``stopped``) once :meth:`stop` was called meanwhile.
+        """
+
     def line(self) -> Core:
         """Return what answers one chat: this, where requests wait for one another, or another.
 

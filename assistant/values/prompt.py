@@ -108,12 +108,6 @@ class Vocabulary(Protocol):
     def encode(self, text: str) -> tuple[int, ...]:
         """Tokenize text as plain characters: no control tokens, no BOS."""
 
-    def learn(self, prompt: Prompt) -> bool:
-        """Have the texts of a prompt counted that were estimated; whether there were any.
-
-        A server may be sent them: only what the user sends is learned from.
-        """
-
     @property
     def tokenizer_json(self) -> str:
         """The tokenizer.json that ids are of; "" where there is none."""

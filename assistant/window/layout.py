@@ -160,14 +160,17 @@ class Layout:
             lowered=lowered,
         )
 
-    def plan_to_send(self, request: Request, *, fresh: bool) -> Planned:
+    def plan_to_send(
+        self, request: Request, count: Callable[[Prompt], bool], *, fresh: bool
+    ) -> Planned:
         """Plan as :meth:`plan` does, by counts of the model where there are such.
 
-        Where texts turn out shorter, others that were only estimated may come in.
+        ``count`` is that of the core. Where texts turn out shorter, others that were only estimated
+        may come in.
         """
         planned, vocabulary = self.plan(request, fresh=fresh), self.chat.vocabulary
         for _ in range(RECOUNTED):
-            if vocabulary.counts_exactly or not vocabulary.learn(self.preview(planned).prompt):
+            if vocabulary.counts_exactly or not count(self.preview(planned).prompt):
                 break
             planned = self.plan(request, fresh=fresh)
         return planned

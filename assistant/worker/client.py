@@ -152,6 +152,10 @@ class LocalCore:
                     # an iterator that is dropped half-way must not leave the worker at work
                     link.send({"op": "stop", "id": number})
 
+    def count(self, prompt: Prompt) -> bool:
+        """Count nothing: the tokenizer is on this machine."""
+        return False
+
     def read_ahead(self, prompt: Prompt, following: int, pixels: Callable[[str], Pixels]) -> bool:
         """See :meth:`assistant.values.model.Core.read_ahead`; False where no model is loaded."""
         with self._state:

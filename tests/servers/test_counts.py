@@ -8,23 +8,31 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from huggingface_hub import constants
 from tokenizers import Tokenizer
 
+from assistant.engine.engine import open_engine
 from assistant.families.chat import ChatTemplate
 from assistant.phi3v.template import STYLE
 from assistant.phi3v.vocabulary import Vocabulary
-from assistant.values.conversation import Draft, Role
-from assistant.values.events import ContextPlanned
+from assistant.settings.load import load as load_settings
+from assistant.values.conversation import Draft, FinishReason, Role
+from assistant.values.errors import PhichatError
+from assistant.values.events import ContextPlanned, Event, ReplyFailed
 from assistant.window.count import Counter
 from tests.engine.conftest import new_session, send
 from tests.servers.conftest import MakeEngine
-from tests.servers.openai_server import Answer, Server, refusing, saying
+from tests.servers.openai_server import Answer, Server, delta, event, refusing, saying
 from tests.servers.test_known_models import NAME
 from tests.servers.test_server_core import drawn, ended
+from tests.tui.desk import area, idle, sees, send as type_and_send, shown, until
+from tests.wait import LIMIT_S
+from tui.app import PhichatApp
 
 TEXTS = [
     "What is the capital of France?",
@@ -221,3 +229,108 @@ def test_a_server_that_is_away_for_a_moment_counts_later(
     counting.server.answer_to = answer_to  # type: ignore[method-assign]
     assert not planned(send(engine, session, "And then?")).context.is_estimate
     assert engine.store.conversation(session).turns[0].role is Role.USER
+
+
+def never_counted(counting: Tokenizing) -> tuple[threading.Event, threading.Event]:
+    """Let the server begin to count and wait: an event for that, and one that lets it go on."""
+    is_asked, go_on = threading.Event(), threading.Event()
+    answer_to = counting.server.answer_to
+    waiting = Answer([is_asked.set, lambda: go_on.wait(LIMIT_S)], 200, "application/json")
+    counting.server.answer_to = (  # type: ignore[method-assign]
+        lambda asked: waiting if asked.path == "/tokenize" else answer_to(asked)
+    )
+    return is_asked, go_on
+
+
+def in_thread(work: Callable[[], object]) -> threading.Thread:
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_count_is_stopped_at_once(counting: Tokenizing, make: MakeEngine) -> None:
+    is_asked, go_on = never_counted(counting)
+    engine = make()
+    refused: list[str] = []
+
+    def ask() -> None:
+        with pytest.raises(PhichatError) as refusal:
+            engine.send(None, Draft("What is it?")).__next__()
+        refused.append(refusal.value.code)
+
+    asking = in_thread(ask)
+    assert is_asked.wait(LIMIT_S)
+    engine.stop()
+    asking.join(LIMIT_S)
+    assert refused == ["stopped"]
+    assert not go_on.is_set(), "the server still counts"
+    go_on.set()
+    assert not counting.server.chats
+    assert not engine.store.sessions(), "what was stopped is stored nowhere"
+
+
+def test_a_question_that_is_stored_is_stopped_while_it_is_counted(
+    counting: Tokenizing, make: MakeEngine
+) -> None:
+    session = new_session(make(), "What is it?")
+    is_asked, go_on = never_counted(counting)
+    engine = make()
+    heard: list[Event] = []
+    asking = in_thread(lambda: heard.extend(engine.regenerate(session)))
+    assert is_asked.wait(LIMIT_S)
+    engine.stop(session)
+    asking.join(LIMIT_S)
+    assert not go_on.is_set()
+    go_on.set()
+    failed = heard[-1]
+    assert isinstance(failed, ReplyFailed)
+    assert (failed.code, failed.turn and failed.turn.finish_reason) == (
+        "stopped", FinishReason.STOPPED,
+    )  # fmt: skip
+
+
+def test_a_count_that_is_stopped_ends_no_other_chat(counting: Tokenizing, make: MakeEngine) -> None:
+    engine = make()
+    first, second = (new_session(engine, text) for text in ("One?", "Two?"))
+    began, finish = threading.Event(), threading.Event()
+    counting.server.answers = [
+        Answer([event(delta("Half")), began.set, lambda: finish.wait(LIMIT_S),
+                event(delta(" and whole.", "stop")), event("[DONE]")])
+    ]  # fmt: skip
+    heard: list[Event] = []
+    answering = in_thread(lambda: heard.extend(send(engine, first, "And now?")))
+    assert began.wait(LIMIT_S)
+    is_asked, go_on = never_counted(counting)
+    refused: list[str] = []
+
+    def ask() -> None:
+        with pytest.raises(PhichatError) as refusal:
+            engine.send(second, Draft("And then?")).__next__()
+        refused.append(refusal.value.code)
+
+    asking = in_thread(ask)
+    assert is_asked.wait(LIMIT_S)
+    engine.stop(second)
+    asking.join(LIMIT_S)
+    assert refused == ["stopped"]
+    finish.set()
+    answering.join(LIMIT_S)
+    assert ended(heard).text == "Half and whole."
+    go_on.set()
+
+
+async def test_esc_ends_a_count_in_the_app(counting: Tokenizing) -> None:
+    is_asked, go_on = never_counted(counting)
+    engine = open_engine(load_settings({"model": counting.server.address}))
+    async with PhichatApp(engine, engine.model.settings).run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "answers" in shown(pilot), "the server")
+        await type_and_send(pilot, "What is it?")
+        await until(pilot, is_asked.is_set, "the count")
+        await pilot.press("escape")
+        await idle(pilot)
+        await sees(pilot, "send again to ask it")
+        assert area(pilot).text == "What is it?", "the words are in the composer again"
+        assert not go_on.is_set()
+        go_on.set()
+    assert not counting.server.chats
+    engine.close()
