@@ -30,6 +30,18 @@ def keep_formulas(parser: MarkdownIt) -> MarkdownIt:
     return parser
 
 
+def keep_blocks_before_tables(parser: MarkdownIt) -> MarkdownIt:
+    """Let a table begin where a paragraph could, as GitHub does, and at no heading or fence.
+
+    The parser asks for tables first: ``# a|b`` over ``-|-`` would be one.
+    """
+    from markdown_it.rules_block import table
+
+    parser.block.ruler.disable("table")
+    parser.block.ruler.before("lheading", "github_table", table, {"alt": ["paragraph"]})
+    return parser
+
+
 def _formula(state: StateInline, silent: bool) -> bool:
     found = _FORMULA.match(state.src, state.pos, state.posMax)
     if found is None:

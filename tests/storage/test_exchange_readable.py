@@ -240,6 +240,12 @@ def test_line_ends_and_formulas_of_a_reply_are_kept() -> None:
     assert "<p>\\(a*b*c\\) \\[<br />\nx<br />\n\\]</p>" in written
 
 
+def test_a_heading_above_dashes_is_no_table() -> None:
+    page = in_html(conversation("x", "# a|b\n-|-\n\nc|d\n-|-\n"))
+    assert "a|b</h4>" in page
+    assert page.count("<table>") == 1
+
+
 def test_other_branches_follow_with_what_they_follow(store: Store) -> None:
     session, question = store.add_user_turn(None, Draft("Q", (make_picture("cat"),)), model="m")
     for text in ("old", "new"):

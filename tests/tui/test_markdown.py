@@ -103,6 +103,13 @@ def test_blocks(text: str, expected: list[str]) -> None:
     assert drawn(text) == expected
 
 
+def test_a_heading_or_a_fence_above_dashes_is_no_table() -> None:
+    """The parser's own order asks for tables first, GitHub's does not."""
+    assert drawn("# a|b\n-|-\n")[0] == "a|b"
+    assert drawn("~~~ |a\n|-|-|\n~~~")[1].strip() == "|-|-|"
+    assert "│" in drawn("a|b\n-|-\n1|2")[0]
+
+
 def test_a_table_in_a_narrow_window_wraps_its_cells_and_then_becomes_records() -> None:
     text = "| name | said |\n|---|---|\n| Ada | several words of hers |\n"
     assert drawn(text, 24) == [
