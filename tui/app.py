@@ -101,6 +101,10 @@ class PhichatApp(App[None]):
         composer.asked_clipboard, composer.typed_ahead = self._asked_clipboard, graphics.typed
         self._take_colours(graphics)
         self._last_theme = self.theme
+        self.on_leaving: Callable[[], None] = lambda: None
+        """Called when the user quits."""
+        self.has_terminal = True
+        """Whether the terminal is still this app's."""
         self._interrupted: Timer | None = None
         """Runs for a while after ctrl+c."""
         self.set_keymap(dict(settings.keys))
@@ -183,8 +187,23 @@ class PhichatApp(App[None]):
                 screen.dismiss(None)
 
     async def action_quit(self) -> None:
+        """Leave: see :meth:`_leave`."""
+        self._leave()
+
+    def _leave(self) -> None:
         """Leave, after what was typed before the key: it waits in the text area's queue."""
+        self.on_leaving()
         self._chat.conversation.composer.quit_after_typing()
+
+    def give_terminal_back(self) -> None:
+        """Undo what the app did to the terminal, from any thread, where its own thread hangs."""
+        from textual.drivers.linux_driver import LinuxDriver  # Windows has none
+
+        driver = self._driver
+        if isinstance(driver, LinuxDriver) and self.has_terminal:
+            driver._disable_mouse_support()  # what the next line leaves to the main thread
+            driver.stop_application_mode()
+            driver.close()
 
     def action_help(self) -> None:
         """Show the keys of the place with the focus, on whatever page; or close them."""
@@ -207,7 +226,7 @@ class PhichatApp(App[None]):
     def action_help_quit(self) -> None:
         """Leave at the second ctrl+c in a row; say so at the first."""
         if self._interrupted is not None:
-            self._chat.conversation.composer.quit_after_typing()
+            self._leave()
             return
         self.notify("ctrl+c again quits; nothing is lost.", markup=False)
 

@@ -7,6 +7,9 @@ import gc
 import os
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 
 import click
 
@@ -17,6 +20,10 @@ from assistant.values.errors import PhichatError
 
 LEAVING_S = 1.0
 """Longest wait, after the app, for the worker's connection, the database and threads."""
+
+QUITTING_S = 2.0
+"""Longest wait from the key that quits to the end of the process, whatever hangs. The promise is
+three seconds, and a busy machine takes one to hear the key."""
 
 
 @click.command()
@@ -70,10 +77,12 @@ def chat(
             app = PhichatApp(
                 engine, chosen, session_id=session_id, pictures=pictures, graphics=graphics
             )
+            app.on_leaving = partial(_end_within, QUITTING_S, app.give_terminal_back)
             gc.freeze()
             gc.enable()
             # never closed: that would wait for threads, which may hang at a disk or a database
             asyncio.Runner().run(app.run_async())
+            app.has_terminal = False
             if app.last_words:
                 click.echo(app.last_words, err=True)
             _end_within(LEAVING_S)
@@ -81,10 +90,12 @@ def chat(
         gc.enable()
 
 
-def _end_within(seconds: float) -> None:
-    """End the process then, whatever its threads wait for; the terminal is the shell's again."""
+def _end_within(seconds: float, first: Callable[[], None] = lambda: None) -> None:
+    """End the process then, whatever its threads wait for; ``first`` is called before."""
 
     def end() -> None:
+        with suppress(Exception):
+            first()
         sys.stderr.flush()
         os._exit(0)
 

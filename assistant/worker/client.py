@@ -23,8 +23,12 @@ from assistant.values.words import counted
 from assistant.worker.frames import Header, prompt_to_json
 from assistant.worker.link import ALONE, CRASHED, FROZEN, WorkerLink
 
-STOP_S = 3.0
-"""Seconds in which a worker has to stop; it is asked then whether it runs, which takes two more."""
+STOP_S = 1.0
+"""Seconds in which a worker has to stop before it is asked whether it runs at all."""
+
+RUNS_S = 2.0
+"""Seconds to answer that, and to stop. The user gets the answer within 5 s of the key: painting it
+takes up to two on a machine that is busy."""
 
 
 class LocalCore:
@@ -72,6 +76,7 @@ class LocalCore:
         self._status = ModelStatus(Phase.IDLE, model, model == DEMO)
         self._state = threading.Condition(threading.RLock())
         self._one_at_a_time = threading.Lock()
+        self._starting = threading.Lock()
         self._numbers = itertools.count(1)
         self._running: int | None = None
         self._reading: tuple[WorkerLink, int] | None = None
@@ -211,16 +216,16 @@ class LocalCore:
             self._state.notify_all()
         if link is not None and number is not None:
             link.send({"op": "stop", "id": number})
-            waiting = threading.Timer(STOP_S, self._give_up, (link, number))
-            waiting.daemon = True
-            waiting.start()
+            _call_after(STOP_S, self._ask_whether_it_runs, link, number)
 
-    def _give_up(self, link: WorkerLink, number: int) -> None:
-        """End a request that the worker did not stop."""
-        if self._running != number:
-            return
-        reacts = link.reacts()
+    def _ask_whether_it_runs(self, link: WorkerLink, number: int) -> None:
         if self._running == number:
+            _call_after(RUNS_S, self._give_up, link, number, link.ask())
+
+    def _give_up(self, link: WorkerLink, number: int, question: int) -> None:
+        """End a request that the worker did not stop; one that runs has answered ``question``."""
+        if self._running == number:
+            reacts = link.has_answered(question)
             if not reacts:
                 self._set_status(phase=Phase.FAILED, detail=FROZEN)
             link.give_up(number, reacts=reacts)
@@ -250,23 +255,26 @@ class LocalCore:
         return self._facts
 
     def _start(self) -> WorkerLink:
-        with self._state:
-            link = self._link
-            if link is not None and link.alive and self._status.phase is not Phase.FAILED:
-                return link
+        with self._starting:
+            with self._state:
+                link = self._link
+                if link is not None and link.alive and self._status.phase is not Phase.FAILED:
+                    return link
             spec = self._spec()
-            self._link = None  # what the old one still says is not heard any more
+            with self._state:
+                self._link = None  # what the old one still says is not heard any more
             if link is not None:
-                link.close()
-            self._set_status(phase=Phase.LOADING, detail="Starting the engine", done=0, total=0)
-            self._link = WorkerLink(
-                spec,
-                self._hear,
-                runtime=self._runtime,
-                keep_alive=self._keep_alive,
-                log=self._log,
-            )
-            return self._link
+                link.close()  # without the lock: this may wait, and a stop does not
+            with self._state:
+                self._set_status(phase=Phase.LOADING, detail="Starting the engine", done=0, total=0)
+                self._link = WorkerLink(
+                    spec,
+                    self._hear,
+                    runtime=self._runtime,
+                    keep_alive=self._keep_alive,
+                    log=self._log,
+                )
+                return self._link
 
     def _spec(self) -> Mapping[str, Any]:
         """Return all that a worker is started with: terminals with the same spec share it."""
@@ -370,6 +378,12 @@ class LocalCore:
         """Raise _EndedError if the worker ended on request; not for a crash, not after close."""
         if link.ended and link is self._link:
             raise _EndedError(CRASHED, code="crashed")
+
+
+def _call_after(seconds: float, function: Callable[..., None], *arguments: Any) -> None:
+    waiting = threading.Timer(seconds, function, arguments)
+    waiting.daemon = True
+    waiting.start()
 
 
 class _EndedError(ModelError):

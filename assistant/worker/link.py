@@ -15,7 +15,7 @@ from assistant.values.errors import PhichatError
 from assistant.values.generation import Pixels
 from assistant.worker.frames import Channel, FrameError, Header
 from assistant.worker.launch import launch
-from assistant.worker.processes import is_stopped, kill_worker
+from assistant.worker.processes import age_s, is_stopped, kill_worker
 
 if TYPE_CHECKING:
     from assistant.worker.rendezvous import Rendezvous
@@ -46,6 +46,9 @@ _ANSWER_WAIT_S = 2.0
 _WELCOME_WAIT_S = 60.0
 """A worker imports libraries before it answers, on a machine that may be busy."""
 
+_OLD_WAIT_S = 5.0
+"""Seconds for the first word of a worker that has had the time to import."""
+
 
 class WorkerLink:
     """One run of a worker as its client sees it.
@@ -74,7 +77,8 @@ class WorkerLink:
         """Whether the worker said that it ends on request: it did not crash."""
         self.hangs = False
         """Whether the user gave up a request that it did not end."""
-        self._heard_at = 0.0
+        self._asked = self._answered = 0
+        """Questions whether the worker is there, and its answers."""
         self._met: Rendezvous | None = None
         """The place of a shared worker."""
         self._is_starter = False
@@ -129,11 +133,21 @@ class WorkerLink:
         if answers is not None:
             answers.put({"id": number, "ev": "given_up", "reacts": reacts})
 
+    def ask(self) -> int:
+        """Ask the worker whether it is there; returns the number for :meth:`has_answered`."""
+        with self._state:
+            self._asked += 1
+            self.send({"op": "info"})
+            return self._asked
+
+    def has_answered(self, question: int) -> bool:
+        """Whether the worker has answered; frames that it sent before are no answer."""
+        return self.alive and self._answered >= question
+
     def reacts(self) -> bool:
         """Ask the worker whether it is there; waits two seconds at most."""
-        asked = time.monotonic()
-        self.send({"op": "info"})
-        while self.alive and self._heard_at < asked:
+        question, asked = self.ask(), time.monotonic()
+        while self.alive and not self.has_answered(question):
             if time.monotonic() - asked > _ANSWER_WAIT_S:
                 return False
             time.sleep(0.02)
@@ -218,6 +232,7 @@ class WorkerLink:
         channel, owned, token = opened
         with self._state:
             self._channel, self._private = channel, owned
+            self._answered = self._asked  # what was asked of another one is not counted any more
             closed = self._closed
         if closed:
             self.close()
@@ -255,14 +270,15 @@ class WorkerLink:
 
     def _is_welcome(self, channel: Channel) -> bool:
         """Wait for the worker's first word; returns False where it was stopped, or says nothing."""
-        deadline = time.monotonic() + _WELCOME_WAIT_S
+        began = time.monotonic()
         while not channel.has_data(_LOOK_S):
             if self._closed:
                 return True
             pid = self._met.process() if self._met is not None else None
             if pid is not None and is_stopped(pid):
                 return False
-            if time.monotonic() > deadline:
+            has_imported = pid is not None and age_s(pid) > _WELCOME_WAIT_S
+            if time.monotonic() - began > (_OLD_WAIT_S if has_imported else _WELCOME_WAIT_S):
                 return self._is_starter  # it may still import
         return True
 
@@ -271,13 +287,14 @@ class WorkerLink:
         channel.limit_wait(_WELCOME_WAIT_S)
         try:
             while (header := channel.receive()) is not None:
-                self._heard_at = time.monotonic()
                 kind = header["ev"]
                 if kind == "welcome":
                     channel.limit_wait(None)
                     self.pid, self.shared = header["pid"], header["shared"]
                 elif kind == "leaving":
                     self.ended = True
+                elif kind == "info":
+                    self._answered += 1
                 elif kind in ("status", "planned"):
                     self._hear(self, header)
                 elif "id" in header:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from contextlib import suppress
 
 
@@ -15,6 +16,16 @@ def is_stopped(pid: int) -> bool:
         return psutil.Process(pid).status() in (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP)
     except psutil.Error:
         return False
+
+
+def age_s(pid: int) -> float:
+    """Return the seconds since a process was started; 0 where that can't be read."""
+    import psutil
+
+    try:
+        return time.time() - float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return 0.0
 
 
 def kill_worker(pid: int) -> None:

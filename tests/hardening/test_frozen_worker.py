@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from assistant.worker import link as linking
 from assistant.worker.client import LocalCore
 from assistant.worker.launch import launch
 from assistant.worker.link import ALONE, FROZEN
+from assistant.worker.processes import is_stopped
 from tests.conftest import ROOT
 from tests.wait import wait_until
 from tests.worker.terminals import PROMPT, answer, ids, pixels, runs, worker_pid
@@ -76,6 +78,7 @@ class Reply:
 
 def freeze(pid: int) -> None:
     os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: is_stopped(pid), "its threads to stop")
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -99,6 +102,60 @@ def test_a_stop_gives_up_and_the_next_question_is_answered(
         wait_until(lambda: not runs(frozen), "the end of the frozen worker")
 
 
+def test_a_stop_has_one_wait_after_the_other_only_once(
+    terminal: MakeCore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third one, of the link for its own questions, would be seen."""
+    monkeypatch.setattr(linking, "_ANSWER_WAIT_S", 1e6)
+    core = terminal()
+    reply = Reply(core)
+    freeze(worker_pid(core))
+    core.stop()
+    error = reply.end()
+    assert error is not None
+    assert error.code == "frozen"
+
+
+def test_one_that_goes_on_after_a_question_has_not_answered_it(terminal: MakeCore) -> None:
+    """Tokens that were on their way when it froze come after the question."""
+    core = terminal()
+    reply = Reply(core)
+    link = core._link
+    assert link is not None
+    asked, link._outgoing = link._outgoing, SimpleQueue()  # the question waits here
+    question, seen = link.ask(), len(reply.events)
+    wait_until(lambda: len(reply.events) > seen, "more of the reply")
+    assert not link.has_answered(question)
+    kept, link._outgoing = link._outgoing, asked
+    asked.put(kept.get())
+    wait_until(lambda: link.has_answered(question), "its answer")
+    core.stop()
+    assert reply.end() is None
+
+
+def test_a_stop_waits_for_no_worker_that_is_being_left(
+    terminal: MakeCore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    core, leaving, left = terminal(), threading.Event(), threading.Event()
+    assert answer(core)
+    link = core._link
+    assert link is not None
+
+    def close() -> None:
+        leaving.set()
+        assert left.wait(300)
+
+    monkeypatch.setattr(link, "close", close)
+    link.kill()
+    wait_until(lambda: core.status().phase is Phase.FAILED, "its end")
+    asking = threading.Thread(target=answer, args=(core,))
+    asking.start()
+    assert leaving.wait(300)
+    core.stop()
+    left.set()
+    asking.join()
+
+
 def test_what_it_reads_no_more_is_not_waited_for(terminal: MakeCore) -> None:
     """Pictures fill the socket; neither sending them nor a stop waits for room in it."""
     core = terminal()
@@ -119,6 +176,20 @@ def test_another_terminal_gets_a_worker_of_its_own(terminal: MakeCore, tmp_path:
     assert second.status().warning == ALONE
     assert worker_pid(second) != frozen
     assert runs(frozen), "it may go on, and others use it"
+
+
+def test_an_old_one_that_says_nothing_has_had_its_time(
+    terminal: MakeCore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One whose driver hangs is not stopped for the system; it can't be importing after an hour."""
+    monkeypatch.setattr(linking, "is_stopped", lambda pid: False)
+    monkeypatch.setattr(linking, "_WELCOME_WAIT_S", 3000.0)
+    monkeypatch.setattr(linking, "age_s", lambda pid: 3600.0)
+    first, second = terminal(tmp_path / "run"), terminal(tmp_path / "run")
+    answer(first)
+    freeze(worker_pid(first))
+    assert len(ids(answer(second))) == 8
+    assert second.status().warning == ALONE
 
 
 @pytest.fixture
