@@ -31,6 +31,9 @@ OPTIONAL = (
 )  # fmt: skip
 """Fields that can be left out, in this order, one a refusal. A schema can't."""
 
+STOP = "stop"
+"""Field with the stop texts, which cost nothing to leave out: the engine finds them by itself."""
+
 _OLDER = "pictures of earlier messages"
 """A guess beside those of fields."""
 _FAILED = "a failure"
@@ -102,6 +105,11 @@ class Limits:
         has_failed = isinstance(error, refusals.FailedError)
         if has_failed:
             self.guesses.add(_FAILED)
+        if STOP in request:
+            self.not_taken.add(STOP)
+            self.guesses.add(STOP)
+            return
+        if has_failed:
             self._leave_out_pictures(error, prompt)
         for fields in (UNASKED,) if has_failed else (UNASKED, ("temperature",)):
             if guess := request.keys() & fields:
@@ -118,8 +126,11 @@ class Limits:
         raise error
 
     def settle(self) -> None:
-        """Keep the guesses with which a request was taken, unless the server had failed before."""
-        if _FAILED in self.guesses:
+        """Keep the guesses with which a request was taken.
+
+        Where the server had failed before, keep that of stop texts alone.
+        """
+        if _FAILED in self.guesses and self.guesses != {_FAILED, STOP}:
             self._take_back()
         self.guesses.clear()
 

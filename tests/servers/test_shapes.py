@@ -13,8 +13,9 @@ from PIL import Image
 
 from assistant.pictures import decode
 from assistant.servers import client
+from assistant.values.conversation import Draft, FinishReason
 from assistant.values.errors import PhichatError
-from assistant.values.sampling import PARAMETERS
+from assistant.values.sampling import PARAMETERS, Sampling
 from tests.engine.conftest import new_session, picture, send
 from tests.servers.conftest import MakeEngine
 from tests.servers.openai_server import Answer, Asked, Server, delta, event, refusing, saying
@@ -491,6 +492,23 @@ def test_what_is_of_no_help_is_taken_back(server: Server, make: MakeEngine, stat
     ended(send(engine, session, "Now"))
     assert pictures_of(server.chats[-1]) == 2
     assert server.chats[-1].json.keys() == before.keys()
+
+
+@pytest.mark.parametrize("status", [400, 500])
+def test_stop_texts_at_which_a_server_fails_are_found_by_us(
+    server: Server, make: MakeEngine, status: int
+) -> None:
+    server.rule = lambda asked: refusing(status, "Nein, danke.") if "stop" in asked.json else None
+    server.answers = [saying("One. ST", "OP two.")]
+    engine, chosen = make(), Sampling(stop=("STOP",))
+    session = new_session(engine, "a", picture("red"))
+    reply = ended(list(engine.send(session, Draft("b"), chosen)))
+    assert (reply.text, reply.finish_reason) == ("One. ", FinishReason.STOP)
+    first, refused, taken = (asked.json.keys() for asked in server.chats)
+    assert (refused - taken, taken) == ({"stop"}, first), "nothing else was left out"
+    assert pictures_of(server.chats[-1]) == 1
+    assert ended(list(engine.send(session, Draft("c"), chosen))).text == "One. "
+    assert len(server.chats) == 4, "it is remembered"
 
 
 def test_one_picture_of_several_is_tried_before_none(server: Server, make: MakeEngine) -> None:
