@@ -28,12 +28,12 @@ from tests.conftest import GOLDENS
 from tests.real.cases import TOKENS, Case
 
 SIDE, PATCH = 112, 14
-IMAGE = "<|image|>"
+IMAGE = "<image>"
 TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}{{ m['role'] | upper }}: "
     "{% if m['content'] is string %}{{ m['content'] }}{% else %}"
     "{% for part in m['content'] %}{% if part['type'] == 'text' %}{{ part['text'] }}"
-    "{% else %}<|image|>\n{% endif %}{% endfor %}{% endif %}\n{% endfor %}"
+    "{% else %}<image>{% endif %}{% endfor %}{% endif %}\n{% endfor %}"
     "{% if add_generation_prompt %}ASSISTANT:{% endif %}"
 )
 
@@ -104,11 +104,17 @@ class Laid:
 
 
 class Reference:
-    """Transformers' answers, on one thread so that sums are repeatable."""
+    """Transformers' answers, on one thread so that sums are repeatable.
 
-    def __init__(self, folder: Path) -> None:
+    ``class_last`` puts the tower's class token behind the patches, as llama.cpp does: each patch
+    gets its neighbour's position, and the first one is not read.
+    """
+
+    def __init__(self, folder: Path, *, class_last: bool = False) -> None:
         torch.set_num_threads(1)
         self._model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+        if class_last:
+            _put_class_last(self._model.model.vision_tower)
         self._words = PreTrainedTokenizerFast.from_pretrained(folder)
         self.image = self._words.convert_tokens_to_ids(IMAGE)
         image = CLIPImageProcessorPil.from_pretrained(folder)
@@ -143,3 +149,15 @@ class Reference:
 
     def text(self, ids: list[int]) -> str:
         return str(self._words.decode(ids, skip_special_tokens=True)).lstrip()
+
+
+def _put_class_last(tower: Any) -> None:
+    embeddings = getattr(tower, "vision_model", tower).embeddings
+
+    def forward(pixels: torch.Tensor, **_: Any) -> torch.Tensor:
+        patches = embeddings.patch_embedding(pixels).flatten(2).transpose(1, 2)
+        one = embeddings.class_embedding.expand(len(patches), 1, -1)
+        positions: torch.Tensor = embeddings.position_embedding(embeddings.position_ids)
+        return torch.cat([patches, one], dim=1) + positions
+
+    embeddings.forward = forward

@@ -54,6 +54,8 @@ class Peer:
     """The chat template of phichat-vllm stands in tokenizer_config.json."""
     own_model: bool = False
     """A LLaVA that the server knows by itself, beside transformers."""
+    class_last: bool = False
+    """Beside transformers with one fault of llama.cpp."""
 
 
 @contextmanager
@@ -114,6 +116,17 @@ def _llama(name: str) -> Callable[[Path, Path, Path], Any]:
     return run
 
 
+@contextmanager
+def _plain_llama(python: Path, folder: Path, log: Path) -> Iterator[str]:
+    port, model, mmproj = free_port(), folder / "llava.gguf", folder / "mmproj.gguf"
+    if not mmproj.exists():
+        command = [python, LAUNCH / "write_llava_gguf.py", folder, model, mmproj]
+        subprocess.run(command, check=True)
+    command = [python, LAUNCH / "llama_server.py", model, str(port), "2048", mmproj]
+    with running(command, port, log) as address:
+        yield address
+
+
 def _mistralrs(*cache: str) -> Callable[[Path, Path, Path], Any]:
     @contextmanager
     def run(python: Path, folder: Path, log: Path) -> Iterator[str]:
@@ -140,6 +153,12 @@ PEERS = (
     Peer("mlx-vlm 0.7.10", "mlx-vlm", _mlx, num_crops=1),  # minutes a crop on a CPU
     Peer("vLLM 0.32.0, a LLaVA", "vllm", _plain_vllm, own_model=True),
     Peer("transformers 5.23.0 serve, a LLaVA", "transformers", _transformers, own_model=True),
+    Peer("llama.cpp (xllamacpp 2026.10.11549), a LLaVA", "llama.cpp", _plain_llama,
+         own_model=True),
+    Peer("the same beside a tower with the class token last", "llama.cpp", _plain_llama,
+         own_model=True, class_last=True),
+    Peer("mistral.rs 0.9.5, a LLaVA", "mistral.rs", _mistralrs(), own_model=True),
+    Peer("the same, prefix_cache_n=0", "mistral.rs", _mistralrs("0"), own_model=True),
     Peer("mlx-vlm 0.7.10, a LLaVA", "mlx-vlm", _plain_mlx, own_model=True),
 )  # fmt: skip
 
@@ -207,8 +226,8 @@ def tried(peer: Peer, tokenizer: Path) -> list[str]:
     name = f"phi-3-vision-{peer.tower_layers}-{peer.num_crops}"
     ours: Ours | own_model.Reference
     if peer.own_model:
-        folder = own_model.make(CACHE / "llava", tokenizer)
-        ours = own_model.Reference(folder)
+        folder = own_model.make(CACHE / "llava-image", tokenizer)
+        ours = own_model.Reference(folder, class_last=peer.class_last)
     else:
         folder = make(CACHE / name, tokenizer, peer.tower_layers, peer.num_crops)
         ours = Ours(folder)

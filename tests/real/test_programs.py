@@ -84,4 +84,16 @@ def test_the_model_of_their_own_is_answered_by_transformers(
         sizes.append(int((prompt.inputs["input_ids"] == reference.image).sum()))
         replies.append(reference.reply(prompt))
     assert sizes == [0, patches, 2 * patches]
-    assert all(len(set(reply)) > TOKENS // 2 for reply in replies)
+    assert len({tuple(reply) for reply in replies}) == len(replies)
+    assert all(len(set(reply)) > TOKENS // 4 for reply in replies), "not one word for ever"
+
+
+def test_the_order_of_llama_cpp_is_of_pictures_alone(
+    tmp_path: Path, trained_tokenizer: Path
+) -> None:
+    folder = own_model.make(tmp_path / "llava", trained_tokenizer)
+    right, other = own_model.Reference(folder), own_model.Reference(folder, class_last=True)
+    for name, is_same in (("text", True), ("a picture", False)):
+        case = Case("", QUESTIONS[name])
+        answers = [one.reply(one.prompt(case)) for one in (right, other)]
+        assert (answers[0] == answers[1]) == is_same

@@ -1,4 +1,4 @@
-"""llama.cpp's server as xllamacpp brings it: python llama_server.py MODEL.gguf PORT CONTEXT."""
+"""llama.cpp's server (xllamacpp): python llama_server.py MODEL.gguf PORT CONTEXT [MMPROJ.gguf]."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ def main() -> None:
     """Serve until the process is ended."""
     from xllamacpp import CommonParams, Server
 
-    model, port, context = sys.argv[1:]
+    model, port, context, *mmproj = sys.argv[1:]
     parameters = CommonParams()
     parameters.model.path = model
+    if mmproj:
+        parameters.mmproj.path, parameters.mmproj_use_gpu = mmproj[0], False
     parameters.hostnames, parameters.port = ["127.0.0.1"], int(port)
     parameters.n_ctx, parameters.n_parallel = int(context), 1
     parameters.use_jinja = True

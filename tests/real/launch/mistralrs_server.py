@@ -2,8 +2,8 @@
 
     python mistralrs_server.py FOLDER PORT [PREFIX_CACHE_N]
 
-Pictures are named in the text by ``<|image_1|>``, without which it counts none. One request at a
-time.
+Pictures are named in the text by ``<|image_1|>``, those of a LLaVA by ``<image>``: it counts none
+that the text does not name. One request at a time.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 
@@ -25,9 +26,9 @@ def main() -> None:
     )
 
     folder, port, *cached = sys.argv[1:]
-    which = Which.MultimodalPlain(
-        model_id=folder, arch=MultimodalArchitecture.Phi3V, dtype=ModelDType.F32
-    )
+    is_phi = json.loads((Path(folder) / "config.json").read_text())["model_type"] == "phi3_v"
+    arch = MultimodalArchitecture.Phi3V if is_phi else MultimodalArchitecture.LLaVA
+    which = Which.MultimodalPlain(model_id=folder, arch=arch, dtype=ModelDType.F32)
     runner = Runner(which=which, **({"prefix_cache_n": int(cached[0])} if cached else {}))
 
     def answer(asked: dict[str, Any]) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def main() -> None:
             raise ValueError("a request has no seed, the engine has one")
         request = ChatCompletionRequest(
             model="default",
-            messages=tagged(asked["messages"]),
+            messages=tagged(asked["messages"], "<|image_{}|>\n" if is_phi else "<image>"),
             max_tokens=asked["max_tokens"],
             temperature=asked["temperature"],
             stop_seqs=asked.get("stop"),
@@ -70,8 +71,8 @@ def main() -> None:
     HTTPServer(("127.0.0.1", int(port)), Handler).serve_forever()
 
 
-def tagged(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Name each picture in the text before which it stands."""
+def tagged(messages: list[dict[str, Any]], tag: str) -> list[dict[str, Any]]:
+    """Name each picture in the text before which it stands, by its number in ``tag``."""
     number = 0
     made = []
     for message in messages:
@@ -80,7 +81,7 @@ def tagged(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
             tags = ""
             for _ in range(len(content) - 1):
                 number += 1
-                tags += f"<|image_{number}|>\n"
+                tags += tag.format(number)
             content = [*content[:-1], {"type": "text", "text": tags + content[-1]["text"]}]
         made.append(message | {"content": content})
     return made

@@ -64,7 +64,8 @@ def main() -> None:
     for kind in ("long", "short"):
         factors = np.array(config["rope_scaling"][f"{kind}_factor"], np.float32)
         writer.add_tensor(f"rope_factors_{kind}.weight", factors)
-    add_vocabulary(writer, folder, config["vocab_size"])
+    template = json.loads((folder / "tokenizer_config.json").read_text())["chat_template"]
+    add_vocabulary(writer, folder, config["vocab_size"], template, end=32007)
     for tensor, values in tensors(folder / "model.safetensors").items():
         stem, _, _ = tensor.rpartition(".")
         if stem.startswith("model.layers."):
@@ -78,7 +79,9 @@ def main() -> None:
     writer.close()
 
 
-def add_vocabulary(writer: gguf.GGUFWriter, folder: Path, size: int) -> None:
+def add_vocabulary(
+    writer: gguf.GGUFWriter, folder: Path, size: int, template: str, *, end: int
+) -> None:
     """Write tokenizer.json as a sentencepiece vocabulary: merges in their order are its scores."""
     read = json.loads((folder / "tokenizer.json").read_text())
     vocabulary, added = read["model"]["vocab"], read["added_tokens"]
@@ -98,11 +101,10 @@ def add_vocabulary(writer: gguf.GGUFWriter, folder: Path, size: int) -> None:
     writer.add_token_scores(scores)
     writer.add_token_types(kinds)
     writer.add_bos_token_id(1)
-    writer.add_eos_token_id(32007)
+    writer.add_eos_token_id(end)
     writer.add_unk_token_id(0)
     writer.add_add_bos_token(True)
     writer.add_add_eos_token(False)
-    template = json.loads((folder / "tokenizer_config.json").read_text())["chat_template"]
     writer.add_chat_template(template)
 
 
