@@ -24,8 +24,14 @@ _NO_REPLY = (
 )  # fmt: skip
 """Errors of reading JSON of another kind."""
 
-_THOUGHTS = ("reasoning_content", "reasoning", "thinking")
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
 """Fields of a delta with the thought: llama.cpp's and SGLang's, vLLM's and Ollama's, others'."""
+
+_IN_PARTS = ("thinking", "reasoning", "thought")
+"""Kinds of parts of a content that are thoughts."""
+
+_IN_OBJECTS = ("thinking", "text", "reasoning", "content", "summary")
+"""Fields of an object that is a thought, or a part of one."""
 
 _ENDS = {
     **dict.fromkeys(
@@ -167,7 +173,7 @@ class Reply:
         self._note_usage(said.get("usage"))
         for choice in said.get("choices") or ():
             if choice.get("index") in (0, None):
-                yield from self._choice(choice, _said(choice))
+                yield from self._choice(choice, _said(choice, self.has_text))
 
     def _choice(
         self, choice: Mapping[str, Any], said: Mapping[str, Any]
@@ -228,9 +234,15 @@ class Halves:
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _said(choice: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the delta or message of a choice; of the older API a text."""
-    return choice.get("delta") or choice.get("message") or {"content": choice.get("text")}
+def _said(choice: Mapping[str, Any], has_text: bool) -> Mapping[str, Any]:
+    """Return the delta or message of a choice; of the older API a text.
+
+    A message behind deltas repeats their text.
+    """
+    said: Mapping[str, Any] = choice.get("delta") or choice.get("message") or {}
+    if has_text and "delta" in choice and not choice["delta"]:
+        return {name: value for name, value in said.items() if name != "content"}
+    return said or {"content": choice.get("text")}
 
 
 def _text(content: Any) -> str:
@@ -243,12 +255,22 @@ def _text(content: Any) -> str:
 
 
 def _thought(said: Mapping[str, Any]) -> str:
-    """Return the thought of a delta: of a field for it, or of parts of the kind ``thinking``."""
+    """Return the thought of a delta: of a field for it, or of parts of a kind for it."""
     found = next((said[name] for name in _THOUGHTS if said.get(name)), "")
     content = said.get("content")
     parts = content if isinstance(content, list) else []
-    inner = (one.get("thinking") for one in parts if isinstance(one, Mapping))
-    return (found if isinstance(found, str) else "") + "".join(map(_text, inner))
+    objects = [one for one in parts if isinstance(one, Mapping)]
+    thoughts = (one for one in objects if one.get("type") in _IN_PARTS or one.get("thinking"))
+    return _words([found, *thoughts])
+
+
+def _words(said: Any) -> str:
+    """Return the text of a thought: of a string, of an object with one, of a list of these."""
+    if isinstance(said, list):
+        return "".join(map(_words, said))
+    if isinstance(said, Mapping):
+        return _words(next((said[name] for name in _IN_OBJECTS if said.get(name)), ""))
+    return said if isinstance(said, str) else ""
 
 
 def _begun(exchange: Exchange) -> bytes:

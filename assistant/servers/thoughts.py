@@ -25,13 +25,21 @@ TAGS: Mapping[str, str] = {
     "◁think▷": "◁/think▷",  # Kimi-VL
     "<|START_THINKING|>": "<|END_THINKING|>",  # Command
     "<|channel>thought": "<channel|>",  # Gemma 4
-    "<|channel|>analysis<|message|>": "<|end|><|start|>assistant<|channel|>final<|message|>",
+    **dict.fromkeys(
+        ("<|channel|>analysis<|message|>", "<|start|>assistant<|channel|>analysis<|message|>"),
+        "<|end|><|start|>assistant<|channel|>final<|message|>",  # gpt-oss
+    ),
 }
 """Beginnings of what models think, and their ends, where a server leaves both in the text."""
 
-_ENDS = tuple(TAGS.values())
+_ENDS = tuple(dict.fromkeys(TAGS.values()))
+_NO_THOUGHT = (
+    "<|channel|>final<|message|>", "<|start|>assistant<|channel|>final<|message|>", *_ENDS,
+)  # fmt: skip
+"""Tags before an answer without a thought; an end alone is that of an empty one in the prompt."""
 _LONGEST_END = max(map(len, _ENDS))
 _ANY_END = re.compile("|".join(map(re.escape, _ENDS)))
+_ANY_TAG = re.compile("|".join(map(re.escape, (*_ENDS, *TAGS))))
 
 _ALWAYS = re.compile(r"\br1\b|reason|think|magistral|\bqwq", re.IGNORECASE)
 """Names of models that think unasked."""
@@ -102,6 +110,8 @@ class Splitter:
         self._end = ""
         """The tag that ends the thought; "" before and after one."""
         self._is_answer = False
+        self._tail = ""
+        """The end of the answer so far, where half a tag may be."""
         self._strips = strips
         """White space is left out: before the answer, or between it and a thought."""
         self.was_unopened: bool | None = None
@@ -116,10 +126,14 @@ class Splitter:
     def feed(self, text: str) -> Iterator[str | ThoughtGrew]:
         """Yield what is settled of the text so far."""
         self._held += text
-        if not (self._is_answer or self._end):
-            yield from self._begin()
-        if self._end:
+        while not self._is_answer:
+            if not self._end:
+                yield from self._begin()
+            if not self._end:
+                break
             yield from self._think()
+            if self._end:
+                break
         if self._is_answer:
             yield from self._answer()
 
@@ -127,6 +141,7 @@ class Splitter:
         """Yield the rest; ``is_whole``: the model ended the reply by itself."""
         held, self._held = self._held, ""
         is_thought = bool(self._end) or (self._unopened and not is_whole)
+        held = held.lstrip() if self._strips and not is_thought else held
         if self._unopened and is_whole and held:
             self.was_unopened = False
         if held:
@@ -135,10 +150,14 @@ class Splitter:
     def _begin(self) -> Iterator[str | ThoughtGrew]:
         said = self._held.lstrip()
         opening = next((one for one in TAGS if said.startswith(one)), None)
+        none = next((one for one in _NO_THOUGHT if said.startswith(one)), None)
         if opening is not None:
-            self.was_unopened = False
+            self.was_unopened = bool(self.was_unopened)
             self._end, self._held = TAGS[opening], said[len(opening) :].lstrip()
-        elif not said or any(one.startswith(said) for one in TAGS):
+        elif none is not None:
+            self.was_unopened = bool(self.was_unopened) or none in _ENDS
+            self._held, self._is_answer, self._strips = said[len(none) :], True, True
+        elif not said or any(one.startswith(said) for one in (*TAGS, *_NO_THOUGHT)):
             return
         elif not self._unopened:
             self._is_answer = True
@@ -150,9 +169,9 @@ class Splitter:
 
     def _think(self) -> Iterator[str | ThoughtGrew]:
         thought, end, rest = self._held.partition(self._end)
-        if end:
+        if end:  # another thought may follow at once
             self._held, self._end = rest, ""
-            self._is_answer = self._strips = True
+            self._unopened, self._strips = False, True
             thought = thought.rstrip()
         else:
             kept = _half_of(self._end, thought)
@@ -165,6 +184,12 @@ class Splitter:
         if self._strips:
             said = said.lstrip()
             self._strips = not said
+        if self.was_unopened is None:
+            self._tail += said
+            if (tag := _ANY_TAG.search(self._tail)) is not None:
+                # too late for this reply, in time for the next one
+                self.was_unopened = tag[0] in _ENDS
+            self._tail = self._tail[-_LONGEST_END:]
         if said:
             yield said
 

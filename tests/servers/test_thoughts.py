@@ -150,6 +150,90 @@ def test_tags_later_in_an_answer_are_text(server: Server, make: MakeEngine) -> N
     assert ended(send(make(), None, "How do models think?")).text == words
 
 
+WHOLE = {"content": ANSWER, "reasoning_content": THOUGHT}
+PART = {"type": "text", "text": THOUGHT}
+SHAPES = {
+    "a list of parts in the field": [{"reasoning_content": [PART]}, {"content": ANSWER}],
+    "an object in the field": [{"reasoning": {"content": THOUGHT}}, {"content": ANSWER}],
+    "details of a gateway": [
+        {"reasoning_details": [{"type": "reasoning.encrypted", "data": "x"},
+                               {"type": "reasoning.text", "text": THOUGHT}]},
+        {"content": ANSWER},
+    ],
+    "a part that is text": [
+        {"content": [{"type": "reasoning", "text": THOUGHT}, {"type": "text", "text": ANSWER}]}],
+    "a part with a string": [
+        {"content": [{"type": "thinking", "thinking": THOUGHT}]}, {"content": ANSWER}],
+    "a part with a summary": [
+        {"content": [{"type": "reasoning", "summary": [PART]}]}, {"content": ANSWER}],
+    "behind the answer": [{"content": ANSWER}, {"reasoning": THOUGHT}],
+    "two thoughts": list(letters(f"<think>{THOUGHT[:9]}</think>\n<think>{THOUGHT[9:]}</think> "
+                                 f"{ANSWER}")),
+    "gpt-oss with its start": list(letters(
+        f"<|start|>assistant<|channel|>analysis<|message|>{THOUGHT}<|end|><|start|>assistant"
+        f"<|channel|>final<|message|>{ANSWER}")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_other_shapes_of_a_thought(server: Server, make: MakeEngine, name: str) -> None:
+    server.answers = [streamed(*SHAPES[name])]
+    turn = ended(send(make(), None, "What is it?"))
+    assert turn.text == ANSWER
+    assert turn.thought is not None
+    assert turn.thought.text == THOUGHT
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer([json.dumps({"choices": [{"message": WHOLE, "finish_reason": "stop"}]}).encode()],
+               200, "application/json"),
+        Answer([event({"choices": [{"index": 0, "delta": {"content": ANSWER}}]}),
+                event({"choices": [{"index": 0, "delta": {}, "message": WHOLE,
+                                    "finish_reason": "stop"}]}), event("[DONE]")]),
+    ],
+    ids=["not streamed", "a message behind the deltas"],
+)  # fmt: skip
+def test_a_whole_message(server: Server, make: MakeEngine, answer: Answer) -> None:
+    server.answers = [answer]
+    turn = ended(send(make(), None, "What is it?"))
+    assert turn.text == ANSWER
+    assert turn.thought is not None
+    assert turn.thought.text == THOUGHT
+
+
+@pytest.mark.parametrize(
+    "before",
+    ["</think>\n\n", "<think>\n\n</think>\n\n", "<|channel|>final<|message|>",
+     "<think></think><think>\n</think>"],
+)  # fmt: skip
+@pytest.mark.parametrize("step", [1, 2, 1000])
+@pytest.mark.parametrize("unopened", [True, False])
+def test_tags_without_a_thought(before: str, step: int, unopened: bool) -> None:
+    text = f"{before}{ANSWER}"
+    splitter, pieces = Splitter(unopened=unopened), list[str | ThoughtGrew]()
+    for at in range(0, len(text), step):
+        pieces += splitter.feed(text[at : at + step])
+    pieces += splitter.finish(is_whole=True)
+    assert "".join(one for one in pieces if isinstance(one, str)) == ANSWER
+    assert not any(one.text.strip() for one in pieces if isinstance(one, ThoughtGrew))
+
+
+def test_white_space_behind_a_thought_is_no_answer(server: Server, make: MakeEngine) -> None:
+    server.answers = [streamed(*letters(f"<think>{THOUGHT}</think>\n\n"), finish="length")]
+    assert "spent the whole answer on thinking" in failed(send(make(), None, "Hi")).message
+
+
+def test_a_thought_that_nothing_opened_is_learned(server: Server, make: MakeEngine) -> None:
+    """The model's name and the settings don't say that it thinks."""
+    engine = make()
+    server.answers = [streamed(*letters(f"{THOUGHT}</think>\n\n{ANSWER}"))]
+    session = new_session(engine, "What is it?")
+    turn = ended(send(engine, session, "Sure?"))
+    assert (turn.text, turn.thought and turn.thought.text) == (ANSWER, THOUGHT)
+
+
 @pytest.mark.parametrize("opening", TAGS)
 @pytest.mark.parametrize("step", [1, 2, 3, 1000])
 def test_every_pair_of_tags_cut_anywhere(opening: str, step: int) -> None:
