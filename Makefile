@@ -13,12 +13,15 @@ UNLOCKED := $(addprefix --no-emit-package ,torch triton cuda-bindings cuda-pathf
 COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	  --custom-compile-command 'make lock' $(UNLOCKED)
 
-.PHONY: chat test test-long test-vllm check format bench lock clean
+.PHONY: chat test test-all test-long test-vllm check format bench lock clean
 
 chat: $(VENV)/installed
 	@$(BIN)/phichat
 
 test: $(VENV)/installed-test
+	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not long and not slow'
+
+test-all: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-long: $(VENV)/installed-test

@@ -1,9 +1,10 @@
 """Shared fixtures, and how the tests run.
 
-- `make test` runs all but those marked `long`, a file at a time on every core and in one process
-  more, because tests wait (pytest-xdist, `--dist loadfile`: a module's fixtures, such as a loaded
-  model, are made once). `make test-long` runs those marked `long`. Tests marked `gpu` need a CUDA
-  device and skip without one.
+- `make test-all`, which CI runs, and pytest without options run all but those marked `long`;
+  `make test` leaves out those marked `slow` too (`tests/tiers.py`). Both take a file at a time on
+  every core and in one process more, because tests wait (pytest-xdist, `--dist loadfile`: a
+  module's fixtures, such as a loaded model, are made once). `make test-long` runs those marked
+  `long`. Tests marked `gpu` need a CUDA device and skip without one.
 - Nothing reaches the network or this user's files: each test has its own PHICHAT_HOME and HF_HOME,
   loses every PHICHAT_ variable, and the hub is offline. Servers are real ones on localhost.
 - No worker outlives its test: PHICHAT_KEEP_ALIVE is 0.
@@ -38,10 +39,12 @@ from hypothesis import HealthCheck, settings
 
 from tests.byte_tokenizer import write_tokenizer
 from tests.cli_server import CliServer
+from tests.tiers import QUICK
 from tests.trained_tokenizer import write_trained_tokenizer
 
 # Both count seconds, which pass faster on a busy machine.
 settings.register_profile("phichat", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(QUICK, settings.get_profile("phichat"))
 settings.load_profile("phichat")
 
 # Containers often forbid compiled files to be written. Each test process would then compile every
@@ -74,6 +77,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="SECONDS",
         help="tests/tui: start and end every thread of the app late, to find what races with it",
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose how many examples are tried, before test files read it: `tests/tiers.py`."""
+    if "not slow" in config.option.markexpr:
+        settings.load_profile(QUICK)
 
 
 @pytest.hookimpl(wrapper=True, optionalhook=True)

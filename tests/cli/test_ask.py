@@ -54,6 +54,7 @@ def answer(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return value
 
 
+@pytest.mark.slow
 def test_describe_read_and_compare(phichat: Phichat, picture_url: str) -> None:
     """The three scenarios on random weights: the mechanics, from a URL and from files; then a
     follow-up in the same session and what the session remembers."""
@@ -171,6 +172,7 @@ def test_prompt_shows_what_the_model_would_see(phichat: Phichat) -> None:
     assert json.loads(phichat("sessions", "list", "--json").stdout) == []
 
 
+@pytest.mark.slow
 def test_what_is_piped_follows_the_question(phichat: Phichat) -> None:
     for arguments, stdin, text in (
         (["Summarise.", "-"], "one\ntwo\n", "Summarise.\n\none\ntwo"),
@@ -217,6 +219,7 @@ def test_lines_of_json_tell_what_happens(phichat: Phichat) -> None:
     assert [picture["tokens"] for picture in planned["pictures"]] == [313]
 
 
+@pytest.mark.slow
 def test_flags_go_before_what_the_session_generates_with(phichat: Phichat) -> None:
     first = answer(phichat("ask", "--json", "--max-new-tokens", "3", "Hello"))
     assert first["usage"]["completion_tokens"] == 3
@@ -256,6 +259,7 @@ def test_whatever_ends_it_the_half_answer_is_kept(random_folder: Path, phichat: 
         assert _last_reply(phichat)["finish_reason"] == "stopped"
 
 
+@pytest.mark.slow
 def test_a_stopped_answer_in_json_says_so(random_folder: Path, phichat: Phichat) -> None:
     with _endless(random_folder, "--stream-json") as ask:
         assert ask.stdout is not None
@@ -294,6 +298,7 @@ def test_a_question_without_an_answer_is_answered(phichat: Phichat) -> None:
     assert (reply["parent"], reply["role"]) == (turn.id, "assistant")
 
 
+@pytest.mark.slow
 def test_a_half_answer_of_another_model_is_written_again(phichat: Phichat) -> None:
     half = answer(phichat("ask", "--json", "--max-new-tokens", "4", "Hello"))
     demo = ("ask", "--continue", "--json", "--model", "demo", "--max-new-tokens", "100")
@@ -308,6 +313,7 @@ def test_a_half_answer_of_another_model_is_written_again(phichat: Phichat) -> No
     assert json.loads(nothing.stdout)["error"]["message"] == nothing.stderr.strip()
 
 
+@pytest.mark.slow
 def test_the_second_ctrl_c_ends_at_once(random_folder: Path, phichat: Phichat) -> None:
     """Also while the worker can't hear of the first: it is held still here."""
     with _endless(random_folder) as ask:

@@ -72,6 +72,7 @@ def test_pictures_that_are_none(kind: str, phichat: Phichat, tmp_path: Path) -> 
     assert json.loads(phichat("sessions", "list", "--json").stdout) == []
 
 
+@pytest.mark.slow
 def test_a_picture_that_is_cut_in_its_last_rows(phichat: Phichat, tmp_path: Path) -> None:
     data = (GOLDENS / "images" / "vga_480x640.png").read_bytes()
     (tmp_path / "cut.png").write_bytes(data[: -len(data) // 20])
@@ -113,6 +114,7 @@ def test_unknown_models(name: str, phichat: Phichat) -> None:
     assert name in done.stderr
 
 
+@pytest.mark.slow
 def test_a_checkpoint_with_a_missing_weight(
     random_folder: Path, phichat: Phichat, tmp_path: Path
 ) -> None:
@@ -167,6 +169,7 @@ def test_rename_and_delete(phichat: Phichat) -> None:
     assert json.loads(phichat("sessions", "list", "--json").stdout) == []
 
 
+@pytest.mark.slow
 def test_escape_sequences_never_reach_the_terminal(phichat: Phichat, tmp_path: Path) -> None:
     hostile = tmp_path / "a\x1b]0;owned\x07b.png"
     hostile.write_bytes((GOLDENS / "images" / "sq336.png").read_bytes())

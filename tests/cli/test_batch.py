@@ -185,6 +185,7 @@ def test_an_answer_that_is_cut_within_its_json_is_no_success(
     assert run(engine, folder, tmp_path / "cut.jsonl", max_new_tokens=3, schema=SCHEMA) == 6
 
 
+@pytest.mark.slow
 def test_a_file_that_ends_anywhere_leads_to_the_same_bytes(
     make: MakeEngine,
     folder: Path,
@@ -288,6 +289,7 @@ def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_killed_batches_end_as_one_that_was_not(
     phichat: Phichat, random_folder: Path, many: Path
 ) -> None:

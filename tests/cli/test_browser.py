@@ -183,6 +183,7 @@ def entrance(server: Server, tmp_path: Path) -> Iterator[str]:
         yield address
 
 
+@pytest.mark.slow
 async def test_pictures_text_and_a_reload_in_mid_reply(
     server: Server, entrance: str, tmp_path: Path
 ) -> None:
@@ -215,6 +216,7 @@ async def test_pictures_text_and_a_reload_in_mid_reply(
         }
 
 
+@pytest.mark.slow
 async def test_pictures_are_drawn_in_their_own_pixels(
     server: Server, entrance: str, tmp_path: Path
 ) -> None:
@@ -232,6 +234,7 @@ async def test_pictures_are_drawn_in_their_own_pixels(
         await tab.reload(f"document.querySelector('.pictures') && {DRAWN}")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not HAS_OPENSSL, reason="needs openssl, for a certificate")
 async def test_behind_an_https_proxy_with_a_port_and_a_path(server: Server, tmp_path: Path) -> None:
     server.answers = [Answer([event(delta("Stripes.", "stop")), event("[DONE]")])]
@@ -290,6 +293,7 @@ async def foreign_page() -> AsyncIterator[str]:
         await runner.cleanup()
 
 
+@pytest.mark.slow
 async def test_foreign_pages_names_and_tokens_are_refused(entrance: str, tmp_path: Path) -> None:
     """The browser was let in, and sends its cookie from other ports of the same host, too."""
     address, _, token = entrance.partition("?token=")
@@ -331,6 +335,7 @@ async def test_foreign_pages_names_and_tokens_are_refused(entrance: str, tmp_pat
             assert await stranger.run(STATUS) == 403
 
 
+@pytest.mark.slow
 async def test_two_tabs_share_one_worker(tmp_path: Path) -> None:
     settings = load(environ={"PHICHAT_HOME": str(tmp_path / "home")})
     with phichat_serve(tmp_path / "home", "demo") as entrance:

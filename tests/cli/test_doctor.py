@@ -127,6 +127,7 @@ socket.socket.connect = connect
 """
 
 
+@pytest.mark.slow
 def test_everything_is_measured_without_the_network(
     tmp_path: Path, phichat: Phichat, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,7 @@ def test_enter_alone_gives_up(secret: Path) -> None:
     assert b"secret.pdf needs a password: " in output
 
 
+@pytest.mark.slow
 def test_a_batch_asks_before_it_begins_and_once(secret: Path, tmp_path: Path) -> None:
     (tmp_path / "two.pdf").write_bytes(pdf(page("blue"), password=SECRET))
     output = answered(

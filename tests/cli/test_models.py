@@ -404,6 +404,7 @@ sys.addaudithook(hear)
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_asked_of_any_network_once_it_is_here(
     hub: Hub,  # noqa: F811
     tmp_path: Path,

@@ -209,6 +209,7 @@ def test_pictures_that_a_line_names_are_attached(
     assert len(prompt.slots) == 4
 
 
+@pytest.mark.slow
 def test_doubtful_words_are_said_and_a_runner_up_is_followed(phichat: Phichat) -> None:
     typed = "\n".join(["Hello", "/doubts", "/doubts 1 2", "/doubts 1 9", "/doubts x", "/version"])
     done = phichat("chat", "--plain", stdin=typed)
@@ -219,6 +220,7 @@ def test_doubtful_words_are_said_and_a_runner_up_is_followed(phichat: Phichat) -
     assert "Version 1 of 2:" in done.stdout
 
 
+@pytest.mark.slow
 def test_another_model_answers_too(phichat: Phichat, random_folder: Path) -> None:
     typed = "\n".join(["Hello", "/compare", f"/compare {random_folder}", "/version"])
     done = phichat("chat", "--plain", stdin=typed)

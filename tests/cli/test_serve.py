@@ -205,6 +205,7 @@ def kept_tab(served: Served, headers: dict[str, str], typed: str, *, until: byte
     return asyncio.run(read())
 
 
+@pytest.mark.slow
 def test_an_app_outlives_its_socket_and_takes_pictures(
     served: Served, browser: requests.Session
 ) -> None:

@@ -16,6 +16,7 @@ from assistant.core.cpu.bfloat16 import BFloat16Linear
 from assistant.core.feature_files import fingerprint
 from assistant.core.weights import load_model
 from tests.conftest import ROOT
+from tests.tiers import few_quick
 
 CPU = torch.device("cpu")
 
@@ -80,7 +81,7 @@ def test_a_small_tower_and_a_processor_that_gains_nothing_stay_float32(
     assert not any(isinstance(one, BFloat16Linear) for one in model.modules())
 
 
-@pytest.mark.parametrize("isa", ["AVX2", "AVX512_CORE_VNNI"])
+@pytest.mark.parametrize("isa", few_quick(["AVX2", "AVX512_CORE_VNNI"]))
 def test_without_the_instructions_it_is_not_taken(isa: str) -> None:
     """oneDNN then multiplies by a plain loop, or widens."""
     code = "from assistant.core.cpu.bfloat16 import pays; print(pays())"

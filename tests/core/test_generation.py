@@ -21,6 +21,7 @@ from assistant.values.prompt import Prompt, Slot
 from assistant.values.sampling import Sampling
 from tests.conftest import GOLDENS
 from tests.core.tiny import tiny_phi3v
+from tests.tiers import few_quick
 
 CASES = json.loads((GOLDENS / "generate.json").read_text(encoding="utf-8"))["cases"]
 CONTEXT = 16384
@@ -68,7 +69,7 @@ def cold(tiny_model: Any) -> ResidentModel:
     return ResidentModel(tiny_model, frozenset(), CONTEXT)
 
 
-@pytest.mark.parametrize("chunk", [7, 64, CONTEXT])
+@pytest.mark.parametrize("chunk", few_quick([7, 64, CONTEXT]))
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
 def test_greedy_ids_are_the_uncached_references(
     case: dict[str, Any], chunk: int, tiny_model: Any

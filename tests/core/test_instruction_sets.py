@@ -77,7 +77,11 @@ def check(found: dict[str, Any]) -> None:
 
 @on_x86
 @pytest.mark.parametrize(
-    "name", [pytest.param(one, marks=[pytest.mark.long] * (one == "SSE4")) for one in PROCESSORS]
+    "name",
+    [
+        pytest.param(one, marks=pytest.mark.long if one == "SSE4" else pytest.mark.slow)
+        for one in PROCESSORS
+    ],
 )
 def test_every_way_is_as_exact_on_another_processor(name: str) -> None:
     if PROCESSORS[name][0] not in flags():

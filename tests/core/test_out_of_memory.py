@@ -63,6 +63,7 @@ ask(5, 1000)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS holds on Linux only")
 def test_others_give_way_then_the_turn_ends_and_the_next_one_works() -> None:
     done = subprocess.run(
@@ -82,6 +83,7 @@ def test_others_give_way_then_the_turn_ends_and_the_next_one_works() -> None:
     assert kept == "4 tokens, 999 cached"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error",
     [

@@ -47,6 +47,7 @@ from tests.core.tiny import (
     tiny_phi3v,
     uncached,
 )
+from tests.tiers import examples
 
 STOP_IDS = frozenset({2})
 USER, ASSISTANT, END = 3, 4, 5
@@ -352,13 +353,13 @@ def test_what_was_read_when_memory_ran_out_is_not_reused(kind: str, layers: int)
     assert got == cold(kind, prompt, 4)
 
 
-@settings(unhurried, max_examples=40)
+@settings(unhurried, max_examples=examples(40))
 @given(history=histories, options=budgets, compiled=st.booleans())
 def test_warm_equals_cold(history: list[Step], options: dict[str, Any], compiled: bool) -> None:
     replay("float", history, options, compiled)
 
 
-@settings(unhurried, max_examples=10)
+@settings(unhurried, max_examples=examples(10))
 @given(kind=st.sampled_from(QUANTIZED), history=histories, options=budgets)
 def test_warm_equals_cold_in_few_bits(
     kind: str, history: list[Step], options: dict[str, Any]

@@ -79,6 +79,7 @@ def share(engine: Engine, folder: Path, conversations: int, seed: int) -> dict[s
     return {name: sum(r[name] for r in results) / conversations for name in results[0]}
 
 
+@pytest.mark.slow
 def test_single_shapes_over_a_conversation(engine: Engine, tmp_path: Path) -> None:
     rates = share(engine, tmp_path, conversations=25, seed=910_000)
     assert min(rates.values()) >= 0.8, rates

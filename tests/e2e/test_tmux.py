@@ -90,6 +90,7 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     opened.close()
 
 
+@pytest.mark.slow
 def test_attach_ask_follow_up_quit_resume(terminal: Terminal) -> None:
     one, two = draw(950_000, terminal.home), draw(950_001, terminal.home)
     terminal.sees("ready$")
@@ -132,6 +133,7 @@ def worker_of(terminal: Terminal) -> int:
     return int(file.read_text().split()[0])
 
 
+@pytest.mark.slow
 def test_f5_starts_a_frozen_worker_again(terminal: Terminal) -> None:
     terminal.sees("ready$")
     terminal.start("chat", "--model", "demo")
@@ -154,6 +156,7 @@ def test_f5_starts_a_frozen_worker_again(terminal: Terminal) -> None:
             os.kill(frozen, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_leaving_does_not_wait_for_a_program_that_holds_the_database(terminal: Terminal) -> None:
     """The unsaved message stands in a file, which the last words name."""
     terminal.sees("ready$")

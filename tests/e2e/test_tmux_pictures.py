@@ -89,6 +89,7 @@ def terminal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     opened.close()
 
 
+@pytest.mark.slow
 def test_terminals_attach_and_leave(terminal: Terminal) -> None:
     drawn = draw(950_000, terminal.home)
     terminal._tmux("set", "-g", "allow-passthrough", "on")
@@ -127,6 +128,7 @@ def test_terminals_attach_and_leave(terminal: Terminal) -> None:
     second.leave()
 
 
+@pytest.mark.slow
 def test_nothing_passes_where_it_is_not_allowed(terminal: Terminal) -> None:
     drawn = draw(950_000, terminal.home)
     terminal.sees("ready$")

@@ -132,6 +132,7 @@ class Summing(ScriptedCore):
         return super().generate(prompt, sampling, pixels)
 
 
+@pytest.mark.slow
 def test_turns_that_went_are_summed_up_once_and_then_extended(make: MakeEngine) -> None:
     engine, core = make(core=Summing, context=700, max_new_tokens=50, summaries=True)
     session = new_session(engine, "The zebra is called Ada.")
@@ -166,6 +167,7 @@ def test_turns_that_went_are_summed_up_once_and_then_extended(make: MakeEngine) 
     assert second.upto != first.upto
 
 
+@pytest.mark.slow
 def test_a_persons_words_stay_and_get_a_paragraph_more(make: MakeEngine) -> None:
     engine, _ = make(core=Summing, context=700, max_new_tokens=50, summaries=True)
     session = new_session(engine, "The zebra is called Ada.")
@@ -212,6 +214,7 @@ def test_what_a_person_writes_meanwhile_is_kept(make: MakeEngine) -> None:
     assert engine.store.conversation(session).summary == mine
 
 
+@pytest.mark.slow
 def test_a_summary_of_another_branch_is_not_shown(make: MakeEngine) -> None:
     engine, core = make(core=Summing, context=700, max_new_tokens=50)
     session = new_session(engine, "a")
@@ -226,6 +229,7 @@ def test_a_summary_of_another_branch_is_not_shown(make: MakeEngine) -> None:
         list(engine.memory.summarise(session))
 
 
+@pytest.mark.slow
 def test_every_prompt_fits_with_a_summary(make: MakeEngine) -> None:
     engine, core = make(core=Summing, context=600, max_new_tokens=60, summaries=True)
     session = new_session(engine, "a")
@@ -241,6 +245,7 @@ def test_every_prompt_fits_with_a_summary(make: MakeEngine) -> None:
         assert prompt.tokens + sampling.max_new_tokens <= 600
 
 
+@pytest.mark.slow
 def test_recall_and_summary_leave_replies_alone(make: MakeEngine) -> None:
     engine, _ = make(core=Summing, context=700, max_new_tokens=50)
     session = new_session(engine, "a")

@@ -13,6 +13,7 @@ from assistant.values.events import ModelStatus, Phase
 from assistant.values.prompt import Prompt, Slot, common_start
 from tests.engine.conftest import MakeEngine, picture
 from tests.scripted_core import ScriptedCore
+from tests.tiers import few_quick
 
 WORDS = ["", "a", "What is it?", "  indented", "ß is a letter", "#1 and #2"]
 
@@ -22,7 +23,7 @@ def sent(engine: Engine, core: ScriptedCore, session_id: str | None, draft: Draf
     return core.prompts[-1]
 
 
-@pytest.mark.parametrize("words", WORDS)
+@pytest.mark.parametrize("words", few_quick(WORDS, 3))
 @pytest.mark.parametrize("typed", ["", "a", "Was"])
 def test_what_is_read_is_the_beginning_of_what_is_sent(
     make: MakeEngine, words: str, typed: str

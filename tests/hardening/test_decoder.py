@@ -27,6 +27,7 @@ from assistant.pictures.films import open_video
 from assistant.values.errors import PictureError
 from tests.hardening.hostile_pictures import endless_jpeg, mutations, talkative_tiff, wide_webp
 from tests.pictures.picture_files import encoded, flag
+from tests.tiers import few_quick
 from tests.tui.desk import WIDE, Desk, area, composer, notices, png, until
 from tests.wait import LIMIT_S, wait_until
 
@@ -98,6 +99,7 @@ def in_thread(act: Callable[[], object]) -> concurrent.futures.Future[object]:
 # Time
 
 
+@pytest.mark.slow
 def test_a_jpeg_of_thousands_of_scans_is_given_up(
     endless: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -143,6 +145,7 @@ def test_an_exception_of_the_watch_ends_a_decoding(endless: bytes) -> None:
     assert_next_works()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unlimited")
 def test_a_stop_ends_what_runs_and_what_waits(
     endless: bytes, monkeypatch: pytest.MonkeyPatch
@@ -168,6 +171,7 @@ def _peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="macOS does not keep the limit")
 def test_a_webp_of_a_few_bytes_and_many_pixels() -> None:
     data = wide_webp()
@@ -206,7 +210,7 @@ def test_nothing_that_a_library_prints_reaches_the_screen(
 
 
 @pytest.mark.usefixtures("unlimited")
-@pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGKILL"])
+@pytest.mark.parametrize("name", few_quick(["SIGSEGV", "SIGABRT", "SIGKILL"]))
 def test_a_crash_is_one_sentence(endless: bytes, name: str) -> None:
     opened = in_thread(lambda: decode.open_bytes(endless, name="attack"))
     os.kill(decoding().pid, getattr(signal, name))
@@ -347,6 +351,7 @@ async def test_taking_the_chip_off_ends_a_decoding(desk: Desk, endless: bytes) -
         assert notices(pilot) == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_decoding_of_ask(endless: bytes, tmp_path: Path) -> None:
     path = tmp_path / "endless.jpg"
     path.write_bytes(endless)

@@ -81,6 +81,7 @@ def freeze(pid: int) -> None:
     wait_until(lambda: is_stopped(pid), "its threads to stop")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_stop_gives_up_and_the_next_question_is_answered(
     terminal: MakeCore, tmp_path: Path, shared: bool
@@ -156,6 +157,7 @@ def test_a_stop_waits_for_no_worker_that_is_being_left(
     asking.join()
 
 
+@pytest.mark.slow
 def test_what_it_reads_no_more_is_not_waited_for(terminal: MakeCore) -> None:
     """Pictures fill the socket; neither sending them nor a stop waits for room in it."""
     core = terminal()
@@ -168,6 +170,7 @@ def test_what_it_reads_no_more_is_not_waited_for(terminal: MakeCore) -> None:
     core.stop()
 
 
+@pytest.mark.slow
 def test_another_terminal_gets_a_worker_of_its_own(terminal: MakeCore, tmp_path: Path) -> None:
     first, second = terminal(tmp_path / "run"), terminal(tmp_path / "run")
     answer(first)
@@ -232,6 +235,7 @@ def test_starting_again_kills_one_that_froze_while_it_started(
     wait_until(lambda: not runs(stillborn[0]), "its end")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [False, True])
 def test_starting_again_kills_what_does_not_react(
     terminal: MakeCore, tmp_path: Path, shared: bool
@@ -260,6 +264,7 @@ def test_leaving_does_not_wait(terminal: MakeCore) -> None:
     wait_until(lambda: not runs(pid), "the end of the worker, which was this terminal's own")
 
 
+@pytest.mark.slow
 def test_ask_meets_a_frozen_worker(random_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PHICHAT_KEEP_ALIVE", "600")
     command = [
@@ -277,6 +282,7 @@ def test_ask_meets_a_frozen_worker(random_folder: Path, monkeypatch: pytest.Monk
     assert json.loads(asked.stdout)["usage"]["completion_tokens"] == 6
 
 
+@pytest.mark.slow
 def test_ask_gives_up_a_worker_that_freezes(random_folder: Path) -> None:
     command = [
         sys.executable, "-m", "assistant.cli", "ask", "--model", str(random_folder),

@@ -20,6 +20,7 @@ from storage.store import Store
 from tests.conftest import Phichat
 from tests.hardening.outages import BEFORE, TEXT, Killed, Lock, Outage, Stopped, Talk, disk, run
 from tests.storage.postgres_server import PostgresServer, running_server
+from tests.tiers import few_quick
 from tests.wait import wait_until
 
 
@@ -30,7 +31,7 @@ def server() -> Iterator[PostgresServer]:
         yield started
 
 
-@pytest.fixture(params=["lock", "disk", "server", "killed"])
+@pytest.fixture(params=few_quick(["lock", "disk", "server", "killed"]))
 def outage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Outage]:
     """Each kind of outage; a file system of its own needs root."""
     match request.param:
@@ -104,6 +105,7 @@ def test_a_full_disk_says_so_and_what_is_stored_is_read(tmp_path: Path) -> None:
             store.close()
 
 
+@pytest.mark.slow
 def test_a_server_that_accepts_and_says_nothing_is_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"postgresql+psycopg://me@127.0.0.1:{silent.getsockname()[1]}/phichat"
@@ -121,6 +123,7 @@ def test_a_server_ends_what_hangs(server: PostgresServer) -> None:
         store.close()
 
 
+@pytest.mark.slow
 def test_ask_prints_what_could_not_be_stored_and_says_so(phichat: Phichat, tmp_path: Path) -> None:
     """A trigger keeps the end of replies from being stored, which no waiting mends."""
     assert phichat("ask", "x").returncode == 0

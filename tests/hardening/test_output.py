@@ -15,6 +15,7 @@ from assistant.values.conversation import Draft, ExportFormat
 from storage.store import Store
 from tests.conftest import ROOT
 from tests.hardening.test_screen_text import BIDI, HOSTILE
+from tests.tiers import few_quick
 
 SAID = f"漢字 é 👩 {HOSTILE}".replace("\0", "")
 
@@ -29,7 +30,8 @@ def session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
     return session_id
 
 
-@pytest.mark.parametrize("encoding", ["iso-8859-1", "cp1252", "utf-8"])
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", few_quick(["cp1252", "iso-8859-1", "utf-8"]))
 def test_no_encoding_ends_a_command(session: str, random_folder: Path, encoding: str) -> None:
     more = {"PYTHONIOENCODING": encoding, "PHICHAT_MODEL": str(random_folder)}
     environment = {**os.environ, **more, "PHICHAT_MAX_NEW_TOKENS": "4"}
@@ -49,7 +51,7 @@ def test_no_encoding_ends_a_command(session: str, random_folder: Path, encoding:
     assert shown["turns"][0]["text"] == SAID, "JSON loses nothing"
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "euc-jp", "utf-8", "iso-8859-1"])
+@pytest.mark.parametrize("encoding", few_quick(["ascii", "euc-jp", "utf-8", "iso-8859-1"]))
 def test_lines_that_are_no_text_of_the_terminal_are_read(
     session: str, random_folder: Path, encoding: str
 ) -> None:
@@ -62,6 +64,7 @@ def test_lines_that_are_no_text_of_the_terminal_are_read(
     assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
 
 
+@pytest.mark.slow
 def test_lines_are_in_the_encoding_of_the_terminal(session: str, random_folder: Path) -> None:
     more = {"PYTHONIOENCODING": "iso-8859-1", "PHICHAT_MODEL": str(random_folder)}
     environment = {**os.environ, **more, "PHICHAT_MAX_NEW_TOKENS": "4"}

@@ -109,6 +109,7 @@ def _standby(server: PostgresServer, address: str) -> tuple[str, Callable[[], No
     return other.address(role, database), other.stop
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [_read_only, _standby])
 def test_a_server_that_can_only_be_read_is_read(
     server: PostgresServer,

@@ -13,6 +13,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
 from assistant.values.conversation import Draft
+from tests.tiers import few_quick
 from tests.tui.desk import Desk, area, composer, notices, opened, picture_file, send, until
 
 HOSTILE = (
@@ -57,7 +58,7 @@ def hostile_chat(desk: Desk) -> str:
     return session
 
 
-@pytest.mark.parametrize("key", PAGES)
+@pytest.mark.parametrize("key", few_quick(PAGES, 3))
 async def test_no_page_shows_or_edits_control_characters(desk: Desk, key: str) -> None:
     session = hostile_chat(desk)
     async with desk.app(session).run_test(size=(120, 50)) as pilot:
@@ -72,6 +73,7 @@ async def test_no_page_shows_or_edits_control_characters(desk: Desk, key: str) -
         assert_plain(pilot, key)
 
 
+@pytest.mark.slow
 async def test_what_is_edited_again_has_no_control_characters(desk: Desk) -> None:
     session = hostile_chat(desk)
     async with desk.app(session).run_test(size=(120, 50)) as pilot:

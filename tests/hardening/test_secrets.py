@@ -18,6 +18,7 @@ from assistant.engine.engine import open_engine
 from assistant.settings.load import load as load_settings
 from assistant.values.text import masked
 from tests.servers.openai_server import Answer, Server, event, refusing, saying, serving
+from tests.tiers import few_quick
 from tests.tui.desk import area, notices, screen, send, shown, threads_ended, until
 from tui.app import PhichatApp
 
@@ -187,7 +188,8 @@ async def walked(pilot: Pilot[None]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "database"), [*((name, None) for name in REPEATS), ("401", DATABASES[2])]
+    ("name", "database"),
+    few_quick([*((name, None) for name in REPEATS), ("401", DATABASES[2])]),
 )
 async def test_the_screens_of_the_app(
     server: Server, monkeypatch: pytest.MonkeyPatch, name: str, database: str | None

@@ -74,6 +74,7 @@ def test_a_cpu_build_comes_from_pytorchs_index(install: ModuleType, uv: str | No
         assert any("--require-hashes" in command for command in commands)
 
 
+@pytest.mark.slow
 def test_a_step_that_fails_is_one_sentence(tmp_path: Path) -> None:
     for name in (".ci/install.py", "pyproject.toml", "requirements.lock"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

@@ -16,6 +16,7 @@ from safetensors import safe_open
 from assistant.phi3v.crops import CROP, CropGrid, crop_grid, plan_hd
 from assistant.phi3v.image_processing import Phi3VImageProcessor
 from tests.conftest import GOLDENS
+from tests.tiers import few_quick
 
 GOLDEN = json.loads((GOLDENS / "image_processing.json").read_text(encoding="utf-8"))
 CASES = [
@@ -25,7 +26,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("name", "want"), CASES)
+@pytest.mark.parametrize(("name", "want"), few_quick(CASES, 20))
 def test_pixels_sizes_and_counts(name: str, want: dict[str, Any]) -> None:
     image = Image.open(GOLDENS / "images" / name)
     processor = Phi3VImageProcessor(num_crops=want["num_crops"])

@@ -15,6 +15,7 @@ from assistant.phi3v.image_processing import Phi3VImageProcessor
 from assistant.phi3v.modeling import Phi3VForCausalLM
 from assistant.phi3v.rope import Regime
 from tests.conftest import GOLDENS, expand
+from tests.tiers import few_quick
 
 CASES = json.loads((GOLDENS / "logits.json").read_text(encoding="utf-8"))["cases"]
 QUIRKS = [case for case in CASES if case["name"].startswith("quirk_")]
@@ -41,7 +42,7 @@ def inputs_of(case: dict[str, Any]) -> dict[str, torch.Tensor]:
     return inputs
 
 
-@pytest.mark.parametrize("case", REGULAR, ids=lambda case: case["name"])
+@pytest.mark.parametrize("case", few_quick(REGULAR, 8), ids=lambda case: case["name"])
 @torch.inference_mode()
 def test_logits(case: dict[str, Any], tiny_model: Any, tensors: Any) -> None:
     name = case["name"]
@@ -77,7 +78,7 @@ def test_logits(case: dict[str, Any], tiny_model: Any, tensors: Any) -> None:
             assert float((patches - want[:real]).abs().max()) <= CLIP
 
 
-@pytest.mark.parametrize("case", QUIRKS, ids=lambda case: case["name"])
+@pytest.mark.parametrize("case", few_quick(QUIRKS), ids=lambda case: case["name"])
 @torch.inference_mode()
 def test_the_number_of_a_picture_is_honoured(case: dict[str, Any], tiny_model: Any) -> None:
     """The reference fills slots by order of appearance whatever their number says; ours
@@ -92,6 +93,7 @@ def test_the_number_of_a_picture_is_honoured(case: dict[str, Any], tiny_model: A
     assert float((got - want).abs().max()) <= LOGITS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["text_short", "img1_nc1", "text_len700"])
 @torch.inference_mode()
 def test_eager_attention_agrees(name: str, tiny_model: Any) -> None:

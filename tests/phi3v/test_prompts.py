@@ -13,6 +13,7 @@ from PIL import Image
 from assistant.phi3v.image_processing import Phi3VImageProcessor
 from assistant.phi3v.processing import Phi3VProcessor, load_tokenizer
 from tests.conftest import GOLDENS, expand
+from tests.tiers import few_quick
 from tests.trained_tokenizer import NAMES
 
 PROMPTS = json.loads((GOLDENS / "prompts.json").read_text(encoding="utf-8"))
@@ -25,7 +26,9 @@ ERRORS = {
 
 
 CASES = pytest.mark.parametrize(
-    "case", [one for one in PROMPTS["cases"] if "error" not in one], ids=lambda case: case["name"]
+    "case",
+    few_quick((one for one in PROMPTS["cases"] if "error" not in one), 25),
+    ids=lambda case: case["name"],
 )
 OFFICIAL_NAMES = {
     0: "<unk>",

@@ -71,6 +71,7 @@ def found(site: Path, folder: Path) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 def test_it_brings_nothing_of_phichat_but_four_files(site: Path, found: Any) -> None:
     assert found["ours"] == [], "phichat is not imported"
     shared = {path.stem for path in (site / "phichat_vllm" / "shared").glob("*.py")}

@@ -201,6 +201,7 @@ def test_a_page_that_is_drawn_for_ever_is_ended(
     assert decode.open_bytes(encoded(Image.new("RGB", (8, 8)))).width == 8
 
 
+@pytest.mark.slow
 def test_damage_anywhere_is_a_picture_or_a_sentence(tmp_path: Path) -> None:
     chance = random.Random(7)
     path = tmp_path / "bent.pdf"

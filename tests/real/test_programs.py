@@ -15,6 +15,7 @@ from tests.real.cases import CASES, IMAGE, LONG, TOKENS, Case, Ours, ids
 from tests.real.checkpoint import make, text_model
 from tests.real.process import NotStartedError, asked, free_port, running
 from tests.real.servers import CASES as QUESTIONS
+from tests.tiers import few_quick
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +23,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, trained_tokenizer: Path) ->
     return make(tmp_path_factory.mktemp("real") / "model", trained_tokenizer, num_crops=4)
 
 
+@pytest.mark.slow
 def test_our_core_answers_the_conversations(folder: Path) -> None:
     ours = Ours(folder)
     text, _, _, picture, *_ = CASES
@@ -65,7 +67,8 @@ def test_a_server_is_asked_and_ended(tmp_path: Path) -> None:
         asked(f"{address}/page")
 
 
-@pytest.mark.parametrize("program", ["vllm_ids", "servers", "record"])
+@pytest.mark.slow
+@pytest.mark.parametrize("program", few_quick(["vllm_ids", "servers", "record"]))
 def test_every_program_says_what_it_takes(program: str) -> None:
     command = [sys.executable, "-m", f"tests.real.{program}", "--help"]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -17,6 +17,7 @@ from tui.app import PhichatApp
 from tui.pages.picture import PictureScreen
 
 
+@pytest.mark.slow
 async def test_a_chat_with_a_picture(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -207,6 +207,7 @@ def test_memory_is_planned_from_the_familys_sizes(folder: Path) -> None:
 # Worker
 
 
+@pytest.mark.slow
 def test_a_worker_process_answers_about_a_picture(folder: Path) -> None:
     core = LocalCore(str(folder))
     try:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from assistant.engine.engine import Engine, open_engine
 from assistant.settings.load import load as load_settings
 from assistant.values.conversation import FinishReason
@@ -62,6 +64,7 @@ def _sessions(engine: Engine) -> dict[str, str]:
     return {one.title: one.id for one in engine.store.sessions()}
 
 
+@pytest.mark.slow
 async def test_in_the_app(server: Server) -> None:
     gates = gated(server)
     engine = open_engine(load_settings({"model": server.address}))

@@ -74,6 +74,7 @@ async def test_connect_at_the_first_start_ask_and_see_where_it_goes(
         assert len(pane(pilot).turns) == 2
 
 
+@pytest.mark.slow
 async def test_f8_finds_servers_on_a_key_and_remembers_the_choice(
     engine: Engine, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +96,7 @@ async def test_f8_finds_servers_on_a_key_and_remembers_the_choice(
         await until(pilot, lambda: "answers" in shown(pilot), "the first line")
 
 
+@pytest.mark.slow
 async def test_a_doubtful_word_of_a_server_goes_on_otherwise(
     engine: Engine, server: Server
 ) -> None:

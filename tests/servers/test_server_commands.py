@@ -156,6 +156,7 @@ def test_a_model_without_eyes_says_so_in_its_own_words(server: Server) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_chat_of_a_server_goes_on_there_whatever_the_settings_name(
     server: Server, random_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +190,7 @@ def test_no_picture_of_a_chat_on_this_machine_goes_to_a_server_unasked(
     assert json.loads(asked.stdout)["text"] == "Hello."
 
 
+@pytest.mark.slow
 def test_a_chat_whose_model_can_t_answer_says_so_and_how_to_go_on(
     server: Server, random_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from assistant.pictures import decode
-from assistant.servers import catalogue as looking, request as exchange
+from assistant.servers import catalogue as looking, client, request as exchange
 from assistant.servers.client import CONTEXT, ServerCore
 from assistant.values.conversation import Draft, FinishReason, PictureFile, Turn
 from assistant.values.errors import ModelError
@@ -502,8 +502,14 @@ def test_stop_ends_the_first_look_too(server: Server, make: MakeEngine) -> None:
     ],
 )  # fmt: skip
 def test_every_refusal_is_one_plain_sentence(
-    server: Server, make: MakeEngine, answer: Answer, code: str, words: str
+    server: Server,
+    make: MakeEngine,
+    answer: Answer,
+    code: str,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(client, "WAITS_S", (0.0,))  # it asks a busy server once more, at once
     server.answers = [answer]
     known = failed(send(make(), None, "Hi"))
     assert known.code == code

@@ -20,6 +20,7 @@ from tests.engine.conftest import new_session, picture, send
 from tests.servers.conftest import MakeEngine
 from tests.servers.openai_server import Answer, Asked, Server, delta, event, refusing, saying
 from tests.servers.test_server_core import drawn, ended, failed, spoken
+from tests.tiers import few_quick
 
 
 def pictures_of(asked: Asked) -> int:
@@ -145,7 +146,9 @@ FIELDS = ["stream_options", "temperature", "max_tokens", "stream",
           ]  # fmt: skip
 
 
-@pytest.mark.parametrize("refused", [FIELDS[:n] for n in range(1, len(FIELDS) + 1)], ids=len)
+@pytest.mark.parametrize(
+    "refused", few_quick(FIELDS[:n] for n in range(1, len(FIELDS) + 1)), ids=len
+)
 @pytest.mark.parametrize(
     "words", ["Unsupported parameter: '{}'", "body -> {}: extra fields not permitted",
               "Unknown name \"{}\": Cannot find field.", "`{}` is not supported by this model"]
@@ -211,7 +214,9 @@ def test_addresses_of_pictures_as_plain_strings(server: Server, make: MakeEngine
     assert ended(send(make(), None, "Hi", picture("red"))).text == "Hello."
 
 
-@pytest.mark.parametrize("words", ["Nein.", "Bad request", "{}", "", "upstream said no"])
+@pytest.mark.parametrize(
+    "words", few_quick(["Nein.", "", "Bad request", "{}", "upstream said no"], 2)
+)
 @pytest.mark.parametrize("disliked", ["stream_options", "temperature", "system"])
 def test_a_refusal_without_a_reason(
     server: Server, make: MakeEngine, words: str, disliked: str

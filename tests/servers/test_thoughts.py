@@ -297,6 +297,7 @@ def test_a_model_that_thinks_all_the_same_is_asked_more_firmly(
     assert server.chats[1].json["reasoning_effort"] == "none"
 
 
+@pytest.mark.slow
 def test_ask_prints_the_answer_alone(server: Server, make: MakeEngine) -> None:
     make()
     runner = CliRunner()

@@ -140,6 +140,7 @@ def _may_be_deleted(said: list[Said], session: str) -> bool:
     return any(e.values["value"] for e in last)
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_loses_nothing(
     tmp_path: Path, earlier: Path, vocabulary: Vocabulary
 ) -> None:

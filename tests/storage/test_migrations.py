@@ -25,6 +25,7 @@ from storage.store import Store
 from tests.storage import earlier_versions
 from tests.storage.postgres_server import PostgresServer
 from tests.storage.stored_pictures import make_picture
+from tests.tiers import few_quick
 
 
 def dump(location: Path) -> list[str]:
@@ -122,7 +123,7 @@ def read(store: Store) -> list[object]:
     ]
 
 
-@pytest.mark.parametrize("revision", migrations.KNOWN)
+@pytest.mark.parametrize("revision", few_quick(migrations.KNOWN, 2))
 def test_a_database_of_every_earlier_version_is_brought_up_to_date(
     empty_address: str, revision: str
 ) -> None:
@@ -168,7 +169,7 @@ def test_a_database_of_every_earlier_version_is_brought_up_to_date(
     store.close()
 
 
-@pytest.mark.parametrize("revision", migrations.KNOWN[:-1])
+@pytest.mark.parametrize("revision", few_quick(migrations.KNOWN[:-1], 2))
 def test_down_to_every_earlier_version_and_up_again_keeps_what_that_knew(
     empty_address: str, revision: str
 ) -> None:

@@ -26,6 +26,7 @@ from storage.store import Store
 from tests.storage.conftest import clear
 from tests.storage.postgres_server import PostgresServer
 from tests.storage.stored_pictures import make_picture
+from tests.tiers import examples
 
 ROLES = ("alice", "bob")
 _DOCUMENTED = Path(__file__).parents[2] / "docs" / "postgresql.md"
@@ -231,7 +232,9 @@ class Two:
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(25),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(steps, min_size=6, max_size=24))
 def test_each_has_what_a_database_of_its_own_would_hold(
@@ -490,6 +493,7 @@ def test_writers_of_different_chats_do_not_wait_for_each_other(
             alice.add_user_turn(held, Draft("waits"))
 
 
+@pytest.mark.slow
 def test_fifty_writers_stream_at_once(several: PostgresServer, stores: dict[str, Store]) -> None:
     """Each in a chat of its own and all of a role in one that they share; nothing is lost."""
     shared = {role: stores[role].add_user_turn(None, Draft("shared"))[0] for role in ROLES}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.tui.desk import (
     WIDE,
     Desk,
@@ -22,6 +24,7 @@ CAT = picture_file("cat.png", png("#c0392b", (400, 300), "ellipse"))
 BILL = picture_file("bill.png", png("navy", (300, 400), "rectangle"))
 
 
+@pytest.mark.slow
 async def test_the_page_filters_shows_and_goes_to_the_turn(desk: Desk) -> None:
     desk.chat("What animal?", "A Persian.", files=(CAT,), title="Animals")
     session = desk.chat("How much?", "Ten.", files=(BILL,), title="Bills")

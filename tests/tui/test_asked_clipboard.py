@@ -398,6 +398,7 @@ def test_an_app_in_a_real_terminal_gets_the_picture_and_types_nothing(tmp_path: 
         terminal.read_until(b"leftright end", LIMIT_S)
 
 
+@pytest.mark.slow
 def test_the_plain_mode_asks_the_terminal_too(tmp_path: Path) -> None:
     """Lines that are typed meanwhile are taken afterwards; a silent terminal is one sentence."""
     app = ["-m", "assistant.cli", "chat", "--plain"]

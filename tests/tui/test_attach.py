@@ -16,6 +16,7 @@ from textual.pilot import Pilot
 
 from assistant.pictures.dropped import file_of
 from tests.pictures.pdf_files import page, pdf
+from tests.tiers import few_quick
 from tests.tui.desk import (
     NARROW,
     WIDE,
@@ -101,7 +102,9 @@ async def test_pages_of_a_document_are_attached_in_their_order(desk: Desk) -> No
     assert len(desk.core.prompts[0].slots) == 3
 
 
-@pytest.mark.parametrize("path", ["/no/such.png", "such.JPG", "'a b.pdf#2'", "no.png@0,0,9,9"])
+@pytest.mark.parametrize(
+    "path", few_quick(["/no/such.png", "such.JPG", "'a b.pdf#2'", "no.png@0,0,9,9"])
+)
 async def test_a_path_typed_alone_without_a_file_is_not_sent(desk: Desk, path: str) -> None:
     async with desk.app().run_test(size=WIDE) as pilot:
         await send(pilot, path)
@@ -215,6 +218,7 @@ async def test_attach_takes_several_paths_and_addresses(desk: Desk) -> None:
             assert await composer(pilot).named(typed) == named
 
 
+@pytest.mark.slow
 async def test_backspace_in_the_empty_composer_takes_the_last_picture(desk: Desk) -> None:
     async with desk.app().run_test(size=WIDE) as pilot:
         await composer(pilot).chips.put_first(picture_file("a.png"), picture_file("b.png"))
@@ -227,6 +231,7 @@ async def test_backspace_in_the_empty_composer_takes_the_last_picture(desk: Desk
         assert not composer(pilot).chips.display
 
 
+@pytest.mark.slow
 async def test_a_click_on_the_cross_takes_that_picture(desk: Desk) -> None:
     async with desk.app().run_test(size=WIDE) as pilot:
         await composer(pilot).chips.put_first(picture_file("a.png"), picture_file("b.png"))
@@ -412,6 +417,7 @@ async def test_a_number_refers_to_what_is_attached_now(desk: Desk) -> None:
         await sees(pilot, "#1 is no picture of this chat")
 
 
+@pytest.mark.slow
 async def test_a_new_chat_knows_no_picture_of_the_last_one(desk: Desk) -> None:
     session = desk.chat("See", "Yes.", files=(picture_file("one.png"),))
     async with desk.app(session).run_test(size=WIDE) as pilot:
@@ -478,6 +484,7 @@ async def test_a_data_address_is_attached(desk: Desk) -> None:
         assert area(pilot).text == ""
 
 
+@pytest.mark.slow
 async def test_the_dialog_takes_a_path_as_it_is_dropped(desk: Desk) -> None:
     path = desk.file("a one.png")
     async with desk.app().run_test(size=WIDE) as pilot:

@@ -37,6 +37,7 @@ async def numbered(pilot: Pilot[None]) -> None:
     await until(pilot, lambda: all(chip.number for chip in chips), "their numbers")
 
 
+@pytest.mark.slow
 async def test_f3_shows_what_is_attached_before_what_was_sent(desk: Desk) -> None:
     session = desk.chat("See", "Yes.", files=(picture_file("old.png"),))
     async with desk.app(session).run_test(size=WIDE) as pilot:
@@ -67,6 +68,7 @@ async def test_a_click_and_the_focus_choose_which(desk: Desk) -> None:
         await sees(pilot, "Picture 1 · a.png")
 
 
+@pytest.mark.slow
 async def test_crops_chosen_on_the_page_are_those_of_the_chip(desk: Desk) -> None:
     data = png(size=(1600, 1200))
     async with desk.app().run_test(size=WIDE) as pilot:

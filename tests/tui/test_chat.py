@@ -186,6 +186,7 @@ async def test_a_reply_that_failed_before_its_first_word_can_only_be_tried_again
         await idle(pilot)
 
 
+@pytest.mark.slow
 async def test_a_half_reply_whose_model_failed_goes_on(desk: Desk) -> None:
     desk.say("Half", ModelError("The engine process ended unexpectedly."))
     desk.say("and whole.")  # the tokenizer puts a blank before a word
@@ -198,6 +199,7 @@ async def test_a_half_reply_whose_model_failed_goes_on(desk: Desk) -> None:
         await idle(pilot)
 
 
+@pytest.mark.slow
 async def test_an_unforeseen_error_is_a_sentence_too(desk: Desk) -> None:
     desk.say("Half", RuntimeError("[/boom]"))
     async with desk.app().run_test(size=WIDE) as pilot:
@@ -292,6 +294,7 @@ async def test_no_demo_words_with_the_real_model(desk: Desk) -> None:
         assert "emo model" not in shown(pilot)
 
 
+@pytest.mark.slow
 async def test_the_last_line_is_quiet_and_figures_are_a_key_away(make_desk: MakeDesk) -> None:
     desk = make_desk(context=8000)
     async with desk.app().run_test(size=NARROW) as pilot:
@@ -345,6 +348,7 @@ async def test_every_kind_of_block_arrives_token_by_token(desk: Desk) -> None:
             assert words in streamed
 
 
+@pytest.mark.slow
 async def test_scrolling_up_releases_the_end_and_ctrl_end_goes_back(desk: Desk) -> None:
     session = desk.chat(*[f"line {i}\nmore\nmore" for i in range(12)])
     gate = Gate()

@@ -87,6 +87,7 @@ def test_the_rate_of_a_few_tokens_is_not_shown(desk: Desk) -> None:
     assert _facts(short) == "3 tokens · 1 or 2 goes on with it · esc back"
 
 
+@pytest.mark.slow
 async def test_in_a_narrow_window_they_stand_below_each_other(desk: Desk, other: OtherCore) -> None:
     session = desk.chat("What is it?", "A star.")
     other.scripts.append(["It is a yellow star."])

@@ -187,6 +187,7 @@ async def test_tab_completes_paths_to_pictures_and_folders(
         assert area(pilot).text == f"/attach '{tmp_path}/My Pictures/Cat one.PNG' "
 
 
+@pytest.mark.slow
 async def test_tab_leaves_the_composer_only_where_nothing_is_typed(desk: Desk) -> None:
     desk.chat("Hello", "Hello you")
     async with desk.app().run_test(size=WIDE) as pilot:
@@ -213,6 +214,7 @@ async def test_typing_finds_the_composer_after_a_click_elsewhere(desk: Desk) -> 
         assert screen(pilot).focused is area(pilot)
 
 
+@pytest.mark.slow
 async def test_help_lists_every_key_and_command(desk: Desk) -> None:
     async with desk.app().run_test(size=(140, 320)) as pilot:
         await pilot.press("f1")
@@ -238,6 +240,7 @@ def test_the_page_of_keys_names_every_key_and_command() -> None:
         assert f"`{slash.name}`" in tables, slash.name
 
 
+@pytest.mark.slow
 async def test_f1_names_the_keys_of_every_page_and_dialog(desk: Desk) -> None:
     file = picture_file("a.png")
     session = desk.chat("Look\n```\nx\n```\n```\ny\n```", "I see", files=(file,))

@@ -19,6 +19,7 @@ from textual.theme import Theme
 
 from assistant.values.conversation import FinishReason
 from assistant.values.errors import ModelError
+from tests.tiers import few_quick
 from tests.tui.conftest import MakeDesk
 from tests.tui.desk import (
     Desk,
@@ -179,6 +180,7 @@ def stock(desk: Desk) -> str:
     return session
 
 
+@pytest.mark.slow
 async def test_the_chat_in_every_state(desk: Desk) -> None:
     session = stock(desk)
     desk.say("Half of an", ModelError("The model ran out of memory."))
@@ -232,7 +234,7 @@ async def test_the_empty_chat(make_desk: MakeDesk) -> None:
 PAGES = ("f1", "f2", "f3", "f4", "f5", "f6", "f8", "f9", "f12", "ctrl+f", "ctrl+o", "ctrl+p")
 
 
-@pytest.mark.parametrize("key", PAGES)
+@pytest.mark.parametrize("key", few_quick(PAGES, 3))
 async def test_every_page(desk: Desk, key: str) -> None:
     session = stock(desk)
     async with desk.app(session).run_test(size=SIZE) as pilot:

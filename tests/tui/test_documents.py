@@ -69,6 +69,7 @@ async def pressed(pilot: Pilot[None], *keys: str) -> None:
         await pilot.pause()
 
 
+@pytest.mark.slow
 async def test_pages_are_chosen_in_the_attach_dialog(desk: Desk, report: Path) -> None:
     async with desk.app().run_test(size=WIDE) as pilot:
         await pilot.press("ctrl+o")
@@ -99,6 +100,7 @@ async def test_a_dropped_document_of_many_pages_asks_for_some(desk: Desk, report
         await until(pilot, lambda: not composer(pilot).chips.opening, "no chip is left")
 
 
+@pytest.mark.slow
 async def test_the_text_of_pages_is_quoted_when_it_is_wanted(desk: Desk, report: Path) -> None:
     async with desk.app().run_test(size=WIDE) as pilot:
         area(pilot).insert("Is this right?")
@@ -136,6 +138,7 @@ async def test_a_click_marks_a_page(desk: Desk, report: Path) -> None:
         assert (strip.page, list(strip.marked)) == (3, [3])
 
 
+@pytest.mark.slow
 async def test_a_scan_has_no_text_to_quote_and_says_so(desk: Desk, report: Path) -> None:
     report.write_bytes(pdf(page("red")))
     async with desk.app().run_test(size=WIDE, notifications=True) as pilot:
@@ -194,6 +197,7 @@ async def test_an_animated_picture_is_its_frames_with_times(desk: Desk) -> None:
         await idle(pilot)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
 async def test_frames_of_a_video_are_chosen_from_the_strip(
     desk: Desk, monkeypatch: pytest.MonkeyPatch

@@ -61,6 +61,7 @@ async def test_what_was_not_sent_survives_a_restart(desk: Desk) -> None:
             assert [file.name for file in composer(pilot).chips.files] == ["later.png"]
 
 
+@pytest.mark.slow
 async def test_a_draft_is_saved_while_one_types_and_dropped_when_it_is_sent(desk: Desk) -> None:
     session = desk.chat("q1", "a1")
     async with desk.app(session).run_test(size=NARROW) as pilot:
@@ -77,6 +78,7 @@ async def test_a_draft_is_saved_while_one_types_and_dropped_when_it_is_sent(desk
     assert desk.engine.store.draft(None) is None
 
 
+@pytest.mark.slow
 async def test_what_can_not_be_saved_at_the_end_is_written_aside(desk: Desk) -> None:
     """Another program holds SQLite's lock for longer than one who quits waits."""
     store = desk.engine.store
@@ -188,6 +190,7 @@ async def test_a_draft_that_is_stored_already_is_not_waited_for(desk: Desk) -> N
     assert store.draft(None) == Draft("kept")
 
 
+@pytest.mark.slow
 async def test_chips_say_number_size_and_cost_and_their_crops_can_be_chosen(desk: Desk) -> None:
     session = desk.chat("q1", "a1", files=(picture_file("first.png"),))
     async with desk.app(session).run_test(size=WIDE) as pilot:
@@ -208,6 +211,7 @@ async def test_chips_say_number_size_and_cost_and_their_crops_can_be_chosen(desk
     assert desk.engine.store.conversation(session).pictures[1].num_crops == 4
 
 
+@pytest.mark.slow
 async def test_the_crops_of_a_picture_that_was_sent_can_be_chosen_again(desk: Desk) -> None:
     big = picture_file("big.png", png(size=(640, 480)))
     session = desk.chat("What is it?", "A square.", files=(big,))
@@ -233,6 +237,7 @@ async def test_the_focus_walks_along_the_chips_and_delete_takes_one(desk: Desk) 
         assert [file.name for file in composer(pilot).chips.files] == ["a.png", "c.png"]
 
 
+@pytest.mark.slow
 async def test_fewer_crops_for_want_of_room_are_announced(make_desk: MakeDesk) -> None:
     desk = make_desk(context=3000)
     desk.core._num_crops = 16
@@ -248,6 +253,7 @@ async def test_fewer_crops_for_want_of_room_are_announced(make_desk: MakeDesk) -
         await idle(pilot)
 
 
+@pytest.mark.slow
 async def test_a_number_is_completed_and_refers_to_its_picture(desk: Desk) -> None:
     files = (picture_file("cat.png"), picture_file("dog.png"))
     session = desk.chat("Look", "Two", files=files)

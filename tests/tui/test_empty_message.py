@@ -88,6 +88,7 @@ async def test_a_system_message_before_the_first_message(desk: Desk) -> None:
     assert desk.engine.store.conversation(newest.id).system is None
 
 
+@pytest.mark.slow
 async def test_a_system_message_in_the_dialog_before_the_first_message(desk: Desk) -> None:
     async with desk.app().run_test(size=WIDE) as pilot:
         await send(pilot, "/system")

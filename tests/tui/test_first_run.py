@@ -155,6 +155,7 @@ def test_words_of_a_speed(seconds: float, words: str) -> None:
     assert speed_words(seconds) == words
 
 
+@pytest.mark.slow
 async def test_a_model_is_fetched_while_one_chats_stopped_gone_on_with_and_used(
     new_desk: Desk,
     hub: Hub,  # noqa: F811
@@ -210,6 +211,7 @@ async def test_a_model_is_fetched_while_one_chats_stopped_gone_on_with_and_used(
         assert not status(pilot).download
 
 
+@pytest.mark.slow
 async def test_a_download_that_fails_is_one_sentence(
     new_desk: Desk,
     hub: Hub,  # noqa: F811
@@ -257,6 +259,7 @@ async def test_what_is_typed_is_for_the_message_wherever_the_focus_is(new_desk: 
         assert pilot.app.screen is screen(pilot)
 
 
+@pytest.mark.slow
 async def test_nothing_is_fetched_without_a_key_that_names_the_size(
     new_desk: Desk,
     hub: Hub,  # noqa: F811

@@ -102,6 +102,7 @@ async def test_a_click_on_a_block_that_just_went_is_harmless(
                     screen(pilot)._forward_event(mouse_down(x, y))
 
 
+@pytest.mark.slow
 async def test_clicks_and_drags_while_a_reply_streams(desk: Desk) -> None:
     pieces = [f"- item {i}\n" if i % 4 else f"\n\nparagraph {i}\n\n" for i in range(8)]
     gates = [Gate() for _ in pieces]

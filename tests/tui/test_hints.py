@@ -7,6 +7,7 @@ import re
 import pytest
 from textual.pilot import Pilot
 
+from tests.tiers import few_quick
 from tests.tui.desk import (
     NARROW,
     WIDE,
@@ -64,6 +65,7 @@ def test_no_key_is_parted_from_its_word() -> None:
         assert all(len(line) <= room for line in lines if " · " in line)
 
 
+@pytest.mark.slow
 async def test_a_key_of_a_turn_says_what_it_does_now(desk: Desk) -> None:
     session = desk.chat("One?", "Yes.")
     async with desk.app(session).run_test(size=WIDE) as pilot:
@@ -119,6 +121,7 @@ async def test_with_a_chip_focused_the_edge_says_what_enter_does(desk: Desk) -> 
         await sees(pilot, "enter sends")
 
 
+@pytest.mark.slow
 async def test_answering_a_turn_in_the_middle_says_where_the_rest_is(desk: Desk) -> None:
     session = desk.chat("q1", "a1", "q2", "a2")
     async with desk.app(session).run_test(size=WIDE) as pilot:
@@ -133,6 +136,7 @@ async def test_answering_a_turn_in_the_middle_says_where_the_rest_is(desk: Desk)
         assert len(notices(pilot)) == count
 
 
+@pytest.mark.slow
 async def test_transcript_composer_and_scrollbar_are_one_column(desk: Desk) -> None:
     session = desk.chat(*(f"Line {i}" for i in range(60)))
     async with desk.app(session).run_test(size=(200, 50)) as pilot:
@@ -147,8 +151,10 @@ async def test_transcript_composer_and_scrollbar_are_one_column(desk: Desk) -> N
 FRAMES = {"round", "tall", "solid", "outer", "thick", "heavy", "double", "inner", "panel", "wide"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "key", ["f1", "f2", "f3", "f4", "f5", "f8", "f9", "f10", "f12", "ctrl+f", "ctrl+o"]
+    "key",
+    few_quick(["f8", "f10", "f12", "f1", "f2", "f3", "f4", "f5", "f9", "ctrl+f", "ctrl+o"], 3),
 )
 async def test_every_page_is_one_frame_and_says_esc_back(desk: Desk, key: str) -> None:
     session = desk.chat("One?", "Yes.", files=[picture_file("a.png")])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.tui.desk import NARROW, WIDE, Desk, Gate, chat, idle, sees, send, shown, until
 from tui.widgets.chat_view import ChatView
 from tui.widgets.reply_turn import ReplyTurn
@@ -54,6 +56,7 @@ def place_of(view: ChatView, text: str) -> float:
     raise AssertionError(f"{text} is not mounted")
 
 
+@pytest.mark.slow
 async def test_the_window_moves_both_ways_and_never_holds_more(desk: Desk) -> None:
     session = desk.chat(*lines(2 * MOST))
     async with desk.app(session).run_test(size=NARROW) as pilot:
@@ -106,6 +109,7 @@ async def test_a_turn_anywhere_can_be_shown(desk: Desk) -> None:
         await sees(pilot, "turn 139")
 
 
+@pytest.mark.slow
 async def test_a_reply_grows_out_of_sight_and_is_there_on_the_way_back(desk: Desk) -> None:
     session = desk.chat(*lines(100))
     turns = desk.engine.store.conversation(session).turns
@@ -136,6 +140,7 @@ async def test_a_short_chat_hides_nothing(desk: Desk) -> None:
         assert chat(pilot).mounted_turns.start == 0
 
 
+@pytest.mark.slow
 async def test_a_short_chat_stands_at_the_top_whatever_is_done(desk: Desk) -> None:
     session = desk.chat("q1", "a1")
     async with desk.app(session).run_test(size=WIDE) as pilot:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from assistant.values.conversation import Draft
 from assistant.values.events import Progressed, Stage
 from tests.tui.conftest import MakeDesk
@@ -66,6 +68,7 @@ async def test_a_summary_is_made_when_idle_and_shown_and_can_be_changed(
         )
 
 
+@pytest.mark.slow
 async def test_a_message_does_not_wait_for_a_summary(make_desk: MakeDesk) -> None:
     desk = make_desk(context=1300)
     summed_up(desk)
@@ -96,6 +99,7 @@ async def test_no_summary_is_made_without_being_asked_for(make_desk: MakeDesk) -
         assert len(desk.core.prompts) == 1
 
 
+@pytest.mark.slow
 async def test_the_system_prompt_and_the_export(desk: Desk) -> None:
     session = desk.chat("q1", "a1")
     async with desk.app(session).run_test(size=WIDE) as pilot:

@@ -38,7 +38,13 @@ from tui.slashes import (
 )
 from tui.widgets.completion_menu import CompletionMenu
 
-SIZES = pytest.mark.parametrize("size", [NARROW, (200, 50)], ids=["narrow", "wide"])
+SIZES = pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param(NARROW, id="narrow"),
+        pytest.param((200, 50), id="wide", marks=pytest.mark.slow),
+    ],
+)
 
 
 def menu(pilot: Pilot[None]) -> CompletionMenu:
@@ -85,6 +91,7 @@ async def test_enter_runs_the_highlighted_command(desk: Desk) -> None:
         await until(pilot, lambda: isinstance(pilot.app.screen, ModelsScreen), "models")
 
 
+@pytest.mark.slow
 async def test_enter_only_completes_what_takes_words_or_takes_away(desk: Desk) -> None:
     session = desk.chat("Hello", "Hello you")
     async with desk.app(session).run_test(size=WIDE) as pilot:
@@ -98,6 +105,7 @@ async def test_enter_only_completes_what_takes_words_or_takes_away(desk: Desk) -
         await until(pilot, lambda: not desk.engine.store.sessions(), "it is deleted")
 
 
+@pytest.mark.slow
 async def test_tab_takes_the_highlighted_row_and_escape_closes_it(desk: Desk) -> None:
     async with desk.app().run_test(size=WIDE) as pilot:
         await pilot.press(*"/pi", "down", "down", "tab")
@@ -113,6 +121,7 @@ async def test_tab_takes_the_highlighted_row_and_escape_closes_it(desk: Desk) ->
         await until(pilot, lambda: "no message yet" in "".join(notices(pilot)), "/pinchat ran")
 
 
+@pytest.mark.slow
 async def test_a_single_match_runs_with_its_words(desk: Desk) -> None:
     session = desk.chat("Hello", "Hello you")
     async with desk.app(session).run_test(size=WIDE) as pilot:
@@ -166,6 +175,7 @@ def test_a_word_that_is_a_command_without_its_slash(text: str, name: str | None)
     assert getattr(slash_without_slash(text), "name", None) == name
 
 
+@pytest.mark.slow
 async def test_such_a_word_asks(desk: Desk) -> None:
     async with desk.app().run_test(size=NARROW) as pilot:
         await send(pilot, "help")
@@ -187,6 +197,7 @@ async def test_such_a_word_asks(desk: Desk) -> None:
     )
 
 
+@pytest.mark.slow
 async def test_a_theme_by_name_or_from_the_list(desk: Desk) -> None:
     async with desk.app().run_test(size=WIDE) as pilot:
         await send(pilot, "/theme phichat-paper")

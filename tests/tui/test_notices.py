@@ -63,6 +63,7 @@ async def test_one_line_that_covers_nothing(desk: Desk, size: tuple[int, int]) -
         assert mine.bottom == composer(pilot).region.y
 
 
+@pytest.mark.slow
 async def test_escape_clears_it_and_only_then_means_something_else(desk: Desk) -> None:
     session = desk.chat("Hello", "Hello you")
     async with desk.app(session).run_test(size=WIDE) as pilot:
@@ -146,9 +147,12 @@ async def test_all_notices_on_a_key_a_click_and_by_command(desk: Desk) -> None:
 
 
 PAGES = ["f1", "f2", "f3", "f4", "f5", "f6", "f8", "f9", "f10", "f12", "ctrl+f", "ctrl+o", "ctrl+p"]
+LARGER = [(80, 14), NARROW, (200, 50)]
 
 
-@pytest.mark.parametrize("size", [(24, 8), (80, 14), NARROW, (200, 50)])
+@pytest.mark.parametrize(
+    "size", [(24, 8), *(pytest.param(size, marks=pytest.mark.slow) for size in LARGER)]
+)
 async def test_pages_and_dialogs_have_a_place_for_it(desk: Desk, size: tuple[int, int]) -> None:
     session = desk.chat("Hello", "Hello you", files=[picture_file("a.png")])
     async with desk.app(session).run_test(size=size) as pilot:
@@ -172,6 +176,7 @@ async def test_pages_and_dialogs_have_a_place_for_it(desk: Desk, size: tuple[int
             await until(pilot, lambda: pilot.app.screen is screen(pilot), "the chat")
 
 
+@pytest.mark.slow
 async def test_fourteen_pictures_are_one_sentence(make_desk: Any) -> None:
     desk = make_desk(context=20_000)
     desk.core._num_crops = 16
@@ -185,6 +190,7 @@ async def test_fourteen_pictures_are_one_sentence(make_desk: Any) -> None:
         assert only.startswith("In full, pictures 1 to 14 take 27k tokens and one message's")
 
 
+@pytest.mark.slow
 async def test_what_can_not_be_attached_is_one_sentence(desk: Desk) -> None:
     paths = [desk.file(f"{n}.png", b"no picture") for n in range(14)]
     async with desk.app().run_test(size=NARROW) as pilot:

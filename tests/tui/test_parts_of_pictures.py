@@ -107,6 +107,7 @@ async def test_the_mouse_frames_what_it_is_dragged_over(desk: Desk) -> None:
         assert (await attached(pilot)).width == width
 
 
+@pytest.mark.slow
 async def test_a_picture_shows_the_frames_of_its_parts(desk: Desk) -> None:
     part = decode.cut(PHOTO, PHOTO.data, (200, 0, 200, 150))
     session = desk.chat("See", "Yes.", files=(PHOTO, part))
@@ -132,6 +133,7 @@ async def test_a_command_attaches_a_part(desk: Desk, typed: str) -> None:
         assert (await attached(pilot)).name == "photo.png@100,50,100,100"
 
 
+@pytest.mark.slow
 async def test_a_part_that_can_t_be_is_refused_in_a_sentence(desk: Desk) -> None:
     session = desk.chat("See", "Yes.", files=(PHOTO,))
     async with desk.app(session).run_test(size=WIDE) as pilot:
@@ -185,6 +187,7 @@ def colours_at(one: PartsDrawing, x: int, y: int) -> set[object]:
     return {image.getpixel((left + step, row)) for step in range(8)}
 
 
+@pytest.mark.slow
 async def test_frames_are_drawn_into_sixel_pictures_at_rest(desk: Desk) -> None:
     part = decode.cut(PHOTO, PHOTO.data, (200, 0, 200, 150))
     session = desk.chat("See", "Yes.", files=(PHOTO, part))
@@ -228,6 +231,7 @@ async def test_a_change_below_a_page_leaves_no_hole_in_a_sixel_picture(desk: Des
         assert below is not page
 
 
+@pytest.mark.slow
 async def test_without_drawings_the_frame_is_typed(desk: Desk) -> None:
     session = desk.chat("See", "Yes.", files=(PHOTO,))
     async with app_with(desk, PictureProtocol.TEXT, session).run_test(size=WIDE) as pilot:
@@ -245,6 +249,7 @@ def test_a_draft_shows_its_part(desk: Desk) -> None:
     assert kept.pictures[0].region == part.region
 
 
+@pytest.mark.slow
 async def test_the_chat_shows_the_frames_of_parts_wherever_they_are(desk: Desk) -> None:
     session = desk.chat("See", "Yes.", files=(PHOTO,))
     async with desk.app(session).run_test(size=(140, 80)) as pilot:

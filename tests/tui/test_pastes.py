@@ -7,6 +7,7 @@ from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from tests.tiers import few_quick
 from tests.tui.desk import (
     NARROW,
     WIDE,
@@ -56,7 +57,7 @@ async def test_in_the_chat_wherever_the_focus_is(desk: Desk, place: str) -> None
         assert screen(pilot).focused is area(pilot)
 
 
-@pytest.mark.parametrize("key", ["f1", "f4", "f5", "f8", "f9", "f12"])
+@pytest.mark.parametrize("key", few_quick(["f4", "f8", "f1", "f5", "f9", "f12"], 2))
 async def test_on_pages_without_a_field(desk: Desk, key: str) -> None:
     async with desk.app().run_test(size=NARROW) as pilot:
         await open_page(pilot, key)
@@ -87,6 +88,7 @@ async def test_the_field_of_a_page_keeps_text(desk: Desk, key: str) -> None:
         assert not area(pilot).text
 
 
+@pytest.mark.slow
 async def test_a_picture_dropped_on_the_dialog_for_pictures_is_its_answer(desk: Desk) -> None:
     async with desk.app().run_test(size=WIDE) as pilot:
         await open_page(pilot, "ctrl+o")
@@ -96,6 +98,7 @@ async def test_a_picture_dropped_on_the_dialog_for_pictures_is_its_answer(desk: 
         await until(pilot, lambda: pilot.app.screen is screen(pilot), "the chat")
 
 
+@pytest.mark.slow
 async def test_an_empty_paste_is_the_picture_in_the_clipboard(desk: Desk) -> None:
     async with desk.app().run_test(size=WIDE) as pilot:
         await open_page(pilot, "f9")

@@ -53,6 +53,7 @@ def app_with(desk: Desk, protocol: PictureProtocol, session: str) -> PhichatApp:
     return app
 
 
+@pytest.mark.slow
 async def test_f3_shows_the_picture_in_sight_with_its_facts_and_steps(desk: Desk) -> None:
     session = desk.chat("What are these?", "Two shapes.", files=TWO)
     async with desk.app(session).run_test(size=WIDE) as pilot:
@@ -73,6 +74,7 @@ async def test_f3_shows_the_picture_in_sight_with_its_facts_and_steps(desk: Desk
         assert pilot.app.screen is screen(pilot)
 
 
+@pytest.mark.slow
 async def test_a_click_and_a_command_show_a_picture_too(desk: Desk) -> None:
     session = desk.chat("What are these?", "Two shapes.", files=TWO)
     async with desk.app(session).run_test(size=WIDE) as pilot:
@@ -130,6 +132,7 @@ async def test_a_change_below_a_dialog_is_painted_once(desk: Desk) -> None:
         await until(pilot, lambda: not below._repaint_required, "an end of it")
 
 
+@pytest.mark.slow
 async def test_kitty_s_cells_are_shown_only_where_nothing_tints_them(desk: Desk) -> None:
     session = desk.chat("What are these?", "Two shapes.", files=TWO[:1])
     async with app_with(desk, PictureProtocol.KITTY, session).run_test(size=WIDE) as pilot:
@@ -196,6 +199,7 @@ def test_kitty_gets_the_picture_and_its_cells(stored: str) -> None:
     assert colour in output
 
 
+@pytest.mark.slow
 def test_sixel_gets_the_picture_over_the_half_blocks(stored: str) -> None:
     output = written(stored, "sixel", rb"\x1b7\x1b\[\d+;\d+H\x1bP[^\x1b]*\x1b\\\x1b8")
     assert "▀".encode() in output

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from assistant.values.errors import ModelError
 from tests.tui.desk import (
     NARROW,
@@ -48,6 +50,7 @@ async def test_queued_messages_are_shown_and_sent_in_order(desk: Desk) -> None:
     assert [len(turn.pictures) for turn in turns] == [0, 0, 0, 0, 1, 0]
 
 
+@pytest.mark.slow
 async def test_up_takes_the_last_one_back_with_its_pictures(desk: Desk) -> None:
     gate = Gate()
     desk.say("Writing", gate)
@@ -68,6 +71,7 @@ async def test_up_takes_the_last_one_back_with_its_pictures(desk: Desk) -> None:
     assert asked(desk) == ["First", "Second"]
 
 
+@pytest.mark.slow
 async def test_escape_stops_the_reply_and_keeps_the_queue_in_the_composer(desk: Desk) -> None:
     desk.say("Writing", Gate())
     async with desk.app().run_test(size=NARROW) as pilot:

@@ -88,6 +88,7 @@ async def test_another_chat_stops_it_and_a_stored_draft_begins_it(
         await until(pilot, lambda: pictures_read(desk) == [1, 0], "the chat itself is read")
 
 
+@pytest.mark.slow
 async def test_nothing_is_read_during_a_reply_nor_while_a_model_loads(desk: Desk) -> None:
     desk.core.phase = Phase.LOADING
     async with desk.app().run_test(size=WIDE) as pilot:

@@ -120,6 +120,7 @@ async def test_the_jump_goes_to_the_branch_where_it_was_said(desk: Desk) -> None
         assert screen(pilot).chat.selected_turn == turns[2]
 
 
+@pytest.mark.slow
 async def test_a_running_reply_is_not_left_for_another_branch(desk: Desk) -> None:
     session = desk.chat("one", "first", "A wombat here", "second")
     turns = desk.engine.store.conversation(session).turns
@@ -176,6 +177,7 @@ async def test_one_search_at_a_time_and_the_last_words_win(
         await sees(pilot, "The total is 41.90.")
 
 
+@pytest.mark.slow
 async def test_a_common_word_shows_the_best_hundred(desk: Desk) -> None:
     desk.chat(*[f"common {n}" for n in range(130)])
     async with desk.app().run_test(size=WIDE) as pilot:
@@ -190,6 +192,7 @@ def test_what_was_found_is_bold_and_underlined() -> None:
     assert spans == [(6, 11, "bold underline"), (18, 23, "bold underline")]
 
 
+@pytest.mark.slow
 async def test_the_palette_switches_to_a_chat_by_its_title(desk: Desk) -> None:
     long = stock(desk)
     async with desk.app().run_test(size=WIDE) as pilot:
@@ -216,6 +219,7 @@ async def test_words_that_begin_as_typed_come_first(desk: Desk) -> None:
         assert words.index("Chat: Page 17") < words.index("Chat: Page 217")
 
 
+@pytest.mark.slow
 async def test_everything_typed_after_a_slash_is_in_the_palette(desk: Desk) -> None:
     session = desk.chat("Earlier", "a")
     async with desk.app(session).run_test(size=WIDE) as pilot:

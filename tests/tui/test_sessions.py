@@ -209,6 +209,7 @@ async def test_pinned_chats_stay_on_top(desk: Desk) -> None:
     assert desk.engine.store.sessions()[0].id == old
 
 
+@pytest.mark.slow
 async def test_rename_in_the_list_renames_the_highlighted_chat(desk: Desk) -> None:
     desk.chat("Other", "a", age=timedelta(hours=2))
     opened = desk.chat("Opened", "a", age=timedelta(hours=1))
@@ -222,6 +223,7 @@ async def test_rename_in_the_list_renames_the_highlighted_chat(desk: Desk) -> No
     assert [item.title for item in desk.engine.store.sessions()] == ["Opened", "Bird"]
 
 
+@pytest.mark.slow
 async def test_a_fork_begins_as_the_other_chat_and_leaves_it_alone(desk: Desk) -> None:
     session = desk.chat("one", "first", "two", "second")
     async with desk.app(session).run_test(size=WIDE) as pilot:
@@ -278,6 +280,7 @@ async def test_each_chat_is_left_and_found_again_at_its_place(desk: Desk) -> Non
         await sees(pilot, "more of 59")
 
 
+@pytest.mark.slow
 async def test_a_chat_opens_where_it_was_left_before_the_restart(desk: Desk) -> None:
     session = desk.chat(*[f"line {n}\n\nmore of {n}" for n in range(60)])
     async with desk.app(session).run_test(size=WIDE) as pilot:
@@ -309,6 +312,7 @@ def test_a_spoilt_file_of_places_is_no_place(tmp_path: Path, text: str) -> None:
     assert again.of("y") == Place("t", 3)
 
 
+@pytest.mark.slow
 async def test_a_list_that_takes_long_to_read_is_read_seldom_for_others(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -327,6 +331,7 @@ async def test_a_list_that_takes_long_to_read_is_read_seldom_for_others(
         await sees(pilot, "Of the other terminal")
 
 
+@pytest.mark.slow
 async def test_the_list_follows_another_terminal(desk: Desk) -> None:
     session = desk.chat("Mine", "a", age=timedelta(hours=2))
     async with desk.app(session).run_test(size=WIDE) as pilot:
@@ -343,6 +348,7 @@ async def test_the_list_follows_another_terminal(desk: Desk) -> None:
         await until(pilot, lambda: "One more" in rows(pilot), "also without an open chat")
 
 
+@pytest.mark.slow
 async def test_ten_thousand_chats_are_gone_through_by_key(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -368,6 +374,7 @@ async def test_ten_thousand_chats_are_gone_through_by_key(
         assert len(set(drawn)) < 100  # only what is in sight is ever drawn
 
 
+@pytest.mark.slow
 async def test_the_list_lies_over_a_narrow_chat_and_beside_a_wide_one(desk: Desk) -> None:
     desk.chat("Earlier", "a")
     async with desk.app().run_test(size=NARROW) as pilot:
@@ -391,6 +398,7 @@ async def test_the_list_lies_over_a_narrow_chat_and_beside_a_wide_one(desk: Desk
         assert not listed.display
 
 
+@pytest.mark.slow
 async def test_a_reply_goes_on_while_another_chat_is_looked_at(desk: Desk) -> None:
     other = desk.chat("Other chat", "other answer")
     gates = [Gate(), Gate()]
@@ -413,6 +421,7 @@ async def test_a_reply_goes_on_while_another_chat_is_looked_at(desk: Desk) -> No
         assert shown(pilot).count("Begun") == 1
 
 
+@pytest.mark.slow
 async def test_a_chat_whose_reply_is_being_written_is_not_deleted(desk: Desk) -> None:
     gate = Gate()
     desk.say("Begun", gate)
@@ -438,6 +447,7 @@ async def test_quitting_keeps_the_half_reply(desk: Desk) -> None:
     assert reply().text == "Half"
 
 
+@pytest.mark.slow
 async def test_going_back_before_the_first_word_shows_no_mark(desk: Desk) -> None:
     other = desk.chat("Other chat", "other answer")
     gate = Gate()

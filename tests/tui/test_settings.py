@@ -139,6 +139,7 @@ async def test_what_needs_the_engine_to_start_again_is_said_and_offered(desk: De
         assert restarted[0].kv == "int8"
 
 
+@pytest.mark.slow
 async def test_a_chat_has_values_of_its_own(desk: Desk) -> None:
     session = desk.chat("Hi", "Hello.", title="Mine")
     async with desk.app(session).run_test(size=WIDE) as pilot:
@@ -175,6 +176,7 @@ async def test_a_chat_has_values_of_its_own(desk: Desk) -> None:
         assert desk.core.prompts[-1].tokens > desk.engine.prompts.context(None).used
 
 
+@pytest.mark.slow
 async def test_own_presets_are_kept_and_offered(desk: Desk) -> None:
     async with desk.app().run_test(size=WIDE) as pilot:
         await opened(pilot)
@@ -202,6 +204,7 @@ async def test_a_theme_is_used_at_once_and_at_the_next_start(desk: Desk) -> None
         assert app.theme == CONTRAST.name
 
 
+@pytest.mark.slow
 async def test_a_theme_of_the_palette_is_kept_like_one_of_the_settings(desk: Desk) -> None:
     async with desk.app().run_test(size=WIDE) as pilot:
         await open_page(pilot, "ctrl+p", *"theme", "enter")
@@ -213,6 +216,7 @@ async def test_a_theme_of_the_palette_is_kept_like_one_of_the_settings(desk: Des
     assert desk.engine.model.settings.theme == CONTRAST.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theme", THEMES, ids=lambda theme: theme.name)
 async def test_the_app_stands_in_every_theme(desk: Desk, theme: object) -> None:
     async with desk.app(desk.chat("Hi", "Hello.")).run_test(size=NARROW) as pilot:
@@ -259,6 +263,7 @@ async def test_keys_can_be_bound_otherwise_in_the_configuration_file(desk: Desk)
         await until(pilot, lambda: isinstance(app.screen, SettingsScreen), "the settings")
 
 
+@pytest.mark.slow
 async def test_keys_are_bound_otherwise_in_the_app_by_the_names_that_it_lists(desk: Desk) -> None:
     file = desk.engine.model.settings.config_file
     async with desk.app().run_test(size=WIDE) as pilot:

@@ -48,6 +48,7 @@ def database() -> Iterator[str]:
         server.stop()
 
 
+@pytest.mark.slow
 async def test_a_shared_chat_is_read_and_copied(database: str) -> None:
     engine = open_engine(load_settings({"model": "http://127.0.0.1:9", "database": database}))
     async with PhichatApp(engine, engine.model.settings).run_test(size=(120, 40)) as pilot:

@@ -55,6 +55,7 @@ def dead(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     back.set()
 
 
+@pytest.mark.slow
 async def test_what_is_typed_appears_and_is_not_sent_as_words(desk: Desk) -> None:
     async with desk.app().run_test(size=NARROW) as pilot:
         await pilot.press(*f"see {DEAD}/a.png or @{DEAD}/b")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.tiers import few_quick
 from tests.tui.desk import Desk, area, composer, picture_file, png, sees, shown, until
 from tui.widgets.chip import Chip
 
@@ -22,17 +23,20 @@ async def test_the_text_stays_in_sight_below_attached_pictures(desk: Desk) -> No
 
 @pytest.mark.parametrize(
     ("key", "words"),
-    [
-        ("f1", "Send"),
-        ("f3", "▀▀▀▀"),
-        ("f6", "Red things"),
-        ("f8", "fits here"),
-        ("f9", "model demo"),
-        ("f10", "red.png"),
-        ("ctrl+o", "../"),
-        ("ctrl+b", "Red things"),
-        ("ctrl+p", "Search"),
-    ],
+    few_quick(
+        [
+            ("f1", "Send"),
+            ("f3", "▀▀▀▀"),
+            ("f6", "Red things"),
+            ("f8", "fits here"),
+            ("f9", "model demo"),
+            ("f10", "red.png"),
+            ("ctrl+o", "../"),
+            ("ctrl+b", "Red things"),
+            ("ctrl+p", "Search"),
+        ],
+        3,
+    ),
 )
 async def test_every_page_shows_what_it_is_for(desk: Desk, key: str, words: str) -> None:
     session = desk.chat("See", "Yes.", files=FILES[:1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import replace
 
+import pytest
 from rich.cells import cell_len
 from textual.pilot import Pilot
 
@@ -98,6 +99,7 @@ async def test_the_meter_warns_before_a_message_pushes_something_out(make_desk: 
         assert report.used > report.budget
 
 
+@pytest.mark.slow
 async def test_turns_out_of_the_window_are_marked_above_the_boundary(make_desk: MakeDesk) -> None:
     desk = make_desk(context=3130)
     lines = [letter * 200 for letter in "abcdefghijkl"]
@@ -135,6 +137,7 @@ def test_words_for_every_way_to_be_left_out(desk: Desk) -> None:
     assert seen_words(turns, ()) == {}
 
 
+@pytest.mark.slow
 async def test_the_exact_prompt_is_shown_with_control_tokens_pictures_and_ids(desk: Desk) -> None:
     session = desk.chat(
         "What <|end|> is [b]it?", "A cat.", files=(picture_file("cat.png", png(size=(640, 480))),)
@@ -233,6 +236,7 @@ async def test_loading_and_a_crash_are_shown_and_it_can_be_started_again(desk: D
         await sees(pilot, "● ")
 
 
+@pytest.mark.slow
 async def test_every_stage_of_a_turn_has_its_words(desk: Desk) -> None:
     steps = {
         Progressed(Stage.QUEUED, 2, 0, "waiting for 2 other requests"): "2 other requests",

@@ -14,6 +14,7 @@ from textual.widget import Widget
 
 import tui.chat.turn_runner
 from tests.bench.tui_stream import KINDS, MORE_KINDS, reply
+from tests.tiers import few_quick
 from tests.tui.desk import NARROW, Desk, Gate, Sheet, composer, idle, send, until
 from tui.widgets.reply_text import ReplyText
 from tui.widgets.reply_turn import ReplyTurn
@@ -30,7 +31,7 @@ WIDENING = "| a | b |\n|---|---|\n" + "".join(f"| {'x' * n} | word |\n" for n in
 TEXTS = {kind: reply(kind, 2400) for kind in (*KINDS, *MORE_KINDS)} | {"widening": WIDENING}
 
 
-@pytest.mark.parametrize("kind", TEXTS)
+@pytest.mark.parametrize("kind", few_quick(TEXTS, 2))
 async def test_what_is_painted_in_parts_is_what_is_painted_whole(kind: str) -> None:
     text, rng = TEXTS[kind], random.Random(kind)
     app = Sheet()
@@ -120,6 +121,7 @@ async def test_a_theme_changes_rows_that_were_drawn(desk: Desk) -> None:
         assert text.render_line(0) != before
 
 
+@pytest.mark.slow
 async def test_keys_are_served_while_painting_is_dear(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +152,7 @@ async def test_keys_are_served_while_painting_is_dear(
         await idle(pilot)
 
 
+@pytest.mark.slow
 async def test_no_full_collection_stops_the_screen_while_a_reply_is_written(desk: Desk) -> None:
     gate = Gate()
     desk.say("word ", gate, "end")

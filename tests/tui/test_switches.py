@@ -76,6 +76,7 @@ async def test_a_look_in_the_middle_of_switching_takes_no_chat_for_deleted(
         assert notices(pilot) == []
 
 
+@pytest.mark.slow
 async def test_a_new_chat_wins_over_one_that_is_being_opened(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +139,7 @@ async def test_a_reply_that_ends_while_its_chat_is_opened_is_shown_as_ended(
         assert not [one for one in chat(pilot).query(ReplyTurn) if one.live]
 
 
+@pytest.mark.slow
 async def test_a_chat_that_was_left_at_its_end_opens_there_whenever_a_look_comes(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +165,7 @@ async def test_a_chat_that_was_left_at_its_end_opens_there_whenever_a_look_comes
             assert chat(pilot).mounted_turns == range(40, 60)
 
 
+@pytest.mark.slow
 async def test_a_place_is_where_one_went_before_the_window_has_scrolled(desk: Desk) -> None:
     session = desk.chat(*LINES)
     async with desk.app(session).run_test(size=WIDE) as pilot:
@@ -203,6 +206,7 @@ class Held:
         monkeypatch.setattr(store, method, held)
 
 
+@pytest.mark.slow
 async def test_a_new_chat_that_is_stored_does_not_keep_one_from_the_chat_one_went_to(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,6 +275,7 @@ async def test_keys_wait_while_another_chat_is_being_shown(
     ]
 
 
+@pytest.mark.slow
 async def test_a_picture_that_opens_while_one_leaves_the_chat_does_not_follow(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,6 +303,7 @@ async def test_a_picture_that_opens_while_one_leaves_the_chat_does_not_follow(
         await until(pilot, lambda: composer(pilot).chips.files, "it is where it was attached")
 
 
+@pytest.mark.slow
 async def test_what_waits_goes_back_in_front_of_what_was_typed_there(desk: Desk) -> None:
     other = desk.chat("Elsewhere", "answer")
     desk.say("Writing", Gate())
@@ -320,6 +326,7 @@ async def test_what_waits_goes_back_in_front_of_what_was_typed_there(desk: Desk)
         assert area(pilot).text == "Second\n\nThird\n\ntyped"
 
 
+@pytest.mark.slow
 async def test_what_was_sent_from_the_queue_is_no_draft_of_its_chat(desk: Desk) -> None:
     other = desk.chat("Elsewhere", "answer")
     gate = Gate()

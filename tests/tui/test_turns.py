@@ -32,6 +32,7 @@ from tui.widgets.user_turn import UserTurn
 CODE = "Two:\n\n```python\nx = 1\n```\n\n```sh\nls\n```\n"
 
 
+@pytest.mark.slow
 async def test_turns_are_selected_by_key_and_the_line_says_what_can_be_done(desk: Desk) -> None:
     session = desk.chat("q1", "a1", "q2", "a2")
     async with desk.app(session).run_test(size=WIDE) as pilot:
@@ -83,6 +84,7 @@ async def test_pinning_and_taking_out_are_marked_and_undone(desk: Desk) -> None:
         await until(pilot, lambda: "doesn't see" not in shown(pilot), "back in")
 
 
+@pytest.mark.slow
 async def test_any_reply_can_be_made_again_and_one_steps_through_them(desk: Desk) -> None:
     session = desk.chat("q1", "first answer", "q2", "a2")
     desk.say("second answer")
@@ -195,6 +197,7 @@ async def test_a_quotation_goes_below_what_is_written(desk: Desk) -> None:
         assert area(pilot).text.startswith("So:\n\n")
 
 
+@pytest.mark.slow
 async def test_the_menu_and_the_palette_do_the_same(desk: Desk) -> None:
     session = desk.chat("q1", "a1")
     async with desk.app(session).run_test(size=WIDE) as pilot:
@@ -232,6 +235,7 @@ async def test_recall_shows_one_quotation(desk: Desk) -> None:
     assert len(kinds) == 5
 
 
+@pytest.mark.slow
 async def test_another_terminals_turns_appear_and_a_branch_of_its_own_stays(desk: Desk) -> None:
     session = desk.chat("q1", "a1")
     async with desk.app(session).run_test(size=WIDE) as pilot:

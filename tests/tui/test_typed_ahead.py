@@ -10,6 +10,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, TextArea
 
 from assistant.values.conversation import Conversation, Draft
+from tests.tiers import few_quick
 from tests.tui.desk import (
     WIDE,
     Desk,
@@ -95,6 +96,7 @@ async def test_enter_waits_for_what_is_found(desk: Desk) -> None:
         assert chat.chat.session_id == session
 
 
+@pytest.mark.slow
 async def test_a_choice_can_be_typed_while_the_list_has_the_focus(desk: Desk) -> None:
     async with desk.app().run_test(size=WIDE) as pilot:
         await open_page(pilot, "f9")
@@ -127,6 +129,7 @@ async def test_typing_goes_to_the_line_from_the_folders_too(
         await until(pilot, lambda: "#1 a.png" in shown(pilot), "the picture")
 
 
+@pytest.mark.slow
 async def test_what_is_typed_while_the_first_chat_is_read_belongs_to_it(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,7 +174,7 @@ async def test_enter_after_letters_sends_them_from_a_selected_turn(desk: Desk) -
 TEXTS = ["/pin and so on", "explain it to me", "quit eating", "figure it out", "pet the cat"]
 
 
-@pytest.mark.parametrize("words", TEXTS)
+@pytest.mark.parametrize("words", few_quick(TEXTS, 2))
 @pytest.mark.parametrize("selected", [1, 2])
 async def test_what_is_typed_together_over_a_selected_turn_is_text(
     desk: Desk, words: str, selected: int

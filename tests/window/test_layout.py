@@ -202,6 +202,7 @@ def test_a_refusal_says_that_too_much_is_pinned(make: MakeEngine) -> None:
 # Reports
 
 
+@pytest.mark.slow
 def test_the_report_counts_what_the_prompt_has(make: MakeEngine) -> None:
     engine, core = make(["A reply."], num_crops=4, context=8192)
     session = new_session(engine, "a", vga("red"))

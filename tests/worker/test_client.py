@@ -288,6 +288,7 @@ def test_a_picture_is_looked_at_before_it_is_asked_about(
     assert events[-1].usage.cached_tokens == AHEAD.tokens
 
 
+@pytest.mark.slow
 def test_a_reply_comes_before_what_is_read_ahead(sharing: LocalCore, tmp_path: Path) -> None:
     """The worker waits for the picture when another terminal asks; then it asks again."""
     with Terminal(tmp_path / "run") as reading:
@@ -299,6 +300,7 @@ def test_a_reply_comes_before_what_is_read_ahead(sharing: LocalCore, tmp_path: P
         assert reading.hear("read") == {"id": 1, "ev": "read", "whole": True}
 
 
+@pytest.mark.slow
 def test_reading_ahead_ends_when_it_is_given_up(sharing: LocalCore, tmp_path: Path) -> None:
     with Terminal(tmp_path / "run") as reading:
         reading.read_ahead(1, AHEAD)
@@ -313,6 +315,7 @@ def test_reading_ahead_ends_when_it_is_given_up(sharing: LocalCore, tmp_path: Pa
         assert heard == [2, 3]
 
 
+@pytest.mark.slow
 def test_giving_up_from_another_thread(sharing: LocalCore) -> None:
     def gives_up(sha256: str) -> Pixels:
         sharing.stop_reading()
@@ -322,6 +325,7 @@ def test_giving_up_from_another_thread(sharing: LocalCore) -> None:
     assert len(ids(answer(sharing))) == 8
 
 
+@pytest.mark.slow
 def test_a_picture_that_can_not_be_read_fails_no_reply(sharing: LocalCore) -> None:
     def gone(sha256: str) -> Pixels:
         raise PictureError("It is gone.")

@@ -65,6 +65,7 @@ def log(tmp_path: Path) -> str:
     return (tmp_path / "worker.log").read_text()
 
 
+@pytest.mark.slow
 def test_many_start_one_and_one_again_after_a_crash(make: Make, tmp_path: Path) -> None:
     """Terminals come at once; the worker is killed while two of them wait for replies."""
     cores = [make() for _ in range(5)]

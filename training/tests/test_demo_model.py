@@ -34,6 +34,7 @@ def _share(score, *families: str) -> float:  # type: ignore[no-untyped-def]
     return float(right) / float(asked)
 
 
+@pytest.mark.slow
 def test_unseen_single_shapes(score) -> None:  # type: ignore[no-untyped-def]
     share = _share(
         score, "colour, first turn", "shape, first turn", "colour, follow-up", "shape, follow-up"

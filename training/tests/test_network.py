@@ -54,6 +54,7 @@ def test_pictures_of_a_grid_are_laid_out_as_one_is(network: TrainingModel) -> No
     assert len(found) == sum(tokens_of(grid) for grid in order)
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_a_batch_is_what_the_product_computes(network: TrainingModel) -> None:
     sampler, rng = ExampleSampler(Vocabulary.from_folder(folder())), Random(3)

@@ -99,6 +99,7 @@ def test_the_only_crop_is_the_products(seed: int) -> None:
     assert np.abs(found - expected).max() <= 1
 
 
+@pytest.mark.slow
 def test_a_process_speaks_of_pictures_whose_crops_have_arrived(tmp_path: Path) -> None:
     from assistant.demo_model import folder
 

@@ -29,6 +29,7 @@ from assistant.phi3v.rope import Regime
 from assistant.phi3v.shapes import Geometry, weight_shapes
 from tests.bench.make_checkpoint import config
 from tests.conftest import ROOT
+from tests.tiers import few_quick
 
 SCRATCH = 62 * 2**20
 """Of the libraries' share: for matrix products, and the machine code of the kernels."""
@@ -38,7 +39,7 @@ COLUMNS = 4
 
 
 @pytest.mark.parametrize("kind", KV_KINDS)
-@pytest.mark.parametrize(("heads", "head_dim"), [(32, 96), (6, 32)])
+@pytest.mark.parametrize(("heads", "head_dim"), few_quick([(6, 32), (32, 96)]))
 def test_bytes_of_keys_and_values(kind: str, heads: int, head_dim: int) -> None:
     """Within 5 % of the arithmetic for each token; quantized caches have float tails beside it."""
     layers, hidden = 2, heads * head_dim

@@ -25,6 +25,7 @@ def nothing(_: str) -> None:
     raise AssertionError("there is no picture")
 
 
+@pytest.mark.slow
 def test_the_formats_that_are_asked_for_are_loaded_and_reported(random_folder: Path) -> None:
     core = LocalCore(str(random_folder), weights="int8", kv="int8", context=2048, threads=1)
     try:
