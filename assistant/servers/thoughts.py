@@ -39,7 +39,9 @@ _NO_THOUGHT = (
 """Tags before an answer without a thought; an end alone is that of an empty one in the prompt."""
 _LONGEST_END = max(map(len, _ENDS))
 _ANY_END = re.compile("|".join(map(re.escape, _ENDS)))
-_ANY_TAG = re.compile("|".join(map(re.escape, (*_ENDS, *TAGS))))
+_LESSON = re.compile(rf"(?P<end>{_ANY_END.pattern})[ \t]*\n|{'|'.join(map(re.escape, TAGS))}")
+"""A tag in an answer that says whether the model begins with a thought. An end does only where its
+line ends with it, as models write it: words about tags have them in a sentence."""
 
 _ALWAYS = re.compile(r"\br1\b|reason|think|magistral|\bqwq", re.IGNORECASE)
 """Names of models that think unasked."""
@@ -186,10 +188,10 @@ class Splitter:
             self._strips = not said
         if self.was_unopened is None:
             self._tail += said
-            if (tag := _ANY_TAG.search(self._tail)) is not None:
+            if (tag := _LESSON.search(self._tail)) is not None:
                 # too late for this reply, in time for the next one
-                self.was_unopened = tag[0] in _ENDS
-            self._tail = self._tail[-_LONGEST_END:]
+                self.was_unopened = tag["end"] is not None
+            self._tail = self._tail[-_LONGEST_END - 1 :]
         if said:
             yield said
 

@@ -150,6 +150,22 @@ def test_tags_later_in_an_answer_are_text(server: Server, make: MakeEngine) -> N
     assert ended(send(make(), None, "How do models think?")).text == words
 
 
+@pytest.mark.parametrize("thinking", ["off", "on"])
+def test_an_answer_about_tags_teaches_nothing(
+    server: Server, make: MakeEngine, thinking: str
+) -> None:
+    engine = make(thinking=thinking)
+    if thinking == "on":  # it is seen that the model answers at once
+        server.answers = [saying("A red circle.")]
+        send(engine, None, "What is it?")
+    words = ("The closing tag is `</think>`.\nIn a sentence </think> is it, too.",
+             "It is </think> that ends it, as I said.")  # fmt: skip
+    server.answers = [streamed(*letters(one)) for one in words]
+    for one in words:
+        turn = ended(send(engine, None, "How do models think?"))
+        assert (turn.text, turn.thought) == (one, None)
+
+
 WHOLE = {"content": ANSWER, "reasoning_content": THOUGHT}
 PART = {"type": "text", "text": THOUGHT}
 SHAPES = {
