@@ -248,17 +248,22 @@ def in_thread(work: Callable[[], object]) -> threading.Thread:
     return thread
 
 
+def refused_in_thread(work: Callable[[], object]) -> tuple[threading.Thread, list[str]]:
+    """Begin what is to be refused: its thread, and where the code of the refusal will stand."""
+    codes: list[str] = []
+
+    def refused() -> None:
+        with pytest.raises(PhichatError) as refusal:
+            work()
+        codes.append(refusal.value.code)
+
+    return in_thread(refused), codes
+
+
 def test_a_count_is_stopped_at_once(counting: Tokenizing, make: MakeEngine) -> None:
     is_asked, go_on = never_counted(counting)
     engine = make()
-    refused: list[str] = []
-
-    def ask() -> None:
-        with pytest.raises(PhichatError) as refusal:
-            engine.send(None, Draft("What is it?")).__next__()
-        refused.append(refusal.value.code)
-
-    asking = in_thread(ask)
+    asking, refused = refused_in_thread(lambda: next(engine.send(None, Draft("What is it?"))))
     assert is_asked.wait(LIMIT_S)
     engine.stop()
     asking.join(LIMIT_S)
@@ -301,14 +306,7 @@ def test_a_count_that_is_stopped_ends_no_other_chat(counting: Tokenizing, make: 
     answering = in_thread(lambda: heard.extend(send(engine, first, "And now?")))
     assert began.wait(LIMIT_S)
     is_asked, go_on = never_counted(counting)
-    refused: list[str] = []
-
-    def ask() -> None:
-        with pytest.raises(PhichatError) as refusal:
-            engine.send(second, Draft("And then?")).__next__()
-        refused.append(refusal.value.code)
-
-    asking = in_thread(ask)
+    asking, refused = refused_in_thread(lambda: next(engine.send(second, Draft("And then?"))))
     assert is_asked.wait(LIMIT_S)
     engine.stop(second)
     asking.join(LIMIT_S)

@@ -219,6 +219,16 @@ def test_a_whole_message(server: Server, make: MakeEngine, answer: Answer) -> No
     assert turn.thought.text == THOUGHT
 
 
+def separated(text: str, step: int, *, unopened: bool) -> tuple[str, str]:
+    """Return the answer and the thought of a text that comes in pieces of ``step`` characters."""
+    splitter, pieces = Splitter(unopened=unopened), list[str | ThoughtGrew]()
+    for at in range(0, len(text), step):
+        pieces += splitter.feed(text[at : at + step])
+    pieces += splitter.finish(is_whole=True)
+    answer = "".join(one for one in pieces if isinstance(one, str))
+    return answer, "".join(one.text for one in pieces if isinstance(one, ThoughtGrew))
+
+
 @pytest.mark.parametrize(
     "before",
     ["</think>\n\n", "<think>\n\n</think>\n\n", "<|channel|>final<|message|>",
@@ -228,12 +238,9 @@ def test_a_whole_message(server: Server, make: MakeEngine, answer: Answer) -> No
 @pytest.mark.parametrize("unopened", [True, False])
 def test_tags_without_a_thought(before: str, step: int, unopened: bool) -> None:
     text = f"{before}{ANSWER}"
-    splitter, pieces = Splitter(unopened=unopened), list[str | ThoughtGrew]()
-    for at in range(0, len(text), step):
-        pieces += splitter.feed(text[at : at + step])
-    pieces += splitter.finish(is_whole=True)
-    assert "".join(one for one in pieces if isinstance(one, str)) == ANSWER
-    assert not any(one.text.strip() for one in pieces if isinstance(one, ThoughtGrew))
+    answer, thought = separated(text, step, unopened=unopened)
+    assert answer == ANSWER
+    assert not thought.strip()
 
 
 def test_white_space_behind_a_thought_is_no_answer(server: Server, make: MakeEngine) -> None:
@@ -254,13 +261,9 @@ def test_a_thought_that_nothing_opened_is_learned(server: Server, make: MakeEngi
 @pytest.mark.parametrize("step", [1, 2, 3, 1000])
 def test_every_pair_of_tags_cut_anywhere(opening: str, step: int) -> None:
     text = f"{opening}\nHm < [ ◁ <|\n{TAGS[opening]}\n\nYes: 1 < 2."
-    splitter, pieces = Splitter(unopened=False), list[str | ThoughtGrew]()
-    for at in range(0, len(text), step):
-        pieces += splitter.feed(text[at : at + step])
-    pieces += splitter.finish(is_whole=True)
-    thought = "".join(one.text for one in pieces if isinstance(one, ThoughtGrew))
+    answer, thought = separated(text, step, unopened=False)
     assert thought.strip() == "Hm < [ ◁ <|"
-    assert "".join(one for one in pieces if isinstance(one, str)) == "Yes: 1 < 2."
+    assert answer == "Yes: 1 < 2."
 
 
 def test_the_switch(server: Server, make: MakeEngine) -> None:

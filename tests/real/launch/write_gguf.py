@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -45,18 +46,11 @@ def main() -> None:
     config = json.loads((folder / "config.json").read_text())
     writer = gguf.GGUFWriter(out, "phi3")
     writer.add_name(name)
-    writer.add_context_length(config["max_position_embeddings"])
+    add_sizes(writer, config)
     writer.add_rope_scaling_orig_ctx_len(config["original_max_position_embeddings"])
-    writer.add_embedding_length(config["hidden_size"])
-    writer.add_feed_forward_length(config["intermediate_size"])
-    writer.add_block_count(config["num_hidden_layers"])
-    writer.add_head_count(config["num_attention_heads"])
-    writer.add_head_count_kv(config["num_key_value_heads"])
-    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
     rotary = config["hidden_size"] // config["num_attention_heads"]
     writer.add_rope_dimension_count(rotary)
     writer.add_rope_freq_base(config["rope_theta"])
-    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
     writer.add_sliding_window(config.get("sliding_window") or 0)
     growth = config["max_position_embeddings"] / config["original_max_position_embeddings"]
     original = config["original_max_position_embeddings"]
@@ -73,6 +67,23 @@ def main() -> None:
             writer.add_tensor(f"blk.{layer}.{NAMES[part]}.weight", values)
         else:
             writer.add_tensor(f"{NAMES[stem]}.weight", values)
+    finish(writer)
+
+
+def add_sizes(writer: gguf.GGUFWriter, config: dict[str, Any]) -> None:
+    """Write the sizes of a decoder whose weights are float32."""
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_head_count(config["num_attention_heads"])
+    writer.add_head_count_kv(config["num_key_value_heads"])
+    writer.add_layer_norm_rms_eps(config["rms_norm_eps"])
+    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
+
+
+def finish(writer: gguf.GGUFWriter) -> None:
+    """Write the file."""
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

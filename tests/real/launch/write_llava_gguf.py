@@ -12,7 +12,7 @@ from typing import Any
 
 import gguf
 import numpy as np
-from write_gguf import add_vocabulary, tensors
+from write_gguf import add_sizes, add_vocabulary, finish, tensors
 
 DECODER = {
     "model.embed_tokens": "token_embd",
@@ -51,16 +51,9 @@ def write_decoder(folder: Path, config: dict[str, Any], out: str) -> None:
     writer = gguf.GGUFWriter(out, "llama")
     writer.add_name("llava")
     writer.add_vocab_size(text["vocab_size"])
-    writer.add_context_length(text["max_position_embeddings"])
-    writer.add_embedding_length(text["hidden_size"])
-    writer.add_feed_forward_length(text["intermediate_size"])
-    writer.add_block_count(text["num_hidden_layers"])
-    writer.add_head_count(text["num_attention_heads"])
-    writer.add_head_count_kv(text["num_key_value_heads"])
-    writer.add_layer_norm_rms_eps(text["rms_norm_eps"])
+    add_sizes(writer, text)
     writer.add_rope_dimension_count(text["head_dim"])
     writer.add_rope_freq_base(text["rope_parameters"]["rope_theta"])
-    writer.add_file_type(gguf.LlamaFileType.ALL_F32)
     template = (folder / "chat_template.jinja").read_text()
     add_vocabulary(writer, folder, text["vocab_size"], template, end=text["eos_token_id"])
     for tensor, values in tensors(folder / "model.safetensors").items():
@@ -74,7 +67,7 @@ def write_decoder(folder: Path, config: dict[str, Any], out: str) -> None:
         if part in ("self_attn.q_proj", "self_attn.k_proj"):
             values = _interleaved(values, text["num_attention_heads"])
         writer.add_tensor(f"blk.{layer}.{DECODER[part]}.weight", values)
-    _finish(writer)
+    finish(writer)
 
 
 def _interleaved(values: np.ndarray, heads: int) -> np.ndarray:
@@ -122,14 +115,7 @@ def write_tower(folder: Path, config: dict[str, Any], out: str) -> None:
             elif not name.startswith("post_layernorm"):
                 part, _, kind = name.rpartition(".")
                 writer.add_tensor(f"v.{TOWER[part]}.{kind}", values)
-    _finish(writer)
-
-
-def _finish(writer: gguf.GGUFWriter) -> None:
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
+    finish(writer)
 
 
 def main() -> None:
