@@ -1,7 +1,7 @@
 """Tiers of tests: what ``make test`` leaves out of a test with many values or examples.
 
 - no mark: `make test` and `make test-all`
-- ``slow``: `make test-all` alone, which CI runs
+- ``slow``: `make test-all` alone, which CI runs: of some tests nothing quicker holds the promise
 - ``long``: `make test-long` alone
 """
 
