@@ -121,6 +121,7 @@ def test_it_is_given_up_after_ten_seconds_of_computing(endless: bytes) -> None:
 
 
 def test_a_decoder_that_stands_still_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    POOL.close()  # of several idle ones another may be taken
     assert_next_works()
     os.kill(POOL._idle[0].pid, signal.SIGSTOP)
     monkeypatch.setattr(process, "WALL_S", 0.2)
