@@ -11,13 +11,14 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from assistant.cli import completion_words as completing
-from assistant.cli.batch_file import BatchFile, Line, Place, encoded, with_value
+from assistant.cli.batch_file import SUFFIXES, BatchFile, Line, Place, encoded, with_value
 from assistant.cli.common import opened_engine, start_decoding
 from assistant.cli.document_passwords import ask_no_more
 from assistant.cli.errors import StoppedError
@@ -45,6 +46,7 @@ BAR = 20
     help="A .jsonl or .csv file; what it holds already is not asked again. "
     "Otherwise lines of JSON go to standard output.",
 )  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Lose what FILE holds for another question.")
 @click.option("--system", metavar="TEXT", type=TEXT, help="What the model reads first.")
 @model_option
 @sampling_options
@@ -58,6 +60,7 @@ def batch(
     question: str,
     sources: tuple[str, ...],
     output: Path | None,
+    overwrite: bool,
     system: str | None,
     **chosen: Any,
 ) -> None:
@@ -67,7 +70,8 @@ def batch(
     chat is stored. A picture that can't be opened is a line with its error.
     Ctrl-C, a crash or kill -9 loses the answer in work at most: the same
     command goes on, and asks nothing that FILE (or FILE.part, while it runs)
-    holds of the same pixels, question, model and settings. Each page of a PDF is
+    holds of the same pixels, question, model and settings; what it holds of
+    pictures that are not named now stays behind them. Each page of a PDF is
     a picture, and so are nine frames of a video.
 
     \b
@@ -78,6 +82,9 @@ def batch(
     sampling = {name: chosen.pop(name) for name in PARAMETERS}
     if sampling["schema"] is not None:
         sampling["schema"] = read_schema(sampling["schema"])
+    if output is not None and output.suffix.lower() not in SUFFIXES:
+        name = one_line(output.name)
+        raise click.UsageError(f"answers are written to .jsonl or .csv, and {name} ends in neither")
     if not question.strip():
         raise click.UsageError("give a question")
     names = list(_pictures(sources))
@@ -92,7 +99,7 @@ def batch(
         if output is None:
             failed = work.print(names)
         else:
-            with closing(BatchFile(output.expanduser())) as file:
+            with closing(BatchFile(output.expanduser(), work.key, overwrite=overwrite)) as file:
                 failed = work.write(names, file)
     if failed:
         click.echo(f"{counted(failed, 'picture')} of {len(names):,} failed.", err=True)
@@ -149,7 +156,8 @@ class Batch:
             question, settings.system, self._model, settings.num_crops, settings.weights,
             settings.kv, settings.dtype, settings.context, asdict(sampling),
         ]  # fmt: skip
-        self._key = _hash(json.dumps(asked).encode())
+        self.key = _hash(json.dumps(asked).encode())
+        """Stands for the question, model and settings."""
         self._refused = 0
         """Answers in a row that failed because of the model."""
 
@@ -192,16 +200,17 @@ class Batch:
                 f"{one_line(str(file.path))}.part. The same command goes on."
             ) from None
         each = zip(names, places, strict=True)
-        file.finish(({**file.read(one), "picture": name} for name, one in each), self._fields)
+        named: Iterator[Line] = ({**file.read(one), "picture": name} for name, one in each)
+        file.finish(chain(named, map(file.read, file.others(places))), self._fields)
         return failed
 
     def _place(self, name: str, file: BatchFile, progress: _Progress) -> Place:
         """Return the place of the answer for a picture, which is asked if there is none."""
-        known = file.find(self._key, _hash_of_file(name))
+        known = file.find(_hash_of_file(name))
         if known is None:
             opened = self._opened(name)
             if not isinstance(opened, PictureError):
-                known = file.find(self._key, opened.pixels_sha256)
+                known = file.find(opened.pixels_sha256)
             if known is None:
                 known = file.add(self._ask(name, opened))
                 progress.asked()
@@ -241,7 +250,7 @@ class Batch:
             "finish_reason": str(answer.finish_reason),
             "model": self._model,
             "sha256": opened.sha256,
-            "key": f"{self._key}-{opened.pixels_sha256}",
+            "key": f"{self.key}-{opened.pixels_sha256}",
         }
         if opened.notice:
             line["notice"] = opened.notice

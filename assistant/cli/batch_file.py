@@ -1,7 +1,8 @@
 """The file of a batch: a line a picture, kept as they come, put in order at the end.
 
 While a batch runs, its lines stand in ``FILE.part``, each on disk before the next picture is begun.
-At the end they become FILE, in the order of the pictures. What either holds is never asked again.
+At the end they become FILE, in the order of the pictures. What either holds is never asked again,
+and never lost to a batch with another question.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from assistant.values.errors import PhichatError
+from assistant.values.words import counted
 
 Line = dict[str, Any]
+SUFFIXES = (".jsonl", ".csv")
 Place = tuple[BinaryIO, int]
 """A file, and where in it a line begins."""
 
@@ -27,12 +30,22 @@ COLUMNS = ("picture", "text", "finish_reason", "error", "model", "sha256", "key"
 
 
 class BatchFile:
-    """Answers by their keys; only their places are in memory. Raises PhichatError."""
+    """Answers to a question by their keys; only their places are in memory.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    ``question`` begins those keys. Raises PhichatError, also where the file holds answers to
+    another question: those are lost only with ``overwrite``.
+    """
+
+    def __init__(self, path: Path, question: str, *, overwrite: bool = False) -> None:
+        self.path, self._question = path, question
         self._part_path = path.with_name(f"{path.name}.part")
         self._places: dict[str, Place] = {}
+        self._keys: dict[str, str] = {}
+        """By the hash of a picture's file."""
+        self._rows: list[tuple[str, Place]] = []
+        """Every answer, several with one key where pictures have the same pixels."""
+        self._strangers = 0
+        """Answers to other questions."""
         self._done: BinaryIO | None = None
         try:
             self._part = self._part_path.open("a+b")
@@ -41,6 +54,12 @@ class BatchFile:
         try:
             fcntl.flock(self._part, fcntl.LOCK_EX | fcntl.LOCK_NB)
             self._read_both()
+            if self._strangers and not overwrite:
+                raise PhichatError(
+                    f"{path} holds {counted(self._strangers, 'answer')} to another question, or of "
+                    "another model or other settings: choose another name with -o, or add "
+                    "--overwrite to lose them."
+                )
         except BlockingIOError:
             self.close()
             raise PhichatError(f"Another batch writes to {path}: wait for its end.") from None
@@ -56,9 +75,12 @@ class BatchFile:
             self._done = self.path.open("rb")
             self._read(self._done)
             return
+        before = set(self._places)
         with self.path.open(encoding="utf-8", newline="") as file:
             for line in _lines_of_csv(file):
-                if line["key"] not in self._places:
+                if not self._is_own(line):
+                    self._strangers += 1
+                elif line["key"] not in before:
                     self.add(line)
 
     def close(self) -> None:
@@ -69,9 +91,15 @@ class BatchFile:
         for file in filter(None, (self._done, self._part)):
             file.close()
 
-    def find(self, question: str, name: str) -> Place | None:
-        """Return the place of the answer to a question about a picture, by one of its hashes."""
-        return self._places.get(f"{question}-{name}")
+    def find(self, name: str) -> Place | None:
+        """Return the place of the answer about a picture, by the hash of its pixels or its file."""
+        return self._places.get(self._keys.get(name, f"{self._question}-{name}"))
+
+    def others(self, places: Iterable[Place]) -> list[Place]:
+        """List the places of the other answers, in the order in which they came."""
+        wanted = set(places)
+        named = {key for key, place in self._rows if place in wanted}
+        return [place for key, place in self._rows if key not in named]
 
     def read(self, place: Place) -> Line:
         """Read the line at a place."""
@@ -103,9 +131,16 @@ class BatchFile:
 
     def _note(self, line: Line, place: Place) -> None:
         """Note the place of an answer by the hash of the pixels, and by that of the file."""
-        if isinstance(key := line.get("key"), str):
-            question = key.partition("-")[0]
-            self._places[key] = self._places[f"{question}-{line.get('sha256')}"] = place
+        if self._is_own(line):
+            self._places[line["key"]] = place
+            self._rows.append((line["key"], place))
+            self._keys[str(line.get("sha256"))] = line["key"]
+        else:
+            self._strangers += isinstance(line.get("key"), str)
+
+    def _is_own(self, line: Line) -> bool:
+        key = line.get("key")
+        return isinstance(key, str) and key.partition("-")[0] == self._question
 
     def _read(self, file: BinaryIO) -> None:
         """Note the places of whole lines; half a line at the end, of a process killed, is cut."""

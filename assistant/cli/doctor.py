@@ -59,7 +59,7 @@ def doctor(model: str | None, quick: bool, as_json: bool, **memory: object) -> N
         print_json(_as_json(found))
     else:
         columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
-        for line in _lines(found):
+        for line in _lines(found, quick=quick):
             click.echo(fitted(plain(line), columns))
     if not found.can_run:
         sys.exit(1)
@@ -82,7 +82,7 @@ def fitted(line: str, columns: int) -> str:
     )
 
 
-def _lines(found: Diagnosis) -> Iterator[str]:
+def _lines(found: Diagnosis, *, quick: bool = False) -> Iterator[str]:
     yield "Machine"
     yield from _machine(found)
     yield "\nModel"
@@ -100,7 +100,8 @@ def _lines(found: Diagnosis) -> Iterator[str]:
     yield from _workers(found)
     yield "\nFiles and terminal"
     yield from _files(found)
-    yield "\nProblems" if found.problems else "\nNo problems."
+    none = "No problems found; without --quick, stored values are looked at too."
+    yield "\nProblems" if found.problems else f"\n{none if quick else 'No problems.'}"
     for problem in found.problems:
         yield f"  {problem.what}"
         yield f"    {problem.remedy}"

@@ -304,7 +304,7 @@ def _database(settings: Settings, problems: list[Problem], *, check: bool) -> Da
         problems.append(
             Problem(
                 f"In the database {found.where} can't be read: {'; '.join(found.unreadable)}.",
-                f"The rest works, and a chat that this concerns is marked in the list. {_SAVE}",
+                f"The rest works, and chats show such a value as missing. {_SAVE}",
             )
         )
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable
 from functools import reduce
@@ -30,6 +31,16 @@ class _Text(click.ParamType[str]):
             self.fail("it is not UTF-8 text", param, ctx)
 
 
+class _Number(click.FloatRange):
+    """A number of a range, which "nan" is not: every comparison with it is false."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
+        return number
+
+
 TEXT = _Text()
 """The type of messages, titles and ids; paths may be any bytes."""
 
@@ -51,7 +62,7 @@ def _option_type(one: Setting) -> click.ParamType[Any]:
         return click.Choice(one.choices)
     if one.number is None:
         return TEXT
-    kind = click.IntRange if one.number is int else click.FloatRange
+    kind = click.IntRange if one.number is int else _Number
     return kind(one.lowest, one.highest, min_open=one.is_above)
 
 

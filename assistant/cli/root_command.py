@@ -61,11 +61,14 @@ class _Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Open the app with pictures where one stands in the place of a command."""
-        if args[0] not in COMMANDS:
-            from assistant.pictures.dropped import is_picture_file
+        """Open the app with pictures where one stands in the place of a command.
 
-            if is_picture_file(args[0]):
+        One that is not there is the app's to report: a picture's name is no mistyped command.
+        """
+        if args[0] not in COMMANDS:
+            from assistant.pictures.dropped import names_picture
+
+            if names_picture(args[0]):
                 return "chat", self.get_command(ctx, "chat"), args
         return super().resolve_command(ctx, args)
 

@@ -53,6 +53,7 @@ _SUFFIX = re.compile(
     r"(?:#[\d.:,=a-z-]*\d-?)?(?:@[\d.,%]*[\d%])?(?=[ \t\r)\],;:.!?]|$)",
     re.IGNORECASE,
 )
+_ADDRESS = re.compile(r"(?:https?|file)://|data:image/", re.IGNORECASE)
 _CLOSING = {'"': '"', "'": "'", "<": ">", "“": "”", "‘": "’", "«": "»"}
 _SENTENCE_END = re.compile(r"[.!?:\n]\s*$")
 _LONGEST_TEXT = 65_536
@@ -220,6 +221,12 @@ def _is_picture_url(text: str) -> bool:
 def is_picture_file(word: str) -> bool:
     """Say whether a word is the path of a picture: what a shell makes of ``*.png``."""
     return _has_suffix(word) and _is_file(word)
+
+
+def names_picture(word: str) -> bool:
+    """Say whether a word can only name a picture, or a part or pages of one, there or not."""
+    whole = split_pages(split_region(word)[0])[0]
+    return _has_suffix(whole) or bool(_ADDRESS.match(word))
 
 
 def _has_suffix(path: str) -> bool:

@@ -10,9 +10,11 @@ import zlib
 from contextlib import closing
 from pathlib import Path
 
+import click
 import pytest
 from safetensors.torch import load_file, save_file
 
+from assistant.cli.root_command import cli
 from assistant.settings.load import load as load_settings
 from assistant.values.conversation import Draft
 from storage.store import Store
@@ -185,3 +187,33 @@ def test_what_stands_after_two_dashes_is_no_option(phichat: Phichat) -> None:
     done = phichat("sessions", "show", "--", "--json")
     assert (done.returncode, done.stdout) == (1, "")
     assert "--json" in done.stderr
+
+
+def _number_options() -> list[tuple[click.Command, str]]:
+    """Every option of any command that takes a number with a fraction."""
+    context = click.Context(cli)
+    groups: list[click.Group] = [cli]
+    found = []
+    while groups:
+        group = groups.pop()
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            if isinstance(command, click.Group):
+                groups.append(command)
+            elif command is not None:
+                kinds = {one.opts[0]: one.type for one in command.params}
+                found += [
+                    (command, name)
+                    for name, kind in kinds.items()
+                    if isinstance(kind, (click.FloatRange, type(click.FLOAT)))
+                ]
+    return found
+
+
+def test_what_is_no_number_is_in_no_range() -> None:
+    options = _number_options()
+    assert {"ask", "batch"} <= {command.name for command, _ in options}
+    for command, name in options:
+        for word in ("nan", "-NaN", "inf", "-inf"):
+            with pytest.raises(click.UsageError, match="is not in the range"):
+                command.make_context("phichat", [name, word, "a", "b"])

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from assistant.cli.batch import Batch, _pages, _pictures
-from assistant.cli.batch_file import BatchFile
+from assistant.cli.batch_file import SUFFIXES, BatchFile
 from assistant.engine.engine import Engine
 from assistant.values.errors import ModelError, PhichatError
 from assistant.values.sampling import Sampling
@@ -49,9 +49,17 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def run(engine: Engine, folder: Path, output: Path, question: str = "What?", **chosen: Any) -> int:
+def run(
+    engine: Engine,
+    folder: Path,
+    output: Path,
+    question: str = "What?",
+    *,
+    overwrite: bool = False,
+    **chosen: Any,
+) -> int:
     batch = Batch(engine, question, Sampling(**chosen))
-    with closing(BatchFile(output)) as file:
+    with closing(BatchFile(output, batch.key, overwrite=overwrite)) as file:
         return batch.write(list(_pictures([str(folder)])), file)
 
 
@@ -84,9 +92,9 @@ def test_lines_are_in_order_and_nothing_is_asked_twice(
     run(engine, folder, out)
     assert len(core.prompts) == 5
     assert len(lines(out)) == 7
-    run(engine, folder, out, "And now?")
+    run(engine, folder, out, "And now?", overwrite=True)
     assert len(core.prompts) == 10
-    run(engine, folder, out, "And now?", temperature=0.5, seed=1)
+    run(engine, folder, out, "And now?", overwrite=True, temperature=0.5, seed=1)
     assert len(core.prompts) == 15
     assert engine.store.latest_session() is None, "no chat is stored"
 
@@ -99,8 +107,9 @@ def test_pages_of_a_document_are_pictures_one_by_one(make: MakeEngine, tmp_path:
     names = [one for name in _pictures([str(tmp_path)]) for one in _pages(engine, name)]
     assert names == [f"{tmp_path}/broken.pdf", *(f"{report}#{number}" for number in (1, 2, 3))]
     out = tmp_path / "out.jsonl"
-    with closing(BatchFile(out)) as file:
-        assert Batch(engine, "What?", Sampling()).write(names, file) == 1
+    batch = Batch(engine, "What?", Sampling())
+    with closing(BatchFile(out, batch.key)) as file:
+        assert batch.write(names, file) == 1
     assert [one.get("text") for one in lines(out)] == [None, "Red.", "Green.", "Red."]
     assert "broken.pdf is damaged" in lines(out)[0]["error"]["message"]
     assert len(core.prompts) == 2, "pages with the same pixels are asked about once"
@@ -128,8 +137,9 @@ def test_what_a_folder_may_hold_is_a_line_and_never_waited_for(
     engine, core = make(["Red.", "Blue."])
     out = tmp_path / "out.jsonl"
     names = [one for name in _pictures([str(folder)]) for one in _pages(engine, name)]
-    with closing(BatchFile(out)) as file:
-        assert Batch(engine, "What?", Sampling()).write(names, file) == 3
+    batch = Batch(engine, "What?", Sampling())
+    with closing(BatchFile(out, batch.key)) as file:
+        assert batch.write(names, file) == 3
     said = [one.get("text") or one["error"]["message"].partition(";")[0] for one in lines(out)]
     assert said == [
         "empty.jpg is empty",
@@ -151,8 +161,9 @@ def test_an_animated_picture_is_its_first_frame_in_a_batch(
     engine, core = make(["Dark."])
     assert list(_pages(engine, str(dance))) == [str(dance)]
     out = tmp_path / "out.jsonl"
-    with closing(BatchFile(out)) as file:
-        assert Batch(engine, "What?", Sampling()).write([str(dance)], file) == 0
+    batch = Batch(engine, "What?", Sampling())
+    with closing(BatchFile(out, batch.key)) as file:
+        assert batch.write([str(dance)], file) == 0
     assert len(core.prompts) == 1
 
 
@@ -172,6 +183,46 @@ def test_columns_of_a_schema_and_what_a_csv_holds(
     before, asked = out.read_bytes(), len(core.prompts)
     run(engine, folder, out, schema=SCHEMA)
     assert (out.read_bytes(), len(core.prompts)) == (before, asked)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_answers_to_another_question_are_not_lost(
+    make: MakeEngine, folder: Path, tmp_path: Path, suffix: str
+) -> None:
+    """Neither those of a whole file nor those of a batch that was stopped."""
+    engine, core = make(["One.", "Two.", "Three.", "Four."])
+    out, part = tmp_path / f"out{suffix}", tmp_path / f"out{suffix}.part"
+    run(engine, folder, out)
+    before, asked = out.read_bytes(), len(core.prompts)
+    others: list[dict[str, Any]] = [{"question": "And now?"}, {"max_new_tokens": 3}]
+    for other in others:
+        with pytest.raises(PhichatError, match="holds 5 answers to another question"):
+            run(engine, folder, out, **other)
+        assert (out.read_bytes(), part.exists(), len(core.prompts)) == (before, False, asked)
+    out.unlink()
+    part.write_bytes(b'{"picture": "a.png", "text": "Old.", "sha256": "0", "key": "other-0"}\n')
+    kept = part.read_bytes()
+    with pytest.raises(PhichatError, match="1 answer to another question"):
+        run(engine, folder, out)
+    assert part.read_bytes() == kept
+    run(engine, folder, out, overwrite=True)
+    assert (b"Old." in out.read_bytes(), part.exists()) == (False, False)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_answers_about_pictures_that_are_not_named_now_stay(
+    make: MakeEngine, folder: Path, tmp_path: Path, suffix: str
+) -> None:
+    engine, core = make(["One.", "Two.", "Three.", "Four."])
+    out = tmp_path / f"out{suffix}"
+    run(engine, folder, out)
+    before = out.read_bytes()
+    run(engine, folder / "within", out)
+    assert sorted(out.read_bytes().splitlines()) == sorted(
+        one for one in before.splitlines() if b"not a picture" not in one
+    )
+    run(engine, folder, out)
+    assert (out.read_bytes(), len(core.prompts)) == (before, 4)
 
 
 def test_an_answer_that_is_cut_within_its_json_is_no_success(
@@ -240,7 +291,7 @@ def test_what_is_no_file_of_a_batch_is_left_alone(
             run(engine, folder, tmp_path / name)
         assert (tmp_path / name).read_text() == text
     out = tmp_path / "c.jsonl"
-    with closing(BatchFile(out)), pytest.raises(PhichatError, match="Another batch"):
+    with closing(BatchFile(out, "key")), pytest.raises(PhichatError, match="Another batch"):
         run(engine, folder, out)
     assert core.prompts == []
 
@@ -318,10 +369,17 @@ def test_ten_thousand_pictures_take_no_more_memory_than_a_thousand(
     sizes = []
     for count in (1_000, 10_000):
         names = list(_pictures([str(folder)]))[:count]
-        with closing(BatchFile(tmp_path / f"{count}.jsonl")) as file:
-            assert Batch(engine, "What?", Sampling()).write(names, file) == 0
+        batch = Batch(engine, "What?", Sampling())
+        with closing(BatchFile(tmp_path / f"{count}.jsonl", batch.key)) as file:
+            assert batch.write(names, file) == 0
         for kept in (core.prompts, core.samplings, core.pixels):
             kept.clear()
         sizes.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
     assert sizes[1] - sizes[0] < 16_000_000, "bytes: names and places, no answers"
+
+
+def test_a_file_of_another_kind_is_refused(phichat: Phichat, folder: Path, tmp_path: Path) -> None:
+    done = phichat("batch", "What?", folder, "-o", tmp_path / "out.txt")
+    assert (done.returncode, (tmp_path / "out.txt").exists()) == (2, False)
+    assert "written to .jsonl or .csv, and out.txt ends in neither" in done.stderr

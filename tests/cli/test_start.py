@@ -99,10 +99,13 @@ def test_pictures_in_the_place_of_a_command_open_the_app(
     for name in ("a.png", "B.JPG", "models"):
         Path(name).touch()
     context = click.Context(cli)
-    for words in (["a.png"], ["a.png", "B.JPG", "--model", "demo"], ["B.JPG"]):
+    for words in (
+        ["a.png"], ["a.png", "B.JPG", "--model", "demo"], ["B.JPG"], ["missing.png"],
+        ["bill.pdf#2-4"], ["a.png@0,0,50%,50%"], ["https://example.org/1"],
+    ):  # fmt: skip
         name, command, rest = cli.resolve_command(context, words)
         assert (name, rest) == ("chat", words)
         assert command is cli.get_command(context, "chat")
     assert cli.resolve_command(context, ["models", "list"])[0] == "models"
     with pytest.raises(click.UsageError, match="No such command"):
-        cli.resolve_command(context, ["missing.png"])
+        cli.resolve_command(context, ["missing"])

@@ -63,6 +63,10 @@ def export(
     if as_json and to_stdout:
         raise click.UsageError("--json names the files that were written: add -o FILE")
     suffix = Path(output).suffix.lower()
+    if suffix and not (chosen or suffix in _SUFFIXES or Path(output).expanduser().is_dir()):
+        raise click.UsageError(
+            f"no format ends in {one_line(suffix)}: .json, .md, .html, or say --format"
+        )
     format = ExportFormat(chosen) if chosen else _SUFFIXES.get(suffix, ExportFormat.JSON)
     with opened_store(shared=shared) as store:
         leave_out = partial(click.echo, err=True) if every else None
