@@ -35,6 +35,19 @@ def other(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> OtherCore:
     return core
 
 
+async def test_a_model_that_is_not_there_leaves_the_answer_as_it_was(
+    desk: Desk, other: OtherCore
+) -> None:
+    session = desk.chat("What is it?", "A star.")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "A star.")
+        await send(pilot, "/compare nosuch")
+        await sees(pilot, "There is no model nosuch.")
+        await idle(pilot)
+        await pilot.press("escape")
+        await until(pilot, lambda: "nosuch" not in shown(pilot), "no word of it")
+
+
 async def test_two_answers_beside_each_other(desk: Desk, other: OtherCore) -> None:
     session = desk.chat("What is it?", "A star.")
     other.scripts.append(["It is a yellow star."])

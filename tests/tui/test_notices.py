@@ -63,6 +63,22 @@ async def test_one_line_that_covers_nothing(desk: Desk, size: tuple[int, int]) -
         assert mine.bottom == composer(pilot).region.y
 
 
+@SIZES
+async def test_later_news_do_not_hide_an_error(desk: Desk, size: tuple[int, int]) -> None:
+    async with desk.app().run_test(size=size, notifications=True) as pilot:
+        notify(area(pilot), "News before.")
+        notify(area(pilot), "An error.", error=True)
+        notify(area(pilot), "News.")
+        notify(area(pilot), "More news.")
+        await sees(pilot, "• More news.  (+2)")
+        assert "✕ An error." in shown(pilot)
+        assert line(pilot).region.bottom == composer(pilot).region.y
+        notify(area(pilot), "Another error.", error=True)
+        await sees(pilot, "✕ Another error.  (+4)")
+        await pilot.press("escape")
+        await until(pilot, lambda: "error" not in shown(pilot), "they are gone")
+
+
 @pytest.mark.slow
 async def test_escape_clears_it_and_only_then_means_something_else(desk: Desk) -> None:
     session = desk.chat("Hello", "Hello you")

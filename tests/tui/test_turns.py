@@ -26,6 +26,7 @@ from tests.tui.desk import (
     until,
 )
 from tui.chat.turn_actions import code_blocks
+from tui.widgets.chat_view import UNANSWERED
 from tui.widgets.reply_turn import ReplyTurn
 from tui.widgets.user_turn import UserTurn
 
@@ -163,6 +164,54 @@ async def test_a_half_reply_goes_on_where_it_stopped(desk: Desk, key: str) -> No
     turns = desk.engine.store.conversation(desk.engine.store.sessions()[0].id).turns
     assert len(turns) == 2
     assert turns[1].finish_reason is FinishReason.STOP
+
+
+@pytest.mark.parametrize("key", ["ctrl+t", "command"])
+async def test_a_complete_reply_is_no_failure_when_it_shall_go_on(desk: Desk, key: str) -> None:
+    session = desk.chat("q1", "A whole answer.")
+    async with desk.app(session).run_test(size=NARROW) as pilot:
+        await sees(pilot, "A whole answer.")
+        if key == "command":
+            await send(pilot, "/continue")
+        else:
+            await pilot.press(key)
+        await sees(pilot, "This reply is complete")
+        await idle(pilot)
+        assert not pilot.app.notices[-1].is_error
+        await pilot.press("escape")
+        await until(pilot, lambda: "complete" not in shown(pilot), "no word of it")
+        assert "✗" not in shown(pilot)
+
+
+async def test_a_refusal_leaves_a_message_without_a_reply_as_it_was(desk: Desk) -> None:
+    session = desk.chat("q1")
+    async with desk.app(session).run_test(size=NARROW) as pilot:
+        await sees(pilot, UNANSWERED)
+        await pilot.press("ctrl+t")
+        await sees(pilot, "There is no reply at the end that could go on.")
+        assert UNANSWERED in shown(pilot)
+
+
+async def test_only_the_last_reply_says_that_ctrl_t_goes_on(desk: Desk) -> None:
+    desk.say("Half of ", Gate())
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await send(pilot, "Tell me")
+        await sees(pilot, "Half of")
+        await pilot.press("escape")
+        await sees(pilot, "■ stopped · ctrl+t goes on")
+        await idle(pilot)
+        await send(pilot, "Another")
+        await sees(pilot, "Yes.")
+        await idle(pilot)
+        assert "■ stopped" in shown(pilot)
+        assert "ctrl+t" not in shown(pilot)
+        session = desk.engine.store.sessions()[0].id
+        await pilot.press("ctrl+n")
+        await until(pilot, lambda: "stopped" not in shown(pilot), "the new chat")
+        screen(pilot).open_session(session)
+        await opened(pilot, session)
+        await sees(pilot, "■ stopped")
+        assert "ctrl+t" not in shown(pilot)
 
 
 async def test_copying_a_message_and_a_chosen_code_block(

@@ -413,8 +413,8 @@ class Conversation(ChatPart):
                 await self._give_back(Queued(running.session_id, running.view, running.draft))
                 if running.edited and running.session_id == chat.session_id:
                     composer.edited = running.edited
-            elif running.session_id == chat.session_id:
-                await self.turns.pane.fail(error)
+            elif running.has_begun and running.session_id == chat.session_id:
+                await self.turns.pane.fail(error)  # else it was refused, and all is as it was
         self.post_message(messages.SessionsChanged())
         if error or running.failed or running.stopped:
             await self._give_back(*chat.take_queue(running))

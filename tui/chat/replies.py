@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from assistant.values.conversation import Draft, Parent, Role
+from assistant.values.conversation import Draft, FinishReason, Parent, Role
 from assistant.values.events import Event
 from assistant.values.sampling import Parameters
 from tui.chat.open_chat import BUSY, Queued
@@ -78,9 +78,11 @@ class Replies:
 
     def go_on(self) -> None:
         """Continue the last reply, which did not end by itself."""
-        session_id = self._chat.session_id
-        if session_id is None:
-            self._host.tell("There is no reply yet that could go on.")
+        session_id, last = self._chat.session_id, self._chat.turns[-1:]
+        if session_id is None or not last or last[0].role is not Role.ASSISTANT:
+            self._host.tell("There is no reply at the end that could go on.")
+        elif last[0].finish_reason is FinishReason.STOP:
+            self._host.tell("This reply is complete: ask for more in a message.")
         else:
             self._resume(lambda: self._engine.continue_reply(session_id))
 

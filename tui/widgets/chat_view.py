@@ -106,6 +106,7 @@ class ChatView(TurnWindow, can_focus=False):
                 await self._mount_below(more)
                 await self._trim_top()
         self._frame_parts()
+        self._show_last()
         self._stir()
 
     async def _add(self, turn: Turn, widget: Widget) -> None:
@@ -118,6 +119,7 @@ class ChatView(TurnWindow, can_focus=False):
             await self._trim_top()
             self.anchor()
         self._frame_parts()
+        self._show_last()
         self._stir()
 
 

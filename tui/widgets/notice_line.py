@@ -1,4 +1,4 @@
-"""Line with the newest notice; it takes the space it needs and covers nothing."""
+"""Line with the newest notice, below an error; it takes the space it needs and covers nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Notice:
 
 
 class NoticeLine(Static):
-    """Shows the notices that stand, the newest with the number of the others."""
+    """Shows the newest error that stands, the newest notice after it, the number of the others."""
 
     standing: reactive[tuple[Notice, ...]] = reactive(())
     """The notices, the newest last."""
@@ -52,9 +52,11 @@ class NoticeLine(Static):
 
     def watch_standing(self, standing: tuple[Notice, ...]) -> None:
         self.set_class(not standing, "-empty")
-        more = f"  (+{len(standing) - 1})" if len(standing) > 1 else ""
-        newest = standing[-1].content if standing else ""
-        self.update(Content.assemble(newest, (more, "$phi-quiet")))
+        errors = [place for place, notice in enumerate(standing) if notice.is_error]
+        places = {*errors[-1:], len(standing) - 1} if standing else set()
+        lines = Content("\n").join(standing[place].content for place in sorted(places))
+        more = len(standing) - len(places)
+        self.update(Content.assemble(lines, (f"  (+{more})" if more else "", "$phi-quiet")))
         self.post_message(self.Changed(bool(standing)))
 
     def clear(self) -> bool:

@@ -17,18 +17,18 @@ from tui.widgets.reply_text import ReplyText
 from tui.widgets.thought_line import ThoughtLine
 from tui.widgets.turn_head import TurnClicked, TurnHead
 
+EITHER = "ctrl+t goes on, ctrl+r asks again"
 ENDINGS = {
-    FinishReason.STOPPED: "stopped · ctrl+t goes on, ctrl+r asks again",
-    FinishReason.LENGTH: "cut off: the longest reply was reached · ctrl+t goes on",
-    FinishReason.INTERRUPTED: "interrupted · ctrl+t goes on, ctrl+r asks again",
-    FinishReason.ERROR: "the model failed here · ctrl+t goes on, ctrl+r asks again",
+    FinishReason.STOPPED: ("stopped", EITHER),
+    FinishReason.LENGTH: ("cut off: the longest reply was reached", "ctrl+t goes on"),
+    FinishReason.INTERRUPTED: ("interrupted", EITHER),
+    FinishReason.ERROR: ("the model failed here", EITHER),
 }
-"""Notes under replies that did not end by themselves."""
+"""Notes under replies that did not end by themselves, and the keys for the last of a chat."""
 
 
-def failure_words(message: str, *, begun: bool = False) -> Content:
-    """Return the failure and the keys that help; ``begun``: there is half a reply."""
-    can_do = "ctrl+t goes on, ctrl+r asks again" if begun else "ctrl+r tries again"
+def failure_words(message: str, can_do: str = "ctrl+r tries again") -> Content:
+    """Return the failure and the keys that help."""
     return Content.assemble((f"✗ {one_line(message)}", "$error"), (f"  {can_do}", "$phi-quiet"))
 
 
@@ -38,12 +38,15 @@ class ReplyTurn(Vertical):
     What grows it may come when its parts are gone: it was taken off, or the app ends.
     """
 
-    def __init__(self, turn: Turn, *, live: bool = False) -> None:
+    def __init__(self, turn: Turn, *, live: bool = False, is_last: bool = True) -> None:
         """Show ``turn``; with ``live`` its text arrives through :meth:`grow` and nowhere else."""
         super().__init__(classes="live" if live else None)
         self.set_class(turn.excluded, "excluded")
         self.turn = turn
         self.live = live
+        self._is_last = is_last
+        self._failure = self._unstored = ""
+        """Sentences on how the reply ended, and why that is not stored, as this app saw it."""
         self._make_parts()
 
     def _make_parts(self) -> None:
@@ -68,6 +71,8 @@ class ReplyTurn(Vertical):
     async def show(self, turn: Turn) -> None:
         """Show the reply as it is now: marked, or grown in another terminal."""
         before, self.turn = self.turn, turn
+        if before.finish_reason is not turn.finish_reason:
+            self._failure = self._unstored = ""
         self.set_class(turn.excluded, "excluded")
         if (before.text, before.finish_reason, before.thought) == (
             turn.text,
@@ -110,14 +115,21 @@ class ReplyTurn(Vertical):
         self.turn = turn
         self.live = False
         self.remove_class("live")
+        self._unstored = unstored
         self.head.show(self._speaker(), turn)
-        mark = Content.styled(f"■ not stored: {one_line(unstored)}", "$error")
-        self._show_note(mark if unstored else self._note())
+        self._show_note(self._note())
 
     def fail(self, turn: Turn | None, message: str) -> None:
         """End the reply with an error; its text so far stays."""
+        self._failure = message
         self.end(turn or self.turn)
-        self._show_note(failure_words(message, begun=bool(self.turn.text)))
+
+    def show_last(self, is_last: bool) -> None:
+        """Show whether this is the last turn: keys that answer on are named there alone."""
+        if is_last != self._is_last:
+            self._is_last = is_last
+            if not self.live:
+                self._show_note(self._note())
 
     def _speaker(self) -> Content:
         return Content.styled(model_name(self.turn.model or "phi-3 vision"), "bold $secondary")
@@ -126,9 +138,15 @@ class ReplyTurn(Vertical):
         if self.live:
             return Content("")
         turn = self.turn
+        if self._unstored:
+            return Content.styled(f"■ not stored: {one_line(self._unstored)}", "$error")
+        if self._failure:
+            can_do = EITHER if turn.text else "ctrl+r tries again"
+            return failure_words(self._failure, can_do if self._is_last else "")
         if turn.finish_reason in ENDINGS:
             style = "$error" if turn.finish_reason is FinishReason.ERROR else "$warning"
-            return Content.styled(f"■ {ENDINGS[turn.finish_reason]}", style)
+            ending, keys = ENDINGS[turn.finish_reason]
+            return Content.styled(f"■ {ending} · {keys}" if self._is_last else f"■ {ending}", style)
         if turn.finish_reason is None:
             return Content.styled("… being written in another window", "italic $phi-quiet")
         return Content("")

@@ -71,6 +71,11 @@ class RunningTurn:
     _known: threading.Event = field(default_factory=threading.Event)
     """Set once it is known whether it was."""
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the run has changed the chat."""
+        return self.asked is not None or self.reply is not None
+
     def apply(self, event: Event) -> None:
         """Note an event."""
         match event:

@@ -320,7 +320,13 @@ class TurnWindow(VerticalScroll, can_focus=False):
     def _turn_widget(self, turn: Turn) -> UserTurn | ReplyTurn:
         if turn.role is Role.USER:
             return UserTurn(turn, self._gallery, self._part_pictures() if turn.pictures else ())
-        return ReplyTurn(turn)
+        return ReplyTurn(turn, is_last=turn.id == self.turns[-1].id)
+
+    def _show_last(self) -> None:
+        """Have replies know which turn is the last, after turns were added or taken off."""
+        for widget in self._turn_widgets():
+            if isinstance(widget, ReplyTurn):
+                widget.show_last(widget.turn.id == self.turns[-1].id)
 
     def _part_pictures(self) -> list[Picture]:
         return [one for turn in self.turns for one in turn.pictures if one.region is not None]
