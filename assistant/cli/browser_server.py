@@ -10,6 +10,7 @@ import asyncio
 import hmac
 import ipaddress
 import logging
+import re
 import secrets
 import shlex
 import signal
@@ -21,6 +22,7 @@ import aiohttp_jinja2
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from textual_serve.server import Server, to_int
+from yarl import URL
 
 from assistant.cli.browser_apps import LARGEST, TabApps, TabKey
 from assistant.values.words import file_size
@@ -48,6 +50,10 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 
+NOT_OURS = (
+    "phichat does not know this address as its own. Where a proxy stands in front of it, start it "
+    "with --public-url and the address of the page.\n"
+)
 REFUSED = (
     "This is phichat, and this browser was not let in. Open the address that phichat serve printed "
     "last: each lets one browser in.\n"
@@ -68,8 +74,10 @@ class GuardedServer(Server):
             public_url=public_url and public_url.rstrip("/"),
             templates_path=PAGE,
         )
-        self._public = urlsplit(self.public_url) if public_url else None
-        self._cookie_name = f"phichat_{port}"  # cookies of all ports of a host are one jar
+        self._public = URL(self.public_url) if public_url else None
+        self._prefix = self._public.path.rstrip("/") if self._public is not None else ""
+        # cookies of all ports of a host are one jar, and so are those of all its paths here
+        self._cookie_name = f"phichat_{port}" + re.sub(r"\W", "_", self._prefix)
         self._token = secrets.token_urlsafe(32)
         self._cookies: list[str] = []
         self._apps = TabApps(self.command, self.download_manager)
@@ -132,7 +140,9 @@ class GuardedServer(Server):
         @web.middleware
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             if not (self._is_host_ours(request.host) and self._is_origin_ours(request)):
-                return web.Response(status=403, text="This address is not phichat's.\n")
+                return web.Response(status=403, text=NOT_OURS)
+            if self._prefix and request.path.startswith(f"{self._prefix}/"):
+                request, handler = await self._without_prefix(request)
             token = request.query.get("token")
             if token is not None and request.path == "/":
                 return self._let_in(token)
@@ -142,15 +152,33 @@ class GuardedServer(Server):
 
         return guard
 
+    async def _without_prefix(self, request: web.Request) -> tuple[web.Request, Handler]:
+        """Find what a proxy asks for that leaves the path of the public address in front."""
+        path = request.rel_url.raw_path.removeprefix(self._prefix)
+        asked = request.clone(
+            rel_url=request.rel_url.with_path(path, encoded=True, keep_query=True)
+        )
+        asked._match_info = match = await request.app.router.resolve(asked)
+        match.add_app(request.app)
+        return asked, match.handler
+
     def _is_host_ours(self, host: str) -> bool:
-        """Check a Host header: a name that another page's owner points here is refused."""
+        """Check a Host header: a name that another page's owner points here is refused.
+
+        A proxy may send the public name, with or without its port, or the one by which it finds us.
+        """
         try:
             asked = urlsplit(f"//{host}")
             name, port = asked.hostname or "", asked.port
         except ValueError:
             return False
-        if self._public is not None and host.lower() == self._public.netloc.lower():
-            return True
+        return self._is_public(name) or self._is_local(name, port)
+
+    def _is_public(self, name: str) -> bool:
+        public = self._public
+        return public is not None and name in (public.host, public.raw_host)
+
+    def _is_local(self, name: str, port: int | None) -> bool:
         if port != self.port and not (port is None and self.port == 80):
             return False
         return name == self.host.lower() or _reaches(name, self.host)
@@ -161,14 +189,11 @@ class GuardedServer(Server):
         if origin is None:
             is_read = request.method in ("GET", "HEAD") and not request.path.startswith("/ws")
             return is_read and request.headers.get("Upgrade") is None
-        return hmac.compare_digest(origin.encode(), self._address(request).encode())
-
-    def _address(self, request: web.Request) -> str:
-        """Return the address by which the browser knows this server, without a slash."""
-        public = self._public
-        if public is not None and request.host.lower() == public.netloc.lower():
-            return f"{public.scheme}://{request.host}"
-        return f"http://{request.host}"
+        asked = urlsplit(f"//{request.host}")
+        ours = [str(self._public.origin())] if self._public is not None else []
+        if self._is_local(asked.hostname or "", asked.port):
+            ours.append(f"http://{request.host}")
+        return any(hmac.compare_digest(origin.encode(), one.encode()) for one in ours)
 
     def _is_let_in(self, request: web.Request) -> bool:
         cookie = request.cookies.get(self._cookie_name, "").encode()
@@ -236,8 +261,7 @@ class GuardedServer(Server):
         self._cookies.append(secrets.token_urlsafe(32))
         print(f"A browser was let in. For another one:\n  {self.entrance}", flush=True)
         public = self._public
-        prefix = public.path if public is not None else ""
-        answer = web.Response(status=303, headers={"Location": f"{prefix}/"})
+        answer = web.Response(status=303, headers={"Location": "./"})  # below a proxy's path, too
         answer.set_cookie(
             self._cookie_name,
             self._cookies[-1],
@@ -249,14 +273,9 @@ class GuardedServer(Server):
 
     @aiohttp_jinja2.template("app_index.html")
     async def handle_index(self, request: web.Request) -> dict[str, object]:
-        """Fill in the page, for the address by which the browser knows this server."""
-        public = self._public
-        at_public = public is not None and request.host.lower() == public.netloc.lower()
-        prefix = public.path if public is not None and at_public else ""
+        """Fill in the page, whose addresses are relative to that by which the browser knows it."""
         return {
             "title": self.title,
-            "address": prefix,
-            "socket": f"{self._address(request).replace('http', 'ws', 1)}{prefix}/ws",
             "font_size": to_int(request.query.get("fontsize", "16"), 16),
         }
 

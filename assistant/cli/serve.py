@@ -40,10 +40,18 @@ def serve(host: str, port: int, public_url: str | None) -> None:
             "phichat serve needs textual-serve: run "
             f"{pip_install('textual-serve==1.1.3')}, then try again."
         ) from None
-    if public_url is not None and not re.match(r"https?://[^/]", public_url):
-        raise PhichatError("--public-url is an address such as https://pictures.example.org.")
+    is_address = public_url is None or re.fullmatch(r"https?://[^/?#@\s]+(/[^?#\s]*)?", public_url)
     try:
-        GuardedServer(host, port, public_url).serve()
+        if not is_address:
+            raise ValueError
+        server = GuardedServer(host, port, public_url)
+    except ValueError:
+        raise PhichatError(
+            "--public-url is an address such as https://pictures.example.org or "
+            "https://example.org/pictures."
+        ) from None
+    try:
+        server.serve()
     except OSError as error:
         number = error.errno or 0  # negative for a name that is unknown
         reason = os.strerror(number) if number > 0 else error.strerror

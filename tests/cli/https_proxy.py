@@ -27,6 +27,13 @@ class HttpsProxy:
 
     port: int
     upstream: str = ""
+    keeps_path: bool = False
+    """Whether what is passed on has ``PREFIX`` in front, too."""
+    keeps_host: bool = True
+    """Whether it names the host that the browser asked, as nginx does not by itself."""
+    passes_sockets: bool = True
+    largest: int = 1 << 20
+    """Bytes of a body that it passes on."""
 
     @property
     def address(self) -> str:
@@ -34,12 +41,16 @@ class HttpsProxy:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer by what the page's own server answers, without the prefix."""
-        to = self.upstream + request.raw_path.removeprefix(PREFIX)
+        to = self.upstream + request.raw_path.removeprefix("" if self.keeps_path else PREFIX)
+        if (request.content_length or 0) > self.largest:
+            page = "<h1>413 Request Entity Too Large</h1>"
+            return web.Response(status=413, text=page, content_type="text/html")
         async with aiohttp.ClientSession(auto_decompress=False) as session:
-            if request.headers.get("Upgrade", "").lower() == "websocket":
+            is_socket = request.headers.get("Upgrade", "").lower() == "websocket"
+            if is_socket and self.passes_sockets:
                 return await self._handle_socket(request, session, to)
             async with session.request(
-                request.method, to, headers=_passed_on(request.headers),
+                request.method, to, headers=self._passed_on(request.headers),
                 data=await request.read(), allow_redirects=False,
             ) as answer:  # fmt: skip
                 body = await answer.read()
@@ -51,7 +62,7 @@ class HttpsProxy:
     async def _handle_socket(
         self, request: web.Request, session: aiohttp.ClientSession, to: str
     ) -> web.StreamResponse:
-        async with session.ws_connect(to, headers=_passed_on(request.headers)) as theirs:
+        async with session.ws_connect(to, headers=self._passed_on(request.headers)) as theirs:
             ours = web.WebSocketResponse()
             await ours.prepare(request)
             await asyncio.wait(
@@ -64,6 +75,12 @@ class HttpsProxy:
             await ours.close()
         return ours
 
+    def _passed_on(self, headers: CIMultiDictProxy[str]) -> dict[str, str]:
+        kept = {name: headers[name] for name in PASSED_ON if name in headers}
+        if not self.keeps_host:
+            del kept["Host"]
+        return kept
+
 
 Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse
 
@@ -74,10 +91,6 @@ async def _pass(source: Socket, to: Socket) -> None:
             await to.send_bytes(message.data)
         else:
             await to.send_str(message.data)
-
-
-def _passed_on(headers: CIMultiDictProxy[str]) -> dict[str, str]:
-    return {name: headers[name] for name in PASSED_ON if name in headers}
 
 
 @asynccontextmanager

@@ -236,7 +236,10 @@ async def test_pictures_are_drawn_in_their_own_pixels(
 
 @pytest.mark.slow
 @pytest.mark.skipif(not HAS_OPENSSL, reason="needs openssl, for a certificate")
-async def test_behind_an_https_proxy_with_a_port_and_a_path(server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kept", [("host",), ("path",), ("host", "path")])
+async def test_behind_an_https_proxy_with_a_port_and_a_path(
+    server: Server, tmp_path: Path, kept: tuple[str, ...]
+) -> None:
     server.answers = [Answer([event(delta("Stripes.", "stop")), event("[DONE]")])]
     flags = ("--ignore-certificate-errors", f"--host-resolver-rules=MAP {HOST} 127.0.0.1")
     async with https_proxy(tmp_path) as proxy, chromium(tmp_path / "profile", *flags) as (tab, _):
@@ -245,6 +248,7 @@ async def test_behind_an_https_proxy_with_a_port_and_a_path(server: Server, tmp_
         with phichat_serve(tmp_path / "home", model, *options) as entrance:
             assert entrance.startswith(f"{proxy.address}/?token=")
             proxy.upstream = f"http://127.0.0.1:{port}"
+            proxy.keeps_host, proxy.keeps_path = "host" in kept, "path" in kept
             await tab.open(entrance)
             assert await tab.run(PICTURE % ("stripes.png", PICK))
             await _send_pasted(tab, tmp_path, 1)
@@ -255,6 +259,30 @@ async def test_behind_an_https_proxy_with_a_port_and_a_path(server: Server, tmp_
             }
             (found,) = (await tab.do("Network.getCookies"))["cookies"]
             assert (found["secure"], found["httpOnly"], found["sameSite"]) == (True, True, "Strict")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not HAS_OPENSSL, reason="needs openssl, for a certificate")
+async def test_the_page_says_what_a_proxy_does_not_pass_on(tmp_path: Path) -> None:
+    flags = ("--ignore-certificate-errors", f"--host-resolver-rules=MAP {HOST} 127.0.0.1")
+    said = "document.querySelector('.said').textContent"
+    async with https_proxy(tmp_path) as proxy, chromium(tmp_path / "profile", *flags) as (tab, _):
+        options = ("--port", str(port := unused_port()), "--public-url", proxy.address)
+        with phichat_serve(tmp_path / "home", "demo", *options) as entrance:
+            proxy.upstream, proxy.passes_sockets = f"http://127.0.0.1:{port}", False
+            await tab.go(entrance, "document.body.classList.contains('-shut')")
+            # 1) what it passes on from now on is there without another token
+            proxy.passes_sockets, proxy.largest = True, 100
+            await tab.open(f"{proxy.address}/")
+            await tab.run(PICTURE % ("large.png", PICK))
+            await tab.until(f"{said}.includes('refuses files as large as large.png')")
+            # 2) it answers in the place of a server that is away, and then of one started again
+            proxy.upstream = f"http://127.0.0.1:{unused_port()}"
+        await tab.until("document.body.classList.contains('-lost')")
+        options = ("--port", str(port), "--public-url", proxy.address)
+        with phichat_serve(tmp_path / "home", "demo", *options):
+            proxy.upstream = f"http://127.0.0.1:{port}"
+            await tab.until("document.body.innerText.includes('was not let in')")
 
 
 REFUSED = """(async (address, tab) => {

@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 import requests
 from aiohttp import web
-from aiohttp.test_utils import make_mocked_request
+from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
 from textual_serve.download_manager import DownloadManager
 
@@ -147,10 +147,12 @@ async def test_pictures_of_an_app_are_kept_for_its_page(cut: bytes) -> None:
 
 def test_the_page_loads_nothing_from_elsewhere(served: Served, browser: requests.Session) -> None:
     page = browser.get(f"{served.address}/", timeout=LIMIT_S)
-    assert re.findall(r"(?:https?:)?//[^\s\"')]+", page.text) == [f"//127.0.0.1:{served.port}/ws"]
+    assert re.findall(r"(?:https?:)?//[^\s\"')]+", page.text) == []
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
-    for path in re.findall(r'(?:src|href|url)[=(]"(/static/[^"]+)"', page.text):
-        assert browser.get(served.address + path, timeout=LIMIT_S).status_code == 200, path
+    paths = re.findall(r'(?:src|href|url)[=(]"(\w[\w./-]+)"', page.text)
+    assert len(paths) == 5
+    for path in paths:
+        assert browser.get(f"{served.address}/{path}", timeout=LIMIT_S).status_code == 200, path
 
 
 @pytest.mark.parametrize("path", ["/", "/?token=x", "/?token=", "/ws", "/static/js/textual.js",
@@ -299,24 +301,64 @@ def test_each_browser_gets_an_address_of_its_own(served: Served, browser: reques
     )
 
 
-async def test_behind_a_proxy_the_public_address_is_taken() -> None:
-    server = GuardedServer("127.0.0.1", 8000, "https://pictures.example.org/chat/")
-    assert server.entrance.startswith("https://pictures.example.org/chat/?token=")
-    app = await server._make_app()
+PUBLIC = "https://Pictures.example.org:443/chat/"
+ORIGIN = "https://pictures.example.org"
+PROXIED = [("pictures.example.org", ""), ("pictures.example.org:443", "/chat"),
+           ("127.0.0.1:8000", ""), ("localhost:8000", "/chat")]  # fmt: skip
+"""Hosts and paths that proxies pass on: the public ones, or the ones by which they find us."""
 
-    def asked(host: str, origin: str, path: str = "/") -> web.Request:
-        return make_mocked_request("GET", path, {"Host": host, "Origin": origin}, app=app)
 
-    public = asked("pictures.example.org", "https://pictures.example.org")
-    assert server._is_host_ours(public.host)
-    assert server._is_origin_ours(public)
-    assert not server._is_origin_ours(asked("pictures.example.org", "http://pictures.example.org"))
-    assert not server._is_host_ours("other.example.org")
-    answer = server._let_in(server._token)
-    assert answer.headers["Location"] == "/chat/"
-    assert answer.cookies["phichat_8000"]["secure"]
-    page = await server.handle_index(public)
-    assert 'data-session-websocket-url="wss://pictures.example.org/chat/ws"' in page.text
+@pytest.mark.parametrize(("host", "path"), PROXIED)
+async def test_behind_a_proxy_the_public_address_is_taken(host: str, path: str) -> None:
+    server = GuardedServer("127.0.0.1", 8000, PUBLIC)
+    assert server.entrance.startswith("https://Pictures.example.org:443/chat/?token=")
+    async with TestClient(
+        TestServer(await server._make_app()), cookie_jar=aiohttp.DummyCookieJar()
+    ) as client:
+        headers = {"Host": host, "Cookie": ""}
+
+        async def asked(
+            way: str, method: str = "GET", origin: str | None = None
+        ) -> aiohttp.ClientResponse:
+            given = headers if origin is None else {**headers, "Origin": origin}
+            return await client.request(method, path + way, headers=given, allow_redirects=False)
+
+        # 1) the token lets in, at an address that is relative to that in the browser
+        answer = await asked(f"/?token={server._token}")
+        assert (answer.status, answer.headers["Location"]) == (303, "./")
+        (cookie,) = answer.cookies.values()
+        assert (cookie.key, cookie["secure"]) == ("phichat_8000_chat", True)
+        assert (await asked("/")).status == 403
+        headers["Cookie"] = f"{cookie.key}={cookie.value}"
+        # 2) the page, what it loads, and what it sends
+        for way in ("/", "/page.js", "/static/css/xterm.css", f"/alive/{TAB}"):
+            assert (await asked(way)).status == 200, way
+        assert (await asked(f"/upload/{TAB}", "POST", ORIGIN)).status == 404, "no app, but let in"
+        # 3) no other origin, also not that of another scheme or port
+        for origin in (
+            "http://pictures.example.org",
+            "https://pictures.example.org:8443",
+            "https://pictures.example.org.evil.example",
+            "https://127.0.0.1:8000",
+            "null",
+        ):
+            assert (await asked(f"/upload/{TAB}", "POST", origin)).status == 403, origin
+        headers["Host"] = "other.example.org"
+        answer = await asked("/")
+        assert (answer.status, "--public-url" in await answer.text()) == (403, True)
+
+
+def test_services_below_paths_of_one_host_have_cookies_of_their_own() -> None:
+    names = {
+        GuardedServer("127.0.0.1", port, public)._cookie_name
+        for port, public in (
+            (8000, "https://example.org/alice"),
+            (8000, "https://example.org/bob/"),
+            (8000, "https://example.org"),
+            (8001, None),
+        )
+    }
+    assert len(names) == 4
 
 
 def test_a_port_that_is_taken_is_one_sentence(phichat: Phichat) -> None:
@@ -328,6 +370,14 @@ def test_a_port_that_is_taken_is_one_sentence(phichat: Phichat) -> None:
         f"phichat can't listen on 127.0.0.1:{port} (Address already in use); choose another "
         "--port or --host.\n"
     )
+
+
+@pytest.mark.parametrize("public_url", ["ftp://a", "https://", "https://u:p@a", "https://a/?b",
+                         "https://a b", "https://a:99999", "https://[::1", "a.b"])  # fmt: skip
+def test_a_public_address_that_is_none_is_one_sentence(phichat: Phichat, public_url: str) -> None:
+    done = phichat("serve", "--public-url", public_url)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("--public-url is an address such as ")
 
 
 def test_without_textual_serve_it_is_one_sentence(

@@ -18,6 +18,14 @@
     document.querySelector(".said").textContent = words;
   };
 
+  // Our own server says why in plain text; a proxy in front of it has a page of its own.
+  async function refusal(answer, file) {
+    if (answer.headers.get("Content-Type")?.startsWith("text/plain")) return answer.text();
+    if (answer.status !== 413) return `${file.name} could not be sent: the proxy in front of phichat says ${answer.status}.`;
+    const size = (file.size / 1e6).toFixed(1);
+    return `The proxy in front of phichat refuses files as large as ${file.name} (${size} MB): raise its limit, or shrink the file.`;
+  }
+
   async function upload(files) {
     for (const file of files) {
       say(`Sending ${file.name} …`);
@@ -25,7 +33,7 @@
         const answer = await fetch(address(`upload/${tab}?name=${encodeURIComponent(file.name)}`), {
           method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" },
         });
-        say(answer.ok ? "" : await answer.text());
+        say(answer.ok ? "" : await refusal(answer, file));
       } catch {
         say("The picture could not be sent: try again.");
       }
@@ -106,24 +114,27 @@
     return pixels.map((one) => Math.round(one * devicePixelRatio)).join("x");
   }
 
+  let wasOpened = false;
+
   // The terminal is there when its script opens the socket: the address says that pictures are drawn, and how large.
   window.WebSocket = class extends WebSocket {
     constructor(url) {
       const { terminal } = document.querySelector("#terminal");
       super(terminal ? `${url}&cell=${showPictures(terminal)}` : url);
+      this.addEventListener("open", () => {
+        wasOpened = true;
+      });
     }
   };
 
-  // The app ended, or the socket was lost: the page is loaded again as soon as the app can be had.
+  // The app ended, or the socket was lost: the page is loaded again as soon as the app can be had. A server that
+  // was started again knows this browser no longer (403), and says what to do; a proxy answers while it is away.
   async function closed() {
-    try {
-      const answer = await fetch(address(`alive/${tab}`));
-      if (answer.status === 204) return location.reload();
-      document.body.classList.add("-ended");
-    } catch {
-      document.body.classList.add("-lost");
-      setTimeout(closed, RETRY_MS);
-    }
+    const status = await fetch(address(`alive/${tab}`)).then((answer) => answer.status, () => 0);
+    if (status === 204 || status === 403) return location.reload();
+    if (status === 200) return document.body.classList.add(wasOpened ? "-ended" : "-shut");
+    document.body.classList.add("-lost");
+    setTimeout(closed, RETRY_MS);
   }
 
   addEventListener("DOMContentLoaded", () => {
