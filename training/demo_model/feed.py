@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from random import Random
@@ -57,6 +57,8 @@ class Order:
     yields: bool = False
     """Whether the trainer's own process comes first."""
     held_out: bool = False
+    early: int = 0
+    """Pictures to begin with that are easily learned from."""
     most: int = 0
     """Pictures to draw before it ends, with as many batches as are held out; 0: without end."""
 
@@ -66,7 +68,9 @@ def _draw(order: Order, index: int, at: int) -> tuple[list[Facts], bytes, bytes]
     pictures, cut, marked = [], [], []
     for number in range(index, index + _TOGETHER):
         drawing, num_crops = kinds.draw(
-            Random(f"{order.seed} {order.number} {number}"), held_out=order.held_out
+            Random(f"{order.seed} {order.number} {number}"),
+            early=number < order.early,
+            held_out=order.held_out,
         )
         pieces, grid = crops(drawing, num_crops)
         pictures.append({"at": at, "crops": len(pieces), "grid": grid, **drawing.facts})
@@ -77,7 +81,7 @@ def _draw(order: Order, index: int, at: int) -> tuple[list[Facts], bytes, bytes]
 
 
 def produce(order: Order, chunks: Any, batches: Any, arrived: Any) -> None:
-    """Draw pictures and make batches until the process is ended, or ``order`` is filled."""
+    """Draw pictures and make batches until ``order`` is filled, or the trainer is no more."""
     torch.set_num_threads(1)
     if order.yields:
         _leave_room_for_the_trainer()
@@ -87,7 +91,10 @@ def produce(order: Order, chunks: Any, batches: Any, arrived: Any) -> None:
     at, end = order.first, order.first + order.room - 8 * _TOGETHER
     drawn = sent = taken = made = 0
     most = order.most or 1 << 60
+    trainer = parent_process()
     while not (order.most and made >= _HELD_OUT_BATCHES * order.batch):
+        if trainer is not None and not trainer.is_alive():  # it was killed
+            os._exit(1)  # what waits in the queues is not waited for
         # 1) pictures, where there is room, and more are due or the trainer has batches enough
         lacking = order.most or not sampler.ready or batches.full()
         due = lacking or made >= order.dialogues * drawn
@@ -123,7 +130,7 @@ def produce(order: Order, chunks: Any, batches: Any, arrived: Any) -> None:
 
 def _leave_room_for_the_trainer() -> None:
     """Lower this process's priority, and leave it all but a quarter of the cores."""
-    os.nice(15)
+    os.nice(5)
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, cores[len(cores) // 4 :])
@@ -148,6 +155,7 @@ class Feed:
         batch: int,
         seed: int,
         dialogues: float = 4.0,
+        early: int = 0,
         held_out: int = 800,
     ) -> None:
         self.crops = torch.zeros((room, CROP, CROP, 3), dtype=torch.uint8, device=device)
@@ -170,7 +178,8 @@ class Feed:
             last = number == processes
             order = Order(
                 number, number * each, few if last else each, seed, batch, dialogues, run,
-                Path(self._folder.name), True, held_out=last, most=held_out * last,
+                Path(self._folder.name), True, held_out=last,
+                early=0 if last else early // processes, most=held_out * last,
             )  # fmt: skip
             queue_ = self._held_out if last else self._batches
             process = context.Process(

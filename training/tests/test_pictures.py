@@ -132,3 +132,14 @@ def test_what_is_read_is_one_character_a_token() -> None:
     ids = encode_reply(vocabulary, reply)
     assert vocabulary.decode(ids) == plain(reply)
     assert all(len(vocabulary.text([token]).strip()) <= 1 for token in ids[-6:-3])
+
+
+def test_a_run_begins_with_dark_print_on_white() -> None:
+    """No colours, no treatment and no small print are in the first pictures."""
+    pages = [kinds.draw(Random(f"{seed}"), early=True)[0] for seed in range(60)]
+    plain = [one for one in pages if one.facts["family"] == "page" and one.marks]
+    printed = [
+        np.asarray(one.image.convert("L")) for one in plain if one.facts["ground"] == "light"
+    ]
+    assert len(printed) > 30
+    assert all((one[0, -1], one.min() <= 50) == (255, True) for one in printed)

@@ -25,12 +25,21 @@ KINDS_OF_PICTURE: tuple[_Kind, ...] = (
     *[(_ONE, 1, False)] * 4, *[(_FEW, 1, False)] * 6, *[(_MANY, 1, False)] * 3, (_FEW, 4, False),
     *[(prints.sign, 1, True)] * 5, *[(_SMALL_SIGN, 4, True)] * 2, *[(charts.sample, 1, True)] * 4,
     *[(foreign.sample, 1, True)] * 2, (prints.unreadable_page, 1, False),
-    *[(prints.page, 1, False)] * 4, (shapes.page, 1, False),
+    *[(prints.page, 1, False)] * 4, *[(partial(prints.page, plain=True), 1, False)] * 2,
+    (shapes.page, 1, False),
 )  # fmt: skip
 """(draws a picture, the most crops it is cut into, whether some sources are held out)."""
 
 
-def draw(rng: Random, *, held_out: bool = False) -> tuple[Drawing, int]:
+_PLAIN_PAGE = partial(prints.page, plain=True)
+EARLY_KINDS: tuple[_Kind, ...] = (
+    *[(_PLAIN_PAGE, 1, False)] * 7, (_ONE, 1, False), (_FEW, 1, False), (shapes.page, 1, False),
+)  # fmt: skip
+"""Those of a run's first pictures: of characters in all colours and sizes at once 200 steps learn
+none, of plain ones a fifth."""
+
+
+def draw(rng: Random, *, early: bool = False, held_out: bool = False) -> tuple[Drawing, int]:
     """Draw a picture of any kind; give the most crops it is cut into, too."""
-    sample, num_crops, knows = rng.choice(KINDS_OF_PICTURE)
+    sample, num_crops, knows = rng.choice(EARLY_KINDS if early else KINDS_OF_PICTURE)
     return sample(rng, **({"held_out": held_out} if knows else {})), num_crops

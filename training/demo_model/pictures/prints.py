@@ -14,6 +14,8 @@ from training.demo_model.small_talk import invent_word
 
 UNREADABLE = 7.5
 """Pixels of a line's height, in a picture of 336 pixels, below which no one could read it."""
+SIZES, PLAIN_SIZES = (15, 60), (22, 44)
+"""Pixels of the fonts of pages."""
 
 
 def load_font(rng: Random, size: int, *, held_out: bool = False) -> ImageFont.FreeTypeFont:
@@ -134,26 +136,32 @@ def sign(
     return degrade(rng, Drawing(image, facts, tuple(marks)), paper, strength)
 
 
-def page(rng: Random, *, side: int = 336) -> Drawing:
-    """Print a dense page of words and numbers in several fonts."""
-    ground, paper = sample_ground(rng)
+def page(rng: Random, *, side: int = 336, plain: bool = False) -> Drawing:
+    """Print a dense page of words and numbers in several fonts.
+
+    A ``plain`` one is dark on white, neither small nor large, and not treated: a
+    model learns there first which character is which.
+    """
+    ground, paper = ("light", (255, 255, 255)) if plain else sample_ground(rng)
+    sizes = PLAIN_SIZES if plain else SIZES
     image = Image.new("RGB", (side, side), paper)
     canvas = ImageDraw.Draw(image)
     marks: list[Mark] = []
     y = rng.uniform(0, 8)
-    while y < side - 14:
-        size = rng.randint(14, 20) if rng.random() < 0.6 else rng.randint(20, 64)
+    while y < side - sizes[0]:
+        size = round(math.exp(rng.uniform(*map(math.log, sizes))))
         font = load_font(rng, size)
         x = rng.uniform(0, 16)
         while x < side - size:
             text = sample_word(rng) if rng.random() < 0.75 else sample_number(rng)
-            colour, ink = sample_ink(rng, ground, paper)
+            shade = rng.randint(0, 50)
+            colour, ink = ("", (shade,) * 3) if plain else sample_ink(rng, ground, paper)
             if x + font.getlength(text) < side:
                 marks += print_text(canvas, (x, y), text, font, ink, colour)
-            x += font.getlength(text) + size * rng.uniform(0.3, 1.2)
-        y += size * rng.uniform(1.1, 1.5)
-    facts = {"family": "page", "ground": ground}
-    return degrade(rng, Drawing(image, facts, tuple(marks)), paper)
+            x += font.getlength(text) + size * rng.uniform(0.3, 1.0)
+        y += size * rng.uniform(1.05, 1.4)
+    drawing = Drawing(image, {"family": "page", "ground": ground}, tuple(marks))
+    return drawing if plain else degrade(rng, drawing, paper)
 
 
 def unreadable_page(rng: Random) -> Drawing:
