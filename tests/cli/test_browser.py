@@ -66,6 +66,8 @@ DRAWN = """(() => {
   return red > 800 && blue > 800;
 })()"""
 """Both colours are seen: no cell of a terminal is as narrow as these stripes."""
+COVERED = """document.querySelector('.xterm-screen').getBoundingClientRect().bottom
+  > document.querySelector('#attach').getBoundingClientRect().top"""
 STATE = "document.body.className + ': ' + document.querySelector('.said').textContent"
 
 
@@ -199,6 +201,7 @@ async def test_pictures_text_and_a_reload_in_mid_reply(
         await _send_pasted(tab, tmp_path, 3)
         await until(lambda: server.chats, "the question")
         # 2) the page is loaded again in mid-reply, and the app goes on
+        assert await tab.run(COVERED) is False
         name = await tab.run("sessionStorage.getItem('phichat-tab')")
         await tab.reload("document.body.classList.contains('-focused')")
         assert await tab.run("sessionStorage.getItem('phichat-tab')") == name

@@ -48,6 +48,16 @@ def rows(pilot: Pilot[None]) -> str:
     return "\n".join(line for line in lines if "New chat" not in line)
 
 
+async def test_in_a_browser_a_new_chat_has_a_way_that_the_browser_leaves(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEXTUAL_DRIVER", "textual.drivers.web_driver:WebDriver")
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await sees(pilot, "+ New chat  /new")
+        await send(pilot, "/new")
+        await sees(pilot, "Talk about pictures.")
+
+
 async def test_newest_first_with_title_pictures_and_age(desk: Desk) -> None:
     desk.chat("Old one", "a", age=timedelta(days=1, hours=2))
     desk.chat("Middle", "a", files=(picture_file("a.png"),), age=timedelta(hours=3))

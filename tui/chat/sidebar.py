@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from itertools import count
@@ -44,7 +45,9 @@ class Sidebar(ChatPart):
     def __init__(self, engine: Engine, chat: OpenChat, clock: Clock) -> None:
         super().__init__(engine, chat)
         self.list = SessionList(clock)
-        self._new = NewChat(engine.model.settings.keys.get("new_session", "ctrl+n"))
+        # a browser opens a window of its own at ctrl+n
+        key = "/new" if os.environ.get("TEXTUAL_DRIVER") else "ctrl+n"
+        self._new = NewChat(engine.model.settings.keys.get("new_session", key))
         self._hints = Static(classes="hints")
         self._hints.display = False
         self._readings = count(1)
