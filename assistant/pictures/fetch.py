@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from assistant import __version__
 from assistant.pictures import names
-from assistant.pictures.decode import MAX_BYTES, Watch, open_bytes, too_large
-from assistant.values.conversation import PictureFile
+from assistant.pictures.decode import MAX_BYTES, Watch, too_large
 from assistant.values.errors import PictureError
 
 if TYPE_CHECKING:
@@ -31,22 +30,6 @@ _HEADERS = {
 }
 
 
-def open_url(
-    url: str,
-    *,
-    name: str | None = None,
-    max_bytes: int = MAX_BYTES,
-    total_s: float = TOTAL_S,
-    watch: Watch | None = None,
-) -> PictureFile:
-    """Fetch and open the picture at an http(s) address, within ``total_s`` seconds.
-
-    Its format is read from the bytes, not from the server's headers. Raises PictureError.
-    """
-    data, found = read_url(url, max_bytes=max_bytes, total_s=total_s, watch=watch)
-    return open_bytes(data, name=name or found, max_bytes=max_bytes, watch=watch)
-
-
 def is_web_address(text: str) -> bool:
     """Whether a text begins as an address that can be fetched."""
     return text.strip().lower().startswith(("http://", "https://"))
@@ -59,7 +42,11 @@ def read_url(
     total_s: float = TOTAL_S,
     watch: Watch | None = None,
 ) -> tuple[bytes, str]:
-    """Fetch what is at an address; returns its bytes and its name as shown."""
+    """Fetch what is at an http(s) address, within ``total_s`` seconds, from name lookup to end.
+
+    Returns its bytes and its name as shown; the kind of file is read from the bytes, not from the
+    server's headers. Raises PictureError.
+    """
     label = names.url_shown(url)
     answer: queue.SimpleQueue[bytes | BaseException] = queue.SimpleQueue()
 

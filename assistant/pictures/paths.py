@@ -13,32 +13,20 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from assistant.pictures import names
-from assistant.pictures.decode import MAX_BYTES, Watch, open_bytes, too_large
+from assistant.pictures.decode import MAX_BYTES, too_large
 from assistant.pictures.path_forms import existing, is_windows_path
-from assistant.values.conversation import PictureFile
 from assistant.values.errors import PictureError
 from assistant.values.words import counted
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
-def open_path(
-    path: str | Path,
-    *,
-    name: str | None = None,
-    max_bytes: int = MAX_BYTES,
-    watch: Watch | None = None,
-) -> PictureFile:
-    """Open a picture file by its path (``~`` is the home folder) or ``file:`` address.
-
-    Raises PictureError. Never waits: pipes and devices are refused.
-    """
-    data, found = read_path(path, max_bytes=max_bytes)
-    return open_bytes(data, name=name or found, max_bytes=max_bytes, watch=watch)
-
-
 def read_path(path: str | Path, *, max_bytes: int = MAX_BYTES) -> tuple[bytes, str]:
-    """Read a file as :func:`open_path` does; returns its bytes and its name as shown."""
+    """Read a file by its path (``~`` is the home folder) or ``file:`` address.
+
+    Returns its bytes and its name as shown. Never waits: pipes and devices are refused. Raises
+    PictureError.
+    """
     if not str(path).strip():
         raise PictureError("No picture was named; give a path or an address.")
     found = to_path(path) if isinstance(path, str) else os.path.expanduser(path)

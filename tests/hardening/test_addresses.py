@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from assistant.pictures import private_networks
-from assistant.pictures.fetch import open_url
+from assistant.pictures.source import open_source
 from assistant.values.errors import PictureError
 from tests.tui.desk import png
 
@@ -124,7 +124,7 @@ def inside() -> Iterator[Any]:
 def test_a_redirect_into_a_private_network_is_not_followed(outside: Any, inside: Any) -> None:
     outside.to = f"http://127.0.0.2:{inside.server_port}/a.png"
     with pytest.raises(PictureError, match=r"leads to 127\.0\.0\.2, an address of a private"):
-        open_url(f"http://127.0.0.1:{outside.server_port}/away.png")
+        open_source(f"http://127.0.0.1:{outside.server_port}/away.png")
     assert outside.asked
     assert not inside.asked, "nothing was sent there"
 
@@ -139,13 +139,13 @@ def test_a_name_that_was_pointed_at_a_private_network_is_refused(
 
     monkeypatch.setattr(socket, "getaddrinfo", pointed)
     with pytest.raises(PictureError, match="that was not typed"):
-        open_url(f"http://pictures.example.org:{inside.server_port}/a.png")
+        open_source(f"http://pictures.example.org:{inside.server_port}/a.png")
     assert not inside.asked
 
 
 def test_what_was_typed_is_reached_and_may_redirect(outside: Any, inside: Any) -> None:
     inside.to = f"http://127.0.0.2:{inside.server_port}/a.png"
-    assert open_url(f"http://127.0.0.2:{inside.server_port}/away.png").data == png()
+    assert open_source(f"http://127.0.0.2:{inside.server_port}/away.png").data == png()
     assert len(inside.asked) == 2
 
 
@@ -154,7 +154,7 @@ def test_a_typed_private_address_leads_to_no_other(inside: Any) -> None:
     inside.to = f"http://127.0.0.3:{other.server_port}/a.png"
     try:
         with pytest.raises(PictureError, match=r"leads to 127\.0\.0\.3, an address of a private"):
-            open_url(f"http://127.0.0.2:{inside.server_port}/away.png")
+            open_source(f"http://127.0.0.2:{inside.server_port}/away.png")
         assert not other.asked
     finally:
         other.shutdown()
@@ -163,7 +163,7 @@ def test_a_typed_private_address_leads_to_no_other(inside: Any) -> None:
 
 def test_a_name_of_this_machine_may_lead_to_its_address(outside: Any) -> None:
     outside.to = f"http://127.0.0.1:{outside.server_port}/a.png"
-    assert open_url(f"http://localhost:{outside.server_port}/away.png").data == png()
+    assert open_source(f"http://localhost:{outside.server_port}/away.png").data == png()
 
 
 def test_a_proxy_for_other_addresses_takes_no_check_away(
@@ -172,7 +172,7 @@ def test_a_proxy_for_other_addresses_takes_no_check_away(
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
     outside.to = f"http://127.0.0.2:{inside.server_port}/a.png"
     with pytest.raises(PictureError, match="that was not typed"):
-        open_url(f"http://127.0.0.1:{outside.server_port}/away.png")
+        open_source(f"http://127.0.0.1:{outside.server_port}/away.png")
     assert not inside.asked
 
 
@@ -182,6 +182,6 @@ def test_logins_of_netrc_are_sent_nowhere(
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password planted-secret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     outside.to = f"http://127.0.0.1:{outside.server_port}/a.png"
-    open_url(f"http://127.0.0.1:{outside.server_port}/away.png")
+    open_source(f"http://127.0.0.1:{outside.server_port}/away.png")
     assert len(outside.asked) == 2
     assert all("Authorization" not in headers for headers in outside.asked)

@@ -8,11 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
-from assistant.pictures.fetch import open_url
+from assistant.pictures.decode import open_bytes
+from assistant.pictures.fetch import read_url
 from assistant.pictures.source import open_source
+from assistant.values.conversation import PictureFile
 from assistant.values.errors import PictureError
 from tests.pictures.picture_files import encoded, flag
 from tests.wait import wait_until
@@ -153,9 +156,14 @@ def at(server: Server) -> Callable[[str], str]:
     return lambda path: f"http://127.0.0.1:{server.server_port}/{path}"
 
 
+def fetched(url: str, **options: Any) -> PictureFile:
+    data, name = read_url(url, **options)
+    return open_bytes(data, name=name)
+
+
 def refused(url: str, **options: float) -> str:
     with pytest.raises(PictureError) as caught:
-        open_url(url, **options)  # type: ignore[arg-type]
+        fetched(url, **options)
     assert str(caught.value).isprintable()
     return str(caught.value)
 
@@ -179,7 +187,7 @@ def test_the_request_says_honestly_who_asks(at: Callable[[str], str], server: Se
 
 
 def test_a_name_in_an_address_is_decoded_and_made_harmless(at: Callable[[str], str]) -> None:
-    file = open_url(at("flag.%1B%5B31m%2E.p%C3%A4ng"))
+    file = open_source(at("flag.%1B%5B31m%2E.p%C3%A4ng"))
     assert file.name == "flag.\ufffd[31m..päng"
 
 
@@ -244,7 +252,7 @@ def test_secrets_in_an_address_are_not_repeated(at: Callable[[str], str]) -> Non
 
 def test_a_fetch_can_be_watched_and_given_up(at: Callable[[str], str], server: Server) -> None:
     arrived: list[tuple[int, int]] = []
-    file = open_url(at("flag.png"), watch=lambda done, total: arrived.append((done, total)))
+    file = open_source(at("flag.png"), watch=lambda done, total: arrived.append((done, total)))
     assert arrived[-1] == (len(file.data), len(file.data))
 
     class LeftError(Exception):
@@ -254,5 +262,5 @@ def test_a_fetch_can_be_watched_and_given_up(at: Callable[[str], str], server: S
         raise LeftError
 
     with pytest.raises(LeftError):
-        open_url(at("endless"), watch=leave)
+        open_source(at("endless"), watch=leave)
     assert server.sent < 30 << 20
