@@ -16,6 +16,7 @@ from textual.widget import Widget
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
+from assistant.values.text import one_line
 from tui.keys import CHOICE_KEYS, VI_LETTERS
 from tui.textual_fixes import GuardedDialog, ResultT
 from tui.widgets.hints import GAP
@@ -63,7 +64,7 @@ def frame(
 ) -> Vertical | VerticalScroll:
     """Make the framed container of a dialog or of a ``page``, the two kinds of style."""
     made = (_ScrollingFrame if scrolls else _Frame)(classes=kind)
-    made.border_title = Content(title)
+    made.border_title = Content(one_line(title))
     made.show_hints(subtitle)
     return made
 

@@ -102,7 +102,7 @@ def state_rows(status: ModelStatus, work: str) -> Iterator[tuple[str, str]]:
         does = "asks the server" if status.is_server else "starts the engine"
         yield "", f"What was written is kept. r {does} again."
     if work:
-        yield "Now", work
+        yield "Now", one_line(work)
     if status.is_server:
         yield from server_rows(status)
     elif status.plan is not None:

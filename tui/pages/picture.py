@@ -236,7 +236,7 @@ class PictureScreen(GuardedDialog[CutWanted | None]):
         picture = self.picture
         kind = picture.media_type.removeprefix("image/").upper()
         choose = f"c {part}s · " if part else ""
-        about = self.shown.about
+        about = one_line(self.shown.about)
         keys = f"{self._index + 1} of {len(self._shown)} · ← → steps · {choose}r a part · esc back"
         boxes = [drawing.box for drawing in self.query(FramedDrawing) if drawing.box]
         for left, top, width, height in boxes:
