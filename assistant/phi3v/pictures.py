@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 from assistant.phi3v.crops import crop_grid
@@ -35,6 +36,7 @@ class Phi3VPictures:
         """The user may choose the preprocessor's number for a picture, whatever the setting."""
         return max(self.default, self.own)
 
+    @lru_cache(maxsize=4096)  # noqa: B019 (a process has one or two)
     def layout(self, width: int, height: int, detail: int) -> PictureLayout:
         """Lay out a picture in at most ``detail`` crops, or in more if it is too long for so few.
 

@@ -140,7 +140,8 @@ def chosen(address: Address, watch: Watch | None = None) -> ServerModel:
     try:
         found = models(address, watch)
     except ModelError as error:
-        is_list_alone = isinstance(error, refusals.FailedError)  # the chat may work
+        # the chat may work
+        is_list_alone = isinstance(error, refusals.FailedError) or error.code == "busy"
         if address.model is None or (error.code in NO_ANSWER and not is_list_alone):
             raise
         return ServerModel(address)  # a server without a list: what was named may be there
@@ -163,6 +164,8 @@ def _rows(said: Any, *, is_named: bool) -> Any:
     """Return the rows of a list of models; a list of another form does not refuse a name."""
     if not isinstance(said, dict):
         return said
+    if isinstance(inner := said.get("data"), dict) and isinstance(inner.get("models"), list):
+        return inner["models"]
     return said["data"] if is_named or said.get("data") else said.get("models", said.get("data"))
 
 

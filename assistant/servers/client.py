@@ -157,7 +157,8 @@ class ServerCore:
                 yield GenerationEnded(FinishReason.STOPPED, usage, 0.0, 0.0)
             except lessons.ContextExceededError as error:
                 # the estimate was short: the engine plans once more, for less
-                self._limits.shorten(error, prompt, self.facts().context)
+                form = self._form(self._look())
+                self._limits.shorten(error, prompt, self.facts().context, form)
                 raise
 
     def count(self, prompt: Prompt) -> bool:
@@ -317,12 +318,13 @@ class ServerCore:
                     raise
                 self._limits.do_with_less(error, request, prompt)
             else:
-                self._limits.settle()
+                self._limits.settle(prompt)
+                self._set_status(Phase.READY, self._known.status.detail)
                 return
         raise ModelError(f"{self._address.base} refuses every form of this request.")
 
     def _request(self, prompt: Prompt, sampling: Sampling, found: ServerModel) -> dict[str, Any]:
-        said = messages(prompt)
+        said = messages(prompt, alone=self._limits.asks_alone)
         if not self._limits.takes_system:
             said = without_system(said)
         chosen = {
@@ -416,10 +418,10 @@ class ServerCore:
                     self._forget(failure)
                     if not (reply.has_text or reply.has_thought):  # it may be starting again
                         raise refusals.BusyError(str(failure), None, failure.code) from error
-                raise failure from error
-        except ModelError:
+                raise self._of_nothing(failure, reply) from error
+        except ModelError as error:
             if not self._stop_wanted:
-                raise
+                raise self._of_nothing(error, reply) from error
         finally:
             with self._switch:
                 self._running = None
@@ -432,7 +434,7 @@ class ServerCore:
             self._check_json(said)
         counts: Mapping[str, int] = reply.usage
         if counted := counts.get("prompt_tokens"):
-            self._limits.compare(counted, prompt)
+            self._limits.compare(counted, prompt, self._form(self._look()))
             self._set_status(Phase.READY, self._known.status.detail)
         # most servers stream a token an event
         completion = counts.get("completion_tokens", events if events > 1 else count)
@@ -446,6 +448,15 @@ class ServerCore:
         rate = (completion - 1) / seconds if completion > 1 and seconds > 0 else 0.0
         ttft = first - started if first else 0.0
         yield GenerationEnded(reason or reply.finish_reason, usage, ttft, rate)
+
+    def _of_nothing(self, error: ModelError, reply: Reply) -> ModelError:
+        """Take a connection that broke off before a word came for a failure at the request."""
+        if error.code != "cut" or reply.has_text or reply.has_thought:
+            return error
+        return refusals.FailedError(
+            f"{self._address.base} closed the connection without an answer: ask again, with fewer "
+            "or smaller pictures if it does so again."
+        )
 
     def _until_stopped(self, reply: Reply, exchange: Exchange) -> Iterator[str | ThoughtGrew]:
         for piece in reply.read(exchange):

@@ -34,7 +34,8 @@ _TOO_LONG = re.compile(
     r"|(?:prompt|input|total|sequence|token)[ _-]?(?:tokens?|length|size)\b[^.]{0,60}"
     r"(?:exceed|longer|greater|more than|larger|too|maximum)|range of input length"
     r"|(?:string|chat|conversation) too long|exceeds? (?:the )?max(?:imum)? length|[超过]长|上下文"
-    r"|token limit|tokens in the prompt|tokens per minute|\d tokens\W[^.]{0,40}(?:more than|exceed)"
+    r"|token limit|tokens in the prompt|tokens per minute|tokens\b[^.]{0,40}(?:window is|not fit)"
+    r"|\d tokens\W[^.]{0,40}(?:more than|exceed)"
     r"|\b(?:n_ctx|max_seq_len|max_(?:total|input|prompt|num)_tokens|max_position_embeddings)\b",
     re.IGNORECASE,
 )
@@ -50,7 +51,7 @@ _LIMITS = (
     re.compile(r"([0-9]{3,9})(?: tokens?)? (?:maximum|max\b|token limit|limit)", re.IGNORECASE),
 )
 _SUM = re.compile(r"[0-9]+ \+ [0-9]+ > ([0-9]{3,9})")
-_NUMBER = re.compile(r"(?<![\w.])[0-9]{3,9}(?![\w.]*\w)")
+_NUMBER = re.compile(r"(?<![\w.])(?<!by )[0-9]{3,9}(?![\w.]*\w)")
 _OUTPUT = re.compile(
     r"(?<!\+ )max_(?:completion_|output_|new_)?tokens\W(?:(?!context).){0,80}"
     r"(?:too large|at most|less than or equal|maximum)",
@@ -72,7 +73,8 @@ _NO_EYES = re.compile(
     re.IGNORECASE,
 )
 _SOME_EYES = re.compile(
-    rf"(?:at most|up to|only|maximum|max|more than|too many|exceeds?|limit\w*|multiple|allow\w*)"
+    rf"(?:at most|up to|only|maximum|max|more than|too many|exceeds?|limit\w*|multiple|allow\w*"
+    r"|\bmulti[- ]?(?=image|picture))"
     rf"[^.]{{0,60}}{_PICTURE}|{_PICTURE}[^.]{{0,60}}"
     r"(?:at most|up to|maximum|more than|exceeds?|limit|per (?:prompt|request|message)"
     r"|\bexpects?\b|greater|(?:less|fewer) than)|too much media|图[片像][^。]{0,12}(?:超|最多)",
@@ -255,6 +257,7 @@ def lesson(address: Address, said: Any, status: str) -> ModelError | None:
     # 6) a field of the request: names with a line are no words of a language
     spelled = re.sub(r"(?<=[a-z])(?=[A-Z])|-", "_", text).lower()
     spelled = re.sub(r"max(?:imum)? (?:output |new )?tokens", "max_tokens", spelled)
+    spelled = spelled.replace("streaming", "stream")
     some = r"[a-z_]{4,}" if _UNWILLING.search(text) else r"[a-z]+_[a-z_]+"
     named = frozenset(re.findall(r"[a-z_]+", _named_fields(said)) + re.findall(some, spelled))
     if named:

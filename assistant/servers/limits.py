@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from assistant.servers import lessons, refusals
 from assistant.servers.address import Address
-from assistant.servers.messages import asked_pictures
+from assistant.servers.messages import asked_pictures, has_earlier
+from assistant.servers.pictures import AnyPictures, ServerPictures
 from assistant.values.conversation import Role
 from assistant.values.errors import ModelError
 from assistant.values.prompt import Prompt
@@ -36,17 +38,25 @@ STOP = "stop"
 
 _OLDER = "pictures of earlier messages"
 """A guess beside those of fields."""
+_EARLIER = "earlier messages"
+"""A guess that leaves the question alone: the chat may be too long in words that we don't know."""
 _FAILED = "a failure"
 """A mark beside guesses: it may have passed by itself."""
 
 SHRUNK = 2
 """Times that pictures are halved for a server that takes no request of their size."""
 
+SHORTEST = 256
+"""Tokens that every context has: what counts or refuses fewer speaks of something else."""
+
 CUT_FROM = 1500
 """Tokens of a prompt from which on its count is compared: estimates of short ones are coarse."""
 
 READ_LEAST = 0.6
 """Share of the expected tokens: a server that counts fewer has cut the conversation by itself."""
+
+CACHED_BELOW = 0.25
+"""Share of the tokens of the prompt before: a server that counts fewer leaves out what it had."""
 
 
 @dataclass
@@ -72,16 +82,52 @@ class Limits:
     """``most_pictures`` before a guess."""
     read: int = 0
     """Tokens of the last prompt, as the server counted them."""
+    read_of: str = ""
+    """The chat of that prompt."""
+    seen: int = 0
+    """The most pictures of a request that was taken."""
     warning: str = ""
     """Sentence about what the server did not read of the last prompt, though it answered."""
 
-    def shorten(self, error: lessons.ContextExceededError, prompt: Prompt, held: int) -> None:
+    @property
+    def asks_alone(self) -> bool:
+        """Whether the question is sent without what was said before."""
+        return _EARLIER in self.guesses
+
+    def shorten(
+        self,
+        error: lessons.ContextExceededError,
+        prompt: Prompt,
+        held: int,
+        pictures: ServerPictures,
+    ) -> None:
         """Learn the context; where none is stated, that ``held`` estimated tokens are too many."""
-        self.context = error.limit or self.context
         if error.counted is not None:
-            self.density = error.counted / prompt.tokens
-        elif error.limit is None or error.limit / max(1.0, self.density) >= held:
+            self._count(error.counted, prompt, pictures)
+        if error.limit is None:
+            self._hold_fewer(prompt, held)
+            return
+        self.context = error.limit
+        if error.counted is None and error.limit / max(1.0, self.density) >= held:
             self.density = max(1.0, self.density) * 4 / 3
+
+    def _hold_fewer(self, prompt: Prompt, held: float) -> None:
+        """Learn that a prompt is too long, and ``held`` estimated tokens with it."""
+        fewer = min(held * 3 / 4, max(prompt.tokens, SHORTEST))
+        self.context = int(fewer * max(1.0, self.density))
+
+    def _count(self, counted: int, prompt: Prompt, pictures: ServerPictures) -> None:
+        """Learn the server's count of a prompt.
+
+        Where it is more than the estimate, pictures take more, if there are any: many models take
+        as many tokens for a small one as for a large one.
+        """
+        if prompt.slots and counted > prompt.tokens and isinstance(pictures, AnyPictures):
+            text = (prompt.tokens - prompt.picture_tokens) * max(1.0, self.density)
+            more = (counted - text - prompt.picture_tokens) / len(prompt.slots)
+            pictures.extra += max(0, math.ceil(more))
+        else:
+            self.density = counted / prompt.tokens
 
     def leave_out(
         self, error: lessons.NotTakenError, request: Mapping[str, Any], prompt: Prompt
@@ -111,7 +157,7 @@ class Limits:
             return
         if has_failed:
             self._leave_out_pictures(error, prompt)
-        for fields in (UNASKED,) if has_failed else (UNASKED, ("temperature",)):
+        for fields in (UNASKED,) if has_failed else (UNASKED, ("temperature",), ("stream",)):
             if guess := request.keys() & fields:
                 self.not_taken |= guess
                 self.guesses |= guess
@@ -122,16 +168,31 @@ class Limits:
             self.takes_system = False
             return
         self._leave_out_pictures(error, prompt)
+        is_later = has_earlier(prompt)
+        if is_later and not self.asks_alone:
+            self.guesses.add(_EARLIER)
+            return
         self._take_back()
-        raise error
+        if has_failed:
+            raise error
+        raise refusals.no_way(error, asked_pictures(prompt), has_earlier=is_later)
 
-    def settle(self) -> None:
+    def settle(self, prompt: Prompt) -> None:
         """Keep the guesses with which a request was taken.
 
-        Where the server had failed before, keep that of stop texts alone.
+        Where the server had failed before, keep that of stop texts alone. Where only the question
+        was taken alone, the chat was too long, and nothing else was the matter.
         """
-        if _FAILED in self.guesses and self.guesses != {_FAILED, STOP}:
+        if self.asks_alone:
             self._take_back()
+            self._hold_fewer(prompt, prompt.tokens)
+            self.warning = (
+                "The server refused the whole chat and answered the question alone: it may be too "
+                "long for its model; from now on less is sent."
+            )
+        elif _FAILED in self.guesses and self.guesses != {_FAILED, STOP}:
+            self._take_back()
+        self.seen = max(self.seen, len(prompt.slots))
         self.guesses.clear()
 
     def _take_back(self) -> None:
@@ -192,7 +253,9 @@ class Limits:
         sent, asked = len(prompt.slots), asked_pictures(prompt)
         if not sent:
             raise error
-        most = error.most if error.most is not None else int(sent > 1)
+        # words for no pictures at all, of a model that has seen some, mean so many
+        is_stated = error.most or (error.most == 0 and not self.seen)
+        most = (error.most or 0) if is_stated else int(sent > 1)
         self.most_pictures = min(most, sent - 1)
         if asked > self.most_pictures:
             raise refusals.blind(self.address, error, asked)
@@ -210,10 +273,18 @@ class Limits:
             raise refusals.too_large(error)
         self.halved += 1
 
-    def compare(self, counted: int, prompt: Prompt) -> None:
-        """Compare what the server read with what was sent: some cut conversations silently."""
+    def compare(self, counted: int, prompt: Prompt, pictures: ServerPictures) -> None:
+        """Compare what the server read with what was sent: some cut conversations silently.
+
+        Others count only what they had not read before.
+        """
+        if prompt.chat != self.read_of:
+            self.read, self.read_of = 0, prompt.chat
+        is_long, least = prompt.tokens > CUT_FROM, max(SHORTEST, CACHED_BELOW * self.read)
+        if self.asks_alone or (is_long and counted < least):
+            return
         expected = prompt.tokens * self.density
-        is_short = prompt.tokens > CUT_FROM and counted < READ_LEAST * expected
+        is_short = is_long and counted < READ_LEAST * expected
         if is_short and counted <= self.read:
             self.context = counted
             self.warning = (
@@ -222,5 +293,5 @@ class Limits:
                 "context there (num_ctx of Ollama); from now on less is sent."
             )
         else:
-            self.density = counted / prompt.tokens
+            self._count(counted, prompt, pictures)
         self.read = counted

@@ -23,15 +23,17 @@ class Message:
     whole: bool = False
 
 
-def messages(prompt: Prompt) -> list[Message]:
+def messages(prompt: Prompt, *, alone: bool = False) -> list[Message]:
     """Return the messages that were laid out in :data:`assistant.servers.vocabulary.STYLE`.
 
     Neighbours of one role (a summary and the question after it) become one
     message: many servers insist that roles take turns. The template's own line
-    breaks, after a role and around pictures, are not part of the messages.
+    breaks, after a role and around pictures, are not part of the messages. ``alone``: what was said
+    before the last message of the user is left out.
     """
     found: list[Message] = []
-    for one in _split(prompt):
+    split = list(_split(prompt))
+    for one in _alone(split) if alone else split:
         if one.role is Role.ASSISTANT and one.parts == [""]:
             continue  # where the reply begins, or one that failed before its first word
         before = found[-1] if found else None
@@ -49,6 +51,18 @@ def asked_pictures(prompt: Prompt) -> int:
     """Count the pictures of the last message of the user, without those that it is sent with."""
     asked = [one for one in _split(prompt) if one.role is Role.USER]
     return sum(isinstance(part, Slot) for part in asked[-1].parts) if asked else 0
+
+
+def has_earlier(prompt: Prompt) -> bool:
+    """Say whether anything was said before the last message of the user."""
+    split = list(_split(prompt))
+    return len(_alone(split)) < len(split)
+
+
+def _alone(said: list[Message]) -> list[Message]:
+    """Leave out what was said before the last message of the user, but for the system message."""
+    last = max((at for at, one in enumerate(said) if one.role is Role.USER), default=0)
+    return [*(one for one in said[:last] if one.role is Role.SYSTEM), *said[last:]]
 
 
 def without_system(said: list[Message]) -> list[Message]:

@@ -55,13 +55,15 @@ class AnyPictures:
 
     def __init__(self, detail: int | None) -> None:
         self.default = self.largest = detail or self.details[0]
+        self.extra = 0
+        """Tokens of a picture beside those of its pixels, as far as the server counts more."""
 
     def layout(self, width: int, height: int, detail: int) -> PictureLayout:
         """Lay out in the fewest tiles that make the picture no smaller, up to ``detail``."""
         enough = (one for one in reversed(self.details) if max(width, height) <= _side(one))
         detail = min(detail, next(enough, detail))
         w, h = _fitted((width, height), _side(detail))
-        tokens = math.ceil(w / PATCH) * math.ceil(h / PATCH) + 2
+        tokens = math.ceil(w / PATCH) * math.ceil(h / PATCH) + 2 + self.extra
         words = f"sent as {w}×{h} pixels"
         return PictureLayout(detail, tokens, (w, h), part=self.part, words=words)
 

@@ -13,6 +13,7 @@ import httpx2
 from assistant.servers import keys
 from assistant.servers.address import Address
 from assistant.servers.lessons import (
+    ContextExceededError,
     PicturesRefusedError,
     TooLargeError,
     UnpaidError,
@@ -208,6 +209,15 @@ def blind(address: Address, error: PicturesRefusedError, asked: int) -> ModelErr
     )
 
 
+def no_way(error: ModelError, asked: int, *, has_earlier: bool) -> ModelError:
+    """Name the ways out of a refusal for no stated reason; ``asked``: pictures of the question."""
+    if not (asked or has_earlier):
+        return error
+    way = "Ask without pictures" if asked else "Begin a new chat"
+    words = f"{_sentence(error)} {way}, or choose another model (F8, or --model)."
+    return ModelError(words, code="refused")
+
+
 def too_large(error: ModelError) -> ModelError:
     """Explain a request that stays too large whatever is left out."""
     return ModelError(
@@ -232,6 +242,12 @@ def broken_end(address: Address, reason: str, *, has_text: bool) -> ModelError:
         "again.",
         code="server_failed",
     )
+
+
+def no_room(address: Address) -> ModelError:
+    """Explain a chat that fills the context, of a server that answers nothing then."""
+    words = "has no room left for an answer: shorten the text, or begin a new chat"
+    return ContextExceededError(f"The model of {address.base} {words}.", None, None)
 
 
 def empty(

@@ -114,7 +114,7 @@ class Reply:
             self._thought += len(piece.text)
             self.has_thought = self.chances.has_thought = True
         else:
-            self.has_text = True
+            self.has_text |= not piece.isspace()
         return piece
 
     def _read(self, exchange: Exchange) -> Iterator[str | ThoughtGrew]:
@@ -151,6 +151,8 @@ class Reply:
             raise refusals.broken_end(self._address, self._end, has_text=self.has_text)
         if not (self.has_text or may_be_empty):
             is_spent = self.finish_reason is FinishReason.LENGTH
+            if is_spent and not self._thought and self.usage.get("completion_tokens", 2) < 2:
+                raise refusals.no_room(self._address)
             raise refusals.empty(
                 self._address, wants_tool=self._wants_tool, thought=self._thought, is_spent=is_spent
             )
@@ -172,7 +174,7 @@ class Reply:
         self._unread = said
         self._note_usage(said.get("usage"))
         for choice in said.get("choices") or ():
-            if choice.get("index") in (0, None):
+            if choice.get("index") in (0, "0", None):
                 yield from self._choice(choice, _said(choice, self.has_text))
 
     def _choice(
@@ -246,12 +248,13 @@ def _said(choice: Mapping[str, Any], has_text: bool) -> Mapping[str, Any]:
 
 
 def _text(content: Any) -> str:
-    """Return the text of a string or of a list of parts."""
-    if not isinstance(content, list):
-        return content or ""
-    parts = [one for one in content if isinstance(one, Mapping)]
-    texts = (one.get("text") for one in parts if one.get("type") in ("text", None))
-    return "".join(text for text in texts if isinstance(text, str))
+    """Return the text of a string, of a part of any kind but thoughts, or of a list of these."""
+    if isinstance(content, list):
+        return "".join(map(_text, content))
+    if isinstance(content, Mapping):
+        is_thought = content.get("type") in _IN_PARTS
+        return "" if is_thought else _text(content.get("text") or content.get("refusal"))
+    return content or ""
 
 
 def _thought(said: Mapping[str, Any]) -> str:

@@ -11,6 +11,9 @@ from collections.abc import Iterator
 LONGEST = 1 << 20
 """Bytes of one event at most: a longer one is no stream of a reply."""
 
+_BEGINNINGS = (b"{", b"[DONE]")
+"""Beginnings of events: no line of JSON that ends an object goes on with one."""
+
 _LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")
 
 
@@ -52,7 +55,10 @@ class EventStream:
         if line:
             name, _, value = line.removeprefix(b"\xef\xbb\xbf").partition(b":")
             if name == b"data":
-                self._data.append(value.removeprefix(b" "))
+                value = value.removeprefix(b" ")
+                if self._data and self._data[-1].endswith(b"}") and value.startswith(_BEGINNINGS):
+                    yield from self._line(b"")  # events without an empty line between them
+                self._data.append(value)
             elif name == b"event":
                 self._named = value.strip()
         elif self._data:

@@ -42,6 +42,7 @@ _ANY_END = re.compile("|".join(map(re.escape, _ENDS)))
 _LESSON = re.compile(rf"(?P<end>{_ANY_END.pattern})[ \t]*\n|{'|'.join(map(re.escape, TAGS))}")
 """A tag in an answer that says whether the model begins with a thought. An end does only where its
 line ends with it, as models write it: words about tags have them in a sentence."""
+_ENDS_ITS_LINE = re.compile(r"[ \t]*\n")
 
 _ALWAYS = re.compile(r"\br1\b|reason|think|magistral|\bqwq", re.IGNORECASE)
 """Names of models that think unasked."""
@@ -156,6 +157,8 @@ class Splitter:
         if opening is not None:
             self.was_unopened = bool(self.was_unopened)
             self._end, self._held = TAGS[opening], said[len(opening) :].lstrip()
+        elif none in _ENDS and not self._unopened and not _ENDS_ITS_LINE.match(said, len(none)):
+            self._is_answer = bool(said[len(none) :].strip())  # words about a tag
         elif none is not None:
             self.was_unopened = bool(self.was_unopened) or none in _ENDS
             self._held, self._is_answer, self._strips = said[len(none) :], True, True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from assistant.values.context import PictureLayout, Seen
 from assistant.values.conversation import Picture, PictureFile, Role, Turn
@@ -24,7 +24,6 @@ class Counter:
         self._revision = 0
         self._checked: dict[str, tuple[tuple[int, ...], str, bool]] = {}
         """The ids and the text of each reply by its id, and whether they say the same."""
-        self._layout = lru_cache(maxsize=4096)(facts.pictures.layout)
 
     def turn(self, seen: Seen) -> int:
         """Count the positions that a turn adds to a prompt."""
@@ -57,7 +56,7 @@ class Counter:
     def layout(self, picture: Picture | PictureFile) -> PictureLayout:
         """Lay out a picture in its own detail or the default. Raises ValueError if too thin."""
         detail = picture.num_crops or self.pictures.default
-        return self._layout(picture.width, picture.height, detail)
+        return self.pictures.layout(picture.width, picture.height, detail)
 
     def slot(self, picture: Picture) -> Slot:
         layout = self.layout(picture)

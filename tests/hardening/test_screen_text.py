@@ -35,7 +35,7 @@ def texts(pilot: Pilot[None]) -> Iterator[str]:
     for strip in pilot.app.screen._compositor.render_strips():
         yield from (segment.text for segment in strip if not segment.control)
     for screen in pilot.app.screen_stack:
-        yield from (field.text for field in screen.query(TextArea))
+        yield from (field.text.replace("\t", " ") for field in screen.query(TextArea))
         yield from (field.value for field in screen.query(Input))
         yield from (field.placeholder for field in screen.query(Input))
     yield from notices(pilot)

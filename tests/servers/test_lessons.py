@@ -54,7 +54,7 @@ TOO_LONG = [
     ("the total number of input tokens 5000 exceeds 4096", 4096, 5000),
     ("Prompt length (5000) exceeds maximum (4096)", 4096, 5000),
     ("Your request has 9,000 tokens, which is more than the 8,192 this model reads.", 8192, 9000),
-    ("Your prompt exceeds the context window by 904 tokens", None, 904),
+    ("Your prompt exceeds the context window by 904 tokens", None, None),
     ("Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested 9000", 6000,
      9000),
     ("Please reduce the length of the messages or completion.", None, None),

@@ -1,0 +1,221 @@
+"""More servers in the wild: refusals in unknown words, counts that say little, odd streams."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from assistant.values.conversation import FinishReason
+from tests.engine.conftest import new_session, picture, send
+from tests.servers.conftest import MakeEngine
+from tests.servers.openai_server import Answer, Asked, Server, delta, event, refusing, saying
+from tests.servers.test_server_core import ended, failed
+from tests.servers.test_shapes import pictures_of
+
+END = event({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+DONE = event("[DONE]")
+
+
+def size_of(asked: Asked) -> int:
+    return sum(len(part) for _, parts in asked.said for part in parts if isinstance(part, str))
+
+
+def longer_than(characters: int, answer: Answer) -> Callable[[Asked], Answer | None]:
+    return lambda asked: answer if size_of(asked) > characters else None
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        refusing(400, "Die Anfrage ist zu lang: 1529 Token, erlaubt sind 1500."),
+        refusing(400, "La requête comporte 1529 jetons alors que le modèle en accepte 1500."),
+        refusing(422, "E1007: rejected by the upstream validator"),
+        refusing(400),
+        refusing(500, "index out of range in self"),
+    ],
+    ids=["German", "French", "code", "nothing", "failure"],
+)
+def test_a_length_in_unknown_words_ends_no_chat(
+    server: Server, make: MakeEngine, refusal: Answer
+) -> None:
+    engine = make(max_new_tokens=8)
+    session = new_session(engine, "a" * 3000)
+    server.rule = longer_than(4000, refusal)
+    turn = ended(send(engine, session, "b" * 3000))
+    assert turn.text == "Hello."
+    assert server.chats[-1].said == [("user", ["b" * 3000])], "the question alone"
+    assert "answered the question alone" in engine.model.status().warning
+    if json.loads(bytes(refusal.pieces[0]).decode()) and refusal.status != 500:  # type: ignore[arg-type]
+        before = len(server.chats)
+        assert ended(send(engine, session, "c")).text == "Hello."
+        assert len(server.chats) == before + 1, "it is remembered"
+        assert engine.prompts.context(session).left_out, "and said"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "prompt is 1529 tokens, window is 1500",
+        "prompt of 1529 tokens does not fit into 1500",
+        "prompt too long; exceeded max context length by 616 tokens",
+        "Please reduce the length of the messages or completion.",
+    ],
+)
+def test_a_chat_is_laid_out_again_until_it_fits(
+    server: Server, make: MakeEngine, words: str
+) -> None:
+    """Numbers are as the server counts: none of them may be what was estimated."""
+    engine = make(max_new_tokens=8)
+    session = new_session(engine, "a" * 2000)
+    for letter in "bc":
+        send(engine, session, letter * 2000)
+    server.rule = longer_than(4000, refusing(400, words))
+    assert ended(send(engine, session, "d" * 900)).text == "Hello."
+    taken = server.chats[-1]
+    assert len(taken.said) > 1
+    assert taken.said[-1] == ("user", ["d" * 900])
+    assert engine.model.facts().context > 500
+
+
+def test_an_end_for_its_length_before_a_word_is_a_full_context(
+    server: Server, make: MakeEngine
+) -> None:
+    engine = make(max_new_tokens=8)
+    session = new_session(engine, "a" * 3000)
+    full = saying(finish="length", usage={"prompt_tokens": 1500, "completion_tokens": 0})
+    server.rule = longer_than(4000, full)
+    assert ended(send(engine, session, "b" * 3000)).text == "Hello."
+    server.rule = lambda asked: full
+    assert "has no room left for an answer" in failed(send(engine, None, "c")).message
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["Multi-image input isn't available for this checkpoint", "This model does not support images"],
+)
+def test_a_model_that_saw_a_picture_has_eyes(server: Server, make: MakeEngine, words: str) -> None:
+    engine = make()
+    session = new_session(engine, "a", picture("red"))
+    server.rule = lambda asked: refusing(400, words) if pictures_of(asked) > 1 else None
+    assert ended(send(engine, session, "b", picture("blue"))).text == "Hello."
+    assert pictures_of(server.chats[-1]) == 1
+
+
+def test_a_picture_that_takes_more_than_its_pixels_makes_no_text_longer(
+    server: Server, make: MakeEngine
+) -> None:
+    """LLaVA takes 576 tokens for the smallest picture."""
+    server.models = [{"id": "llava", "max_model_len": 4096}]
+    engine = make(max_new_tokens=8)
+
+    def counted(asked: Asked) -> Answer:
+        tokens = size_of(asked) // 3 + 576 * pictures_of(asked)
+        return saying("Hello.", usage={"prompt_tokens": tokens, "completion_tokens": 2})
+
+    server.rule = counted
+    session = new_session(engine, "a", picture("red"))
+    assert engine.model.facts().context == 4096
+    assert engine.prompts.context(session).used == pytest.approx(577, abs=30)
+    assert ended(send(engine, session, "b" * 9000)).text == "Hello."
+    assert pictures_of(server.chats[-1]) == 1
+
+
+def test_a_count_of_what_is_new_is_no_cut(server: Server, make: MakeEngine) -> None:
+    """Servers that keep what they read count the rest."""
+    engine = make(max_new_tokens=8)
+    server.answers = [saying("Well.", usage={"prompt_tokens": 1900, "completion_tokens": 2})]
+    session = new_session(engine, "a" * 6000)
+    for known in (60, 12, 400):
+        server.answers = [saying("Well.", usage={"prompt_tokens": known, "completion_tokens": 2})]
+        assert ended(send(engine, session, "b" * 60)).text == "Well."
+        assert not engine.model.status().warning
+        assert engine.model.facts().context == 4096
+
+
+def test_a_model_that_can_not_stream_is_asked_for_the_whole(
+    server: Server, make: MakeEngine
+) -> None:
+    engine = make()
+    for words in ("Streaming isn't available on this deployment", "Nein."):
+        server.rule = lambda asked, words=words: (  # type: ignore[misc]
+            refusing(400, words) if "stream" in asked.json else None
+        )
+        assert ended(send(engine, None, "Hi")).text == "Hello."
+        assert not {"stream", "stream_options"} & server.chats[-1].json.keys()
+
+
+def parts(*contents: object) -> Answer:
+    choices = [{"choices": [{"index": 0, "delta": {"content": one}}]} for one in contents]
+    return Answer([*map(event, choices), END, DONE])
+
+
+LINES = b"".join(f"data: {json.dumps(delta(text))}\n".encode() for text in ("Hel", "lo."))
+HARMLESS = {
+    "no empty lines": Answer([LINES, END.rstrip() + b"\n", b"data: [DONE]\n"]),
+    "place as a text": Answer([event({"choices": [{"index": "0", "delta": {"content": "Hello."},
+                                                   "finish_reason": "stop"}]}), DONE]),
+    "parts of another kind": parts([{"type": "output_text", "text": "Hel"}], [{"text": "lo."}]),
+    "parts that are texts": parts(["Hel", "lo"], ["."]),
+    "one part": parts({"type": "text", "text": "Hel"}, {"type": "text", "text": "lo."}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_another_shape_of_an_answer(server: Server, make: MakeEngine, name: str) -> None:
+    server.answers = [HARMLESS[name]]
+    turn = ended(send(make(), None, "Hi"))
+    assert (turn.text, turn.finish_reason) == ("Hello.", FinishReason.STOP)
+
+
+def test_white_space_is_no_answer(server: Server, make: MakeEngine) -> None:
+    server.answers = [saying("  \n ")]
+    assert failed(send(make(), None, "Hi")).code == "empty"
+
+
+def test_a_connection_that_is_closed_without_a_word_may_be_the_pictures(
+    server: Server, make: MakeEngine
+) -> None:
+    engine = make()
+    session = new_session(engine, "a", picture("red"))
+    server.rule = lambda asked: Answer(cut=True) if pictures_of(asked) else None
+    assert ended(send(engine, session, "b")).text == "Hello."
+    known = failed(send(engine, session, "c", picture("blue")))
+    assert "closed the connection without an answer" in known.message
+    assert "smaller pictures" in known.message
+
+
+def test_a_refusal_for_no_reason_names_a_way_out(server: Server, make: MakeEngine) -> None:
+    engine = make()
+    session = new_session(engine, "a")
+    server.rule = lambda asked: refusing(400, "this model is blind")
+    assert (
+        "Ask without pictures, or choose"
+        in failed(send(engine, session, "b", picture("red"))).message
+    )
+    assert "Begin a new chat, or choose" in failed(send(engine, session, "c")).message
+
+
+@pytest.mark.parametrize(
+    "models",
+    [
+        refusing(429, "slow down"),
+        Answer([b'{"data": {"models": [{"id": "mine"}]}}'], 200, "application/json"),
+    ],
+    ids=["busy", "nested"],
+)
+def test_a_list_does_not_stop_a_named_model(
+    server: Server, make: MakeEngine, models: Answer
+) -> None:
+    server.models = models
+    engine = make(f"{server.address}/v1#mine")
+    assert ended(send(engine, None, "Hi")).text == "Hello."
+
+
+@pytest.mark.parametrize("pieces", [["</think> ends it."], list("</think> ends it."), ["</think>"]])
+def test_an_answer_may_begin_with_the_name_of_a_tag(
+    server: Server, make: MakeEngine, pieces: list[str]
+) -> None:
+    server.answers = [saying(*pieces)]
+    assert ended(send(make(), None, "Which tag?")).text == "".join(pieces)
