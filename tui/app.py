@@ -18,7 +18,9 @@ from textual.notifications import SeverityLevel
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.timer import Timer
+from textual.widgets import Input
 
+from assistant.values.text import one_line, plain
 from tui import textual_fixes
 from tui.chat.screen import ChatScreen
 from tui.chat.turn_actions import possible_actions
@@ -27,6 +29,7 @@ from tui.messages import NoticeGiven, SessionChosen, TmuxAnswered
 from tui.pages.attach import AttachScreen
 from tui.pages.help import LIST, TURN, TYPING, HelpScreen, KeyRows, place_of
 from tui.pages.palette import Palette, SessionProvider
+from tui.requests import refuse
 from tui.slashes import SLASHES
 from tui.terminal import clipboard
 from tui.terminal.asked_clipboard import AskedClipboard
@@ -180,7 +183,9 @@ class PhichatApp(App[None]):
         words = await area.take_paste(event.text, is_text_for_field=bool(fields))
         if not words:
             fields[0].focus()
-            fields[0].post_message(event)
+            is_line = isinstance(fields[0], Input)  # which would take the first of several
+            lines = " ".join(filter(None, event.text.splitlines())) if is_line else event.text
+            fields[0].post_message(events.Paste(lines))
         elif screen is not self._chat:
             self.notify(words, markup=False)
             if isinstance(screen, AttachScreen):
@@ -236,9 +241,12 @@ class PhichatApp(App[None]):
         self._interrupted = self.set_timer(TWICE_S, forget)
 
     def action_theme(self, name: str = "") -> None:
-        """Take the theme of this name, or show all."""
+        """Take the theme of this name; without one, show all."""
         if name in self.available_themes:
             self.theme = name
+        elif name:
+            known = ", ".join(sorted(self.available_themes))
+            refuse(self._chat.conversation, f"There is no theme {one_line(name, 30)}: {known}.")
         else:
             self.search_themes()
 
@@ -259,7 +267,7 @@ class PhichatApp(App[None]):
         markup: bool = True,
     ) -> None:
         """Show a notice on the line of the page on top, from any thread; Textual's toasts cover."""
-        words = Content.from_markup(message).plain if markup else message
+        words = plain(Content.from_markup(message).plain if markup else message)
         is_error = severity == "error"
         self.post_message(NoticeGiven(Notice(" ".join(words.split()), is_error, self.clock())))
 

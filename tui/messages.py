@@ -92,7 +92,7 @@ class SessionDeleted(Message):
 class SessionRestored(Message):
     """A session that was deleted is back."""
 
-    session_id: str
+    deleted: SessionDeleted
     reopen: bool
     """It was the open one."""
 
@@ -238,6 +238,9 @@ class OfferChanged(Message):
 
 @dataclass
 class RequestRefused(Message):
-    """The engine refused; ``reason`` is one plain sentence."""
+    """The engine refused, or a command can't be done; ``reason`` is one plain sentence."""
 
     reason: str
+    command: str = ""
+    """The slash command, as it was typed."""
+    is_error: bool = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 
 from textual.message import Message
 from textual.notifications import SeverityLevel
@@ -20,12 +21,19 @@ log = logging.getLogger(__name__)
 Answer = Message | Callable[[], object] | None
 """Result of a request: a message to post, a function to call on the app's thread, or nothing."""
 Job = Callable[[], Answer]
+COMMAND: ContextVar[str] = ContextVar("COMMAND", default="")
+"""The slash command that is being done, as it was typed: nothing of it shall be lost."""
 
 
 def notify(widget: Widget, words: str, *, error: bool = False) -> None:
     """Show a notice; ``words`` are never read as markup."""
     severity: SeverityLevel = "error" if error else "information"
     widget.notify(plain(words), severity=severity, markup=False)
+
+
+def refuse(widget: Widget, words: str, *, error: bool = False) -> None:
+    """Say why something can't be done; a slash command that asked for it is text again."""
+    widget.post_message(RequestRefused(words, COMMAND.get(), is_error=error))
 
 
 def in_thread(widget: Widget, job: Job) -> None:
@@ -39,15 +47,17 @@ def in_background(widget: Widget, job: Job) -> None:
 
 
 def _runner(widget: Widget, job: Job) -> Callable[[], None]:
+    command = COMMAND.get()
+
     def run() -> None:
         answer: Answer
         try:
             answer = job()
         except PhichatError as refused:
-            answer = RequestRefused(str(refused))
+            answer = RequestRefused(str(refused), command)
         except Exception as unexpected:  # the app outlives any error of a request
             log.exception("a request to the engine failed")
-            answer = RequestRefused(unexpected_words(unexpected))
+            answer = RequestRefused(unexpected_words(unexpected), command)
         if isinstance(answer, Message):
             widget.post_message(answer)
         elif answer is not None:

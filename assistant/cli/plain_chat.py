@@ -184,13 +184,17 @@ class PlainChat:
 
     def _run(self, name: str, argument: str) -> None:
         """Run a command by its name, by one of the app's other names, or by its beginning."""
-        slash = find_slash(name)
-        known = slash.name if slash else name
+        slash, wanted = find_slash(name), name.lower()
+        known = slash.name if slash else wanted
         found = (
-            [one for one in self.commands if one.name in (name, known)]
-            or [one for one in self.commands if one.name.startswith(name)]
+            [one for one in self.commands if one.name == wanted]
+            or [one for one in self.commands if one.name == known]
+            or [one for one in self.commands if one.name.startswith(wanted)]
             or [one for one in self.commands if slash and known.startswith(one.name)]
         )
+        if len(found) == 1 and argument and not found[0].argument:
+            self.say(f"{name} takes nothing after it. Nothing was done.")
+            return
         if len(found) == 1:
             found[0].run(self, argument)
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from assistant.cli import prompt as prompt_lines
@@ -100,6 +101,13 @@ def _two_numbers(typed: str) -> tuple[int, int]:
     return int(first), int(second)
 
 
+def _number(typed: str, usual: int) -> int:
+    """Read the number after a command; ``usual`` where there is none."""
+    if typed and not typed.isdecimal():
+        raise PhichatError(f"{one_line(typed, 30)} is no number.")
+    return int(typed or usual)
+
+
 def _last(chat: PlainChat, role: Role) -> Turn:
     turns = chat.engine.store.conversation(chat.open()).turns
     found = next((turn for turn in reversed(turns) if turn.role is role), None)
@@ -129,7 +137,7 @@ def _paste(chat: PlainChat, _: str) -> None:
 
 
 def _take_off(chat: PlainChat, number: str) -> None:
-    at = int(number) if number.isdecimal() else len(chat.attached)
+    at = _number(number, len(chat.attached))
     if not 0 < at <= len(chat.attached):
         raise PhichatError("There is no such picture: /attach alone lists them.")
     chat.say(f"Taken off: {one_line(chat.attached.pop(at - 1).name)}.")
@@ -208,7 +216,7 @@ def _new(chat: PlainChat, _: str) -> None:
 
 
 def _show(chat: PlainChat, count: str) -> None:
-    chat.show_last(int(count) if count.isdecimal() else 2)
+    chat.show_last(_number(count, 2))
 
 
 def _rename(chat: PlainChat, title: str) -> None:
@@ -259,7 +267,7 @@ def _search(chat: PlainChat, words: str) -> None:
 
 
 def _export(chat: PlainChat, name: str) -> None:
-    path = Path(name.strip("'\"") or "chat.html").expanduser()
+    path = Path(os.path.expanduser(name.strip("'\"") or "chat.html"))
     try:
         kind = ExportFormat(path.suffix.lower().removeprefix("."))
     except ValueError:

@@ -99,6 +99,43 @@ def test_system_schema_and_other_chats(
     assert engine.store.conversation(left.id).system == "Be brief."
 
 
+@pytest.mark.parametrize("command", ["/open", "/OPEN", "/op", "/resume"])
+def test_another_chat_is_opened_by_the_name_of_the_command(
+    make: MakeEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+) -> None:
+    engine, _ = make(["Yes."])
+    chat = PlainChat(engine, COMMANDS)
+    said(monkeypatch, capsys, chat, "Hello")
+    session = engine.store.latest_session()
+    lines = said(monkeypatch, capsys, chat, "/new", f"{command} {session}")
+    if command == "/resume":  # as in the app it is another name of /chats
+        assert any("takes nothing after it" in line for line in lines)
+    else:
+        assert chat.session_id == session
+        assert any("Hello: 2 messages." in line for line in lines)
+
+
+def test_a_wrong_argument_does_nothing(
+    make: MakeEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine, _ = make(["Yes."])
+    chat = PlainChat(engine, COMMANDS)
+    said(monkeypatch, capsys, chat, "Hello", f"/attach {SQUARE}")
+    session = chat.session_id
+    assert session is not None
+    before = engine.store.conversation(session)
+    typed = [f"{one.name} 99" for one in COMMANDS if not one.argument]
+    lines = said(monkeypatch, capsys, chat, *typed, "/off x", "/show x", "/export ~nosuch/a.doc")
+    assert sum("takes nothing after it" in line for line in lines) == len(typed)
+    assert sum("x is no number" in line for line in lines) == 2
+    assert (chat.session_id, len(chat.attached)) == (session, 1)
+    assert not chat.is_over
+    assert engine.store.conversation(session) == before
+
+
 def test_stop_is_obeyed_while_a_reply_is_written(
     make: MakeEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,7 +10,19 @@ from assistant.settings.schema import Settings
 from assistant.values.conversation import Timings, Usage
 from assistant.values.errors import ModelError
 from assistant.values.model import Core, ModelFacts
-from tests.tui.desk import NARROW, WIDE, Desk, StagedCore, idle, notices, sees, send, shown, until
+from tests.tui.desk import (
+    NARROW,
+    WIDE,
+    Desk,
+    StagedCore,
+    area,
+    idle,
+    notices,
+    sees,
+    send,
+    shown,
+    until,
+)
 from tui.pages.compare import _facts
 
 
@@ -45,7 +57,9 @@ async def test_a_model_that_is_not_there_leaves_the_answer_as_it_was(
         await sees(pilot, "There is no model nosuch.")
         await idle(pilot)
         await pilot.press("escape")
-        await until(pilot, lambda: "nosuch" not in shown(pilot), "no word of it")
+        await until(pilot, lambda: "There is no" not in shown(pilot), "no word of it")
+        assert "✗" not in shown(pilot)
+        assert area(pilot).text == "/compare nosuch"
 
 
 async def test_two_answers_beside_each_other(desk: Desk, other: OtherCore) -> None:
@@ -110,6 +124,8 @@ async def test_in_a_narrow_window_they_stand_below_each_other(desk: Desk, other:
         await until(pilot, lambda: any("one version" in one for one in notices(pilot)), "why")
         await send(pilot, "/compare third")
         await until(pilot, lambda: any("no model third" in one for one in notices(pilot)), "why")
+        await until(pilot, lambda: area(pilot).text == "/compare third", "it can be mended")
+        area(pilot).set_text("")
         await send(pilot, "/compare other")
         await sees(pilot, "1 or 2 goes on with it")
         lines = shown(pilot).splitlines()

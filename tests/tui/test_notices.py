@@ -229,3 +229,15 @@ def test_notices_look(desk: Desk, snap_compare: Any, size: tuple[int, int]) -> N
         await sees(pilot, "(+1)")
 
     assert snap_compare(desk.app(session), terminal_size=size, run_before=scene)
+
+
+@pytest.mark.parametrize("markup", [False, True])
+async def test_no_notice_obeys_what_a_program_says(desk: Desk, markup: bool) -> None:
+    async with desk.app().run_test(size=WIDE) as pilot:
+        pilot.app.notify("A\x1b[2J\x1b]52;c;QQ==\x07\x9b31mB\x00\u202eC", markup=markup)
+        await sees(pilot, "• A")
+        pilot.app.refresh(layout=True)
+        await send(pilot, "Hello")
+        await sees(pilot, "Yes.")
+        await idle(pilot)
+        assert not any(sign in notices(pilot)[0] for sign in "\x1b\x07\x9b\x00\u202e")

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from assistant.values.conversation import Conversation, SessionSummary
 from tests import wait
@@ -522,3 +524,41 @@ def test_how_the_list_looks(desk: Desk, snap_compare: Any) -> None:
         await pilot.press("end")
 
     assert snap_compare(desk.app(session), terminal_size=WIDE, run_before=scene)
+
+
+async def test_a_chat_that_is_back_is_no_longer_offered(desk: Desk) -> None:
+    desk.chat("First", "a", age=timedelta(hours=2))
+    session = desk.chat("Second", "b")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await opened(pilot, session)
+        await send(pilot, "/delete")
+        await sees(pilot, "“Second” was deleted. F7 brings it back.")
+        await pilot.press("f7")
+        await sees(pilot, "“Second” is back.")
+        await opened(pilot, session)
+        await until(pilot, lambda: "F7" not in shown(pilot), "the offer's end")
+
+
+async def test_the_list_has_no_bar_below_it(desk: Desk) -> None:
+    for number in range(30):
+        desk.chat(f"Chat {number}", "a", age=timedelta(hours=number + 1))
+    async with desk.app().run_test(size=WIDE) as pilot:
+        listed = screen(pilot).query_one(SessionList)
+        await until(pilot, lambda: listed.show_vertical_scrollbar, "more than there is room for")
+        assert not listed.show_horizontal_scrollbar
+        assert listed.scrollable_content_region.height == listed.size.height
+
+
+async def test_a_title_of_several_lines_is_pasted_whole(desk: Desk) -> None:
+    session = desk.chat("Old", "a")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await opened(pilot, session)
+        await open_page(pilot, "f2")
+        field = pilot.app.screen.query_one(Input)
+        field.value = ""
+        pilot.app.post_message(events.Paste("Holidays\r\nin Rome\n"))
+        await until(pilot, lambda: field.value == "Holidays in Rome", "both lines")
+        await pilot.press("enter")
+        await sees(pilot, "Holidays in Rome")
+        await send(pilot, "/rename Holidays\nin Oslo")
+        await sees(pilot, "Holidays in Oslo")

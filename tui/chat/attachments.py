@@ -188,7 +188,7 @@ class Attachments(ChatPart):
             try:
                 box = box_of("".join(typed.split()), picture.width, picture.height, picture.name)
             except PictureError as refused:
-                self.tell(str(refused))
+                self.refuse(str(refused))
             else:
                 await self._cut(CutWanted(source, box))
 
@@ -221,16 +221,16 @@ class Attachments(ChatPart):
             wanted = wanted or str(self._turns.pane.picture_in_sight())
             numbers = [str(one.picture.number) for one in shown]
             if not shown:
-                self.tell("This chat has no picture yet.")
+                self.refuse("This chat has no picture yet.")
             elif wanted not in numbers:
-                self.tell(f"There is no picture {one_line(wanted, 20)} in this chat.")
+                self.refuse(f"There is no picture {one_line(wanted, 20)} in this chat.")
             else:
                 await then(shown, numbers.index(wanted))
 
     def _is_open(self) -> bool:
         """Whether the chat is here that the app began with; tells the user if not."""
         if not self._chat.is_open:
-            self.tell("The chat is still being opened; press the key again then.")
+            self.refuse("The chat is still being opened; press the key again then.")
         return self._chat.is_open
 
     @on(Chip.Opened)

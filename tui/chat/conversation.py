@@ -16,7 +16,7 @@ from assistant.values.events import ContextPlanned, Event, ModelStatus, StoreLos
 from assistant.values.lowered import lowered_words
 from assistant.values.text import quoted
 from assistant.values.words import server_place
-from tui import messages
+from tui import messages, requests
 from tui.chat.attachments import Attachments
 from tui.chat.changes import LOOK_AT
 from tui.chat.context_counts import ContextCounter, measure_draft
@@ -252,9 +252,14 @@ class Conversation(ChatPart):
 
     @on(Composer.CommandEntered)
     async def _run_command(self, event: Composer.CommandEntered) -> None:
-        arguments = (event.argument,) if event.command.argument and event.argument else ()
-        call = ("", "call", (event.command.action, *arguments))
-        await self.app.run_action(call, self.screen)
+        command, argument = event.command, event.argument
+        call = ("", "call", (command.action, *((argument,) if argument else ())))
+        has_words = argument or (command.whole and command.argument)  # or lacks them
+        token = requests.COMMAND.set(event.text if has_words else "")
+        try:
+            await self.app.run_action(call, self.screen)
+        finally:
+            requests.COMMAND.reset(token)
 
     @on(Composer.Sent)
     async def _send(self, event: Composer.Sent) -> None:
@@ -407,6 +412,8 @@ class Conversation(ChatPart):
             self.post_message(messages.WorkChanged(""))
         if error:
             self.tell(error, error=True)
+            if running.command and not running.has_begun and running.session_id == chat.session_id:
+                composer.area.put_first(running.command)
             if not running.stored and running.draft is not None:
                 chat.system = running.system or chat.system
                 chat.schema = running.schema or chat.schema

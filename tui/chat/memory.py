@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +17,6 @@ from assistant.values.text import one_line
 from tui import messages
 from tui.chat.open_chat import BUSY
 from tui.pages.write import WriteScreen
-from tui.widgets.completion import references
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 JSON_WORDS = "Answers of this chat are JSON by this schema; /schema alone ends that."
 WORDS_AGAIN = "Answers of this chat are words again."
+_NUMBER = re.compile(r"#?\d{1,6}", re.ASCII)
 NOTHING_YET = "This chat has no message yet."
 
 
@@ -43,9 +45,9 @@ class Memory:
     def action_recall(self, words: str = "", *, everywhere: bool = False) -> None:
         """Quote earlier turns with these words, as one turn that the model reads next."""
         if not words:
-            self._host.tell("Say which words: /recall WORDS quotes earlier turns that have them.")
+            self._host.refuse("Say which words: /recall WORDS quotes earlier turns that have them.")
         elif self._chat.running is not None:
-            self._host.tell(BUSY)
+            self._host.refuse(BUSY)
         else:
             self._change(lambda one: self._engine.memory.recall(one, words, everywhere=everywhere))
 
@@ -55,13 +57,16 @@ class Memory:
 
     def action_pin(self, argument: str = "", *, pinned: bool = True) -> None:
         """Pin pictures (``#3``), or else the selected or the last turn."""
-        numbers = references(argument) or [int(w) for w in argument.split() if w.isdecimal()]
+        typed = argument.replace(",", " ").split()
+        numbers = [int(one.removeprefix("#")) for one in typed if _NUMBER.fullmatch(one)]
         turn = self._chat.selected_turn or (self._chat.turns[-1] if self._chat.turns else None)
-        if argument and not numbers:
-            self._host.tell("Say which picture: /pin #3. Alone it pins the selected turn.")
+        if len(numbers) < len(typed):
+            self._host.refuse("Say which picture: /pin #3. Alone it pins the selected turn.")
         elif numbers:
 
             def pin(session_id: str) -> None:
+                for number in numbers:  # first all are looked up: one may not be there
+                    self._engine.store.picture_file(session_id, number)
                 for number in numbers:
                     self._engine.store.set_picture_pinned(session_id, number, pinned)
 
@@ -71,7 +76,7 @@ class Memory:
         elif turn is not None:
             self._change(lambda _: self._engine.store.set_turn_pinned(turn.id, pinned))
         else:
-            self._host.tell(NOTHING_YET)
+            self._host.refuse(NOTHING_YET)
 
     def action_unpin(self, argument: str = "") -> None:
         """Unpin pictures, or else the selected or the last turn."""
@@ -171,7 +176,7 @@ class Memory:
         try:
             schema = read_schema(source)
         except SchemaError as refused:
-            self._host.tell(str(refused), error=True)
+            self._host.refuse(str(refused), error=True)
             return
         words = JSON_WORDS if schema else WORDS_AGAIN
         if session_id is None:
@@ -185,24 +190,21 @@ class Memory:
                 store.set_parameters(session_id, old.changed(schema=schema or None))
             try:
                 self._engine.model.check(Sampling(schema=schema))
-            except SchemaError as refused:
+            except SchemaError:
                 if session_id is not None:
                     store.set_parameters(session_id, old)
-                return partial(self._refuse_schema, schema, str(refused))
+                elif self._chat.schema == schema:
+                    self._chat.schema = ""
+                raise
             return messages.TurnMarked(words) if session_id is not None else None
 
         self._host.in_thread(job)
-
-    def _refuse_schema(self, schema: str, why: str) -> None:
-        if self._chat.schema == schema:
-            self._chat.schema = ""
-        self._host.tell(why, error=True)
 
     def action_export(self, argument: str = "") -> None:
         """Write the open chat to a file; its suffix is the format."""
         if (session_id := self._open()) is None:
             return
-        path = Path(argument.strip("'\"") or "chat.html").expanduser().absolute()
+        path = Path(os.path.expanduser(argument.strip("'\"") or "chat.html")).absolute()
 
         def write() -> Answer:
             try:
@@ -228,5 +230,5 @@ class Memory:
 
     def _open(self) -> str | None:
         if self._chat.session_id is None:
-            self._host.tell(NOTHING_YET)
+            self._host.refuse(NOTHING_YET)
         return self._chat.session_id

@@ -17,9 +17,11 @@ ResultT = TypeVar("ResultT")
 
 
 class Host(Protocol):
-    """Notices, threads and pages: all that a controller needs of the app."""
+    """Notices, refusals, threads and pages: all that a controller needs of the app."""
 
     def tell(self, words: str, *, error: bool = False) -> None: ...
+
+    def refuse(self, words: str, *, error: bool = False) -> None: ...
 
     def in_thread(self, job: requests.Job) -> None: ...
 
@@ -39,6 +41,10 @@ class ChatPart(Vertical):
     def tell(self, words: str, *, error: bool = False) -> None:
         """Show a notice; ``words`` are never read as markup."""
         requests.notify(self, words, error=error)
+
+    def refuse(self, words: str, *, error: bool = False) -> None:
+        """Say why something can't be done; a slash command that asked for it is text again."""
+        requests.refuse(self, words, error=error)
 
     def in_thread(self, job: requests.Job) -> None:
         """Run ``job`` in a thread; post its message here, or call what it returns."""

@@ -9,6 +9,7 @@ from assistant.values.conversation import Draft, FinishReason, Parent, Role
 from assistant.values.events import Event
 from assistant.values.sampling import Parameters
 from tui.chat.open_chat import BUSY, Queued
+from tui.requests import COMMAND
 from tui.widgets.turn_run import RunningTurn
 
 if TYPE_CHECKING:
@@ -95,15 +96,22 @@ class Replies:
         """Have another model answer the last question too."""
         session_id = self._chat.session_id
         if session_id is None or not any(one.role is Role.ASSISTANT for one in self._chat.turns):
-            self._host.tell("There is no answer yet to compare with.")
+            self._host.refuse("There is no answer yet to compare with.")
         else:
             self._resume(lambda: self._engine.compare(session_id, model), compares=True)
 
     def _resume(self, ask: Ask, *, compares: bool = False) -> None:
         chat = self._chat
         if chat.running is not None:
-            self._host.tell(BUSY)
+            self._host.refuse(BUSY)
         else:
             self._start(
-                RunningTurn(chat.session_id, chat.view, stored=True, compares=compares), ask
+                RunningTurn(
+                    chat.session_id,
+                    chat.view,
+                    stored=True,
+                    compares=compares,
+                    command=COMMAND.get(),
+                ),
+                ask,
             )

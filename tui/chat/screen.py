@@ -21,7 +21,7 @@ from tui.chat.conversation import Conversation
 from tui.chat.memory import Memory
 from tui.chat.open_chat import OpenChat
 from tui.chat.positions import Places
-from tui.chat.sidebar import Sidebar
+from tui.chat.sidebar import Sidebar, deletion_words
 from tui.chat.status_bar import StatusBar
 from tui.chat.unsaved import write_aside
 from tui.keys import CHAT_KEYS
@@ -126,6 +126,11 @@ class ChatScreen(EngineScreen[None]):
         result = getattr(self.handler_of(name), f"action_{name}")(*arguments, *more)
         if isawaitable(result):
             await result
+
+    @on(messages.RequestRefused)
+    def _put_back_command(self, event: messages.RequestRefused) -> None:
+        if event.command:
+            self.conversation.composer.area.put_first(event.command)
 
     def handler_of(self, name: str) -> object:
         """Return the part of this screen, or the app, that has the action ``name``."""
@@ -337,8 +342,10 @@ class ChatScreen(EngineScreen[None]):
     @on(messages.SessionRestored)
     def _show_restored(self, event: messages.SessionRestored) -> None:
         self.sidebar.list_sessions()
+        self.conversation.notices.take_off(deletion_words(event.deleted))
+        self.tell(f"“{event.deleted.title}” is back.")
         if event.reopen and self.chat.session_id is None:
-            self.open_session(event.session_id)
+            self.open_session(event.deleted.session_id)
 
     # What the store, another terminal included, has changed
 

@@ -39,6 +39,11 @@ HINTS_WIDTH = 27
 NO_MESSAGE = "This chat has no message yet."
 
 
+def deletion_words(deleted: messages.SessionDeleted) -> str:
+    """Say that a chat was deleted, until it is brought back."""
+    return f"“{deleted.title}” was deleted. F7 brings it back."
+
+
 class Sidebar(ChatPart):
     """Renames, pins, forks, deletes and restores chats; says which one was chosen."""
 
@@ -55,7 +60,7 @@ class Sidebar(ChatPart):
         """The reading that is shown: threads do not end in the order in which they began."""
         self._listed_at = self._listing_s = 0.0
         """Time of the last reading of the list, and the seconds that it took."""
-        self._deleted: list[tuple[str, bool]] = []
+        self._deleted: list[tuple[messages.SessionDeleted, bool]] = []
         """Sessions that can be restored, the newest last, and whether each was open."""
 
     def compose(self) -> ComposeResult:
@@ -157,17 +162,17 @@ class Sidebar(ChatPart):
         if not self._deleted:
             self.tell("No chat was deleted since the start.")
             return
-        session_id, was_open = self._deleted.pop()
+        deleted, was_open = self._deleted.pop()
 
         def restore() -> Message:
-            self._engine.store.restore(session_id)
-            return messages.SessionRestored(session_id, was_open)
+            self._engine.store.restore(deleted.session_id)
+            return messages.SessionRestored(deleted, was_open)
 
         self.in_thread(restore)
 
     def _open(self) -> str | None:
         if self._chat.session_id is None:
-            self.tell(NO_MESSAGE)
+            self.refuse(NO_MESSAGE)
         return self._chat.session_id
 
     # Any chat
@@ -209,8 +214,8 @@ class Sidebar(ChatPart):
     def note_deleted(self, event: messages.SessionDeleted, *, was_open: bool) -> None:
         """Say that a chat was deleted, and remember it if this terminal can restore it."""
         if event.title:
-            self._deleted.append((event.session_id, was_open))
-            self.tell(f"“{event.title}” was deleted. F7 brings it back.")
+            self._deleted.append((event, was_open))
+            self.tell(deletion_words(event))
         else:
             self.tell("This chat was deleted in another terminal.")
 

@@ -34,4 +34,4 @@ class EngineScreen(GuardedScreen[ResultT]):
 
     @on(messages.RequestRefused)
     def _tell_refusal(self, event: messages.RequestRefused) -> None:
-        self.tell(event.reason, error=True)
+        self.tell(event.reason, error=event.is_error)

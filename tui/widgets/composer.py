@@ -106,6 +106,8 @@ class Composer(Vertical):
 
         command: Slash
         argument: str
+        text: str = ""
+        """What was typed."""
 
     @dataclass
     class NothingEntered(Message):
@@ -367,8 +369,11 @@ class Composer(Vertical):
         command, matches = find_slash(name), matching_slashes(name)
         if command is None and len(matches) == 1:
             command = matches[0]
+        if command is not None and argument and not command.argument:
+            self.decline(text, f"{name} takes nothing after it: take the words out, then enter.")
+            return
         if command is not None:
-            self.post_message(self.CommandEntered(command, argument))
+            self.post_message(self.CommandEntered(command, argument, text))
             return
         words = f"There is no command {one_line(name, 30)}"
         if matches:

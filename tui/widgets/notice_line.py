@@ -40,7 +40,7 @@ class NoticeLine(Static):
 
     @dataclass
     class Cleared(Message):
-        """The user has seen these notices."""
+        """These notices shall stand no longer."""
 
         notices: tuple[Notice, ...]
 
@@ -64,6 +64,10 @@ class NoticeLine(Static):
         notices, self.standing = self.standing, ()
         self.post_message(self.Cleared(notices))
         return bool(notices)
+
+    def take_off(self, words: str) -> None:
+        """Take a notice off, which no longer is so."""
+        self.post_message(self.Cleared(tuple(one for one in self.standing if one.words == words)))
 
     def on_click(self, event: events.Click) -> None:
         event.stop()

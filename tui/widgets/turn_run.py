@@ -54,6 +54,8 @@ class RunningTurn:
     """The user's turn is on disk."""
     compares: bool = False
     """Another model answers what was answered: both answers are shown then."""
+    command: str = ""
+    """The slash command that asked for it, as it was typed."""
     asked: Turn | None = None
     """The user's turn as this run stored it."""
     reply: Turn | None = None
