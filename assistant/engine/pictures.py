@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING
 
 from assistant.engine.model import Model
@@ -125,11 +125,14 @@ class Pictures:
 
         return self._checked(decode.cut(picture, data, box, watch=watch))
 
-    def find_dropped(self, text: str) -> Dropped:
-        """Find the pictures that a pasted or typed text names, and the words beside them."""
+    def find_dropped(self, text: str, refused: Collection[str] = ()) -> Dropped:
+        """Find the pictures that a pasted or typed text names, and the words beside them.
+
+        Paths of the pictures that were ``refused`` are words.
+        """
         from assistant.pictures.dropped import find_dropped
 
-        return find_dropped(text)
+        return find_dropped(text, refused)
 
     def tokens(self, picture: Picture | PictureFile) -> int:
         """Count the positions that a picture takes in a prompt."""

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import stat
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import islice
 from urllib.parse import urlsplit
@@ -80,16 +81,20 @@ def may_name_pictures(text: str) -> bool:
     return any(sign in text for sign in "/\\.~")
 
 
-def find_dropped(text: str) -> Dropped:
+def find_dropped(text: str, refused: Collection[str] = ()) -> Dropped:
     """Find the pictures in what was pasted or typed; none in ordinary text, which stays as it is.
+
+    Each is found once. ``refused`` are those that can't be opened: their paths are words.
 
     Beside words a picture is a file that exists, with a picture's suffix and at least one slash in
     its path, or a ``data:`` address. It is left out of the words at their beginning and end, and
     called by its name within a sentence.
     """
-    if sources := parse_dropped(text):
-        return Dropped(tuple(sources))
-    return _among_words(text) if len(text) <= _LONGEST_MIXED else Dropped((), text)
+    if sources := dict.fromkeys(parse_dropped(text)):
+        left = tuple(one for one in sources if one not in refused)
+        words = "\n".join(one for one in sources if one in refused)
+        return Dropped(left, words if left else text if words else "")
+    return _among_words(text, refused) if len(text) <= _LONGEST_MIXED else Dropped((), text)
 
 
 def parse_dropped(text: str) -> list[str]:
@@ -243,16 +248,16 @@ def _is_file(path: str) -> bool:
 # Pictures among words
 
 
-def _among_words(text: str) -> Dropped:
-    sources: list[str] = []
+def _among_words(text: str, refused: Collection[str]) -> Dropped:
+    sources: dict[str, None] = {}
     words, at = "", 0
     for start in islice(_START.finditer(text), _MOST_TRIED):
-        if start.start() < at or len(sources) > _MOST:
-            continue
-        if (found := _named_at(text, start.start())) is None:
+        if start.start() < at or (found := _named_at(text, start.start())) is None:
             continue
         source, end = found
-        sources.append(source)
+        if source in refused or (len(sources) == _MOST and source not in sources):
+            continue
+        sources[source] = None
         words += text[at : start.start()]
         at = end
         within = words.strip() and not (_SENTENCE_END.search(words) and not text[at:].strip())

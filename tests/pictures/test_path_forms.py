@@ -213,3 +213,24 @@ def test_patterns_that_no_shell_replaced(folder: Path) -> None:
         open_source("*.png")
     there(folder, "*.png")
     assert os.path.basename(open_source("*.png").name) == "*.png"
+
+
+def test_a_picture_is_found_once_and_not_where_it_is_refused(tmp_path: Path) -> None:
+    one, two = (str(tmp_path / name) for name in ("one.png", "two.png"))
+    for path in (one, two):
+        Path(path).touch()
+    often = f"{one} " * 40
+    assert find_dropped(often) == Dropped((one,))
+    assert find_dropped(f"Is {one} in {one}, as {two}?") == Dropped(
+        (one, two), "Is one.png in one.png, as two.png?"
+    )
+    assert find_dropped(f"Is {one} in {one}, as {two}?", {one}) == Dropped(
+        (two,), f"Is {one} in {one}, as two.png?"
+    )
+    assert find_dropped(f"'{one}' {two}", {one}) == Dropped((two,), one)
+    for text in (often, f"'{one}'\n", f"  is {one}?  "):
+        assert find_dropped(text, {one}) == Dropped((), text)
+    many = [str(tmp_path / f"{number}.png") for number in range(120)]
+    for path in many:
+        Path(path).touch()
+    assert len(find_dropped(f"All: {' '.join(many)}").sources) == 100

@@ -19,6 +19,7 @@ from tests.tui.desk import (
     screen,
     sees,
     select_turn,
+    send,
     shown,
     until,
 )
@@ -106,3 +107,77 @@ async def test_an_empty_paste_is_the_picture_in_the_clipboard(desk: Desk) -> Non
         await until(pilot, lambda: len(notices(pilot)) == 2, "that there is none")
         assert "The picture in the clipboard is for the message." in notices(pilot)
         assert "clipboard" in shown(pilot)
+
+
+def damaged(desk: Desk, name: str = "broken.png") -> str:
+    return str(desk.file(name, b"\x89PNG\r\n\x1a\n and no more"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Look at {broken} and say what it is",
+        "{broken}\nWhat is this?",
+        "What is this: '{broken}'  ",
+        "{broken}",
+        "In {broken} and again in {broken}, what?",
+    ],
+)
+async def test_a_picture_that_can_t_be_opened_leaves_a_paste_as_it_was(
+    desk: Desk, text: str
+) -> None:
+    text = text.format(broken=damaged(desk))
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await pilot.press(*"ab", "left")
+        paste(pilot, text)
+        await until(pilot, lambda: notices(pilot), "why")
+        await until(pilot, lambda: area(pilot).text == f"a{text}b", "the text as it was")
+        assert not composer(pilot).chips.files
+
+
+async def test_only_what_can_t_be_opened_stays_a_path(desk: Desk) -> None:
+    good, broken = str(desk.file("good.png")), damaged(desk)
+    async with desk.app().run_test(size=WIDE) as pilot:
+        paste(pilot, f"Is {good} like {broken} or not?")
+        await attached(pilot, "good.png")
+        await until(pilot, lambda: notices(pilot), "why")
+        text = f"Is good.png like {broken} or not?"
+        await until(pilot, lambda: area(pilot).text == text, "the path")
+        area(pilot).set_text("")
+        paste(pilot, f"'{good}' '{broken}'")
+        await until(pilot, lambda: area(pilot).text == broken, "the path alone")
+        assert len(composer(pilot).chips.files) == 2
+
+
+@pytest.mark.parametrize("text", ["/attach {broken}", "{broken}"])
+async def test_what_was_typed_stays_where_nothing_is_attached(desk: Desk, text: str) -> None:
+    text = text.format(broken=damaged(desk))
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await send(pilot, text)
+        await until(pilot, lambda: notices(pilot), "why")
+        await until(pilot, lambda: area(pilot).text == text, "the text as it was")
+
+
+async def test_attach_and_send_of_what_can_t_be_opened_sends_nothing(desk: Desk) -> None:
+    broken = damaged(desk)
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await send(pilot, f"What is {broken} about")
+        await sees(pilot, "The message names broken.png")
+        await pilot.press("enter")
+        await until(pilot, lambda: notices(pilot), "why")
+        await until(pilot, lambda: area(pilot).text == f"What is {broken} about", "the text")
+        assert not screen(pilot).chat.turns
+
+
+async def test_a_picture_that_is_named_often_is_attached_once(desk: Desk) -> None:
+    good = str(desk.file("good.png"))
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await send(pilot, f"Again {good} " * 120)
+        await sees(pilot, "The message names good.png")
+        await pilot.press("escape")
+        await until(pilot, lambda: area(pilot).text, "the text")
+        area(pilot).set_text("")
+        paste(pilot, f"{good}\n" * 40)
+        await attached(pilot, "good.png")
+        await until(pilot, lambda: not composer(pilot).chips.opening, "no other")
+        assert len(composer(pilot).chips.files) == 1

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from itertools import cycle
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from textual import on
@@ -73,7 +74,15 @@ class Attachments(ChatPart):
     async def action_attach(self, argument: str = "") -> None:
         """Attach what ``argument`` names, or ask for it."""
         if argument:
-            await self.composer.attach(await self.composer.named(argument))
+            sources, command = await self.composer.named(argument), requests.COMMAND.get()
+
+            def with_refused(refused: Collection[str]) -> str:
+                some = " ".join(quote(one) for one in sources if one in refused)
+                return command if set(sources) <= set(refused) else f"/attach {some}"
+
+            if command:
+                self.composer.take_out(sources, "", with_refused)
+            await self.composer.attach(sources)
         else:
             page = AttachScreen(Path.cwd(), self._look_at, self._gallery, self._strip)
             self.open_page(page, self._attach_picked)
@@ -84,7 +93,13 @@ class Attachments(ChatPart):
     @on(Composer.PagesWanted)
     def _ask_for_pages(self, event: Composer.PagesWanted) -> None:
         """Have the user choose from a document with many pages."""
-        self.open_page(self._strip(event.source), self._attach_picked)
+
+        async def closed(picked: Picked | None) -> None:
+            if picked is None:
+                await self.composer.keep_as_text(event.source)
+            await self._attach_picked(picked)
+
+        self.open_page(self._strip(event.source), closed)
 
     @on(Composer.PasswordWanted)
     def _ask_for_password(self, event: Composer.PasswordWanted) -> None:
@@ -97,6 +112,8 @@ class Attachments(ChatPart):
                 self._engine.pictures.unlock(password)
                 self._unlocking.add(source)
                 await self.composer.attach((source,))
+            else:
+                await self.composer.keep_as_text(source)
 
         name, again = Path(file_of(source)).name, source in self._unlocking
         self.open_page(PasswordScreen(name, again=again), closed)

@@ -65,7 +65,7 @@ class Memory:
         elif numbers:
 
             def pin(session_id: str) -> None:
-                for number in numbers:  # first all are looked up: one may not be there
+                for number in numbers:  # before any is changed: a wrong number refuses all
                     self._engine.store.picture_file(session_id, number)
                 for number in numbers:
                     self._engine.store.set_picture_pinned(session_id, number, pinned)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ from tui.widgets.chip_unopened import OpeningChip, Watch, refusal_words
 from tui.widgets.completion import KnownPicture, may_name_pictures, mistaken_slash
 from tui.widgets.completion_menu import CompletionMenu
 from tui.widgets.hints import NONE, Hint, in_one_line
-from tui.widgets.named_pictures import Named, NamedPictures
+from tui.widgets.named_pictures import Named, NamedPictures, TakenOut
 from tui.widgets.prompt_area import PromptArea
 from tui.widgets.queue_bar import QueueBar
 from tui.widgets.suggestions import Suggestions
@@ -50,6 +51,8 @@ PATIENCE_S = 1.0
 """Seconds that the first refusal of several pictures waits for the others."""
 SLOW_DISK = "The disk that the message names does not answer: take the path out, or try it later."
 MISSING = "check the path, or write more than it to send it as words."
+MOST_TAKEN_OUT = 100
+"""Texts of which it is remembered how they stood before pictures were taken out."""
 LONG = 10_000
 """Characters of a text that is not searched for pictures while it is typed."""
 
@@ -107,7 +110,7 @@ class Composer(Vertical):
         command: Slash
         argument: str
         text: str = ""
-        """What was typed."""
+        """The whole line, as it was typed."""
 
     @dataclass
     class NothingEntered(Message):
@@ -141,6 +144,7 @@ class Composer(Vertical):
         self._aside: Draft | None = None
         self._emptied = Draft("")
         self._refused: list[OpeningChip.Refused] = []
+        self._taken_out = deque[TakenOut](maxlen=MOST_TAKEN_OUT)
         self._sends: str | None = None
         """Text that shall be sent when its pictures are there, unless it is changed before."""
         self.asked_clipboard: AskedClipboard | None = None
@@ -286,6 +290,22 @@ class Composer(Vertical):
         for source in sources:
             await self.chips.open(source, partial(self._engine.pictures.open_each, source))
 
+    def take_out(
+        self, sources: Sequence[str], words: str, with_refused: Callable[[Collection[str]], str]
+    ) -> None:
+        """Remember what stood for pictures in the text, which is put back where one is refused."""
+        self._taken_out.append(TakenOut(sources, words, with_refused))
+
+    async def keep_as_text(self, source: str) -> None:
+        """Put the path of a picture that is not attached back to where it was taken out."""
+        mine = [one for one in self._taken_out if source in one.sources]
+        if part := next((one for one in reversed(mine) if source not in one.refused), None):
+            part.refused.add(source)
+            words = await from_disk(partial(part.with_refused, frozenset(part.refused)))
+            if words is not None:
+                self.area.exchange(part.words, words)
+                part.words = words
+
     async def named(self, argument: str) -> list[str]:
         """Return the paths and URLs in ``argument``: all of its words if any surely is one."""
         return await from_disk(partial(self._named.listed, argument)) or [argument]
@@ -294,7 +314,7 @@ class Composer(Vertical):
         """Find the pictures that a paste names; none where the disk hangs."""
         from assistant.pictures.dropped import Dropped  # its libraries are imported only now
 
-        return await from_disk(partial(self._named.find, text)) or Dropped((), text)
+        return await from_disk(partial(self._named.find, text, ())) or Dropped((), text)
 
     async def action_paste_picture(self, text: str = "") -> None:
         """Attach the picture in the system's clipboard; where there is none, paste ``text``."""
@@ -311,7 +331,7 @@ class Composer(Vertical):
         await self.action_paste_picture(event.text)
 
     @on(OpeningChip.Refused)
-    def _note_refusal(self, event: OpeningChip.Refused) -> None:
+    async def _note_refusal(self, event: OpeningChip.Refused) -> None:
         if event.chip.instead:
             self.area.paste_text(event.chip.instead)
             return
@@ -322,6 +342,7 @@ class Composer(Vertical):
         if event.code == "password":
             self.post_message(self.PasswordWanted(event.chip.name_shown))
             return
+        await self.keep_as_text(event.chip.name_shown)
         self._refused.append(event)
         if not self.chips.opening:
             self._tell_refusals()
@@ -335,6 +356,9 @@ class Composer(Vertical):
 
     @on(PromptArea.FilesDropped)
     def _attach_dropped(self, event: PromptArea.FilesDropped) -> None:
+        if event.text:
+            find = self._named.find
+            self.take_out(event.sources, event.words, lambda no: find(event.text, no).words)
         self.post_message(self.AttachRequested(event.sources))
 
     @on(PromptArea.BackspacedAtStart)
@@ -351,6 +375,7 @@ class Composer(Vertical):
         elif (found := await self._look_for(text)) is None:
             self.decline(text, SLOW_DISK)
         elif found.alone:
+            self.take_out(found.alone, "", lambda no: self._named.find(text, no).words)
             self.post_message(self.AttachRequested(found.alone))
         elif found.missing:
             self.decline(text, f"There is no file {one_line(found.missing, 60)}: {MISSING}")
@@ -393,9 +418,13 @@ class Composer(Vertical):
         """
         if not may_name_pictures(text):
             return Named(text)
+        return await from_disk(partial(self._named.look, text, self._known))
+
+    @property
+    def _known(self) -> set[str]:
+        """The names of the attached pictures, and of those that they are of."""
         known = {file.name for file in self.chips.files}
-        known |= {file.origin.name for file in self.chips.files if file.origin is not None}
-        return await from_disk(partial(self._named.look, text, known))
+        return known | {file.origin.name for file in self.chips.files if file.origin is not None}
 
     async def _names_pictures(self, text: str) -> bool:
         found = await self._look_for(text)
@@ -403,11 +432,14 @@ class Composer(Vertical):
 
     async def attach_named(self, text: str, *, send: bool = False) -> None:
         """Attach the pictures that ``text`` names, by name alone from then on; ``send`` it then."""
-        found = await self._look_for(text)
+        known, found = self._known, await self._look_for(text)
         if found is None:
             self.decline(text, SLOW_DISK)
             return
         self.area.put_first(found.words)
+        self.take_out(
+            found.sources, found.words, lambda no: self._named.look(text, known, no).words
+        )
         self._sends = self.area.text if send else None
         await self.attach(found.sources)
 

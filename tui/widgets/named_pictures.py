@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Callable, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Set
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tui.slashes import split_slash
@@ -13,6 +13,10 @@ from tui.widgets.completion import pictures_in
 
 if TYPE_CHECKING:
     from assistant.pictures.dropped import Dropped
+
+
+Find = Callable[[str, Collection[str]], "Dropped"]
+"""Finds the pictures in a text, but for those that were refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +38,41 @@ class Named:
         return tuple(map(os.path.basename, self.sources))
 
 
+@dataclass
+class TakenOut:
+    """Part of a message of which paths were taken out, because their pictures are opened."""
+
+    sources: Collection[str]
+    words: str
+    """Text that stands for it."""
+    with_refused: Callable[[Collection[str]], str]
+    """Returns the part with the paths of the pictures that were refused; reads the disk."""
+    refused: set[str] = field(default_factory=set)
+
+
 class NamedPictures:
     """Finds the pictures that texts name."""
 
-    def __init__(self, find: Callable[[str], Dropped]) -> None:
+    def __init__(self, find: Find) -> None:
         self.find = find
 
-    def look(self, text: str, known: Set[str]) -> Named:
-        """Find the pictures that a message names; those with ``known`` names are attached."""
+    def look(self, text: str, known: Set[str], refused: Collection[str] = ()) -> Named:
+        """Find the pictures that a message names; those with ``known`` names are attached.
+
+        Paths of those that were ``refused`` stay as they are.
+        """
         if split_slash(text) is not None:
             return Named(text)
-        found = self.find(text)
+        found = self.find(text, refused)
         alone = () if found.words else found.sources
         sources = [one for one in found.sources if os.path.basename(one) not in known]
         words = found.words if sources else text
         known = known | set(map(os.path.basename, sources))
-        for one in reversed([one for one in pictures_in(words) if one.name not in known]):
+        named = [one for one in pictures_in(words) if one.name not in known]
+        for one in reversed([one for one in named if one.path not in refused]):
             sources.append(one.path)
             words = words[: one.start] + one.name + words[one.end :]
+        sources = list(dict.fromkeys(sources))
         from assistant.pictures.dropped import missing_picture  # its library is imported only now
 
         missing = missing_picture(text)
@@ -71,5 +92,5 @@ class NamedPictures:
         return self._alone(argument) or (words if several else [argument])
 
     def _alone(self, text: str) -> list[str]:
-        found = self.find(text)
+        found = self.find(text, ())
         return [] if found.words else list(found.sources)

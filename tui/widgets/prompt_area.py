@@ -67,9 +67,14 @@ class PromptArea(TextArea):
 
     @dataclass
     class FilesDropped(Message):
-        """Files were dropped on the terminal, or their paths were pasted."""
+        """Files were dropped on the terminal, or their paths were pasted.
+
+        ``words`` are what the message has of the pasted ``text``.
+        """
 
         sources: tuple[str, ...]
+        text: str = ""
+        words: str = ""
 
     @dataclass
     class BackspacedAtStart(Message):
@@ -289,6 +294,16 @@ class PromptArea(TextArea):
         if result := self._replace_via_keyboard(plain(text), *self.selection):
             self.move_cursor(result.end_location)
 
+    def exchange(self, old: str, new: str) -> None:
+        """Replace the last ``old`` of the text, if it is still there; "" stands at the cursor."""
+        if not old:
+            self.insert(plain(new))
+            return
+        before, found, _ = self.text.rpartition(plain(old))
+        if found:
+            begin, end = _place(before), _place(before + found)
+            self.replace(plain(new), begin, end)
+
     async def take_paste(self, text: str, *, is_text_for_field: bool = False) -> str:
         """Attach the pictures that a paste names and paste its words; a field shall have text.
 
@@ -302,7 +317,7 @@ class PromptArea(TextArea):
         if is_text_for_field and not (found.sources and is_pictures):
             return ""
         if found.sources:
-            self.post_message(self.FilesDropped(found.sources))
+            self.post_message(self.FilesDropped(found.sources, text, found.words))
         if found.words:
             self.paste_text(found.words)
             self.focus()
@@ -315,6 +330,11 @@ class PromptArea(TextArea):
         event.stop()
         event.prevent_default()
         await self.take_paste(event.text)
+
+
+def _place(before: str) -> tuple[int, int]:
+    """Return row and column behind this much of a text."""
+    return before.count("\n"), len(before) - before.rfind("\n") - 1
 
 
 def _completion(
