@@ -236,6 +236,20 @@ async def test_loading_and_a_crash_are_shown_and_it_can_be_started_again(desk: D
         await sees(pilot, "● ")
 
 
+async def test_a_reply_that_does_not_come_keeps_no_engine(desk: Desk) -> None:
+    gate = Gate()
+    desk.say("Half", gate)
+    desk.engine.model.restart = lambda settings: gate.open()  # type: ignore[method-assign]
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await send(pilot, "What is it?")
+        await sees(pilot, "Half")
+        await pilot.press("f5")
+        await sees(pilot, "The engine")
+        await pilot.press("r")
+        await idle(pilot)
+        await sees(pilot, "The engine is started again.")
+
+
 @pytest.mark.slow
 async def test_every_stage_of_a_turn_has_its_words(desk: Desk) -> None:
     steps = {

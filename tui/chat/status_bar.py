@@ -106,15 +106,15 @@ class StatusBar(ChatPart):
         from tui.pages.settings import SettingsScreen
 
         def closed(changed: Settings | None) -> None:
-            if changed is not None:
+            if changed is not None and self._chat.runs:
+                self.tell(BUSY)
+            elif changed is not None:
                 self._restart(changed, "The engine is started again with the new settings.")
 
         self.open_page(SettingsScreen(self._engine, self._chat.session_id), closed)
 
     def _restart(self, settings: Settings, words: str) -> None:
-        if self._chat.runs:
-            self.tell(BUSY)
-            return
+        """Replace the engine's process; a reply that it was writing ends half-way."""
 
         def restart() -> Message:
             self._engine.model.restart(settings)
