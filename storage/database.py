@@ -53,8 +53,15 @@ _CONNECTING = {
 """Parameters of libpq, seconds: a server that says nothing is given up after ten, and one that
 went away without a word after 25. An address may have its own."""
 
-_LIMITS_MS = {"statement_timeout": 60_000, "idle_in_transaction_session_timeout": 60_000}
-"""Milliseconds after which the server ends what hangs; a migration has no limit."""
+_SESSION = {
+    "statement_timeout": "60s",  # what hangs is ended; a migration has no limit
+    "idle_in_transaction_session_timeout": "60s",
+    "client_encoding": "UTF8",  # a role, a database or the environment may have others of these
+    "datestyle": "ISO",
+    "standard_conforming_strings": "on",
+    "row_security": "on",
+}
+"""Settings of a connection, which the driver, our statements or our limits need."""
 
 _MIGRATION = 0x706869  # "phi", an advisory lock
 
@@ -176,6 +183,11 @@ def make_engine(url: URL) -> Engine:
             connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
         )
     except ModuleNotFoundError as error:
+        if not is_sqlite(url) and (error.name or "").partition(".")[0] != "psycopg":
+            raise StorageError(
+                f'The database address asks for the driver "{error.name}"; '
+                "begin it with postgresql+psycopg:// instead."
+            ) from error
         raise StorageError(
             f'The database driver "{error.name}" is not installed; '
             f"run {pip_install('psycopg[binary]==3.3.9')}, then try again."
@@ -212,12 +224,16 @@ def _server_engine(url: URL) -> Engine:
     given = {k: v for k, v in _CONNECTING.items() if is_libpq and k not in url.query}
     engine = create_engine(url, pool_pre_ping=True, connect_args=given)
 
-    @event.listens_for(engine, "connect")
+    @event.listens_for(engine, "connect", insert=True)  # before the dialect looks at them
     def _on_connect(connection: Any, _record: object) -> None:
+        settings = ", ".join(f"set_config('{name}', '{v}', false)" for name, v in _SESSION.items())
         with connection.cursor() as cursor:
-            for name, milliseconds in _LIMITS_MS.items():
-                cursor.execute(f"SET {name} = {milliseconds}")
+            cursor.execute(f"SELECT pg_backend_pid(), {settings}")
+            process = cursor.fetchone()[0]
         connection.commit()
+        if is_libpq and connection.info.backend_pid != process:
+            # PgBouncer: the next transaction may have another process, which has prepared nothing
+            connection.prepare_threshold = None
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:
@@ -232,6 +248,11 @@ def _server_engine(url: URL) -> Engine:
 def _bring_up_to_date(engine: Engine, where: str) -> None:
     with engine.connect() as connection:
         found = version(connection, where)
+        if found is None and (encoding := _encoding(connection)) != "UTF8":
+            raise StorageError(
+                f"The database {where} is encoded in {encoding}; "
+                "make another one with ENCODING 'UTF8' TEMPLATE template0."
+            )
     if found == migrations.NEWEST:
         return
     try:
@@ -244,6 +265,12 @@ def _bring_up_to_date(engine: Engine, where: str) -> None:
             f"The database {where} could not be brought up to date and was left as it was "
             f"({error}); go back to the phichat you had, and report this."
         ) from error
+
+
+def _encoding(connection: Connection) -> str:
+    """Read how a server's database holds texts; a file has them in UTF-8."""
+    is_file = connection.dialect.name == "sqlite"
+    return "UTF8" if is_file else str(connection.scalar(text("SHOW server_encoding")))
 
 
 @contextmanager

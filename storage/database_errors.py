@@ -36,8 +36,14 @@ _SQLITE = {
 }
 
 _POSTGRESQL = {
+    "22P05": "The database {where} is not encoded in UTF-8 and can't hold these characters; "
+    "make one with ENCODING 'UTF8', and import what sessions export --all writes.",
     "25006": "The database {where} is read-only; write to its primary server, "
     "or allow writing to it.",
+    "3F000": "The database {where} has no schema that this user may use for tables; "
+    "name one in its search_path, and grant USAGE on it.",
+    "42P01": "Tables of phichat are gone from the database {where}, or not in the search_path of "
+    "its user; start phichat again, or restore a backup.",
     "42501": "This user may not make or change what it needs in the database {where}; "
     "give it the rights, or take an address with another user.",
     "53100": "The disk of the database {where} is full, so nothing could be saved; "
