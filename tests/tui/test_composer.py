@@ -350,3 +350,22 @@ async def test_enter_waits_for_the_letters_before_it(desk: Desk) -> None:
         desk.engine.store.conversation(desk.engine.store.sessions()[0].id).turns[0].text
         == "hi\nyou"
     )
+
+
+FAMILY, ACCENTED = "👨‍👩‍👧‍👦", "e\u0301"
+
+
+async def test_keys_take_a_joined_sign_as_one(desk: Desk) -> None:
+    async with desk.app().run_test(size=NARROW) as pilot:
+        area(pilot).set_text(f"a{FAMILY}{ACCENTED}b\nc")
+        await pilot.press("left", "left", "left", "left")
+        assert area(pilot).cursor_location == (0, 1 + len(FAMILY))
+        await pilot.press("backspace")
+        assert area(pilot).text == f"a{ACCENTED}b\nc"
+        await pilot.press("delete")
+        assert area(pilot).text == "ab\nc"
+        area(pilot).set_text(f"{FAMILY}{ACCENTED}")
+        await pilot.press("home", "right", "right", "left", "right")
+        assert area(pilot).cursor_location == (0, len(FAMILY + ACCENTED))
+        await pilot.press("backspace", "backspace")
+        assert area(pilot).text == ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from rich.cells import split_graphemes
 from textual import events
 from textual.actions import SkipAction
 from textual.app import SuspendNotSupported
@@ -271,6 +272,22 @@ class PromptArea(TextArea):
             self.post_message(self.BackspacedAtStart())
         else:
             super().action_delete_left()
+
+    def get_cursor_left_location(self) -> tuple[int, int]:
+        """Return the place before the sign left of the cursor: a joined emoji is one sign."""
+        row, column = self.cursor_location
+        begins = [begin for begin, _, _ in self._signs(row) if begin < column]
+        return (row, begins[-1]) if begins else super().get_cursor_left_location()
+
+    def get_cursor_right_location(self) -> tuple[int, int]:
+        """Return the place behind the sign right of the cursor."""
+        row, column = self.cursor_location
+        ends = [end for _, end, _ in self._signs(row) if end > column]
+        return (row, ends[0]) if ends else super().get_cursor_right_location()
+
+    def _signs(self, row: int) -> Sequence[tuple[int, int, int]]:
+        line = self.document[row]
+        return [] if line.isascii() else split_graphemes(line)[0]
 
     def action_paste(self) -> None:
         """Attach the picture in the system's clipboard, or paste what was copied in this app."""

@@ -44,7 +44,7 @@ _BEGINNINGS = re.compile(
 )
 """First bytes of files of these formats, also of truncated ones."""
 
-_FORMATS = "PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF"
+_FORMATS = "PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF, HEIC, a PDF or a video"
 
 
 class _DamagedError(Exception):
