@@ -152,6 +152,17 @@ class DraftRead(Message):
 
 
 @dataclass
+class DraftGone(Message):
+    """The draft of a session is no longer stored, though this terminal did not send it."""
+
+    session_id: str | None
+    draft: Draft
+    """As it stood there, and as it was typed here when it was looked at."""
+    is_sent: bool
+    """Another terminal has sent these words; else it sent others."""
+
+
+@dataclass
 class DraftSaved(Message):
     """A draft was saved; ``before`` and ``after`` are the store's states."""
 

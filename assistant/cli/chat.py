@@ -14,7 +14,7 @@ from functools import partial
 import click
 
 from assistant.cli import completion_words as completing
-from assistant.cli.common import COLLECTION, opened_engine
+from assistant.cli.common import COLLECTION, opened_engine, own_model, stay_with_model
 from assistant.cli.options import engine_options, model_option, session_option
 from assistant.values.errors import PhichatError
 
@@ -65,9 +65,12 @@ def chat(
                 from assistant.cli.plain_chat import PlainChat
                 from assistant.cli.plain_commands import COMMANDS
 
+                stay_with_model(engine, session_id, model)
                 PlainChat(engine, COMMANDS, session_id).run(pictures)
                 return
             _must_be_seen()
+            if own := own_model(engine, session_id, model):
+                engine.model.begin_with(own)  # the app says so where that can't answer
             from tui.app import PhichatApp  # Textual is for this command alone
             from tui.terminal import detect as terminal
             from tui.themes import ANSI, AUTO_THEME

@@ -64,11 +64,15 @@ def stay_with_model(engine: Engine, session_id: str | None, model: str | None) -
     Returns its name where it is not that of the settings, else "". Raises ModelError where it can't
     answer: a chat is never sent to a server, or to another model, without having been asked to.
     """
-    own = engine.store.conversation(session_id).model if session_id and not model else None
-    if not own or own == engine.model.settings.model:
-        return ""
-    engine.model.stay_with(own)
+    if own := own_model(engine, session_id, model):
+        engine.model.stay_with(own)
     return own
+
+
+def own_model(engine: Engine, session_id: str | None, model: str | None) -> str:
+    """Return the chat's own model unless it is the settings', or the command names a ``model``."""
+    own = engine.store.conversation(session_id).model if session_id and not model else None
+    return own if own and own != engine.model.settings.model else ""
 
 
 def whole_path(model: str) -> str:

@@ -114,6 +114,12 @@ class Model:
                 "To go on with another model, name it with --model."
             ) from error
 
+    def begin_with(self, name: str) -> None:
+        """Answer with this model, which is not asked for yet: its status says whether it can."""
+        assert self._make_core is not None, "this engine was given one core and no way to another"
+        settings = self.settings.changed(model=name)
+        self._take(self._make_core(settings), settings)
+
     def restart(self, settings: Settings) -> None:
         """Replace the core by a new one for ``settings``, which starts to load.
 
@@ -127,6 +133,9 @@ class Model:
         assert self._make_core is not None, "this engine was given one core and no way to another"
         core = self._make_core(settings)
         core.facts()  # raises for a model that can't be used
+        self._take(core, settings)
+
+    def _take(self, core: Core, settings: Settings) -> None:
         old, self.core, self.settings = self.core, core, settings
         old.stop()
         old.kill_hung()

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import click
 import pytest
 
+from assistant.cli import chat
 from assistant.cli.root_command import cli
+from assistant.engine.engine import Engine
+from assistant.settings.load import load
+from assistant.values.conversation import Draft
+from storage.store import Store
 from tests.conftest import ROOT
 
 HEAVY = {
@@ -109,3 +115,33 @@ def test_pictures_in_the_place_of_a_command_open_the_app(
     assert cli.resolve_command(context, ["models", "list"])[0] == "models"
     with pytest.raises(click.UsageError, match="No such command"):
         cli.resolve_command(context, ["missing"])
+
+
+@pytest.mark.parametrize("model", [None, "demo"])
+def test_the_app_opens_a_chat_with_its_own_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, model: str | None
+) -> None:
+    """No server is asked before the app stands."""
+    monkeypatch.setenv("PHICHAT_HOME", str(tmp_path))
+    own = "http://127.0.0.1:9/v1#seer"
+    with closing(Store.open(load({}).store_location)) as store:
+        store.add_user_turn(None, Draft("Hello"), model=own)
+    chosen: list[str] = []
+
+    class App:
+        last_words = ""
+
+        def __init__(self, engine: Engine, *_: object, **__: object) -> None:
+            chosen.append(engine.model.settings.model)
+
+        async def run_async(self) -> None: ...
+
+        def give_terminal_back(self) -> None: ...
+
+    monkeypatch.setattr("tui.app.PhichatApp", App)
+    monkeypatch.setattr(chat, "_end_within", lambda *_: None)
+    monkeypatch.setattr(chat, "_must_be_seen", lambda: None)
+    monkeypatch.setattr("tui.terminal.detect.choose", lambda *_, **__: None)
+    assert chat.chat.callback is not None
+    chat.chat.callback(last=True, model=model)
+    assert chosen == [model or own]

@@ -365,3 +365,44 @@ async def test_the_picker_shows_the_picture_that_the_cursor_is_on(
         await sees(pilot, "▀" * 30)
         await pilot.press("down", "down")  # into the list, and on
         await sees(pilot, "is damaged")
+
+
+@pytest.mark.parametrize("is_new", [False, True])
+async def test_what_another_window_sent_is_not_sent_twice(desk: Desk, is_new: bool) -> None:
+    session = None if is_new else desk.chat("q1", "a1")
+    desk.store.save_draft(session, Draft("Only once"))
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await until(pilot, lambda: area(pilot).text == "Only once", "the draft")
+        desk.store.add_user_turn(session, Draft("Only once"), model="scripted", drop_draft=True)
+        await until(pilot, lambda: not area(pilot).text, "it is gone here too")
+        assert "sent in another window" in notices(pilot)[-1]
+        await pilot.press("up")
+        await until(pilot, lambda: area(pilot).text == "Only once", "it can be had")
+
+
+async def test_what_another_window_sent_just_now_is_asked_about(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DraftKeeper, "look", lambda self: None)
+    session = desk.chat("q1", "a1")
+    desk.store.save_draft(session, Draft("Only once"))
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await until(pilot, lambda: area(pilot).text == "Only once", "the draft")
+        desk.store.add_user_turn(session, Draft("Only once"), model="scripted", drop_draft=True)
+        await pilot.press("enter")
+        await sees(pilot, "enter sends it here too")
+        await until(pilot, lambda: area(pilot).text == "Only once", "the message")
+        assert len(desk.core.prompts) == 0
+        await pilot.press("enter")
+        await sees(pilot, "Yes.")
+        await idle(pilot)
+
+
+async def test_what_another_window_dropped_is_saved_again(desk: Desk) -> None:
+    session = desk.chat("q1", "a1")
+    desk.store.save_draft(session, Draft("Half a"))
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await until(pilot, lambda: area(pilot).text == "Half a", "the draft")
+        desk.store.add_user_turn(session, Draft("Another"), model="scripted", drop_draft=True)
+        await until(pilot, lambda: desk.store.draft(session) == Draft("Half a"), "it is saved")
+        assert area(pilot).text == "Half a"

@@ -221,6 +221,20 @@ class Conversation(ChatPart):
         if self.composer.unsent != Draft(""):
             self._note_draft()  # no words of before this were saved: they might have replaced those
 
+    @on(messages.DraftGone)
+    async def _leave_sent(self, event: messages.DraftGone) -> None:
+        """Empty the message that another terminal has sent; save one that was dropped there."""
+        async with self._chat.switching:
+            is_same = self.composer.unsent == event.draft and self.composer.edited is None
+            if event.session_id != self._chat.session_id or not is_same:
+                return
+            self.drafts.forget(event.session_id)
+            if event.is_sent:
+                await self.composer.empty_at_once()
+                self.tell("This message was sent in another window; up brings it back.")
+            else:
+                self.drafts.save(event.session_id)
+
     @on(ChipBar.Changed)
     @on(messages.TurnMarked)
     def _measure_draft(self) -> None:
@@ -378,6 +392,8 @@ class Conversation(ChatPart):
         self.post_message(messages.WorkChanged("sending …"))
 
         def first() -> Iterator[Event]:
+            if running.draft is not None and not running.edited:
+                self.drafts.check(running.session_id, running.draft)
             self._summariser.make_way()
             yield from ask()
 

@@ -7,7 +7,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from assistant.values.conversation import Draft
+from assistant.values.conversation import Draft, Role
 from assistant.values.errors import PhichatError, SessionNotFoundError
 from assistant.values.words import joined
 from tui import messages
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from assistant.engine.engine import Engine
     from tui.chat.open_chat import OpenChat
     from tui.chat.part import Host
+
+LOOK_AT = 12
+"""Turns, or chats, among which a draft is looked for that another terminal may have sent."""
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +44,8 @@ class DraftKeeper:
         """Sessions whose stored draft was brought back; nothing is saved for others."""
         self._saved: dict[str | None, Draft] = {}
         """Drafts as they stand in the store, as far as this app wrote or read them."""
+        self._known: dict[str | None, frozenset[str]] = {}
+        """The last turns of sessions, or the last sessions, when their drafts were saved."""
         self._to_save: dict[str | None, Draft] = {}
         """Drafts that the threads begun for them have not written yet."""
         self._writing = threading.Lock()
@@ -65,6 +70,47 @@ class DraftKeeper:
         self._read.add(event.session_id)
         self._saved[event.session_id] = event.draft or Draft("")
         return event.draft
+
+    def look(self) -> None:
+        """Look whether another terminal has sent what is typed here, or dropped it."""
+        session_id = self._chat.session_id
+        draft = self._saved.get(session_id)
+        if draft is not None and _holds(draft) and draft == self._whole(session_id):
+            self._host.in_thread(lambda: self._gone(session_id, draft))
+
+    def _gone(self, session_id: str | None, draft: Draft) -> Message | None:
+        if self._engine.store.draft(session_id) is not None:
+            return None
+        return messages.DraftGone(session_id, draft, self._is_sent(session_id, draft))
+
+    def check(self, session_id: str | None, draft: Draft) -> None:
+        """Raise PhichatError, once, where another terminal has sent this draft; for threads."""
+        if draft != self._saved.get(session_id) or self._engine.store.draft(session_id) is not None:
+            return
+        if self._is_sent(session_id, draft):
+            self.forget(session_id)
+            raise PhichatError(
+                "This message was sent in another window just now; enter sends it here too."
+            )
+
+    def forget(self, session_id: str | None) -> None:
+        """Count the draft of a session as not stored."""
+        self._saved.pop(session_id, None)
+
+    def _is_sent(self, session_id: str | None, draft: Draft) -> bool:
+        """Say whether these words came into the store after they were saved as a draft."""
+        store, known = self._engine.store, self._known.get(session_id, frozenset())
+        if session_id is not None:
+            new = [turn for turn in store.tail(session_id, LOOK_AT) if turn.id not in known]
+        else:
+            ids = [one.id for one in store.sessions(LOOK_AT) if one.id not in known]
+            new = [turn for one in ids for turn in store.conversation(one).turns[:1]]
+        return any(turn.role is Role.USER and turn.text == draft.text for turn in new)
+
+    def _note_known(self, session_id: str | None) -> None:
+        store = self._engine.store
+        rows = store.sessions(LOOK_AT) if session_id is None else store.tail(session_id, LOOK_AT)
+        self._known[session_id] = frozenset(row.id for row in rows)
 
     def move_to(self, session_id: str) -> None:
         """Count the draft of the new chat as that of ``session_id``, the id it got."""
@@ -105,6 +151,8 @@ class DraftKeeper:
 
     def _stored(self, session_id: str | None) -> Draft | None:
         store, draft = self._engine.store, self._engine.store.draft(session_id)
+        if draft is not None:
+            self._note_known(session_id)
         folder = self._engine.model.settings.data_dir
         for aside, unsaved in read_aside(session_id, folder, self._engine.pictures.open):
             if draft is None or unsaved != draft:
@@ -124,6 +172,8 @@ class DraftKeeper:
                 return None  # another thread has written it
             before = self._engine.store.changes()
             with suppress(SessionNotFoundError):  # it was deleted meanwhile
+                if _holds(draft):
+                    self._note_known(session_id)
                 self._engine.store.save_draft(session_id, draft)
                 self._saved[session_id] = draft
             return messages.DraftSaved(before, self._engine.store.changes())

@@ -361,6 +361,8 @@ class ChatScreen(EngineScreen[None]):
     @on(messages.SessionRead)
     async def _show_read(self, event: messages.SessionRead) -> None:
         changes = self.changes
+        if event.changes != changes.seen:
+            self.conversation.drafts.look()
         if event.conversation is None:
             is_due = event.changes != changes.seen and self.sidebar.may_list()
         else:

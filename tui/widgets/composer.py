@@ -218,10 +218,14 @@ class Composer(Vertical):
     async def empty(self) -> None:
         """Empty the message at the second call in a row; up brings back what was there."""
         if self.is_emptying:
-            self._emptied = await self.clear()
-            self.area.has_emptied = True
+            await self.empty_at_once()
         else:
             self.is_emptying = bool(self.area.text or self.chips.children)
+
+    async def empty_at_once(self) -> None:
+        """Empty the message; up brings back what was there."""
+        self._emptied = await self.clear()
+        self.area.has_emptied = True
 
     @on(PromptArea.EmptiedWanted)
     async def _bring_back_emptied(self) -> None:
