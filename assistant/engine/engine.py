@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +99,8 @@ class Engine:
         above = self.prompts.above(session_id, parent, system=system)
         chosen = sampling or self.model.sampling(parameters or above.parameters)
         self.model.check(chosen)
-        planned = self.prompts.plan(above, draft, chosen, is_sent=True)
+        with self._stoppable(session_id or "", self.model.core.line()) as line:
+            planned = self.prompts.plan(above, draft, chosen, count=line.count)
         self.model.layout.check(planned)
         assert planned.question is not None
         files = tuple(
@@ -321,7 +322,8 @@ class Engine:
         """End the running reply within one token; the text so far is kept.
 
         Where it is complete and the database is away, end the wait for that. Of several chats that
-        a server answers at once, that of ``session_id`` alone, or all.
+        a server answers at once, that of ``session_id`` alone, of the new one that is planned ("")
+        or all.
         """
         self.patience.give_up()
         self._stop(session_id)
@@ -331,7 +333,7 @@ class Engine:
         if session_id in lines:
             lines[session_id].stop()
             return
-        self.model.core.stop()  # it plans what has no line yet
+        self.model.core.stop()
         if session_id is None:
             for one in lines.values():
                 one.stop()
@@ -365,9 +367,15 @@ class Engine:
     ) -> Iterator[Event]:
         summaries = self.model.settings.summaries
         replies = Replies(self.store, line, layout, self.patience, summaries=summaries)
+        with self._stoppable(session_id, line):
+            yield from replies.answer(session_id, question, chosen, **more)
+
+    @contextmanager
+    def _stoppable(self, session_id: str, line: Core) -> Iterator[Core]:
+        """Let :meth:`stop` end what the core does for a session."""
         self._lines[session_id] = line
         try:
-            yield from replies.answer(session_id, question, chosen, **more)
+            yield line
         finally:
             if self._lines.get(session_id) is line:
                 del self._lines[session_id]

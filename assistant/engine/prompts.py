@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from assistant.engine.model import Model
 from assistant.values.context import ContextReport
 from assistant.values.conversation import Conversation, Draft, Parent
+from assistant.values.prompt import Prompt
 from assistant.values.sampling import Sampling
 from assistant.window.layout import Planned, PromptPreview, Request, as_turn
 from assistant.window.readable import Piece, spell, spell_messages
@@ -101,16 +102,19 @@ class Prompts:
         draft: Draft | None = None,
         sampling: Sampling | None = None,
         *,
-        is_sent: bool = False,
+        count: Callable[[Prompt], bool] | None = None,
     ) -> Planned:
-        """Plan the window for ``above``, with ``draft`` as the next message, which ``is_sent``."""
+        """Plan the window for ``above``, with ``draft`` as the next message.
+
+        One that is sent is counted by ``count``, that of the core which will answer.
+        """
         if draft is not None:
             above = replace(above, turns=(*above.turns, as_turn(draft, above.turns)))
         chosen = sampling or self._model.sampling(above.parameters)
         asked = request(above, chosen, summaries=self._model.settings.summaries)
         layout, fresh = self._model.layout, draft is not None
-        if is_sent:
-            return layout.plan_to_send(asked, self._model.core.count, fresh=fresh)
+        if count is not None:
+            return layout.plan_to_send(asked, count, fresh=fresh)
         return layout.plan(asked, fresh=fresh)
 
 

@@ -31,7 +31,7 @@ def answer_alone(
     model.check(sampling)
     above = prompts.above(None, Parent.HEAD, system=system)
     for tries_left in reversed(range(RELAID)):
-        planned = prompts.plan(above, draft, sampling, is_sent=True)
+        planned = prompts.plan(above, draft, sampling, count=model.core.count)
         model.layout.check(planned)
         prompt = model.layout.preview(planned).prompt
         room = min(planned.max_new_tokens, planned.limit - prompt.tokens)

@@ -317,6 +317,28 @@ def test_a_count_that_is_stopped_ends_no_other_chat(counting: Tokenizing, make: 
     go_on.set()
 
 
+@pytest.mark.parametrize("is_new", [False, True])
+def test_of_two_chats_that_are_counted_one_is_stopped(
+    counting: Tokenizing, make: MakeEngine, is_new: bool
+) -> None:
+    engine = make()
+    first, second = (new_session(engine, text) for text in ("One?", "Two?"))
+    is_asked, go_on = never_counted(counting)
+    heard: list[Event] = []
+    answering = in_thread(lambda: heard.extend(send(engine, first, "And now?")))
+    assert is_asked.wait(LIMIT_S)
+    is_asked.clear()
+    stopped = None if is_new else second
+    asking, refused = refused_in_thread(lambda: next(engine.send(stopped, Draft("And then?"))))
+    assert is_asked.wait(LIMIT_S)
+    engine.stop(stopped or "")
+    asking.join(LIMIT_S)
+    assert refused == ["stopped"]
+    go_on.set()
+    answering.join(LIMIT_S)
+    assert ended(heard).finish_reason is FinishReason.STOP
+
+
 async def test_esc_ends_a_count_in_the_app(counting: Tokenizing) -> None:
     is_asked, go_on = never_counted(counting)
     engine = open_engine(load_settings({"model": counting.server.address}))

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from assistant.core.memory import places
+from assistant.core.memory.detect import detect_hardware
+from assistant.core.memory.places import cpu_place
 from tests.tiers import few_quick
 from tests.tui.desk import Desk, area, composer, picture_file, png, sees, shown, until
 from tui.widgets.chip import Chip
@@ -38,7 +43,12 @@ async def test_the_text_stays_in_sight_below_attached_pictures(desk: Desk) -> No
         3,
     ),
 )
-async def test_every_page_shows_what_it_is_for(desk: Desk, key: str, words: str) -> None:
+async def test_every_page_shows_what_it_is_for(
+    desk: Desk, key: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = cpu_place(detect_hardware())
+    roomy = replace(place, available=1 << 36)  # whatever else runs here
+    monkeypatch.setattr(places, "cpu_place", lambda hardware: roomy)
     session = desk.chat("See", "Yes.", files=FILES[:1])
     desk.store.rename(session, "Red things")
     async with desk.app(session).run_test(size=TINY) as pilot:

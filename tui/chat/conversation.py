@@ -351,7 +351,7 @@ class Conversation(ChatPart):
         Else the composer ``empties``, at the second call.
         """
         if (running := self._chat.running) is not None:
-            self._engine.stop(running.session_id)
+            self._engine.stop(running.session_id or "")
             self.post_message(messages.WorkChanged("stopping …"))
             waiting = self._chat.take_queue(running)
             self._show_queue()
