@@ -121,18 +121,32 @@ def _edit(file: Path) -> None:
 def set_(name: str, value: str) -> None:
     """Write one setting into the configuration file; the rest of it stays as it is.
 
+    What else is wrong there is said, and can be mended one setting at a time.
+
     \b
     phichat config set max_new_tokens 300
     phichat config set system "Answer in one sentence."
     """
     from assistant.settings.file import write_setting
-    from assistant.settings.load import config_file, load_with_origins, read_value
+    from assistant.settings.load import config_file, read_value
     from assistant.settings.schema import PREFIX
 
     write_setting(config_file(), name, read_value(name, value))
-    _, origins = load_with_origins()
-    if origins[name] == PREFIX + name.upper():
-        click.echo(f"{origins[name]} is set and goes before it: unset it.", err=True)
+    variable = PREFIX + name.upper()
+    if os.environ.get(variable):
+        click.echo(f"{variable} is set and goes before it: unset it.", err=True)
+    _report_faults(f"{name} is written")
+
+
+def _report_faults(done: str) -> None:
+    """Say what else keeps the settings from being used, after what was ``done``."""
+    from assistant.settings.load import load
+    from assistant.settings.schema import SettingsError
+
+    try:
+        load()
+    except SettingsError as fault:
+        click.echo(f"{done}, but the settings can't be used yet. {fault}", err=True)
 
 
 @config.command()
@@ -140,11 +154,13 @@ def set_(name: str, value: str) -> None:
 def unset(name: str) -> None:
     """Take one setting out of the configuration file: its default is in force again.
 
+    A key that is no setting of phichat can be taken out, too.
+
     \b
     phichat config unset max_new_tokens
     """
     from assistant.settings.file import remove_setting
     from assistant.settings.load import config_file
-    from assistant.settings.schema import known
 
-    remove_setting(config_file(), known(name))
+    remove_setting(config_file(), name)
+    _report_faults(f"{one_line(name, 60)} is taken out")

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import tomlkit
+from tomlkit.container import OutOfOrderTableProxy
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import Item, Table
+from tomlkit.items import AoT, Item, Table
 
-from assistant.settings.schema import PREFIX, SETTABLE, SettingsError
+from assistant.settings.schema import PREFIX, SETTABLE, SettingsError, known
 
 Value = str | int | float | bool | dict[str, str]
 
@@ -66,20 +67,26 @@ def write_setting(path: Path, name: str, value: Value) -> None:
 def remove_setting(path: Path, name: str) -> None:
     """Take ``name`` out of the file, if it is there: its default stands there as a comment.
 
-    Raises SettingsError.
+    A key that is no setting is taken out, too. Raises SettingsError where the file has none.
     """
     stand_in = "4f2d9c-removed"
 
     def changed(text: str) -> str:
         document = tomlkit.parse(text)
         if name not in document:
+            known(name)
             return text
+        if name not in SETTABLE or isinstance(document[name], (Table, AoT, OutOfOrderTableProxy)):
+            del document[name]
+            return tomlkit.dumps(document)
         document[name] = stand_in
         pattern = rf'(?m)^.*"{stand_in}".*$'
         return re.sub(pattern, lambda _: _default_line(name), tomlkit.dumps(document), count=1)
 
     if os.path.exists(path):
         _change(path, changed)
+    else:
+        known(name)
 
 
 def _explained(name: str) -> str:

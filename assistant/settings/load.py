@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -140,7 +141,8 @@ def _from_file(path: Path, *, must_exist: bool) -> dict[str, Any]:
     for name in found:
         if name not in SETTABLE:
             raise SettingsError(
-                f'The configuration file {path} has an unknown key "{printable(name)}"; '
+                f'The configuration file {path} has an unknown key "{printable(name)}": correct '
+                f"it, or take it out with “phichat config unset {shlex.quote(printable(name))}”; "
                 f"{known_settings()}."
             )
     return found

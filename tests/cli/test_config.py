@@ -77,3 +77,54 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
         folder.chmod(0o700)
     assert code == 1
     assert "can't be written (Permission denied)" in stderr
+
+
+def test_a_file_with_other_faults_is_mended_key_by_key() -> None:
+    file = load_settings().config_file
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text('nope = 1\ntop_p = "much"\n\n["no way"]\nkv = 1\n')
+    code, out, said = run("set", "seed", "3")
+    assert (code, out) == (0, "")
+    assert said.startswith("seed is written, but the settings can't be used yet. ")
+    assert 'an unknown key "nope"' in said
+    assert "phichat config unset nope" in said
+    assert "seed = 3" in file.read_text()
+    code, _, said = run("unset", "nope")
+    assert code == 0
+    assert said.startswith("nope is taken out, but the settings can't be used yet. ")
+    assert "phichat config unset 'no way'" in said
+    code, _, said = run("unset", "no way")
+    assert code == 0
+    assert "top_p must be" in said
+    assert run("unset", "top_p") == (0, "", "")
+    assert load_settings().sampling.seed == 3
+
+
+def test_a_key_that_is_neither_a_setting_nor_in_the_file_is_refused() -> None:
+    for _ in range(2):
+        code, _, said = run("unset", "nope")
+        assert code == 1
+        assert said.startswith('There is no setting "nope"')
+        run("set", "seed", "3")
+
+
+def test_a_wrong_setting_is_written_nowhere() -> None:
+    run("set", "seed", "3")
+    file = load_settings().config_file
+    before = file.read_text()
+    assert run("set", "seed", "x")[0] == 1
+    assert run("set", "nope", "x")[0] == 1
+    assert file.read_text() == before
+
+
+@pytest.mark.parametrize(
+    "text", ["[seed]\nx = 1\n", "[[seed]]\nx = 1\n", "seed.a = 1\n", '[keys]\na = "b"\n[seed]\n']
+)
+def test_a_table_in_the_place_of_a_number_is_taken_out_or_replaced(text: str) -> None:
+    file = load_settings().config_file
+    file.parent.mkdir(parents=True, exist_ok=True)
+    for change in (["unset", "seed"], ["set", "seed", "3"]):
+        file.write_text(text)
+        assert run("show")[0] == 1
+        assert run(*change) == (0, "", "")
+        assert load_settings().sampling.seed == (3 if "set" in change else None)
