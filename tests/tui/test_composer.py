@@ -369,3 +369,13 @@ async def test_keys_take_a_joined_sign_as_one(desk: Desk) -> None:
         assert area(pilot).cursor_location == (0, len(FAMILY + ACCENTED))
         await pilot.press("backspace", "backspace")
         assert area(pilot).text == ""
+
+
+async def test_joiners_that_are_typed_stay_in_the_text(desk: Desk) -> None:
+    async with desk.app().run_test(size=NARROW) as pilot:
+        for word in ("می\u200cخواهم", FAMILY):
+            for character in word:
+                pilot.app.post_message(events.Key(character, character))
+            await until(pilot, lambda: len(area(pilot).text) >= len(word), "the word")  # noqa: B023
+            assert area(pilot).text == word
+            area(pilot).set_text("")

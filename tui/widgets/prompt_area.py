@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 FindDropped = Callable[[str], Awaitable["Dropped"]]
 """Finds the paths and addresses in a pasted text, and the words beside them."""
+JOINERS = ("\u200c", "\u200d")
+"""Zero-width non-joiner and joiner, which terminals send as keys of their own."""
 NamesPictures = Callable[[str], Awaitable[bool]]
 """Says whether a text names pictures that are not attached."""
 
@@ -288,6 +290,12 @@ class PromptArea(TextArea):
     def _signs(self, row: int) -> Sequence[tuple[int, int, int]]:
         line = self.document[row]
         return [] if line.isascii() else split_graphemes(line)[0]
+
+    def on_key(self, event: events.Key) -> None:
+        """Take the joiners that TextArea drops: Persian words and joined emoji have them."""
+        if event.character in JOINERS:
+            event.stop()
+            self._replace_via_keyboard(event.character, *self.selection)
 
     def action_paste(self) -> None:
         """Attach the picture in the system's clipboard, or paste what was copied in this app."""
