@@ -250,7 +250,7 @@ def _delete(chat: PlainChat, _: str) -> None:
 
 def _undo(chat: PlainChat, _: str) -> None:
     if chat.deleted is None:
-        raise PhichatError("No chat was deleted just now.")
+        raise PhichatError("There is no chat to bring back.")
     chat.engine.store.restore(chat.deleted)
     _switch(chat, chat.deleted)
 

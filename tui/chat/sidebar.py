@@ -160,7 +160,7 @@ class Sidebar(ChatPart):
     def action_bring_back_session(self) -> None:
         """Undo the last deletion, then the one before."""
         if not self._deleted:
-            self.tell("No chat was deleted since the start.")
+            self.tell("There is no chat to bring back.")
             return
         deleted, was_open = self._deleted.pop()
 
