@@ -29,10 +29,10 @@ from assistant.cli.options import (
     pictures_option,
     sampling_options,
     session_option,
+    taken_sampling,
 )
 from assistant.values.errors import PhichatError
-from assistant.values.sampling import PARAMETERS, Parameters, Sampling
-from assistant.values.schema import read_schema
+from assistant.values.sampling import Parameters, Sampling
 from assistant.values.text import one_line
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ CUT = (
     "The answer reached the longest length and is not whole JSON: give it more with "
     "--max-new-tokens, or let it go on with: phichat ask --continue"
 )
+SHORTENED = "The answer was cut at the longest length. Let it go on with: phichat ask --continue"
 STOPPED = "Stopped; what was written is kept. Let it go on with: phichat ask --continue"
 
 
@@ -134,11 +135,7 @@ def ask(
     documents = documents_of(images)
     if page_text and not documents:
         raise click.UsageError("--page-text goes with a PDF: -i report.pdf#2")
-    sampling = {name: chosen.pop(name) for name in PARAMETERS}
-    if sampling["schema"] is not None:
-        sampling["schema"] = read_schema(sampling["schema"])
-    if "" in sampling["stop"]:
-        raise click.UsageError("--stop needs a text")
+    sampling = taken_sampling(chosen)
     text = _question(words, images)
     goes_on = session is not None or go_on
     if not (text or images or goes_on):
@@ -176,7 +173,14 @@ def _answer(
     stream_json: bool,
     logprobs: bool,
 ) -> None:
-    from assistant.cli.ask_output import EventLines, OneObject, PlainAnswer, ProgressLine
+    from assistant.cli.ask_output import (
+        NO_JSON_WORDS,
+        EventLines,
+        OneObject,
+        PlainAnswer,
+        ProgressLine,
+        lacks_json,
+    )
     from assistant.cli.interrupts import Interruption
     from assistant.values.conversation import Draft
     from assistant.values.events import (
@@ -191,7 +195,8 @@ def _answer(
     plainly = PlainAnswer()
     tokens = engine.tokens if logprobs else None
     answer = EventLines(tokens) if stream_json else OneObject(tokens) if as_json else plainly
-    is_stored = is_cut = False
+    is_stored = False
+    last: Turn | None = None
     engine.patience.limit_s = STORING_S
     with Interruption(engine.stop) as interruption:
         try:
@@ -238,23 +243,22 @@ def _answer(
                             click.echo(STOPPED, err=True)  # the answer says why it ended
                             sys.exit(130)
                         case ReplyEnded():
-                            is_cut = _is_cut_json(event.turn)
-            if warning := engine.model.status().warning:
+                            last = event.turn
+            warning = engine.model.status().warning
+            is_cut = last is not None and last.finish_reason == "length"
+            is_no_json = last is not None and lacks_json(last)
+            if warning:
                 click.echo(warning, err=True)
-            if is_cut:
-                click.echo(CUT, err=True)
+            if is_cut and (is_no_json or answer is plainly):
+                click.echo(CUT if is_no_json else SHORTENED, err=True)
+            elif is_no_json and not warning:
+                click.echo(NO_JSON_WORDS, err=True)
+            if is_no_json:
                 sys.exit(NOT_WHOLE)
         except KeyboardInterrupt:
             progress.clear()
             plainly.end_line()
             raise StoppedError(STOPPED if is_stored else "Stopped; nothing was stored.") from None
-
-
-def _is_cut_json(reply: Turn) -> bool:
-    """Say whether a reply that obeys a schema reached the longest length before its end."""
-    return bool(reply.parameters and reply.parameters.get("schema")) and (
-        reply.finish_reason == "length"
-    )
 
 
 def _rest(engine: Engine, session_id: str, sampling: Sampling) -> Iterator[Event]:
@@ -287,13 +291,17 @@ def _question(words: tuple[str, ...], images: tuple[str, ...]) -> str:
     if dashes and is_taken:
         raise click.UsageError("standard input can't be both the picture and the prompt")
     if dashes or not (texts or is_taken or sys.stdin is None or sys.stdin.isatty()):
-        texts.append(_piped())
+        texts.append(_piped(may_be_empty=not (dashes and (texts or images))))
     return "\n\n".join(text.strip("\n") for text in texts if text.strip())
 
 
-def _piped() -> str:
+def _piped(*, may_be_empty: bool) -> str:
+    """Read standard input, which holds what a question is about unless it ``may_be_empty``."""
     try:
-        return sys.stdin.buffer.read().decode("utf-8-sig")
+        text = sys.stdin.buffer.read().decode("utf-8-sig")
+        if not (may_be_empty or text.strip()):
+            raise PhichatError("Standard input is empty: nothing was asked.", code="usage")
+        return text
     except UnicodeDecodeError:
         raise PhichatError(
             "Standard input is not UTF-8 text; a picture from a pipe is given with: -i -",

@@ -29,6 +29,7 @@ from assistant.values.events import (
     UserTurnStored,
 )
 from assistant.values.lowered import lowered_words
+from assistant.values.schema import is_json
 from assistant.values.text import PlainStream, one_line
 from assistant.values.words import counted, duration
 
@@ -36,6 +37,17 @@ TokensOf = Callable[[Turn, Chances], Sequence[Token]]
 
 UNSTORED = "unstored"
 """Code of an answer that was written and could not be stored."""
+
+
+NO_JSON = "no_json"
+"""Code of an answer that is not the JSON that a schema asked for."""
+NO_JSON_WORDS = "The answer is not JSON, though a schema was given."
+
+
+def lacks_json(reply: Turn) -> bool:
+    """Say whether a reply that was to obey a schema is not JSON, or was cut within it."""
+    has_schema = bool(reply.parameters and reply.parameters.get("schema"))
+    return has_schema and (reply.finish_reason == "length" or not is_json(reply.text))
 
 
 class Answer(Protocol):
@@ -113,7 +125,9 @@ class EventLines:
 
 def _ended(event: ReplyEnded, tokens: TokensOf | None) -> dict[str, object]:
     turn = event.turn
-    unstored = {"error": {"code": UNSTORED, "message": event.unstored}} if event.unstored else {}
+    fault = (UNSTORED, event.unstored) if event.unstored else ()
+    if not fault and turn.finish_reason != "length" and lacks_json(turn):
+        fault = (NO_JSON, NO_JSON_WORDS)
     assert turn.usage is not None
     assert turn.timings is not None
     return {
@@ -126,7 +140,7 @@ def _ended(event: ReplyEnded, tokens: TokensOf | None) -> dict[str, object]:
         "timings": asdict(turn.timings),
         **({"thought_s": turn.thought.seconds} if turn.thought is not None else {}),
         **({} if tokens is None else {"logprobs": _logprobs(event, tokens)}),
-        **unstored,
+        **({"error": dict(zip(("code", "message"), fault, strict=True))} if fault else {}),
     }
 
 

@@ -18,15 +18,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assistant.cli import completion_words as completing
+from assistant.cli.ask_output import NO_JSON, NO_JSON_WORDS
 from assistant.cli.batch_file import SUFFIXES, BatchFile, Line, Place, encoded, with_value
 from assistant.cli.common import opened_engine, start_decoding
 from assistant.cli.document_passwords import ask_no_more
 from assistant.cli.errors import StoppedError
-from assistant.cli.options import TEXT, engine_options, model_option, sampling_options
+from assistant.cli.options import (
+    TEXT,
+    engine_options,
+    model_option,
+    sampling_options,
+    taken_sampling,
+)
 from assistant.values.conversation import FinishReason
 from assistant.values.errors import ModelError, PhichatError, PictureError
-from assistant.values.sampling import PARAMETERS, Parameters, Sampling
-from assistant.values.schema import read_schema
+from assistant.values.sampling import Parameters, Sampling
+from assistant.values.schema import is_json
 from assistant.values.text import one_line
 from assistant.values.words import counted, duration
 
@@ -79,9 +86,7 @@ def batch(
     phichat batch "Read this bill." bills/ --schema "shop, day date, total float" -o bills.csv
     phichat batch "Is anybody in it?" *.jpg --schema "anybody bool" | jq -r .picture
     """
-    sampling = {name: chosen.pop(name) for name in PARAMETERS}
-    if sampling["schema"] is not None:
-        sampling["schema"] = read_schema(sampling["schema"])
+    sampling = taken_sampling(chosen)
     if output is not None and output.suffix.lower() not in SUFFIXES:
         name = one_line(output.name)
         raise click.UsageError(f"answers are written to .jsonl or .csv, and {name} ends in neither")
@@ -244,6 +249,10 @@ class Batch:
                 ) from None
             return self._failure(name, error)
         self._refused = 0
+        is_cut = answer.finish_reason == FinishReason.LENGTH
+        if self._sampling.schema and not (is_cut or is_json(answer.text)):
+            lacks_json = PhichatError(NO_JSON_WORDS, code=NO_JSON)
+            return {**self._failure(name, lacks_json), "text": answer.text}
         line: Line = {
             "picture": name,
             "text": answer.text,

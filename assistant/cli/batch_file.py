@@ -214,6 +214,6 @@ def with_value(line: Line) -> Line:
     """Return a line with its text, which obeys a schema, as a value; half a one stays text."""
     try:
         value = json.loads(line["text"])
-    except ValueError:
+    except (ValueError, RecursionError):
         return line
     return {"picture": line["picture"], "text": line["text"], "value": value, **line}

@@ -14,6 +14,7 @@ from assistant.cli import completion_words as completing
 from assistant.cli.common import whole_path
 from assistant.settings.schema import SETTABLE
 from assistant.values.sampling import PARAMETERS
+from assistant.values.schema import read_schema
 from assistant.values.setting import Setting
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -73,6 +74,22 @@ def _options_of(table: Iterable[Setting]) -> Callable[[F], F]:
 
 sampling_options = _options_of(PARAMETERS.values())
 """They override the session's own values and the settings."""
+
+
+def taken_sampling(chosen: dict[str, Any]) -> dict[str, Any]:
+    """Take the sampling parameters out of a command's options, the schema read.
+
+    Raises UsageError for an empty text, as an unset variable of a shell is, and SchemaError.
+    """
+    sampling = {name: chosen.pop(name) for name in PARAMETERS}
+    if "" in sampling["stop"]:
+        raise click.UsageError("--stop needs a text")
+    if sampling["schema"] == "":
+        raise click.UsageError("--schema needs a schema")
+    if sampling["schema"] is not None:
+        sampling["schema"] = read_schema(sampling["schema"])
+    return sampling
+
 
 engine_options = _options_of(
     sorted(

@@ -32,6 +32,7 @@ from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
 from assistant.values.model import CoreEvent, ModelFacts
 from assistant.values.prompt import Prompt, Slot
 from assistant.values.sampling import PARAMETERS, Sampling
+from assistant.values.schema import is_json
 from assistant.values.words import counted as counted_words
 
 CONTEXT = 8192
@@ -467,9 +468,7 @@ class ServerCore:
 
     def _check_json(self, text: str) -> None:
         """Warn of an answer that is no JSON: many servers take a schema and do not obey it."""
-        try:
-            json.loads(text)
-        except (ValueError, RecursionError):
+        if not is_json(text):
             self._limits.warning = (
                 "The server took the schema and did not obey it: the answer is not JSON. "
                 "Use a server that does, or a model on this machine."

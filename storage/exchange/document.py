@@ -318,7 +318,9 @@ def parse(data: bytes, name: str) -> Document:
     try:
         return Document.model_validate_json(data)
     except ValidationError as error:
-        raise StorageError(_sentence(error, one_line(name, 80)), code="import") from None
+        is_object = data.lstrip()[:1] in (b"{", b"")  # an empty one may be half a file
+        words = _sentence(error, one_line(name, 80), is_object=is_object)
+        raise StorageError(words, code="import") from None
 
 
 def _all_different(values: Iterable[_V], what: str) -> set[_V]:
@@ -330,14 +332,17 @@ def _all_different(values: Iterable[_V], what: str) -> set[_V]:
     return seen
 
 
-def _sentence(error: ValidationError, name: str) -> str:
+def _sentence(error: ValidationError, name: str, *, is_object: bool) -> str:
     found = error.errors(include_url=False)
     by_place = {one["loc"]: one for one in found}
+    no_export = f"{name} is not a phichat export; give a file made by: phichat sessions export."
     if found[0]["type"] == "json_invalid":
+        if not is_object:
+            return no_export
         return f"{name} is damaged or incomplete (it is not valid JSON); get another copy of it."
     version = by_place.get(("phichat",))
     if found[0]["type"] == "model_type" or (version is not None and version["type"] == "missing"):
-        return f"{name} is not a phichat export; give a file made by: phichat sessions export."
+        return no_export
     if version is not None and isinstance(version["input"], int) and version["input"] > VERSION:
         return f"{name} was written by a newer phichat; update phichat, then import it again."
     first = found[0]

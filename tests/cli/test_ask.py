@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from assistant.cli.ask import is_due_today
+from assistant.cli.ask import SHORTENED, is_due_today
 from assistant.settings.load import load as load_settings
 from assistant.values.conversation import Draft
 from assistant.worker.shared_workers import shared_workers
@@ -125,8 +125,8 @@ def test_the_text_of_pages_is_quoted_on_wish(phichat: Phichat, tmp_path: Path) -
 def test_plain_output_is_the_answer_and_nothing_else(phichat: Phichat) -> None:
     plain = phichat("ask", "--seed", "1", "-", stdin="What is this?\n")
     assert plain.returncode == 0
-    assert plain.stderr == ""
     wanted = answer(phichat("ask", "--json", "What is this?"))
+    assert plain.stderr == (f"{SHORTENED}\n" if wanted["finish_reason"] == "length" else "")
     assert plain.stdout.rstrip("\n") == wanted["text"].rstrip("\n")
 
 
@@ -282,7 +282,7 @@ def test_a_half_answer_goes_on_without_a_question(phichat: Phichat) -> None:
     half = answer(phichat("ask", "--json", "--max-new-tokens", "4", "Hello"))
     assert half["finish_reason"] == "length"
     rest = phichat("ask", "--continue", "--max-new-tokens", "3")
-    assert (rest.returncode, rest.stderr) == (0, "")
+    assert (rest.returncode, rest.stderr) == (0, f"{SHORTENED}\n"), "it was cut again"
     added = _last_reply(phichat)["text"]
     assert added.startswith(half["text"])
     assert rest.stdout.rstrip("\n") == added.removeprefix(half["text"]).rstrip("\n")
@@ -401,4 +401,21 @@ def test_a_schema_that_is_none_stores_nothing(phichat: Phichat, tmp_path: Path) 
         assert refused.returncode == 1
         assert json.loads(refused.stdout)["error"]["code"] == "schema"
         assert why in refused.stderr
+    assert json.loads(phichat("sessions", "list", "--json").stdout) == []
+
+
+@pytest.mark.parametrize("command", ["ask", "batch"])
+@pytest.mark.parametrize("option", ["--schema", "--stop"])
+def test_an_empty_text_for_an_option_is_refused(
+    phichat: Phichat, command: str, option: str
+) -> None:
+    """An unset variable of a shell asks for nothing, and nothing is asked."""
+    done = phichat(command, option, "", "What?", "a.png")
+    assert (done.returncode, f"{option} needs a" in done.stderr) == (2, True)
+
+
+def test_nothing_on_standard_input_is_no_question(phichat: Phichat) -> None:
+    done = phichat("ask", "Summarise this.", "-", stdin="\n")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "Standard input is empty: nothing was asked.\n"
     assert json.loads(phichat("sessions", "list", "--json").stdout) == []

@@ -264,6 +264,7 @@ def test_export_to_files(sessions: Run) -> None:
         (["export", "--all", "--format", "md"], "One md document holds one chat"),
         (["export", "NEWER", "OLDER", "--format", "html"], "One html document holds one chat"),
         (["export", "NEWER", "--format", "pdf"], "'pdf' is not one of 'json', 'md', 'html';"),
+        (["export", "NEWER", "-o", ""], "--output needs a name, or - for standard output"),
         (["export", "NEWER", "-o", "x.bogus"], "No format ends in .bogus: .json, .md, .html"),
         (["import"], "Missing argument 'FILE...';"),
         (["backup"], "Missing argument 'FILE';"),

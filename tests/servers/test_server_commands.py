@@ -208,3 +208,25 @@ def test_a_chat_whose_model_can_t_answer_says_so_and_how_to_go_on(
     failed = json.loads(phichat("ask", "--continue", "--json", "Go on.").stdout)["error"]
     assert failed["code"] == "model"
     assert f"This chat is with {gone}" in failed["message"]
+
+
+def test_an_answer_that_is_no_json_is_no_success(server: Server, tmp_path: Path) -> None:
+    """A server may take a schema and not obey it: exit code 1, and a batch asks again."""
+    model = ["--model", f"{server.address}#tiny", "--schema", "colour red|blue"]
+    prose, red = saying("It is red."), saying('{"colour": "red"}')
+    picture = GOLDENS / "images" / "sq336.png"
+    server.answers = [prose, prose, red]
+    plain = phichat("ask", *model, "-i", picture, "Colour?")
+    assert (plain.exit_code, plain.stdout) == (1, "It is red.\n")
+    assert plain.stderr.count("not JSON") == 1
+    made = json.loads(phichat("ask", "--json", *model, "-i", picture, "Colour?").stdout)
+    assert (made["text"], made["error"]["code"]) == ("It is red.", "no_json")
+    assert "error" not in json.loads(phichat("ask", "--json", *model, "-i", picture, "x").stdout)
+    out = tmp_path / "out.jsonl"
+    server.answers = [prose, red]
+    done = phichat("batch", *model, "Colour?", picture, "-o", out)
+    line = json.loads(out.read_text())
+    assert (done.exit_code, line["text"], line["key"]) == (1, "It is red.", None)
+    assert line["error"]["code"] == "no_json"
+    assert phichat("batch", *model, "Colour?", picture, "-o", out).exit_code == 0
+    assert json.loads(out.read_text())["value"] == {"colour": "red"}

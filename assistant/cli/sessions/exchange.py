@@ -59,6 +59,8 @@ def export(
     """
     if every == bool(session):
         raise click.UsageError("give chats, or --all")
+    if not output:
+        raise click.UsageError("--output needs a name, or - for standard output")
     to_stdout = output == "-"
     if as_json and to_stdout:
         raise click.UsageError("--json names the files that were written: add -o FILE")
