@@ -123,9 +123,17 @@ def test_show(sessions: Run, ids: dict[str, str]) -> None:
         "What is the red shape?\n\nuser:\n[picture 1: sq336.png 336x336]\n"
         "What is the red shape?\n\nassistant:\nA red circle.\n"
     )
-    assert sessions("show", "NEWER") == (0, wanted, "")
-    assert sessions("show", ids["NEWER"][:6].upper()) == (0, wanted, ""), "a beginning is enough"
-    assert "A circle." in sessions("show", "NEWER", "--all")[1]
+    more = "1 message of other branches: add --all.\n"
+    assert sessions("show", "NEWER") == (0, wanted, more)
+    assert sessions("show", ids["NEWER"][:6].upper()) == (0, wanted, more), "a beginning is enough"
+    branch = "\n--- another branch, after “What is the red shape?”\n\nassistant:\n"
+    first, *_ = wanted.partition("A red circle.")
+    both = {
+        f"{first}A red circle.\n{branch}A circle.\n",
+        f"{first}A circle.\n{branch}A red circle.\n",
+    }
+    code, shown_all, stderr = sessions("show", "NEWER", "--all")
+    assert (code, shown_all in both, stderr) == (0, True, "")
     shown = of_json(sessions("show", "NEWER", "--json"))
     assert {key: shown[key] for key in ("id", "title", "created", "model", "pinned")} == {
         "id": "NEWER", "title": "What is the red shape?", "created": "MOMENT", "model": "demo",

@@ -74,7 +74,11 @@ def show(session: str, every: bool, shared: bool, as_json: bool) -> None:
             print_json(_conversation_json(conversation, turns))
             return
         click.echo(one_line(conversation.title))
+        above = None
         for turn in turns:
+            if above is not None and turn.parent != above:
+                click.echo(f"\n--- {_where(turn, turns)}")
+            above = turn.id
             click.echo(f"\n{turn.role}:")
             for picture in turn.pictures:
                 click.echo(
@@ -82,6 +86,16 @@ def show(session: str, every: bool, shared: bool, as_json: bool) -> None:
                     f"{picture.width}x{picture.height}]"
                 )
             click.echo(plain(turn.text))
+        if others := len(store.all_turns(session_id)) - len(turns):
+            click.echo(f"{counted(others, 'message')} of other branches: add --all.", err=True)
+
+
+def _where(turn: Turn, turns: tuple[Turn, ...]) -> str:
+    """Say in words where a branch leaves what was printed before it."""
+    for one in turns:
+        if one.id == turn.parent:
+            return f"another branch, after “{one_line(one.text, 60)}”"
+    return "another branch, from the beginning"
 
 
 @click.command()
