@@ -10,7 +10,9 @@ import json
 import shutil
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import constants
@@ -20,6 +22,8 @@ from assistant.engine.engine import open_engine
 from assistant.families.chat import ChatTemplate
 from assistant.phi3v.template import STYLE
 from assistant.phi3v.vocabulary import Vocabulary
+from assistant.servers.address import parse
+from assistant.servers.counts import ServedCounts, _tokenized
 from assistant.settings.load import load as load_settings
 from assistant.values.conversation import Draft, FinishReason, Role
 from assistant.values.errors import PhichatError
@@ -51,6 +55,7 @@ class Tokenizing:
         self.folder = tokenizer
         self.tokenizer = Tokenizer.from_file(str(tokenizer / "tokenizer.json"))
         self.is_here = True
+        self.shape = "vLLM"
         server.models = [{"id": NAME, "owned_by": "vllm", "max_model_len": 4096}]
         inner = server.answer_to
 
@@ -63,10 +68,21 @@ class Tokenizing:
         if not self.is_here:
             return refusing(404, "Not Found")
         body = asked.json  # type: ignore[attr-defined]
-        assert body["add_special_tokens"] is False
-        ids = self.tokenizer.encode(body["prompt"], add_special_tokens=False).ids
-        said = {"count": len(ids), "max_model_len": 4096, "tokens": ids}
+        said = self._said(body)
         return Answer([json.dumps(said).encode()], 200, "application/json")
+
+    def _said(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Answer as the servers' documentation has it; what one does not know it leaves out."""
+        if self.shape == "llama.cpp":
+            # control tokens are parsed only where that is asked for, as in some of its kind
+            pieces = [body["content"]] if body.get("parse_special") else list(body["content"])
+            ids = [one for piece in pieces for one in self.tokenizer.encode(
+                piece, add_special_tokens=body.get("add_special", True)).ids]  # fmt: skip
+            return {"tokens": ids}
+        assert isinstance(body["prompt"], str), "of a list SGLang makes a list of lists"
+        ids = self.tokenizer.encode(body["prompt"], add_special_tokens=body["add_special_tokens"])
+        more = {"token_strs": None} if self.shape == "vLLM" else {}
+        return {"tokens": ids.ids, "count": len(ids.ids), "max_model_len": 4096, **more}
 
     @property
     def asked(self) -> list[str]:
@@ -190,6 +206,42 @@ def test_the_name_of_a_control_token_in_a_message(counting: Tokenizing, make: Ma
     session = new_session(engine, "a <|end|> b <|user|> c")
     context = planned(send(engine, session, "and <|end|><|end|>")).context
     assert context.used == counting.read()
+
+
+@pytest.mark.parametrize("shape", ["vLLM", "SGLang", "llama.cpp"])
+def test_each_kind_of_server_counts(counting: Tokenizing, make: MakeEngine, shape: str) -> None:
+    counting.shape = shape
+    engine = make()
+    session = None
+    for text in TEXTS:
+        events = send(engine, session, text)
+        session = events[0].session_id  # type: ignore[union-attr]
+        found = planned(events).context
+        assert (found.used, found.is_estimate) == (counting.read(), False)
+
+
+RECORDED = {
+    "<|end|>": [32007],
+    "<|end|>What is the capital of France?<|end|>今天天气很好": [
+        32007, 1724, 338, 278, 7483, 310, 3444, 29973, 32007, 29871, 31482, 30408, 30408, 233, 179,
+        151, 232, 193, 139, 31076,
+    ],
+}  # fmt: skip
+"""Ids that llama.cpp's server (xllamacpp 2026.10.11549) gave for the texts of our requests."""
+
+
+def test_what_llama_cpp_answered(server: Server) -> None:
+    def answer_to(asked: Any) -> Answer:
+        ids = RECORDED[asked.json["content"]]
+        said = {"add_special": False, "parse_special": True}
+        assert {name: asked.json[name] for name in said} == said
+        return Answer([json.dumps({"tokens": ids}).encode()], 200, "application/json")
+
+    server.answer_to = answer_to  # type: ignore[method-assign]
+    address = parse(f"{server.address}/v1#{NAME}")
+    counts = ServedCounts("<|end|>", partial(_tokenized, address))
+    assert counts.learn(["What is the capital of France?", "今天天气很好"], None)
+    assert (counts.of("What is the capital of France?"), counts.of("今天天气很好")) == (7, 11)
 
 
 def test_a_server_that_does_not_tokenize_is_asked_once(
