@@ -9,6 +9,7 @@ from textual.widgets import OptionList
 from textual.widgets._toast import Toast
 
 import tui.app
+from assistant.values.errors import ModelError
 from tests.tui.desk import (
     NARROW,
     WIDE,
@@ -241,3 +242,22 @@ async def test_no_notice_obeys_what_a_program_says(desk: Desk, markup: bool) -> 
         await sees(pilot, "Yes.")
         await idle(pilot)
         assert not any(sign in notices(pilot)[0] for sign in "\x1b\x07\x9b\x00\u202e")
+
+
+async def test_a_model_that_can_t_count_is_the_status_lines_matter(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, counted = desk.chat("Hello", "Hello you"), []
+
+    def refuse(*_: object) -> None:
+        counted.append(1)
+        raise ModelError("Nothing answers.")
+
+    monkeypatch.setattr("tui.chat.conversation.measure_draft", refuse)
+    async with desk.app(session).run_test(size=NARROW) as pilot:
+        await opened(pilot, session)
+        await send(pilot, "/stopat END")
+        await sees(pilot, "Replies end before")
+        await until(pilot, lambda: len(counted) > 1, "it is counted")
+        await threads_ended(pilot)
+        assert notices(pilot) == ["Replies end before “END”."]

@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.timer import Timer
 
 from assistant.values.conversation import Draft, Role
+from assistant.values.errors import ModelError
 from assistant.values.events import ContextPlanned, Event, ModelStatus, StoreLost, UserTurnStored
 from assistant.values.lowered import lowered_words
 from assistant.values.text import quoted
@@ -244,7 +245,14 @@ class Conversation(ChatPart):
         files, parent = composer.chips.files, self._chat.parent_of(composer.edited)
         if session_id is not None or files:
             system = self._chat.system
-            self.in_thread(lambda: measure_draft(self._engine, session_id, files, parent, system))
+
+            def measure() -> requests.Answer:
+                try:
+                    return measure_draft(self._engine, session_id, files, parent, system)
+                except ModelError:
+                    return None  # the status line says so; a notice would hide another
+
+            self.in_thread(measure)
         else:
             composer.show_pictures(())
 
