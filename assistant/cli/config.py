@@ -40,7 +40,7 @@ def show_settings(as_json: bool) -> None:
     """
     from assistant.settings.load import load_with_origins
     from assistant.settings.schema import SETTABLE
-    from assistant.values.setting import shown
+    from assistant.values.setting import as_typed, shown
 
     chosen, origins = load_with_origins()
     if as_json:
@@ -51,8 +51,8 @@ def show_settings(as_json: bool) -> None:
         return
     for name in SETTABLE:
         value = chosen.value(name)
-        text = str(value) if isinstance(value, dict) else shown(value)
-        click.echo(f"{name:20} {one_line(text, 50):24} {one_line(origins[name])}".rstrip())
+        text = as_typed(value) if isinstance(value, dict) else one_line(shown(value), 50)
+        click.echo(f"{name:20} {text:24} {one_line(origins[name])}".rstrip())
 
 
 def _public(value: object) -> object:

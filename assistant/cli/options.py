@@ -36,10 +36,24 @@ class _Number(click.FloatRange):
     """A number of a range, which "nan" is not: every comparison with it is false."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        number = super().convert(value, param, ctx)
+        try:
+            number = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a number", param, ctx)
         if math.isnan(number):
             self.fail(f"{value} is not in the range {self._describe_range()}.", param, ctx)
-        return number
+        return super().convert(value, param, ctx)
+
+
+class WholeNumber(click.IntRange):
+    """A whole number of a range."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a whole number", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 TEXT = _Text()
@@ -63,7 +77,7 @@ def _option_type(one: Setting) -> click.ParamType[Any]:
         return click.Choice(one.choices)
     if one.number is None:
         return TEXT
-    kind = click.IntRange if one.number is int else _Number
+    kind = WholeNumber if one.number is int else _Number
     return kind(one.lowest, one.highest, min_open=one.is_above)
 
 
@@ -124,7 +138,7 @@ session_argument = click.argument(
 def limit_option(default: int) -> Callable[[F], F]:
     """``--limit N``."""
     return click.option(
-        "--limit", type=click.IntRange(1, 1_000_000), metavar="N", default=default,
+        "--limit", type=WholeNumber(1, 1_000_000), metavar="N", default=default,
         show_default=True, help="How many at most.",
     )  # fmt: skip
 

@@ -7,14 +7,15 @@ import re
 
 import click
 
+from assistant.cli.options import WholeNumber
 from assistant.values.errors import PhichatError
 from assistant.values.words import pip_install
 
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS",
-              help="Where to listen. There is no encryption: see below.")  # fmt: skip
-@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True,
+              help="Where to listen. There is no encryption: see above.")  # fmt: skip
+@click.option("--port", type=WholeNumber(1, 65535), default=8000, show_default=True,
               metavar="N", help="On which port.")  # fmt: skip
 @click.option("--public-url", metavar="URL",
               help="The address that browsers use, where a proxy stands in front.")  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 import tempfile
@@ -14,6 +15,7 @@ from tomlkit.container import OutOfOrderTableProxy
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT, Item, Table
 
+from assistant.settings.load import parse
 from assistant.settings.schema import PREFIX, SETTABLE, SettingsError, known
 
 Value = str | int | float | bool | dict[str, str]
@@ -127,15 +129,12 @@ def _change(path: Path, changed: Callable[[str], str]) -> None:
     """Replace the file, or the template where there is none, by what ``changed`` makes of it."""
     path = path.resolve()  # the file that a link names, not the link, is replaced
     try:
-        text = path.read_bytes().decode("utf-8") if os.path.exists(path) else template()
-        _replace(path, changed(text))
-    except UnicodeDecodeError as error:
+        data = path.read_bytes() if os.path.exists(path) else template().encode()
+        parse(path, data)
+        _replace(path, _with_own_lines(data, changed))
+    except TOMLKitError as error:  # what the parser of settings takes, and this one does not
         raise SettingsError(
-            f"The configuration file {path} is not UTF-8 text; save it as UTF-8."
-        ) from error
-    except TOMLKitError as error:
-        raise SettingsError(
-            f"The configuration file {path} is not valid TOML; correct it: {error}."
+            f"The configuration file {path} can't be changed; correct it: {error}."
         ) from error
     except OSError as error:
         raise SettingsError(
@@ -144,13 +143,22 @@ def _change(path: Path, changed: Callable[[str], str]) -> None:
         ) from error
 
 
-def _replace(path: Path, text: str) -> None:
+def _with_own_lines(data: bytes, changed: Callable[[str], str]) -> bytes:
+    """Change a text that keeps its mark of the byte order, and its line ends of Windows."""
+    mark = codecs.BOM_UTF8 if data.startswith(codecs.BOM_UTF8) else b""
+    text = data.removeprefix(mark).decode("utf-8")
+    if "\r\n" not in text or text.count("\n") != text.count("\r\n"):
+        return mark + changed(text).encode()
+    return mark + changed(text.replace("\r\n", "\n")).replace("\n", "\r\n").encode()
+
+
+def _replace(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     mode = path.stat().st_mode & 0o777 if os.path.exists(path) else 0o600
     descriptor, new = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(text.encode("utf-8"))
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(new, mode)

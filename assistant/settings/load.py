@@ -112,21 +112,16 @@ def _layers(
     yield _Layer(flags, lambda name: "--" + name.replace("_", "-"))
 
 
-def _from_file(path: Path, *, must_exist: bool) -> dict[str, Any]:
+def parse(path: Path, data: bytes) -> dict[str, Any]:
+    """Parse the content of a configuration file. Raises SettingsError, which names the file.
+
+    A mark of the byte order at its beginning, which editors of Windows write, is none of it.
+    """
     try:
-        found = tomllib.loads(path.read_bytes().decode("utf-8"))
-    except FileNotFoundError:
-        if must_exist:
-            raise SettingsError(
-                f"There is no configuration file {path}; check PHICHAT_CONFIG."
-            ) from None
-        return {}
-    except OSError as error:
-        raise SettingsError(
-            f"The configuration file {path} can't be read ({error.strerror}); "
-            "check what it is and its permissions."
-        ) from error
-    except UnicodeDecodeError as error:
+        if b"\0" in data:  # UTF-16 of plain letters
+            raise UnicodeError
+        return tomllib.loads(data.decode("utf-8-sig"))
+    except UnicodeError as error:
         raise SettingsError(
             f"The configuration file {path} is not UTF-8 text; save it as UTF-8."
         ) from error
@@ -138,6 +133,22 @@ def _from_file(path: Path, *, must_exist: bool) -> dict[str, Any]:
         raise SettingsError(
             f"The configuration file {path} is nested too deeply; correct it."
         ) from None
+
+
+def _from_file(path: Path, *, must_exist: bool) -> dict[str, Any]:
+    try:
+        found = parse(path, path.read_bytes())
+    except FileNotFoundError:
+        if must_exist:
+            raise SettingsError(
+                f"There is no configuration file {path}; check PHICHAT_CONFIG."
+            ) from None
+        return {}
+    except OSError as error:
+        raise SettingsError(
+            f"The configuration file {path} can't be read ({error.strerror}); "
+            "check what it is and its permissions."
+        ) from error
     for name in found:
         if name not in SETTABLE:
             raise SettingsError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import tomllib
@@ -10,9 +11,10 @@ from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from assistant.values.text import masked
+from assistant.values.text import masked, plain_json
 
 _WHOLE = re.compile("[+-]?[0-9]+", re.ASCII)
+_BARE = re.compile("[A-Za-z0-9_-]+")
 _BROKEN = re.compile("[\ud800-\udfff]")
 """Lone surrogates: what the environment holds for bytes that are no UTF-8."""
 
@@ -166,6 +168,20 @@ def shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return "none" if value is None else str(value)
+
+
+def as_typed(table: Mapping[str, str]) -> str:
+    """Write a table on one line, as a configuration file and ``config set`` take it."""
+    pairs = (
+        f"{key if _BARE.fullmatch(key) else _toml(key)} = {_toml(text)}"
+        for key, text in table.items()
+    )
+    return f"{{{', '.join(pairs)}}}"
+
+
+def _toml(text: str) -> str:
+    """Write a TOML string that a terminal shows and does not obey; JSON's are such."""
+    return plain_json(json.dumps(masked(text), ensure_ascii=False))
 
 
 def quoted(value: object) -> str:

@@ -9,6 +9,7 @@ import struct
 import zlib
 from contextlib import closing
 from pathlib import Path
+from typing import cast
 
 import click
 import pytest
@@ -208,6 +209,23 @@ def _number_options() -> list[tuple[click.Command, str]]:
                     if isinstance(kind, (click.FloatRange, type(click.FLOAT)))
                 ]
     return found
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["ask", "--temperature", "abc", "a"], "'abc' is not a number"),
+        (["ask", "--seed", "1.5", "a"], "'1.5' is not a whole number"),
+        (["sessions", "list", "--limit", "many"], "'many' is not a whole number"),
+        (["serve", "--port", "http"], "'http' is not a whole number"),
+    ],
+)
+def test_words_in_the_place_of_a_number(words: list[str], said: str) -> None:
+    context, command = click.Context(cli), cast(click.Command, cli)
+    while isinstance(command, click.Group):
+        command = cast(click.Command, command.get_command(context, words.pop(0)))
+    with pytest.raises(click.UsageError, match=said):
+        command.make_context("phichat", words)
 
 
 def test_what_is_no_number_is_in_no_range() -> None:

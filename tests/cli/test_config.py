@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from assistant.cli.root_command import cli
 from assistant.settings.load import load as load_settings
 from assistant.settings.schema import SETTABLE
+from assistant.values.setting import as_typed
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
@@ -128,3 +129,44 @@ def test_a_table_in_the_place_of_a_number_is_taken_out_or_replaced(text: str) ->
         assert run("show")[0] == 1
         assert run(*change) == (0, "", "")
         assert load_settings().sampling.seed == (3 if "set" in change else None)
+
+
+def test_a_table_is_shown_as_it_can_be_set() -> None:
+    table = {"qwen3.5-4b": "on", "a b": "high", 'say "so"': "off", "\u202ebidi\x7f": "low"}
+    typed = as_typed(table)
+    assert typed.isprintable()
+    assert run("set", "thinking_models", typed) == (0, "", "")
+    assert load_settings().thinking_models == table
+    lines = {line.split()[0]: line for line in run("show")[1].splitlines()}
+    assert lines["thinking_models"].split(maxsplit=1)[1].startswith(typed + " ")
+    assert lines["keys"].split()[1] == "{}"
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_file_of_a_windows_editor_is_read_and_changed_as_it_is(mark: bytes, ends: str) -> None:
+    file = load_settings().config_file
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(mark + f"top_p = 0.5{ends}# seed = 1{ends}".encode())
+    assert load_settings().sampling.top_p == 0.5
+    assert run("set", "seed", "3") == (0, "", "")
+    assert run("set", "kv", "int8") == (0, "", "")
+    wanted = f'top_p = 0.5{ends}seed = 3{ends}kv = "int8"{ends}'
+    assert file.read_bytes() == mark + wanted.encode()
+    assert run("unset", "seed") == (0, "", "")
+    wanted = wanted.replace("seed = 3", '# seed = "none"')
+    assert file.read_bytes() == mark + wanted.encode()
+
+
+@pytest.mark.parametrize(
+    "data", [b"= 1\n", b"seed = ?\n", "seed = 1\n".encode("utf-16-le"), b"a = \x00", b"\xff\xfe"]
+)
+def test_a_file_that_is_no_toml_is_refused_in_the_same_words_by_each_command(data: bytes) -> None:
+    file = load_settings().config_file
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(data)
+    refused = run("show")
+    assert refused[0] == 1
+    assert "is not UTF-8 text" in refused[2] or "(at line 1, column" in refused[2]
+    assert run("set", "seed", "1") == run("unset", "seed") == refused
+    assert file.read_bytes() == data

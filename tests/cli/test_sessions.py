@@ -209,7 +209,7 @@ def test_delete_asks_and_can_be_undone(sessions: Run) -> None:
     question = "Delete “What is the red shape?”? [y/N]: "  # the runner echoes what is typed
     refused = f"{question}n\nNothing was deleted.\n"
     assert sessions("delete", "NEWER", stdin="n\n") == (1, "", refused)
-    unanswered = f"{question}\nNo answer came, so nothing was done.\n"
+    unanswered = f"{question}\nNo answer came, so nothing was deleted: add --yes.\n"
     assert sessions("delete", "NEWER", stdin="") == (1, "", unanswered)
     hint = "Deleted; for a day it comes back with: phichat sessions restore NEWER\n"
     assert sessions("delete", "NEWER", stdin="y\n") == (0, "", f"{question}y\n{hint}")
@@ -414,6 +414,9 @@ def test_backup(sessions: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert sessions("backup", "copy.db") == (1, "", exists)
     made = of_json(sessions("backup", "copy.db", "--overwrite", "--json"))
     assert made == {"file": "copy.db", "bytes": Path("copy.db").stat().st_size}
+    named = "A backup is a file, not standard output: name it, as in chats.db; see: "
+    assert sessions("backup", "-") == (2, "", f"{named}phichat sessions backup --help\n")
+    assert not Path("-").exists()
     listed = sessions("list")
     monkeypatch.setenv("PHICHAT_DATABASE", "copy.db")
     assert sessions("list") == listed

@@ -70,7 +70,16 @@ def delete(session: str, yes: bool, for_good: bool, as_json: bool) -> None:
         title = one_line(store.conversation(session_id).title, 60)
         if not yes:
             words = " for good" if for_good else ""
-            if not click.confirm(f"Delete “{title}”{words}?", err=True):
+            try:
+                is_meant = click.confirm(f"Delete “{title}”{words}?", err=True)
+            except click.Abort as error:
+                if isinstance(error.__context__, KeyboardInterrupt):
+                    raise
+                click.echo(err=True)  # the line of the question is still open
+                raise PhichatError(
+                    "No answer came, so nothing was deleted: add --yes.", code="unanswered"
+                ) from None
+            if not is_meant:
                 raise PhichatError("Nothing was deleted.", code="declined")
         store.delete(session_id, for_good=for_good)
         if as_json:

@@ -149,6 +149,8 @@ def backup(file: Path, overwrite: bool, as_json: bool) -> None:
     \b
     phichat sessions backup ~/phichat-$(date +%F).db
     """
+    if str(file) == "-":
+        raise click.UsageError("a backup is a file, not standard output: name it, as in chats.db")
     with opened_store() as store:
         path = file.expanduser()
         store.backup(path, overwrite=overwrite)
