@@ -12,16 +12,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assistant.cli.common import (
-    documents_of,
-    open_pictures,
     opened_engine,
-    report_missing,
     start_decoding,
     stay_with_model,
 )
 from assistant.cli.errors import StoppedError
 from assistant.cli.options import (
-    TEXT,
     continue_option,
     engine_options,
     json_option,
@@ -30,6 +26,15 @@ from assistant.cli.options import (
     sampling_options,
     session_option,
     taken_sampling,
+)
+from assistant.cli.question import (
+    chosen_session,
+    draft_of,
+    page_text_option,
+    question_of,
+    quoted_documents,
+    system_option,
+    words_argument,
 )
 from assistant.values.errors import PhichatError
 from assistant.values.sampling import Parameters, Sampling
@@ -75,9 +80,7 @@ def is_due_today(mark: Path) -> bool:
 @pictures_option
 @session_option("Go on in this chat.")
 @continue_option
-@click.option(
-    "--system", metavar="TEXT", type=TEXT, help="What the model is told first, in a new chat."
-)
+@system_option
 @model_option
 @sampling_options
 @engine_options
@@ -86,10 +89,8 @@ def is_due_today(mark: Path) -> bool:
 @click.option(
     "--logprobs", is_flag=True, help="In JSON: how likely each token was, and the runners-up."
 )
-@click.option(
-    "--page-text", is_flag=True, help="Quote the text of the pages of PDFs before the question."
-)
-@click.argument("words", metavar="[PROMPT] [-]", type=TEXT, nargs=-1)
+@page_text_option
+@words_argument
 def ask(
     words: tuple[str, ...],
     images: tuple[str, ...],
@@ -122,28 +123,20 @@ def ask(
     phichat ask --json -i chart.png "Read the title." | jq -r .text
     phichat ask -i bill.jpg --schema "shop, total float" "Read this bill." | jq .total
     """
-    if session is not None and go_on:
-        raise click.UsageError("--session and --continue exclude each other")
-    if system is not None and (session is not None or go_on):
-        raise click.UsageError("--system begins a new chat: leave out --session and --continue")
+    quoted = quoted_documents(images, session, go_on, system, page_text)
     if as_json and stream_json:
         raise click.UsageError("--json and --stream-json exclude each other")
     if logprobs and not (as_json or stream_json):
         raise click.UsageError("--logprobs goes with --json or --stream-json")
-    if images.count("-") > 1:
-        raise click.UsageError("standard input can be one picture only")
-    documents = documents_of(images)
-    if page_text and not documents:
-        raise click.UsageError("--page-text goes with a PDF: -i report.pdf#2")
     sampling = taken_sampling(chosen)
-    text = _question(words, images)
+    text = question_of(words, images)
     goes_on = session is not None or go_on
     if not (text or images or goes_on):
         raise click.UsageError("give a question, or a picture with -i")
     if images:
         start_decoding()
     with opened_engine(system=system, **chosen) as (engine, _):
-        session_id = _session(engine, session, go_on)
+        session_id = chosen_session(engine, session, go_on)
         if (own := stay_with_model(engine, session_id, chosen["model"])) and sys.stderr.isatty():
             click.echo(f"{one_line(own, 120)} answers, as in this chat so far.", err=True)
         if not engine.model.status().is_server:
@@ -153,7 +146,7 @@ def ask(
             session_id,
             text,
             images,
-            documents if page_text else (),
+            quoted,
             lambda session_id: _sampling(engine, session_id, sampling),
             as_json=as_json,
             stream_json=stream_json,
@@ -182,7 +175,6 @@ def _answer(
         lacks_json,
     )
     from assistant.cli.interrupts import Interruption
-    from assistant.values.conversation import Draft
     from assistant.values.events import (
         ReplyEnded,
         ReplyFailed,
@@ -209,16 +201,9 @@ def _answer(
                 is_stored = True
             else:
                 try:
-                    opened = [
-                        one
-                        for source in images
-                        for one in open_pictures(engine, source, progress.fetching)
-                    ]
+                    draft = draft_of(engine, text, images, quoted, progress.fetching)
                 finally:
                     progress.clear()
-                report_missing(opened)
-                quotes = [engine.pictures.quoted_text(source) for source in quoted]
-                draft = Draft("\n\n".join(filter(None, [*quotes, text])), tuple(opened))
                 reply = engine.send(session_id, draft, chosen)
             # closed before the engine is: its last act is to store the half reply
             with closing(reply) as events:  # type: ignore[type-var]
@@ -275,49 +260,6 @@ def _rest(engine: Engine, session_id: str, sampling: Sampling) -> Iterator[Event
     if last.role is Role.ASSISTANT and (is_ours or last.finish_reason is None):
         return engine.continue_reply(session_id, sampling)
     return engine.regenerate(session_id, sampling)
-
-
-def _question(words: tuple[str, ...], images: tuple[str, ...]) -> str:
-    """Return the question: the argument, standard input, or first one and then the other."""
-    from assistant.pictures.dropped import is_picture_file
-
-    texts = [word for word in words if word != "-"]
-    for word in filter(is_picture_file, texts):
-        raise click.UsageError(f"{one_line(word, 60)} is a picture: give each by an -i of its own")
-    dashes = len(words) - len(texts)
-    if len(texts) > 1 or dashes > 1:
-        raise click.UsageError("give one question: put it in quotes")
-    is_taken = "-" in images
-    if dashes and is_taken:
-        raise click.UsageError("standard input can't be both the picture and the prompt")
-    if dashes or not (texts or is_taken or sys.stdin is None or sys.stdin.isatty()):
-        texts.append(_piped(may_be_empty=not (dashes and (texts or images))))
-    return "\n\n".join(text.strip("\n") for text in texts if text.strip())
-
-
-def _piped(*, may_be_empty: bool) -> str:
-    """Read standard input, which holds what a question is about unless it ``may_be_empty``."""
-    try:
-        text = sys.stdin.buffer.read().decode("utf-8-sig")
-        if not (may_be_empty or text.strip()):
-            raise PhichatError("Standard input is empty: nothing was asked.", code="usage")
-        return text
-    except UnicodeDecodeError:
-        raise PhichatError(
-            "Standard input is not UTF-8 text; a picture from a pipe is given with: -i -",
-            code="usage",
-        ) from None
-
-
-def _session(engine: Engine, session: str | None, go_on: bool) -> str | None:
-    if session is not None:
-        return engine.store.find_session(session)
-    if not go_on:
-        return None
-    latest = engine.store.latest_session()
-    if latest is None:
-        raise PhichatError("There is no chat to continue yet: ask without --continue.")
-    return latest
 
 
 def _sampling(engine: Engine, session_id: str | None, given: dict[str, Any]) -> Sampling:

@@ -8,26 +8,26 @@ from typing import Any
 
 import click
 
-from assistant.cli.common import (
-    open_pictures,
-    opened_engine,
-    print_json,
-    report_missing,
-    start_decoding,
-    stay_with_model,
-)
+from assistant.cli.common import opened_engine, print_json, start_decoding, stay_with_model
 from assistant.cli.options import (
-    TEXT,
+    continue_option,
     engine_options,
     json_option,
     model_option,
     pictures_option,
     session_option,
 )
-from assistant.engine.engine import Engine
+from assistant.cli.question import (
+    chosen_session,
+    draft_of,
+    page_text_option,
+    question_of,
+    quoted_documents,
+    system_option,
+    words_argument,
+)
 from assistant.servers.messages import as_json, messages
 from assistant.values.context import ChosenBy, ContextReport, LeftOut, PictureCost, Why
-from assistant.values.conversation import Draft
 from assistant.values.model import ModelFacts
 from assistant.values.prompt import Prompt, Slot
 from assistant.values.text import one_line, plain
@@ -47,49 +47,54 @@ _CHOSEN_BY = {
     help="""What the model would see: token ids, picture slots, budget. Nothing is stored.
 
     A server is given messages instead of ids, and what it counts is estimated.
-    With --session and neither PROMPT nor pictures: the chat as it stands.
+    PROMPT, - and a pipe are read as ask does; with --session or --continue and
+    neither PROMPT nor pictures: the chat as it stands.
     A chat's own model, unless --model names another.
 
     \b
     phichat prompt -i chart.png "What is this?"
     phichat prompt --session 4f2k --json
+    git diff | phichat prompt "Summarise this change." -
     """,
 )
 @pictures_option
 @session_option("As the next message of this chat.")
+@continue_option
+@system_option
 @model_option
 @engine_options
 @json_option
-@click.argument("text", metavar="[PROMPT]", type=TEXT, default="")
+@page_text_option
+@words_argument
 def show_prompt(
+    words: tuple[str, ...],
     images: tuple[str, ...],
     session: str | None,
+    go_on: bool,
+    system: str | None,
     model: str | None,
     as_json: bool,
-    text: str,
+    page_text: bool,
     **memory: object,
 ) -> None:
     """Print the prompt of a message, or of a session as it stands."""
+    quoted = quoted_documents(images, session, go_on, system, page_text)
+    goes_on = session is not None or go_on
+    text = question_of(words, images, takes_pipe=not goes_on)
+    if not (text or images or goes_on):
+        raise click.UsageError("give a question, or a picture with -i")
     if images:
         start_decoding()
-    with opened_engine(model=model, **memory) as (engine, _):
-        session_id = None if session is None else engine.store.find_session(session)
+    with opened_engine(model=model, system=system, **memory) as (engine, _):
+        session_id = chosen_session(engine, session, go_on)
         stay_with_model(engine, session_id, model)
-        preview = engine.prompts.preview(session_id, _draft(engine, session_id, images, text))
+        stands = goes_on and not (images or text)
+        draft = None if stands else draft_of(engine, text, images, quoted)
+        preview = engine.prompts.preview(session_id, draft)
         if as_json:
             print_json(_as_json(engine.model.facts(), preview))
         else:
             _show(engine.model.facts(), preview)
-
-
-def _draft(
-    engine: Engine, session_id: str | None, images: tuple[str, ...], text: str
-) -> Draft | None:
-    if session_id is not None and not images and not text:
-        return None
-    pictures = tuple(one for source in images for one in open_pictures(engine, source))
-    report_missing(pictures)
-    return Draft(text, pictures)
 
 
 def _as_json(facts: ModelFacts, preview: PromptPreview) -> dict[str, object]:

@@ -141,3 +141,36 @@ def test_errors_are_one_sentence(
     assert done.stderr.count("\n") == 1
     assert words in done.stderr
     assert json.loads(done.stdout) == {"error": {"code": code, "message": done.stderr.strip()}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "words"),
+    [
+        (["Summarise:", "-"], "one\ntwo\n", "Summarise:\n\none\ntwo"),
+        (["-"], "one\ntwo\n", "one\ntwo"),
+        ([], "one\n", "one"),
+        (["--system", "Be brief.", "Hi"], "", "Be brief."),
+    ],
+)
+def test_what_ask_would_read_is_laid_out(
+    phichat: Phichat, arguments: list[str], stdin: str, words: str
+) -> None:
+    def ids(*given: str) -> list[int]:
+        return json.loads(phichat("prompt", "--json", *given, stdin=stdin).stdout)["ids"]
+
+    asked = json.loads(phichat("ask", "--json", *arguments, stdin=stdin).stdout)
+    assert asked["usage"]["prompt_tokens"] == len(ids(*arguments))
+    if arguments[:1] != ["--system"]:
+        assert ids(*arguments) == ids(words)
+
+
+def test_the_last_chat_is_laid_out_as_ask_continues_it(phichat: Phichat) -> None:
+    phichat("ask", "One")
+    laid_out = json.loads(phichat("prompt", "--json", "--continue", "Two").stdout)
+    asked = json.loads(phichat("ask", "--json", "--continue", "Two").stdout)
+    assert asked["usage"]["prompt_tokens"] == laid_out["prompt_tokens"]
+
+
+def test_nothing_to_lay_out_is_said(phichat: Phichat) -> None:
+    done = phichat("prompt", stdin="")
+    assert (done.returncode, "Give a question, or a picture" in done.stderr) == (2, True)
