@@ -142,6 +142,11 @@ def chosen(address: Address, watch: Watch | None = None) -> ServerModel:
     except ModelError as error:
         # the chat may work
         is_list_alone = isinstance(error, refusals.FailedError) or error.code == "busy"
+        if address.model is None and error.code == "refused":
+            words = (
+                f"{str(error).rstrip('.')}. Name a model behind the address: {address.base}#NAME."
+            )
+            raise ModelError(words, code="refused") from error
         if address.model is None or (error.code in NO_ANSWER and not is_list_alone):
             raise
         return ServerModel(address)  # a server without a list: what was named may be there

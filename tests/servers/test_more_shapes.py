@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from assistant.values.conversation import FinishReason
+from assistant.values.errors import PhichatError
 from tests.engine.conftest import new_session, picture, send
 from tests.servers.conftest import MakeEngine
 from tests.servers.openai_server import Answer, Asked, Server, delta, event, refusing, saying
@@ -211,6 +212,12 @@ def test_a_list_does_not_stop_a_named_model(
     server.models = models
     engine = make(f"{server.address}/v1#mine")
     assert ended(send(engine, None, "Hi")).text == "Hello."
+
+
+def test_a_list_that_is_refused_asks_for_a_name(server: Server, make: MakeEngine) -> None:
+    server.models = refusing(404, "models listing is switched off here")
+    with pytest.raises(PhichatError, match=r"switched off here\. Name a model .*#NAME\.$"):
+        send(make(), None, "Hi")
 
 
 @pytest.mark.parametrize("pieces", [["</think> ends it."], list("</think> ends it."), ["</think>"]])
