@@ -237,8 +237,10 @@ class LocalCore:
     def kill_hung(self) -> None:
         """See :meth:`assistant.values.model.Core.kill_hung`."""
         with self._state:
-            link = self._link
+            link, number = self._link, self._running
         if link is not None and link.alive and (link.hangs or not link.reacts()):
+            if number is not None:
+                link.give_up(number, reacts=False)
             link.kill()
 
     def close(self) -> None:

@@ -255,6 +255,17 @@ def test_starting_again_kills_what_does_not_react(
     assert again.status().warning == ""
 
 
+def test_starting_again_ends_a_reply_for_what_was_the_matter(terminal: MakeCore) -> None:
+    """It did not end unexpectedly."""
+    core = terminal()
+    reply = Reply(core)
+    freeze(worker_pid(core))
+    core.kill_hung()
+    error = reply.end()
+    assert error is not None
+    assert error.code == "frozen"
+
+
 def test_leaving_does_not_wait(terminal: MakeCore) -> None:
     core = terminal()
     reply = Reply(core)
