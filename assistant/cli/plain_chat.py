@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import chain
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -177,8 +178,9 @@ class PlainChat:
             self.say(f"{slash.name} is the command; the same line again goes to the model.")
         elif line.strip() or self.attached:
             found = self.engine.pictures.find_dropped(line)
-            for source in found.sources:
-                self.open_picture(source)
+            opened = [list(self.engine.pictures.open_each(one)) for one in found.sources]
+            for file in chain.from_iterable(opened):  # all of them, or none
+                self.attach(file)
             if found.words or not found.sources:
                 self._send(found.words or line)
 

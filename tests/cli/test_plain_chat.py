@@ -136,6 +136,22 @@ def test_a_wrong_argument_does_nothing(
     assert engine.store.conversation(session) == before
 
 
+def test_a_line_with_a_picture_that_can_t_be_opened_does_nothing(
+    make: MakeEngine,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    engine, core = make(["Yes."])
+    chat = PlainChat(engine, COMMANDS)
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(SQUARE.read_bytes()[:200])
+    lines = said(monkeypatch, capsys, chat, f"Is {SQUARE} like {broken}?")
+    assert any("Error: broken.png is damaged" in line for line in lines)
+    assert not chat.attached
+    assert not core.prompts
+
+
 def test_stop_is_obeyed_while_a_reply_is_written(
     make: MakeEngine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
