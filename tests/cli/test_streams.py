@@ -111,13 +111,14 @@ def test_a_question_that_is_not_answered_with_yes(key: bytes, code: int, said: s
         os.chdir(ROOT)
         command = [sys.executable, "-m", "assistant.cli", "sessions", "delete", session_id]
         os.execve(sys.executable, command, dict(os.environ))
-    written = b""
+    written, sent = b"", 0
     try:
         with suppress(OSError):  # Linux' way of telling the end
             while True:
                 # once more: Python can miss a signal that comes just before it waits for a key
                 if b"[y/N]" in written and not select.select([terminal], [], [], 1)[0]:
                     os.write(terminal, key)
+                    sent += 1
                 if not (piece := os.read(terminal, 65536)):
                     break
                 written += piece
@@ -127,7 +128,9 @@ def test_a_question_that_is_not_answered_with_yes(key: bytes, code: int, said: s
         raise
     finally:
         os.close(terminal)
-    assert os.waitstatus_to_exitcode(status) == code
+    ended = os.waitstatus_to_exitcode(status)
+    # a second ctrl-C, while Python ends, ends it at once: a shell shows 130 either way
+    assert ended == code or (sent > 1 and ended == -signal.SIGINT)
     assert said in written.decode().splitlines()  # a key that was sent once more may come after it
 
 
