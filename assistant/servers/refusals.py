@@ -155,13 +155,15 @@ def refused(
     words = f": {words_of(said)}" if words_of(said) else ""
     if words.lower() in _SAYING_NOTHING:
         said, words = None, ""
-    if status in (401, 403) and "logprobs" not in words:  # of these OpenAI says it so
+    is_json = body.lstrip().startswith((b"{", b"["))
+    is_page = status == 403 and not is_json and not has_key  # of another program, as our own
+    if status in (401, 403) and not is_page and "logprobs" not in words:  # of these OpenAI says so
         variable = keys.key_of(address)[0]
         key = (
             f"does not accept the key in {variable}" if has_key else f"wants a key: set {variable}"
         )
         return ModelError(f"{name} {key} (error {status}{words}).", code="unauthorized")
-    if status in (404, 405) and not (words and body.lstrip().startswith((b"{", b"["))):
+    if is_page or (status in (404, 405) and not (words and is_json)):
         return ModelError(
             f"There is no OpenAI-compatible server at {name} (error {status}): check the address.",
             code="not_a_server",

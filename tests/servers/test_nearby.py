@@ -9,6 +9,7 @@ import pytest
 from assistant.servers import nearby
 from assistant.servers.address import parse
 from assistant.servers.catalogue import models
+from assistant.values.errors import ModelError
 from tests.servers.openai_server import Answer, Server, refusing, serving
 
 
@@ -40,6 +41,16 @@ def test_llama_cpp_says_it_in_a_second_list(server: Server) -> None:
     body = b'{"models": [{"model": "a", "capabilities": ["multimodal"]}], "data": [{"id": "a"}]}'
     server.models = Answer([body], 200, "application/json")
     assert models(parse(server.address))[0].sees
+
+
+def test_another_program_that_refuses_is_no_server(server: Server) -> None:
+    """As phichat serve is, which listens on a port of these."""
+    server.models = Answer(
+        [b"This is phichat, and this browser was not let in.\n"], 403, "text/plain"
+    )
+    assert nearby.find((port_of(server),)) == ()
+    with pytest.raises(ModelError, match=r"no OpenAI-compatible server at .* \(error 403\)"):
+        models(parse(server.address))
 
 
 def test_every_port_is_asked_and_no_key_is_sent(

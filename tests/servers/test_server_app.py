@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import tomllib
 from collections.abc import Iterator
 
@@ -14,6 +15,7 @@ from assistant.settings.load import load as load_settings
 from tests.servers.openai_server import Server, saying
 from tests.servers.test_chances import RED, replying, sent, token
 from tests.tui.desk import idle, open_page, pane, screen, sees, send, shown, until
+from tests.wait import LIMIT_S
 from tui.app import PhichatApp
 from tui.pages.connect import ConnectScreen
 from tui.pages.engine_state import EngineStateScreen
@@ -94,6 +96,28 @@ async def test_f8_finds_servers_on_a_key_and_remembers_the_choice(
         await until(pilot, file.exists, "it is remembered")
         assert tomllib.loads(file.read_text())["model"] == f"{server.address}/v1#llava"
         await until(pilot, lambda: "answers" in shown(pilot), "the first line")
+
+
+async def test_servers_that_are_found_before_the_models_are_listed_stay(
+    engine: Engine, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nearby, "PORTS", (int(server.address.rpartition(":")[2]),))
+    server.models = [{"id": "llava"}]
+    available, may_list = engine.model.available, threading.Event()
+
+    def slowly(models: object) -> object:
+        assert may_list.wait(LIMIT_S)
+        return available(models)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(engine.model, "available", slowly)
+    async with PhichatApp(engine, engine.model.settings).run_test(size=(120, 44)) as pilot:
+        await open_page(pilot, "f8")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ModelsScreen), "the models")
+        await pilot.press("f")
+        await sees(pilot, "Found 1 model on this machine.")
+        may_list.set()
+        await sees(pilot, "#llava")
+        await sees(pilot, "5 Connect to a server")
 
 
 @pytest.mark.slow

@@ -93,7 +93,7 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
         self._models: tuple[FoundModel, ...] = ()
         self._speeds: Mapping[str, Speed] | None = None
         self._sees: dict[str, bool] = {}
-        """Models of servers on this machine that were found."""
+        """Models of servers on this machine that were found, maybe before the others were."""
 
     def compose(self) -> ComposeResult:
         with frame(self.TITLE, "1 2 3 or enter choose · f finds servers here · esc back"):
@@ -119,6 +119,7 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
         usable = [one for one in event.models if one.kind in ("hub", "folder")]
         servers = [one for one in event.models if one.kind == "server"]
         self._models = (*usable, *demo, *servers)
+        self._add_servers()
         self._show_rows()
         names = [one.name for one in self._models]
         marked = names.index(self._marked) if self._marked in names else 0
@@ -227,15 +228,21 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
         if not event.models:
             self.tell("No server answers on this machine, at the ports 8080, 11434, 1234 and 8000.")
             return
+        self._sees |= dict(event.models)
+        if self._models:
+            first = len(self._models)
+            self._add_servers()
+            self._show_rows()
+            self.query_one(OptionList).highlighted = first if len(self._models) > first else None
+        self.tell(f"Found {counted(len(event.models), 'model')} on this machine.")
+
+    def _add_servers(self) -> None:
+        """List the servers' models that were found, and that are not listed yet."""
         from assistant.models.catalogue import server_model
 
-        self._sees |= dict(event.models)
         listed = {one.name for one in self._models}
-        new = [server_model(name) for name, _ in event.models if name not in listed]
-        first, self._models = len(self._models), (*self._models, *new)
-        self._show_rows()
-        self.query_one(OptionList).highlighted = first if new else None
-        self.tell(f"Found {counted(len(event.models), 'model')} on this machine.")
+        new = [server_model(name) for name in self._sees if name not in listed]
+        self._models = (*self._models, *new)
 
     def action_stop_download(self) -> None:
         if self._download is not None:
