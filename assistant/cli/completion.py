@@ -10,7 +10,7 @@ import click
 def completion(shell: str) -> None:
     """Print a script that lets a shell complete phichat.
 
-    Commands, options, ids of chats with their titles, picture files, models and
+    Commands, options, ids of chats with their titles, files, models and
     settings complete then.
 
     \b

@@ -11,12 +11,14 @@ import os
 
 from click.shell_completion import (
     BashComplete,
+    CompletionItem,
     FishComplete,
+    ShellComplete,
     ZshComplete,
     add_completion_class,
 )
 
-from assistant.cli.completion_words import TITLED
+from assistant.cli.completion_words import TITLED, paths
 
 VARIABLE = "_PHICHAT_COMPLETE"
 """The variable that tells click to complete instead of to run."""
@@ -84,7 +86,24 @@ _ONE_IS_INSERTED = ("37", "42")
 """COMP_TYPE of menu completion, where bash puts an offer into the line as it stands."""
 
 
-class Bash(BashComplete):
+class _WithPaths(ShellComplete):
+    """Paths where click leaves them to the shell, and whole words behind ``--option=``."""
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem[str]]:
+        offers: list[CompletionItem[str]] = []
+        for one in super().get_completions(args, incomplete):
+            if one.type in ("file", "dir"):
+                offers += paths(one.value, () if one.type == "dir" else None)
+            else:
+                offers.append(one)
+        option, equals, _ = incomplete.partition("=")
+        if equals and option.startswith("--"):  # zsh and fish replace the word as a whole
+            for one in offers:
+                one.value = option + equals + one.value
+        return offers
+
+
+class Bash(_WithPaths, BashComplete):
     """Offers with titles beside them, where there are several: bash itself has no titles."""
 
     source_template = _BASH
@@ -119,13 +138,13 @@ class Bash(BashComplete):
         )
 
 
-class Zsh(ZshComplete):
+class Zsh(_WithPaths, ZshComplete):
     """zsh, which quotes paths itself."""
 
     source_template = _ZSH
 
 
-class Fish(FishComplete):
+class Fish(_WithPaths, FishComplete):
     """fish, which quotes paths itself and adds no blank after a slash."""
 
     source_template = _FISH

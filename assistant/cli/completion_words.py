@@ -45,9 +45,19 @@ def session_ids(context: click.Context, parameter: click.Parameter, incomplete: 
 
 def pictures(context: click.Context, parameter: click.Parameter, incomplete: str) -> Offers:
     """Offer folders, and files with the suffix of a picture."""
+    return picture_paths(incomplete)
+
+
+def picture_paths(incomplete: str) -> Offers:
+    """Offer folders, and files with the suffix of a picture."""
     from assistant.pictures.dropped import SUFFIXES
 
-    return _paths(incomplete, SUFFIXES)
+    return paths(incomplete, SUFFIXES)
+
+
+def files(context: click.Context, parameter: click.Parameter, incomplete: str) -> Offers:
+    """Offer folders and files of any suffix."""
+    return paths(incomplete)
 
 
 def models(context: click.Context, parameter: click.Parameter, incomplete: str) -> Offers:
@@ -59,11 +69,12 @@ def models(context: click.Context, parameter: click.Parameter, incomplete: str) 
     from assistant.models.known import KNOWN
 
     if incomplete.startswith(("/", ".", "~")):
-        return _paths(incomplete, ())
+        return paths(incomplete, ())
     if incomplete.startswith("http"):
         return _servers(incomplete)
     names = dict.fromkeys(["demo", *(one.id for one in KNOWN), *fetched_ids()])
-    return [CompletionItem(name) for name in names if name.lower().startswith(incomplete.lower())]
+    begun = [name for name in names if name.lower().startswith(incomplete.lower())]
+    return [CompletionItem(name) for name in begun] or paths(incomplete, ())
 
 
 def _servers(incomplete: str) -> Offers:
@@ -107,8 +118,11 @@ def _stored(read: Callable[[Store], Sequence[Found]]) -> Sequence[Found]:
     return ()
 
 
-def _paths(incomplete: str, suffixes: Collection[str]) -> Offers:
-    """Offer folders and files with one of the suffixes, as the word begins: ``~`` stays ``~``."""
+def paths(incomplete: str, suffixes: Collection[str] | None = None) -> Offers:
+    """Offer folders and files as the word begins, those with one of the suffixes if some are given.
+
+    ``~`` stays ``~``.
+    """
     from assistant.pictures.path_forms import plain_name
 
     typed, slash, beginning = incomplete.rpartition("/")
@@ -125,7 +139,7 @@ def _paths(incomplete: str, suffixes: Collection[str]) -> Offers:
                     continue
                 if os.path.isdir(entry):
                     offers.append(f"{typed}{slash}{name}/")
-                elif os.path.splitext(name)[1].lower() in suffixes:
+                elif suffixes is None or os.path.splitext(name)[1].lower() in suffixes:
                     offers.append(f"{typed}{slash}{name}")
     except OSError:
         pass

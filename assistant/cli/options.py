@@ -82,7 +82,11 @@ def _option_type(one: Setting) -> click.ParamType[Any]:
 
 
 def _options_of(table: Iterable[Setting]) -> Callable[[F], F]:
-    options = [setting_option(one) for one in table if one.option]
+    options = [
+        setting_option(one, shell_complete=completing.files if one.name == "schema" else None)
+        for one in table
+        if one.option
+    ]
     return lambda command: reduce(lambda done, option: option(done), reversed(options), command)
 
 

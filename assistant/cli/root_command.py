@@ -80,6 +80,10 @@ class _Commands(click.Group):
             for name, (_, does) in COMMANDS.items()
             if name.startswith(incomplete)
         ]
+        if incomplete and not incomplete.startswith("-"):  # a picture stands there too
+            from assistant.cli.completion_words import picture_paths
+
+            offers += picture_paths(incomplete)
         return offers + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

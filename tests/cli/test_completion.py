@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import click
 import pytest
 
+from assistant.cli.root_command import cli
 from assistant.settings.load import load as load_settings
 from assistant.values.conversation import Draft
 from storage.store import Store
@@ -49,6 +52,18 @@ def test_a_tab_finishes_the_word(shell: Shell, monkeypatch: pytest.MonkeyPatch) 
         "phichat chat pics/": "pics/x.webp",
         "phichat ask -i pi": "pics/",
         "phichat ask -i no": "no",
+        "phichat sessions import no": "notes.txt",
+        "phichat sessions import 'a '": "a b.PNG",
+        "phichat sessions export x -o no": "notes.txt",
+        "phichat sessions export x --output=pi": "--output=pics/",
+        "phichat sessions backup no": "notes.txt",
+        "phichat sessions backup pi": "pics/",
+        "phichat batch -o no": "notes.txt",
+        "phichat batch x pi": "pics/",
+        "phichat ask --schema no": "notes.txt",
+        "phichat char": "chart.jpeg",
+        "phichat ./a": "./a b.PNG",
+        "phichat models use pi": "pics/",
         "phichat prompt --model microsoft/phi-3.": "microsoft/Phi-3.5-vision-instruct",
         "phichat ask --model ./pi": "./pics/",
         "phichat config set max_n": "max_new_tokens",
@@ -137,3 +152,29 @@ def test_only_session_ids_load_the_database_library(tmp_path: Path) -> None:
             text=True,
         )
         assert done.stdout.splitlines()[-1] == "[]", (line, done.stderr)
+
+
+def _path_parameters(group: click.Group, path: str = "") -> Iterator[tuple[str, click.Parameter]]:
+    """List the parameters whose help names a file, a folder or a picture as what stands there."""
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        if isinstance(command, click.Group):
+            yield from _path_parameters(command, f"{path}{name} ")
+        elif command is not None:
+            for one in command.params:
+                place = one.make_metavar(click.Context(command))
+                if re.search("FILE|FOLDER|PICTURE|SCHEMA|DIRECTORY|PATH", place):
+                    yield f"{path}{name} {one.name}", one
+
+
+def test_whatever_takes_a_path_completes_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("every.png").touch()
+    found = dict(_path_parameters(cli))
+    assert {"sessions import files", "batch output", "ask schema"} <= set(found)
+    for place, parameter in found.items():
+        context = click.Context(click.Command("x"))
+        offers = {one.value: one.type for one in parameter.shell_complete(context, "ev")}
+        assert offers == {"every.png": "path"} or "file" in offers.values(), place

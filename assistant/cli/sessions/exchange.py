@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from assistant.cli.common import opened_store, print_json
-from assistant.cli.completion_words import session_ids
+from assistant.cli.completion_words import files, session_ids
 from assistant.cli.options import TEXT, json_option, shared_option
 from assistant.values.conversation import ExportFormat, Imported, Outcome
 from assistant.values.text import one_line
@@ -34,7 +34,7 @@ _DONE = {
     "--format", "chosen", type=click.Choice([one.value for one in ExportFormat]),
     help="Otherwise that of the file's name; JSON where there is none.",
 )  # fmt: skip
-@click.option("-o", "--output", metavar="FILE|FOLDER|-", default="-",
+@click.option("-o", "--output", metavar="FILE|FOLDER|-", default="-", shell_complete=files,
               help="Where to; - (the default) is standard output.")  # fmt: skip
 @click.option("--branches", is_flag=True, help="In Markdown and HTML: the other branches too.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
@@ -94,7 +94,7 @@ def export(
 
 
 @click.command("import")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, shell_complete=files)
 @click.option("--copy", is_flag=True, help="Chats that are here already come in as copies.")
 @json_option
 def import_(files: tuple[str, ...], copy: bool, as_json: bool) -> None:
