@@ -97,7 +97,7 @@ def test_the_app_needs_a_terminal() -> None:
     ("key", "code", "said"),
     [
         (b"\x03", 130, "Stopped."),  # ctrl-C
-        (b"\x04", 1, "No answer came, so nothing was done."),  # the end of the input
+        (b"\x04", 1, "No answer came, so nothing was deleted: add --yes."),  # the end of the input
         (b"n\n", 1, "Nothing was deleted."),
     ],
 )

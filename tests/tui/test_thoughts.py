@@ -26,7 +26,7 @@ async def test_it_counts_is_folded_and_shown_by_a_key(desk: Desk) -> None:
     desk.say(thought, thinking, "A tri", writing, "angle.")
     async with desk.app().run_test(size=WIDE) as pilot:
         await send(pilot, "What is it?")
-        await sees(pilot, "▸ thinking 0 s")
+        await sees(pilot, "▸ thinking")  # for how long: a busy machine shows no first second
         assert "angles" not in shown(pilot)
         thinking.open()
         await sees(pilot, "▸ thought for")
