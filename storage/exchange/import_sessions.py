@@ -39,13 +39,16 @@ Pictures = Mapping[str, PictureFile]
 
 
 def store(db: Session, session: SessionPart, pictures: Pictures, *, copy: bool) -> Arrival:
-    """Store a session under its own ids, or with ``copy`` under new ids if these are taken.
+    """Store a session under its own ids; with ``copy`` one that differs here under new ids.
 
-    Raises StorageError when it is stored already and differs.
+    One that is here already and is the same is left alone. Raises StorageError for one that
+    differs, without ``copy``.
     """
     here = db.scalar(select(SessionRow).where(SessionRow.id == session.id))
     if here is None and not _taken(db, (turn.id for turn in session.turns)):
         return _store(db, session, pictures, Outcome.NEW)
+    if here and here.deleted is None and export_json.session_part(db, here) == session:
+        return Arrival(session.id, session.title, Outcome.UNCHANGED)
     if copy:
         return _store(db, _with_new_ids(db, session), pictures, Outcome.COPY)
     title = one_line(session.title, 60)
@@ -61,8 +64,6 @@ def store(db: Session, session: SessionPart, pictures: Pictures, *, copy: bool) 
             "nothing was imported; restore it, or import it as a copy with --copy.",
             code="import",
         )
-    if export_json.session_part(db, here) == session:
-        return Arrival(session.id, session.title, Outcome.UNCHANGED)
     raise StorageError(
         f"The chat {session.id} (“{title}”) is here already and differs from the file, so nothing "
         "was imported; import it as a copy with --copy.",

@@ -347,5 +347,7 @@ def test_a_thought_in_exports(server: Server, make: MakeEngine, tmp_path: Any) -
     engine.store.export_to(page, [session], ExportFormat.HTML)
     assert "&lt;b&gt;Hm&lt;/b&gt;, red." in page.read_text()
     kept = engine.store.conversation(session).turns[-1].thought
+    engine.store.rename(session, "Changed here")
     arrived = engine.store.import_file(file, decode.open_bytes, copy=True).sessions[0]
+    assert arrived.id != session
     assert engine.store.conversation(arrived.id).turns[-1].thought == kept

@@ -95,7 +95,9 @@ def export(
 
 @click.command("import")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, shell_complete=files)
-@click.option("--copy", is_flag=True, help="Chats that are here already come in as copies.")
+@click.option(
+    "--copy", is_flag=True, help="Chats that are here already, and differ, come in as copies."
+)
 @json_option
 def import_(files: tuple[str, ...], copy: bool, as_json: bool) -> None:
     """Import what phichat exported as JSON, or the logs.db of the llm command.
