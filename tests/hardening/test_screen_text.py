@@ -35,8 +35,9 @@ def texts(pilot: Pilot[None]) -> Iterator[str]:
     for strip in pilot.app.screen._compositor.render_strips():
         yield from (segment.text for segment in strip if not segment.control)
     for screen in pilot.app.screen_stack:
+        # a tab is text, and is painted as blanks
         yield from (field.text.replace("\t", " ") for field in screen.query(TextArea))
-        yield from (field.value for field in screen.query(Input))
+        yield from (field.value.replace("\t", " ") for field in screen.query(Input))
         yield from (field.placeholder for field in screen.query(Input))
     yield from notices(pilot)
     yield pilot.app.title + pilot.app.sub_title
