@@ -193,6 +193,11 @@ async def test_no_page_paints_or_edits_control_characters(desk: Desk, page: type
     await check(desk, page, HOSTILE, (120, 50))
 
 
+async def test_a_tab_in_a_prompt_is_painted_as_blanks(desk: Desk) -> None:
+    """The terminal would move what stands behind it."""
+    await check(desk, ContextScreen, KINDS["C0"], (120, 50))
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("size", [(120, 50), (40, 12)], ids=["wide", "tiny"])
 @pytest.mark.parametrize("kind", KINDS)

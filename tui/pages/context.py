@@ -133,7 +133,7 @@ def lines(report: ContextReport, pieces: Sequence[Piece], *, with_ids: bool) -> 
         if piece.is_control:
             line.append((piece.text, "control"))
         else:
-            *whole, last = plain(piece.text).split("\n")
+            *whole, last = plain(piece.text).expandtabs(4).split("\n")
             for said in whole:  # a line break is a token like any other
                 yield (*line, (said, "text"), ("↵", "quiet"))
                 line = []
