@@ -67,11 +67,13 @@ def head_of(db: Session, session: SessionRow) -> TurnRow | None:
     return db.scalar(newest.order_by(TurnRow.key.desc()).limit(1))
 
 
-def no_session(typed: str) -> SessionNotFoundError:
-    """Make the error for an id that no session has."""
+def no_session(typed: str, *, deleted: bool = False) -> SessionNotFoundError:
+    """Make the error for an id that no session has, or none that is ``deleted``."""
     shown = "".join(c if c.isprintable() else "\ufffd" for c in typed)
     return SessionNotFoundError(
-        f'There is no chat "{shown}"; list them with: phichat sessions list.'
+        f'There is no deleted chat "{shown}"; list them with: phichat sessions list --deleted.'
+        if deleted
+        else f'There is no chat "{shown}"; list them with: phichat sessions list.'
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete as delete_rows, func, select
+from sqlalchemy import ColumnElement, delete as delete_rows, func, select
 from sqlalchemy.orm import Session, aliased
 
 from assistant.values.conversation import UNREADABLE_MOMENT, SessionSummary, Summary
@@ -25,12 +25,16 @@ _EVERY = 2**63 - 1
 """Rows: more than any table has, and the largest number that every database takes."""
 
 
-def summaries(db: Session, limit: int = 200, offset: int = 0) -> list[SessionSummary]:
+def summaries(
+    db: Session, limit: int = 200, offset: int = 0, *, deleted: bool = False
+) -> list[SessionSummary]:
     """List the pinned sessions, then the others, each group the most recently used first.
 
+    With ``deleted`` those that can be restored, the one deleted last first.
     ``turns`` counts the current branch, ``pictures`` all that were ever attached. Reads no texts.
     """
     head = aliased(TurnRow)
+    order = (SessionRow.pinned.desc(), SessionRow.updated.desc(), SessionRow.key.desc())
     attached = (
         select(func.count())
         .select_from(SessionPictureRow)
@@ -50,8 +54,8 @@ def summaries(db: Session, limit: int = 200, offset: int = 0) -> list[SessionSum
             SessionRow.head_key.is_not(None) & head.key.is_(None),
         )
         .outerjoin(head, head.key == SessionRow.head_key)
-        .where(SessionRow.deleted.is_(None), own(db))
-        .order_by(SessionRow.pinned.desc(), SessionRow.updated.desc(), SessionRow.key.desc())
+        .where(_is_deleted(deleted), own(db))
+        .order_by(*((SessionRow.deleted.desc(), SessionRow.key.desc()) if deleted else order))
         .limit(min(limit, _EVERY))
         .offset(min(offset, _EVERY))
     )
@@ -80,26 +84,44 @@ def models(db: Session) -> list[str]:
     return [model for model in found if model is not None]
 
 
-def find(db: Session, id_or_prefix: str) -> str:
+def _is_deleted(deleted: bool) -> ColumnElement[bool]:
+    return SessionRow.deleted.is_not(None) if deleted else SessionRow.deleted.is_(None)
+
+
+def find(db: Session, id_or_prefix: str, *, deleted: bool = False) -> str:
     """Return the full id of the session whose id begins as the user typed.
 
-    Raises SessionNotFoundError when no session begins so, or more than one.
+    With ``deleted`` of those that can be restored. Raises SessionNotFoundError when no session
+    begins so, or more than one.
     """
     wanted = as_typed(id_or_prefix)
-    matches = select(SessionRow.id).where(
-        SessionRow.id.startswith(wanted, autoescape=True), SessionRow.deleted.is_(None)
-    )
-    found = list(db.scalars(matches.order_by(SessionRow.id).limit(_SHOWN_MATCHES + 1)))
+    found = _beginning(db, wanted, deleted)
     if wanted in found:
         return wanted
-    if not wanted or not found:
-        raise no_session(id_or_prefix)
+    if not found and (others := _beginning(db, wanted, not deleted)):
+        raise SessionNotFoundError(
+            f"The chat {others[0]} is not deleted: there is nothing to restore."
+            if deleted
+            else f"The chat {others[0]} was deleted; bring it back with: phichat sessions restore "
+            f"{others[0]}"
+        )
+    if not found:
+        raise no_session(id_or_prefix, deleted=deleted)
     if len(found) > 1:
         shown = ", ".join(found[:_SHOWN_MATCHES]) + (", …" if len(found) > _SHOWN_MATCHES else "")
         raise SessionNotFoundError(
             f'More than one chat begins with "{wanted}" ({shown}); type more of the id.'
         )
     return found[0]
+
+
+def _beginning(db: Session, wanted: str, deleted: bool) -> list[str]:
+    """List the first ids that begin so; none for an empty word."""
+    matches = select(SessionRow.id).where(
+        SessionRow.id.startswith(wanted, autoescape=True), _is_deleted(deleted)
+    )
+    most = matches.order_by(SessionRow.id).limit(_SHOWN_MATCHES + 1)
+    return list(db.scalars(most)) if wanted else []
 
 
 def rename(db: Session, session_id: str, title: str) -> None:

@@ -33,9 +33,18 @@ Offers = list["CompletionItem[str]"]
 
 def session_ids(context: click.Context, parameter: click.Parameter, incomplete: str) -> Offers:
     """Offer ids with their titles, the most recently used first."""
+    return _ids(incomplete, deleted=False)
+
+
+def deleted_ids(context: click.Context, parameter: click.Parameter, incomplete: str) -> Offers:
+    """Offer ids of chats that can be restored, with their titles, the last deleted first."""
+    return _ids(incomplete, deleted=True)
+
+
+def _ids(incomplete: str, *, deleted: bool) -> Offers:
     from assistant.values.text import one_line
 
-    found = _stored(lambda store: store.sessions(_MOST_SESSIONS, 0))
+    found = _stored(lambda store: store.sessions(_MOST_SESSIONS, 0, deleted=deleted))
     return [
         CompletionItem(one.id, TITLED, one_line(one.title, 40))
         for one in found

@@ -152,6 +152,8 @@ def pull(model_id: str, revision: str | None, as_json: bool) -> None:
         raise ModelError(
             f"A server has nothing to fetch: “phichat models use {model_id}” lets it answer."
         )
+    if model_id == DEMO:
+        raise ModelError("The demo comes with phichat: there is nothing to fetch.")
     from assistant.models.pull import pull as fetch  # a third of a second: not for the others
 
     kept = "what came is kept: the same command goes on there."

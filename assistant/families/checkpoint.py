@@ -34,8 +34,9 @@ def find_folder(name_or_path: str | Path, *, local_files_only: bool = False) -> 
         raise ModelError(f"{name} is a file; a model is a folder with config.json and weights.")
     if not hub_cache.is_hub_id(name):
         raise ModelError(
-            f"There is no model {one_line(name, 200)!r}: give “demo”, a folder, or a Hugging Face "
-            "id such as microsoft/Phi-3-vision-128k-instruct."
+            f"There is no model {one_line(name, 200)!r}: give “demo”, a folder, a Hugging Face id "
+            "such as microsoft/Phi-3-vision-128k-instruct, or a server's address, which begins "
+            "with http:// or https://."
         )
     commit = hub_cache.fetched_commit(name)
     lacks = "not on this machine"
@@ -46,6 +47,11 @@ def find_folder(name_or_path: str | Path, *, local_files_only: bool = False) -> 
             return folder
         lacks = f"not whole on this machine ({missing[0]} is missing)"
     if local_files_only:
+        if commit is None and "." in name.partition("/")[0]:  # no owner on the hub has a dot
+            raise ModelError(
+                f"There is no model {name!r}: if it is a server, its address begins with http:// "
+                "or https://."
+            )
         raise ModelError(
             f"The model {name} is {lacks}: fetch it with “phichat models pull {name}”, or use "
             "--model demo or a folder."

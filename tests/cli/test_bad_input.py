@@ -13,6 +13,7 @@ from typing import cast
 
 import click
 import pytest
+from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 
 from assistant.cli.root_command import cli
@@ -115,6 +116,21 @@ def test_unknown_models(name: str, phichat: Phichat) -> None:
     assert done.stdout == ""
     assert_one_sentence(done.stderr)
     assert name in done.stderr
+
+
+@pytest.mark.parametrize("name", ["localhost:11434", "127.0.0.1:8000", "example.org/v1", "a/b/v1"])
+def test_a_server_without_the_beginning_of_its_address(name: str) -> None:
+    for words in (["ask", "--model", name, "Hi"], ["models", "use", name]):
+        said = CliRunner().invoke(cli, words, prog_name="phichat").stderr
+        assert "address" in said
+        assert "begins with http:// or https://" in said
+        assert "pull" not in said
+
+
+def test_the_demo_need_not_be_fetched() -> None:
+    done = CliRunner().invoke(cli, ["models", "pull", "demo"], prog_name="phichat")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == "The demo comes with phichat: there is nothing to fetch.\n"
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from assistant.cli.root_command import cli
+from assistant.cli.sessions.change import restore
 from assistant.cli.sessions.group import sessions as group
 from assistant.cli.sessions.show import _highlighted
 from assistant.pictures.source import open_source
@@ -223,11 +224,32 @@ def test_delete_asks_and_can_be_undone(sessions: Run) -> None:
     assert of_json(sessions("restore", "NEWER", "--json"))["id"] == "NEWER"
 
 
+def test_a_deleted_chat_is_found_again_without_its_whole_id(sessions: Run) -> None:
+    sessions("delete", "NEWER", "--yes")
+    (deleted,) = of_json(sessions("list", "--deleted", "--json"))
+    assert deleted["title"] == "What is the red shape?"
+    assert "What is the red shape?" in sessions("list", "--deleted")[1]
+    gone = "The chat NEWER was deleted; bring it back with: phichat sessions restore NEWER\n"
+    assert sessions("show", "NEWER") == (1, "", gone)
+    context = click.Context(restore)
+    (offer,) = restore.params[0].shell_complete(context, "")
+    assert offer.help == deleted["title"]
+    assert sessions("restore", offer.value[:6]) == (0, "", "")
+    assert titles(sessions) == ["What is the red shape?", "Older talk of nothing"]
+    there = "The chat NEWER is not deleted: there is nothing to restore.\n"
+    assert sessions("restore", "NEWER") == (1, "", there)
+    assert restore.params[0].shell_complete(context, "") == []
+    assert sessions("list", "--deleted", "--shared")[0] == 2
+
+
 def test_delete_for_good(sessions: Run) -> None:
     question = "Delete “What is the red shape?” for good? [y/N]: "
     assert sessions("delete", "NEWER", "--for-good", stdin="y\n") == (0, "", f"{question}y\n")
-    no_session = 'There is no chat "NEWER"; list them with: phichat sessions list.\n'
+    no_session = (
+        'There is no deleted chat "NEWER"; list them with: phichat sessions list --deleted.\n'
+    )
     assert sessions("restore", "NEWER") == (1, "", no_session)
+    assert sessions("list", "--deleted") == (0, "", "")
     assert titles(sessions) == ["Older talk of nothing"]
 
 
@@ -290,6 +312,7 @@ def test_wrong_usage(sessions: Run, arguments: list[str], words: str) -> None:
     assert stderr.count("\n") == 1
 
 
+_NO_DELETED = 'There is no deleted chat "nope"; list them with: phichat sessions list --deleted.'
 _NO_SESSION = 'There is no chat "nope"; list them with: phichat sessions list.'
 
 
@@ -300,7 +323,7 @@ _NO_SESSION = 'There is no chat "nope"; list them with: phichat sessions list.'
         (["rename", "nope", "x"], _NO_SESSION),
         (["fork", "nope"], _NO_SESSION),
         (["delete", "nope", "--yes"], _NO_SESSION),
-        (["restore", "nope"], _NO_SESSION),
+        (["restore", "nope"], _NO_DELETED),
         (["search", "x", "--session", "nope"], _NO_SESSION),
         (["export", "nope", "-o", "x.json"], _NO_SESSION),
         (

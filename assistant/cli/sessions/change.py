@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from assistant.cli.common import opened_store, print_json
+from assistant.cli.completion_words import deleted_ids
 from assistant.cli.options import TEXT, json_option, session_argument
 from assistant.values.errors import PhichatError
 from assistant.values.text import one_line
@@ -92,18 +93,20 @@ def delete(session: str, yes: bool, for_good: bool, as_json: bool) -> None:
 
 
 @click.command()
-@session_argument
+@click.argument("session", metavar="CHAT", type=TEXT, shell_complete=deleted_ids)
 @json_option
 def restore(session: str, as_json: bool) -> None:
-    """Bring a deleted chat back; CHAT is its whole id.
+    """Bring a deleted chat back.
 
     \b
-    phichat sessions restore 4f2k9xw0
+    phichat sessions list --deleted
+    phichat sessions restore 4f2k
     """
     with opened_store() as store:
-        store.restore(session)
+        session_id = store.find_session(session, deleted=True)
+        store.restore(session_id)
         if as_json:
-            print_json({"id": session, "title": store.conversation(session).title})
+            print_json({"id": session_id, "title": store.conversation(session_id).title})
 
 
 @click.command()

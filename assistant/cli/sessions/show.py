@@ -29,16 +29,20 @@ from assistant.values.words import counted
 @click.command("list")
 @limit_option(50)
 @shared_option
+@click.option("--deleted", is_flag=True, help="Deleted chats that can still be restored.")
 @json_option
-def list_(limit: int, shared: bool, as_json: bool) -> None:
+def list_(limit: int, shared: bool, deleted: bool, as_json: bool) -> None:
     """The chats: pinned ones, then the most recently used.
 
     \b
     phichat sessions list --limit 10
     phichat sessions list --shared
+    phichat sessions list --deleted
     """
+    if shared and deleted:
+        raise click.UsageError("--deleted lists your own chats: leave out --shared")
     with opened_store(shared=shared) as store:
-        found = store.sessions(limit)
+        found = store.sessions(limit, deleted=deleted)
         owners = store.owners() if shared else {}
         if as_json:
             of = {id: {"owner": owner} for id, owner in owners.items()}
