@@ -243,7 +243,8 @@ class ProgressLine:
             number = min(event.done + 1, event.total)
             return f"Looking at picture {number} of {event.total}{self._parts}…"
         percent = f" {min(100, 100 * event.done // event.total)} %" if event.total else ""
-        return f"{event.detail.capitalize() or self._WORDS[event.stage]}…{percent}"
+        words = event.detail[:1].upper() + event.detail[1:]
+        return f"{words or self._WORDS[event.stage]}…{percent}"
 
 
 def _parts(context: ContextReport) -> str:

@@ -46,7 +46,8 @@ def reported_errors(words: Sequence[str]) -> Iterator[None]:
     except click.ClickException as error:
         path = getattr(getattr(error, "ctx", None), "command_path", "phichat")
         what = one_line(error.format_message()).rstrip(".")
-        sentence = f"{what[:1].upper()}{what[1:]}; see: {path} --help"
+        begins = what.partition(" ")[0].isalpha()  # a file's name, or an option, stays as it is
+        sentence = f"{what[:1].upper() if begins else what[:1]}{what[1:]}; see: {path} --help"
         _end(words, "usage", sentence, error.exit_code)
     except click.Abort as error:
         if error.__cause__ is None:  # click.confirm was asking: its line is still open

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 
+from assistant.cli.errors import reported_errors
 from assistant.cli.root_command import cli
 from assistant.settings.load import load as load_settings
 from assistant.values.conversation import Draft
@@ -251,3 +252,19 @@ def test_what_is_no_number_is_in_no_range() -> None:
         for word in ("nan", "-NaN", "inf", "-inf"):
             with pytest.raises(click.UsageError, match="is not in the range"):
                 command.make_context("phichat", [name, word, "a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("give a question", "Give a question"),
+        ("b.png is a picture", "b.png is a picture"),
+        ("--stop needs a text", "--stop needs a text"),
+    ],
+)
+def test_a_name_keeps_its_first_letter(
+    said: str, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit), reported_errors([]):
+        raise click.UsageError(said)
+    assert capsys.readouterr().err.startswith(f"{shown}; see: ")
