@@ -20,6 +20,7 @@ from textual.theme import Theme
 from textual.timer import Timer
 from textual.widgets import Input
 
+from assistant.settings.app_names import unknown_name
 from assistant.values.text import one_line, plain
 from tui import textual_fixes
 from tui.chat.screen import ChatScreen
@@ -44,8 +45,7 @@ from tui.widgets.session_list import keys_of
 
 if TYPE_CHECKING:
     from assistant.engine.engine import Engine
-    from assistant.settings.schema import Settings
-
+from assistant.settings.schema import Settings
 
 NOTICE_S = 8.0
 """Seconds that a notice stands; one of an error stands until it is cleared."""
@@ -127,6 +127,9 @@ class PhichatApp(App[None]):
     def on_mount(self) -> None:
         self.push_screen(self._chat)
         self.theme_changed_signal.subscribe(self, self._keep_theme)
+        for name in ("theme", "keys"):  # a wrong name is no reason not to start
+            if words := unknown_name(name, self.settings.value(name)):
+                self.notify(f"{words}.", severity="warning", markup=False)
         if self._gallery.graphics.audience is not None:
             self.set_interval(LOOK_S, self._look_at_tmux)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from assistant.settings.app_names import unknown_name
 from assistant.settings.paths import find_places
 from assistant.settings.schema import (
     PREFIX,
@@ -97,6 +98,8 @@ def check_value(name: str, value: object) -> None:
 def read_value(name: str, text: str) -> str | int | float | bool | dict[str, str]:
     """Return the value for a configuration file that a user typed. Raises SettingsError."""
     value = _Layer({known(name): text}, lambda _: "as typed").read()[name]
+    if words := unknown_name(name, value):
+        raise SettingsError(f"{words} (as typed).")
     return "none" if value is None else value
 
 

@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from textual.keys import Keys, _character_to_key
 
 from assistant.cli.root_command import cli
+from assistant.settings.app_names import ACTIONS, THEMES, unknown_name
 from assistant.settings.load import load as load_settings
 from assistant.settings.schema import SETTABLE
 from assistant.values.setting import as_typed
+from tui.keys import KEYS_BY_NAME
+from tui.themes import ANSI, ANSI_LIGHT, AUTO_THEME, CONTRAST, INK, PAPER
 
 
 def run(*arguments: str) -> tuple[int, str, str]:
@@ -170,3 +174,36 @@ def test_a_file_that_is_no_toml_is_refused_in_the_same_words_by_each_command(dat
     assert "is not UTF-8 text" in refused[2] or "(at line 1, column" in refused[2]
     assert run("set", "seed", "1") == run("unset", "seed") == refused
     assert file.read_bytes() == data
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("theme", "nonsense", 'theme must be "auto", "phichat-ink"'),
+        ("keys", '{anwser_again="f10"}', 'keys names no action "anwser_again"; the actions are'),
+        ("keys", '{answer_again="frob"}', 'keys gives answer_again the unknown key "frob"'),
+        ("keys", '{answer_again="f10,ctrl+"}', 'the unknown key "ctrl+"'),
+    ],
+)
+def test_names_that_the_app_does_not_know_are_refused(name: str, value: str, said: str) -> None:
+    code, _, stderr = run("set", name, value)
+    assert code == 1
+    assert said in stderr
+    assert load_settings().value(name) == SETTABLE[name].default
+
+
+def test_every_name_that_the_app_knows_is_taken() -> None:
+    assert set(ACTIONS) == set(KEYS_BY_NAME)
+    assert set(THEMES) == {
+        AUTO_THEME, INK.name, PAPER.name, CONTRAST.name, ANSI.name, ANSI_LIGHT.name,
+    }  # fmt: skip
+    assert unknown_name("keys", KEYS_BY_NAME) == ""
+    for letter in map(chr, range(33, 127)):
+        assert unknown_name("keys", {"send": _character_to_key(letter)}) == "", letter
+    for key in Keys:
+        if "-" not in key.value and key.name.startswith(
+            ("F", "Control", "Page", "Back", "Esc", "Home", "Up", "Del")
+        ):
+            assert unknown_name("keys", {"send": key.value}) == "", key
+    assert run("set", "theme", "phichat-paper") == (0, "", "")
+    assert run("set", "keys", '{answer_again="f10,alt+r", stop="ctrl+slash"}') == (0, "", "")

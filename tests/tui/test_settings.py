@@ -263,6 +263,16 @@ async def test_keys_can_be_bound_otherwise_in_the_configuration_file(desk: Desk)
         await until(pilot, lambda: isinstance(app.screen, SettingsScreen), "the settings")
 
 
+async def test_names_in_the_file_that_the_app_does_not_know_are_said_once(desk: Desk) -> None:
+    wrong = desk.engine.model.settings.changed(theme="nonsense", keys={"anwser_again": "f10"})
+    desk.engine.model.settings = wrong
+    app = PhichatApp(desk.engine, wrong)
+    async with app.run_test(size=WIDE) as pilot:
+        await until(pilot, lambda: len(notices(pilot)) == 2, "both")
+        assert notices(pilot)[0].startswith('theme must be "auto", "phichat-ink"')
+        assert notices(pilot)[1].startswith('keys names no action "anwser_again"')
+
+
 @pytest.mark.slow
 async def test_keys_are_bound_otherwise_in_the_app_by_the_names_that_it_lists(desk: Desk) -> None:
     file = desk.engine.model.settings.config_file
