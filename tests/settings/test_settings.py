@@ -75,7 +75,7 @@ GIVEN: dict[str, tuple[str, object]] = {
     "keep_alive": ("0", 0),
     "feature_cache_mb": ("0", 0),
     "pictures": ("text", "text"),
-    "theme": ("nord", "nord"),
+    "theme": ("phichat-paper", "phichat-paper"),
     "database": ("/x.db", "/x.db"),
     "presets": ('{ Terse = "One sentence.", "two words" = "x" }',
                 {"Terse": "One sentence.", "two words": "x"}),
