@@ -112,8 +112,11 @@ def test_pull_refuses_what_there_is_not(hub: Hub) -> None:  # noqa: F811
         f"{MODEL} is gated: accept its conditions at {at}/{MODEL}, then set HF_TOKEN to a token "
         "of your account."
     )
+    assert refused(models("pull", "a/b/c")) == (
+        "'a/b/c' is no id of the hub: give one such as microsoft/Phi-3-vision-128k-instruct."
+    )
     assert refused(models("pull", "demo")) == (
-        "'demo' is no id of the hub: give one such as microsoft/Phi-3-vision-128k-instruct."
+        "The demo comes with phichat: there is nothing to fetch."
     )
     done = models("pull", "--json", "demo")
     assert done.returncode == 1
