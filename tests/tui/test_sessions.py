@@ -185,7 +185,7 @@ async def test_deleted_chats_come_back_one_after_the_other(desk: Desk) -> None:
         await sees(pilot, "first answer")
         await until(pilot, lambda: area(pilot).text == "half a question", "its draft is back")
         await pilot.press("f7")
-        await until(pilot, lambda: "No chat was" in "".join(notices(pilot)), "a word")
+        await until(pilot, lambda: "no chat to bring back" in "".join(notices(pilot)), "a word")
     assert [item.id for item in desk.engine.store.sessions()][:2] == [first, second]
 
 
