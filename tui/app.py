@@ -45,7 +45,8 @@ from tui.widgets.session_list import keys_of
 
 if TYPE_CHECKING:
     from assistant.engine.engine import Engine
-from assistant.settings.schema import Settings
+    from assistant.settings.schema import Settings
+
 
 NOTICE_S = 8.0
 """Seconds that a notice stands; one of an error stands until it is cleared."""
