@@ -29,7 +29,7 @@ from storage.ids import new_id
 from storage.store import Store
 
 FEW, MANY = 60, 50_000
-FILES = 5_000
+FILES = 10_000
 """Files of ten chats each."""
 MOMENT = "2026-01-01T00:00:00+00:00"
 NAMES = ("<|end|>", "<|user|>", "<|assistant|>", "<|system|>", "<s>", "</s>", "<unk>", "<|image|>",
