@@ -158,7 +158,6 @@ def _tokenized(address: Address, text: str, watch: Watch | None) -> list[int]:
         "model": address.model,
         **dict.fromkeys(("prompt", "content"), text),
         **dict.fromkeys(("add_special_tokens", "add_special"), False),
-        "parse_special": True,  # as llama.cpp does by itself, others of its kind do not
     }
     exchange = Exchange(
         f"{address.base.removesuffix('/v1')}/tokenize",

@@ -74,11 +74,10 @@ class Tokenizing:
     def _said(self, body: dict[str, Any]) -> dict[str, Any]:
         """Answer as the servers' documentation has it; what one does not know it leaves out."""
         if self.shape == "llama.cpp":
-            # control tokens are parsed only where that is asked for, as in some of its kind
-            pieces = [body["content"]] if body.get("parse_special") else list(body["content"])
-            ids = [one for piece in pieces for one in self.tokenizer.encode(
-                piece, add_special_tokens=body.get("add_special", True)).ids]  # fmt: skip
-            return {"tokens": ids}
+            special = body.get("add_special", True)
+            return {
+                "tokens": self.tokenizer.encode(body["content"], add_special_tokens=special).ids
+            }
         assert isinstance(body["prompt"], str), "of a list SGLang makes a list of lists"
         ids = self.tokenizer.encode(body["prompt"], add_special_tokens=body["add_special_tokens"])
         more = {"token_strs": None} if self.shape == "vLLM" else {}
@@ -233,8 +232,7 @@ RECORDED = {
 def test_what_llama_cpp_answered(server: Server) -> None:
     def answer_to(asked: Any) -> Answer:
         ids = RECORDED[asked.json["content"]]
-        said = {"add_special": False, "parse_special": True}
-        assert {name: asked.json[name] for name in said} == said
+        assert asked.json["add_special"] is False
         return Answer([json.dumps({"tokens": ids}).encode()], 200, "application/json")
 
     server.answer_to = answer_to  # type: ignore[method-assign]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.tui.desk import NARROW, Desk, idle, notices, sees, send, shown, until
+from tests.tui.desk import NARROW, Desk, area, idle, notices, sees, send, shown, until
 from tui.markdown.json_tables import as_tables
 
 
@@ -13,8 +13,12 @@ async def test_a_schema_of_a_new_chat_is_kept_and_ended(desk: Desk) -> None:
     async with desk.app().run_test(size=NARROW) as pilot:
         await send(pilot, "/schema shop, kind a b")
         await until(pilot, lambda: any("no type a" in one for one in notices(pilot)), "why")
+        await until(pilot, lambda: bool(area(pilot).text), "it is back")
+        area(pilot).text = ""
         await send(pilot, '/schema {"not": {}}')
         await until(pilot, lambda: any("can't be obeyed" in one for one in notices(pilot)), "why")
+        await until(pilot, lambda: bool(area(pilot).text), "it is back")
+        area(pilot).text = ""
         await send(pilot, "/schema shop")
         await until(pilot, lambda: any("JSON by this schema" in one for one in notices(pilot)), "")
         await send(pilot, "Read it")

@@ -12,6 +12,7 @@ from assistant.values.conversation import Draft, PictureFile
 from tests.tui.desk import (
     WIDE,
     Desk,
+    area,
     composer,
     notices,
     picture_file,
@@ -138,9 +139,13 @@ async def test_a_part_that_can_t_be_is_refused_in_a_sentence(desk: Desk) -> None
     session = desk.chat("See", "Yes.", files=(PHOTO,))
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "Yes.")
-        for typed in ("/region 1 here", "/region 1 400,0,5,5", "/region 7 1,1,5,5"):
+        for count, typed in enumerate(
+            ("/region 1 here", "/region 1 400,0,5,5", "/region 7 1,1,5,5"), 1
+        ):
             await send(pilot, typed)
-        await until(pilot, lambda: len(notices(pilot)) == 3, "three words")
+            await until(pilot, lambda wanted=count: len(notices(pilot)) == wanted, "a word")  # type: ignore[misc]
+            await until(pilot, lambda typed=typed: area(pilot).text == typed, "it is back")  # type: ignore[misc]
+            area(pilot).text = ""
         assert notices(pilot) == [
             "“here” is no part of a picture: give left,top,width,height in pixels or percent.",
             "The part 400,0,5,5 of photo.png is empty: that picture has 400 x 300 pixels.",

@@ -168,8 +168,9 @@ class DraftKeeper:
 
     def _store(self, session_id: str | None) -> Message | None:
         with self._writing:
-            if (draft := self._to_save.pop(session_id, None)) is None:
-                return None  # another thread has written it
+            draft = self._to_save.pop(session_id, None)
+            if draft is None or draft == self._saved.get(session_id):
+                return None  # it stands there, or another terminal has sent it meanwhile
             before = self._engine.store.changes()
             with suppress(SessionNotFoundError):  # it was deleted meanwhile
                 if _holds(draft):

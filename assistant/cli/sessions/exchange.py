@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import asdict
 from functools import partial
@@ -65,7 +66,7 @@ def export(
     if as_json and to_stdout:
         raise click.UsageError("--json names the files that were written: add -o FILE")
     suffix = Path(output).suffix.lower()
-    if suffix and not (chosen or suffix in _SUFFIXES or Path(output).expanduser().is_dir()):
+    if suffix and not (chosen or suffix in _SUFFIXES or os.path.isdir(os.path.expanduser(output))):
         raise click.UsageError(
             f"no format ends in {one_line(suffix)}: .json, .md, .html, or say --format"
         )
