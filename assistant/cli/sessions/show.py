@@ -90,7 +90,7 @@ def show(session: str, every: bool, shared: bool, as_json: bool) -> None:
                     f"{picture.width}x{picture.height}]"
                 )
             click.echo(plain(turn.text))
-        if others := len(store.all_turns(session_id)) - len(turns):
+        if not every and (others := len(store.all_turns(session_id)) - len(turns)):
             click.echo(f"{counted(others, 'message')} of other branches: add --all.", err=True)
 
 
