@@ -167,12 +167,11 @@ def _answer(
     logprobs: bool,
 ) -> None:
     from assistant.cli.ask_output import (
-        NO_JSON_WORDS,
         EventLines,
         OneObject,
         PlainAnswer,
         ProgressLine,
-        lacks_json,
+        misfit_of,
     )
     from assistant.cli.interrupts import Interruption
     from assistant.values.events import (
@@ -231,14 +230,15 @@ def _answer(
                             last = event.turn
             warning = engine.model.status().warning
             is_cut = last is not None and last.finish_reason == "length"
-            is_no_json = last is not None and lacks_json(last)
+            misfit = misfit_of(last) if last is not None else None
+            is_unfit = misfit is not None or (is_cut and bool(chosen.schema))
             if warning:
                 click.echo(warning, err=True)
-            if is_cut and (is_no_json or answer is plainly):
-                click.echo(CUT if is_no_json else SHORTENED, err=True)
-            elif is_no_json and not warning:
-                click.echo(NO_JSON_WORDS, err=True)
-            if is_no_json:
+            if is_cut and (is_unfit or answer is plainly):
+                click.echo(CUT if is_unfit else SHORTENED, err=True)
+            elif misfit is not None and not warning:
+                click.echo(misfit, err=True)
+            if is_unfit:
                 sys.exit(NOT_WHOLE)
         except KeyboardInterrupt:
             progress.clear()

@@ -16,6 +16,7 @@ from assistant.engine.chances import Other, Token
 from assistant.values.chances import Chances
 from assistant.values.context import ContextReport, LeftOut, Why
 from assistant.values.conversation import Turn
+from assistant.values.errors import PhichatError
 from assistant.values.events import (
     ContextPlanned,
     Event,
@@ -29,7 +30,7 @@ from assistant.values.events import (
     UserTurnStored,
 )
 from assistant.values.lowered import lowered_words
-from assistant.values.schema import is_json
+from assistant.values.schema_fit import misfit
 from assistant.values.text import PlainStream, one_line
 from assistant.values.words import counted, duration
 
@@ -39,15 +40,10 @@ UNSTORED = "unstored"
 """Code of an answer that was written and could not be stored."""
 
 
-NO_JSON = "no_json"
-"""Code of an answer that is not the JSON that a schema asked for."""
-NO_JSON_WORDS = "The answer is not JSON, though a schema was given."
-
-
-def lacks_json(reply: Turn) -> bool:
-    """Say whether a reply that was to obey a schema is not JSON, or was cut within it."""
-    has_schema = bool(reply.parameters and reply.parameters.get("schema"))
-    return has_schema and (reply.finish_reason == "length" or not is_json(reply.text))
+def misfit_of(reply: Turn) -> PhichatError | None:
+    """Say what a reply lacks of the schema that it was to obey."""
+    schema = reply.parameters.get("schema") if reply.parameters else None
+    return misfit(reply.text, str(schema or ""))
 
 
 class Answer(Protocol):
@@ -125,9 +121,11 @@ class EventLines:
 
 def _ended(event: ReplyEnded, tokens: TokensOf | None) -> dict[str, object]:
     turn = event.turn
-    fault = (UNSTORED, event.unstored) if event.unstored else ()
-    if not fault and turn.finish_reason != "length" and lacks_json(turn):
-        fault = (NO_JSON, NO_JSON_WORDS)
+    fault: PhichatError | None = None
+    if event.unstored:
+        fault = PhichatError(event.unstored, code=UNSTORED)
+    elif turn.finish_reason != "length":
+        fault = misfit_of(turn)
     assert turn.usage is not None
     assert turn.timings is not None
     return {
@@ -140,7 +138,7 @@ def _ended(event: ReplyEnded, tokens: TokensOf | None) -> dict[str, object]:
         "timings": asdict(turn.timings),
         **({"thought_s": turn.thought.seconds} if turn.thought is not None else {}),
         **({} if tokens is None else {"logprobs": _logprobs(event, tokens)}),
-        **({"error": dict(zip(("code", "message"), fault, strict=True))} if fault else {}),
+        **({"error": {"code": fault.code, "message": str(fault)}} if fault else {}),
     }
 
 

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assistant.cli import completion_words as completing
-from assistant.cli.ask_output import NO_JSON, NO_JSON_WORDS
 from assistant.cli.batch_file import SUFFIXES, BatchFile, Line, Place, encoded, with_value
 from assistant.cli.common import opened_engine, start_decoding
 from assistant.cli.document_passwords import ask_no_more
@@ -33,7 +32,7 @@ from assistant.cli.options import (
 from assistant.values.conversation import FinishReason
 from assistant.values.errors import ModelError, PhichatError, PictureError
 from assistant.values.sampling import Parameters, Sampling
-from assistant.values.schema import is_json
+from assistant.values.schema_fit import misfit
 from assistant.values.text import one_line
 from assistant.values.words import counted, duration
 
@@ -250,9 +249,9 @@ class Batch:
             return self._failure(name, error)
         self._refused = 0
         is_cut = answer.finish_reason == FinishReason.LENGTH
-        if self._sampling.schema and not (is_cut or is_json(answer.text)):
-            lacks_json = PhichatError(NO_JSON_WORDS, code=NO_JSON)
-            return {**self._failure(name, lacks_json), "text": answer.text}
+        fault = None if is_cut else misfit(answer.text, self._sampling.schema)
+        if fault is not None:
+            return {**self._failure(name, fault), "text": answer.text}
         line: Line = {
             "picture": name,
             "text": answer.text,

@@ -32,7 +32,7 @@ from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
 from assistant.values.model import CoreEvent, ModelFacts
 from assistant.values.prompt import Prompt, Slot
 from assistant.values.sampling import PARAMETERS, Sampling
-from assistant.values.schema import is_json
+from assistant.values.schema_fit import misfit
 from assistant.values.words import counted as counted_words
 
 CONTEXT = 8192
@@ -432,7 +432,7 @@ class ServerCore:
         if self._stop_wanted:
             reason = FinishReason.STOPPED
         elif sampling.schema and reply.finish_reason is FinishReason.STOP:
-            self._check_json(said)
+            self._check_answer(said, sampling.schema)
         counts: Mapping[str, int] = reply.usage
         if counted := counts.get("prompt_tokens"):
             self._limits.compare(counted, prompt, self._form(self._look()))
@@ -466,11 +466,12 @@ class ServerCore:
             yield piece
         yield from reply.rest()
 
-    def _check_json(self, text: str) -> None:
-        """Warn of an answer that is no JSON: many servers take a schema and do not obey it."""
-        if not is_json(text):
+    def _check_answer(self, text: str, schema: str) -> None:
+        """Warn of an answer that its schema does not allow: many servers do not obey one."""
+        fault = misfit(text, schema)
+        if fault is not None:
             self._limits.warning = (
-                "The server took the schema and did not obey it: the answer is not JSON. "
+                f"The server took the schema and did not obey it. {fault} "
                 "Use a server that does, or a model on this machine."
             )
             self._set_status(Phase.READY, self._known.status.detail)

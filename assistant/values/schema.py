@@ -37,15 +37,6 @@ _TOKEN = re.compile(r"[,:;\n]|\[\]|[^\s,:;\[\]]+|[^\S\n]+")
 _NO_TEXT = re.compile("[\ud800-\udfff]")
 
 
-def is_json(text: str) -> bool:
-    """Whether a whole answer is JSON: a server may take a schema and not obey it."""
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
 def read_schema(source: str) -> str:
     """Return the JSON Schema that ``source`` is, names as a file, or says in the short form.
 

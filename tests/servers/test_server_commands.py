@@ -230,3 +230,30 @@ def test_an_answer_that_is_no_json_is_no_success(server: Server, tmp_path: Path)
     assert line["error"]["code"] == "no_json"
     assert phichat("batch", *model, "Colour?", picture, "-o", out).exit_code == 0
     assert json.loads(out.read_text())["value"] == {"colour": "red"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "words"),
+    [
+        ('{"colour": "green"}', "off_schema", "at colour, 'green' is not one of ['red', 'blue']"),
+        ('{"result": {"colour": "red"}}', "off_schema", "'colour' is a required property"),
+        ('["red"]', "off_schema", "is not of type 'object'"),
+        ('{"colour": NaN}', "no_json", "is not JSON"),
+    ],
+)
+def test_json_that_the_schema_does_not_allow(
+    server: Server, tmp_path: Path, answer: str, code: str, words: str
+) -> None:
+    """A table made from it would have holes: exit code 1, and a batch asks again."""
+    model = ["--model", f"{server.address}#tiny", "--schema", "colour red|blue"]
+    picture = GOLDENS / "images" / "sq336.png"
+    server.answers = [saying(answer)] * 3
+    plain = phichat("ask", *model, "-i", picture, "Colour?")
+    assert (plain.exit_code, plain.stdout) == (1, f"{answer}\n")
+    assert plain.stderr.count(words) == 1
+    error = json.loads(phichat("ask", "--json", *model, "-i", picture, "Colour?").stdout)["error"]
+    assert error["code"] == code
+    out = tmp_path / "out.jsonl"
+    assert phichat("batch", *model, "Colour?", picture, "-o", out).exit_code == 1
+    line = json.loads(out.read_text())
+    assert (line["text"], line["error"]["code"], line["key"]) == (answer, code, None)
