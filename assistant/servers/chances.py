@@ -43,8 +43,8 @@ class SentChances:
         self._tokens: list[_Sent] = []
         """Those that no text has taken up yet."""
         self._has_begun = self._is_lost = False
-        self.has_thought = False
-        """Tokens of a thought came before the answer's."""
+        self.has_more = False
+        """Tokens of a thought or a fence came before the answer's."""
 
     def take(self, said: Any) -> None:
         """Take the ``logprobs`` of a choice, or whatever came in their place."""
@@ -79,7 +79,7 @@ class SentChances:
         if self._has_begun:
             return _put(data, self._tokens)
         starts: Iterable[int] = reversed(range(len(self._tokens)))
-        if not self.has_thought:
+        if not self.has_more:
             blank = takewhile(lambda one: not one[0].strip(), self._tokens)
             starts = (0, len(list(blank)))
         for start in starts:

@@ -17,6 +17,7 @@ from assistant.servers import catalogue as looking, keys, lessons, refusals
 from assistant.servers.address import parse
 from assistant.servers.catalogue import ServerModel
 from assistant.servers.counts import CountedVocabulary, chat_of
+from assistant.servers.fence import unfenced
 from assistant.servers.limits import Limits
 from assistant.servers.messages import as_json, messages, without_system
 from assistant.servers.pictures import KnownPictures, ServerPictures, picture_url, pictures_for
@@ -393,7 +394,8 @@ class ServerCore:
         try:
             if exchange is not None:
                 yield Progressed(Stage.QUEUED, detail=f"waiting for {self._address.host}")
-                for piece in self._until_stopped(reply, exchange):
+                pieces = self._until_stopped(reply, exchange)
+                for piece in unfenced(pieces, reply.chances) if sampling.schema else pieces:
                     last = time.perf_counter()
                     first = first or last
                     text = piece.text if isinstance(piece, ThoughtGrew) else piece

@@ -112,7 +112,7 @@ class Reply:
     def _noted(self, piece: str | ThoughtGrew) -> str | ThoughtGrew:
         if isinstance(piece, ThoughtGrew):
             self._thought += len(piece.text)
-            self.has_thought = self.chances.has_thought = True
+            self.has_thought = self.chances.has_more = True
         else:
             self.has_text |= not piece.isspace()
         return piece
