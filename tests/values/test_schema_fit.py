@@ -16,6 +16,7 @@ GOOD = {"kind": "cash", "shop": "x", "total": 2, "items": [{"name": "a", "price"
 def test_an_answer_that_obeys_in_another_order_of_fields() -> None:
     assert misfit(json.dumps(GOOD), BILL) is None
     assert misfit("no JSON at all", "") is None
+    assert misfit("1.1", '{"type": "number", "multipleOf": 0.01}') is None
 
 
 @pytest.mark.parametrize(
