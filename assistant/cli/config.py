@@ -11,12 +11,13 @@ import click
 
 from assistant.cli.common import print_json
 from assistant.cli.completion_words import setting_names
+from assistant.cli.group import CommandGroup
 from assistant.cli.options import TEXT, json_option
 from assistant.values.errors import PhichatError
 from assistant.values.text import masked, one_line
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def config() -> None:
     """Look at and change the settings.
 

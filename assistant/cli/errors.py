@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import takewhile
 from typing import NoReturn, TextIO
@@ -27,8 +27,10 @@ class StoppedError(PhichatError):
 
 
 @contextmanager
-def reported_errors(words: Sequence[str]) -> Iterator[None]:
+def reported_errors(words: Sequence[str], commands: Collection[str] = ()) -> Iterator[None]:
     """Report the exception that the command line of ``words`` ends in, and exit.
+
+    Its first word may be one of ``commands``.
 
     The sentence goes to stderr, with ``--json`` or ``--stream-json`` as an object to stdout, too.
     Wrong usage is exit code 2, ctrl-C 130, anything else 1: output that can't be written (a full
@@ -44,11 +46,7 @@ def reported_errors(words: Sequence[str]) -> Iterator[None]:
         error.show()
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        path = getattr(getattr(error, "ctx", None), "command_path", "phichat")
-        what = one_line(error.format_message()).rstrip(".")
-        begins = what.partition(" ")[0].isalpha()  # a file's name, or an option, stays as it is
-        sentence = f"{what[:1].upper() if begins else what[:1]}{what[1:]}; see: {path} --help"
-        _end(words, "usage", sentence, error.exit_code)
+        _end(words, "usage", _usage_words(error, words, commands), error.exit_code)
     except click.Abort as error:
         if error.__cause__ is None:  # click.confirm was asking: its line is still open
             click.echo(err=True)
@@ -68,6 +66,23 @@ def reported_errors(words: Sequence[str]) -> Iterator[None]:
             "place."
         )
         _end((), "output", sentence)
+
+
+def _usage_words(
+    error: click.ClickException, words: Sequence[str], commands: Collection[str]
+) -> str:
+    """Say what was typed wrongly, what may have been meant, and where the right way stands."""
+    context = getattr(error, "ctx", None)
+    named = f"phichat {words[0]}" if words and words[0] in commands else "phichat"
+    path = named if context is None else context.command_path
+    meant: Sequence[str] = getattr(error, "possibilities", None) or ()
+    what = error.message if meant else error.format_message()
+    what = one_line(what).rstrip(".")
+    if what.partition(" ")[0].isalpha():  # a file's name, or an option, stays as it is
+        what = what[:1].upper() + what[1:]
+    if not meant:
+        return f"{what}; see: {path} --help"
+    return f"{what}; did you mean {' or '.join(meant)}? See: {path} --help"
 
 
 def _end(words: Sequence[str], code: str, sentence: str, exit_code: int = 1) -> NoReturn:

@@ -14,6 +14,7 @@ import click
 from assistant.cli import completion_words as completing
 from assistant.cli.common import print_json, whole_path
 from assistant.cli.errors import StoppedError
+from assistant.cli.group import CommandGroup
 from assistant.cli.models_servers import SENT, found_at, verify_server
 from assistant.cli.options import json_option
 from assistant.cli.progress_line import ProgressLine
@@ -32,7 +33,7 @@ from assistant.values.text import plain
 from assistant.values.words import counted, file_size
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def models() -> None:
     """See, fetch, check and choose models.
 

@@ -11,9 +11,11 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from click.exceptions import NoSuchCommand
 
 from assistant import __version__
 from assistant.cli.common import COLLECTION, SELDOM
@@ -44,7 +46,7 @@ class _Commands(click.Group):
         from assistant.cli.errors import reported_errors
 
         words = sys.argv[1:] if args is None else list(args)
-        with reported_errors(words):
+        with reported_errors(words, COMMANDS):
             super().main(args, **{**options, "standalone_mode": False})
         sys.exit(0)
 
@@ -70,7 +72,24 @@ class _Commands(click.Group):
 
             if names_picture(args[0]):
                 return "chat", self.get_command(ctx, "chat"), args
+            if not args[0].startswith("-"):
+                raise NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx)
         return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take options of the app where no command is named: ``phichat --model demo`` opens it."""
+        before = list(takewhile(lambda word: word not in COMMANDS, args))
+        if any(word.startswith("--") for word in before):
+            chat = self.get_command(ctx, "chat")
+            assert chat is not None, "the app is a command"
+            own = {name for one in chat.params for name in one.opts} - {"--last"}
+            found = next((word for word in before if word.partition("=")[0] in own), None)
+            if found is not None and before == args:
+                args = ["chat", *args]
+            elif found is not None:
+                words = f"{found} goes behind the command: phichat {args[len(before)]} {found}"
+                raise click.UsageError(words, ctx)
+        return super().parse_args(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
         from click.shell_completion import CompletionItem
@@ -108,6 +127,7 @@ def cli(context: click.Context, last: bool) -> None:
     phichat                                   the app
     phichat -c                                the app, with the last chat
     phichat holiday.jpg                       the app, with a picture attached
+    phichat --model demo                      the app, with options of phichat chat
     phichat ask -i chart.png "What is this?"  one answer on standard output
     phichat ask --continue "And the axis?"    the next question of that chat
     """

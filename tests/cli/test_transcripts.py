@@ -22,7 +22,16 @@ from assistant.cli.root_command import COMMANDS, cli
 FOLDER = Path(__file__).parent / "transcripts"
 
 CASES: dict[str, list[list[str]]] = {
-    "phichat": [["nonsense"], ["--version"], ["--nonsense"]],
+    "phichat": [
+        ["nonsense"],
+        ["aks", "x"],
+        ["sessions", "lst"],
+        ["--version"],
+        ["--nonsense"],
+        ["--session", "nope"],
+        ["--last", "--session=a"],
+        ["--model", "demo", "ask", "x"],
+    ],
     "chat": [
         ["chat", "--session", "a", "--last"],
         ["chat", "--session", "nope"],
@@ -50,6 +59,7 @@ CASES: dict[str, list[list[str]]] = {
         ["ask", "--kv", "int3", "x"],
         ["ask", "--weights", "int3", "x"],
         ["ask", "--nonsense", "x"],
+        ["ask", "x", "-i"],
         ["ask", "-", "<not UTF-8>"],
         ["ask", "--continue", "x"],
         ["ask", "--session", "nope", "x"],

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
+from assistant.cli.group import CommandGroup
 from assistant.cli.sessions.change import delete, fork, rename, restore, share
 from assistant.cli.sessions.exchange import backup, export, import_
 from assistant.cli.sessions.show import list_, pictures, search, show
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def sessions() -> None:
     """Look at, change, export and import what is stored.
 
