@@ -65,7 +65,7 @@ def begin(exchange: Exchange, address: Address, *, has_key: bool = True) -> Head
         raise refusals.cut(address)  # closed before there was an answer
     if 300 <= head.status < 400:
         raise refusals.redirected(address, head.location)
-    if head.status != 200:
+    if not 200 <= head.status < 300:
         raise refusals.refused(
             address,
             head.status,

@@ -307,7 +307,7 @@ def _named_fields(said: Any) -> str:
 def error_of(said: Any) -> Any:
     """Return the error that an event or a body is, whatever its shape; None for none."""
     if said.get("error"):
-        return said["error"]
+        return said if said["error"] is True else said["error"]
     is_error = "error" in (said.get("object"), said.get("type"), said.get("status"))
     return said if is_error and "choices" not in said else None
 
@@ -339,8 +339,11 @@ def error_in(body: bytes) -> Any:
 def words_of(said: Any) -> str:
     """Shorten a server's own words to one line that is safe for a terminal."""
     if isinstance(said, dict):
-        named = ("message", "msg", "status_msg", "error_msg", "type")
-        said = next((said[name] for name in named if said.get(name)), said)
+        named = ("message", "msg", "status_msg", "error_msg", "error", "detail", "type")
+        inner = next((said[name] for name in named if said.get(name)), None)
+        if isinstance(inner, dict):
+            return words_of(inner)
+        said = said if inner is None else inner
     if isinstance(said, list) and said:
         return words_of(said[0])
     if not said:

@@ -65,8 +65,19 @@ _WITHHELD = re.compile(
 )
 """Reasons for an end in the words of vendors' filters."""
 
-_LATER = (408, 425, 498, 502, 503, 504, 520, 522, 524, 529)
+_LATER = (408, 425, 498, 502, 503, 504, 520, 521, 522, 523, 524, 529, 530)
 """Statuses of servers, proxies and vendors that may answer later."""
+
+
+_CODES = ("code", "type", "status", "status_code")
+"""Fields of an error with its status, or a name for it."""
+
+_BUSY = re.compile(
+    r"rate[ _-]?limit|too many requests|overload|throttl|(?:no|at|exceed\w*|insufficient) capacity"
+    r"|capacity (?:is )?(?:reached|exceeded)",
+    re.IGNORECASE,
+)
+"""Words of servers that are busy, in an answer with a status that says all is well."""
 
 
 def unreachable(address: Address, error: Exception) -> ModelError:
@@ -135,11 +146,18 @@ def malformed(address: Address) -> ModelError:
 
 def redirected(address: Address, location: str) -> ModelError:
     """Explain a redirect, which is never followed because the user named this server only."""
+    asked = f"{address.base}/chat/completions"
     try:
-        there = urlsplit(urljoin(address.base, location))
-        place = f"{there.scheme}://{there.netloc.rpartition('@')[2]}"
+        there = urlsplit(urljoin(asked, location))
+        path = re.sub(r"/(?:chat/completions|models)?/?$", "", there.path)
+        place = f"{there.scheme}://{there.netloc.rpartition('@')[2]}{path}"
     except ValueError:
         place = "what is no address"
+    if not location or place == address.base:
+        return ModelError(
+            f"{address.base} redirects in a circle: it, or a proxy before it, is set up wrongly.",
+            code="redirect",
+        )
     return ModelError(
         f"{address.base} redirects to {keys.shown(place, 80)}: nothing was sent there. Give that "
         "address if you trust it.",
@@ -194,6 +212,11 @@ def refused(
 
 def refusal(address: Address, said: Any) -> ModelError:
     """Explain an error that came in the place of a reply, with a status that says all is well."""
+    codes = {said.get(name) for name in _CODES} if isinstance(said, dict) else set()
+    if codes & {429, "429", *_LATER, *map(str, _LATER)} or _BUSY.search(
+        f"{words_of(said)} {codes}"
+    ):
+        return BusyError(f"{address.base} is busy ({words_of(said)}): try again later.", None)
     return lesson(address, said, "") or given_up(address, said)
 
 

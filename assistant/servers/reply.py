@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,7 +19,7 @@ from assistant.values.conversation import FinishReason
 from assistant.values.errors import ModelError
 from assistant.values.events import ThoughtGrew
 
-_DONE = "[DONE]"
+_DONE = re.compile(r'"?\[?DONE\]?"?\s*', re.IGNORECASE)
 _NO_REPLY = (
     ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError, OverflowError,
 )  # fmt: skip
@@ -46,6 +47,14 @@ _ENDS = {
     ),
 }  # fmt: skip
 """Reasons for an end that is one, in OpenAI's words and in those of others."""
+
+_END_TOKEN = re.compile(
+    r"<[|/]?\w+\|?>|end_?of_?\w+|eo[st]_?\w*|stop_?(?:tokens?|words?|strings?|texts?|criteria|id)"
+)
+"""The name of a token that ends replies, in the place of a reason."""
+
+_JSON = ("{", "[", '"', "null")
+"""Beginnings of data that is JSON; all else between events keeps a connection open."""
 
 
 class Reply:
@@ -75,7 +84,7 @@ class Reply:
 
     @property
     def finish_reason(self) -> FinishReason:
-        return _ENDS.get(self._end.lower(), FinishReason.STOP)
+        return _ENDS.get(self._end, FinishReason.STOP)
 
     def read(self, exchange: Exchange) -> Iterator[str | ThoughtGrew]:
         """Yield the texts as they come, never empty, and thoughts.
@@ -128,13 +137,16 @@ class Reply:
         is_json = begun.startswith((b"{", b"["))
         try:
             for data in (_objects if is_json else _events)(begun, exchange):
-                yield from self._take(data)
-                if data == _DONE:
+                if _DONE.fullmatch(data):
+                    self._is_over = self._has_begun = True
                     return
+                yield from self._take(data)
         except httpx2.RemoteProtocolError:
             if not self._is_over:  # else nothing but the formal end is missing
                 raise
         except _NO_REPLY as error:
+            if self._is_over:
+                return
             if self._has_begun and isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)):
                 raise refusals.cut(self._address) from error  # in the middle of an event
             raise refusals.malformed(self._address) from error
@@ -147,7 +159,7 @@ class Reply:
 
     def check(self, *, may_be_empty: bool) -> None:
         """Raise ModelError for a reply that is none: filtered, cut short, empty."""
-        if self._end and self._end.lower() not in _ENDS:
+        if self._end and self._end not in _ENDS and not _END_TOKEN.fullmatch(self._end):
             raise refusals.broken_end(self._address, self._end, has_text=self.has_text)
         if not (self.has_text or may_be_empty):
             is_spent = self.finish_reason is FinishReason.LENGTH
@@ -158,16 +170,17 @@ class Reply:
             )
 
     def _take(self, data: str) -> Iterator[str | ThoughtGrew]:
-        if data == _DONE:
-            self._is_over = self._has_begun = True
+        if not data.lstrip().startswith(_JSON):
+            self._unread = None if "\ufffd" in data else {"message": data}
             return
-        said = json.loads(data)
-        if isinstance(said, list) and said:  # Gemini's errors
-            said = said[0]
-        if said is None:
-            return
+        said = json.loads(data, strict=False)
+        for one in said if isinstance(said, list) else [said]:  # Gemini's errors, and its replies
+            if one is not None:
+                yield from self._take_object(one)
+
+    def _take_object(self, said: Any) -> Iterator[str | ThoughtGrew]:
         if error := lessons.error_of(said):
-            if self.has_text:
+            if self.has_text or self.has_thought:
                 raise refusals.given_up(self._address, error)
             raise refusals.refusal(self._address, error)
         self._has_begun |= "choices" in said and bool(said["choices"] or "base_resp" not in said)
@@ -191,7 +204,7 @@ class Reply:
         if says := in_text.feed(text.feed(_text(said.get("content")) or said.get("refusal") or "")):
             yield from self._splitter.feed(says)
         if reason := choice.get("finish_reason"):
-            self._is_over, self._end = True, str(reason)
+            self._is_over, self._end = True, _reason(reason)
 
     def _note_usage(self, said: Any) -> None:
         if not isinstance(said, Mapping):
@@ -245,6 +258,12 @@ def _said(choice: Mapping[str, Any], has_text: bool) -> Mapping[str, Any]:
     if has_text and "delta" in choice and not choice["delta"]:
         return {name: value for name, value in said.items() if name != "content"}
     return said or {"content": choice.get("text")}
+
+
+def _reason(said: Any) -> str:
+    """Return the reason for an end in small letters, without the prefix of Google's names."""
+    said = said.get("type") if isinstance(said, Mapping) else said
+    return str(said).lower().removeprefix("finish_reason_")
 
 
 def _text(content: Any) -> str:
@@ -315,6 +334,10 @@ def _as_error(data: str) -> str:
     return data if is_named else json.dumps({"error": said or "an error"})
 
 
+_LINE = re.compile(rb"\{.*\}|\[DONE\]")
+"""A line of JSON that is an object, or the end."""
+
+
 def _objects(begun: bytes, exchange: Exchange) -> Iterator[str]:
     """Yield lines of JSON as they come, or the one object that a body is."""
     held = b""
@@ -324,8 +347,8 @@ def _objects(begun: bytes, exchange: Exchange) -> Iterator[str]:
             break
         *lines, rest = held.split(b"\n")
         whole = [line.strip() for line in lines]
-        if whole and all(line.startswith(b"{") and line.endswith(b"}") for line in whole if line):
-            yield from (line.decode() for line in whole if line)
+        if whole and all(_LINE.fullmatch(line) for line in whole if line):
+            yield from (line.decode(errors="replace") for line in whole if line)
             held = rest
     if held.strip():
-        yield held.decode()
+        yield held.decode(errors="replace")

@@ -64,6 +64,6 @@ class EventStream:
         elif self._data:
             data, self._data = b"\n".join(self._data), []
             self.name, self._named = self._named, b""
-            yield data.decode("utf-8")  # UnicodeDecodeError is a ValueError
+            yield data.decode("utf-8", "replace")
         else:
             self._named = b""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 
 import pytest
 
+from assistant.servers import client
 from assistant.values.conversation import FinishReason
 from assistant.values.errors import PhichatError
 from tests.engine.conftest import new_session, picture, send
@@ -159,6 +161,20 @@ HARMLESS = {
                                                    "finish_reason": "stop"}]}), DONE]),
     "parts of another kind": parts([{"type": "output_text", "text": "Hel"}], [{"text": "lo."}]),
     "parts that are texts": parts(["Hel", "lo"], ["."]),
+    "an end without brackets": Answer([event(delta("Hello.")), END, event("done")]),
+    "rubbish behind the end": Answer([event(delta("Hello.", "stop")), b"data: {bye\n\n"]),
+    "words that keep a connection open": Answer([b"data: ping\n\n", b"data: : still here\n\n",
+                                                event(delta("Hello.")), END]),
+    "a raw tab": Answer([event(delta("Hello.", "stop")).replace(b"Hello.", b"Hel\tlo.")]),
+    "bytes that are no UTF-8": Answer([event(delta("Hello.", "stop")).replace(b"ll", b"l\xe9l")]),
+    "a list of chunks": Answer([json.dumps([delta("Hel"), delta("lo.", "stop")]).encode()], 200,
+                               "application/json"),
+    "lines and an end": Answer([b"%s\n[DONE]\n" % json.dumps(delta("Hello.", "stop")).encode()]),
+    "created": Answer([event(delta("Hello.")), END, DONE], 201),
+    **{f"an end called {end}": Answer([event({"choices": [{"delta": {"content": "Hello."},
+                                                           "finish_reason": end}]})])
+       for end in ("FINISH_REASON_STOP", "<|im_end|>", "</s>", "endoftext", "stop_token",
+                   {"type": "stop"})},
     "one part": parts({"type": "text", "text": "Hel"}, {"type": "text", "text": "lo."}),
 }  # fmt: skip
 
@@ -167,7 +183,62 @@ HARMLESS = {
 def test_another_shape_of_an_answer(server: Server, make: MakeEngine, name: str) -> None:
     server.answers = [HARMLESS[name]]
     turn = ended(send(make(), None, "Hi"))
-    assert (turn.text, turn.finish_reason) == ("Hello.", FinishReason.STOP)
+    text = turn.text.replace("\t", "").replace("\ufffdl", "l")
+    assert (text, turn.finish_reason) == ("Hello.", FinishReason.STOP)
+
+
+BUSY = {
+    "a number": {"error": {"message": "Slow down", "code": 429}},
+    "a name": {"code": "Throttling.AllocationQuota", "message": "Allocated quota exceeded"},
+    "words": {"error": {"error": {"message": "Overloaded"}}},
+    "no success": {"success": False, "errors": [{"message": "AiError: no capacity"}]},
+}
+
+
+@pytest.mark.parametrize("name", BUSY)
+def test_a_server_that_is_busy_says_so_with_a_good_status(
+    server: Server, make: MakeEngine, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "WAITS_S", (0.0,))
+    said = Answer([b"event: error\n" * (name == "a name") + event(BUSY[name])])
+    server.answers = [said, saying("Hello.")]
+    assert ended(send(make(), None, "Hi")).text == "Hello."
+    server.answers = [said]
+    assert failed(send(make(), None, "Hi")).code == "busy"
+
+
+def test_words_in_the_place_of_a_stream_are_shown(server: Server, make: MakeEngine) -> None:
+    server.answers = [Answer([b"data: worker 3 died\n\n"])]
+    assert "worker 3 died" in failed(send(make(), None, "Hi")).message
+    server.answers = [Answer([event({"error": True, "message": "worker 4 died"})])]
+    assert "worker 4 died" in failed(send(make(), None, "Hi")).message
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ("https://api.example.org/api/v1/chat/completions", r"https://api\.example\.org/api/v1:"),
+        ("/v2/chat/completions", r"127\.0\.0\.1:\d+/v2:"),
+        ("/v1/chat/completions/", "in a circle"),
+        ("", "in a circle"),
+    ],
+)
+def test_a_redirect_names_an_address_that_can_be_given(
+    server: Server, make: MakeEngine, place: str, words: str
+) -> None:
+    server.answers = [Answer([], 308, headers={"Location": place})]
+    assert re.search(words, failed(send(make(), None, "Hi")).message)
+    assert len(server.chats) == 1
+
+
+@pytest.mark.parametrize("status", [521, 523, 530])
+def test_a_host_that_a_proxy_can_not_reach_is_asked_again(
+    server: Server, make: MakeEngine, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "WAITS_S", (0.0,))
+    server.answers = [Answer([b"error code: 1033"], status, "text/plain"), saying("Hello.")]
+    assert ended(send(make(), None, "Hi")).text == "Hello."
+    assert server.chats[0].json == server.chats[1].json
 
 
 def test_white_space_is_no_answer(server: Server, make: MakeEngine) -> None:

@@ -248,7 +248,7 @@ def test_the_key_goes_to_the_server_and_nowhere_else(
         server.answers = [Answer(status=307, headers=there)]
         known = failed(send(engine, session, "Hi"))
         assert known.code == "redirect"
-        assert f"redirects to {elsewhere.address}: nothing was sent there" in known.message
+        assert f"redirects to {elsewhere.address}/v1: nothing was sent there" in known.message
         assert "hidden" not in known.message
         assert not elsewhere.asked
     assert b"sk-secret" not in b"".join(
