@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 from textual.message import Message
 
 from assistant.values.context import PictureCost
-from assistant.values.conversation import Conversation, Draft, PictureFile, SessionSummary
+from assistant.values.conversation import (
+    Conversation,
+    Draft,
+    PictureFile,
+    SessionSummary,
+    ShownPicture,
+)
 from assistant.values.events import Event, ModelStatus
 from tui.widgets.choices import Offer
 from tui.widgets.completion import KnownPicture
@@ -50,19 +56,22 @@ class SessionsListed(Message):
 
 @dataclass
 class SessionChosen(Message):
-    """The user chose a chat to be opened."""
+    """The user chose a chat to be opened, where it was left or at a turn."""
 
     session_id: str
+    turn_id: str | None = None
+
+
+@dataclass
+class PictureReused(Message):
+    """The user wants a picture that was shown before in the message that is written now."""
+
+    shown: ShownPicture
 
 
 @dataclass
 class NewWanted(Message):
     """The user wants an empty chat."""
-
-
-@dataclass
-class SearchWanted(Message):
-    """The user wants to search all chats."""
 
 
 @dataclass

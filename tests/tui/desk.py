@@ -287,7 +287,7 @@ async def opened(pilot: Pilot[None], session_id: str) -> None:
 
 async def draft_read(pilot: Pilot[None], session_id: str | None) -> None:
     """Wait until the stored draft of this chat is in the composer: from then on it is saved."""
-    keeper = screen(pilot).conversation.drafts
+    keeper = screen(pilot).conversation.draft.keeper
     await until(pilot, lambda: session_id in keeper._read, "the draft was read")
 
 
@@ -337,7 +337,7 @@ async def settled(pilot: Pilot[None]) -> None:
     """Wait until the list and the meter show what there is, not what there was at the last look."""
     if isinstance(pilot.app, PhichatApp):
         chat_screen = screen(pilot)
-        counter, counted = chat_screen.conversation.counter, None
+        counter, counted = chat_screen.conversation.draft.counter, None
         await until(pilot, lambda: chat_screen.sidebar._listed, "the list")
         thumbnails = chat_screen.conversation.composer.query(PictureDrawing)
         await until(pilot, lambda: all(one.drawn for one in thumbnails), "the thumbnails")

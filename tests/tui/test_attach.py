@@ -180,7 +180,7 @@ async def test_a_bad_picture_is_one_sentence_and_nothing_is_lost(
     async with desk.app().run_test(size=NARROW, notifications=True) as pilot:
         await composer(pilot).chips.put_first(picture_file("kept.png"))
         area(pilot).insert("kept text")
-        await screen(pilot).conversation.attachments.action_attach(str(path))
+        await screen(pilot).conversation.draft.attachments.action_attach(str(path))
         await until(pilot, lambda: notices(pilot), "a notice")
         (notice,) = notices(pilot)
         assert path.name in notice

@@ -184,7 +184,7 @@ async def test_a_draft_that_is_stored_already_is_not_waited_for(desk: Desk) -> N
         other = sqlite3.connect(str(store.engine.url.database), isolation_level=None)
         with closing(other):
             other.execute("BEGIN IMMEDIATE")
-            assert screen(pilot).conversation.drafts.close() == {}
+            assert screen(pilot).conversation.draft.keeper.close() == {}
             other.execute("ROLLBACK")
     assert app.last_words == ""
     assert store.draft(None) == Draft("kept")

@@ -53,7 +53,7 @@ def measured(pilot: Pilot[None]) -> Measured:
 
 async def counted(pilot: Pilot[None]) -> Measured:
     """Wait until what is on the screen now was counted."""
-    chat, counter = screen(pilot).chat, screen(pilot).conversation.counter
+    chat, counter = screen(pilot).chat, screen(pilot).conversation.draft.counter
 
     def is_counted() -> bool:
         is_of_it = isinstance(counter.counted, tuple) and counter.counted[0] == chat.session_id

@@ -36,10 +36,10 @@ from tests.tui.desk import (
 from tests.tui.quiet import loop_drained, settle
 from tui.pages.rename import RenameScreen
 from tui.pages.search import SearchScreen
+from tui.widgets import entered
 from tui.widgets.chat_pane import ChatPane
 from tui.widgets.chat_view import ChatView
 from tui.widgets.chip_bar import ChipBar
-from tui.widgets.composer import Composer
 from tui.widgets.reply_turn import ReplyTurn
 from tui.widgets.turn_keys import TurnKeys
 from tui.widgets.turn_run import RunningTurn
@@ -257,10 +257,10 @@ async def test_keys_wait_while_another_chat_is_being_shown(
         tasks = [asyncio.create_task(screen(pilot).action_new_session())]
         await arrived.wait()  # the turns are those of the old chat, the id is none
         tasks.append(
-            asyncio.create_task(screen(pilot).conversation.attachments.action_show_picture())
+            asyncio.create_task(screen(pilot).conversation.draft.attachments.action_show_picture())
         )
         tasks.append(asyncio.create_task(screen(pilot).conversation.action_answer_again()))
-        composer(pilot).post_message(Composer.Sent("Something new"))
+        composer(pilot).post_message(entered.Sent("Something new"))
         go_on.set()
         await asyncio.gather(*tasks)
         await sees(pilot, "Yes.")
@@ -404,7 +404,7 @@ async def test_a_second_enter_does_not_close_the_chat_below(desk: Desk) -> None:
     desk.chat("alpha words", "first")
     async with desk.app().run_test(size=WIDE) as pilot:
         for open_page in (
-            lambda: screen(pilot).action_search("alpha"),
+            lambda: screen(pilot).sidebar.action_search("alpha"),
             lambda: pilot.app.push_screen(RenameScreen("alpha words")),
         ):
             await sees(pilot, "Talk about pictures.")

@@ -15,7 +15,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 
 from assistant.samples import SAMPLES
-from assistant.values.conversation import PictureFile
+from assistant.values.conversation import PictureFile, ShownPicture
 from assistant.values.errors import PictureError
 from assistant.values.region import box_of
 from assistant.values.text import one_line
@@ -29,6 +29,7 @@ from tui.pages.password import PasswordScreen
 from tui.pages.picture import CutWanted, PictureScreen, Shown, attached, stored
 from tui.pages.pictures import shown_words
 from tui.pages.strip import Picked, StripScreen
+from tui.widgets import entered
 from tui.widgets.chip import Chip
 from tui.widgets.chip_bar import ChipBar
 from tui.widgets.chip_unopened import Watch
@@ -56,11 +57,11 @@ class Attachments(ChatPart):
     def compose(self) -> ComposeResult:
         yield self.composer
 
-    @on(Composer.AttachRequested)
-    async def _attach_requested(self, event: Composer.AttachRequested) -> None:
+    @on(entered.AttachRequested)
+    async def _attach_requested(self, event: entered.AttachRequested) -> None:
         await self.composer.attach(event.sources)
 
-    @on(Composer.NothingEntered)
+    @on(entered.NothingEntered)
     async def _begin_with_sample(self) -> None:
         if self._chat.is_open and self._chat.session_id is None and not self._chat.turns:
             await self.action_try_sample()
@@ -74,14 +75,14 @@ class Attachments(ChatPart):
     async def action_attach(self, argument: str = "") -> None:
         """Attach what ``argument`` names, or ask for it."""
         if argument:
-            sources, command = await self.composer.named(argument), requests.COMMAND.get()
+            sources, command = await self.composer.named.listed(argument), requests.COMMAND.get()
 
             def with_refused(refused: Collection[str]) -> str:
                 some = " ".join(quote(one) for one in sources if one in refused)
                 return command if set(sources) <= set(refused) else f"/attach {some}"
 
             if command:
-                self.composer.take_out(sources, "", with_refused)
+                self.composer.named.take_out(sources, "", with_refused)
             await self.composer.attach(sources)
         else:
             page = AttachScreen(Path.cwd(), self._look_at, self._gallery, self._strip)
@@ -90,8 +91,8 @@ class Attachments(ChatPart):
     def _strip(self, source: str) -> StripScreen:
         return StripScreen(source, self._engine.pictures.read_document, self._gallery)
 
-    @on(Composer.PagesWanted)
-    def _ask_for_pages(self, event: Composer.PagesWanted) -> None:
+    @on(entered.PagesWanted)
+    def _ask_for_pages(self, event: entered.PagesWanted) -> None:
         """Have the user choose from a document with many pages."""
 
         async def closed(picked: Picked | None) -> None:
@@ -101,8 +102,8 @@ class Attachments(ChatPart):
 
         self.open_page(self._strip(event.source), closed)
 
-    @on(Composer.PasswordWanted)
-    def _ask_for_password(self, event: Composer.PasswordWanted) -> None:
+    @on(entered.PasswordWanted)
+    def _ask_for_password(self, event: entered.PasswordWanted) -> None:
         """Have the user type the password of a document, and attach that then."""
         source = event.source
         from assistant.pictures.dropped import file_of  # not for the first paint
@@ -122,7 +123,7 @@ class Attachments(ChatPart):
         if picked is None:
             return
         for source in picked.sources:
-            named = await self.composer.named(source)
+            named = await self.composer.named.listed(source)
             await self.composer.attach(named)
             if picked.quotes:
                 self._quote(named)
@@ -136,8 +137,8 @@ class Attachments(ChatPart):
 
         self.in_thread(quote)
 
-    @on(Composer.PicturesNamed)
-    def _ask_about_named(self, event: Composer.PicturesNamed) -> None:
+    @on(entered.PicturesNamed)
+    def _ask_about_named(self, event: entered.PicturesNamed) -> None:
         """Ask whether the pictures that a message names shall be attached before it is sent."""
         text, composer = event.text, self.composer
         names = event.names
@@ -146,7 +147,7 @@ class Attachments(ChatPart):
             if place == 0:
                 await composer.attach_named(text, send=True)
             elif place == 1:
-                self.post_message(Composer.Sent(text))
+                self.post_message(entered.Sent(text))
             else:
                 composer.area.put_first(text)
 
@@ -154,16 +155,16 @@ class Attachments(ChatPart):
         rows = [Content(" Attach and send"), Content(" Send the words alone")]
         self.open_page(ChooseScreen(f"The message names {what}", rows), chosen)
 
-    @on(Composer.CommandDoubted)
-    def _ask_about_command(self, event: Composer.CommandDoubted) -> None:
+    @on(entered.CommandDoubted)
+    def _ask_about_command(self, event: entered.CommandDoubted) -> None:
         """Ask whether a message of one word is a command."""
         text, slash, composer = event.text, event.command, self.composer
 
         def chosen(place: int | None) -> None:
             if place == 0:
-                self.post_message(Composer.CommandEntered(slash, ""))
+                self.post_message(entered.CommandEntered(slash, ""))
             elif place == 1:
-                self.post_message(Composer.Sent(text))
+                self.post_message(entered.Sent(text))
             else:
                 composer.area.put_first(text)
 
@@ -193,6 +194,13 @@ class Attachments(ChatPart):
     async def action_show_picture(self, number: str = "") -> None:
         """Show a picture large: of this number, else one that is attached, else one in sight."""
         await self._find_picture(number, self._show)
+
+    async def attach_again(self, shown: ShownPicture) -> None:
+        """Attach a picture that was shown before, in whatever chat."""
+        read, number = self._engine.store.picture_file, shown.picture.number
+        await self.composer.chips.open(
+            shown.picture.name, lambda _: (read(shown.session_id, number),)
+        )
 
     async def action_attach_region(self, argument: str = "") -> None:
         """Attach a part of the picture of a number, else show that with a frame to be moved."""

@@ -2,43 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
-from textual.content import Content
-from textual.timer import Timer
 
 from assistant.values.conversation import Draft, Role
-from assistant.values.errors import ModelError
 from assistant.values.events import ContextPlanned, Event, ModelStatus, StoreLost, UserTurnStored
 from assistant.values.lowered import lowered_words
 from assistant.values.text import quoted
 from assistant.values.words import server_place
 from tui import messages, requests
-from tui.chat.attachments import Attachments
 from tui.chat.changes import LOOK_AT
-from tui.chat.context_counts import ContextCounter, measure_draft
-from tui.chat.drafts import DraftKeeper
+from tui.chat.draft_part import DraftPart
 from tui.chat.open_chat import BUSY, OpenChat, Queued
 from tui.chat.part import ChatPart
-from tui.chat.read_ahead import Reader
 from tui.chat.replies import Ask, Replies
 from tui.chat.summaries import Summariser
 from tui.chat.turn_actions import kept_words
 from tui.chat.turn_runner import TurnRunner
 from tui.chat.turns import Turns
 from tui.keys import CHIP_KEYS, CHOICES_KEYS, OPENING_KEYS
-from tui.pages.compare import CompareScreen
+from tui.widgets import entered
 from tui.widgets.chat_header import ChatHeader
 from tui.widgets.chip import Chip
-from tui.widgets.chip_bar import ChipBar
 from tui.widgets.chip_unopened import OpeningChip
 from tui.widgets.choices import Choices
-from tui.widgets.composer import Composer
-from tui.widgets.hints import Hint, hints_of
+from tui.widgets.hints import NONE, Hint, hints_of
 from tui.widgets.notice_line import NoticeLine
 from tui.widgets.picture_view import PictureView
 from tui.widgets.prompt_area import PromptArea
@@ -51,10 +43,6 @@ if TYPE_CHECKING:
     from tui.widgets.gallery import Gallery
     from tui.widgets.turn_run import RunningTurn
 
-NOTHING_TO_COMPARE = "The last reply has one version: /compare MODEL has another model answer too."
-PAUSE_S = 0.5
-"""Seconds without typing before the draft is saved."""
-
 
 class Conversation(ChatPart):
     """Sends what is composed, shows what comes of it, keeps the drafts."""
@@ -64,20 +52,14 @@ class Conversation(ChatPart):
     ) -> None:
         """Attach ``pictures`` (paths, URLs) to the first draft."""
         super().__init__(engine, chat, id="conversation")
-        self._first_pictures = pictures
         self.header = ChatHeader()
         self.turns = Turns(engine, chat, gallery)
         self.notices = NoticeLine()
-        self.attachments = Attachments(engine, chat, gallery, self.turns)
-        self.composer = self.attachments.composer
-        self.drafts = DraftKeeper(self, engine, chat)
-        self.counter = ContextCounter(self, engine, chat)
-        self._reader = Reader(self, engine, chat)
-        self._status: ModelStatus | None = None
+        self.draft = DraftPart(engine, chat, gallery, self.turns, pictures)
+        self.composer = self.draft.composer
         self._replies = Replies(self, engine, chat, self._start)
         self._runner = TurnRunner(self, chat, self._happened, self._ended)
         self._summariser = Summariser(self, engine)
-        self._saving: Timer | None = None
         self._place: Place | None = None
         """The place that the user read at the last look; None at the end of the chat."""
 
@@ -85,14 +67,14 @@ class Conversation(ChatPart):
         yield self.header
         yield self.turns
         yield self.notices
-        yield self.attachments
+        yield self.draft
 
     # The open chat
 
     async def open(self, event: messages.SessionOpened, place: Place | None) -> None:
         """Show a session, at a turn or at ``place``; the caller holds the switching lock."""
         conversation, chat = event.conversation, self._chat
-        await self._switch_draft(conversation.id)
+        await self._switch_to(conversation.id)
         chat.model = conversation.model
         pane = self.turns.pane
         await pane.show(conversation.turns, chat.run_of(conversation.id))
@@ -108,32 +90,21 @@ class Conversation(ChatPart):
 
     async def open_new(self) -> None:
         """Show an empty chat; the caller holds the switching lock."""
-        await self._switch_draft(None)
+        await self._switch_to(None)
         await self.turns.pane.show((), None)
         self._show_work()
         self.composer.area.prompts.load(())
         self.composer.area.focus()
 
-    async def _switch_draft(self, session_id: str | None) -> None:
-        left, chat, composer = self._chat.session_id, self._chat, self.composer
-        stays = session_id == left or not chat.is_open
-        unsent = None if stays else await composer.clear()
-        if kept := chat.switch_to(session_id, unsent):
-            await composer.put(kept)
-        if self._saving is not None:
-            self._saving.stop()
-        self.drafts.typed = composer.unsent
-        self.drafts.save(left)
+    async def _switch_to(self, session_id: str | None) -> None:
+        await self.draft.switch_to(session_id)
         self._leave_turn()
-        self._show_queue()
-        await self.begin_draft()
-        self._measure_draft()
+        await self.draft.begin()
+        self.draft.measure()
 
-    async def begin_draft(self) -> None:
-        """Bring back what was not sent, and attach what the app was started with."""
-        self.drafts.read()
-        pictures, self._first_pictures = self._first_pictures, ()
-        await self.composer.attach(pictures)
+    @on(messages.TurnMarked)
+    def _measure_again(self) -> None:
+        self.draft.measure()
 
     async def update(self, event: messages.SessionRead) -> bool:
         """Show what the open chat became; return False if that is stale."""
@@ -158,25 +129,8 @@ class Conversation(ChatPart):
         # at rest: while a reply grows, its end is out of sight for a moment
         composer.more_below = place is not None and place == self._place
         self._place = place
-        self._status = status
-        self.counter.look(composer.draft, composer.edited, status)
-        self._read_ahead()
+        self.draft.look(status)
         self.turns.mark()
-
-    def _read_ahead(self) -> None:
-        if not self._chat.switching.locked():  # else the draft may be of another chat than the id
-            self._reader.look(self.composer.draft, self.composer.edited, self._status)
-
-    @on(messages.ReadAhead)
-    def _show_seen(self, event: messages.ReadAhead) -> None:
-        if self._reader.end(event):
-            self.composer.chips.show_seen(event.seen)
-        self._read_ahead()
-
-    @on(messages.ContextMeasured)
-    def _show_counted(self, event: messages.ContextMeasured) -> None:
-        self.counter.end(event)
-        self.turns.show_left_out(event.left_out_words)
 
     @on(NoticeLine.Changed)
     def _show_hint(self, event: NoticeLine.Changed) -> None:
@@ -185,7 +139,7 @@ class Conversation(ChatPart):
     def show_hints(self) -> None:
         """Show what keys do where the focus is, in the state in which that is."""
         focused, rebound = self.screen.focused, self._engine.model.settings.keys
-        about, hints = Content(""), tuple[Hint, ...]()
+        about, hints = NONE, tuple[Hint, ...]()
         if focused is self.turns.keys:
             about, hints = self.turns.hints()
         elif isinstance(focused, Chip):
@@ -196,84 +150,12 @@ class Conversation(ChatPart):
             hints = hints_of(CHOICES_KEYS)
         elif isinstance(focused, SessionList):
             hints = (("esc", "back"),)
-        self.composer.hints, self.composer.hinted = hints, about
-
-    # Drafts
-
-    @on(Composer.DraftChanged)
-    def _note_draft(self) -> None:
-        self.drafts.typed = self.composer.unsent
-        self.turns.pane.welcome.set_class(bool(self.composer.chips.children), "-attached")
-        if self._saving is not None:
-            self._saving.stop()
-        self._saving = self.set_timer(PAUSE_S, self._save_draft)
-
-    def _save_draft(self) -> None:
-        if self._chat.switching.locked():  # the words may be of another chat than the id
-            self._saving = self.set_timer(PAUSE_S, self._save_draft)
-        else:
-            self.drafts.save(self._chat.session_id)
-
-    @on(messages.DraftRead)
-    async def _show_draft(self, event: messages.DraftRead) -> None:
-        async with self._chat.switching:
-            if draft := self.drafts.take(event):
-                await self.composer.put(draft)
-        if self.composer.unsent != Draft(""):
-            self._note_draft()  # no words of before this were saved: they might have replaced those
-
-    @on(messages.DraftGone)
-    async def _leave_sent(self, event: messages.DraftGone) -> None:
-        """Empty the message that another terminal has sent; save one that was dropped there."""
-        async with self._chat.switching:
-            is_same = self.composer.unsent == event.draft and self.composer.edited is None
-            if event.session_id != self._chat.session_id or not is_same:
-                return
-            self.drafts.forget(event.session_id)
-            if event.is_sent:
-                await self.composer.empty_at_once()
-                self.tell("This message was sent in another window; up brings it back.")
-            else:
-                self.drafts.save(event.session_id)
-
-    @on(ChipBar.Changed)
-    @on(messages.TurnMarked)
-    def _measure_draft(self) -> None:
-        """Count what the attached pictures take, and what ``#`` can refer to."""
-        self._read_ahead()
-        composer, session_id = self.composer, self._chat.session_id
-        files, parent = composer.chips.files, self._chat.parent_of(composer.edited)
-        if session_id is not None or files:
-            system = self._chat.system
-
-            def measure() -> requests.Answer:
-                try:
-                    return measure_draft(self._engine, session_id, files, parent, system)
-                except ModelError:
-                    return None  # the status line says so; a notice would hide another
-
-            self.in_thread(measure)
-        else:
-            composer.show_pictures(())
-
-    @on(messages.DraftMeasured)
-    def _show_measured(self, event: messages.DraftMeasured) -> None:
-        if event.session_id == self._chat.session_id:
-            if event.files == self.composer.chips.files:  # else the draft has changed since
-                self.composer.chips.show_costs(event.numbers, event.costs)
-                self.composer.show_pictures(event.pictures)
-            self.turns.show_summary(event.below_summary, event.summary)
-
-    @on(Composer.LeaveWanted)
-    def _quit(self) -> None:
-        self.drafts.typed = self.composer.unsent
-        self._engine.pictures.stop_decoding()
-        self.app.exit()
+        self.composer.hints = about, hints
 
     # What the user sends and has answered
 
-    @on(Composer.CommandEntered)
-    async def _run_command(self, event: Composer.CommandEntered) -> None:
+    @on(entered.CommandEntered)
+    async def _run_command(self, event: entered.CommandEntered) -> None:
         command, argument = event.command, event.argument
         call = ("", "call", (command.action, *((argument,) if argument else ())))
         has_words = argument or (command.whole and command.argument)  # or lacks them
@@ -283,8 +165,8 @@ class Conversation(ChatPart):
         finally:
             requests.COMMAND.reset(token)
 
-    @on(Composer.Sent)
-    async def _send(self, event: Composer.Sent) -> None:
+    @on(entered.Sent)
+    async def _send(self, event: entered.Sent) -> None:
         async with self._chat.switching:
             composer, edited = self.composer, self.composer.edited
             if not self._chat.is_open:
@@ -305,7 +187,7 @@ class Conversation(ChatPart):
             kept = kept_words(edited, self._chat.turns, self.turns.versions) if edited else ""
             self._replies.send(draft, edited)
             self._tell_kept(kept)
-            self._show_queue()
+            self.draft.show_queue()
 
     def _tell_kept(self, words: str) -> None:
         """Say where turns are that are no longer on the screen; the reply has begun already."""
@@ -330,28 +212,22 @@ class Conversation(ChatPart):
                     self.tell(f"This chat goes to {place}.")
                 self._replies.compare(model)
             else:
-                self._show_beside()
+                self.turns.show_beside()
 
-    def _show_beside(self) -> None:
-        """Show the last reply and the version before it beside each other."""
-        session_id, last = self._chat.session_id, self._chat.last_turn_id
-        if session_id is None or last is None:
-            self.tell(NOTHING_TO_COMPARE)
-            return
+    @on(PromptArea.TakeBackWanted)
+    async def _take_back(self) -> None:
+        async with self._chat.switching:
+            if mine := self._chat.queued_here:
+                self._chat.queue.remove(mine[-1])
+                self.draft.show_queue()
+                await self.composer.put(mine[-1].draft)
 
-        def choose(turn_id: str | None) -> None:
-            if turn_id is not None:
-                self.turns.choose(session_id, turn_id)
-
-        def read() -> Callable[[], object]:
-            versions = self._engine.store.siblings(last)
-            place = [one.id for one in versions].index(last)
-            if len(versions) < 2 or versions[place].role is not Role.ASSISTANT:
-                return partial(self.tell, NOTHING_TO_COMPARE)
-            pair = versions[place - 1], versions[place]
-            return partial(self.open_page, CompareScreen(*pair), choose)
-
-        self.in_thread(read)
+    @on(entered.LeaveWanted)
+    def _quit(self) -> None:
+        """End the app; here, because what was sent just before comes here too, and first."""
+        self.draft.keeper.typed = self.composer.unsent
+        self._engine.pictures.stop_decoding()
+        self.app.exit()
 
     async def stop(self, *, empties: bool) -> None:
         """End the running reply, its queue goes back to the drafts; else leave an edit.
@@ -362,35 +238,15 @@ class Conversation(ChatPart):
             self._engine.stop(running.session_id or "")
             self.post_message(messages.WorkChanged("stopping …"))
             waiting = self._chat.take_queue(running)
-            self._show_queue()
+            self.draft.show_queue()
             async with self._chat.switching:
-                await self._give_back(*waiting)
+                await self.draft.give_back(*waiting)
         elif self.composer.edited is not None:
             async with self._chat.switching:
                 await self.composer.give_up_edit()
         elif empties:
             async with self._chat.switching:
                 await self.composer.empty()
-
-    @on(PromptArea.TakeBackWanted)
-    async def _take_back(self) -> None:
-        async with self._chat.switching:
-            if mine := self._chat.queued_here:
-                self._chat.queue.remove(mine[-1])
-                self._show_queue()
-                await self.composer.put(mine[-1].draft)
-
-    def _show_queue(self) -> None:
-        self.composer.show_queue([queued.draft for queued in self._chat.queued_here])
-
-    async def _give_back(self, *messages: Queued) -> None:
-        """Put messages that were not stored back to where they were typed."""
-        for message in reversed(messages):
-            if message.session_id == self._chat.session_id:
-                await self.composer.put(message.draft)
-            else:
-                self._chat.give_back(message.draft, message.session_id)
-                self.drafts.save(message.session_id)
 
     # The running reply
 
@@ -401,7 +257,7 @@ class Conversation(ChatPart):
 
         def first() -> Iterator[Event]:
             if running.draft is not None and not running.edited:
-                self.drafts.check(running.session_id, running.draft)
+                self.draft.keeper.check(running.session_id, running.draft)
             self._summariser.make_way()
             yield from ask()
 
@@ -417,8 +273,8 @@ class Conversation(ChatPart):
     async def _happened(self, running: RunningTurn, event: Event) -> None:
         if isinstance(event, UserTurnStored):
             if self._chat.got_id(event.session_id, running.view):
-                self.drafts.move_to(event.session_id)
-            self.drafts.save(event.session_id)
+                self.draft.keeper.move_to(event.session_id)
+            self.draft.keeper.save(event.session_id)
             self.post_message(messages.SessionsChanged())
         elif isinstance(event, StoreLost):
             self.tell(event.message, error=True)
@@ -441,23 +297,23 @@ class Conversation(ChatPart):
             if not running.stored and running.draft is not None:
                 chat.system = running.system or chat.system
                 chat.schema = running.schema or chat.schema
-                await self._give_back(Queued(running.session_id, running.view, running.draft))
+                await self.draft.give_back(Queued(running.session_id, running.view, running.draft))
                 if running.edited and running.session_id == chat.session_id:
                     composer.edited = running.edited
             elif running.has_begun and running.session_id == chat.session_id:
                 await self.turns.pane.fail(error)  # else it was refused, and all is as it was
         self.post_message(messages.SessionsChanged())
         if error or running.failed or running.stopped:
-            await self._give_back(*chat.take_queue(running))
+            await self.draft.give_back(*chat.take_queue(running))
         else:
             self._replies.send_next()
-        self._show_queue()
-        self._measure_draft()
+        self.draft.show_queue()
+        self.draft.measure()
         if not chat.runs:
             self._summariser.consider(chat.session_id)
         self.turns.look_up_versions(2)
         if running.compares and not error and running.session_id == chat.session_id:
-            self._show_beside()
+            self.turns.show_beside()
 
     # The selected turn
 
@@ -524,4 +380,4 @@ class Conversation(ChatPart):
 
     @on(PictureView.Opened)
     async def _show_clicked(self, event: PictureView.Opened) -> None:
-        await self.attachments.action_show_picture(str(event.number))
+        await self.draft.attachments.action_show_picture(str(event.number))

@@ -13,7 +13,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, Vertical
 
-from assistant.values.conversation import SearchHit
 from assistant.values.errors import PhichatError
 from tui import messages
 from tui.chat.changes import LOOK_S, Changes
@@ -26,8 +25,6 @@ from tui.chat.status_bar import StatusBar
 from tui.chat.unsaved import write_aside
 from tui.keys import CHAT_KEYS
 from tui.pages.engine_screen import EngineScreen
-from tui.pages.palette import SessionPalette
-from tui.pages.search import SearchScreen
 from tui.widgets.chip import Chip
 from tui.widgets.chip_unopened import OpeningChip
 from tui.widgets.choices import Choices
@@ -66,13 +63,11 @@ class ChatScreen(EngineScreen[None]):
     ) -> None:
         super().__init__(engine)
         self._gallery = gallery
-        self._clock = clock
-        self._searched = ""
         self.last_words = ""
         """Sentence for the user when the app has ended."""
         self.chat = OpenChat(session_id, lambda: engine.model.status().is_server)
         self.conversation = Conversation(engine, self.chat, gallery, pictures)
-        self.sidebar = Sidebar(engine, self.chat, clock)
+        self.sidebar = Sidebar(engine, self.chat, gallery, clock)
         self.status_bar = StatusBar(engine, self.chat)
         self.changes = Changes(self.conversation, engine, self.chat)
         self.places = Places(engine.model.settings.cache_dir / "places.json")
@@ -81,7 +76,7 @@ class ChatScreen(EngineScreen[None]):
             self.conversation,
             self.conversation.turns,
             self.conversation.composer,
-            self.conversation.attachments,
+            self.conversation.draft.attachments,
             self.sidebar,
             self.status_bar,
             Memory(self.conversation, engine, self.chat),
@@ -104,7 +99,7 @@ class ChatScreen(EngineScreen[None]):
         if self.chat.wanted is not None:
             self.open_session(self.chat.wanted)
         else:
-            await self.conversation.begin_draft()
+            await self.conversation.draft.begin()
         self.in_thread(self._engine.model.preload)
         self.in_thread(self._engine.pictures.start_decoding)
 
@@ -112,7 +107,7 @@ class ChatScreen(EngineScreen[None]):
         if self.chat.runs:
             self._engine.leave()  # what there is of the reply stays, and its thread may end
         self._engine.stop_reading()
-        if unsaved := self.conversation.drafts.close():
+        if unsaved := self.conversation.draft.keeper.close():
             self.last_words = write_aside(unsaved, self._engine.model.settings.data_dir)
         self.places.save()
         self._gallery.close()
@@ -160,51 +155,6 @@ class ChatScreen(EngineScreen[None]):
             self.remove_class("-list-open")
             self.conversation.composer.area.focus()
         return was_open
-
-    def action_switch_session(self) -> None:
-        """Show the palette with the chats alone."""
-        self.app.push_screen(SessionPalette())
-
-    def action_search(self, words: str = "") -> None:
-        """Search all chats, and go to what was found."""
-        search = SearchScreen(self._engine, self._clock, words or self._searched)
-
-        async def closed(hit: SearchHit | None) -> None:
-            self._searched = search.words
-            if hit is not None:
-                await self.go_to(hit.session_id, hit.turn_id)
-
-        self.app.push_screen(search, closed)
-
-    def action_show_pictures(self, words: str = "") -> None:
-        """Show all pictures of all chats; go to one, or attach it here."""
-        from tui.pages.pictures import PictureChosen, PicturesScreen  # not for the first paint
-
-        async def closed(chosen: PictureChosen | None) -> None:
-            if chosen is None:
-                return
-            shown = chosen.shown
-            if not chosen.attach:
-                await self.go_to(shown.session_id, shown.turn_id)
-                return
-            shown_in, number = shown.session_id, shown.picture.number
-            await self.conversation.composer.chips.open(
-                shown.picture.name,
-                lambda _: (self._engine.store.picture_file(shown_in, number),),
-            )
-
-        page = PicturesScreen(self._engine, self._gallery, self._clock, words)
-        self.app.push_screen(page, closed)
-
-    def action_show_shared(self) -> None:
-        """Show the chats that other users share; open a copy that was taken of one."""
-        from tui.pages.shared import SharedScreen  # not for the first paint
-
-        def closed(copy: str | None) -> None:
-            if copy is not None:
-                self.open_session(copy)
-
-        self.app.push_screen(SharedScreen(self._engine, self._gallery, self._clock), closed)
 
     def on_key(self, event: events.Key) -> None:
         """Type into the composer when no widget that takes letters has the focus."""
@@ -293,21 +243,22 @@ class ChatScreen(EngineScreen[None]):
     def _leave_place(self) -> None:
         self.places.leave(self.chat.session_id, self.conversation.turns.pane.chat.place)
 
-    # What the sidebar did
+    # What sidebar and pages did
 
     @on(messages.SessionChosen)
     async def _open_chosen(self, event: messages.SessionChosen) -> None:
         event.stop()
-        await self.go_to(event.session_id, None)
-        self.conversation.composer.area.focus()
+        await self.go_to(event.session_id, event.turn_id)
+        if event.turn_id is None:
+            self.conversation.composer.area.focus()
+
+    @on(messages.PictureReused)
+    async def _attach_again(self, event: messages.PictureReused) -> None:
+        await self.conversation.draft.attachments.attach_again(event.shown)
 
     @on(messages.NewWanted)
     async def _open_new(self) -> None:
         await self.action_new_session()
-
-    @on(messages.SearchWanted)
-    def _search(self) -> None:
-        self.action_search()
 
     @on(messages.ListLeft)
     def _leave_list(self) -> None:
@@ -362,7 +313,7 @@ class ChatScreen(EngineScreen[None]):
     async def _show_read(self, event: messages.SessionRead) -> None:
         changes = self.changes
         if event.changes != changes.seen:
-            self.conversation.drafts.look()
+            self.conversation.draft.keeper.look()
         if event.conversation is None:
             is_due = event.changes != changes.seen and self.sidebar.may_list()
         else:
@@ -394,7 +345,7 @@ class ChatScreen(EngineScreen[None]):
 
     @on(ContextMeter.Clicked)
     def _show_context(self) -> None:
-        self.conversation.attachments.action_show_context()
+        self.conversation.draft.attachments.action_show_context()
 
     @on(messages.HintsChanged)
     @on(events.DescendantFocus)

@@ -15,10 +15,13 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
 
+from assistant.values.conversation import SearchHit
 from assistant.values.text import one_line
 from tui import messages
 from tui.chat.part import ChatPart
+from tui.pages.palette import SessionPalette
 from tui.pages.rename import RenameScreen
+from tui.pages.search import SearchScreen
 from tui.widgets.hints import hints_of, in_lines
 from tui.widgets.new_chat import NewChat
 from tui.widgets.session_list import Clock, SessionList, keys_of
@@ -26,6 +29,7 @@ from tui.widgets.session_list import Clock, SessionList, keys_of
 if TYPE_CHECKING:
     from assistant.engine.engine import Engine
     from tui.chat.open_chat import OpenChat
+    from tui.widgets.gallery import Gallery
 
 ALL = 1_000_000
 """More sessions than any database holds. Reading ten thousand takes a tenth of a second."""
@@ -45,10 +49,13 @@ def deletion_words(deleted: messages.SessionDeleted) -> str:
 
 
 class Sidebar(ChatPart):
-    """Renames, pins, forks, deletes and restores chats; says which one was chosen."""
+    """Finds, renames, pins, forks, deletes and restores chats; says which one was chosen."""
 
-    def __init__(self, engine: Engine, chat: OpenChat, clock: Clock) -> None:
+    def __init__(self, engine: Engine, chat: OpenChat, gallery: Gallery, clock: Clock) -> None:
         super().__init__(engine, chat)
+        self._gallery = gallery
+        self._clock = clock
+        self._searched = ""
         self.list = SessionList(clock)
         # a browser opens a window of its own at ctrl+n
         key = "/new" if os.environ.get("TEXTUAL_DRIVER") else "ctrl+n"
@@ -129,11 +136,51 @@ class Sidebar(ChatPart):
             case "new":
                 self.post_message(messages.NewWanted())
             case "search":
-                self.post_message(messages.SearchWanted())
+                self.action_search()
             case "leave":
                 self.post_message(messages.ListLeft())
             case _:
                 self.post_message(messages.SessionChosen(event.session_id))
+
+    # Pages of all chats
+
+    def action_switch_session(self) -> None:
+        """Show the palette with the chats alone."""
+        self.open_page(SessionPalette())
+
+    def action_search(self, words: str = "") -> None:
+        """Search all chats, and go to what was found."""
+        search = SearchScreen(self._engine, self._clock, words or self._searched)
+
+        def closed(hit: SearchHit | None) -> None:
+            self._searched = search.words
+            if hit is not None:
+                self.post_message(messages.SessionChosen(hit.session_id, hit.turn_id))
+
+        self.open_page(search, closed)
+
+    def action_show_pictures(self, words: str = "") -> None:
+        """Show all pictures of all chats; go to one, or have it attached in the open chat."""
+        from tui.pages.pictures import PictureChosen, PicturesScreen  # not for the first paint
+
+        def closed(chosen: PictureChosen | None) -> None:
+            if chosen is not None and chosen.attach:
+                self.post_message(messages.PictureReused(chosen.shown))
+            elif chosen is not None:
+                shown = chosen.shown
+                self.post_message(messages.SessionChosen(shown.session_id, shown.turn_id))
+
+        self.open_page(PicturesScreen(self._engine, self._gallery, self._clock, words), closed)
+
+    def action_show_shared(self) -> None:
+        """Show the chats that other users share; open a copy that was taken of one."""
+        from tui.pages.shared import SharedScreen  # not for the first paint
+
+        def closed(copy: str | None) -> None:
+            if copy is not None:
+                self.post_message(messages.SessionChosen(copy))
+
+        self.open_page(SharedScreen(self._engine, self._gallery, self._clock), closed)
 
     # The open chat
 

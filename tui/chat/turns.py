@@ -19,6 +19,7 @@ from tui.chat.part import ChatPart
 from tui.chat.turn_actions import code_blocks, possible_actions, usual_turn
 from tui.keys import TURN_KEYS
 from tui.pages.choose import ChooseScreen
+from tui.pages.compare import CompareScreen
 from tui.pages.doubts import BranchChosen, DoubtsScreen
 from tui.widgets.chat_pane import ChatPane
 from tui.widgets.hints import Hint, hints_of
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from assistant.engine.engine import Engine
     from tui.widgets.gallery import Gallery
 
+NOTHING_TO_COMPARE = "The last reply has one version: /compare MODEL has another model answer too."
 ALWAYS = {"step_back", "step_on", "menu"}
 """Actions that fit every turn."""
 
@@ -206,6 +208,27 @@ class Turns(ChatPart):
             self.tell(BUSY)
         else:
             self.in_thread(lambda: self._read_branch(session_id, turn_id, select=None))
+
+    def show_beside(self) -> None:
+        """Show the last reply and the version before it beside each other."""
+        session_id, last = self._chat.session_id, self._chat.last_turn_id
+        if session_id is None or last is None:
+            self.tell(NOTHING_TO_COMPARE)
+            return
+
+        def choose(turn_id: str | None) -> None:
+            if turn_id is not None:
+                self.choose(session_id, turn_id)
+
+        def read() -> Callable[[], object]:
+            versions = self._engine.store.siblings(last)
+            place = [one.id for one in versions].index(last)
+            if len(versions) < 2 or versions[place].role is not Role.ASSISTANT:
+                return partial(self.tell, NOTHING_TO_COMPARE)
+            pair = versions[place - 1], versions[place]
+            return partial(self.open_page, CompareScreen(*pair), choose)
+
+        self.in_thread(read)
 
     def _read_branch(
         self, session_id: str, turn_id: str, *, select: str | None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,24 +14,32 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from assistant.values.conversation import Draft, PictureFile
-from assistant.values.text import one_line
 from assistant.values.words import joined
-from tui.disk import from_disk
 from tui.requests import notify
-from tui.slashes import Slash, find_slash, matching_slashes, slash_without_slash, split_slash
+from tui.slashes import split_slash
 from tui.widgets.chip_bar import ChipBar
 from tui.widgets.chip_unopened import OpeningChip, Watch, refusal_words
-from tui.widgets.completion import KnownPicture, may_name_pictures, mistaken_slash
+from tui.widgets.completion import KnownPicture, may_name_pictures
 from tui.widgets.completion_menu import CompletionMenu
+from tui.widgets.entered import (
+    SLOW_DISK,
+    AttachRequested,
+    DraftChanged,
+    LeaveWanted,
+    NothingEntered,
+    PagesWanted,
+    PasswordWanted,
+    command_meant,
+    message_meant,
+)
 from tui.widgets.hints import NONE, Hint, in_one_line
-from tui.widgets.named_pictures import Named, NamedPictures, TakenOut
+from tui.widgets.named_pictures import Named, NamedPictures
 from tui.widgets.prompt_area import PromptArea
 from tui.widgets.queue_bar import QueueBar
 from tui.widgets.suggestions import Suggestions
 
 if TYPE_CHECKING:
     from assistant.engine.engine import Engine
-    from assistant.pictures.dropped import Dropped
     from tui.terminal.asked_clipboard import AskedClipboard
     from tui.widgets.gallery import Gallery
 
@@ -49,10 +55,6 @@ EDITING = "another version of your message · esc back"
 MORE_BELOW = "↓ the chat goes on below · ctrl+end"
 PATIENCE_S = 1.0
 """Seconds that the first refusal of several pictures waits for the others."""
-SLOW_DISK = "The disk that the message names does not answer: take the path out, or try it later."
-MISSING = "check the path, or write more than it to send it as words."
-MOST_TAKEN_OUT = 100
-"""Texts of which it is remembered how they stood before pictures were taken out."""
 LONG = 10_000
 """Characters of a text that is not searched for pictures while it is typed."""
 
@@ -68,83 +70,21 @@ class Composer(Vertical):
     """The next escape empties the message."""
     edited: reactive[str | None] = reactive(None)
     """The id of the message of which another version is being written."""
-    hints: reactive[tuple[Hint, ...]] = reactive(())
-    """Keys and words of what has the focus, while that is not the text."""
-    hinted: reactive[Content] = reactive(NONE)
-    """Subject of ``hints``, in a word."""
+    hints: reactive[tuple[Content, tuple[Hint, ...]]] = reactive((NONE, ()))
+    """Name and keys of the widget in focus, while that is not the text."""
     more_below: reactive[bool] = reactive(False)
     """The user reads further up in the chat."""
-
-    @dataclass
-    class DraftChanged(Message):
-        """Words or pictures were changed."""
-
-    @dataclass
-    class Sent(Message):
-        """The text, of which the composer has let go, shall be sent with the pictures."""
-
-        text: str
-
-    @dataclass
-    class AttachRequested(Message):
-        """Paths or URLs were dropped, pasted or typed."""
-
-        sources: tuple[str, ...]
-
-    @dataclass
-    class PagesWanted(Message):
-        """A document has more pages than are attached unasked."""
-
-        source: str
-
-    @dataclass
-    class PasswordWanted(Message):
-        """A document needs a password."""
-
-        source: str
-
-    @dataclass
-    class CommandEntered(Message):
-        """A slash command was typed."""
-
-        command: Slash
-        argument: str
-        text: str = ""
-        """The whole line, as it was typed."""
-
-    @dataclass
-    class NothingEntered(Message):
-        """Enter was pressed with no text and no picture."""
-
-    @dataclass
-    class CommandDoubted(Message):
-        """A message of one word was to be sent, which is a command's name."""
-
-        text: str
-        command: Slash
-
-    @dataclass
-    class PicturesNamed(Message):
-        """A message was to be sent that names pictures which are not attached."""
-
-        text: str
-        names: tuple[str, ...]
-
-    @dataclass
-    class LeaveWanted(Message):
-        """The app shall end, after everything that the composer posted before this."""
 
     def __init__(self, engine: Engine, gallery: Gallery) -> None:
         super().__init__(id="composer")
         self._engine = engine
-        self._named = NamedPictures(engine.pictures.find_dropped)
+        self.named = NamedPictures(engine.pictures.find_dropped)
         self._names: tuple[str, ...] = ()
         """Names of pictures that the text names and that are not attached."""
         self._gallery = gallery
         self._aside: Draft | None = None
         self._emptied = Draft("")
         self._refused: list[OpeningChip.Refused] = []
-        self._taken_out = deque[TakenOut](maxlen=MOST_TAKEN_OUT)
         self._sends: str | None = None
         """Text that shall be sent when its pictures are there, unless it is changed before."""
         self.asked_clipboard: AskedClipboard | None = None
@@ -156,7 +96,7 @@ class Composer(Vertical):
         yield QueueBar()
         yield ChipBar(self._gallery)
         menu = CompletionMenu()
-        yield PromptArea(self._find_dropped, self._names_pictures, PLACEHOLDER, menu)
+        yield PromptArea(self.named.find_dropped, self._names_pictures, PLACEHOLDER, menu)
         yield menu
         yield Suggestions()
 
@@ -247,29 +187,13 @@ class Composer(Vertical):
         await self.chips.put_first(*draft.pictures)
         self.area.put_first(draft.text)
 
-    def watch_edited(self) -> None:
-        self._show_title()
-
-    def watch_more_below(self) -> None:
-        self._show_title()
-
     def _show_title(self) -> None:
         self.border_title = EDITING if self.edited else MORE_BELOW if self.more_below else None
 
+    watch_edited = watch_more_below = _show_title
+
     def watch_busy(self, busy: bool) -> None:
         self.set_class(busy, "busy")
-        self._show_hints()
-
-    def watch_has_notice(self) -> None:
-        self._show_hints()
-
-    def watch_is_emptying(self) -> None:
-        self._show_hints()
-
-    def watch_hints(self) -> None:
-        self._show_hints()
-
-    def watch_hinted(self) -> None:
         self._show_hints()
 
     def on_resize(self) -> None:
@@ -280,12 +204,14 @@ class Composer(Vertical):
         own: tuple[Hint, ...] = NOTICE_HINTS if self.has_notice else READY_HINTS
         own = EMPTY_HINTS if self.is_emptying else BUSY_HINTS if self.busy else own
         own = MENU_HINTS if self.area.menu.is_open else own
-        about = self.hinted if self.hints else NONE
-        self.border_subtitle = in_one_line(self.hints or own, self.outer_size.width - FRAME, about)
+        about, hints = self.hints
+        self.border_subtitle = in_one_line(hints or own, self.outer_size.width - FRAME, about)
+
+    watch_has_notice = watch_is_emptying = watch_hints = _show_hints
 
     def quit_after_typing(self) -> None:
         """Post that the app shall end, behind the letters that were typed so far."""
-        self.area.call_later(self.call_later, partial(self.post_message, self.LeaveWanted()))
+        self.area.call_later(self.call_later, partial(self.post_message, LeaveWanted()))
 
     # Pictures
 
@@ -294,31 +220,10 @@ class Composer(Vertical):
         for source in sources:
             await self.chips.open(source, partial(self._engine.pictures.open_each, source))
 
-    def take_out(
-        self, sources: Sequence[str], words: str, with_refused: Callable[[Collection[str]], str]
-    ) -> None:
-        """Remember what stood for pictures in the text, which is put back where one is refused."""
-        self._taken_out.append(TakenOut(sources, words, with_refused))
-
     async def keep_as_text(self, source: str) -> None:
         """Put the path of a picture that is not attached back to where it was taken out."""
-        mine = [one for one in self._taken_out if source in one.sources]
-        if part := next((one for one in reversed(mine) if source not in one.refused), None):
-            part.refused.add(source)
-            words = await from_disk(partial(part.with_refused, frozenset(part.refused)))
-            if words is not None:
-                self.area.exchange(part.words, words)
-                part.words = words
-
-    async def named(self, argument: str) -> list[str]:
-        """Return the paths and URLs in ``argument``: all of its words if any surely is one."""
-        return await from_disk(partial(self._named.listed, argument)) or [argument]
-
-    async def _find_dropped(self, text: str) -> Dropped:
-        """Find the pictures that a paste names; none where the disk hangs."""
-        from assistant.pictures.dropped import Dropped  # its libraries are imported only now
-
-        return await from_disk(partial(self._named.find, text, ())) or Dropped((), text)
+        if exchanged := await self.named.put_back(source):
+            self.area.exchange(*exchanged)
 
     async def action_paste_picture(self, text: str = "") -> None:
         """Attach the picture in the system's clipboard; where there is none, paste ``text``."""
@@ -341,10 +246,10 @@ class Composer(Vertical):
             return
         self.hold()
         if event.code == "pages":
-            self.post_message(self.PagesWanted(event.chip.name_shown))
+            self.post_message(PagesWanted(event.chip.name_shown))
             return
         if event.code == "password":
-            self.post_message(self.PasswordWanted(event.chip.name_shown))
+            self.post_message(PasswordWanted(event.chip.name_shown))
             return
         await self.keep_as_text(event.chip.name_shown)
         self._refused.append(event)
@@ -361,9 +266,8 @@ class Composer(Vertical):
     @on(PromptArea.FilesDropped)
     def _attach_dropped(self, event: PromptArea.FilesDropped) -> None:
         if event.text:
-            find = self._named.find
-            self.take_out(event.sources, event.words, lambda no: find(event.text, no).words)
-        self.post_message(self.AttachRequested(event.sources))
+            self.named.take_out_found(event.sources, event.words, event.text)
+        self.post_message(AttachRequested(event.sources))
 
     @on(PromptArea.BackspacedAtStart)
     async def _take_last_chip(self) -> None:
@@ -375,54 +279,24 @@ class Composer(Vertical):
     async def _read_text(self, event: PromptArea.Submitted) -> None:
         text = event.text
         if command := split_slash(text):
-            self._run(text, *command)
-        elif (found := await self._look_for(text)) is None:
-            self.decline(text, SLOW_DISK)
-        elif found.alone:
-            self.take_out(found.alone, "", lambda no: self._named.find(text, no).words)
-            self.post_message(self.AttachRequested(found.alone))
-        elif found.missing:
-            self.decline(text, f"There is no file {one_line(found.missing, 60)}: {MISSING}")
-        elif slash := slash_without_slash(text):
-            self.post_message(self.CommandDoubted(text, slash))
-        elif found.sources:
-            self.post_message(self.PicturesNamed(text, found.names))
-        elif text.strip():
-            self.post_message(self.Sent(text))
-        elif self.chips.files:
-            notify(self, "Ask something about the picture, then press enter.")
-        elif not self.chips.opening:
-            self.post_message(self.NothingEntered())
-
-    def _run(self, text: str, name: str, argument: str) -> None:
-        command, matches = find_slash(name), matching_slashes(name)
-        if command is None and len(matches) == 1:
-            command = matches[0]
-        if command is not None and argument and not command.argument:
-            self.decline(text, f"{name} takes nothing after it: take the words out, then enter.")
-            return
-        if command is not None:
-            self.post_message(self.CommandEntered(command, argument, text))
-            return
-        words = f"There is no command {one_line(name, 30)}"
-        if matches:
-            several = ", ".join(one.name for one in matches)
-            self.decline(text, f"{words}; these begin so: {several}.")
-        elif slash := mistaken_slash(name):
-            self.decline(text, f"{words}. Did you mean {slash.name}? tab takes it.")
+            meant: Message | str = command_meant(text, *command)
         else:
-            self.decline(text, f"{words}; F1 lists them all.")
+            meant = message_meant(text, await self._look_for(text))
+        if isinstance(meant, str):
+            self.decline(text, meant)
+            return
+        if isinstance(meant, NothingEntered) and (self.chips.files or self.chips.opening):
+            if self.chips.files:
+                notify(self, "Ask something about the picture, then press enter.")
+            return
+        if isinstance(meant, AttachRequested):
+            self.named.take_out_found(meant.sources, "", text)
+        self.post_message(meant)
 
     # Pictures that a text names
 
     async def _look_for(self, text: str) -> Named | None:
-        """Look for the pictures that a message names and that aren't attached.
-
-        None where the disk does not answer.
-        """
-        if not may_name_pictures(text):
-            return Named(text)
-        return await from_disk(partial(self._named.look, text, self._known))
+        return await self.named.look_for(text, self._known)
 
     @property
     def _known(self) -> set[str]:
@@ -441,8 +315,8 @@ class Composer(Vertical):
             self.decline(text, SLOW_DISK)
             return
         self.area.put_first(found.words)
-        self.take_out(
-            found.sources, found.words, lambda no: self._named.look(text, known, no).words
+        self.named.take_out(
+            found.sources, found.words, lambda no: self.named.look(text, known, no).words
         )
         self._sends = self.area.text if send else None
         await self.attach(found.sources)
@@ -490,7 +364,7 @@ class Composer(Vertical):
         self.is_emptying = False
         self.area.look()
         self._suggest()
-        self.post_message(self.DraftChanged())
+        self.post_message(DraftChanged())
 
     def _suggest(self) -> None:
         text = self.area.text
@@ -511,7 +385,7 @@ class Composer(Vertical):
     def _tell_change(self) -> None:
         self.is_emptying = False
         self._suggest()
-        self.post_message(self.DraftChanged())
+        self.post_message(DraftChanged())
         if not self.chips.opening:
             self._tell_refusals()
             sends, self._sends = self._sends, None

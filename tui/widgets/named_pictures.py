@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections import deque
 from collections.abc import Callable, Collection, Set
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
+from tui.disk import from_disk
 from tui.slashes import split_slash
-from tui.widgets.completion import pictures_in
+from tui.widgets.completion import may_name_pictures, pictures_in
 
 if TYPE_CHECKING:
     from assistant.pictures.dropped import Dropped
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 Find = Callable[[str, Collection[str]], "Dropped"]
 """Finds the pictures in a text, but for those that were refused."""
+MOST_TAKEN_OUT = 100
+"""Texts of which it is remembered how they stood before pictures were taken out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,36 @@ class NamedPictures:
 
     def __init__(self, find: Find) -> None:
         self.find = find
+        self._taken_out = deque[TakenOut](maxlen=MOST_TAKEN_OUT)
+
+    def take_out(
+        self, sources: Collection[str], words: str, with_refused: Callable[[Collection[str]], str]
+    ) -> None:
+        """Remember what stood for pictures in a text, which is put back where one is refused."""
+        self._taken_out.append(TakenOut(sources, words, with_refused))
+
+    def take_out_found(self, sources: Collection[str], words: str, text: str) -> None:
+        """Remember that ``words`` stand for ``text``, of which pictures alone were taken out."""
+        self.take_out(sources, words, lambda refused: self.find(text, refused).words)
+
+    async def put_back(self, source: str) -> tuple[str, str] | None:
+        """Return the words from which a path was taken out, and what shall stand there now."""
+        mine = [one for one in self._taken_out if source in one.sources]
+        part = next((one for one in reversed(mine) if source not in one.refused), None)
+        if part is None:
+            return None
+        part.refused.add(source)
+        words = await from_disk(partial(part.with_refused, frozenset(part.refused)))
+        if words is None:
+            return None
+        before, part.words = part.words, words
+        return before, words
+
+    async def look_for(self, text: str, known: Set[str]) -> Named | None:
+        """Do what ``look`` does, in a thread; None where the disk does not answer."""
+        if not may_name_pictures(text):
+            return Named(text)
+        return await from_disk(partial(self.look, text, known))
 
     def look(self, text: str, known: Set[str], refused: Collection[str] = ()) -> Named:
         """Find the pictures that a message names; those with ``known`` names are attached.
@@ -80,8 +115,17 @@ class NamedPictures:
             missing = ""
         return Named(words, tuple(sources), alone, missing)
 
-    def listed(self, argument: str) -> list[str]:
+    async def find_dropped(self, text: str) -> Dropped:
+        """Find the pictures that a paste names, in a thread; none where the disk hangs."""
+        from assistant.pictures.dropped import Dropped  # its libraries are imported only now
+
+        return await from_disk(partial(self.find, text, ())) or Dropped((), text)
+
+    async def listed(self, argument: str) -> list[str]:
         """Return the paths and URLs in ``argument``: all of its words if any surely is one."""
+        return await from_disk(partial(self._listed, argument)) or [argument]
+
+    def _listed(self, argument: str) -> list[str]:
         try:
             words = shlex.split(argument)
         except ValueError:  # a quotation mark without its partner
