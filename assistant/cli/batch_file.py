@@ -14,6 +14,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
@@ -39,11 +40,10 @@ class BatchFile:
     def __init__(self, path: Path, question: str, *, overwrite: bool = False) -> None:
         self.path, self._question = path, question
         self._part_path = path.with_name(f"{path.name}.part")
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, list[Place]] = {}
+        """Answers by their keys: several where pictures have the same pixels."""
         self._keys: dict[str, str] = {}
         """By the hash of a picture's file."""
-        self._rows: list[tuple[str, Place]] = []
-        """Every answer, several with one key where pictures have the same pixels."""
         self._strangers = 0
         """Answers to other questions."""
         self._done: BinaryIO | None = None
@@ -93,13 +93,14 @@ class BatchFile:
 
     def find(self, name: str) -> Place | None:
         """Return the place of the answer about a picture, by the hash of its pixels or its file."""
-        return self._places.get(self._keys.get(name, f"{self._question}-{name}"))
+        places = self._places.get(self._keys.get(name, f"{self._question}-{name}"))
+        return places[-1] if places else None
 
     def others(self, places: Iterable[Place]) -> list[Place]:
-        """List the places of the other answers, in the order in which they came."""
+        """List the places of the answers about other pictures, in the order of their first ones."""
         wanted = set(places)
-        named = {key for key, place in self._rows if place in wanted}
-        return [place for key, place in self._rows if key not in named]
+        others = (found for found in self._places.values() if wanted.isdisjoint(found))
+        return list(chain.from_iterable(others))
 
     def read(self, place: Place) -> Line:
         """Read the line at a place."""
@@ -132,8 +133,7 @@ class BatchFile:
     def _note(self, line: Line, place: Place) -> None:
         """Note the place of an answer by the hash of the pixels, and by that of the file."""
         if self._is_own(line):
-            self._places[line["key"]] = place
-            self._rows.append((line["key"], place))
+            self._places.setdefault(line["key"], []).append(place)
             self._keys[str(line.get("sha256"))] = line["key"]
         else:
             self._strangers += isinstance(line.get("key"), str)
