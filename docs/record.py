@@ -173,7 +173,7 @@ class Camera:
 
 async def record() -> str:
     """Play the scene in the current folder, where ``sail.png`` is; return it as SVG."""
-    from assistant.engine.engine import open_engine
+    from assistant.engine.open import open_engine
     from assistant.settings.load import load as load_settings
     from tui.app import PhichatApp
 

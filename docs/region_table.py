@@ -125,7 +125,7 @@ def table(counts: dict[str, dict[str, int]]) -> str:
 
 def main() -> None:
     """Ask the demo model, and write the table into the page."""
-    from assistant.engine.engine import open_engine
+    from assistant.engine.open import open_engine
     from assistant.settings.load import load
 
     with tempfile.TemporaryDirectory() as home:

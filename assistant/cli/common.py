@@ -34,7 +34,7 @@ a tenth of a start: a command that asks or lists makes 100,000 in all."""
 @contextmanager
 def opened_engine(**overrides: object) -> Iterator[tuple[Engine, Settings]]:
     """Open the engine, and close it afterwards; ``overrides`` are flags."""
-    from assistant.engine.engine import open_engine
+    from assistant.engine.open import open_engine
     from assistant.settings.load import load
 
     chosen = load(overrides)

@@ -32,6 +32,8 @@ from tui.slashes import find_slash, slash_without_slash, split_slash
 if TYPE_CHECKING:
     from assistant.engine.engine import Engine
 
+LISTED = 20
+"""Chats or pictures that a command names; /search and other words find the others."""
 SHOWN = 3
 """Last messages of a chat that are said when it is opened."""
 
@@ -98,6 +100,14 @@ class PlainChat:
         if self.session_id is None:
             raise PhichatError("This chat has no message yet.")
         return self.session_id
+
+    def last(self, role: Role) -> Turn:
+        """Return the last message, or reply, of the open chat. Raises PhichatError."""
+        turns = self.engine.store.conversation(self.open()).turns
+        found = next((turn for turn in reversed(turns) if turn.role is role), None)
+        if found is None:
+            raise PhichatError("This chat has none yet.")
+        return found
 
     def say(self, words: str) -> None:
         click.echo(plain(words))
@@ -219,3 +229,10 @@ def described(one: object) -> str:
     """Describe a picture in words."""
     name, width, height = (getattr(one, field) for field in ("name", "width", "height"))
     return f"{one_line(name)}, {width} by {height} pixels"
+
+
+def number_of(typed: str, usual: int) -> int:
+    """Read the number after a command; ``usual`` where there is none."""
+    if typed and not typed.isdecimal():
+        raise PhichatError(f"{one_line(typed, 30)} is no number.")
+    return int(typed or usual)

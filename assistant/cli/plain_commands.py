@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 
-from assistant.cli import prompt as prompt_lines
-from assistant.cli.plain_chat import SHOWN, Command, PlainChat, described
+from assistant.cli import plain_pictures, prompt as prompt_lines
+from assistant.cli.plain_chat import LISTED, SHOWN, Command, PlainChat, number_of
 from assistant.engine.chances import DOUBTFUL, words_of
-from assistant.values.conversation import Draft, ExportFormat, PictureFile, Role, Turn
+from assistant.values.conversation import Draft, ExportFormat, Role
 from assistant.values.errors import PhichatError
-from assistant.values.region import box_of
 from assistant.values.sampling import Parameters
 from assistant.values.schema import read_schema
 from assistant.values.text import one_line, plain
 from assistant.values.words import counted
-
-LISTED = 20
-"""Chats that /chats names; /search finds the others."""
-
-
-# Replies
 
 
 def _no_reply(chat: PlainChat, _: str) -> None:
@@ -37,7 +31,7 @@ def _again(chat: PlainChat, _: str) -> None:
 
 def _edit(chat: PlainChat, text: str) -> None:
     """Send another version of the last message, with its pictures."""
-    turn, store = _last(chat, Role.USER), chat.engine.store
+    turn, store = chat.last(Role.USER), chat.engine.store
     if not text:
         raise PhichatError(f"Give the new words: /edit TEXT. Now it is: {turn.text}")
     kept = tuple(store.picture_file(chat.open(), one.number) for one in turn.pictures)
@@ -65,7 +59,7 @@ def _version(chat: PlainChat, _: str) -> None:
 
 def _doubts(chat: PlainChat, chosen: str) -> None:
     """Say the doubtful words of the last reply, or go on from one with a runner-up."""
-    reply = _last(chat, Role.ASSISTANT)
+    reply = chat.last(Role.ASSISTANT)
     tokens = chat.engine.tokens(reply)
     text = "".join(token.text for token in tokens)
     doubtful = [word for word in words_of(tokens) if word.probability < DOUBTFUL]
@@ -101,95 +95,6 @@ def _two_numbers(typed: str) -> tuple[int, int]:
     return int(first), int(second)
 
 
-def _number(typed: str, usual: int) -> int:
-    """Read the number after a command; ``usual`` where there is none."""
-    if typed and not typed.isdecimal():
-        raise PhichatError(f"{one_line(typed, 30)} is no number.")
-    return int(typed or usual)
-
-
-def _last(chat: PlainChat, role: Role) -> Turn:
-    turns = chat.engine.store.conversation(chat.open()).turns
-    found = next((turn for turn in reversed(turns) if turn.role is role), None)
-    if found is None:
-        raise PhichatError("This chat has none yet.")
-    return found
-
-
-# Pictures
-
-
-def _attach(chat: PlainChat, typed: str) -> None:
-    if typed:
-        found = chat.engine.pictures.find_dropped(typed)
-        for source in (typed,) if found.words else found.sources:
-            chat.open_picture(source)
-        return
-    for number, file in enumerate(chat.attached, 1):
-        chat.say(f"Attached {number}: {described(file)}")
-    if not chat.attached:
-        chat.say("Nothing is attached. Name a file: /attach holiday.jpg")
-
-
-def _paste(chat: PlainChat, _: str) -> None:
-    ask = chat.input.ask_terminal if chat.input.is_terminal else None
-    chat.attach(chat.engine.pictures.open_clipboard(ask))
-
-
-def _take_off(chat: PlainChat, number: str) -> None:
-    at = _number(number, len(chat.attached))
-    if not 0 < at <= len(chat.attached):
-        raise PhichatError("There is no such picture: /attach alone lists them.")
-    chat.say(f"Taken off: {one_line(chat.attached.pop(at - 1).name)}.")
-
-
-def _region(chat: PlainChat, argument: str) -> None:
-    """Attach a part of a picture of the chat, or of the one that was attached last."""
-    number, _, typed = argument.partition(" ")
-    if "," in number:
-        number, typed = "", argument
-    file = _picture(chat, number)
-    box = box_of("".join(typed.split()), file.width, file.height, file.name)
-    chat.attach(chat.engine.pictures.cut(file, file.data, box))
-
-
-def _picture(chat: PlainChat, number: str) -> PictureFile:
-    """Find a picture by its number in the chat, by default the one that was attached last."""
-    number = number.removeprefix("#")
-    if not number and chat.attached:
-        return chat.attached[-1]
-    if not number.isdecimal():
-        raise PhichatError("Give the picture's number: /region 1 10%,10%,50%,50%")
-    return chat.engine.store.picture_file(chat.open(), int(number))
-
-
-def _pin(chat: PlainChat, number: str, *, pinned: bool = True) -> None:
-    """Pin a picture of the chat, or without a number the last message."""
-    store, number = chat.engine.store, number.removeprefix("#")
-    how = "always sees" if pinned else "need not see"
-    if number:
-        if not number.isdecimal():
-            raise PhichatError("Give the picture's number: /pin 1")
-        store.set_picture_pinned(chat.open(), int(number), pinned)
-        chat.say(f"The model {how} picture {number}.")
-    else:
-        store.set_turn_pinned(_last(chat, Role.USER).id, pinned)
-        chat.say(f"The model {how} your last message and its reply.")
-
-
-def _unpin(chat: PlainChat, number: str) -> None:
-    _pin(chat, number, pinned=False)
-
-
-def _all_pictures(chat: PlainChat, words: str) -> None:
-    found = chat.engine.store.all_pictures(words, limit=LISTED)
-    if not found:
-        chat.say("No picture has these words." if words else "No chat has a picture yet.")
-    for one in found:
-        where = f"picture {one.picture.number} of {one.session_id}, {one_line(one.session_title)}"
-        chat.say(f"{described(one.picture)}: {where}")
-
-
 # Chats
 
 
@@ -216,7 +121,7 @@ def _new(chat: PlainChat, _: str) -> None:
 
 
 def _show(chat: PlainChat, count: str) -> None:
-    chat.show_last(_number(count, 2))
+    chat.show_last(number_of(count, 2))
 
 
 def _rename(chat: PlainChat, title: str) -> None:
@@ -291,7 +196,7 @@ def _context(chat: PlainChat, _: str) -> None:
 
 def _exclude(chat: PlainChat, _: str) -> None:
     """Take the last message and its reply out of what the model sees, or put them back."""
-    turn = _last(chat, Role.USER)
+    turn = chat.last(Role.USER)
     chat.engine.store.set_turn_excluded(turn.id, not turn.excluded)
     chat.say(
         "The model sees your last message again."
@@ -304,10 +209,6 @@ def _recall(chat: PlainChat, words: str, *, everywhere: bool = False) -> None:
     if not words:
         raise PhichatError("Say which words: /recall WORDS quotes earlier messages that have them.")
     chat.show(chat.engine.memory.recall(chat.open(), words, everywhere=everywhere))
-
-
-def _recall_everywhere(chat: PlainChat, words: str) -> None:
-    _recall(chat, words, everywhere=True)
 
 
 def _summary(chat: PlainChat, text: str) -> None:
@@ -358,18 +259,30 @@ def _quit(chat: PlainChat, _: str) -> None:
 
 
 COMMANDS = (
-    Command("/attach", "PATH or URL", "Attach a picture. Alone: say what is attached.", _attach),
-    Command("/paste", "", "Attach the picture in the clipboard.", _paste),
-    Command("/off", "NUMBER", "Take an attached picture off. Alone: the last.", _take_off),
+    Command(
+        "/attach",
+        "PATH or URL",
+        "Attach a picture. Alone: say what is attached.",
+        plain_pictures.attach,
+    ),
+    Command("/paste", "", "Attach the picture in the clipboard.", plain_pictures.paste),
+    Command(
+        "/off", "NUMBER", "Take an attached picture off. Alone: the last.", plain_pictures.take_off
+    ),
     Command(
         "/region",
         "NUMBER left,top,width,height",
         "Attach a part of a picture, in pixels or percent. Without NUMBER: of the last attached.",
-        _region,
+        plain_pictures.region,
     ),
-    Command("/pictures", "WORDS", "List the pictures of all chats.", _all_pictures),
-    Command("/pin", "NUMBER", "Always show the model this picture. Alone: the last message.", _pin),
-    Command("/unpin", "NUMBER", "Pin it no longer.", _unpin),
+    Command("/pictures", "WORDS", "List the pictures of all chats.", plain_pictures.list_all),
+    Command(
+        "/pin",
+        "NUMBER",
+        "Always show the model this picture. Alone: the last message.",
+        plain_pictures.pin,
+    ),
+    Command("/unpin", "NUMBER", "Pin it no longer.", partial(plain_pictures.pin, pinned=False)),
     Command("/stop", "", "While a reply is written: stop it.", _no_reply),
     Command("/continue", "", "Let a half reply go on.", _go_on),
     Command("/retry", "", "Answer the last question again.", _again),
@@ -396,7 +309,7 @@ COMMANDS = (
     Command("/context", "", "Say what the model sees, and how full the context is.", _context),
     Command("/exclude", "", "Hide the last message from the model. Again: no longer.", _exclude),
     Command("/recall", "WORDS", "Quote earlier messages with these words to the model.", _recall),
-    Command("/recallall", "WORDS", "The same, from all chats.", _recall_everywhere),
+    Command("/recallall", "WORDS", "The same, from all chats.", partial(_recall, everywhere=True)),
     Command("/summary", "TEXT", "Say, or set, the summary of what no longer fits.", _summary),
     Command("/system", "TEXT", "Have the model read this first.", _system),
     Command("/schema", "FIELDS or FILE", "Answers are JSON with these. Alone: no more.", _schema),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +22,9 @@ from assistant.engine.pixels import pixels_of
 from assistant.engine.prompts import Prompts
 from assistant.engine.replies import Replies
 from assistant.engine.saver import LEAVING_S, Patience
-from assistant.servers.address import is_server
-from assistant.settings.schema import Settings
 from assistant.values.chances import Chances
 from assistant.values.conversation import Draft, FinishReason, Parent, Role, Turn, TurnKind
-from assistant.values.errors import PhichatError, StorageError
+from assistant.values.errors import PhichatError
 from assistant.values.events import Event, Phase, ReplyEnded, UserTurnStored
 from assistant.values.model import Core
 from assistant.values.sampling import Parameters, Sampling
@@ -97,8 +95,7 @@ class Engine:
         """
         # 1) plan the window before anything is stored: it may not fit
         above = self.prompts.above(session_id, parent, system=system)
-        chosen = sampling or self.model.sampling(parameters or above.parameters)
-        self.model.check(chosen)
+        chosen = self._chosen(sampling, parameters or above.parameters)
         with self._stoppable(session_id or "", self.model.core.line()) as line:
             planned = self.prompts.plan(above, draft, chosen, count=line.count)
         self.model.layout.check(planned)
@@ -144,7 +141,7 @@ class Engine:
                 asked_crops=tuple(file.num_crops for file in draft.pictures),
             ):
                 if name is not None and isinstance(event, ReplyEnded) and not event.unstored:
-                    self._give_title(stored_in, name, event.turn)
+                    titles.give(self.store, stored_in, name, event.turn)
                 yield event
 
     def edit(
@@ -174,11 +171,8 @@ class Engine:
         message. Raises PhichatError when there is none.
         """
         conversation = self.store.conversation(session_id, head=turn_id)
-        question = _last_message(conversation.turns)
-        if question is None:
-            raise PhichatError("There is nothing to answer yet: send a message first.")
-        chosen = sampling or self.model.sampling(conversation.parameters)
-        self.model.check(chosen)
+        question = _question_of(conversation.turns)
+        chosen = self._chosen(sampling, conversation.parameters)
         yield from self._answer(session_id, question, chosen)
 
     def compare(
@@ -190,11 +184,8 @@ class Engine:
         chat, this once: it stays with its own model. Raises PhichatError.
         """
         conversation = self.store.conversation(session_id)
-        question = _last_message(conversation.turns)
-        if question is None:
-            raise PhichatError("There is nothing to answer yet: send a message first.")
-        chosen = sampling or self.model.sampling(conversation.parameters)
-        self.model.check(chosen)
+        question = _question_of(conversation.turns)
+        chosen = self._chosen(sampling, conversation.parameters)
         core, layout = self.model.other(name)
         try:
             yield from self._answer_by(core, layout, session_id, question, chosen, is_compared=True)
@@ -346,6 +337,12 @@ class Engine:
         closing.daemon = True
         closing.start()
 
+    def _chosen(self, sampling: Sampling | None, parameters: Parameters) -> Sampling:
+        """Return ``sampling``, or that of a chat, if the model can be asked with it."""
+        chosen = sampling or self.model.sampling(parameters)
+        self.model.check(chosen)
+        return chosen
+
     def _answer(
         self, session_id: str, question: Turn, chosen: Sampling, **more: Any
     ) -> Iterator[Event]:
@@ -380,63 +377,19 @@ class Engine:
             if self._lines.get(session_id) is line:
                 del self._lines[session_id]
 
-    def _give_title(self, session_id: str, name: str, reply: Turn) -> None:
-        """Title a chat that began without words by the first sentence of its reply.
-
-        Until then its title is the ``name`` of the picture; a title that the user gave meanwhile
-        stays. (A chat that began with words is titled after them by the store.) The model is never
-        asked for a title: that would evict the chat from the KV cache for a few words no better.
-        """
-        title = titles.from_reply(reply.text)
-        if not title or reply.finish_reason is not FinishReason.STOP:
-            return
-        with suppress(StorageError):  # the reply is stored, and a title is not worth an error
-            if self.store.conversation(session_id).title == name:
-                self.store.rename(session_id, title)
-
 
 def _schema_of(reply: Turn) -> str:
     """Return the schema that a reply began with; "" for none."""
     return (reply.parameters.get("schema") if reply.parameters else None) or ""
 
 
+def _question_of(turns: Sequence[Turn]) -> Turn:
+    if (question := _last_message(turns)) is None:
+        raise PhichatError("There is nothing to answer yet: send a message first.")
+    return question
+
+
 def _last_message(turns: Sequence[Turn]) -> Turn | None:
     """Find the last message that awaits, or has, a reply."""
     asked = (t for t in reversed(turns) if t.role is Role.USER and t.kind is TurnKind.MESSAGE)
     return next(asked, None)
-
-
-def open_engine(settings: Settings) -> Engine:
-    """Make an engine on the database and the model (here or on a server) that ``settings`` name.
-
-    Neither is opened before it is used.
-    """
-
-    def open_store() -> Store:
-        from storage.store import Store  # SQLAlchemy takes 0.3 s to import
-
-        return Store.open(settings.store_location)
-
-    def make_core(settings: Settings) -> Core:
-        if is_server(settings.model):
-            from assistant.servers.client import ServerCore  # imports the HTTP client
-
-            return ServerCore(settings.model, detail=settings.num_crops, context=settings.context)
-        from assistant.worker.client import LocalCore
-
-        return LocalCore(
-            settings.model,
-            device=settings.device,
-            dtype=settings.dtype,
-            weights=settings.weights,
-            kv=settings.kv,
-            detail=settings.num_crops,
-            context=settings.context,
-            runtime=settings.runtime_dir if settings.shared_worker else None,
-            keep_alive=settings.keep_alive,
-            log=settings.cache_dir / "worker.log",
-            features=settings.cache_dir / "features",
-            feature_cache_mb=settings.feature_cache_mb,
-        )
-
-    return Engine(open_store, Model(settings, make_core(settings), make_core))

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from assistant.values.conversation import FinishReason, Turn
+from assistant.values.errors import StorageError
+
+if TYPE_CHECKING:
+    from storage.store import Store
 
 LENGTH = 60
 """Characters; the list of chats shows fewer."""
@@ -17,3 +25,18 @@ def from_reply(text: str) -> str:
         sentence = sentence[:LENGTH].rpartition(" ")[0] or sentence[: LENGTH - 1]
         return sentence.rstrip(" ,;:.") + "…"
     return sentence.rstrip(".")
+
+
+def give(store: Store, session_id: str, name: str, reply: Turn) -> None:
+    """Title a chat that began without words by the first sentence of its reply.
+
+    Until then its title is the ``name`` of the picture; a title that the user gave meanwhile
+    stays. (A chat that began with words is titled after them by the store.) The model is never
+    asked for a title: that would evict the chat from the KV cache for a few words no better.
+    """
+    title = from_reply(reply.text)
+    if not title or reply.finish_reason is not FinishReason.STOP:
+        return
+    with suppress(StorageError):  # the reply is stored, and a title is not worth an error
+        if store.conversation(session_id).title == name:
+            store.rename(session_id, title)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
-from assistant.engine.engine import Engine, open_engine
+from assistant.engine.engine import Engine
+from assistant.engine.open import open_engine
 from assistant.settings.load import load as load_settings
 from assistant.values.conversation import Role
 from assistant.values.events import Phase

@@ -31,7 +31,8 @@ import psutil
 from textual.pilot import Pilot
 
 from assistant.core.memory.detect import detect_hardware
-from assistant.engine.engine import Engine, open_engine
+from assistant.engine.engine import Engine
+from assistant.engine.open import open_engine
 from assistant.settings.load import load as load_settings
 from tests.e2e.drawings import COLOUR_QUESTIONS, SHAPE_QUESTIONS, draw
 from tests.tui.desk import (

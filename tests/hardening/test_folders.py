@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from assistant.core.memory.detect import detect_hardware
 from assistant.core.memory.places import cpu_place
-from assistant.engine.engine import open_engine
+from assistant.engine.open import open_engine
 from assistant.families import vocabulary
 from assistant.families.registry import model_facts, model_folder
 from assistant.models.catalogue import find_models

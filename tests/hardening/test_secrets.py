@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from textual.pilot import Pilot
 
 from assistant.cli.root_command import cli
-from assistant.engine.engine import open_engine
+from assistant.engine.open import open_engine
 from assistant.settings.load import load as load_settings
 from assistant.values.text import masked
 from tests.servers.openai_server import Answer, Server, event, refusing, saying, serving

@@ -22,7 +22,8 @@ from pathlib import Path
 
 import psutil
 
-from assistant.engine.engine import Engine, open_engine
+from assistant.engine.engine import Engine
+from assistant.engine.open import open_engine
 from assistant.settings.load import load
 from tests.engine.conftest import send
 from tests.real.venvs import CACHE, python_of

@@ -67,7 +67,7 @@ def main() -> int:
     with real as address, serving() as server, tempfile.TemporaryDirectory() as home:
         forwarded(server, address, exchanges)
         os.environ["PHICHAT_HOME"] = home
-        from assistant.engine.engine import open_engine
+        from assistant.engine.open import open_engine
         from assistant.settings.load import load
 
         engine = open_engine(load({"model": server.address, **SETTINGS}))

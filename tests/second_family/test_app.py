@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from assistant.engine.engine import open_engine
+from assistant.engine.open import open_engine
 from assistant.settings.load import load as load_settings
 from assistant.values.conversation import Role
 from assistant.values.events import Phase

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from assistant.engine.engine import Engine, open_engine
+from assistant.engine.engine import Engine
+from assistant.engine.open import open_engine
 from assistant.settings.load import load as load_settings
 from tests.engine.conftest import empty_database  # noqa: F401 (a fixture)
 from tests.servers.openai_server import Server, serving

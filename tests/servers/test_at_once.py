@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from assistant.engine.engine import Engine, open_engine
+from assistant.engine.engine import Engine
+from assistant.engine.open import open_engine
 from assistant.settings.load import load as load_settings
 from assistant.values.conversation import FinishReason
 from tests.engine.conftest import send

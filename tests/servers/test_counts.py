@@ -18,7 +18,7 @@ import pytest
 from huggingface_hub import constants
 from tokenizers import Tokenizer
 
-from assistant.engine.engine import open_engine
+from assistant.engine.open import open_engine
 from assistant.families.chat import ChatTemplate
 from assistant.phi3v.template import STYLE
 from assistant.phi3v.vocabulary import Vocabulary

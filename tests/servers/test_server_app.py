@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import pytest
 from textual.widgets import Input, OptionList
 
-from assistant.engine.engine import Engine, open_engine
+from assistant.engine.engine import Engine
+from assistant.engine.open import open_engine
 from assistant.servers import nearby
 from assistant.settings.load import load as load_settings
 from tests.servers.openai_server import Server, saying

@@ -202,7 +202,7 @@ def test_the_first_paint_waits_for_nothing_slow(tmp_path: Path) -> None:
     """Run the command until the chat is painted, without the library that parses it."""
     program = """
 import sys
-from assistant.engine.engine import open_engine
+from assistant.engine.open import open_engine
 from assistant.settings.load import load
 from tui.app import PhichatApp
 from tui.chat.screen import ChatScreen

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from assistant.engine.engine import open_engine
+from assistant.engine.open import open_engine
 from assistant.settings.load import load as load_settings
 from assistant.values.conversation import Draft, FinishReason
 from storage.store import Store

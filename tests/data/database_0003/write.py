@@ -48,7 +48,7 @@ def write_database(path: Path) -> list[str]:
     from assistant.conversation import Draft, FinishReason, Parameters, Summary
 
     from assistant.core import Sampling
-    from assistant.engine.engine import open_engine
+    from assistant.engine.open import open_engine
     from assistant.pictures.decode import open_bytes
     from assistant.settings.load import load
 
