@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_textual_snapshot
 from textual.app import App
 from textual.pilot import Pilot
 from textual.widgets import Input
@@ -20,10 +21,13 @@ from storage.store import Store
 from tests.byte_tokenizer import write_tokenizer
 from tests.tui.desk import Clock, Desk, StagedCore, settled
 from tests.tui.quiet import make_deterministic, slow_down_threads
+from tests.tui.screenshots import normal
 from tui.widgets.prompt_area import PromptArea
 
 SMALLEST = 300
 """Tokens: the bytes, the word mark and the control tokens fit."""
+
+pytest_textual_snapshot.normalize_svg = normal
 
 MakeDesk = Callable[..., Desk]
 

@@ -215,7 +215,7 @@ async def test_attach_takes_several_paths_and_addresses(desk: Desk) -> None:
             ("not here.png", ["not here.png"]),
             ("it's not here.png", ["it's not here.png"]),
         ):
-            assert await composer(pilot).named(typed) == named
+            assert await composer(pilot).named.listed(typed) == named
 
 
 @pytest.mark.slow
