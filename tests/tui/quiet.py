@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 import textual.app
 import textual.pilot
-from textual._context import active_app
+from textual._compositor import Compositor
+from textual._context import active_app, visible_screen_stack
 from textual.app import App
 from textual.css.model import RuleSet
 from textual.css.stylesheet import Stylesheet
+from textual.geometry import Region
 from textual.pilot import Pilot
 
 import tui.app
@@ -121,3 +123,25 @@ def slow_down_threads(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
         return run(self, executor, late, function, *arguments)
 
     monkeypatch.setattr(asyncio.BaseEventLoop, "run_in_executor", run_late)
+
+
+_render_update = Compositor.render_update
+
+
+def _render_for_a_terminal(
+    self: Compositor, full: bool = False, screen_stack: Any = None, simplify: bool = False
+) -> Any:
+    if full or not active_app.get().is_headless:
+        return _render_update(self, full, screen_stack, simplify)
+    visible_screen_stack.set([] if screen_stack is None else screen_stack)
+    dirty = self._dirty_regions.copy()
+    self._dirty_regions.clear()
+    if dirty:
+        crop = Region.from_union(dirty).intersection(self.size.region)
+        for _ in self._get_renders(crop):
+            pass
+    return None
+
+
+# Widgets are painted as ever; their lines are cut and put together only for who looks at them.
+Compositor.render_update = _render_for_a_terminal  # type: ignore[method-assign]
