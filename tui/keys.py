@@ -93,16 +93,18 @@ COMPOSER_KEYS = (
 
 OPENING_KEYS = (
     Key("delete,backspace", "delete", "take_off", "Take the picture off; a fetch ends", "take off"),
+    Key("escape", "esc", "leave", "Back to the text", "back"),
 )
 """Keys of a picture that is being opened."""
 
 CHIP_KEYS = (
-    *OPENING_KEYS,
+    OPENING_KEYS[0],
     Key(
         "enter", "enter", "choose_detail", "Choose in how many crops the model looks at it", "crops"
     ),
     Key("left", "left", "move(-1)", "The picture before"),
     Key("right", "right", "move(1)", "The picture after"),
+    *OPENING_KEYS[1:],
 )
 """Keys of an attached picture."""
 

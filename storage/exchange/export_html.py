@@ -41,9 +41,13 @@ article > h3 { font-size: 1rem; }
 .typed { white-space: pre-wrap; }
 .dim, time, figcaption { color: var(--dim); font-weight: normal; font-size: .85rem; }
 figure { margin: .6rem 0; break-inside: avoid; }
-img { max-width: 100%; max-height: 28rem; height: auto; border-radius: .3rem; }
+img { max-width: 100%; max-height: 28rem; height: auto; border-radius: .3rem;
+  box-shadow: 0 0 0 1px var(--line); }
 pre { white-space: pre-wrap; border: 1px solid var(--line); padding: .6rem; border-radius: .3rem; }
-table { border-collapse: collapse; } td, th { border: 1px solid var(--line); padding: .2rem .5rem; }
+table { border-collapse: collapse; display: block; overflow-x: auto; overflow-wrap: normal; }
+td, th { border: 1px solid var(--line); padding: .2rem .5rem; text-align: start; }
+td .dim { overflow-wrap: anywhere; }
+p, li, td, th, h1, h2, h3, h4, h5, h6 { unicode-bidi: plaintext; }
 .right { text-align: right; } .center { text-align: center; }
 blockquote { border-left: 3px solid var(--line); margin-left: 0; padding-left: 1rem; }
 @media print { body { max-width: none; margin: 0; } img { max-height: 16rem; }

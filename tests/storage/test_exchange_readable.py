@@ -246,6 +246,16 @@ def test_a_heading_above_dashes_is_no_table() -> None:
     assert page.count("<table>") == 1
 
 
+def test_numbers_in_tables_and_paragraphs_from_right_to_left_stay_whole() -> None:
+    """25.00 stood in two rows, and the full stop of an Arabic sentence before its first word."""
+    page = in_html(conversation("x", "|a|\n|-|\n|25.00 €|\n\nمرحبا."))
+    rules = dict(re.findall(r"^([\w, .]+) \{ (.*) \}$", page, re.MULTILINE))
+    assert "overflow-wrap: normal" in rules["table"]
+    assert "overflow-x: auto" in rules["table"], "what is too wide scrolls"
+    both = next(value for names, value in rules.items() if {"p", "td"} <= set(names.split(", ")))
+    assert both == "unicode-bidi: plaintext;"
+
+
 def test_other_branches_follow_with_what_they_follow(store: Store) -> None:
     session, question = store.add_user_turn(None, Draft("Q", (make_picture("cat"),)), model="m")
     for text in ("old", "new"):

@@ -270,7 +270,7 @@ async def test_while_a_picture_opens_nothing_is_sent_without_it(
     path = desk.file("a.png")
     async with desk.app().run_test(size=NARROW) as pilot:
         await send(pilot, str(path))
-        await sees(pilot, f"opening {str(path)[:20]}")
+        await sees(pilot, f"opening {path.name} …")
         await send(pilot, "What is it?")
         await sees(pilot, "It is sent when its pictures are open; esc keeps it here.")
         assert area(pilot).text == "What is it?"

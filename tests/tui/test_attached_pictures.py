@@ -13,10 +13,12 @@ from tests.tui.desk import (
     Desk,
     area,
     composer,
+    opened,
     picture_file,
     png,
     screen,
     sees,
+    select_turn,
     send,
     shown,
     until,
@@ -96,6 +98,42 @@ async def test_thumbnails_where_all_fit_into_a_row_of_a_tall_window(desk: Desk) 
         await pilot.resize_terminal(80, 24)
         await until(pilot, lambda: not thumbnails(pilot), "no space in a short window")
         assert area(pilot).region.height
+
+
+async def test_esc_on_a_picture_goes_back_to_the_text(desk: Desk) -> None:
+    """It left the edit of an old message, and lost what was written."""
+    session = desk.chat("See", "Yes.", files=(picture_file("old.png"),))
+    async with desk.app(session).run_test(size=NARROW) as pilot:
+        await opened(pilot, session)
+        await select_turn(pilot, "up", "e")
+        await until(pilot, lambda: composer(pilot).query(Chip), "its picture")
+        await until(pilot, lambda: area(pilot).text == "See", "its text")
+        await pilot.press("shift+tab")
+        await until(pilot, lambda: isinstance(screen(pilot).focused, Chip), "the picture")
+        await sees(pilot, "esc back ─╯")
+        await pilot.press("escape")
+        await until(pilot, lambda: area(pilot).has_focus, "the text")
+        assert composer(pilot).edited
+        assert area(pilot).text == "See"
+
+
+async def test_the_last_of_many_pictures_is_in_sight(desk: Desk) -> None:
+    paths = [str(desk.file(f"{n}.png", png(size=(20 + n, 20)))) for n in range(7)]
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await composer(pilot).attach(paths)
+        await until(pilot, lambda: len(composer(pilot).chips.files) == 7, "all of them")
+        await sees(pilot, "6.png")
+
+
+async def test_a_picture_that_is_there_already(desk: Desk) -> None:
+    data = png(size=(300, 200), shape="ellipse")
+    session = desk.chat("See", "Yes.", files=(picture_file("old.png", data),))
+    async with desk.app(session).run_test(size=NARROW) as pilot:
+        await opened(pilot, session)
+        await composer(pilot).attach((str(desk.file("again.png", data)),))
+        await sees(pilot, "This is picture 1 of this chat already; #1 stands for it.")
+        await composer(pilot).attach((str(desk.file("third.png", data)),))
+        await sees(pilot, "The same picture is attached twice: the first is again.png.")
 
 
 @SIZES

@@ -30,9 +30,9 @@ from tui.pages.picture import CutWanted, PictureScreen, Shown, attached, stored
 from tui.pages.pictures import shown_words
 from tui.pages.strip import Picked, StripScreen
 from tui.widgets import entered
-from tui.widgets.chip import Chip
+from tui.widgets.chip import NAME_WIDTH, Chip
 from tui.widgets.chip_bar import ChipBar
-from tui.widgets.chip_unopened import Watch
+from tui.widgets.chip_unopened import OpeningChip, Watch
 from tui.widgets.composer import Composer
 
 if TYPE_CHECKING:
@@ -56,6 +56,11 @@ class Attachments(ChatPart):
 
     def compose(self) -> ComposeResult:
         yield self.composer
+
+    @on(Chip.Left)
+    @on(OpeningChip.Left)
+    def _go_back_to_text(self) -> None:
+        self.composer.area.focus()
 
     @on(entered.AttachRequested)
     async def _attach_requested(self, event: entered.AttachRequested) -> None:
@@ -174,15 +179,26 @@ class Attachments(ChatPart):
 
     @on(ChipBar.Opened)
     def _look_for_places(self, event: ChipBar.Opened) -> None:
-        """Say where a picture that is attached was shown before, in another chat."""
+        """Say where a picture that is attached was shown before, or that it is attached twice."""
         file, here = event.file, self._chat.session_id
+        same_pixels = [
+            one for one in self.composer.chips.files if one.pixels_sha256 == file.pixels_sha256
+        ]
+        if same_pixels and same_pixels[0] is not file:
+            name = one_line(same_pixels[0].name, NAME_WIDTH)
+            self.tell(f"The same picture is attached twice: the first is {name}.")
+            return
 
         def look() -> requests.Answer:
             shown = self._engine.store.shown_before(file)
-            if shown is None or shown.session_id == here:
+            same = shown is not None and shown.picture.pixels_sha256 == file.pixels_sha256
+            if shown is None or (shown.session_id == here and not same):
                 return None
-            same = shown.picture.pixels_sha256 == file.pixels_sha256
-            words = shown_words(shown, same=same, now=datetime.now(UTC))
+            if shown.session_id == here:
+                number = shown.picture.number
+                words = f"This is picture {number} of this chat already; #{number} stands for it."
+            else:
+                words = shown_words(shown, same=same, now=datetime.now(UTC))
             return partial(self.tell, words)
 
         self.in_thread(look)

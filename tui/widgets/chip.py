@@ -37,6 +37,10 @@ class CrossedChip(Vertical, can_focus=True):
 
         chip: CrossedChip
 
+    @dataclass
+    class Left(Message):
+        """The focus shall go back to the text."""
+
     def __init__(self) -> None:
         super().__init__()
         self.label = Static()
@@ -58,6 +62,10 @@ class CrossedChip(Vertical, can_focus=True):
     def action_take_off(self) -> None:
         """Ask that the picture be taken off."""
         self.post_message(self.Crossed(self))
+
+    def action_leave(self) -> None:
+        """Ask that the focus goes back to the text."""
+        self.post_message(self.Left())
 
 
 class Chip(CrossedChip):
@@ -132,7 +140,7 @@ class Chip(CrossedChip):
                 (f" {file.width}×{file.height}", "$phi-quiet"),
                 (" cut short" if file.notice else "", "$warning"),
                 _cost_words(cost),
-                (" seen" if self.seen is file else "", "$phi-quiet"),
+                (" · seen" if self.seen is file else "", "$phi-quiet"),
                 (CROSS, "$phi-quiet"),
             )
         )

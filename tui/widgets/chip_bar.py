@@ -66,6 +66,7 @@ class ChipBar(ItemGrid):
         """Attach pictures that are still to be opened; they keep this place."""
         await self.mount(OpeningChip(label, open_pictures, instead))
         self._show()
+        self.scroll_end(animate=False)
 
     async def remove_last(self) -> None:
         """Take the last picture off, be it opened or not."""
@@ -122,6 +123,7 @@ class ChipBar(ItemGrid):
                 self.children[place - 1].focus()
             await event.chip.remove()
             self._show()
+            self.scroll_end(animate=False)
 
     @on(OpeningChip.Refused)
     @on(CrossedChip.Crossed)

@@ -123,10 +123,12 @@ class OpeningChip(CrossedChip):
             self._show(f" {done}")
 
     def _show(self, progress: str) -> None:
+        is_address = "://" in self.name_shown or self.name_shown.startswith("data:")
+        name = self.name_shown if is_address else Path(self.name_shown).name
         self.label.update(
             Content.assemble(
                 (
-                    f"opening {one_line(self.name_shown, NAME_WIDTH)}{progress or ' …'}",
+                    f"opening {one_line(name, NAME_WIDTH)}{progress or ' …'}",
                     "italic $phi-quiet",
                 ),
                 (CROSS, "$phi-quiet"),
