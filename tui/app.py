@@ -189,7 +189,8 @@ class PhichatApp(App[None]):
             fields[0].focus()
             is_line = isinstance(fields[0], Input)  # which would take the first of several
             lines = " ".join(filter(None, event.text.splitlines())) if is_line else event.text
-            fields[0].post_message(events.Paste(lines))
+            # stopped: a TextArea lets it rise to here again, for ever
+            fields[0].post_message(events.Paste(lines).stop())
         elif screen is not self._chat:
             self.notify(words, markup=False)
             if isinstance(screen, AttachScreen):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from textual import events
 from textual.pilot import Pilot
-from textual.widgets import Input
+from textual.widgets import Input, TextArea
 
 from tests.tiers import few_quick
 from tests.tui.desk import (
@@ -24,6 +24,7 @@ from tests.tui.desk import (
     until,
 )
 from tui.pages.attach import AttachScreen
+from tui.pages.write import WriteScreen
 from tui.widgets.session_list import SessionList
 
 
@@ -87,6 +88,19 @@ async def test_the_field_of_a_page_keeps_text(desk: Desk, key: str) -> None:
         await attached(pilot, "a.png")
         assert field.value == str(other)
         assert not area(pilot).text
+
+
+async def test_a_field_of_several_lines_keeps_text_once(desk: Desk) -> None:
+    """A paste rose from the field to the app, which gave it to the field, for ever."""
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await send(pilot, "/system")
+        await until(pilot, lambda: isinstance(pilot.app.screen, WriteScreen), "the dialog")
+        field = pilot.app.screen.query_one(TextArea)
+        paste(pilot, "Be short\nand kind.")
+        await until(pilot, lambda: field.text, "the words")
+        paste(pilot, str(desk.file("a.png")))
+        await attached(pilot, "a.png")
+        assert field.text == "Be short\nand kind."
 
 
 @pytest.mark.slow
