@@ -259,7 +259,8 @@ def lesson(address: Address, said: Any, status: str) -> ModelError | None:
     spelled = re.sub(r"max(?:imum)? (?:output |new )?tokens", "max_tokens", spelled)
     spelled = spelled.replace("streaming", "stream")
     some = r"[a-z_]{4,}" if _UNWILLING.search(text) else r"[a-z]+_[a-z_]+"
-    named = frozenset(re.findall(r"[a-z_]+", _named_fields(said)) + re.findall(some, spelled))
+    names = re.findall(r"[a-z_]+", _named_fields(said)) + re.findall(some, spelled)
+    named = frozenset(one for one in names if not one.endswith("_error"))  # kinds of errors
     if named:
         return NotTakenError(f"{name} refuses this{status}{words}", named)
     return None

@@ -181,10 +181,18 @@ class Limits:
         """Keep the guesses with which a request was taken.
 
         Where the server had failed before, keep that of stop texts alone. Where only the question
-        was taken alone, the chat was too long, and nothing else was the matter.
+        was taken alone, the chat was too long, and nothing else was the matter; no length is
+        learned of a server that failed, or from a short chat.
         """
         if self.asks_alone:
+            may_be_length = _FAILED not in self.guesses and prompt.tokens > SHORTEST
             self._take_back()
+            if not may_be_length:
+                self.warning = (
+                    "The server did not take the whole chat and answered the question alone: it "
+                    "read nothing of what was said before."
+                )
+                return
             self._hold_fewer(prompt, prompt.tokens)
             self.warning = (
                 "The server refused the whole chat and answered the question alone: it may be too "

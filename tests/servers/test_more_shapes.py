@@ -31,6 +31,32 @@ def longer_than(characters: int, answer: Answer) -> Callable[[Asked], Answer | N
 
 @pytest.mark.parametrize(
     "refusal",
+    [refusing(500, "The model crashed", type="server_error"), refusing(400, "No.")],
+    ids=["failure", "short"],
+)
+def test_what_passes_teaches_no_length(server: Server, make: MakeEngine, refusal: Answer) -> None:
+    """A server that crashed once had a context of 20 tokens from then on."""
+    engine = make(max_new_tokens=8)
+    session = new_session(engine, "a")
+    server.rule = lambda asked: refusal if len(asked.said) > 1 else None
+    assert ended(send(engine, session, "b")).text == "Hello."
+    assert "answered the question alone" in engine.model.status().warning
+    server.rule = lambda asked: None
+    assert ended(send(engine, session, "c")).text == "Hello."
+    assert [words for _, words in server.chats[-1].said][::2] == [["a"], ["b"], ["c"]]
+    assert not engine.prompts.context(session).left_out
+
+
+def test_a_kind_of_error_is_no_field(server: Server, make: MakeEngine) -> None:
+    engine = make(max_new_tokens=8)
+    session = new_session(engine, "a")
+    server.rule = lambda asked: refusing(500, "The model crashed", type="server_error")
+    said = failed(send(engine, session, "b")).message
+    assert "failed (error 500: The model crashed): try again" in said
+
+
+@pytest.mark.parametrize(
+    "refusal",
     [
         refusing(400, "Die Anfrage ist zu lang: 1529 Token, erlaubt sind 1500."),
         refusing(400, "La requête comporte 1529 jetons alors que le modèle en accepte 1500."),

@@ -13,7 +13,7 @@ from assistant.engine.engine import Engine
 from assistant.engine.open import open_engine
 from assistant.servers import nearby
 from assistant.settings.load import load as load_settings
-from tests.servers.openai_server import Server, saying
+from tests.servers.openai_server import Server, refusing, saying
 from tests.servers.test_chances import RED, replying, sent, token
 from tests.tui.desk import idle, open_page, pane, screen, sees, send, shown, until
 from tests.wait import LIMIT_S
@@ -141,3 +141,14 @@ async def test_a_doubtful_word_of_a_server_goes_on_otherwise(
         await pilot.press("enter")
         await idle(pilot)
         await sees(pilot, "It is understandably 🟥 square, I think")
+
+
+async def test_a_warning_of_a_server_is_said(engine: Engine, server: Server) -> None:
+    """It stood on the page of the context alone."""
+    server.rule = lambda asked: refusing(500, "Broken") if len(asked.said) > 1 else None
+    engine.model.use(f"{server.address}/v1")
+    async with PhichatApp(engine, engine.model.settings).run_test(size=(100, 30)) as pilot:
+        await send(pilot, "One")
+        await idle(pilot)
+        await send(pilot, "Two")
+        await sees(pilot, "The server did not take the whole chat")

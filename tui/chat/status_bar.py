@@ -75,9 +75,9 @@ class StatusBar(ChatPart):
             status = self._engine.model.status()
         except PhichatError as refused:
             status = ModelStatus(Phase.FAILED, "", is_demo=False, detail=str(refused))
-        if status.warning not in ("", self._warned) and not status.is_server:
+        if status.warning not in ("", self._warned):
             self.tell(status.warning, error=True)
-        self._warned = status.warning
+            self._warned = status.warning
         self.line.status = status
         self._look_at_download()
         if self._offers:
