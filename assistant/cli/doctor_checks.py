@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from assistant import demo_model as demo
 from assistant.cli.models_servers import A_SERVER
-from assistant.core.formats import KV_KINDS
+from assistant.core.formats import KV_KINDS, tower_format
 from assistant.core.memory.hardware import Hardware, Problem
-from assistant.core.memory.places import Place, choose_place, cpu_place
+from assistant.core.memory.places import Place, choose_place, cpu_place, with_speeds
 from assistant.core.memory.plan import make_plan
 from assistant.core.memory.sizes import streamed_bytes
 from assistant.core.memory.speed_estimate import PICTURE, Speed, estimate, measure
-from assistant.core.memory.speeds import FormatSpeed, Speeds, prompt_costs
+from assistant.core.memory.speeds import FormatSpeed, Speeds
 from assistant.core.memory.values import MemoryPlan, Wanted
 from assistant.families.family import Checkpoint
 from assistant.families.registry import model_folder, open_checkpoint
@@ -118,7 +118,7 @@ def diagnose(settings: Settings, hardware: Hardware, *, quick: bool = False) -> 
         if place.kind == "cpu" and not hardware.speeds:
             measured = {n: FormatSpeed(**one) for n, one in probe.get("formats", {}).items()}
             hardware = replace(hardware, speeds=measured)
-            place = replace(place, prompt_costs=prompt_costs(measured))
+            place = with_speeds(place, measured)
         if probe.get("kernel_threads") == "workqueue" and hardware.system.startswith("Linux"):
             problems.append(Problem(_OWN_THREADS, "Install it: apt-get install libgomp1."))
     workers = tuple(shared_workers(settings.runtime_dir))
@@ -253,12 +253,14 @@ def _corrected(
 
 
 def _estimate(name: str, speed: FormatSpeed, speeds: Speeds) -> FormatEstimate:
-    """Estimate Phi-3-vision in one format; its tower is computed in float32 whatever it is."""
+    """Estimate Phi-3-vision in one format."""
     size, pictures = OFFICIAL.size, OFFICIAL.pictures
     layout = pictures.layout(*PICTURE, pictures.default)
-    looking = layout.views * size.view_flop / speeds["float32"].flop_per_s
     kind = "int8" if name == "int8" else "float"
-    read = streamed_bytes(size, "bfloat16" if kind == "int8" else name, kind)
+    dtype = "bfloat16" if kind == "int8" else name
+    tower = speeds[tower_format(dtype, kind, lambda held: speeds[held].tower_gain)].tower_gain
+    looking = layout.views * size.view_flop / (speeds["float32"].flop_per_s * tower)
+    read = streamed_bytes(size, dtype, kind)
     return FormatEstimate(
         name,
         speed.bytes_per_s,

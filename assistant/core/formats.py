@@ -6,6 +6,8 @@ against the other.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 KV_BLOCK = 256
 """Positions by which a KV cache grows: at most this many are allocated and not used."""
 
@@ -21,6 +23,18 @@ width. Products of tiles take 10 to 25 % longer than those of a whole matrix."""
 
 INT8_PIECE = 256
 """Rows of activations that meet int8 weights at once: what comes between stays small."""
+
+TOWER_ROWS = 577
+"""Patches of a crop in CLIP ViT-L, with the class: rows that a vision tower's matrices meet."""
+
+LEAST_TOWER_NUMBERS = 2**20
+"""Numbers of a tower's matrix from which on fewer bits are worth it: less takes no time."""
+
+TOWER_COLUMNS = 32
+"""Rows of an int8 matrix of a tower that are packed side by side, at most."""
+
+CLEARLY_QUICKER = 1.15
+"""Times the speed of a checkpoint's own numbers from which on int8 is taken for a tower."""
 
 KV_KINDS = ("float", "int8", "int4")
 """From the exact to the small. int4 is never chosen without being asked: it has many times the
@@ -54,6 +68,25 @@ def compute_dtype(dtype: str, device_kind: str) -> str:
     On a CPU float32 whatever the matrices are held in, elsewhere the model's own.
     """
     return "float32" if device_kind == "cpu" else dtype
+
+
+def tower_format(dtype: str, weights: str, gain: Callable[[str], float]) -> str:
+    """Choose the format of the large matrices of a vision tower on a CPU.
+
+    ``gain`` returns how many times as fast as in float32 its products are in a format. A checkpoint
+    in bfloat16 keeps its numbers; int8 rounds them, so it is taken only where the decoder's
+    matrices, in format ``weights``, are rounded as well.
+    """
+    own, times = "float32", 1.0
+    if dtype == "bfloat16" and gain(dtype) > 1:
+        own, times = dtype, gain(dtype)
+    return "int8" if weights == "int8" and gain("int8") > CLEARLY_QUICKER * times else own
+
+
+def is_narrowed(rows: int, columns: int) -> bool:
+    """Whether a matrix of a tower is large enough for fewer bits, and its shape can be packed."""
+    is_large = rows * columns >= LEAST_TOWER_NUMBERS
+    return is_large and rows % TOWER_COLUMNS == 0 and columns % 2 == 0
 
 
 def matrix_bytes(kind: str, rows: int, columns: int, dtype: str) -> int:

@@ -8,7 +8,8 @@
 
 Activations, embeddings, norms and the vision tower are float32 on a CPU. Only the decoder's
 matrices and the language head have a format of their own: they are what a token streams. Of a
-checkpoint in bfloat16 the tower's products are bfloat16 where that is quicker (``cpu/bfloat16``).
+checkpoint in bfloat16 the tower's products are bfloat16 where that is quicker, and beside int8
+matrices they are int8 where that is clearly quicker (``cpu/tower``).
 On CUDA int8 is :mod:`assistant.core.card_int8`, int4 comes from torchao where it is installed.
 """
 
@@ -24,8 +25,16 @@ from torch.nn.functional import linear
 
 from assistant.core.attention import leave_out_cudnn
 from assistant.core.card_int8 import CardInt8Linear
-from assistant.core.cpu.bfloat16 import packed
-from assistant.core.formats import INT8_PIECE, TILE_NUMBERS, compute_dtype, weight_kinds
+from assistant.core.cpu.bfloat16 import BFloat16Linear
+from assistant.core.cpu.tower import PackedInt8Linear, gain, has_int8
+from assistant.core.formats import (
+    INT8_PIECE,
+    TILE_NUMBERS,
+    compute_dtype,
+    is_narrowed,
+    tower_format,
+    weight_kinds,
+)
 from assistant.core.kernels import Kernels
 from assistant.core.scratch import Scratch
 from assistant.families.registry import family_of
@@ -62,11 +71,13 @@ def load_model(
     weights: str = "float",
     attention: str = "sdpa",
     int8_way: str | None = None,
+    tower: str | None = None,
     progress: Progress | None = None,
 ) -> VisionLanguageModel:
     """Load a checkpoint with its matrices in a format: "float" (that is ``dtype``), "int8", "int4".
 
     ``int8_way`` was measured to be the quickest here; None chooses by the processor's instructions.
+    ``tower`` is the format of the vision tower that was planned for; None chooses by a measurement.
     Every tensor is read into its final place and format; peak memory is that of
     the result and one tensor. Raises ModelError.
     """
@@ -74,14 +85,15 @@ def load_model(
         leave_out_cudnn()
     name = compute_dtype(str(dtype).removeprefix("torch."), device.type)
     runtime = family_of(folder).runtime()
-    # the tower's products are bfloat16 where the checkpoint's are and that is quicker
-    tower = packed if device.type == "cpu" and dtype == torch.bfloat16 else None
     return runtime.load(
         folder,
         dtype=getattr(torch, name),
         device=device,
         attention=attention,
-        linears=Linears(linear_maker(device, dtype, weights, int8_way), tower),
+        linears=Linears(
+            linear_maker(device, dtype, weights, int8_way),
+            tower_maker(dtype, weights, tower) if device.type == "cpu" else None,
+        ),
         progress=progress,
     )
 
@@ -108,6 +120,20 @@ def linear_maker(
     if device.type == "cpu" and dtype != torch.float32:
         return lambda matrix: TiledLinear(matrix.to(dtype))
     return None
+
+
+def tower_maker(dtype: torch.dtype, weights: str, held: str | None = None) -> MakeLinear | None:
+    """Return the maker of a vision tower's matrices on a CPU, held as ``held``."""
+    if held is None or (held == "int8" and not has_int8()):
+        held = tower_format(str(dtype).removeprefix("torch."), weights, gain)
+
+    def make(matrix: torch.Tensor) -> nn.Module | None:
+        if not is_narrowed(*matrix.shape):
+            return None
+        is_int8 = held == "int8"
+        return PackedInt8Linear(*quantize_rows(matrix)) if is_int8 else BFloat16Linear(matrix)
+
+    return make if held != "float32" else None
 
 
 class NarrowLinear(nn.Module):

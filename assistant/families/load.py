@@ -134,8 +134,8 @@ def _place(
     made: Any = None
     if linears is not None and type(owner) is nn.Linear and name == "weight":
         within = model.get_submodule(owner_name.rpartition(".")[0])
-        takes_bfloat16 = getattr(within, "takes_bfloat16", False)
-        make = linears.decoder if is_matrix else linears.tower if takes_bfloat16 else None
+        takes_narrow = getattr(within, "takes_narrow", False)
+        make = linears.decoder if is_matrix else linears.tower if takes_narrow else None
         made = None if make is None else make(source.to(device))
     if made is None:
         weights = torch.empty(source.shape, dtype=dtype, device=device)

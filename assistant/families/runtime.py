@@ -28,7 +28,7 @@ None leaves the ``nn.Linear``. A module may keep the matrix as its ``weight``; a
 class Linears(NamedTuple):
     """Makers of what stands in the place of each ``nn.Linear``; None leaves them all.
 
-    ``tower`` is asked for those of modules with ``takes_bfloat16 = True``.
+    ``tower`` is asked for those of modules with ``takes_narrow = True``.
     """
 
     decoder: MakeLinear | None = None

@@ -26,7 +26,8 @@ class ModelSize:
     """Sizes of a model, for the memory plan.
 
     ``matrices`` are the shapes [out, in] of the weights that decoding a token reads whole, the only
-    ones that may be held as integers; ``other_weights`` counts the numbers of all others. ``dtype``
+    ones that ``weights`` chooses the format of; ``other_weights`` counts the numbers of all others,
+    of which ``tower_matrices`` are the vision tower's that a CPU may hold in fewer bits. ``dtype``
     is the checkpoint's number format, ``context`` its longest sequence in positions.
 
     Encoding the largest picture takes ``pixel_bytes`` and ``vision_numbers`` activations at its
@@ -42,6 +43,7 @@ class ModelSize:
     pixel_bytes: int
     vision_numbers: int
     view_flop: int
+    tower_matrices: tuple[tuple[int, int], ...] = ()
 
     @property
     def decoder_flop(self) -> int:

@@ -102,7 +102,7 @@ class ClipLayer(nn.Module):
 
 
 class _Attention(nn.Module):
-    takes_bfloat16 = True
+    takes_narrow = True
 
     def __init__(self, sizes: ClipSizes) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class _Attention(nn.Module):
 
 
 class _Mlp(nn.Module):
-    takes_bfloat16 = True
+    takes_narrow = True
 
     def __init__(self, sizes: ClipSizes) -> None:
         super().__init__()

@@ -147,6 +147,7 @@ def model_size(
     """
     read = {n: s for n, s in shapes.items() if is_read(n, g.clip_layers)}
     matrices = {n: s for n, s in read.items() if is_decoder_matrix(n, s)}
+    tower_matrices = [s for n, s in read.items() if len(s) == 2 and ".encoder.layers." in n]
     crops, C = num_crops + 1, g.clip_hidden
     tower = min(CROP_BATCH, crops) * (g.patches + 1) * (3 * g.clip_mlp + 4 * C)
     tokens = crops * (g.crop_tokens + math.isqrt(g.crop_tokens)) + 1
@@ -170,6 +171,7 @@ def model_size(
         other_weights=sum(math.prod(s) for n, s in read.items() if n not in matrices),
         pixel_bytes=crops * 3 * CROP * CROP * 4,
         vision_numbers=crops * g.patches * C + max(tower, projector),
+        tower_matrices=tuple((rows, columns) for rows, columns in tower_matrices),
         view_flop=(g.clip_layers - 1) * positions * (2 * products + 4 * positions * C),
     )
 

@@ -135,6 +135,7 @@ class Worker:
             weights=plan.weights,
             attention=choose_attention(device, dtype),
             int8_way=speeds["int8"].way if "int8" in speeds else None,
+            tower=plan.tower,
             progress=report,
         )
         # quantized matrices are buffers

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from assistant.core.cpu.acceleration import loose_kernels
-from assistant.core.cpu.bfloat16 import gain
+from assistant.core.cpu.tower import gain
 from assistant.core.kernels import Kernels
 from assistant.core.memory.speeds import FormatSpeed
 from assistant.core.weights import INT8_WAYS, Int8Linear, TiledLinear, integer_products_are_exact
@@ -61,7 +61,7 @@ def measure() -> dict[str, FormatSpeed]:
             flop_per_s * seconds["float32"] / seconds[name],
             READ / best[name],
             way if name == "int8" else "",
-            gain() if name == "bfloat16" else 1.0,
+            gain(name) if name != "float32" else 1.0,
         )
         for name in reads
     }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from assistant.core.formats import weight_kinds
 from assistant.core.memory.hardware import Gpu, Hardware
-from assistant.core.memory.speeds import prompt_costs
+from assistant.core.memory.speeds import Speeds, prompt_costs, tower_gains
 
 MIB, GIB = 2**20, 2**30
 
@@ -30,7 +30,8 @@ class Place:
     ``device`` is torch's name ("cuda:0"), ``title`` a person's. ``host`` is main memory for
     conversations that leave an accelerator; 0 where there is one memory only. ``weights`` are
     the formats of matrices that can be used there. ``prompt_costs`` are times float32's seconds
-    of a prompt, by format, where they were measured.
+    of a prompt, by format, where they were measured; ``tower_gains`` times float32's speed of a
+    vision tower.
     """
 
     device: str
@@ -42,6 +43,7 @@ class Place:
     weights: tuple[str, ...]
     host: int = 0
     prompt_costs: Mapping[str, float] = field(default_factory=dict)
+    tower_gains: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -98,7 +100,12 @@ def cpu_place(hardware: Hardware) -> Place:
     """Return main memory as a place."""
     memory = hardware.memory
     place = _in_main_memory("cpu", hardware, memory.total, memory.available)
-    return replace(place, prompt_costs=prompt_costs(hardware.speeds))
+    return with_speeds(place, hardware.speeds)
+
+
+def with_speeds(place: Place, speeds: Speeds) -> Place:
+    """Return ``place``, of main memory, with what was measured of its processor."""
+    return replace(place, prompt_costs=prompt_costs(speeds), tower_gains=tower_gains(speeds))
 
 
 def _in_main_memory(kind: str, hardware: Hardware, total: int, available: int) -> Place:

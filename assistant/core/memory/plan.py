@@ -15,6 +15,7 @@ from assistant.core.formats import (
     ITEM_BYTES,
     KV_KINDS,
     compute_dtype,
+    tower_format,
     weight_kinds,
 )
 from assistant.core.memory.explanation import does_not_fit, explained, speed_sentences
@@ -124,7 +125,9 @@ def _planned(
     activation = activation_bytes(model, dtype, weights, place.kind)
     if place.kind == "cpu":
         activation = max(activation, LARGEST_PICTURE)
-    held = weights_bytes(model, dtype, weights, place.kind)
+    gains = place.tower_gains
+    tower = tower_format(dtype, weights, lambda held: gains.get(held, 1.0)) if gains else None
+    held = weights_bytes(model, dtype, weights, place.kind, tower)
     per_kv, kv_fixed = kv_sizes(g, dtype, kv, place.kind)
     per_work = working_bytes_per_token(g, dtype, kv, place.kind)
     left = place.available - place.libraries - place.reserve - held - activation - kv_fixed
@@ -158,6 +161,7 @@ def _planned(
         context_tokens=context,
         kv_budget=max(context * per_kv, others) + kv_fixed,
         host_budget=place.host,
+        tower=tower,
     )
 
 

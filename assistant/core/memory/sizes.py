@@ -7,12 +7,15 @@ ones on a CPU. Bytes per token and per weight of each format come from
 
 from __future__ import annotations
 
+import math
+
 from assistant.core.formats import (
     INT8_PIECE,
     ITEM_BYTES,
     KV_BLOCK,
     TILE_NUMBERS,
     compute_dtype,
+    is_narrowed,
     kv_bytes_per_token,
     kv_fixed_bytes,
     matrix_bytes,
@@ -24,10 +27,21 @@ PREFILL_CHUNK = 1024
 once, in a twenty-fifth of its time. On a CPU a stop takes effect between layers."""
 
 
-def weights_bytes(model: ModelSize, dtype: str, weights: str, device_kind: str) -> int:
-    """Count the bytes of all weights: matrices in format ``weights``, the rest as activations."""
+def weights_bytes(
+    model: ModelSize, dtype: str, weights: str, device_kind: str, tower: str | None = None
+) -> int:
+    """Count the bytes of all weights: matrices in format ``weights``, the rest as activations.
+
+    With an int8 ``tower`` its large matrices are smaller; packed in bfloat16 they are too, but that
+    is not counted.
+    """
     item = ITEM_BYTES[compute_dtype(dtype, device_kind)]
-    return streamed_bytes(model, dtype, weights) + model.other_weights * item
+    found = streamed_bytes(model, dtype, weights) + model.other_weights * item
+    if tower == "int8":
+        for shape in model.tower_matrices:
+            if is_narrowed(*shape):
+                found -= math.prod(shape) * item - matrix_bytes("int8", *shape, dtype)
+    return found
 
 
 def streamed_bytes(model: ModelSize, dtype: str, weights: str) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from assistant.core.formats import tower_format
 from assistant.core.memory.detect import detect_hardware
 from assistant.core.memory.places import choose_place
 from assistant.core.memory.sizes import streamed_bytes
@@ -100,7 +101,11 @@ def estimate(
     bytes_per_s, flop_per_s = float(probe["bytes_per_s"]), float(probe["flop_per_s"])
     formats = probe.get("formats", {})
     held = formats.get(plan.held, {})
-    tower = float(formats.get(plan.dtype, {}).get("tower_gain", 1.0))
+
+    def gain(held: str) -> float:
+        return float(formats.get(held, {}).get("tower_gain", 1.0))
+
+    tower = gain(tower_format(plan.dtype, plan.weights, gain))
     read = streamed_bytes(size, plan.dtype, plan.weights)
     read += min(4096, plan.context_tokens) * plan.kv_bytes_per_token
     return Speed(

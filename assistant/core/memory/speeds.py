@@ -44,7 +44,7 @@ class FormatSpeed:
 
     ``way`` is the quickest for the prompt where there are several: one of
     :data:`assistant.core.weights.INT8_WAYS`. ``tower_gain`` is how many times as fast as in float32
-    the products of the vision tower are, of a checkpoint in the format.
+    the products of the vision tower are, in the format (``formats.tower_format``).
     """
 
     flop_per_s: float
@@ -63,6 +63,11 @@ def prompt_costs(speeds: Speeds) -> dict[str, float]:
         return {}
     whole = speeds["float32"].flop_per_s
     return {name: whole / speed.flop_per_s for name, speed in speeds.items()}
+
+
+def tower_gains(speeds: Speeds) -> dict[str, float]:
+    """Return how many times as fast as in float32 a vision tower is in each format."""
+    return {name: speed.tower_gain for name, speed in speeds.items()}
 
 
 def processor_key(name: str, cores: int, torch: str) -> str:

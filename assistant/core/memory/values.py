@@ -23,6 +23,7 @@ class MemoryPlan:
     """Formats in which a model is loaded, and the context that it then holds; sizes in bytes.
 
     ``weights`` is "float" (the matrices are in ``dtype``), "int8" or "int4", and so is ``kv``.
+    ``tower`` is the format of the vision tower's large matrices, None where nothing was measured.
     ``problem`` is one sentence where the model does not fit, and None where it does;
     ``sentences`` are the choice and its reasons in plain words.
     """
@@ -45,6 +46,7 @@ class MemoryPlan:
     context_tokens: int
     kv_budget: int
     host_budget: int
+    tower: str | None = None
     sentences: tuple[str, ...] = ()
     problem: str | None = None
 

@@ -1,0 +1,193 @@
+"""A tower's products in bfloat16 and int8: close to float32, taken where measured to be quicker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from assistant.core import formats, weights
+from assistant.core.cpu import tower
+from assistant.core.cpu.bfloat16 import BFloat16Linear
+from assistant.core.cpu.tower import PackedInt8Linear, has_int8
+from assistant.core.feature_files import fingerprint
+from assistant.core.formats import tower_format
+from assistant.core.weights import load_model, tower_maker
+from tests.core.test_instruction_sets import PROCESSORS, flags, on_x86, processor, switches
+
+CPU = torch.device("cpu")
+
+with_bfloat16 = pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="oneDNN has no bfloat16 here"
+)
+with_int8 = pytest.mark.skipif(not has_int8(), reason="the kernels have no int8 here")
+
+NARROW = [
+    pytest.param("bfloat16", "float", BFloat16Linear, marks=with_bfloat16),
+    pytest.param("int8", "int8", PackedInt8Linear, marks=with_int8),
+]
+"""A format of the tower, that of the decoder beside it, the module that holds a matrix."""
+
+Gains = Callable[..., None]
+
+
+@pytest.fixture
+def gains(monkeypatch: pytest.MonkeyPatch) -> Gains:
+    """Take matrices of any size, with these times float32's speed."""
+
+    def measured(**found: float) -> None:
+        monkeypatch.setattr(formats, "LEAST_TOWER_NUMBERS", 1)
+        monkeypatch.setattr(weights, "gain", lambda held: found.get(held, 1.0))
+
+    return measured
+
+
+def loaded(folder: Path, kind: str = "float", dtype: torch.dtype = torch.bfloat16) -> Any:
+    return load_model(folder, device=CPU, dtype=dtype, weights=kind)
+
+
+def modules(model: Any, kind: type[nn.Module]) -> list[Any]:
+    return [one for one in model.vision.modules() if isinstance(one, kind)]
+
+
+def features(model: Any) -> torch.Tensor:
+    crops = torch.randn(2, 3, 336, 336, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        found: torch.Tensor = model.encode((crops, (336, 336)), lambda step: step())
+    return found
+
+
+@pytest.mark.parametrize(("held", "kind", "module"), NARROW)
+def test_features_are_close_and_float32(
+    tiny_folder: Path, gains: Gains, held: str, kind: str, module: type[nn.Module]
+) -> None:
+    gains(**{held: 2.0})
+    whole, narrow = loaded(tiny_folder, dtype=torch.float32), loaded(tiny_folder, kind)
+    assert not modules(whole, module)
+    assert modules(narrow, module)
+    assert not any(
+        type(child) is nn.Linear
+        for one in narrow.vision.modules()
+        if getattr(one, "takes_narrow", False)
+        for child in one.children()
+    )
+    found, wanted = features(narrow), features(whole)
+    assert found.dtype == torch.float32
+    assert not torch.equal(found, wanted)
+    assert float(torch.cosine_similarity(found, wanted, dim=-1).min()) > 0.999
+
+
+@pytest.mark.parametrize(("held", "kind", "module"), NARROW)
+def test_kept_features_of_other_weights_are_not_taken(
+    tiny_folder: Path, gains: Gains, held: str, kind: str, module: type[nn.Module]
+) -> None:
+    gains(**{held: 2.0})
+    narrow, other = loaded(tiny_folder, kind), loaded(tiny_folder, kind)
+    whole = loaded(tiny_folder, dtype=torch.float32)
+    assert fingerprint(narrow.vision) == fingerprint(other.vision) != fingerprint(whole.vision)
+    start = next(iter(modules(other, module)[0].buffers()))
+    start.view(-1)[0] += 1
+    assert fingerprint(narrow.vision) != fingerprint(other.vision)
+
+
+@pytest.mark.parametrize("kind", ["float", "int8"])
+def test_a_small_tower_and_a_processor_that_gains_nothing_stay_float32(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, gains: Gains, kind: str
+) -> None:
+    gains()
+    narrow = (BFloat16Linear, PackedInt8Linear)
+    assert not any(modules(loaded(tiny_folder, kind), one) for one in narrow)
+    gains(bfloat16=2.0, int8=3.0)
+    monkeypatch.setattr(formats, "LEAST_TOWER_NUMBERS", 2**20)
+    assert not any(modules(loaded(tiny_folder, kind), one) for one in narrow)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "kind", "gains", "held"),
+    [
+        ("bfloat16", "float", {"bfloat16": 2.2, "int8": 9.0}, "bfloat16"),
+        ("float32", "float", {"bfloat16": 2.2, "int8": 9.0}, "float32"),
+        ("float32", "int8", {"bfloat16": 2.2, "int8": 1.5}, "int8"),
+        ("float32", "int8", {"bfloat16": 2.2}, "float32"),
+        ("bfloat16", "int8", {"int8": 1.5}, "int8"),
+        ("bfloat16", "int8", {"bfloat16": 2.2, "int8": 2.4}, "bfloat16"),
+        ("bfloat16", "int8", {"bfloat16": 2.2, "int8": 2.6}, "int8"),
+        ("float16", "int8", {}, "float32"),
+    ],
+)
+def test_numbers_are_rounded_only_beside_int8_and_where_that_is_clearly_quicker(
+    dtype: str, kind: str, gains: dict[str, float], held: str
+) -> None:
+    assert tower_format(dtype, kind, lambda one: gains.get(one, 1.0)) == held
+
+
+@with_int8
+@pytest.mark.parametrize("rows", [1, 5, 8, 41])
+def test_a_packed_product_rounds_its_weights_and_no_more(rows: int) -> None:
+    """Columns of activations that are a hundred times the others are CLIP's own habit."""
+    generator = torch.Generator().manual_seed(rows)
+    matrix = torch.randn(96, 1030, generator=generator)
+    numbers, scales = weights.quantize_rows(matrix)
+    held = PackedInt8Linear(numbers, scales)
+    held.bias = nn.Parameter(torch.randn(96, generator=generator), requires_grad=False)
+    x = torch.randn(rows, 1030, generator=generator)
+    x[:, ::300] *= 100
+    exact = x.double() @ (numbers.double() * scales[:, None]).t() + held.bias
+    step = x.abs().amax(-1, keepdim=True) / (127 * 256)
+    most = step / 2 * (numbers.abs().sum(-1) * scales)
+    assert ((held(x) - exact).abs() <= most + 1e-3).all()
+
+
+@with_int8
+def test_the_largest_sums_stay_within_32_bits() -> None:
+    held = PackedInt8Linear(torch.full((32, 4096), -127, dtype=torch.int8), torch.ones(32))
+    assert torch.allclose(held(torch.full((2, 4096), 3.0)), torch.tensor(-127.0 * 4096 * 3))
+
+
+@with_int8
+def test_a_planned_format_is_taken_without_a_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(held: str) -> float:
+        raise AssertionError(held)
+
+    monkeypatch.setattr(weights, "gain", refuse)
+    matrix = torch.ones(1024, 1024)
+    make = tower_maker(torch.bfloat16, "int8", "int8")
+    assert make is not None
+    made = make(matrix)
+    assert isinstance(made, PackedInt8Linear)
+    held = sum(one.nbytes for one in made.buffers())
+    assert held == formats.matrix_bytes("int8", 1024, 1024, "float32")
+    assert make(matrix[:1023]) is None
+    assert tower_maker(torch.bfloat16, "int8", "float32") is None
+
+
+def test_int8_that_does_not_compile_is_left_out_of_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "has_int8", lambda: False)
+    monkeypatch.setattr(weights, "gain", lambda held: 1.0)
+    assert tower_maker(torch.bfloat16, "int8", "int8") is None
+
+
+def test_nothing_is_measured_of_what_the_processor_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tower, "has_int8", lambda: False)
+    monkeypatch.setattr(tower, "has_bfloat16", lambda: False)
+    for held in ("int8", "bfloat16"):
+        assert tower.gain.__wrapped__(held) == 1
+
+
+@on_x86
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["AVX2", "AVX-512", "VNNI"])
+def test_a_tower_on_another_processor(name: str) -> None:
+    """Bfloat16 is a plain loop there; int8 is as exact, and measured."""
+    if PROCESSORS[name][0] not in flags():
+        pytest.skip(f"this processor has no {name}")
+    found = json.loads(processor("tower", switches(name)).splitlines()[-1])
+    assert found["gains"]["bfloat16"] == 1
+    assert found["gains"]["int8"] >= 1
+    assert found["error"] <= 1.01
+    assert found["lanes"] == (8 if name == "AVX2" else 16)
