@@ -19,24 +19,16 @@ from storage.schema import SessionPictureRow, SessionRow, TurnPictureRow, TurnRo
 _TITLE_LENGTH = 200
 
 
-def tail(
-    db: Session, session_id: str, count: int, *, before: str | None = None
-) -> tuple[Turn, ...]:
+def tail(db: Session, session_id: str, count: int) -> tuple[Turn, ...]:
     """Read the last ``count`` turns of a session's current branch, oldest first.
 
-    With ``before`` (a turn's id), the last ones above that turn. Takes as long for a session of
-    100,000 turns as for a short one.
+    Takes as long for a session of 100,000 turns as for a short one.
     """
     session = session_row(db, session_id)
-    above = None if before is None else turn_row(db, before, session)
-    if above is None:
-        head = head_of(db, session)
-        last = None if head is None else head.key
-    else:
-        last = above.parent_key
-    if last is None or count < 1:
+    head = head_of(db, session)
+    if head is None or count < 1:
         return ()
-    return turns.of_keys(db, session, turns.branch(last, count))
+    return turns.of_keys(db, session, turns.branch(head.key, count))
 
 
 def siblings(db: Session, turn_id: str) -> tuple[Turn, ...]:

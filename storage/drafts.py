@@ -11,6 +11,7 @@ from storage.column_types import utc_now
 from storage.ids import storable
 from storage.rows import session_row, turn_row, values
 from storage.schema import (
+    PICTURE_OF_TURN,
     DraftPictureRow,
     DraftRow,
     PictureRow,
@@ -44,11 +45,7 @@ def save(db: Session, session_id: str | None, draft: Draft) -> None:
             DraftPictureRow(
                 draft_key=row.key,
                 position=position,
-                picture_key=pictures.stored(db, picture),
-                name=storable(picture.name),
-                num_crops=picture.num_crops,
-                region=picture.region,
-                origin=picture.origin,
+                **pictures.shown_columns(db, picture),
             )
         )
     db.flush()
@@ -77,11 +74,7 @@ def of_turn(db: Session, session_id: str, turn_id: str) -> Draft:
     found = db.execute(
         select(SessionPictureRow, PictureRow, ThumbnailRow.data)
         .join(PictureRow, PictureRow.key == SessionPictureRow.picture_key)
-        .join(
-            TurnPictureRow,
-            (TurnPictureRow.session_key == SessionPictureRow.session_key)
-            & (TurnPictureRow.number == SessionPictureRow.number),
-        )
+        .join(TurnPictureRow, PICTURE_OF_TURN)
         .outerjoin(ThumbnailRow, ThumbnailRow.picture_key == PictureRow.key)
         .where(TurnPictureRow.turn_key == turn.key)
         .order_by(TurnPictureRow.position)

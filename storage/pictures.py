@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from sqlalchemy import delete, exists, func, select
 from sqlalchemy.orm import Session
@@ -20,6 +20,7 @@ from storage import locks
 from storage.ids import storable
 from storage.rows import common, session_row
 from storage.schema import (
+    PICTURE_OF_TURN,
     DraftPictureRow,
     PictureRow,
     SessionPictureRow,
@@ -48,9 +49,9 @@ def plain_look(look: int) -> bool:
     return not PLAIN_BITS <= ones <= 64 - PLAIN_BITS
 
 
-def alike(look: int, other: int, most: int = ALIKE_BITS) -> bool:
+def alike(look: int, other: int) -> bool:
     """Whether two looks differ in few bits."""
-    return ((look ^ other) & (1 << 64) - 1).bit_count() <= most
+    return ((look ^ other) & (1 << 64) - 1).bit_count() <= ALIKE_BITS
 
 
 def data(db: Session, sha256: str) -> bytes:
@@ -166,11 +167,7 @@ def _numbers_of_siblings(
     found = db.execute(
         select(SessionPictureRow, PictureRow.sha256)
         .join(SessionPictureRow, SessionPictureRow.picture_key == PictureRow.key)
-        .join(
-            TurnPictureRow,
-            (TurnPictureRow.session_key == SessionPictureRow.session_key)
-            & (TurnPictureRow.number == SessionPictureRow.number),
-        )
+        .join(TurnPictureRow, PICTURE_OF_TURN)
         .join(TurnRow, TurnRow.key == TurnPictureRow.turn_key)
         .where(TurnRow.session_key == session.key, parent, TurnRow.role == Role.USER)
         .order_by(SessionPictureRow.number)
@@ -193,14 +190,16 @@ def _add(db: Session, session: SessionRow, number: int, picture: PictureFile) ->
         SessionPictureRow(
             session_key=session.key,
             number=number,
-            picture_key=stored(db, picture),
-            name=storable(picture.name),
-            num_crops=picture.num_crops,
-            region=picture.region,
-            origin=picture.origin,
+            **shown_columns(db, picture),
         )
     )
     db.flush()
+
+
+def shown_columns(db: Session, picture: PictureFile) -> dict[str, Any]:
+    """Store a picture; returns the columns of a row that shows it, in a session or a draft."""
+    own = {"picture_key": stored(db, picture), "name": storable(picture.name)}
+    return own | {name: getattr(picture, name) for name in ("num_crops", "region", "origin")}
 
 
 def stored(db: Session, picture: PictureFile) -> int:

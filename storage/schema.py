@@ -287,3 +287,9 @@ class DraftPictureRow(Base):
     num_crops: Mapped[int | None] = mapped_column(Whole)
     region: Mapped[Region | None] = mapped_column(Value(Region))
     origin: Mapped[Origin | None] = mapped_column(Value(Origin))
+
+
+PICTURE_OF_TURN = (TurnPictureRow.session_key == SessionPictureRow.session_key) & (
+    TurnPictureRow.number == SessionPictureRow.number
+)
+"""Joins the pictures of turns to those of sessions."""

@@ -95,40 +95,26 @@ class Transactions:
             yield db
 
 
-def reads(
-    function: Callable[Concatenate[Session, P], R],
-) -> Callable[Concatenate[Transactions, P], R]:
-    """Make a method of a function that reads: it runs in a transaction of its own."""
+def _methods_in(
+    begin: Callable[[Transactions], AbstractContextManager[Session]],
+) -> Callable[[Callable[Concatenate[Session, P], R]], Callable[Concatenate[Transactions, P], R]]:
+    """Return what makes a method of a function: each call runs in a transaction of its own."""
 
-    @wraps(function)
-    def method(store: Transactions, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with store.reading() as db:
-            return function(db, *args, **kwargs)
+    def make(
+        function: Callable[Concatenate[Session, P], R],
+    ) -> Callable[Concatenate[Transactions, P], R]:
+        @wraps(function)
+        def method(store: Transactions, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            with begin(store) as db:
+                return function(db, *args, **kwargs)
 
-    return method
+        return method
 
-
-def looks(
-    function: Callable[Concatenate[Session, P], R],
-) -> Callable[Concatenate[Transactions, P], R]:
-    """Make a method of a function that reads, and that needs no consistent view for it."""
-
-    @wraps(function)
-    def method(store: Transactions, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with store.looking() as db:
-            return function(db, *args, **kwargs)
-
-    return method
+    return make
 
 
-def writes(
-    function: Callable[Concatenate[Session, P], R],
-) -> Callable[Concatenate[Transactions, P], R]:
-    """Make a method of a function that writes: its transaction is on disk when it returns."""
-
-    @wraps(function)
-    def method(store: Transactions, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with store.writing() as db:
-            return function(db, *args, **kwargs)
-
-    return method
+reads = _methods_in(Transactions.reading)
+looks = _methods_in(Transactions.looking)
+"""For what needs no consistent view."""
+writes = _methods_in(Transactions.writing)
+"""A change is on disk when the method returns."""

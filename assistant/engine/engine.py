@@ -145,13 +145,7 @@ class Engine:
                 yield event
 
     def edit(
-        self,
-        session_id: str,
-        turn_id: str,
-        draft: Draft,
-        sampling: Sampling | None = None,
-        *,
-        drop_draft: bool = False,
+        self, session_id: str, turn_id: str, draft: Draft, *, drop_draft: bool = False
     ) -> Iterator[Event]:
         """Send another version of a stored message; the old one stays as a sibling.
 
@@ -160,7 +154,7 @@ class Engine:
         turn = self.store.conversation(session_id, head=turn_id).turns[-1]
         if turn.role is not Role.USER or turn.kind is not TurnKind.MESSAGE:
             raise PhichatError("Only a message of yours can be edited: choose one.")
-        yield from self.send(session_id, draft, sampling, parent=turn.parent, drop_draft=drop_draft)
+        yield from self.send(session_id, draft, parent=turn.parent, drop_draft=drop_draft)
 
     def regenerate(
         self, session_id: str, sampling: Sampling | None = None, *, turn_id: str | None = None
@@ -192,12 +186,12 @@ class Engine:
         finally:
             core.close()
 
-    def resume(self, session_id: str, sampling: Sampling | None = None) -> Iterator[Event]:
+    def resume(self, session_id: str) -> Iterator[Event]:
         """Answer the last user turn if its reply is missing or did not end by itself."""
         turns = self.store.conversation(session_id).turns
         if turns and turns[-1].finish_reason in (FinishReason.STOP, FinishReason.LENGTH):
             raise PhichatError("The last message has its answer already.")
-        yield from self.regenerate(session_id, sampling)
+        yield from self.regenerate(session_id)
 
     def continue_reply(self, session_id: str, sampling: Sampling | None = None) -> Iterator[Event]:
         """Continue the last reply from its exact ids, if it did not end by itself.

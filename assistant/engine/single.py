@@ -24,12 +24,10 @@ class Answered:
     finish_reason: FinishReason
 
 
-def answer_alone(
-    model: Model, prompts: Prompts, draft: Draft, sampling: Sampling, *, system: str | None = None
-) -> Answered:
+def answer_alone(model: Model, prompts: Prompts, draft: Draft, sampling: Sampling) -> Answered:
     """Answer a message as the first of a chat that is not stored. Raises PhichatError."""
     model.check(sampling)
-    above = prompts.above(None, Parent.HEAD, system=system)
+    above = prompts.above(None, Parent.HEAD)
     for tries_left in reversed(range(RELAID)):
         planned = prompts.plan(above, draft, sampling, count=model.core.count)
         model.layout.check(planned)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from assistant.values.conversation import FoundIn, Role, SearchHit
 from storage.rows import session_row
-from storage.schema import SessionPictureRow, SessionRow, TurnPictureRow, TurnRow
+from storage.schema import PICTURE_OF_TURN, SessionPictureRow, SessionRow, TurnPictureRow, TurnRow
 from storage.search import query
 from storage.search.query import Wanted
 
@@ -242,11 +242,7 @@ def _pictures() -> Select[*tuple[Any, ...]]:
             TurnRow.role,
         )
         .join(SessionRow, SessionRow.key == SessionPictureRow.session_key)
-        .join(
-            TurnPictureRow,
-            (TurnPictureRow.session_key == SessionPictureRow.session_key)
-            & (TurnPictureRow.number == SessionPictureRow.number),
-        )
+        .join(TurnPictureRow, PICTURE_OF_TURN)
         .join(TurnRow, TurnRow.key == TurnPictureRow.turn_key)
         .order_by(TurnRow.key.desc())
     )

@@ -255,9 +255,6 @@ def test_a_tail_is_the_end_of_the_branch(store: Store, answer: Answer) -> None:
     assert len(whole) == 7
     for count in (0, 1, 3, 7, 9):
         assert store.tail(session, count) == whole[len(whole) - min(count, 7) :]
-        for at in (0, 1, 4, 6):
-            expected = whole[max(0, at - count) : at]
-            assert store.tail(session, count, before=whole[at].id) == expected
 
 
 def test_a_fork_is_the_branch_again_with_ids_of_its_own(store: Store, answer: Answer) -> None:
