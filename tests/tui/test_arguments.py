@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.tui.desk import WIDE, Desk, area, idle, notices, opened, picture_file, sees, send, until
-from tui.slashes import SLASHES
+from tui.slashes import SLASHES, Slash
+from tui.widgets.entered import CommandEntered, command_meant
 
 PLAIN = [slash for slash in SLASHES if not slash.argument]
 WRONG = {
@@ -37,45 +38,53 @@ IN_A_NEW_CHAT = (
 
 
 @pytest.mark.parametrize("slash", PLAIN, ids=[slash.name for slash in PLAIN])
-async def test_a_command_that_takes_nothing_takes_no_words(desk: Desk, slash: object) -> None:
-    name = getattr(slash, "name", "")
+def test_a_command_that_takes_nothing_takes_no_words(slash: Slash) -> None:
+    refused = command_meant(f"{slash.name} 99", slash.name, "99")
+    assert refused == f"{slash.name} takes nothing after it: take the words out, then enter."
+    assert command_meant(slash.name, slash.name, "") == CommandEntered(slash, "", slash.name)
+
+
+async def test_nothing_happens_where_words_follow_one(desk: Desk) -> None:
     session = desk.chat("Hello", "Hello you", "More", "More to you")
     before = desk.engine.store.conversation(session)
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await opened(pilot, session)
         screens = list(pilot.app.screen_stack)
-        await send(pilot, f"{name} 99")
-        await sees(pilot, f"{name} takes nothing after it")
-        assert area(pilot).text == f"{name} 99"
-        assert pilot.app.screen_stack == screens
+        for name in ("/delete", "/help", "/new"):
+            await send(pilot, f"{name} 99")
+            await sees(pilot, f"{name} takes nothing after it")
+            assert area(pilot).text == f"{name} 99"
+            assert pilot.app.screen_stack == screens
+            area(pilot).set_text("")
     assert desk.engine.store.conversation(session) == before
     assert len(desk.engine.store.sessions()) == 1
 
 
-@pytest.mark.parametrize("typed", WRONG)
-async def test_a_wrong_argument_stays_typed(desk: Desk, typed: str) -> None:
+async def test_a_wrong_argument_stays_typed(desk: Desk) -> None:
     session = desk.chat("Hello", "Hello you", files=[picture_file("a.png")])
     before = desk.engine.store.conversation(session)
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await opened(pilot, session)
         theme = pilot.app.theme
-        await send(pilot, typed)
-        await until(pilot, lambda: area(pilot).text == typed, "the command is back")
-        await until(pilot, lambda: notices(pilot), "why")
-        await idle(pilot)
-        assert WRONG[typed] in notices(pilot)[-1]
-        assert len(notices(pilot)) == 1
-        assert pilot.app.theme == theme
-        assert len(pilot.app.screen_stack) == 2
+        for typed, why in WRONG.items():
+            await send(pilot, typed)
+            await until(pilot, lambda typed=typed: area(pilot).text == typed, f"{typed} is back")
+            await until(pilot, lambda why=why: why in "".join(notices(pilot)[-1:]), why)
+            await idle(pilot)
+            assert pilot.app.theme == theme
+            assert len(pilot.app.screen_stack) == 2
+            area(pilot).set_text("")
+        assert len(set(notices(pilot))) == len(set(WRONG.values()))
     assert desk.engine.store.conversation(session) == before
 
 
-@pytest.mark.parametrize("typed", IN_A_NEW_CHAT)
-async def test_a_command_for_a_chat_with_messages_stays_typed(desk: Desk, typed: str) -> None:
+async def test_a_command_for_a_chat_with_messages_stays_typed(desk: Desk) -> None:
     async with desk.app().run_test(size=WIDE) as pilot:
-        await send(pilot, typed)
-        await until(pilot, lambda: area(pilot).text == typed, "the command is back")
-        await until(pilot, lambda: notices(pilot), "why")
+        for typed in IN_A_NEW_CHAT:
+            await send(pilot, typed)
+            await until(pilot, lambda typed=typed: area(pilot).text == typed, f"{typed} is back")
+            await until(pilot, lambda: notices(pilot), "why")
+            area(pilot).set_text("")
 
 
 async def test_a_command_that_was_done_is_not_typed_again(desk: Desk) -> None:

@@ -21,6 +21,7 @@ from tests.tui.desk import (
     select_turn,
     send,
     shown,
+    threads_ended,
     until,
 )
 from tui.pages.attach import AttachScreen
@@ -40,23 +41,23 @@ async def attached(pilot: Pilot[None], name: str) -> None:
     await until(pilot, lambda: names() == [name], f"the chip {name}")
 
 
-@pytest.mark.parametrize("place", ["a turn", "the list", "nothing"])
-async def test_in_the_chat_wherever_the_focus_is(desk: Desk, place: str) -> None:
+async def test_in_the_chat_wherever_the_focus_is(desk: Desk) -> None:
     session = desk.chat("Hello", "Hello you")
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "▌ Hello")
-        if place == "a turn":
-            await select_turn(pilot)
-        else:
-            screen(pilot).set_focus(
-                screen(pilot).query_one(SessionList) if place == "the list" else None
-            )
-        paste(pilot, str(desk.file("a one.png")))
-        await attached(pilot, "a one.png")
-        assert not area(pilot).text
-        paste(pilot, "words, [b]just words")
-        await until(pilot, lambda: area(pilot).text == "words, [b]just words", "the words")
-        assert screen(pilot).focused is area(pilot)
+        for place in ("a turn", "the list", "nothing"):
+            if place == "a turn":
+                await select_turn(pilot)
+            else:
+                chats = screen(pilot).query_one(SessionList)
+                screen(pilot).set_focus(chats if place == "the list" else None)
+            paste(pilot, str(desk.file("a one.png")))
+            await attached(pilot, "a one.png")
+            assert not area(pilot).text, place
+            paste(pilot, "words, [b]just words")
+            await until(pilot, lambda: area(pilot).text == "words, [b]just words", "the words")
+            assert screen(pilot).focused is area(pilot), place
+            await composer(pilot).empty_at_once()
 
 
 @pytest.mark.parametrize("key", few_quick(["f4", "f8", "f1", "f5", "f9", "f12"], 2))
@@ -72,22 +73,25 @@ async def test_on_pages_without_a_field(desk: Desk, key: str) -> None:
         await until(pilot, lambda: area(pilot).text == "words", "the words")
 
 
-@pytest.mark.parametrize("key", ["ctrl+f", "ctrl+p", "f6"])
-async def test_the_field_of_a_page_keeps_text(desk: Desk, key: str) -> None:
+async def test_the_field_of_a_page_keeps_text(desk: Desk) -> None:
     other = desk.folder / "notes.txt"
     other.write_text("no picture")
     async with desk.app().run_test(size=WIDE) as pilot:
-        await open_page(pilot, key)
-        field = pilot.app.screen.query_one(Input)
-        paste(pilot, "words")
-        await until(pilot, lambda: field.value == "words", "the words")
-        field.value = ""
-        paste(pilot, str(other))
-        await until(pilot, lambda: field.value == str(other), "a path that is no picture")
-        paste(pilot, str(desk.file("a.png")))
-        await attached(pilot, "a.png")
-        assert field.value == str(other)
-        assert not area(pilot).text
+        for key in ("ctrl+f", "ctrl+p", "f6"):
+            await open_page(pilot, key)
+            field = pilot.app.screen.query_one(Input)
+            paste(pilot, "words")
+            await until(pilot, lambda one=field: one.value == "words", f"the words, {key}")
+            field.value = ""
+            paste(pilot, str(other))
+            await until(pilot, lambda one=field: one.value == str(other), f"no picture, {key}")
+            paste(pilot, str(desk.file("a.png")))
+            await attached(pilot, "a.png")
+            assert field.value == str(other)
+            assert not area(pilot).text
+            await pilot.press("escape")
+            await until(pilot, lambda: pilot.app.screen is screen(pilot), "the chat")
+            await composer(pilot).empty_at_once()
 
 
 async def test_a_field_of_several_lines_keeps_text_once(desk: Desk) -> None:
@@ -127,26 +131,25 @@ def damaged(desk: Desk, name: str = "broken.png") -> str:
     return str(desk.file(name, b"\x89PNG\r\n\x1a\n and no more"))
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Look at {broken} and say what it is",
-        "{broken}\nWhat is this?",
-        "What is this: '{broken}'  ",
-        "{broken}",
-        "In {broken} and again in {broken}, what?",
-    ],
-)
-async def test_a_picture_that_can_t_be_opened_leaves_a_paste_as_it_was(
-    desk: Desk, text: str
-) -> None:
-    text = text.format(broken=damaged(desk))
+async def test_a_picture_that_can_t_be_opened_leaves_a_paste_as_it_was(desk: Desk) -> None:
+    broken = damaged(desk)
     async with desk.app().run_test(size=WIDE) as pilot:
-        await pilot.press(*"ab", "left")
-        paste(pilot, text)
-        await until(pilot, lambda: notices(pilot), "why")
-        await until(pilot, lambda: area(pilot).text == f"a{text}b", "the text as it was")
-        assert not composer(pilot).chips.files
+        for text in (
+            f"Look at {broken} and say what it is",
+            f"{broken}\nWhat is this?",
+            f"What is this: '{broken}'  ",
+            broken,
+            f"In {broken} and again in {broken}, what?",
+        ):
+            await pilot.press(*"ab", "left")
+            paste(pilot, text)
+            whole = f"a{text}b"
+            await until(pilot, lambda whole=whole: area(pilot).text == whole, f"{text} as it was")
+            await until(pilot, lambda: notices(pilot), "why")
+            await threads_ended(pilot)
+            assert area(pilot).text == whole
+            assert not composer(pilot).chips.files
+            area(pilot).set_text("")
 
 
 async def test_only_what_can_t_be_opened_stays_a_path(desk: Desk) -> None:

@@ -10,7 +10,6 @@ from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, TextArea
 
 from assistant.values.conversation import Conversation, Draft
-from tests.tiers import few_quick
 from tests.tui.desk import (
     WIDE,
     Desk,
@@ -174,33 +173,33 @@ async def test_enter_after_letters_sends_them_from_a_selected_turn(desk: Desk) -
 TEXTS = ["/pin and so on", "explain it to me", "quit eating", "figure it out", "pet the cat"]
 
 
-@pytest.mark.parametrize("words", few_quick(TEXTS, 2))
-@pytest.mark.parametrize("selected", [1, 2])
-async def test_what_is_typed_together_over_a_selected_turn_is_text(
-    desk: Desk, words: str, selected: int
-) -> None:
+async def test_what_is_typed_together_over_a_selected_turn_is_text(desk: Desk) -> None:
     session = desk.chat("What is it?", "A star.")
     before = desk.store.all_turns(session)
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "A star.")
-        for _ in range(selected):
-            await pilot.press("ctrl+up")
-        await until(pilot, lambda: screen(pilot).chat.selected, "the selected turn")
-        burst(pilot, *words)
-        await until(pilot, lambda: area(pilot).text == words, "the words")
-        assert not notices(pilot)
+        for selected in (1, 2):
+            for words in TEXTS:
+                for _ in range(selected):
+                    await pilot.press("ctrl+up")
+                await until(pilot, lambda: screen(pilot).chat.selected, "the selected turn")
+                burst(pilot, *words)
+                await until(pilot, lambda words=words: area(pilot).text == words, words)
+                assert not notices(pilot)
+                area(pilot).set_text("")
     assert desk.store.all_turns(session) == before
 
 
-@pytest.mark.parametrize("words", TEXTS)
-async def test_what_is_typed_together_over_the_list_is_text(desk: Desk, words: str) -> None:
+async def test_what_is_typed_together_over_the_list_is_text(desk: Desk) -> None:
     session = desk.chat("What is it?", "A star.")
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "A star.")
-        screen(pilot).query_one(SessionList).focus()
-        await until(pilot, lambda: isinstance(pilot.app.focused, SessionList), "the list")
-        burst(pilot, *words)
-        await until(pilot, lambda: area(pilot).text == words, "the words")
+        for words in TEXTS:
+            screen(pilot).query_one(SessionList).focus()
+            await until(pilot, lambda: isinstance(pilot.app.focused, SessionList), "the list")
+            burst(pilot, *words)
+            await until(pilot, lambda words=words: area(pilot).text == words, words)
+            area(pilot).set_text("")
     assert [one.pinned for one in desk.store.sessions()] == [False]
 
 
