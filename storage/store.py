@@ -131,6 +131,7 @@ class Store(Transactions):
 
     export = export_files.export
     export_to = export_files.export_to
+    export_as = export_files.export_as
     import_file = import_files.import_file
     import_json = import_files.import_json
     backup = backups.backup

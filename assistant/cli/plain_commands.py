@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
-from pathlib import Path
 
 from assistant.cli import plain_pictures, prompt as prompt_lines
 from assistant.cli.plain_chat import LISTED, SHOWN, Command, PlainChat, number_of
 from assistant.engine.chances import DOUBTFUL, words_of
-from assistant.values.conversation import Draft, ExportFormat, Role
+from assistant.values.conversation import Draft, Role
 from assistant.values.errors import PhichatError
 from assistant.values.sampling import Parameters
 from assistant.values.schema import read_schema
@@ -172,13 +170,7 @@ def _search(chat: PlainChat, words: str) -> None:
 
 
 def _export(chat: PlainChat, name: str) -> None:
-    path = Path(os.path.expanduser(name.strip("'\"") or "chat.html"))
-    try:
-        kind = ExportFormat(path.suffix.lower().removeprefix("."))
-    except ValueError:
-        raise PhichatError("Give a file that ends with .html, .md or .json.") from None
-    written = chat.engine.store.export_to(path, [chat.open()], kind)
-    chat.say(f"Written: {written[0]}")
+    chat.say(f"Written: {chat.engine.store.export_as(name, chat.open())}")
 
 
 # What the model sees and is

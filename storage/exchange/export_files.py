@@ -14,7 +14,7 @@ from assistant.values.conversation import Conversation, ExportFormat, Picture, T
 from assistant.values.errors import StorageError
 from storage import pictures, turns
 from storage.exchange import export_markdown
-from storage.exchange.files import in_folder, replacing
+from storage.exchange.files import free_name, in_folder, replacing
 from storage.rows import session_row
 from storage.schema import SessionRow
 from storage.transactions import Transactions
@@ -115,6 +115,27 @@ def export_to(
                 pieces = export(store, of_target, format, branches=branches, leave_out=leave_out)
                 file.writelines(pieces)
     return [target for target, _ in targets]
+
+
+def export_as(store: Transactions, name: str, session_id: str) -> Path:
+    """Write a session to the file of this name, whose suffix is the format; returns the file.
+
+    Without a name it is a page in this folder, called after the session's title. Raises
+    StorageError, and SessionNotFoundError.
+    """
+    path = Path(os.path.expanduser(name.strip("'\""))).absolute()
+    if not name:
+        with store.reading() as db:
+            title = session_row(db, session_id).title
+        path = free_name(in_folder(path, title, session_id, f".{ExportFormat.HTML}"))
+    elif path.suffix.lower().removeprefix(".") not in list(ExportFormat):
+        raise StorageError(
+            "Give a file that ends with .html, .md or .json: /export talk.html", code="export"
+        )
+    elif path.exists():
+        raise StorageError(f"{path} exists already: give another name.", code="export")
+    kind = ExportFormat(path.suffix.lower().removeprefix("."))
+    return export_to(store, path, [session_id], kind)[0]
 
 
 def _all(db: Session) -> list[str]:

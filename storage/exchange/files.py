@@ -8,6 +8,7 @@ import secrets
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, count
 from pathlib import Path
 
 from assistant.values.errors import StorageError
@@ -53,6 +54,12 @@ def in_folder(folder: Path, title: str, session_id: str, suffix: str) -> Path:
     words = re.sub(r"[^\w]+", "-", unicodedata.normalize("NFC", one_line(title))).strip("-_")
     beginning = f"{words[:_LONGEST].rstrip('-_')}-" if words else ""
     return folder / f"{beginning}{session_id}{suffix}"
+
+
+def free_name(path: Path) -> Path:
+    """Return a path that no file has: this one, else with a number."""
+    numbered = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
+    return next(one for one in chain([path], numbered) if not one.exists())
 
 
 def _beside(path: Path) -> Path:

@@ -79,6 +79,10 @@ async def test_two_answers_beside_each_other(desk: Desk, other: OtherCore) -> No
             "the chat goes on with the first",
         )
         await idle(pilot)
+        await send(pilot, "/compare")
+        await sees(pilot, "1 or 2 goes on with it")
+        row = next(line for line in shown(pilot).splitlines() if "yellow" in line)
+        assert row.index("A star.") < row.index("yellow"), "in the order of versions"
     reply = desk.engine.store.conversation(session).turns[-1]
     models = [one.model for one in desk.engine.store.siblings(reply.id)]
     assert models[1] == "other"

@@ -12,6 +12,7 @@ from tests.tui.desk import (
     WIDE,
     Desk,
     Gate,
+    area,
     idle,
     notices,
     screen,
@@ -100,7 +101,9 @@ async def test_no_summary_is_made_without_being_asked_for(make_desk: MakeDesk) -
 
 
 @pytest.mark.slow
-async def test_the_system_prompt_and_the_export(desk: Desk) -> None:
+async def test_the_system_prompt_and_the_export(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = desk.chat("q1", "a1")
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "a1")
@@ -115,8 +118,14 @@ async def test_the_system_prompt_and_the_export(desk: Desk) -> None:
         await pilot.press("escape")
         await send(pilot, f"/export {desk.folder}/talk.html")
         await until(pilot, lambda: any("Written" in one for one in notices(pilot)), "a word")
-        await send(pilot, f"/export {desk.folder}/talk.odt")
-        await until(pilot, lambda: any("ends with .html" in one for one in notices(pilot)), "why")
+        monkeypatch.chdir(desk.folder)
+        for name in (f"q1-{session}.html", f"q1-{session}-2.html"):
+            await send(pilot, "/export")
+            await until(pilot, (desk.folder / name).exists, name)
+        for name, why in (("odt", "ends with .html"), ("html", "give another name")):
+            area(pilot).clear()
+            await send(pilot, f"/export {desk.folder}/talk.{name}")
+            await until(pilot, lambda why=why: any(why in one for one in notices(pilot)), why)
         assert "q1" in shown(pilot)
     assert (desk.folder / "talk.html").read_text(encoding="utf-8").count("a1")
 

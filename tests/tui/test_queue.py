@@ -99,6 +99,7 @@ async def test_nothing_is_sent_on_top_of_a_failure(desk: Desk) -> None:
         await sees(pilot, "out of memory")
         await idle(pilot)
         assert area(pilot).text == "Second"
+        await sees(pilot, "The reply failed: what waited to be sent is in the message again.")
     assert asked(desk) == ["First"]
 
 

@@ -104,7 +104,11 @@ async def test_any_reply_can_be_made_again_and_one_steps_through_them(desk: Desk
         await pilot.press("right")
         await sees(pilot, "second answer")
         await pilot.press("right")
-        await until(pilot, lambda: "This is the last one." in notices(pilot), "a word")
+        await until(pilot, lambda: "This is the last version." in notices(pilot), "a word")
+        await pilot.press("left")
+        await sees(pilot, "first answer")
+        await pilot.press("left")
+        await until(pilot, lambda: "This is the first version." in notices(pilot), "another")
     assert len(desk.engine.store.all_turns(session)) == 5
 
 

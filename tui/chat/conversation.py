@@ -304,7 +304,10 @@ class Conversation(ChatPart):
                 await self.turns.pane.fail(error)  # else it was refused, and all is as it was
         self.post_message(messages.SessionsChanged())
         if error or running.failed or running.stopped:
-            await self.draft.give_back(*chat.take_queue(running))
+            waiting = chat.take_queue(running)
+            await self.draft.give_back(*waiting)
+            if waiting and running.failed:
+                self.tell("The reply failed: what waited to be sent is in the message again.")
         else:
             self._replies.send_next()
         self.draft.show_queue()

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assistant.values.context import Why
-from assistant.values.conversation import ExportFormat, Summary
-from assistant.values.errors import PhichatError, SchemaError
+from assistant.values.conversation import Summary
+from assistant.values.errors import SchemaError
 from assistant.values.sampling import Sampling
 from assistant.values.schema import read_schema
 from assistant.values.text import one_line
@@ -204,17 +202,10 @@ class Memory:
         """Write the open chat to a file; its suffix is the format."""
         if (session_id := self._open()) is None:
             return
-        path = Path(os.path.expanduser(argument.strip("'\"") or "chat.html")).absolute()
 
         def write() -> Answer:
-            try:
-                kind = ExportFormat(path.suffix.lower().removeprefix("."))
-            except ValueError:
-                raise PhichatError(
-                    "Give a file that ends with .html, .md or .json: /export talk.html"
-                ) from None
-            written = self._engine.store.export_to(path, [session_id], kind)
-            return partial(self._host.tell, f"Written: {one_line(str(written[0]))}")
+            written = self._engine.store.export_as(argument, session_id)
+            return partial(self._host.tell, f"Written: {one_line(str(written))}")
 
         self._host.in_thread(write)
 

@@ -193,7 +193,10 @@ class Turns(ChatPart):
             ids = [one.id for one in self._engine.store.siblings(turn.id)]
             place = ids.index(turn.id) + by
             if not 0 <= place < len(ids):
-                words = "There is only this version." if len(ids) == 1 else "This is the last one."
+                end = "first" if by < 0 else "last"
+                words = (
+                    f"This is the {end} version." if len(ids) > 1 else "It has no other version."
+                )
                 return partial(self.tell, words)
             return self._read_branch(session_id, ids[place], select=ids[place])
 
@@ -210,7 +213,7 @@ class Turns(ChatPart):
             self.in_thread(lambda: self._read_branch(session_id, turn_id, select=None))
 
     def show_beside(self) -> None:
-        """Show the last reply and the version before it beside each other."""
+        """Show the last reply beside the version before it, or after it where there is none."""
         session_id, last = self._chat.session_id, self._chat.last_turn_id
         if session_id is None or last is None:
             self.tell(NOTHING_TO_COMPARE)
@@ -225,7 +228,8 @@ class Turns(ChatPart):
             place = [one.id for one in versions].index(last)
             if len(versions) < 2 or versions[place].role is not Role.ASSISTANT:
                 return partial(self.tell, NOTHING_TO_COMPARE)
-            pair = versions[place - 1], versions[place]
+            first = max(0, place - 1)  # before the first version is none
+            pair = versions[first : first + 2]
             return partial(self.open_page, CompareScreen(*pair), choose)
 
         self.in_thread(read)

@@ -24,7 +24,7 @@ class QueueBar(Static):
     def show(self, drafts: Sequence[Draft]) -> None:
         """Show these messages, the next one first."""
         lines = [_line(place, draft) for place, draft in enumerate(drafts, 1)]
-        hint = "sent when the reply ends · up takes the last one back · esc stops and takes all"
+        hint = "sent after the reply · up takes the last back · esc stops, takes all back"
         self.update(Content("\n").join([*lines, Content.styled(hint, "$phi-quiet")]))
         self.display = bool(drafts)
 
