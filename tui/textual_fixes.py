@@ -29,6 +29,7 @@ from textual.widgets import Input, TextArea
 from textual.widgets.text_area import EditResult
 
 from assistant.values.text import plain
+from tui.terminal import columns
 from tui.terminal.detect import ANSWERS
 from tui.terminal.packets import Packets
 
@@ -94,6 +95,9 @@ def apply() -> None:
     Strip.__init__ = _start_strip  # type: ignore[method-assign]
     Strip.__getattr__ = _make_cache  # type: ignore[attr-defined]
     RuleSet.__hash__ = object.__hash__  # type: ignore[method-assign]
+    # 6) No issue known: where the terminal counts other cells for joined emoji and the like, all
+    #    that follows in the row is painted elsewhere.
+    Strip.render = columns.render  # type: ignore[method-assign]
 
 
 def _start_strip(self: Strip, segments: Iterable[Segment], cell_length: int | None = None) -> None:
