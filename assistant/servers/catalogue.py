@@ -15,6 +15,7 @@ from assistant.servers import keys, refusals
 from assistant.servers.address import Address
 from assistant.servers.request import FAILURES, LOOK_S, Exchange, Head
 from assistant.values.errors import ModelError
+from assistant.values.words import counted
 
 LONGEST = 1 << 22
 """Bytes of a list of models, or of a refusal, that are read."""
@@ -24,6 +25,10 @@ _MOST = 1 << 31
 
 _CONTEXT = ("max_model_len", "context_length", "context_window", "max_context_length")
 """Fields with it: vLLM and SGLang, OpenRouter, Groq, LM Studio. llama.cpp has its own."""
+
+CONTINUES = frozenset({"vllm", "llamacpp", "library"})
+"""``owned_by`` of vLLM, llama.cpp and Ollama, which go on from within a reply; others may begin a
+new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,3 +219,16 @@ def _sees(name: str, said: Mapping[str, Any]) -> bool:
         words = json.dumps([stated, said.get("type")]).lower()
         return bool(re.search(r"image|vision\"(?!: false)|multimodal|vlm", words))
     return bool(_EYES.search(name))
+
+
+def context_words(found: ServerModel, assumed: int, wanted: int | None) -> str:
+    """Say what a server's model reads; ``wanted`` is the user's setting."""
+    name = keys.shown(found.address.model or "its model", 60)
+    if found.context is not None:
+        return f"{name} reads {counted(found.context, 'token')}"
+    if wanted is not None:
+        return f"{name}; the server does not tell its context"
+    return (
+        f"{name}; the server does not tell its context, {counted(assumed, 'token')} are "
+        "assumed (the setting context)"
+    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,47 +12,36 @@ from functools import partial
 from typing import Any
 
 from assistant.families.chat import ChatTemplate
-from assistant.servers import catalogue as looking, keys, lessons, refusals
+from assistant.servers import catalogue as looking, lessons, refusals
 from assistant.servers.address import parse
+from assistant.servers.body import CROPS, PictureUrls, body_of
 from assistant.servers.catalogue import ServerModel
 from assistant.servers.counts import CountedVocabulary, chat_of
 from assistant.servers.fence import unfenced
 from assistant.servers.limits import Limits
-from assistant.servers.messages import as_json, messages, without_system
-from assistant.servers.pictures import KnownPictures, ServerPictures, picture_url, pictures_for
+from assistant.servers.pace import Pace
+from assistant.servers.pictures import KnownPictures, ServerPictures, pictures_for
 from assistant.servers.reply import Reply
 from assistant.servers.request import FAILURES, Exchange
-from assistant.servers.thoughts import Habits, switches
+from assistant.servers.thoughts import Habits
 from assistant.servers.vocabulary import TextVocabulary
-from assistant.values.chances import OTHERS
 from assistant.values.conversation import FinishReason, Role, Usage
 from assistant.values.errors import ModelError
 from assistant.values.events import ModelStatus, Phase, Progressed, Stage, ThoughtGrew
 from assistant.values.generation import GenerationEnded, Pixels, TokensGenerated
 from assistant.values.model import CoreEvent, ModelFacts
-from assistant.values.prompt import Prompt, Slot
-from assistant.values.sampling import PARAMETERS, Sampling
+from assistant.values.prompt import Prompt
+from assistant.values.sampling import Sampling
 from assistant.values.schema_fit import misfit
-from assistant.values.words import counted as counted_words
 
 CONTEXT = 8192
 """Tokens. The assumed context where neither the server nor the settings state it."""
-
-MOST_STOPS = 4
-"""Stop texts that the API takes; the engine finds all of them by itself, too."""
 
 MOST_BYTES = 64
 """Bytes. A server that sends more for each requested token is cut off."""
 
 RESENT = 16
 """Times that a request is sent at most, each time without something that was refused."""
-
-CROPS = "mm_processor_kwargs"
-"""Field of vLLM's requests with the number of crops."""
-
-CONTINUES = frozenset({"vllm", "llamacpp", "library"})
-"""``owned_by`` of vLLM, llama.cpp and Ollama, which go on from within a reply; others may begin a
-new one."""
 
 WAITS_S = (1.0, 2.0, 4.0)
 """Seconds before a busy server is asked again, unless it says how long."""
@@ -100,7 +88,7 @@ class ServerCore:
         self._stops = 0
         self._stop_event = threading.Event()
         self._switch = threading.Lock()
-        self._urls: dict[Slot, str] = {}
+        self._urls = PictureUrls(self._limits)
 
     def facts(self) -> ModelFacts:
         """Return the model's facts; asks the server the first time. Raises ModelError."""
@@ -117,7 +105,7 @@ class ServerCore:
             chat=self._chat(found),
             pictures=self._form(found),
             most_pictures=self._limits.most_pictures,
-            continues=found.owner in CONTINUES,
+            continues=found.owner in looking.CONTINUES,
         )
 
     def _form(self, found: ServerModel) -> ServerPictures:
@@ -225,7 +213,8 @@ class ServerCore:
                 finally:
                     with self._switch:
                         self._running = None
-            self._set_status(Phase.READY, self._words(self._known.found))
+            words = looking.context_words(self._known.found, CONTEXT, self._wanted_context)
+            self._set_status(Phase.READY, words)
             return self._known.found
 
     def _watch(self, stops: int, exchange: Exchange) -> None:
@@ -240,17 +229,6 @@ class ServerCore:
         with suppress(ModelError):  # the status says it
             self._look()
 
-    def _words(self, found: ServerModel) -> str:
-        name = keys.shown(found.address.model or "its model", 60)
-        if found.context is not None:
-            return f"{name} reads {counted_words(found.context, 'token')}"
-        if self._wanted_context is not None:
-            return f"{name}; the server does not tell its context"
-        return (
-            f"{name}; the server does not tell its context, {counted_words(CONTEXT, 'token')} are "
-            "assumed (the setting context)"
-        )
-
     def _set_status(self, phase: Phase, detail: str = "") -> None:
         self._known.status = ModelStatus(
             phase,
@@ -260,21 +238,6 @@ class ServerCore:
             is_server=True,
             warning=self._limits.warning,
         )
-
-    def _encode(
-        self, prompt: Prompt, form: ServerPictures, pixels: Callable[[str], Pixels]
-    ) -> Iterator[CoreEvent]:
-        """Make the data URLs of the prompt's pictures; those of the last prompt are kept."""
-        slots = list(dict.fromkeys(prompt.slots))
-        missing = [slot for slot in slots if slot not in self._urls]
-        for done, slot in enumerate(missing):
-            yield Progressed(Stage.PICTURES, done, len(missing))
-            shown = pixels(slot.pixels_sha256)
-            limits = self._limits
-            self._urls[slot] = picture_url(
-                shown, form, slot.detail, halved=limits.halved, only=limits.kind
-            )
-        self._urls = {slot: self._urls[slot] for slot in slots}
 
     def _ask(
         self,
@@ -286,8 +249,9 @@ class ServerCore:
         """Send the prompt; again where a refusal teaches what to leave out, or after a wait."""
         waits = list(WAITS_S)
         for _ in range(RESENT):
-            yield from self._encode(prompt, self._form(found), pixels)
-            request = self._request(prompt, sampling, found)
+            form = self._form(found)
+            yield from self._urls.encode(prompt, form, pixels)
+            request = body_of(prompt, sampling, found, form, self._limits, self._habits, self._urls)
             try:
                 yield from self._answer(prompt, sampling, request)
             except refusals.BusyError as error:
@@ -301,7 +265,6 @@ class ServerCore:
                     raise refusals.StoppedError(self._address) from error
             except lessons.NotTakenError as error:
                 self._limits.leave_out(error, request, prompt)
-                form = self._form(found)
                 if isinstance(form, KnownPictures) and CROPS in self._limits.not_taken:
                     form.refuse_detail()
             except lessons.KindRefusedError as error:
@@ -325,56 +288,6 @@ class ServerCore:
                 return
         raise ModelError(f"{self._address.base} refuses every form of this request.")
 
-    def _request(self, prompt: Prompt, sampling: Sampling, found: ServerModel) -> dict[str, Any]:
-        said = messages(prompt, alone=self._limits.asks_alone)
-        if not self._limits.takes_system:
-            said = without_system(said)
-        chosen = {
-            one.request: getattr(sampling, name)
-            for name, one in PARAMETERS.items()
-            if one.request and not (one.only_if_set and getattr(sampling, name) == one.default)
-        }
-        if "stop" in chosen:
-            chosen["stop"] = chosen["stop"][:MOST_STOPS]
-        if said[-1].role is Role.ASSISTANT:
-            chosen.pop("response_format", None)  # it would ask for a second JSON within the first
-        elif sampling.schema:
-            answer = {"name": "answer", "strict": True, "schema": json.loads(sampling.schema)}
-            chosen["response_format"] = {"type": "json_schema", "json_schema": answer}
-        if said[-1].role is Role.ASSISTANT and found.owner == "vllm":
-            # others take a last message of the assistant for the beginning of the reply, or don't
-            chosen |= {"continue_final_message": True, "add_generation_prompt": False}
-        request = {
-            "model": found.address.model,
-            "messages": [as_json(one, self._url) for one in said],
-            "stream": True,
-            "stream_options": {"include_usage": True},
-            "logprobs": True,
-            "top_logprobs": OTHERS + 1,  # the chosen one is among them
-            **chosen,
-            **switches(sampling.thinking, found.address, found.owner, self._habits),
-            **self._of_known(prompt, found),
-        }
-        return self._limits.without_refused(request)
-
-    def _url(self, slot: Slot) -> dict[str, str] | str:
-        url = self._urls[slot]
-        return {"url": url} if self._limits.takes_url_objects else url
-
-    def _of_known(self, prompt: Prompt, found: ServerModel) -> dict[str, Any]:
-        """Return the fields with which vLLM does for a model that we know as its authors do.
-
-        Its chat template has no beginning of the text (BOS), and none is added unasked;
-        phichat-vllm's has one, and is asked to leave it to the tokenizer. The number of crops is
-        one for the whole request.
-        """
-        form = self._form(found)
-        if found.owner != "vllm" or not isinstance(form, KnownPictures):
-            return {}
-        fields = {"add_special_tokens": True, "chat_template_kwargs": {"bos": False}}
-        most = max((slot.detail for slot in prompt.slots), default=form.own)
-        return fields | ({CROPS: {"num_crops": most}} if most != form.own else {})
-
     def _answer(
         self, prompt: Prompt, sampling: Sampling, request: Mapping[str, Any]
     ) -> Iterator[CoreEvent]:
@@ -385,9 +298,7 @@ class ServerCore:
         strips = not goes_on and isinstance(self._known.pictures, KnownPictures)
         vocabulary = TextVocabulary()
         reply = Reply(self._address, unopened=unopened, strips=strips)
-        started = time.perf_counter()
-        first = last = 0.0
-        events = count = size = 0
+        pace = Pace()
         said = request["messages"][-1]["content"] if goes_on else ""
         reason: FinishReason | None = None
         exchange = self._begin(body)
@@ -396,19 +307,17 @@ class ServerCore:
                 yield Progressed(Stage.QUEUED, detail=f"waiting for {self._address.host}")
                 pieces = self._until_stopped(reply, exchange)
                 for piece in unfenced(pieces, reply.chances) if sampling.schema else pieces:
-                    last = time.perf_counter()
-                    first = first or last
                     text = piece.text if isinstance(piece, ThoughtGrew) else piece
                     said += "" if isinstance(piece, ThoughtGrew) else piece
-                    events, size = events + 1, size + len(text)
+                    pace.come(text)
                     if isinstance(piece, ThoughtGrew):
-                        count += len(vocabulary.encode(text))
+                        pace.count(len(vocabulary.encode(text)))
                         yield piece
                     else:
                         generated = TokensGenerated(*reply.chances.put_on(text))
-                        count += len(generated.ids)
+                        pace.count(len(generated.ids))
                         yield generated
-                    if size > sampling.max_new_tokens * MOST_BYTES:
+                    if pace.size > sampling.max_new_tokens * MOST_BYTES:
                         reason = FinishReason.LENGTH
                         break
                 else:
@@ -435,22 +344,10 @@ class ServerCore:
             reason = FinishReason.STOPPED
         elif sampling.schema and reply.finish_reason is FinishReason.STOP:
             self._check_answer(said, sampling.schema)
-        counts: Mapping[str, int] = reply.usage
-        if counted := counts.get("prompt_tokens"):
+        if counted := reply.usage.get("prompt_tokens"):
             self._limits.compare(counted, prompt, self._form(self._look()))
             self._set_status(Phase.READY, self._known.status.detail)
-        # most servers stream a token an event
-        completion = counts.get("completion_tokens", events if events > 1 else count)
-        usage = Usage(
-            counts.get("prompt_tokens", prompt.tokens),
-            prompt.picture_tokens,
-            counts.get("cached_tokens", 0),
-            completion,
-        )
-        seconds = last - first
-        rate = (completion - 1) / seconds if completion > 1 and seconds > 0 else 0.0
-        ttft = first - started if first else 0.0
-        yield GenerationEnded(reason or reply.finish_reason, usage, ttft, rate)
+        yield pace.ended(reason or reply.finish_reason, reply.usage, prompt)
 
     def _of_nothing(self, error: ModelError, reply: Reply) -> ModelError:
         """Take a connection that broke off before a word came for a failure at the request."""
