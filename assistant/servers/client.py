@@ -271,9 +271,13 @@ class ServerCore:
                 self._limits.send_otherwise(error, request, prompt)
                 self._urls.clear()
             except lessons.SystemRefusedError as error:
-                self._limits.do_without_system(error, request)
+                self._limits.do_without_system(error, request, prompt)
             except lessons.PicturesRefusedError as error:
-                self._limits.take_fewer(error, prompt)
+                self._limits.take_fewer(error, request, prompt)
+            except lessons.EarlierPicturesRefusedError as error:
+                self._limits.show_only_asked(error, request, prompt)
+            except refusals.SilentError as error:
+                self._limits.ask_alone(error, prompt)
             except lessons.TooLargeError as error:
                 self._limits.make_smaller(error, prompt)
                 self._urls.clear()

@@ -11,9 +11,10 @@ import re
 from contextlib import suppress
 from typing import Any
 
-from assistant.servers import keys
+from assistant.servers import keys, wordings
 from assistant.servers.address import Address
 from assistant.values.errors import ModelError
+from assistant.values.sampling import PARAMETERS
 from assistant.values.text import plain
 
 _LONGEST = 300
@@ -25,117 +26,21 @@ _LONGEST_TEXT = 4096
 _WORDS = ("error", "detail", "message", "error_msg", "msg", "base_resp", "errors")
 """Fields with a server's words, the likeliest first."""
 
-_TOO_LONG = re.compile(
-    r"context[ _-]?(?:length|window|size|limit)|exceed_context|context.{0,20}overflow"
-    r"|(?:maximum|max)[ _](?:model|prompt|input|sequence|context)[ _]len"
-    r"|number of tokens allowed|token count|too many (?:input |prompt )?tokens"
-    r"|(?:prompt|inputs?|messages?|conversation)\W[^.]{0,60}(?:too (?:long|large)|longer than)"
-    r"|less than \d+ tokens|tokens? \+ `?max_new_tokens|reduce (?:the length|your prompt)"
-    r"|(?:prompt|input|total|sequence|token)[ _-]?(?:tokens?|length|size)\b[^.]{0,60}"
-    r"(?:exceed|longer|greater|more than|larger|too|maximum)|range of input length"
-    r"|(?:string|chat|conversation) too long|exceeds? (?:the )?max(?:imum)? length|[超过]长|上下文"
-    r"|token limit|tokens in the prompt|tokens per minute|tokens\b[^.]{0,40}(?:window is|not fit)"
-    r"|\d tokens\W[^.]{0,40}(?:more than|exceed)"
-    r"|\b(?:n_ctx|max_seq_len|max_(?:total|input|prompt|num)_tokens|max_position_embeddings)\b",
-    re.IGNORECASE,
-)
-_LIMITS = (
-    re.compile(
-        r"(?:context (?:length|window|size|limit)|n_ctx|(?:model|prompt|input|sequence) length"
-        r"|tokens allowed|must be <=|less than|exceeds?|at most|limit(?: of)?"
-        r"|max(?:_(?:input|total|prompt|num)_tokens|imum|_seq_len|(?!_\w*tokens))"
-        r"|more than|>|\[[0-9]+,|(?<=[0-9])/)"
-        r"\D{0,25}?(?<!by )(?<![0-9])([0-9]{3,9})",
-        re.IGNORECASE,
-    ),
-    re.compile(r"([0-9]{3,9})(?: tokens?)? (?:maximum|max\b|token limit|limit)", re.IGNORECASE),
-)
-_SUM = re.compile(r"[0-9]+ \+ [0-9]+ > ([0-9]{3,9})")
-_NUMBER = re.compile(r"(?<![\w.])(?<!by )[0-9]{3,9}(?![\w.]*\w)")
-_OUTPUT = re.compile(
-    r"(?<!\+ )max_(?:completion_|output_|new_)?tokens\W(?:(?!context).){0,80}"
-    r"(?:too large|at most|less than or equal|maximum)",
-    re.IGNORECASE,
-)
-"""The budget of the reply is refused, not the conversation."""
+UNASKED = (
+    "top_logprobs", "logprobs", "stream_options", "mm_processor_kwargs", "add_special_tokens",
+    "chat_template_kwargs", "reasoning_effort",
+)  # fmt: skip
+"""Fields that no user asks for, those that are missed least first."""
 
-_PICTURE = r"(?:images?|pictures?|photos?|image_urls?|vision|multi-?modal\w*|attachments?)"
-_NO_EYES = re.compile(
-    r"(?:not|n't) (?:support|accept|take|allow|handle|understand|have|see)\w*\W+(?:\w+\W+){0,3}?"
-    rf"{_PICTURE}|\bno (?:vision|eyes)|not a (?:vision|multi-?modal)|text-only"
-    rf"|{_PICTURE}[^.]{{0,30}}(?:(?:not|n't) (?:be )?(?:support|allow|enabl|permit|accept|availab)"
-    rf"|unsupported)|{_PICTURE}[^.]{{0,20}}only (?:be )?(?:supported|available|allowed)"
-    r"|(?:un(?:supported|known|expected)|invalid) [\w ]{0,24}\W{1,4}image|\(not \Wlist\W\)"
-    r"|only (?:\w+ )?\W?text\W[^.]{0,20}(?:content|type|input|message)"
-    r"|(?:图[片像]|视觉)[^。]{0,12}不|不支持[^。]{0,8}图"
-    r"|\bno \w+ (?:found )?(?:that )?support\w* image|got \W*image|required for image"
-    r"|unknown variant \W*image|content[^.]{0,40}(?:must be|should be|expected)[^.]{0,20}string",
-    re.IGNORECASE,
-)
-_SOME_EYES = re.compile(
-    rf"(?:at most|up to|only|maximum|max|more than|too many|exceeds?|limit\w*|multiple|allow\w*"
-    r"|\bmulti[- ]?(?=image|picture))"
-    rf"[^.]{{0,60}}{_PICTURE}|{_PICTURE}[^.]{{0,60}}"
-    r"(?:at most|up to|maximum|more than|exceeds?|limit|per (?:prompt|request|message)"
-    r"|\bexpects?\b|greater|(?:less|fewer) than)|too much media|图[片像][^。]{0,12}(?:超|最多)",
-    re.IGNORECASE,
-)
-_NUMERAL = r"([0-9]{1,3}|(?:a )?single|one|two|three|four|five|six|eight|ten)\b"
-_MOST = re.compile(
-    r"(?:at most|up to|only|max(?:imum)?(?: is| of)?|limit(?: of| is)?|more than|greater than|>"
-    rf"|expects?|accepts?|allows?|or equal to|最多\D{{0,4}})\W{{0,3}}{_NUMERAL}",
-    re.IGNORECASE,
-)
-_HOW_MANY = re.compile(
-    rf"\b{_NUMERAL}\W*(?:\(?s\)?\W*)?(?:\w+ )?{_PICTURE}"
-    rf"|{_PICTURE}[^.0-9]{{0,40}}?\b([0-9]{{1,3}})\b",
-    re.IGNORECASE,
-)
-_WORDS_FOR = {
-    "one": 1, "single": 1, "a single": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6,
-    "eight": 8, "ten": 10,
-}  # fmt: skip
-_KIND = re.compile(
-    r"image/\w+|\b(?:jpe?g|png)\b|(?:image|picture|file)[ _](?:format|type)|mime|media[ _]?type",
-    re.IGNORECASE,
-)
-"""The format of a picture."""
-_PLAIN_URL = re.compile(
-    r"image_url\W[^.]{0,40}(?:must|should|expect\w*)[^.]{0,15}\bstring", re.IGNORECASE
-)
-_TOO_LARGE = re.compile(
-    r"\b(?:payload|entity|body|request)\b[^.]{0,30}too large"
-    r"|\bbody\b[^.]{0,60}(?:limit|exceed|larger|length)|max(?:imum)? bytes"
-    r"|\b[0-9.]+ ?(?:[KMG]i?B|bytes|megabytes|pixels)\b|(?:file|image)[^.]{0,30}too (?:large|big)"
-    r"|dimensions?[^.]{0,30}(?:exceed|too)",
-    re.IGNORECASE,
-)
-_NO_SYSTEM = re.compile(
-    r"(?:system|developer)[^.]{0,40}(?:not (?:supported|allowed|enabled|permitted)|unsupported"
-    r"|is not|must not)|(?:n't support|not support|unsupported|unexpected|unknown|invalid)"
-    r"[^.]{0,40}\b(?:system|developer)\b|only[^.]{0,20}user[^.]{0,20}assistant"
-    r"|roles must alternate|first message[^.]{0,30}\buser\b|\broles?\b[^.]{0,60}\buser\b"
-    r"|(?:permitted|one of)[^.]{0,20}\buser\b",
-    re.IGNORECASE,
-)
-_UNWILLING = re.compile(
-    r"unsupported|not (?:\w+ )?(?:support|permit|allow|accept|valid|recogni[sz]ed|known|implement"
-    r"|compatible|available|enabl)|unknown|unrecogni[sz]ed|unexpected|extra|invalid|cannot|can't|n't|must"
-    r"|only (?:one|use)|too (?:large|high)|forbidden|disabled|deprecated|instead|bad value"
-    r"|maximum|at most|greater|less|range|not exist|no such|remove|wrong",
-    re.IGNORECASE,
-)
+OPTIONAL = (
+    *UNASKED, "continue_final_message", "add_generation_prompt",
+    *(one.request for name, one in PARAMETERS.items() if one.only_if_set and name != "schema"),
+    "temperature", "max_tokens", "max_completion_tokens", "stream",
+)  # fmt: skip
+"""Fields that can be left out, in this order, one a refusal. A schema can't."""
 
-
-_FILTERED = re.compile(
-    r"content[_ ](?:filter|management|policy|moderation)|responsible ?ai|safety (?:system|filter)"
-    r"|usage polic|flagged (?:by|as|for)|inspection ?failed|inappropriate content|敏感|违规",
-    re.IGNORECASE,
-)
-"""The words of the conversation are refused: the same ones are not sent again."""
-
-_NO_NUMBER = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))|\(2013\)")
-"""Commas of thousands, and MiniMax's code for bad parameters."""
+FIELDS = frozenset(OPTIONAL) | {"stop", "response_format"}
+"""Fields of requests that a refusal may name."""
 
 
 class ContextExceededError(ModelError):
@@ -194,10 +99,23 @@ class KindRefusedError(ModelError):
         self.wants_plain_url = wants_plain_url
 
 
-class UnpaidError(ModelError):
-    """The server wants to be paid."""
+class EarlierPicturesRefusedError(ModelError):
+    """The server takes pictures in the question alone."""
 
     code = "refused"
+
+
+class HopelessError(ModelError):
+    """No form of the request would be answered: the key, the model or the money is missing."""
+
+    code = "refused"
+
+
+_HOPELESS = (
+    (wordings.NO_KEY, "does not accept the key", "unauthorized"),
+    (wordings.NO_MODEL, "does not have this model", "no_such_model"),
+    (wordings.UNPAID, "wants to be paid", "refused"),
+)
 
 
 class FilteredError(ModelError):
@@ -217,48 +135,62 @@ def lesson(address: Address, said: Any, status: str) -> ModelError | None:
 
     ``status`` is " (error 400)", or "" for an error that came with a status that says all is well.
     """
-    name, text = address.base, _NO_NUMBER.sub("", plain(_all_words(said)))
+    name, text = address.base, wordings.NO_NUMBER.sub("", plain(_all_words(said)))
     words = f": {words_of(said)}" if words_of(said) else "."
+    coded = f"{text} {_codes(said)}"
     # 1) the words of the conversation, of which a code may be the only name
-    if _FILTERED.search(f"{text} {_codes(said)}"):
+    if wordings.FILTERED.search(coded):
         return FilteredError(
             f"{name} has a filter that refuses this{status}{words.rstrip('.')}. Ask in other "
             "words; if it found an earlier message, begin a new chat."
         )
-    # 2) the length of the conversation
-    if _TOO_LONG.search(text) and not _OUTPUT.search(text):
-        patterns = (_SUM,) if _SUM.search(text) else _LIMITS
+    # 2) the key, the model, the money: no other form of the request helps
+    for pattern, words_for, code in _HOPELESS:
+        if pattern.search(coded):
+            return HopelessError(f"{name} {words_for}{status}{words}", code=code)
+    # 3) the length of the conversation
+    counts = wordings.COUNTED.search(text)
+    is_output = wordings.OUTPUT.search(text) and not counts
+    is_file = re.search(r"base64|data[ -]ur[il]", text)
+    if wordings.TOO_LONG.search(coded) and not (is_output or is_file):
+        patterns = (wordings.SUM,) if wordings.SUM.search(text) else wordings.LIMITS
         limits = [int(one) for pattern in patterns for one in pattern.findall(text)]
         limit = min(limits, default=0)
-        counted = max(map(int, _NUMBER.findall(text)), default=0)
+        longest = max(map(int, wordings.NUMBER.findall(text)), default=0)
+        counted = int(counts[1]) if counts else longest if longest > limit else None
+        is_in_letters = re.search(r"\bchar", text)
         return ContextExceededError(
             f"{name} can't read as long a chat{status}{words}",
-            limit or None,
-            counted if counted > limit else None,
+            None if is_in_letters else limit or None,
+            None if is_in_letters else counted,
         )
-    # 3) a size in bytes or pixels, which may be that of a picture
-    if _TOO_LARGE.search(text):
+    # 4) a size in bytes or pixels, which may be that of a picture
+    if wordings.TOO_LARGE.search(text):
         return TooLargeError(f"{name} takes no request of this size{status}{words}")
-    # 4) pictures: in another form, some, or none
-    wants_plain_url = bool(_PLAIN_URL.search(text))
-    if wants_plain_url or (_KIND.search(text) and _UNWILLING.search(text)):
+    # 5) pictures: in another form, some, or none
+    wants_plain_url = bool(wordings.PLAIN_URL.search(text))
+    if wants_plain_url or (wordings.KIND.search(text) and wordings.UNWILLING.search(text)):
         sentence = f"{name} does not take pictures of this format{status}{words}"
         return KindRefusedError(sentence, wants_plain_url=wants_plain_url)
-    if _SOME_EYES.search(text):
-        found = _MOST.search(text) or _HOW_MANY.search(text)
+    if wordings.LAST_ONLY.search(text):
+        return EarlierPicturesRefusedError(f"{name} takes no earlier pictures{status}{words}")
+    if (abroad := wordings.MOST_ABROAD.search(text)) is not None:
+        return PicturesRefusedError(f"{name} takes fewer pictures{status}{words}", int(abroad[1]))
+    if wordings.SOME_EYES.search(text):
+        found = wordings.MOST.search(text) or wordings.HOW_MANY.search(text)
         number = next(filter(None, found.groups()), "").lower() if found else ""
-        most = _WORDS_FOR.get(number, int(number) if number.isdigit() else None)
+        most = wordings.WORDS_FOR.get(number, int(number) if number.isdigit() else None)
         return PicturesRefusedError(f"{name} takes fewer pictures{status}{words}", most)
-    if _NO_EYES.search(text):
+    if wordings.NO_EYES.search(text):
         return PicturesRefusedError(f"{name} can't see pictures{status}{words}", 0)
-    # 5) the system message
-    if _NO_SYSTEM.search(text):
+    # 6) the system message
+    if wordings.NO_SYSTEM.search(text):
         return SystemRefusedError(f"{name} takes no system message{status}{words}")
-    # 6) a field of the request: names with a line are no words of a language
+    # 7) a field of the request: names with a line are no words of a language
     spelled = re.sub(r"(?<=[a-z])(?=[A-Z])|-", "_", text).lower()
-    spelled = re.sub(r"max(?:imum)? (?:output |new )?tokens", "max_tokens", spelled)
-    spelled = spelled.replace("streaming", "stream")
-    some = r"[a-z_]{4,}" if _UNWILLING.search(text) else r"[a-z]+_[a-z_]+"
+    for other, field in wordings.SYNONYMS:
+        spelled = other.sub(field, spelled)
+    some = r"[a-z_]{4,}" if wordings.UNWILLING.search(text) else r"[a-z]+_[a-z_]+"
     names = re.findall(r"[a-z_]+", _named_fields(said)) + re.findall(some, spelled)
     named = frozenset(one for one in names if not one.endswith("_error"))  # kinds of errors
     if named:
@@ -290,7 +222,8 @@ def _codes(said: Any) -> str:
     """Return the codes of an error and of those within it."""
     if not isinstance(said, dict):
         return ""
-    return " ".join([str(said.get("code") or ""), *map(_codes, said.values())])
+    own = (str(said.get(name) or "") for name in ("code", "type", "errorCode", "error_code"))
+    return " ".join([*own, *map(_codes, said.values())])
 
 
 def _named_fields(said: Any) -> str:
@@ -333,8 +266,14 @@ def error_in(body: bytes) -> Any:
     if isinstance(said, list) and said and isinstance(said[0], dict):  # Gemini's
         said = said[0]
     if isinstance(said, dict):
-        return next((said[name] for name in _WORDS if said.get(name)), None)
+        found = next((said[name] for name in _WORDS if said.get(name)), None)
+        named = {name: said[name] for name in _NAMED if isinstance(said.get(name), str)}
+        return {"message": found, **named} if named and isinstance(found, str) else found
     return None
+
+
+_NAMED = ("code", "type", "errorCode", "error_code", "error_type")
+"""Fields beside the words with a name for the error."""
 
 
 def words_of(said: Any) -> str:

@@ -20,19 +20,6 @@ from assistant.values.words import counted as counted_words
 INSTEAD: Mapping[str, str] = {one.request: one.instead for one in PARAMETERS.values()}
 """Fields of sampling that a model may not take, and the field in their place; "": none."""
 
-UNASKED = (
-    "top_logprobs", "logprobs", "stream_options", "mm_processor_kwargs", "add_special_tokens",
-    "chat_template_kwargs", "reasoning_effort",
-)  # fmt: skip
-"""Fields that no user asks for, those that are missed least first."""
-
-OPTIONAL = (
-    *UNASKED, "continue_final_message", "add_generation_prompt",
-    *(one.request for name, one in PARAMETERS.items() if one.only_if_set and name != "schema"),
-    "temperature", "max_tokens", "max_completion_tokens", "stream",
-)  # fmt: skip
-"""Fields that can be left out, in this order, one a refusal. A schema can't."""
-
 STOP = "stop"
 """Field with the stop texts, which cost nothing to leave out: the engine finds them by itself."""
 
@@ -40,8 +27,6 @@ _OLDER = "pictures of earlier messages"
 """A guess beside those of fields."""
 _EARLIER = "earlier messages"
 """A guess that leaves the question alone: the chat may be too long in words that we don't know."""
-_FAILED = "a failure"
-"""A mark beside guesses: it may have passed by itself."""
 
 SHRUNK = 2
 """Times that pictures are halved for a server that takes no request of their size."""
@@ -76,8 +61,10 @@ class Limits:
     """The only format of pictures that it takes; "" for any."""
     takes_url_objects: bool = True
     not_taken: set[str] = field(default_factory=set)
-    guesses: set[str] = field(default_factory=set)
-    """Fields that are left out because no refusal said why, until a request is taken."""
+    guesses: list[frozenset[str]] = field(default_factory=list)
+    """Groups of things that are left out because no refusal said why, until a request is taken."""
+    has_failed: bool = False
+    """A guess was made for a failure, which may have passed by itself."""
     most_before: int | None = None
     """``most_pictures`` before a guess."""
     read: int = 0
@@ -92,7 +79,14 @@ class Limits:
     @property
     def asks_alone(self) -> bool:
         """Whether the question is sent without what was said before."""
-        return _EARLIER in self.guesses
+        return self._guessed(_EARLIER)
+
+    def _guessed(self, one: str) -> bool:
+        return any(one in group for group in self.guesses)
+
+    def _guess(self, *left_out: str) -> None:
+        self.not_taken |= {*left_out} & {*lessons.FIELDS}
+        self.guesses.append(frozenset(left_out))
 
     def shorten(
         self,
@@ -133,10 +127,10 @@ class Limits:
         self, error: lessons.NotTakenError, request: Mapping[str, Any], prompt: Prompt
     ) -> None:
         """Learn that a field is not taken. Raises ``error`` if it names none that can go."""
-        named = [name for name in OPTIONAL if name in request and name in error.fields]
+        named = [name for name in lessons.OPTIONAL if name in request and name in error.fields]
         if named:
             self.not_taken.add(named[0])
-        elif error.fields & request.keys() - {"model", "messages", *OPTIONAL}:
+        elif error.fields & request.keys() - {"model", "messages", *lessons.OPTIONAL}:
             raise error  # a schema is not left out
         else:
             self.do_with_less(error, request, prompt)
@@ -149,28 +143,26 @@ class Limits:
         as it was before.
         """
         has_failed = isinstance(error, refusals.FailedError)
-        if has_failed:
-            self.guesses.add(_FAILED)
+        self.has_failed |= has_failed
         if STOP in request:
-            self.not_taken.add(STOP)
-            self.guesses.add(STOP)
+            self._guess(STOP)
             return
         if has_failed:
             self._leave_out_pictures(error, prompt)
-        for fields in (UNASKED,) if has_failed else (UNASKED, ("temperature",), ("stream",)):
+        groups = lessons.UNASKED, ("temperature",), ("stream",)
+        for fields in groups[:1] if has_failed else groups:
             if guess := request.keys() & fields:
-                self.not_taken |= guess
-                self.guesses |= guess
+                self._guess(*guess)
                 return
         has_system = self.takes_system and request["messages"][0]["role"] == Role.SYSTEM
         if has_system and not has_failed:
-            self.guesses.add(Role.SYSTEM)
+            self._guess(Role.SYSTEM)
             self.takes_system = False
             return
         self._leave_out_pictures(error, prompt)
         is_later = has_earlier(prompt)
         if is_later and not self.asks_alone:
-            self.guesses.add(_EARLIER)
+            self._guess(_EARLIER)
             return
         self._take_back()
         if has_failed:
@@ -178,14 +170,15 @@ class Limits:
         raise refusals.no_way(error, asked_pictures(prompt), has_earlier=is_later)
 
     def settle(self, prompt: Prompt) -> None:
-        """Keep the guesses with which a request was taken.
+        """Keep the guess with which a request was taken; those before it had not helped.
 
         Where the server had failed before, keep that of stop texts alone. Where only the question
         was taken alone, the chat was too long, and nothing else was the matter; no length is
-        learned of a server that failed, or from a short chat.
+        learned of a server that failed, or from a short chat. Older pictures are not left out for
+        good where the model has seen more of them.
         """
         if self.asks_alone:
-            may_be_length = _FAILED not in self.guesses and prompt.tokens > SHORTEST
+            may_be_length = not self.has_failed and prompt.tokens > SHORTEST
             self._take_back()
             if not may_be_length:
                 self.warning = (
@@ -195,30 +188,33 @@ class Limits:
                 return
             self._hold_fewer(prompt, prompt.tokens)
             self.warning = (
-                "The server refused the whole chat and answered the question alone: it may be too "
-                "long for its model; from now on less is sent."
+                "The server did not answer the whole chat, and answered the question alone: it may "
+                "be too long for its model; from now on less is sent."
             )
-        elif _FAILED in self.guesses and self.guesses != {_FAILED, STOP}:
+        elif self.guesses:
+            *before, last = self.guesses
+            has_seen_more = last == {_OLDER} and (self.most_pictures or 0) < self.seen
+            is_kept = not (has_seen_more or (self.has_failed and last != {STOP}))
+            self.guesses = before if is_kept else self.guesses
             self._take_back()
         self.seen = max(self.seen, len(prompt.slots))
-        self.guesses.clear()
 
     def _take_back(self) -> None:
-        self.not_taken -= self.guesses
-        self.takes_system |= Role.SYSTEM in self.guesses
-        if _OLDER in self.guesses:
+        self.not_taken -= frozenset[str]().union(*self.guesses)
+        self.takes_system |= self._guessed(Role.SYSTEM)
+        if self._guessed(_OLDER):
             self.most_pictures = self.most_before
-        self.guesses.clear()
+        self.guesses, self.has_failed = [], False
 
-    def _leave_out_pictures(self, error: ModelError, prompt: Prompt) -> None:
+    def _leave_out_pictures(self, error: ModelError, prompt: Prompt, least: int = 1) -> None:
         """Guess that older pictures are refused: all but one, then all. Raises ReplanError."""
         sent, asked = len(prompt.slots), asked_pictures(prompt)
         if sent == asked:
             return
-        if _OLDER not in self.guesses:
-            self.guesses.add(_OLDER)
+        if not self._guessed(_OLDER):
+            self._guess(_OLDER)
             self.most_before = self.most_pictures
-        self.most_pictures = max(asked, int(sent > 1))
+        self.most_pictures = max(asked, least * int(sent > 1))
         raise lessons.ReplanError(str(error))
 
     def send_otherwise(
@@ -229,7 +225,7 @@ class Limits:
             self.takes_url_objects = False
         elif self.kind or not prompt.slots:
             self.kind = ""
-            raise error
+            self.do_with_less(error, request, prompt)
         else:
             self.kind = "png" if "data:image/jpeg" in str(request["messages"]) else "jpeg"
 
@@ -245,14 +241,31 @@ class Limits:
         return {name: value for name, value in request.items() if name not in self.not_taken}
 
     def do_without_system(
-        self, error: lessons.SystemRefusedError, request: Mapping[str, Any]
+        self, error: lessons.SystemRefusedError, request: Mapping[str, Any], prompt: Prompt
     ) -> None:
-        """Learn that there is no system message. Raises ``error`` if none was sent."""
+        """Learn that there is no system message; guess where none was sent."""
         if not self.takes_system or request["messages"][0]["role"] != Role.SYSTEM:
-            raise error
-        self.takes_system = False
+            self.do_with_less(error, request, prompt)
+        else:
+            self.takes_system = False
 
-    def take_fewer(self, error: lessons.PicturesRefusedError, prompt: Prompt) -> None:
+    def ask_alone(self, error: ModelError, prompt: Prompt) -> None:
+        """Guess that a long chat that got no word was too long. Raises ``error`` else."""
+        if self.asks_alone or prompt.tokens < CUT_FROM or not has_earlier(prompt):
+            self._take_back()
+            raise error
+        self._guess(_EARLIER)
+
+    def show_only_asked(
+        self, error: ModelError, request: Mapping[str, Any], prompt: Prompt
+    ) -> None:
+        """Leave out the pictures of earlier messages, for this question. Raises ReplanError."""
+        self._leave_out_pictures(error, prompt, least=0)
+        self.do_with_less(error, request, prompt)
+
+    def take_fewer(
+        self, error: lessons.PicturesRefusedError, request: Mapping[str, Any], prompt: Prompt
+    ) -> None:
         """Learn how many pictures the model takes.
 
         Raises ReplanError, for the conversation to be laid out again, or another ModelError
@@ -260,7 +273,8 @@ class Limits:
         """
         sent, asked = len(prompt.slots), asked_pictures(prompt)
         if not sent:
-            raise error
+            self.do_with_less(error, request, prompt)
+            return
         # words for no pictures at all, of a model that has seen some, mean so many
         is_stated = error.most or (error.most == 0 and not self.seen)
         most = (error.most or 0) if is_stated else int(sent > 1)

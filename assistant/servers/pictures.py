@@ -32,6 +32,10 @@ PATCH = 28
 """Pixels of the square that is taken for a token: Qwen-VL's, the most of the usual models."""
 
 
+SMALLEST = 32
+"""Pixels of the shortest side that is sent: some vision models fail, with their server, at less."""
+
+
 class ServerPictures(Protocol):
     """A :class:`assistant.values.prompt.PictureFormat` that also says what is sent."""
 
@@ -48,7 +52,10 @@ class ServerPictures(Protocol):
 
 
 class AnyPictures:
-    """Pictures for a model of any kind: a detail is a number of tiles of 512 x 512 pixels."""
+    """Pictures for a model of any kind: a detail is a number of tiles of 512 x 512 pixels.
+
+    A picture is never enlarged; one that is narrower than SMALLEST gets a white edge.
+    """
 
     details: Sequence[int] = (16, 9, 4, 1)
     part = "tile"
@@ -62,7 +69,7 @@ class AnyPictures:
         """Lay out in the fewest tiles that make the picture no smaller, up to ``detail``."""
         enough = (one for one in reversed(self.details) if max(width, height) <= _side(one))
         detail = min(detail, next(enough, detail))
-        w, h = _fitted((width, height), _side(detail))
+        w, h = (max(SMALLEST, one) for one in _fitted((width, height), _side(detail)))
         tokens = math.ceil(w / PATCH) * math.ceil(h / PATCH) + 2 + self.extra
         words = f"sent as {w}×{h} pixels"
         return PictureLayout(detail, tokens, (w, h), part=self.part, words=words)
@@ -70,7 +77,9 @@ class AnyPictures:
     def shrunk(self, image: Image.Image, detail: int, halved: int) -> Image.Image:
         """Return the picture with its longest side as the detail says."""
         size = _fitted(image.size, max(1, _side(detail) >> halved))
-        return image if size == image.size else image.resize(size, Image.Resampling.LANCZOS)
+        if size != image.size:
+            image = image.resize(size, Image.Resampling.LANCZOS)
+        return image if min(size) >= SMALLEST else _padded(image)
 
 
 class KnownPictures:
@@ -125,6 +134,14 @@ def _fitted(size: tuple[int, int], longest: int) -> tuple[int, int]:
     width, height = size
     scale = min(1.0, longest / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _padded(image: Image.Image) -> Image.Image:
+    """Put a small picture on white, in the upper left corner."""
+    width, height = (max(SMALLEST, one) for one in image.size)
+    canvas = Image.new("RGB", (width, height), "white")
+    canvas.paste(image)
+    return canvas
 
 
 def picture_url(

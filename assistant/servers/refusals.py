@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+from types import NoneType
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import httpx2
 
-from assistant.servers import keys
+from assistant.servers import keys, wordings
 from assistant.servers.address import Address
 from assistant.servers.lessons import (
+    FIELDS,
     ContextExceededError,
+    HopelessError,
+    NotTakenError,
     PicturesRefusedError,
     TooLargeError,
-    UnpaidError,
     error_in,
     lesson,
     words_of,
@@ -40,6 +43,12 @@ class FailedError(ModelError):
     """The server failed on the request, maybe because of something in it."""
 
     code = "server_failed"
+
+
+class SilentError(ModelError):
+    """The model answered nothing at all."""
+
+    code = "empty"
 
 
 class StoppedError(ModelError):
@@ -172,10 +181,16 @@ def refused(
     name, said = address.base, error_in(body)
     words = f": {words_of(said)}" if words_of(said) else ""
     if words.lower() in _SAYING_NOTHING:
-        said, words = None, ""
+        said = (
+            {name: one for name, one in said.items() if name != "message"}
+            if isinstance(said, dict)
+            else None
+        )
+        words = ""
     is_json = body.lstrip().startswith((b"{", b"["))
     is_page = status == 403 and not is_json and not has_key  # of another program, as our own
-    if status in (401, 403) and not is_page and "logprobs" not in words:  # of these OpenAI says so
+    learned = lesson(address, said, f" (error {status})")
+    if status in (401, 403) and not is_page and not (status == 403 and _is_certain(learned)):
         variable = keys.key_of(address)[0]
         key = (
             f"does not accept the key in {variable}" if has_key else f"wants a key: set {variable}"
@@ -186,13 +201,14 @@ def refused(
             f"There is no OpenAI-compatible server at {name} (error {status}): check the address.",
             code="not_a_server",
         )
-    if status == 429:
+    if status == 429 and not isinstance(learned, HopelessError):
+        after_s = _stated_wait(words) if after_s is None else after_s
         later = f"again in {after_s:.0f} seconds" if after_s else "again later"
         return BusyError(
             f"{name} is busy or your quota is used up (error 429{words}): try {later}.", after_s
         )
     if status == 402:
-        return UnpaidError(f"{name} wants to be paid (error 402{words}).")
+        return HopelessError(f"{name} wants to be paid (error 402{words}).")
     if status in _LATER:
         return BusyError(
             f"{name} failed (error {status}{words}): try again, or look at the server's log.",
@@ -201,7 +217,7 @@ def refused(
         )
     if status == 413 and "token" not in words:
         return TooLargeError(f"{name} takes no request of this size (error {status}){words or '.'}")
-    if (learned := lesson(address, said, f" (error {status})")) is not None:
+    if learned is not None:
         return learned
     if status >= 500 and status != 501:  # not implemented
         return FailedError(
@@ -210,14 +226,27 @@ def refused(
     return ModelError(f"{name} refuses this (error {status}){words or '.'}", code="refused")
 
 
+def _is_certain(learned: ModelError | None) -> bool:
+    """Whether a refusal of access is one of the request: some say so of a field or a length."""
+    is_field = isinstance(learned, NotTakenError) and learned.fields & FIELDS
+    return bool(is_field) or not isinstance(learned, (NotTakenError, HopelessError, NoneType))
+
+
+def _stated_wait(words: str) -> float | None:
+    found = wordings.WAIT.search(words)
+    if found is None or found[2].count(".") > 1 or found[2] == ".":
+        return None
+    return float(found[1] or 0) * 60 + float(found[2]) / (1000 if found[3] == "ms" else 1)
+
+
 def refusal(address: Address, said: Any) -> ModelError:
     """Explain an error that came in the place of a reply, with a status that says all is well."""
-    codes = {said.get(name) for name in _CODES} if isinstance(said, dict) else set()
-    if codes & {429, "429", *_LATER, *map(str, _LATER)} or _BUSY.search(
-        f"{words_of(said)} {codes}"
-    ):
+    learned = lesson(address, said, "")
+    codes = {str(said.get(name)) for name in _CODES} if isinstance(said, dict) else set()
+    is_busy = codes & {"429", *map(str, _LATER)} or _BUSY.search(f"{words_of(said)} {codes}")
+    if is_busy and not isinstance(learned, HopelessError):
         return BusyError(f"{address.base} is busy ({words_of(said)}): try again later.", None)
-    return lesson(address, said, "") or given_up(address, said)
+    return learned or given_up(address, said)
 
 
 def blind(address: Address, error: PicturesRefusedError, asked: int) -> ModelError:
@@ -291,6 +320,11 @@ def empty(
     else:
         words = "answered nothing: ask again, or in other words"
     return ModelError(f"The model of {address.base} {words}.", code="empty")
+
+
+def silent(address: Address) -> ModelError:
+    """Explain a reply without even a blank."""
+    return SilentError(str(empty(address)))
 
 
 def given_up(address: Address, said: Any) -> ModelError:

@@ -76,7 +76,7 @@ class Reply:
         self._end = ""
         self._unread: Any = None
         """The last object, which has the words of a refusal where no reply came."""
-        self.has_text = False
+        self.has_text, self._is_silent = False, True
         self.has_thought = False
         self.chances = SentChances()
         self.usage: dict[str, int] = {}
@@ -124,6 +124,7 @@ class Reply:
             self.has_thought = self.chances.has_more = True
         else:
             self.has_text |= not piece.isspace()
+            self._is_silent = False
         return piece
 
     def _read(self, exchange: Exchange) -> Iterator[str | ThoughtGrew]:
@@ -165,6 +166,8 @@ class Reply:
             is_spent = self.finish_reason is FinishReason.LENGTH
             if is_spent and not self._thought and self.usage.get("completion_tokens", 2) < 2:
                 raise refusals.no_room(self._address)
+            if self._is_silent and not (self._wants_tool or self._thought):
+                raise refusals.silent(self._address)
             raise refusals.empty(
                 self._address, wants_tool=self._wants_tool, thought=self._thought, is_spent=is_spent
             )

@@ -9,6 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from assistant.servers import client
+from assistant.servers.address import parse
+from assistant.servers.refusals import BusyError, refused
 from assistant.values.conversation import FinishReason
 from assistant.values.errors import PhichatError
 from tests.engine.conftest import new_session, picture, send
@@ -58,13 +60,13 @@ def test_a_kind_of_error_is_no_field(server: Server, make: MakeEngine) -> None:
 @pytest.mark.parametrize(
     "refusal",
     [
-        refusing(400, "Die Anfrage ist zu lang: 1529 Token, erlaubt sind 1500."),
+        refusing(400, "A kérés 1529 szóból áll, de csak 1500 fér bele."),
         refusing(400, "La requête comporte 1529 jetons alors que le modèle en accepte 1500."),
         refusing(422, "E1007: rejected by the upstream validator"),
         refusing(400),
         refusing(500, "index out of range in self"),
     ],
-    ids=["German", "French", "code", "nothing", "failure"],
+    ids=["Hungarian", "French", "code", "nothing", "failure"],
 )
 def test_a_length_in_unknown_words_ends_no_chat(
     server: Server, make: MakeEngine, refusal: Answer
@@ -265,6 +267,114 @@ def test_a_host_that_a_proxy_can_not_reach_is_asked_again(
     server.answers = [Answer([b"error code: 1033"], status, "text/plain"), saying("Hello.")]
     assert ended(send(make(), None, "Hi")).text == "Hello."
     assert server.chats[0].json == server.chats[1].json
+
+
+def test_pictures_in_the_question_alone(server: Server, make: MakeEngine) -> None:
+    engine = make()
+    session = new_session(engine, "a", picture("red"))
+
+    def rule(asked: Asked) -> Answer | None:
+        *earlier, _ = asked.said
+        has_any = any(not isinstance(part, str) for _, parts in earlier for part in parts)
+        words = "Images can only be attached to the last message"
+        return refusing(400, words) if has_any else None
+
+    server.rule = rule
+    for file in ((), (picture("blue"),), (), (picture("grey"),)):
+        assert ended(send(engine, session, "b", *file)).text == "Hello."
+        assert pictures_of(server.chats[-1]) == len(file)
+
+
+@pytest.mark.parametrize("words", ["Nein.", "Ни за что."])
+def test_older_pictures_that_a_model_has_seen_are_not_left_out_for_good(
+    server: Server, make: MakeEngine, words: str
+) -> None:
+    engine = make()
+    session = new_session(engine, "a", picture("red"))
+    before = server.chats[-1].json.keys()
+    server.rule = lambda asked: refusing(400, words) if pictures_of(asked) else None
+    assert ended(send(engine, session, "b")).text == "Hello."
+    server.rule = lambda asked: None
+    assert ended(send(engine, session, "c", picture("blue"))).text == "Hello."
+    assert pictures_of(server.chats[-1]) == 2
+    assert server.chats[-1].json.keys() == before, "only what helps is left out"
+
+
+def test_only_the_guess_that_helps_is_kept(server: Server, make: MakeEngine) -> None:
+    engine = make()
+    server.rule = lambda asked: refusing(400, "Nein.") if "temperature" in asked.json else None
+    session = new_session(engine, "a")
+    assert ended(send(engine, session, "b")).text == "Hello."
+    assert {"logprobs", "stream_options"} <= server.chats[-1].json.keys()
+    assert "temperature" not in server.chats[-1].json
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["Only user and assistant roles are supported!", "invalid type: sequence, expected a string",
+     "Unsupported image format"],
+)  # fmt: skip
+def test_a_lesson_that_does_not_fit_is_none(server: Server, make: MakeEngine, words: str) -> None:
+    """There is no system message and no picture: something else is the matter."""
+    engine = make()
+    server.rule = lambda asked: refusing(400, words) if "stream_options" in asked.json else None
+    assert ended(send(engine, None, "Hi")).text == "Hello."
+
+
+@pytest.mark.parametrize("nothing", [saying(), Answer([DONE])], ids=["an end", "nothing"])
+def test_silence_at_a_long_chat_may_be_its_length(
+    server: Server, make: MakeEngine, nothing: Answer
+) -> None:
+    """LM Studio answers so where a chat is longer than the model was loaded for."""
+    server.models = [{"id": "tiny"}]
+    engine = make(max_new_tokens=8)
+    session = new_session(engine, "a" * 3000)
+    server.rule = longer_than(5000, nothing)
+    assert ended(send(engine, session, "b" * 3000)).text == "Hello."
+    assert "answered the question alone" in engine.model.status().warning
+    sent = len(server.chats)
+    assert ended(send(engine, session, "c" * 900)).text == "Hello."
+    assert len(server.chats) == sent + 1, "it is remembered"
+    server.rule = lambda asked: nothing
+    assert failed(send(engine, session, "d")).code == "empty"
+    assert failed(send(make(), None, "e" * 9000)).code == "empty"
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "code"),
+    [
+        (400, "API key not valid. Please pass a valid API key.", "unauthorized"),
+        (400, "tiny is not a valid model ID", "no_such_model"),
+        (429, "Insufficient balance", "refused"),
+        (403, "Your input was flagged by moderation", "filtered"),
+    ],
+)
+def test_what_no_other_request_helps_against_is_asked_once(
+    server: Server, make: MakeEngine, status: int, words: str, code: str
+) -> None:
+    server.answers = [refusing(status, words)]
+    assert failed(send(make(), None, "Hi")).code == code
+    assert len(server.chats) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "after"),
+    [("Please try again in 2m5.5s.", 125.5), ("retry in 36.1s", 36.1), ("try again in 40ms", 0.04),
+     ("try again later", None), ("try again in . s", None)],
+)  # fmt: skip
+def test_a_wait_in_words(words: str, after: float | None) -> None:
+    body = json.dumps({"error": {"message": words}}).encode()
+    busy = refused(parse("http://127.0.0.1:1"), 429, body, has_key=False)
+    assert isinstance(busy, BusyError)
+    assert busy.after_s == after
+
+
+def test_a_small_picture_gets_an_edge(server: Server, make: MakeEngine) -> None:
+    """Ollama's runner ends at a side that is shorter than a patch of its model."""
+    new_session(make(), "Hi", picture("red", (257, 9)))
+    (image,) = (part for part in server.chats[-1].said[-1][1] if not isinstance(part, str))
+    assert image.size == (257, 32)
+    assert [image.getpixel((5, y)) for y in (0, 8, 9)] == [(255, 0, 0)] * 2 + [(255, 255, 255)]
 
 
 def test_white_space_is_no_answer(server: Server, make: MakeEngine) -> None:

@@ -475,7 +475,7 @@ def test_pictures_that_are_refused_without_a_reason(
     server: Server, make: MakeEngine, status: int
 ) -> None:
     engine = make()
-    session = new_session(engine, "a", picture("red"))
+    session = new_session(engine, "a")
     server.rule = without_eyes(status)
     assert failed(send(engine, session, "b", picture("blue"))).message
     assert ended(send(engine, session, "Only text")).text == "Hello.", "not refused for ever"

@@ -13,7 +13,7 @@ from PIL import Image
 from assistant.families.chat import ChatTemplate
 from assistant.servers.address import Address
 from assistant.servers.messages import as_json, messages
-from assistant.servers.pictures import AnyPictures
+from assistant.servers.pictures import SMALLEST, AnyPictures
 from assistant.servers.reply import Reply
 from assistant.servers.sse import EventStream
 from assistant.servers.vocabulary import STYLE, TextVocabulary
@@ -184,7 +184,8 @@ def test_halves_of_a_character_in_two_events_are_one() -> None:
 def test_no_more_tiles_than_show_every_pixel(width: int, height: int, most: int) -> None:
     chosen = AnyPictures(most).layout(width, height, most)
     assert chosen.detail <= most
-    assert max(chosen.size) <= max(width, height)
-    assert chosen.detail == most or chosen.size == (width, height), "no pixel is lost"
+    whole = max(width, SMALLEST), max(height, SMALLEST)
+    assert max(chosen.size) <= max(whole)
+    assert chosen.detail == most or chosen.size == whole, "no pixel is lost"
     sent = AnyPictures(most).shrunk(Image.new("L", (width, height)), chosen.detail, 0)
     assert sent.size == chosen.size, "it is what the page says"
