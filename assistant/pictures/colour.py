@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image, ImageChops, ImageOps
 
@@ -20,6 +21,8 @@ _OVERSAMPLED = 4
 """Decoded pixels a side for each pixel of a small copy."""
 _BAND = 1 << 20
 """Pixels that are scaled at a time."""
+_BITS, _PHOTOMETRIC, _SAMPLES = 258, 262, 339
+"""Tags of TIFF: bits of a sample; 0 where white is 0; 2 for signed samples."""
 _MODES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK", "Lab": "LAB"}
 """Colour space of a profile -> Pillow's mode."""
 
@@ -34,7 +37,9 @@ def as_seen(image: Image.Image, size: tuple[int, int] | None = None) -> Image.Im
         image.draft(None, (_OVERSAMPLED * min(size),) * 2)  # JPEG: a half, quarter, eighth a side
     image.load()
     profile = image.info.get("icc_profile")
-    colour, alpha = _without_alpha(_eight_bits(_upright(image)))
+    # of a TIFF; the picture that is turned has none
+    tags: Mapping[int, Any] = dict(getattr(image, "tag_v2", {}))
+    colour, alpha = _without_alpha(_eight_bits(_upright(image), tags))
     sampled = None  # all of it, where colours of transparent pixels would spread
     if size and alpha is None:
         sampled = (_OVERSAMPLED * size[0], _OVERSAMPLED * size[1])
@@ -53,16 +58,20 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale grey of 16 or 32 bits, or of floating point, to 8 bits.
+def _eight_bits(image: Image.Image, tags: Mapping[int, Any]) -> Image.Image:
+    """Scale grey of 10 to 32 bits, or of floating point, to 8 bits.
 
-    Pillow's own conversion clips at 255, which turns nearly everything white.
+    Pillow's own conversion clips at 255, which turns nearly everything white. It reads 32 bits as
+    signed numbers, and leaves it to others that white may be 0.
     """
     if image.mode not in ("I", "F") and not image.mode.startswith("I;16"):
         return image
     import numpy as np
 
     stored = np.asarray(image)
+    bits, is_signed = _first(tags.get(_BITS, 16)), _first(tags.get(_SAMPLES, 1)) == 2
+    if image.mode == "I" and bits == 32 and not is_signed:
+        stored = stored.view(np.uint32)
     step = max(1, _BAND // image.width)
     bands = [slice(top, top + step) for top in range(0, image.height, step)]
     # row by row, because floating point takes eight times the memory
@@ -71,7 +80,7 @@ def _eight_bits(image: Image.Image) -> Image.Image:
     if image.mode == "F" and low >= 0 and high <= 1:
         low, high = 0.0, 1.0
     elif low >= 0 and high <= 0xFFFF and image.mode != "F":
-        low, high = 0.0, float(0xFFFF)
+        low, high = 0.0, float((1 << bits) - 1 if high < 1 << bits <= 0xFFFF else 0xFFFF)
     # Other ranges have no agreed meaning: scientific viewers stretch them.
     scale = 255.0 / (high - low) if high > low else 0.0
     scaled = np.empty(stored.shape, np.uint8)
@@ -79,11 +88,19 @@ def _eight_bits(image: Image.Image) -> Image.Image:
         values = stored[band].astype(np.float64)
         scaled[band] = np.rint((np.where(np.isfinite(values), values, low) - low) * scale)
     grey = Image.fromarray(scaled)
+    if tags.get(_PHOTOMETRIC) == 0:
+        grey = ImageChops.invert(grey)
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
         opaque = np.where(stored == transparent, np.uint8(0), np.uint8(255))
         grey.putalpha(Image.fromarray(opaque))
     return grey
+
+
+def _first(value: Any) -> int:
+    """Return a tag's number, the first of several; 0 for another value."""
+    value = value[0] if isinstance(value, tuple) and value else value
+    return value if isinstance(value, int) else 0
 
 
 def _extrema(values: NDArray[np.generic]) -> list[float]:

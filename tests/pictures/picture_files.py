@@ -7,7 +7,7 @@ import struct
 import zlib
 from typing import Any
 
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 LOSSLESS = ("PNG", "GIF", "BMP", "TIFF")
@@ -40,3 +40,13 @@ def png(width: int, height: int, depth: int, kind: int, rows: bytes, **chunks: b
         + chunk(b"IDAT", zlib.compress(rows))
         + chunk(b"IEND", b"")
     )
+
+
+def tiff(tags: dict[int, Any], pixels: bytes, size: tuple[int, int]) -> bytes:
+    """A TIFF made by hand of one strip of pixels."""
+    made = TiffImagePlugin.ImageFileDirectory_v2()
+    # the place of the pixels is counted from the directory's end
+    whole = {256: size[0], 257: size[1], 259: 1, 273: 0, 278: size[1], **tags}
+    for tag, value in whole.items():
+        made[tag] = value
+    return b"II*\0\x08\0\0\0" + made.tobytes(8) + pixels

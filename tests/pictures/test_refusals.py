@@ -6,6 +6,7 @@ import os
 import struct
 import sys
 import time
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from assistant.pictures import decode
 from assistant.pictures.source import open_source
 from assistant.values.conversation import PictureFile
 from assistant.values.errors import PictureError
-from tests.pictures.picture_files import FORMATS, encoded, flag, png
+from tests.pictures.picture_files import FORMATS, encoded, flag, png, tiff
 
 
 def bytes_read() -> int:
@@ -72,6 +73,61 @@ def test_each_thing_that_is_no_picture_file_has_its_own_sentence(tmp_path: Path)
     assert "a.heic is damaged" in heic or "install pillow-heif" in heic
     assert "can't be fetched" in refused("ftp://example.org/cat.png")
     assert "another machine" in refused("file://elsewhere/cat.png")
+
+
+KINDS = {
+    "a Photoshop file": b"8BPS\0\1",
+    "a JPEG XL": b"\xff\x0a\0\0",
+    "a JPEG 2000": b"\0\0\0\x0cjP  \r\n\x87\n",
+    "an icon": b"\0\0\1\0\3\0\x10\x10",
+    "a camera's raw file": b"FUJIFILMCCD-RAW 0201",
+    "a medical picture (DICOM)": b"\0" * 128 + b"DICM",
+    "PostScript": b"%!PS-Adobe-3.0 EPSF-3.0",
+    "a picture of another kind": b"P6 60 40 255\n\xff\0",
+    "an archive": b"PK\3\4\x14\0\6\0",
+    "what macOS keeps beside a file": b"\0\5\x16\7\0\2\0\0",
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_file_is_instead_is_named(kind: str) -> None:
+    assert f"can be opened (it is {kind}); use PNG" in refused(KINDS[kind])
+
+
+def _frame(marker: int) -> bytes:
+    head = struct.pack(">BBHBHHBBBB", 0xFF, marker, 11, 8, 40, 60, 1, 1, 0x11, 0)
+    return b"\xff\xd8" + head + b"\xff\xda\0\x08\1\1\0\1\0\0" + b"\0" * 40
+
+
+def _of_ios() -> bytes:
+    """A PNG as Xcode makes it: a chunk of Apple's first, pixels without the head of zlib."""
+    rows = b"\0" * 5
+    made = png(1, 1, 8, 6, rows, CgBI=b"\x50\0\x20\2").replace(zlib.compress(rows)[:2], b"\0\0")
+    return made[:8] + made[33:49] + made[8:33] + made[49:]
+
+
+def _of_tiff(photometric: int = 1, size: int = 16) -> bytes:
+    """A TIFF of 16-bit grey with a second sample, which Pillow has no mode for."""
+    return tiff(
+        {258: (16, 16), 262: photometric, 277: 2, 279: size, 338: 2}, b"\x80\x40" * 8, (2, 2)
+    )
+
+
+UNCOMMON = {
+    "a lossless JPEG": _frame(0xC3),
+    "a JPEG-LS": _frame(0xF7),
+    "a PNG of an app for iOS": _of_ios(),
+    "a TIFF of an uncommon kind": _of_tiff(),
+    "a camera's raw file": _of_tiff(32803),
+}
+
+
+@pytest.mark.parametrize("kind", UNCOMMON)
+def test_a_whole_file_of_a_kind_that_is_not_decoded_is_not_called_damaged(kind: str) -> None:
+    words = f"is {kind}, which can't be opened; save it as PNG in another program."
+    assert refused(UNCOMMON[kind]).endswith(words)
+    assert "is damaged" in refused(_of_tiff()[:-4]), "cut"
+    assert "is damaged" in refused(_of_tiff(size=10**6)), "pixels are missing"
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may read everything")

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from assistant.pictures import decode
-from tests.pictures.picture_files import FORMATS, LOSSLESS, encoded, flag, png
+from tests.pictures.picture_files import FORMATS, LOSSLESS, encoded, flag, png, tiff
 
 BLUE, RED, WHITE = (0, 0, 255), (200, 30, 60), (255, 255, 255)
 
@@ -146,6 +146,30 @@ def test_16_bit_grey_with_alpha_and_16_bit_colour() -> None:
 def test_scientific_pictures_span_black_to_white(values: np.ndarray, expected: list[int]) -> None:
     seen = decode.pixels(encoded(Image.fromarray(values), "TIFF"))
     assert [seen.getpixel((x, 0))[0] for x in range(3)] == expected
+
+
+@pytest.mark.parametrize(
+    ("values", "tags", "expected"),
+    [
+        (np.array([[0, 0x8000, 0xFFFF]], np.uint16), {262: 0}, [255, 127, 0]),
+        (np.array([[0, 0.25, 1]], np.float32), {262: 0}, [255, 191, 0]),
+    ],
+    ids=["16 bits", "floats"],
+)
+def test_white_may_be_0_in_a_tiff(
+    values: np.ndarray, tags: dict[int, int], expected: list[int]
+) -> None:
+    seen = decode.pixels(encoded(Image.fromarray(values), "TIFF", tiffinfo=tags))
+    assert [seen.getpixel((x, 0))[0] for x in range(3)] == expected
+
+
+def test_12_and_32_bits_of_a_tiff_span_black_to_white() -> None:
+    for tags, stored in (
+        ({258: 12, 279: 5}, b"\x00\x08\x00\xff\xf0"),
+        ({258: 32, 279: 12}, struct.pack("<3I", 0, 1 << 31, (1 << 32) - 1)),
+    ):
+        seen = decode.pixels(tiff({262: 1, 277: 1, **tags}, stored, (3, 1)))
+        assert [seen.getpixel((x, 0))[0] for x in range(3)] == [0, 128, 255]
 
 
 def pictures_io(data: bytes) -> object:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import hashlib
 import io
 import itertools
@@ -27,7 +26,7 @@ from PIL import (  # noqa: F401
 from assistant.pictures import incomplete
 from assistant.pictures.colour import as_seen
 from assistant.pictures.decode import MAX_PIXELS, MEDIA_TYPES
-from assistant.pictures.decoder import heif, nclx
+from assistant.pictures.decoder import heif, kinds, nclx
 from assistant.values.errors import PictureError
 
 THUMBNAIL_SIDE = 256
@@ -78,7 +77,8 @@ def decoded(data: bytes, label: str, size: tuple[int, int] | None = None) -> Dec
             f"There is not enough memory to open {label}; scale it down first."
         ) from error
     except Exception as error:  # as above
-        raise _damaged(label) from error
+        kind = "" if data[:2] in (b"II", b"MM") else kinds.uncommon(data)  # its header was read
+        raise (_uncommon(label, kind) if kind else _damaged(label)) from error
 
 
 def rgb_bands(image: Image.Image) -> Iterator[bytes]:
@@ -144,9 +144,13 @@ def _header(data: bytes, label: str) -> Image.Image:
         )
     except UnidentifiedImageError as error:
         if is_heif or _BEGINNINGS.match(data):
+            if kind := kinds.uncommon(data):
+                raise _uncommon(label, kind) from None
             raise _DamagedError from error
+        kind = kinds.name(data)
+        hint = f" (it is {kind})" if kind else ""
         raise PictureError(
-            f"{label} is not a picture that can be opened{_hint(data)}; use {_FORMATS}."
+            f"{label} is not a picture that can be opened{hint}; use {_FORMATS}."
         ) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise _too_many_pixels(label) from None
@@ -182,24 +186,11 @@ def _too_many_pixels(label: str) -> PictureError:
     )
 
 
+def _uncommon(label: str, kind: str) -> PictureError:
+    return PictureError(
+        f"{label} is {kind}, which can't be opened; save it as PNG in another program."
+    )
+
+
 def _damaged(label: str) -> PictureError:
     return PictureError(f"{label} is damaged or incomplete; get another copy of it.")
-
-
-def _hint(data: bytes) -> str:
-    """Name the format that the bytes have instead, if it is recognised."""
-    start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith(b"%pdf"):
-        return " (it is a PDF)"
-    if b"<svg" in start:
-        return " (it is an SVG drawing)"
-    if start.startswith((b"<!doctype html", b"<html")):
-        return " (it is a web page)"
-    return " (it is text)" if _is_text(data[:512]) else ""
-
-
-def _is_text(start: bytes) -> bool:
-    try:  # incrementally, because a character may be cut at the end
-        return "\0" not in codecs.getincrementaldecoder("utf-8")().decode(start)
-    except UnicodeDecodeError:
-        return False
