@@ -298,3 +298,13 @@ def test_the_screens_hold_no_second_list_of_settings() -> None:
     text = Path("tui/pages/settings.py").read_text(encoding="utf-8")
     named = {name for name in SETTABLE if f'"{name}"' in text}
     assert named <= {"model", "system", "theme", "keys"}
+
+
+async def test_an_option_of_the_command_line_is_no_default(desk: Desk) -> None:
+    desk.engine.model.settings = desk.engine.model.settings.changed(temperature=0.7)
+    async with desk.app().run_test(size=WIDE) as pilot:
+        options = await opened(pilot)
+        row = str(options.get_option("temperature").prompt)
+        assert "0.7" in row
+        assert "of this start" in row
+        assert "of this start" not in str(options.get_option("top_p").prompt)

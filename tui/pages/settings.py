@@ -42,6 +42,8 @@ ORIGIN_COLUMN = 60
 """Column of a value's origin, in a window that is wide enough."""
 LEAST_COLUMNS = 50
 """Of a row with columns for names and origins."""
+GIVEN = "of this start"
+"""Origin of a value from an option of the command line, or of the open chat's model."""
 MARGINS = 2
 """An option has a blank on both sides."""
 
@@ -95,8 +97,12 @@ class SettingsScreen(EngineScreen[Settings | None]):
         self._read()
 
     def _read(self) -> None:
+        chosen = self._chosen
+
         def read() -> Message:
-            _, origins = load_with_origins()
+            loaded, origins = load_with_origins()
+            other = [name for name in SETTABLE if loaded.value(name) != chosen.value(name)]
+            origins |= dict.fromkeys(other, GIVEN)
             session_id = self._session_id
             chat = None if session_id is None else self._engine.store.conversation(session_id)
             return self.Read(origins, chat)
