@@ -253,7 +253,7 @@ async def test_a_model_that_can_t_count_is_the_status_lines_matter(
         counted.append(1)
         raise ModelError("Nothing answers.")
 
-    monkeypatch.setattr("tui.chat.conversation.measure_draft", refuse)
+    monkeypatch.setattr("tui.chat.draft_part.measure_draft", refuse)
     async with desk.app(session).run_test(size=NARROW) as pilot:
         await opened(pilot, session)
         await send(pilot, "/stopat END")
