@@ -46,7 +46,7 @@ def to_path(text: str) -> str:
             )
         # "?" and "#" belong to the name here when they come unescaped.
         rest = text[len("file:") :]
-        path = unquote(rest.removeprefix("//").removeprefix(parts.netloc))
+        path = unquote(rest.removeprefix("//").removeprefix(parts.netloc), errors="surrogateescape")
         return existing(path) or existing(path.removeprefix("/")) or path
     if found := existing(text):
         return found
@@ -56,7 +56,7 @@ def to_path(text: str) -> str:
             "give a file, or an address that begins with http:// or https://."
         )
     path = os.path.expanduser(text)
-    return existing(path) or path
+    return existing(path) or existing(path.strip()) or path
 
 
 def checked_path(path: str) -> str:

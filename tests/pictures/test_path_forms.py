@@ -204,6 +204,23 @@ def test_data_addresses_without_a_picture(url: str, words: str) -> None:
         open_source(url)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="names are Unicode elsewhere")
+def test_a_name_that_is_no_utf8_in_a_file_address(folder: Path) -> None:
+    name = os.fsencode(folder) + b"/caf\xe9.png"
+    Path(os.fsdecode(name)).write_bytes(FLAG)
+    dropped = find_dropped(f"file://{quote(name)}")
+    assert [os.fsencode(one) for one in dropped.sources] == [name]
+    assert open_source(dropped.sources[0]).data == FLAG
+
+
+def test_blanks_around_a_path_of_a_script(folder: Path) -> None:
+    path = there(folder, "cat.png")
+    for text in (f"{path}\n", f" {path}", f"{path} "):
+        assert open_source(text).name == "cat.png"
+    spaced = there(folder, "cat.png ")
+    assert open_source(spaced).name == "cat.png ", "one with a blank is itself"
+
+
 def test_patterns_that_no_shell_replaced(folder: Path) -> None:
     with pytest.raises(PictureError, match=r"^No file matches \*\.png; check the folder"):
         open_source("*.png")
