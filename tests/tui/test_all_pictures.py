@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from tests.tui.desk import (
@@ -17,7 +19,7 @@ from tests.tui.desk import (
     shown,
     until,
 )
-from tui.pages.pictures import PicturesScreen
+from tui.pages.pictures import PicturesScreen, shown_words
 from tui.widgets.drawing import Drawing
 
 CAT = picture_file("cat.png", png("#c0392b", (400, 300), "ellipse"))
@@ -66,3 +68,14 @@ async def test_a_picture_of_this_chat_is_named_by_its_number(desk: Desk) -> None
         await sees(pilot, "A Persian.")
         await send(pilot, f"/attach '{path}'")
         await sees(pilot, "This is picture 1 of this chat already; #1 stands for it.")
+
+
+def test_a_picture_of_this_day_was_shown_today(desk: Desk) -> None:
+    """It said the day's date, an hour later."""
+    desk.chat("What animal?", "A Persian.", files=(CAT,), title="Animals")
+    found = desk.store.shown_before(CAT)
+    assert found is not None
+    now = found.created + timedelta(seconds=1)
+    assert shown_words(found, same=True, now=now) == "You showed this today in “Animals”."
+    words = shown_words(found, same=True, now=now + timedelta(days=3))
+    assert words == "You showed this on 14 March in “Animals”."

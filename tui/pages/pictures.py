@@ -147,7 +147,9 @@ def row(shown: ShownPicture, now: datetime) -> Content:
 def shown_words(shown: ShownPicture, *, same: bool, now: datetime) -> str:
     """Say where a picture that is being attached was shown before."""
     when = shown.created.astimezone()
-    year = "" if when.year == now.astimezone().year else f" {when.year}"
+    today = now.astimezone()
+    year = "" if when.year == today.year else f" {when.year}"
+    day = "today" if when.date() == today.date() else f"on {when.day} {when:%B}{year}"
     what = "this" if same else "a picture like this"
     title = one_line(shown.session_title, 40) or "Untitled"
-    return f"You showed {what} on {when.day} {when:%B}{year} in “{title}”."
+    return f"You showed {what} {day} in “{title}”."
