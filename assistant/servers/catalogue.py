@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -23,8 +23,21 @@ LONGEST = 1 << 22
 _MOST = 1 << 31
 """Tokens that no context has: what is said beyond is no number of them."""
 
-_CONTEXT = ("max_model_len", "context_length", "context_window", "max_context_length")
-"""Fields with it: vLLM and SGLang, OpenRouter, Groq, LM Studio. llama.cpp has its own."""
+_CONTEXT = frozenset(
+    {"max_model_len", "context_length", "context_window", "max_context_length", "n_ctx",
+     "loaded_context_length", "max_input_tokens", "inputTokenLimit", "max_prompt_tokens"}
+)  # fmt: skip
+"""Fields with it, of which the least counts: vLLM and SGLang, OpenRouter, Groq, LM Studio,
+llama.cpp, LM Studio again, LiteLLM and Anthropic, Google, GitHub."""
+
+_INNER = ("meta", "top_provider", "model_info", "capabilities", "limits")
+"""Fields with more about a model."""
+
+_NO_CHAT = re.compile(
+    r"embed|whisper|\btts|dall-?e|rerank|moderation|transcri|speech|text-to-image|not-loaded",
+    re.IGNORECASE,
+)
+"""Names, types and states of models that answer no chat, or not at once."""
 
 CONTINUES = frozenset({"vllm", "llamacpp", "library"})
 """``owned_by`` of vLLM, llama.cpp and Ollama, which go on from within a reply; others may begin a
@@ -35,6 +48,7 @@ new one."""
 class ServerModel:
     """A model that a server names; ``context`` is None where the server states none.
 
+    ``chats`` is False where its name, or what is said of it, speaks against a chat.
     ``sees`` says whether it takes pictures: as the server states it, else as its name does.
     """
 
@@ -42,6 +56,7 @@ class ServerModel:
     context: int | None = None
     owner: str = ""
     sees: bool = False
+    chats: bool = True
 
 
 def headers(address: Address, *, has_key: bool = True) -> dict[str, str]:
@@ -156,7 +171,7 @@ def chosen(address: Address, watch: Watch | None = None) -> ServerModel:
             raise
         return ServerModel(address)  # a server without a list: what was named may be there
     if address.model is None:
-        return found[0]
+        return next((one for one in found if one.chats), found[0])
     wanted = address.model.removeprefix("models/").removesuffix(":latest")
     for one in found:
         listed = (one.address.model or "").removeprefix("models/")  # Gemini's lists have it
@@ -193,13 +208,28 @@ def _model(address: Address, row: Any, more: Mapping[str, Mapping[str, Any]]) ->
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         return None
     said = {**more.get(name, {}), **said}
-    meta = said.get("meta")
-    sizes = [said.get(key) for key in _CONTEXT]
-    sizes.append(meta.get("n_ctx") if isinstance(meta, Mapping) else None)
-    numbers = [one for one in sizes if isinstance(one, (int, float)) and 2 <= one < _MOST]
-    context = int(numbers[0]) if numbers else None
     owner = str(said.get("owned_by") or "")
-    return ServerModel(replace(address, model=name), context, owner, _sees(name, said))
+    sizes = list(_sizes(said))
+    is_off = said.get("active") is False or said.get("deprecated") is True
+    chats = not is_off and not any(
+        _NO_CHAT.search(one)
+        for one in (name, said.get("type"), said.get("state"))
+        if isinstance(one, str)
+    )
+    context = min(sizes, default=None)
+    return ServerModel(replace(address, model=name), context, owner, _sees(name, said), chats)
+
+
+def _sizes(said: Mapping[str, Any], depth: int = 3) -> Iterator[int]:
+    """Yield the contexts that are stated of a model, as numbers or in digits."""
+    for key, value in said.items():
+        if isinstance(value, str) and value.replace(",", "").isascii():
+            value = int(digits) if (digits := value.replace(",", "")[:12]).isdigit() else None
+        is_number = isinstance(value, (int, float)) and 2 <= value < _MOST
+        if key in _CONTEXT and is_number:
+            yield int(value)
+        elif key in _INNER and isinstance(value, Mapping) and depth:
+            yield from _sizes(value, depth - 1)
 
 
 _EYES = re.compile(
@@ -214,6 +244,8 @@ def _sees(name: str, said: Mapping[str, Any]) -> bool:
     """Read whether a model takes pictures: as its server states it, else as its name does."""
     architecture = said.get("architecture")
     inner = architecture.get("input_modalities") if isinstance(architecture, Mapping) else None
+    if isinstance(said.get("supports_image_input"), bool):
+        return bool(said["supports_image_input"])
     stated = [one for one in (inner, said.get("modalities"), said.get("capabilities")) if one]
     if stated or said.get("type") == "vlm":
         words = json.dumps([stated, said.get("type")]).lower()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from assistant.servers import client
+from assistant.servers import catalogue, client
 from assistant.servers.address import parse
 from assistant.servers.refusals import BusyError, refused
 from assistant.values.conversation import FinishReason
@@ -375,6 +375,46 @@ def test_a_small_picture_gets_an_edge(server: Server, make: MakeEngine) -> None:
     (image,) = (part for part in server.chats[-1].said[-1][1] if not isinstance(part, str))
     assert image.size == (257, 32)
     assert [image.getpixel((5, y)) for y in (0, 8, 9)] == [(255, 0, 0)] * 2 + [(255, 255, 255)]
+
+
+ROWS: list[tuple[dict[str, object], int | None]] = [
+    ({"max_model_len": "4096"}, 4096),
+    ({"context_length": "131,072"}, 131072),
+    ({"context_length": 131072, "top_provider": {"context_length": 8192}}, 8192),
+    ({"max_context_length": 32768, "loaded_context_length": 4096}, 4096),
+    ({"inputTokenLimit": 32768}, 32768),
+    ({"capabilities": {"limits": {"max_prompt_tokens": 60000}}}, 60000),
+    ({"model_info": {"max_input_tokens": 8192}}, 8192),
+    ({"n_ctx": 2048, "meta": {"n_ctx_train": 131072}}, 2048),
+    ({"max_model_len": "٤٠٩٦", "meta": {"n_ctx": 1e400}, "limits": "x" * 99}, None),
+]
+
+
+@pytest.mark.parametrize(("row", "context"), ROWS, ids=str)
+def test_where_lists_have_the_context(
+    server: Server, row: dict[str, object], context: int | None
+) -> None:
+    server.models = [{"id": "tiny", **row}]
+    assert catalogue.chosen(parse(server.address)).context == context
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        {"id": "nomic-embed-text"},
+        {"id": "x", "type": "embeddings"},
+        {"id": "whisper-1"},
+        {"id": "x", "state": "not-loaded"},
+        {"id": "x", "active": False},
+        {"id": "x", "deprecated": True},
+    ],
+    ids=str,
+)
+def test_the_first_model_that_chats_answers(server: Server, first: dict[str, object]) -> None:
+    server.models = [first, {"id": "tiny"}]
+    assert catalogue.chosen(parse(server.address)).address.model == "tiny"
+    server.models = [first]
+    assert catalogue.chosen(parse(server.address)).address.model == first["id"]
 
 
 def test_white_space_is_no_answer(server: Server, make: MakeEngine) -> None:
