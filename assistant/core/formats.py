@@ -31,10 +31,14 @@ LEAST_TOWER_NUMBERS = 2**20
 """Numbers of a tower's matrix from which on fewer bits are worth it: less takes no time."""
 
 TOWER_COLUMNS = 32
-"""Rows of an int8 matrix of a tower that are packed side by side, at most."""
+"""Rows of a matrix of a tower that are packed side by side, at most."""
+
+TOWER_BESIDE = {"bfloat16": "bfloat16", "int8": "int16"}
+"""Formats of the vision tower beside those of a decoder's matrices; int16 is 10 bits of a whole
+number and a scale for each row."""
 
 CLEARLY_QUICKER = 1.15
-"""Times the speed of a checkpoint's own numbers from which on int8 is taken for a tower."""
+"""Times the speed of a checkpoint's own numbers from which on int16 is taken for a tower."""
 
 KV_KINDS = ("float", "int8", "int4")
 """From the exact to the small. int4 is never chosen without being asked: it has many times the
@@ -74,13 +78,13 @@ def tower_format(dtype: str, weights: str, gain: Callable[[str], float]) -> str:
     """Choose the format of the large matrices of a vision tower on a CPU.
 
     ``gain`` returns how many times as fast as in float32 its products are in a format. A checkpoint
-    in bfloat16 keeps its numbers; int8 rounds them, so it is taken only where the decoder's
+    in bfloat16 keeps its numbers; int16 rounds them, so it is taken only where the decoder's
     matrices, in format ``weights``, are rounded as well.
     """
     own, times = "float32", 1.0
     if dtype == "bfloat16" and gain(dtype) > 1:
         own, times = dtype, gain(dtype)
-    return "int8" if weights == "int8" and gain("int8") > CLEARLY_QUICKER * times else own
+    return "int16" if weights == "int8" and gain("int16") > CLEARLY_QUICKER * times else own
 
 
 def is_narrowed(rows: int, columns: int) -> bool:
@@ -95,6 +99,8 @@ def matrix_bytes(kind: str, rows: int, columns: int, dtype: str) -> int:
         return rows * columns * ITEM_BYTES[dtype]
     if kind == "int8":
         return rows * (columns + SCALE_BYTES)
+    if kind == "int16":
+        return rows * (2 * columns + SCALE_BYTES)
     return rows * columns // 2 + rows * columns // 32 * 4  # int4: a scale and a zero for each 32
 
 

@@ -9,7 +9,7 @@
 Activations, embeddings, norms and the vision tower are float32 on a CPU. Only the decoder's
 matrices and the language head have a format of their own: they are what a token streams. Of a
 checkpoint in bfloat16 the tower's products are bfloat16 where that is quicker, and beside int8
-matrices they are int8 where that is clearly quicker (``cpu/tower``).
+matrices they are of whole numbers where that is clearly quicker (``cpu/tower``).
 On CUDA int8 is :mod:`assistant.core.card_int8`, int4 comes from torchao where it is installed.
 """
 
@@ -26,7 +26,7 @@ from torch.nn.functional import linear
 from assistant.core.attention import leave_out_cudnn
 from assistant.core.card_int8 import CardInt8Linear
 from assistant.core.cpu.bfloat16 import BFloat16Linear
-from assistant.core.cpu.tower import PackedInt8Linear, gain, has_int8
+from assistant.core.cpu.tower import FixedPointLinear, gain, has_int16
 from assistant.core.formats import (
     INT8_PIECE,
     TILE_NUMBERS,
@@ -124,14 +124,13 @@ def linear_maker(
 
 def tower_maker(dtype: torch.dtype, weights: str, held: str | None = None) -> MakeLinear | None:
     """Return the maker of a vision tower's matrices on a CPU, held as ``held``."""
-    if held is None or (held == "int8" and not has_int8()):
+    if held is None or (held == "int16" and not has_int16()):
         held = tower_format(str(dtype).removeprefix("torch."), weights, gain)
 
     def make(matrix: torch.Tensor) -> nn.Module | None:
         if not is_narrowed(*matrix.shape):
             return None
-        is_int8 = held == "int8"
-        return PackedInt8Linear(*quantize_rows(matrix)) if is_int8 else BFloat16Linear(matrix)
+        return FixedPointLinear(matrix) if held == "int16" else BFloat16Linear(matrix)
 
     return make if held != "float32" else None
 

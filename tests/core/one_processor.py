@@ -3,7 +3,7 @@
 ``python -m tests.core.one_processor`` prints as JSON the largest error of each way, in times of
 what rounding allows, and the way that is likely. With "compile" it runs nothing, and
 NUMBA_DUMP_ASSEMBLY shows what would run. With "without-numba" it has none. With "tower" the error
-is that of a vision tower's int8 product.
+is that of a vision tower's product.
 """
 
 from __future__ import annotations
@@ -26,27 +26,30 @@ def compile_only() -> None:
     """Compile the int8 kernels."""
     from numba import float32, int8, int16
 
-    from assistant.core.cpu import kernels, many_rows, packed_int8
+    from assistant.core.cpu import kernels, many_rows, packed_int16
 
     line, rows, matrix = float32[::1], float32[:, ::1], int8[:, ::1]
     many_rows.multiply_rows.compile((int16[:, ::1], line, matrix, line, rows))  # type: ignore[attr-defined]
     kernels.multiply.compile((matrix, line, rows, rows))  # type: ignore[attr-defined]
-    blocks = int8[:, :, :, ::1]
-    packed_int8.multiply_packed.compile((int16[:, ::1], line, blocks, line, line, rows))  # type: ignore[attr-defined]
+    blocks = int16[:, :, :, ::1]
+    packed_int16.multiply_packed.compile((int16[:, ::1], line, blocks, line, line, rows))  # type: ignore[attr-defined]
 
 
 def tower() -> dict[str, Any]:
     """Multiply as a vision tower does; 1 is half a step of the activations."""
-    from assistant.core.cpu.packed_int8 import LANES
-    from assistant.core.cpu.tower import PackedInt8Linear, gain
-    from assistant.core.weights import quantize_rows
+    from assistant.core.cpu.packed_int16 import LANES
+    from assistant.core.cpu.tower import FixedPointLinear, gain
 
     generator = torch.Generator().manual_seed(0)
-    numbers, scales = quantize_rows(torch.randn(64, 1026, generator=generator))
-    wide, x = numbers.double() * scales[:, None], torch.randn(41, 1026, generator=generator)
-    most = x.double().abs().amax(-1, keepdim=True) / (127 * 508) * wide.abs().sum(-1) + 1e-4
-    off = (PackedInt8Linear(numbers, scales)(x).double() - x.double() @ wide.t()).abs() / most
-    gains = {held: gain(held) for held in ("bfloat16", "int8")}
+    matrix, x = (
+        torch.randn(64, 1026, generator=generator),
+        torch.randn(41, 1026, generator=generator),
+    )
+    steps = matrix.double().abs().amax(-1, keepdim=True) / 511
+    wide = (matrix / steps).round() * steps
+    most = x.double().abs().amax(-1, keepdim=True) / (2 * 8191) * wide.abs().sum(-1) + 1e-2
+    off = (FixedPointLinear(matrix)(x).double() - x.double() @ wide.t()).abs() / most
+    gains = {held: gain(held) for held in ("bfloat16", "int16")}
     return {"error": float(off.max()), "gains": gains, "lanes": LANES}
 
 

@@ -16,6 +16,7 @@ import torch
 
 from assistant.core.cpu.acceleration import loose_kernels
 from assistant.core.cpu.tower import gain
+from assistant.core.formats import TOWER_BESIDE
 from assistant.core.kernels import Kernels
 from assistant.core.memory.speeds import FormatSpeed
 from assistant.core.weights import INT8_WAYS, Int8Linear, TiledLinear, integer_products_are_exact
@@ -61,10 +62,16 @@ def measure() -> dict[str, FormatSpeed]:
             flop_per_s * seconds["float32"] / seconds[name],
             READ / best[name],
             way if name == "int8" else "",
-            gain(name) if name != "float32" else 1.0,
+            tower_gain(name),
         )
         for name in reads
     }
+
+
+def tower_gain(name: str) -> float:
+    """Measure the format of a vision tower that comes into question beside matrices in ``name``."""
+    held = TOWER_BESIDE.get(name)
+    return gain(held) if held is not None else 1.0
 
 
 @contextmanager

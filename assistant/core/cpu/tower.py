@@ -32,24 +32,25 @@ a processor has no instructions for by a plain loop."""
 Product = Callable[[torch.Tensor], torch.Tensor]
 
 
-class PackedInt8Linear(nn.Module):
-    """An int8 matrix [N, K] with a scale for each row, packed for many rows of float32.
+class FixedPointLinear(nn.Module):
+    """A matrix [N, K] in whole numbers of 10 bits, a scale for each row, for many rows of float32.
 
-    Activations are rounded to 16 bits, as :class:`assistant.core.weights.Int8Linear` rounds them.
-    A bias is set later.
+    They stand in 16 bits; activations are rounded to 14. A bias is set later.
     """
 
     bias: nn.Parameter | None
     packed: torch.Tensor
     scales: torch.Tensor
 
-    def __init__(self, numbers: torch.Tensor, scales: torch.Tensor) -> None:
-        from assistant.core.cpu import packed_int8  # numba is here
+    def __init__(self, matrix: torch.Tensor) -> None:
+        from assistant.core.cpu import packed_int16 as kernel  # numba is here
 
         super().__init__()
-        self._kernel = packed_int8.product
+        scales = matrix.float().abs().amax(-1).clamp_(min=1e-30).div_(kernel.WEIGHT_STEPS)
+        numbers = (matrix.float() / scales[:, None]).round_().to(torch.int16)
+        self._kernel = kernel.product
         self.register_parameter("bias", None)
-        self.register_buffer("packed", packed_int8.pack(numbers))
+        self.register_buffer("packed", kernel.pack(numbers))
         self.register_buffer("scales", scales)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -59,13 +60,13 @@ class PackedInt8Linear(nn.Module):
 
 
 @cache
-def has_int8() -> bool:
-    """Whether the products of packed int8 matrices can be compiled here, found out by trying."""
+def has_int16() -> bool:
+    """Whether the products of whole numbers can be compiled here, found out by trying."""
     try:
-        from assistant.core.cpu.packed_int8 import COLUMNS, IS_HERE
+        from assistant.core.cpu.packed_int16 import COLUMNS, IS_HERE
 
         if IS_HERE:
-            _int8(COLUMNS, 2)(torch.ones(1, 2))
+            FixedPointLinear(torch.ones(COLUMNS, 2))(torch.ones(1, 2))
             return True
     except Exception as error:  # no numba for this platform, no folder to keep the result in
         _log.warning("the vision tower is not compiled: %s", str(error).strip().splitlines()[:1])
@@ -88,8 +89,8 @@ def gain(held: str) -> float:
     whole = nn.Linear(WIDTH, WIDTH, bias=False)
     with _one_thread():
         try:
-            if held == "int8" and has_int8():
-                narrow: Product = _int8(WIDTH, WIDTH)
+            if held == "int16" and has_int16():
+                narrow: Product = FixedPointLinear(whole.weight)
             elif held == "bfloat16" and has_bfloat16():
                 narrow = BFloat16Linear(whole.weight)
             else:
@@ -108,16 +109,12 @@ def gain(held: str) -> float:
     return found if found > LEAST_GAIN else 1.0
 
 
-def _int8(rows: int, columns: int) -> PackedInt8Linear:
-    return PackedInt8Linear(torch.ones(rows, columns, dtype=torch.int8), torch.ones(rows))
-
-
 @contextmanager
 def _one_thread() -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        if not has_int8():
+        if not has_int16():
             yield
             return
         import numba

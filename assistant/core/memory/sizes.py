@@ -32,15 +32,15 @@ def weights_bytes(
 ) -> int:
     """Count the bytes of all weights: matrices in format ``weights``, the rest as activations.
 
-    With an int8 ``tower`` its large matrices are smaller; packed in bfloat16 they are too, but that
+    With an int16 ``tower`` its large matrices are smaller; packed in bfloat16 they are too, which
     is not counted.
     """
     item = ITEM_BYTES[compute_dtype(dtype, device_kind)]
     found = streamed_bytes(model, dtype, weights) + model.other_weights * item
-    if tower == "int8":
+    if tower == "int16":
         for shape in model.tower_matrices:
             if is_narrowed(*shape):
-                found -= math.prod(shape) * item - matrix_bytes("int8", *shape, dtype)
+                found -= math.prod(shape) * item - matrix_bytes("int16", *shape, dtype)
     return found
 
 

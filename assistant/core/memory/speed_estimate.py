@@ -13,7 +13,7 @@ from assistant.core.formats import tower_format
 from assistant.core.memory.detect import detect_hardware
 from assistant.core.memory.places import choose_place
 from assistant.core.memory.sizes import streamed_bytes
-from assistant.core.memory.speeds import FormatSpeed, speeds_folder, write_speeds
+from assistant.core.memory.speeds import FormatSpeed, speeds_folder, tower_gains, write_speeds
 from assistant.core.memory.values import MemoryPlan
 from assistant.families.sizes import ModelSize
 from assistant.values import python_child
@@ -102,8 +102,10 @@ def estimate(
     formats = probe.get("formats", {})
     held = formats.get(plan.held, {})
 
+    gains = tower_gains({name: FormatSpeed(**one) for name, one in formats.items()})
+
     def gain(held: str) -> float:
-        return float(formats.get(held, {}).get("tower_gain", 1.0))
+        return gains.get(held, 1.0)
 
     tower = gain(tower_format(plan.dtype, plan.weights, gain))
     read = streamed_bytes(size, plan.dtype, plan.weights)

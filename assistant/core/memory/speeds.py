@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from assistant.core.formats import TOWER_BESIDE
 from assistant.settings.paths import find_places
 from assistant.values.words import counted
 
@@ -44,7 +45,7 @@ class FormatSpeed:
 
     ``way`` is the quickest for the prompt where there are several: one of
     :data:`assistant.core.weights.INT8_WAYS`. ``tower_gain`` is how many times as fast as in float32
-    the products of the vision tower are, in the format (``formats.tower_format``).
+    the products of the vision tower are in the format that ``formats.TOWER_BESIDE`` names.
     """
 
     flop_per_s: float
@@ -67,7 +68,8 @@ def prompt_costs(speeds: Speeds) -> dict[str, float]:
 
 def tower_gains(speeds: Speeds) -> dict[str, float]:
     """Return how many times as fast as in float32 a vision tower is in each format."""
-    return {name: speed.tower_gain for name, speed in speeds.items()}
+    found = {held: speeds[name].tower_gain for name, held in TOWER_BESIDE.items() if name in speeds}
+    return found | ({"float32": 1.0} if speeds else {})
 
 
 def processor_key(name: str, cores: int, torch: str) -> str:

@@ -185,8 +185,8 @@ def on_cpu(free: float, costs: dict[str, float], **wanted: object) -> MemoryPlan
 
 
 def test_a_tower_that_is_quicker_in_bfloat16_is_estimated_so() -> None:
-    size = PHI3V
-    probe = {"bytes_per_s": 3e10, "flop_per_s": 2e11, "formats": {"bfloat16": {"tower_gain": 2.0}}}
+    size, quick = PHI3V, asdict(FormatSpeed(2e11, 3e10, tower_gain=2.0))
+    probe = {"bytes_per_s": 3e10, "flop_per_s": 2e11, "formats": {"bfloat16": quick}}
     own = estimate(size, on_cpu(60, {"bfloat16": 1.1}), probe, 17)
     wide = estimate(size, on_cpu(60, {"bfloat16": 1.1}, dtype="float32"), probe, 17)
     assert own is not None
@@ -194,17 +194,17 @@ def test_a_tower_that_is_quicker_in_bfloat16_is_estimated_so() -> None:
     assert wide.picture_s == 2 * own.picture_s == 17 * size.view_flop / 2e11
 
 
-def test_a_tower_in_int8_is_planned_and_estimated_so() -> None:
+def test_a_tower_of_whole_numbers_is_planned_and_estimated_so() -> None:
     gains = {"bfloat16": 1.0, "int8": 1.5}
     speeds = {name: FormatSpeed(1e11, 3e10, tower_gain=gain) for name, gain in gains.items()}
     speeds["float32"] = FormatSpeed(1e11, 3e10)
     there = replace(hardware(64 * GIB, 60 * GIB), speeds=speeds)
     whole = planned(hardware(64 * GIB, 60 * GIB), weights="int8")
     own, narrow = planned(there), planned(there, weights="int8")
-    assert (whole.tower, own.tower, narrow.tower) == (None, "float32", "int8")
+    assert (whole.tower, own.tower, narrow.tower) == (None, "float32", "int16")
     rows = 23 * (5 * 1024 + 4096)
     numbers = 23 * (4 * 1024**2 + 2 * 1024 * 4096)
-    assert whole.weights_bytes - narrow.weights_bytes == 3 * numbers - 4 * rows
+    assert whole.weights_bytes - narrow.weights_bytes == 2 * numbers - 4 * rows
     formats = {name: asdict(speed) for name, speed in speeds.items()}
     found = estimate(
         PHI3V, narrow, {"bytes_per_s": 3e10, "flop_per_s": 1e11, "formats": formats}, 1

@@ -1,10 +1,11 @@
-"""CPU kernel (numba) for int8 matrices that are laid out for many rows: a vision tower's.
+"""CPU kernel (numba) for matrices of whole numbers laid out for many rows: a vision tower's.
 
-The arithmetic is that of :mod:`assistant.core.cpu.many_rows`: whole activations of 16 bits, weights
-widened to 16 in registers, ``vpmaddwd`` (with VNNI LLVM makes ``vpdpwssd`` of it and the addition).
-There a register holds numbers of one row of the matrix, and its sums are added up across; here it
-holds two numbers of each of LANES rows, so that its sums are LANES results. Such a layout can't be
-read at memory's speed for single tokens, which a tower never computes.
+Products are those of :mod:`assistant.core.cpu.many_rows`: neighbours of 16 bits, added in 32, by
+``vpmaddwd`` (with VNNI LLVM makes ``vpdpwssd`` of it and the addition). The bits that a sum has are
+shared out: 10 to a weight, which stands in 16, and 14 to an activation. There a register holds
+numbers of one row of the matrix, and its sums are added up across; here it holds two numbers of
+each of LANES rows, so that its sums are LANES results. Such a layout can't be read at memory's
+speed for single tokens, which a tower never computes.
 
 A file of its own, because numba compiles a file again when it has changed.
 """
@@ -20,7 +21,6 @@ from llvmlite import ir
 from numba import prange, types
 
 from assistant.core.cpu.compiler import has, instruction, on_all_cores
-from assistant.core.cpu.many_rows import in_steps
 
 Array = np.ndarray[Any, Any]
 
@@ -41,14 +41,17 @@ ROWS = 8 if _IS_WIDE else 6
 
 LONGEST = 512
 """Numbers of a row that are added up before a sum becomes a float: each lane adds up all of them,
-and 256 x 2 x 127 x 127 x 256 is just below 2^31."""
+and 512 x 511 x 8191 is just below 2^31."""
+
+WEIGHT_STEPS, STEPS = 511, 8191
+"""Steps from zero to the largest number of a row, of the matrix and of activations."""
 
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 _BYTES = _I8.as_pointer()
 
 
 def pack(numbers: torch.Tensor) -> torch.Tensor:
-    """Lay out int8 ``numbers`` [N, K] as [N / COLUMNS, K / 2, COLUMNS, 2]."""
+    """Lay out int16 ``numbers`` [N, K] as [N / COLUMNS, K / 2, COLUMNS, 2]."""
     N, K = numbers.shape
     return numbers.view(N // COLUMNS, COLUMNS, K // 2, 2).transpose(1, 2).contiguous()
 
@@ -66,13 +69,26 @@ def product(
     return out
 
 
+@on_all_cores
+def in_steps(rows: Array, whole: Array, steps: Array) -> None:
+    """``whole`` [S, K] int16 = ``rows`` [S, K] in whole steps of sizes ``steps`` [S]."""
+    for s in prange(len(rows)):
+        largest = np.float32(1e-30)
+        for i in range(rows.shape[1]):
+            largest = max(largest, abs(rows[s, i]))
+        steps[s] = step = largest / np.float32(STEPS)
+        for i in range(rows.shape[1]):
+            # cut off a positive number: rounded
+            whole[s, i] = np.int32(rows[s, i] / step + np.float32(STEPS + 1.5)) - (STEPS + 1)
+
+
 @instruction
 def _tile(
     context: Any, x: Any, row: Any, block: Any, start: Any, end: Any, sums: Any
 ) -> tuple[Any, Callable[..., Any]]:
     """Write ``sums`` [ROWS, COLUMNS]: ROWS rows of ``x`` times a block, ``start`` to ``end``."""
     total, wide = ir.VectorType(_I32, LANES), ir.VectorType(_I16, 2 * LANES)
-    held, registers = ir.VectorType(_I8, 2 * LANES), COLUMNS // LANES
+    registers = COLUMNS // LANES
 
     def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
         def array(which: int) -> Any:
@@ -99,12 +115,10 @@ def _tile(
         k = b.phi(_I64)
         k.add_incoming(arguments[3], before)
         totals = [b.phi(total) for _ in range(ROWS * registers)]
-        # 1) two numbers of each row of the block, widened
-        place = at(weights, b.mul(k, _I64(COLUMNS)))
-        widened = [
-            b.sext(
-                b.load(b.bitcast(at(place, _I64(i * 2 * LANES)), held.as_pointer()), align=1), wide
-            )
+        # 1) two numbers of each row of the block
+        place = at(weights, b.mul(k, _I64(2 * COLUMNS)))
+        held = [
+            b.load(b.bitcast(at(place, _I64(i * 4 * LANES)), wide.as_pointer()), align=2)
             for i in range(registers)
         ]
         # 2) two numbers of each row of activations, the same in every lane
@@ -114,7 +128,7 @@ def _tile(
             pair = b.load(b.bitcast(at(one, b.mul(k, _I64(2))), _I32.as_pointer()), align=2)
             first = b.insert_element(nothing, pair, _I32(0))
             same = b.shuffle_vector(first, nothing, ir.Constant(total, None))
-            ends += [b.add(totals[len(ends) + i], products(same, w)) for i, w in enumerate(widened)]
+            ends += [b.add(totals[len(ends) + i], products(same, w)) for i, w in enumerate(held)]
         for one, end in zip(totals, ends, strict=True):
             one.add_incoming(ir.Constant(total, None), before)
             one.add_incoming(end, loop)
