@@ -112,9 +112,14 @@ class HopelessError(ModelError):
 
 
 _HOPELESS = (
-    (wordings.NO_KEY, "does not accept the key", "unauthorized"),
-    (wordings.NO_MODEL, "does not have this model", "no_such_model"),
-    (wordings.UNPAID, "wants to be paid", "refused"),
+    (wordings.NO_KEY, "does not accept the key", "Check the one in {variable}", "unauthorized"),
+    (
+        wordings.NO_MODEL,
+        "does not have this model",
+        "Choose another one (F8, or --model)",
+        "no_such_model",
+    ),
+    (wordings.UNPAID, "wants to be paid", "Look at your account there", "refused"),
 )
 
 
@@ -145,9 +150,11 @@ def lesson(address: Address, said: Any, status: str) -> ModelError | None:
             "words; if it found an earlier message, begin a new chat."
         )
     # 2) the key, the model, the money: no other form of the request helps
-    for pattern, words_for, code in _HOPELESS:
+    for pattern, words_for, advice, code in _HOPELESS:
         if pattern.search(coded):
-            return HopelessError(f"{name} {words_for}{status}{words}", code=code)
+            way = advice.format(variable=keys.key_of(address)[0])
+            sentence = f"{name} {words_for}{status}{words.rstrip('.')}. {way}."
+            return HopelessError(sentence, code=code)
     # 3) the length of the conversation
     counts = wordings.COUNTED.search(text)
     is_output = wordings.OUTPUT.search(text) and not counts

@@ -341,19 +341,26 @@ def test_silence_at_a_long_chat_may_be_its_length(
 
 
 @pytest.mark.parametrize(
-    ("status", "words", "code"),
+    ("status", "words", "code", "way"),
     [
-        (400, "API key not valid. Please pass a valid API key.", "unauthorized"),
-        (400, "tiny is not a valid model ID", "no_such_model"),
-        (429, "Insufficient balance", "refused"),
-        (403, "Your input was flagged by moderation", "filtered"),
+        (
+            400,
+            "API key not valid. Pass a valid API key.",
+            "unauthorized",
+            "Check the one in PHICHAT",
+        ),
+        (400, "tiny is not a valid model ID", "no_such_model", "Choose another one"),
+        (429, "Insufficient balance", "refused", "Look at your account"),
+        (403, "Your input was flagged by moderation", "filtered", "Ask in other words"),
     ],
 )
 def test_what_no_other_request_helps_against_is_asked_once(
-    server: Server, make: MakeEngine, status: int, words: str, code: str
+    server: Server, make: MakeEngine, status: int, words: str, code: str, way: str
 ) -> None:
     server.answers = [refusing(status, words)]
-    assert failed(send(make(), None, "Hi")).code == code
+    known = failed(send(make(), None, "Hi"))
+    assert known.code == code
+    assert way in known.message
     assert len(server.chats) == 1
 
 
