@@ -73,8 +73,8 @@ def tower_gains(speeds: Speeds) -> dict[str, float]:
 
 
 def processor_key(name: str, cores: int, torch: str) -> str:
-    """Name what speeds depend on: the processor, libraries and switches of the environment."""
-    parts = [name, counted(cores, "core"), f"torch {torch}"]
+    """Name what speeds depend on: processor, libraries, switches of the environment, formats."""
+    parts = [name, counted(cores, "core"), f"torch {torch}", *sorted(set(TOWER_BESIDE.values()))]
     for package in ("numba", "phichat"):
         with suppress(PackageNotFoundError):
             parts.append(f"{package} {version(package)}")
