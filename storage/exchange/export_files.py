@@ -132,7 +132,7 @@ def export_as(store: Transactions, name: str, session_id: str) -> Path:
         raise StorageError(
             "Give a file that ends with .html, .md or .json: /export talk.html", code="export"
         )
-    elif path.exists():
+    elif os.path.lexists(path):
         raise StorageError(f"{path} exists already: give another name.", code="export")
     kind = ExportFormat(path.suffix.lower().removeprefix("."))
     return export_to(store, path, [session_id], kind)[0]

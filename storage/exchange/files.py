@@ -59,7 +59,7 @@ def in_folder(folder: Path, title: str, session_id: str, suffix: str) -> Path:
 def free_name(path: Path) -> Path:
     """Return a path that no file has: this one, else with a number."""
     numbered = (path.with_stem(f"{path.stem}-{number}") for number in count(2))
-    return next(one for one in chain([path], numbered) if not one.exists())
+    return next(one for one in chain([path], numbered) if not os.path.lexists(one))
 
 
 def _beside(path: Path) -> Path:

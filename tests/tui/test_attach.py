@@ -505,3 +505,17 @@ async def test_tab_completes_a_name_with_other_spaces(
         await until(pilot, lambda: area(pilot).text.endswith("AM.png "), "the completion")
         await pilot.press("enter")
         await attached(pilot, SCREENSHOT)
+
+
+async def test_a_disk_that_answers_after_the_page_is_gone(desk: Desk) -> None:
+    """Its worker looked for a line that was no more, and ended the app."""
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await pilot.press("ctrl+o")
+        await until(pilot, lambda: isinstance(pilot.app.screen, AttachScreen), "the dialog")
+        page, message = pilot.app.screen, composer(pilot)
+        assert isinstance(page, AttachScreen)
+        await page.remove_children()
+        await page._look("")
+        page.dismiss(None)
+        await until(pilot, lambda: pilot.app.screen is screen(pilot), "the chat")
+    await message._find_names("")

@@ -73,13 +73,14 @@ class AttachScreen(TypingGoesToField, GuardedDialog[Picked | None]):
         self._preview = PicturePreview(look_at, gallery)
         self._line = PathInput(placeholder="path or https://…", compact=True)
         self._list = FolderList()
+        self._place = Static(classes="folder")
         self._looked_for: str | None = None
         """The typed text of which the list shows the folder."""
 
     def compose(self) -> ComposeResult:
         with frame("Attach pictures", KEYS):
             yield self._line
-            yield Static(classes="folder")
+            yield self._place
             with Horizontal():
                 yield self._list
                 yield self._preview
@@ -106,7 +107,7 @@ class AttachScreen(TypingGoesToField, GuardedDialog[Picked | None]):
             self._list.empty()
         else:
             self._list.show_listing(listing)
-            self.query_one(".folder", Static).update(Content(one_line(_from_home(listing.folder))))
+            self._place.update(Content(one_line(_from_home(listing.folder))))
 
     def action_enter_list(self) -> None:
         """Go from the line to the list."""

@@ -376,8 +376,8 @@ class Composer(Vertical):
         self.query_one(Suggestions).look_at(text, self.area.pictures, self._names)
 
     async def _find_names(self, text: str) -> None:
-        found = await self._look_for(text)
-        if text == self.area.text:
+        found = await self._look_for(text) if self.is_attached else None
+        if text == self.area.text and self.is_attached:  # the app may have ended meanwhile
             self._names = found.names if found is not None else ()
             self.query_one(Suggestions).look_at(text, self.area.pictures, self._names)
 
