@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.css.query import NoMatches
 from textual.message import Message
 from textual.reactive import reactive
 
@@ -376,10 +378,11 @@ class Composer(Vertical):
         self.query_one(Suggestions).look_at(text, self.area.pictures, self._names)
 
     async def _find_names(self, text: str) -> None:
-        found = await self._look_for(text) if self.is_attached else None
-        if text == self.area.text and self.is_attached:  # the app may have ended meanwhile
-            self._names = found.names if found is not None else ()
-            self.query_one(Suggestions).look_at(text, self.area.pictures, self._names)
+        with suppress(NoMatches):  # the app ended meanwhile
+            found = await self._look_for(text)
+            if text == self.area.text:
+                self._names = found.names if found is not None else ()
+                self.query_one(Suggestions).look_at(text, self.area.pictures, self._names)
 
     @on(ChipBar.Changed)
     def _tell_change(self) -> None:
