@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from assistant import demo_model as demo
 from assistant.cli.models_servers import A_SERVER
-from assistant.core.formats import KV_KINDS, tower_format
+from assistant.core.formats import KV_KINDS
 from assistant.core.memory.hardware import Hardware, Problem
 from assistant.core.memory.places import Place, choose_place, cpu_place, with_speeds
 from assistant.core.memory.plan import make_plan
 from assistant.core.memory.sizes import streamed_bytes
 from assistant.core.memory.speed_estimate import PICTURE, Speed, estimate, measure
-from assistant.core.memory.speeds import FormatSpeed, Speeds, tower_gains
+from assistant.core.memory.speeds import FormatSpeed, Speeds, measured_tower, tower_gains
 from assistant.core.memory.values import MemoryPlan, Wanted
 from assistant.families.family import Checkpoint
 from assistant.families.registry import model_folder, open_checkpoint
@@ -258,8 +258,7 @@ def _estimate(name: str, speed: FormatSpeed, speeds: Speeds) -> FormatEstimate:
     layout = pictures.layout(*PICTURE, pictures.default)
     kind = "int8" if name == "int8" else "float"
     dtype = "bfloat16" if kind == "int8" else name
-    gains = tower_gains(speeds)
-    tower = gains.get(tower_format(dtype, kind, lambda held: gains.get(held, 1.0)), 1.0)
+    _, tower = measured_tower(tower_gains(speeds), dtype, kind)
     looking = layout.views * size.view_flop / (speeds["float32"].flop_per_s * tower)
     read = streamed_bytes(size, dtype, kind)
     return FormatEstimate(

@@ -15,7 +15,6 @@ from assistant.core.formats import (
     ITEM_BYTES,
     KV_KINDS,
     compute_dtype,
-    tower_format,
     weight_kinds,
 )
 from assistant.core.memory.explanation import does_not_fit, explained, speed_sentences
@@ -26,7 +25,7 @@ from assistant.core.memory.sizes import (
     weights_bytes,
     working_bytes_per_token,
 )
-from assistant.core.memory.speeds import SLOW_PROMPT
+from assistant.core.memory.speeds import SLOW_PROMPT, measured_tower
 from assistant.core.memory.values import MemoryPlan, Wanted
 from assistant.families.sizes import ModelSize
 from assistant.pictures.decode import MAX_PIXELS
@@ -126,7 +125,7 @@ def _planned(
     if place.kind == "cpu":
         activation = max(activation, LARGEST_PICTURE)
     gains = place.tower_gains
-    tower = tower_format(dtype, weights, lambda held: gains.get(held, 1.0)) if gains else None
+    tower = measured_tower(gains, dtype, weights)[0] if gains else None
     held = weights_bytes(model, dtype, weights, place.kind, tower)
     per_kv, kv_fixed = kv_sizes(g, dtype, kv, place.kind)
     per_work = working_bytes_per_token(g, dtype, kv, place.kind)

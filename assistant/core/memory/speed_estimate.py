@@ -9,11 +9,16 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from assistant.core.formats import tower_format
 from assistant.core.memory.detect import detect_hardware
 from assistant.core.memory.places import choose_place
 from assistant.core.memory.sizes import streamed_bytes
-from assistant.core.memory.speeds import FormatSpeed, speeds_folder, tower_gains, write_speeds
+from assistant.core.memory.speeds import (
+    FormatSpeed,
+    measured_tower,
+    speeds_folder,
+    tower_gains,
+    write_speeds,
+)
 from assistant.core.memory.values import MemoryPlan
 from assistant.families.sizes import ModelSize
 from assistant.values import python_child
@@ -101,13 +106,8 @@ def estimate(
     bytes_per_s, flop_per_s = float(probe["bytes_per_s"]), float(probe["flop_per_s"])
     formats = probe.get("formats", {})
     held = formats.get(plan.held, {})
-
     gains = tower_gains({name: FormatSpeed(**one) for name, one in formats.items()})
-
-    def gain(held: str) -> float:
-        return gains.get(held, 1.0)
-
-    tower = gain(tower_format(plan.dtype, plan.weights, gain))
+    _, tower = measured_tower(gains, plan.dtype, plan.weights)
     read = streamed_bytes(size, plan.dtype, plan.weights)
     read += min(4096, plan.context_tokens) * plan.kv_bytes_per_token
     return Speed(

@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from assistant.core.formats import TOWER_BESIDE
+from assistant.core.formats import TOWER_BESIDE, tower_format
 from assistant.settings.paths import find_places
 from assistant.values.words import counted
 
@@ -70,6 +70,16 @@ def tower_gains(speeds: Speeds) -> dict[str, float]:
     """Return how many times as fast as in float32 a vision tower is in each format."""
     found = {held: speeds[name].tower_gain for name, held in TOWER_BESIDE.items() if name in speeds}
     return found | ({"float32": 1.0} if speeds else {})
+
+
+def measured_tower(gains: Mapping[str, float], dtype: str, weights: str) -> tuple[str, float]:
+    """Choose the format of a vision tower by ``gains``; return it and its gain."""
+
+    def gain(held: str) -> float:
+        return gains.get(held, 1.0)
+
+    held = tower_format(dtype, weights, gain)
+    return held, gain(held)
 
 
 def processor_key(name: str, cores: int, torch: str) -> str:
