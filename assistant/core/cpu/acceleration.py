@@ -134,7 +134,8 @@ class CpuKernels:
             return False
         whole, steps = torch.empty(rows.shape, dtype=torch.int16), rows.new_empty(len(rows))
         arrays = [one.numpy() for one in (whole, steps, matrix, scales, out)]
-        many_rows.in_steps(rows.contiguous().numpy(), *arrays[:2])
+        numbers = rows.contiguous().numpy()
+        many_rows.in_steps(numbers, arrays[0], arrays[1], many_rows.STEPS, many_rows.ZERO)
         many_rows.multiply_rows(*arrays)
         return True
 

@@ -102,16 +102,20 @@ def _tile(
 
 
 @on_all_cores
-def in_steps(rows: Array, whole: Array, steps: Array) -> None:
-    """``whole`` [S, K] int16 = ``rows`` [S, K] in whole steps of sizes ``steps`` [S]."""
+def in_steps(rows: Array, whole: Array, steps: Array, most: int, zero: int) -> None:
+    """``whole`` [S, K] int16 = ``rows`` [S, K] in whole steps of sizes ``steps`` [S].
+
+    ``most`` steps lead to the largest number of a row; ``zero``, which is more, is added while it
+    is rounded.
+    """
     for s in prange(len(rows)):
         largest = np.float32(1e-30)
         for i in range(rows.shape[1]):
             largest = max(largest, abs(rows[s, i]))
-        steps[s] = step = largest / np.float32(STEPS)
+        steps[s] = step = largest / np.float32(most)
         for i in range(rows.shape[1]):
             # cut off a positive number: rounded as assistant.core.weights.split does
-            whole[s, i] = np.int32(rows[s, i] / step + np.float32(ZERO + 0.5)) - ZERO
+            whole[s, i] = np.int32(rows[s, i] / step + np.float32(zero + 0.5)) - zero
 
 
 @on_all_cores

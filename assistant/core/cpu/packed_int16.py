@@ -21,6 +21,7 @@ from llvmlite import ir
 from numba import prange, types
 
 from assistant.core.cpu.compiler import has, instruction, on_all_cores
+from assistant.core.cpu.many_rows import in_steps
 
 Array = np.ndarray[Any, Any]
 
@@ -63,23 +64,10 @@ def product(
     S, K = rows.shape
     whole = torch.empty(max(S, ROWS), K, dtype=torch.int16)
     steps, out = rows.new_empty(S), rows.new_empty(S, len(scales))
-    in_steps(rows.contiguous().numpy(), whole.numpy(), steps.numpy())
+    in_steps(rows.contiguous().numpy(), whole.numpy(), steps.numpy(), STEPS, STEPS + 1)
     arrays = (one.numpy() for one in (whole, steps, packed, scales, bias, out))
     multiply_packed(*arrays)
     return out
-
-
-@on_all_cores
-def in_steps(rows: Array, whole: Array, steps: Array) -> None:
-    """``whole`` [S, K] int16 = ``rows`` [S, K] in whole steps of sizes ``steps`` [S]."""
-    for s in prange(len(rows)):
-        largest = np.float32(1e-30)
-        for i in range(rows.shape[1]):
-            largest = max(largest, abs(rows[s, i]))
-        steps[s] = step = largest / np.float32(STEPS)
-        for i in range(rows.shape[1]):
-            # cut off a positive number: rounded
-            whole[s, i] = np.int32(rows[s, i] / step + np.float32(STEPS + 1.5)) - (STEPS + 1)
 
 
 @instruction
