@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any, NoReturn
 
 from assistant.values.errors import PhichatError
@@ -16,6 +17,7 @@ OFF_SCHEMA = "off_schema"
 _LONGEST_REASON = 160
 
 
+@lru_cache(maxsize=1)  # of one answer a client warns, and a command says and exits by the same
 def misfit(text: str, schema: str) -> PhichatError | None:
     """Say what a whole answer lacks of its schema; None if it obeys, or there is no schema.
 

@@ -124,18 +124,18 @@ def export_as(store: Transactions, name: str, session_id: str) -> Path:
     StorageError, and SessionNotFoundError.
     """
     path = Path(os.path.expanduser(name.strip("'\""))).absolute()
+    kind = path.suffix.lower().removeprefix(".") if name else ExportFormat.HTML
     if not name:
         with store.reading() as db:
             title = session_row(db, session_id).title
-        path = free_name(in_folder(path, title, session_id, f".{ExportFormat.HTML}"))
-    elif path.suffix.lower().removeprefix(".") not in list(ExportFormat):
+        path = free_name(in_folder(path, title, session_id, f".{kind}"))
+    elif kind not in list(ExportFormat):
         raise StorageError(
             "Give a file that ends with .html, .md or .json: /export talk.html", code="export"
         )
     elif os.path.lexists(path):
         raise StorageError(f"{path} exists already: give another name.", code="export")
-    kind = ExportFormat(path.suffix.lower().removeprefix("."))
-    return export_to(store, path, [session_id], kind)[0]
+    return export_to(store, path, [session_id], ExportFormat(kind))[0]
 
 
 def _all(db: Session) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import re
 
 _NAMES = (
@@ -59,8 +60,6 @@ def _jpeg(data: bytes) -> str:
 
 def _tiff(data: bytes) -> str:
     """Name a TIFF whose pixels are all there."""
-    import io
-
     from PIL.TiffImagePlugin import ImageFileDirectory_v2 as Directory
 
     if data[8:11] == b"CR\2":
