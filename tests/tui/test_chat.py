@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from assistant.models.progress import Progress
 from assistant.values.conversation import Draft, FinishReason, Role
 from assistant.values.errors import ModelError, StorageError
 from assistant.values.events import Phase, Progressed, Stage
@@ -27,6 +28,7 @@ from tests.tui.desk import (
     status,
     until,
 )
+from tui.pages.download import Download
 from tui.widgets.drawing import Drawing
 from tui.widgets.picture_drawing import PictureDrawing
 from tui.widgets.picture_view import PictureView
@@ -323,11 +325,13 @@ async def test_progress_goes_before_the_words_about_the_demo(make_desk: MakeDesk
         await sees(pilot, DEMO_WORDS)
         line.work = "reading the chat ▰▰▰▱▱▱▱▱ 40 %"
         await sees(pilot, f"{DEMO_WORDS}  reading the chat ▰▰▰▱▱▱▱▱ 40 %")
-        words = "⇣ Phi-3.5-vision-instruct 12 % ▰▱▱▱▱▱▱▱ 1.0 of 8.3 GB · 12.0 MB/s · 11 min"
-        line.work, line.download = "", words
-        await sees(pilot, words)
+        bar = screen(pilot).status_bar  # it asks its download again and again
+        download = Download(bar._engine, "microsoft/Phi-3.5-vision-instruct")
+        download.progress = Progress("fetching", "", 10**9, 83 * 10**8, 12e6, 660.0)
+        line.work, bar._download = "", download
+        await sees(pilot, "⇣ Phi-3.5-vision-instruct 12 %")
         assert "demo model" not in shown(pilot).splitlines()[-1]
-        line.download = ""
+        bar._download = None
         await sees(pilot, DEMO_WORDS)
 
 
