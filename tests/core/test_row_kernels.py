@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import runpy
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -15,7 +17,7 @@ from torch.nn.functional import scaled_dot_product_attention, silu
 
 from assistant.core import decode as decoding, layers, weights
 from assistant.core.cache.kv_cache import KVCache
-from assistant.core.cpu import acceleration, kernels as row_kernels
+from assistant.core.cpu import acceleration, compiler, kernels as row_kernels
 from assistant.core.cpu.acceleration import CpuKernels
 from assistant.core.decode import decode_one_token
 from assistant.phi3v.modeling import Phi3VForCausalLM
@@ -159,3 +161,20 @@ def test_rows_are_rounded_the_same_with_kernels_and_without(s: int, k: int, seed
     assert torch.allclose(out, other_out, rtol=1e-5)
     whole = 256 * terms[0].float() + terms[1].float()
     assert bool(((whole * steps[:, None] - rows).abs() <= steps[:, None] * 0.51).all())
+
+
+def test_what_is_kept_is_compiled_again_when_a_file_beside_it_changes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "kept.py"
+    file.write_text("def double(x):\n    return 2 * x\n")
+
+    def found() -> int:
+        """Return how often a new process would find the function compiled."""
+        function = compiler.compiled(runpy.run_path(str(file))["double"])
+        assert function(21.0) == 42.0
+        return sum(function.stats.cache_hits.values())
+
+    assert (found(), found()) == (0, 1)
+    monkeypatch.setattr(compiler, "_sources", lambda: b"others")
+    assert (found(), found()) == (0, 1)

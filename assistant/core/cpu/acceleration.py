@@ -128,26 +128,30 @@ class CpuKernels:
     def multiply_many(
         self, matrix: torch.Tensor, scales: torch.Tensor, rows: torch.Tensor, out: torch.Tensor
     ) -> bool:
-        from assistant.core.cpu import many_rows  # numba is here
+        from assistant.core.cpu import many_rows, whole_steps  # numba is here
 
         if len(rows) < many_rows.ROWS or not self._has_shape(matrix):
             return False
         whole, steps = torch.empty(rows.shape, dtype=torch.int16), rows.new_empty(len(rows))
         arrays = [one.numpy() for one in (whole, steps, matrix, scales, out)]
         numbers = rows.contiguous().numpy()
-        many_rows.in_steps(numbers, arrays[0], arrays[1], many_rows.STEPS, many_rows.ZERO)
+        whole_steps.round_rows(numbers, arrays[0], arrays[1], whole_steps.STEPS, whole_steps.ZERO)
         many_rows.multiply_rows(*arrays)
         return True
 
     def split(self, rows: torch.Tensor, terms: torch.Tensor) -> torch.Tensor:
+        from assistant.core.cpu.whole_steps import split
+
         steps = rows.new_empty(len(rows))
-        self._library.split(rows.contiguous().numpy(), terms.numpy(), steps.numpy())
+        split(rows.contiguous().numpy(), terms.numpy(), steps.numpy())
         return steps
 
     def join(
         self, products: torch.Tensor, scales: torch.Tensor, steps: torch.Tensor, out: torch.Tensor
     ) -> None:
-        self._library.join(products.numpy(), scales.numpy(), steps.numpy(), out.numpy())
+        from assistant.core.cpu.whole_steps import join
+
+        join(products.numpy(), scales.numpy(), steps.numpy(), out.numpy())
 
     def gate(self, gate_up: torch.Tensor) -> torch.Tensor:
         out = _gated.tensor(len(gate_up), gate_up.shape[1] // 2)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from llvmlite.binding import get_host_cpu_features
@@ -29,12 +32,28 @@ _ONLY_PRANGE = {"prange": True} | dict.fromkeys(
 
 def compiled(function: F) -> F:
     """Compile ``function``."""
-    return cast(F, njit(**_OPTIONS)(function))
+    return cast(F, _kept(njit(**_OPTIONS)(function)))
 
 
 def on_all_cores(function: F) -> F:
     """Compile ``function`` and share its ``prange`` among all cores."""
-    return cast(F, njit(parallel=_ONLY_PRANGE, **_OPTIONS)(function))
+    return cast(F, _kept(njit(parallel=_ONLY_PRANGE, **_OPTIONS)(function)))
+
+
+def _kept(dispatcher: Any) -> Any:
+    """Keep the result until any file of this folder changes.
+
+    numba itself compares the function's own file only, not those whose functions are part of it.
+    """
+    kept = dispatcher._cache._cache_file
+    kept._source_stamp = (kept._source_stamp, _sources())
+    return dispatcher
+
+
+@cache
+def _sources() -> bytes:
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).digest()
 
 
 def instruction(write: Callable[..., Any]) -> Any:

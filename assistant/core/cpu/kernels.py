@@ -3,10 +3,9 @@
 Decoding is memory-bound, so each weight is read once, as fast as memory delivers.
 
 numba compiles these for the processor they run on, when they are first used, and keeps the result
-beside this file, or in the user's cache folder where that can't be written. All of it is in one
-file, because numba compiles again when the file has changed, but not when an imported one has.
-``split``, ``join``, ``gate_rows`` and ``rotate_rows`` are for many rows: the passes over
-activations between the products of a prefill.
+beside this file, or in the user's cache folder where that can't be written.
+``gate_rows`` and ``rotate_rows`` are for many rows: the passes over activations between the
+products of a prefill.
 
 A matrix [N, K] is float32, float16, bfloat16 (seen as uint16) or int8 with a scale for each of its
 rows; other formats have no scales, an array of none. A row of activations is float32 and stays so:
@@ -20,36 +19,18 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from llvmlite import ir
 from numba import config, prange, set_num_threads, types
 
-from assistant.core.cpu.compiler import compiled, has, instruction, on_all_cores
-
-LANES = 16
-"""Numbers that are multiplied at once: one register of AVX-512, two of AVX, four of NEON."""
-
-INT8_LANES = 64
-"""The same of int8."""
-
-ROWS = 8
-"""Rows of a matrix that are read side by side, with the next as many on their way: so memory is
-never waited for. Measured in tests/bench/README.md."""
-
-STEPS = 127 * 256
-"""Steps of an activation from zero to the largest of its row, where the weights are int8."""
+from assistant.core.cpu.compiler import compiled, instruction, on_all_cores
+from assistant.core.cpu.dots import INT8_LANES, LANES, ROWS, dots
+from assistant.core.cpu.llvm import FLOAT, I32
+from assistant.core.cpu.whole_steps import STEPS, ZERO, round_row
 
 TILE = 4096
 """Positions of which attention weights stay in the nearest cache, and values in the next, until
 they are used."""
 
-ZERO = 128 * 256 + 128
-"""Steps of a zero before it is split: terms of 0 are then the most negative number."""
-
 Array = np.ndarray[Any, Any]
-
-_I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
-_FLOAT, _HALF, _BYTES = ir.FloatType(), ir.HalfType(), _I8.as_pointer()
-_HELD_AS = {types.float32: _FLOAT, types.int16: _HALF, types.uint16: _I16, types.int8: _I8}
 
 
 class LayerArrays(NamedTuple):
@@ -82,235 +63,6 @@ def can_attend(head_dim: int) -> bool:
     return head_dim >= ROWS and head_dim % 4 == 0
 
 
-@instruction
-def _dots(context: Any, matrix: Any, first: Any, x: Any) -> tuple[Any, Callable[..., Any]]:
-    """Rows ``first`` to ``first + ROWS`` of ``matrix`` times ``x``: ROWS sums. len(x) > 0."""
-    sums_type = types.UniTuple(types.float32, ROWS)
-
-    def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
-        w = context.make_array(signature.args[0])(context, b, arguments[0])
-        row = context.make_array(signature.args[2])(context, b, arguments[2])
-        held = _HELD_AS[signature.args[0].dtype]
-        product = _sums_of(held)
-        K, stride = b.extract_value(row.shape, 0), b.extract_value(w.strides, 0)
-        start = b.bitcast(w.data, _BYTES)
-        starts = [b.gep(start, [b.mul(stride, b.add(arguments[1], _I64(i)))]) for i in range(ROWS)]
-        next_block = b.mul(stride, _I64(ROWS))
-        prefetch = _llvm(b, "llvm.prefetch.p0", ir.VoidType(), [_BYTES, _I32, _I32, _I32])
-        size = _I64(held.get_abi_size(context.target_data))
-
-        # 1) parts of a row, no longer than the running totals hold
-        before, part, loop, after, done = b.block, *(b.append_basic_block() for _ in range(4))
-        b.branch(part)
-        b.position_at_end(part)
-        first = b.phi(_I64)
-        first.add_incoming(_I64(0), before)
-        found = [b.phi(_FLOAT) for _ in starts]
-        limit = K
-        if product.longest is not None:
-            limit = b.add(first, _I64(product.longest))
-            limit = b.select(b.icmp_signed("<", limit, K), limit, K)
-        b.branch(loop)
-        # 2) ``step`` numbers of each row at a time
-        b.position_at_end(loop)
-        k = b.phi(_I64)
-        k.add_incoming(first, part)
-        sums = [[b.phi(kind) for kind in product.kinds] for _ in starts]
-        xs = product.activations(b, b.gep(row.data, [k]))
-        ends = []
-        for start, totals in zip(starts, sums, strict=True):
-            place = b.gep(start, [b.mul(k, size)])
-            # read, keep in every cache, data: the same place in the next block of rows
-            b.call(prefetch, [b.gep(place, [next_block]), _I32(0), _I32(3), _I32(1)])
-            ends.append(product.add(b, totals, place, xs))
-            for total, end in zip(totals, ends[-1], strict=True):
-                total.add_incoming(ir.Constant(total.type, None), part)
-                total.add_incoming(end, loop)
-        following = b.add(k, _I64(product.step))
-        k.add_incoming(following, loop)
-        b.cbranch(b.icmp_signed("<", following, limit), loop, after)
-        # 3) the totals of a part, added to those before
-        b.position_at_end(after)
-        more = [b.fadd(one, product.end(b, end)) for one, end in zip(found, ends, strict=True)]
-        for one, end in zip(found, more, strict=True):
-            one.add_incoming(_FLOAT(0), before)
-            one.add_incoming(end, after)
-        first.add_incoming(following, after)
-        b.cbranch(b.icmp_signed("<", following, K), part, done)
-        b.position_at_end(done)
-        return context.make_tuple(b, sums_type, more)
-
-    return sums_type(matrix, types.intp, x), generate
-
-
-class _FloatSums:
-    """Code that sums up a row, LANES numbers at a time, widened to float32.
-
-    ``step`` numbers are taken at once, ``longest`` add up before a total is full, and ``kinds`` are
-    the types of the running totals; ``activations`` and ``add`` write the inside of the loop,
-    ``end`` what follows it.
-    """
-
-    step, longest = LANES, None
-
-    def __init__(self, held: Any) -> None:
-        self._held = held
-        self.kinds = [_lanes(_FLOAT)]
-
-    def activations(self, b: Any, place: Any) -> Any:
-        return b.load(b.bitcast(place, _lanes(_FLOAT).as_pointer()), align=4)
-
-    def add(self, b: Any, totals: list[Any], place: Any, xs: Any) -> list[Any]:
-        lanes = _lanes(_FLOAT)
-        fma = _llvm(b, f"llvm.fma.v{LANES}f32", lanes, [lanes] * 3)
-        numbers = b.load(b.bitcast(place, _lanes(self._held).as_pointer()), align=1)
-        return [b.call(fma, [_widened(b, numbers), xs, totals[0]])]
-
-    def end(self, b: Any, totals: list[Any]) -> Any:
-        name = f"llvm.vector.reduce.fadd.v{LANES}f32"
-        add_up = _llvm(b, name, _FLOAT, [_FLOAT, _lanes(_FLOAT)])
-        return b.call(add_up, [_FLOAT(-0.0), totals[0]], fastmath=["reassoc"])
-
-
-class _IntegerSums:
-    """The same for 64 bytes of an int8 row at a time, by VNNI; activations are whole, of 16 bits.
-
-    It multiplies unsigned by signed bytes: the activations, ZERO more than they are, as two
-    unsigned bytes. What that adds, ZERO for each weight, is taken off again by the third sum, of
-    the weights alone. Exact: no sum leaves 32 bits (255 x 127 x 8192 is 2^28).
-    """
-
-    step, longest = INT8_LANES, None
-    kinds = (ir.VectorType(_I32, LANES),) * 3
-
-    def activations(self, b: Any, place: Any) -> Any:
-        floats, integers = ir.VectorType(_FLOAT, self.step), ir.VectorType(_I32, self.step)
-        whole = b.fptosi(b.load(b.bitcast(place, floats.as_pointer()), align=4), integers)
-        shifted = b.add(whole, ir.Constant(integers, [ZERO] * self.step))
-        upper = b.lshr(shifted, ir.Constant(integers, [8] * self.step))
-        registers, octets = self.kinds[0], ir.VectorType(_I8, self.step)
-        terms = [b.bitcast(b.trunc(term, octets), registers) for term in (upper, shifted)]
-        return [*terms, ir.Constant(registers, [0x01010101] * LANES)]
-
-    def add(self, b: Any, totals: list[Any], place: Any, xs: Any) -> list[Any]:
-        registers = self.kinds[0]
-        multiply_add = _llvm(b, "llvm.x86.avx512.vpdpbusd.512", registers, [registers] * 3)
-        weights = b.load(b.bitcast(place, registers.as_pointer()), align=1)
-        pairs = zip(totals, xs, strict=True)
-        return [b.call(multiply_add, [total, x, weights]) for total, x in pairs]
-
-    def end(self, b: Any, totals: list[Any]) -> Any:
-        add_up = _llvm(b, f"llvm.vector.reduce.add.v{LANES}i32", _I32, [self.kinds[0]])
-        upper, lower, weights = (b.sext(b.call(add_up, [total]), _I64) for total in totals)
-        both = b.add(b.mul(upper, _I64(256)), lower)
-        return b.sitofp(b.sub(both, b.mul(weights, _I64(ZERO))), _FLOAT)
-
-
-class _PairSums:
-    """The same by AVX2: weights widened to 16 bits, products of neighbours added in 32 bits.
-
-    :mod:`assistant.core.cpu.many_rows` has the arithmetic, and why a sum is full after ``longest``.
-    """
-
-    step, longest = INT8_LANES, 4096
-    kinds = (ir.VectorType(_I32, LANES // 2),)
-    _registers = INT8_LANES // LANES
-
-    def activations(self, b: Any, place: Any) -> Any:
-        wide, narrow = _lanes(_I32), _lanes(_I16)
-        places = [b.gep(place, [_I64(i * LANES)]) for i in range(self._registers)]
-        floats = [b.load(b.bitcast(one, _lanes(_FLOAT).as_pointer()), align=4) for one in places]
-        return [b.trunc(b.fptosi(one, wide), narrow) for one in floats]
-
-    def add(self, b: Any, totals: list[Any], place: Any, xs: Any) -> list[Any]:
-        octets, wide = _lanes(_I8), _lanes(_I16)
-        multiply_add = _llvm(b, "llvm.x86.avx2.pmadd.wd", self.kinds[0], [wide, wide])
-        total = totals[0]
-        for i, x in enumerate(xs):
-            numbers = b.load(
-                b.bitcast(b.gep(place, [_I64(i * LANES)]), octets.as_pointer()), align=1
-            )
-            total = b.add(total, b.call(multiply_add, [b.sext(numbers, wide), x]))
-        return [total]
-
-    def end(self, b: Any, totals: list[Any]) -> Any:
-        floats = ir.VectorType(_FLOAT, LANES // 2)
-        name = f"llvm.vector.reduce.fadd.v{LANES // 2}f32"
-        add_up = _llvm(b, name, _FLOAT, [_FLOAT, floats])
-        return b.call(add_up, [_FLOAT(-0.0), b.sitofp(totals[0], floats)], fastmath=["reassoc"])
-
-
-def _sums_of(held: Any) -> Any:
-    """Choose the code for a matrix held in this type, by what the processor has."""
-    if held == _I8 and has("avx512vnni"):
-        return _IntegerSums()
-    if held == _I8 and has("avx2"):
-        return _PairSums()
-    return _FloatSums(held)
-
-
-def _lanes(element: Any) -> Any:
-    return ir.VectorType(element, LANES)
-
-
-def _llvm(b: Any, name: str, result: Any, arguments: list[Any]) -> Any:
-    """One of LLVM's own functions."""
-    declared = b.module.globals.get(name)
-    return declared or ir.Function(b.module, ir.FunctionType(result, arguments), name)
-
-
-def _widened(b: Any, numbers: Any) -> Any:
-    """Widen a vector in the format of a matrix to float32, exactly."""
-    held = numbers.type.element
-    if held == _I8:
-        return b.sitofp(numbers, _lanes(_FLOAT))
-    if held == _I16:  # bfloat16 is the upper half of a float32
-        upper = b.shl(b.zext(numbers, _lanes(_I32)), ir.Constant(_lanes(_I32), [16] * LANES))
-        return b.bitcast(upper, _lanes(_FLOAT))
-    return b.fpext(numbers, _lanes(_FLOAT)) if held == _HALF else numbers
-
-
-@compiled
-def _step(x: Array) -> np.float32:
-    """Return the size of a step of a row of activations."""
-    largest = np.float32(1e-30)
-    for i in range(len(x)):
-        largest = max(largest, abs(x[i]))
-    return largest / np.float32(STEPS)
-
-
-@compiled
-def _in_steps(x: Array, whole: Array) -> np.float32:
-    """``whole`` = ``x`` in whole steps, rounded as :func:`split` does; returns a step's size."""
-    step = _step(x)
-    for i in range(len(x)):
-        whole[i] = np.floor(x[i] / step + np.float32(ZERO + 0.5)) - np.float32(ZERO)
-    return step
-
-
-@on_all_cores
-def split(rows: Array, terms: Array, steps: Array) -> None:
-    """``rows`` [S, K] in whole steps as two int8 terms, 256 a + b: ``terms`` [2, S, K].
-
-    ``steps`` [S] are their sizes.
-    """
-    for s in prange(len(rows)):
-        steps[s] = step = _step(rows[s])
-        for i in range(rows.shape[1]):
-            number = np.int32(rows[s, i] / step + np.float32(ZERO + 0.5))  # cut off: rounded
-            terms[0, s, i] = (number >> 8) - 128
-            terms[1, s, i] = (number & 255) - 128
-
-
-@on_all_cores
-def join(products: Array, scales: Array, steps: Array, out: Array) -> None:
-    """``out`` [S, N] of the two terms' products [2, S, N] int32."""
-    for s in prange(len(out)):
-        for n in range(out.shape[1]):
-            whole = np.float32(256) * products[0, s, n] + np.float32(products[1, s, n])
-            out[s, n] = whole * scales[n] * steps[s]
-
-
 @on_all_cores
 def multiply(matrix: Array, scales: Array, rows: Array, out: Array) -> None:
     """``out`` [S, N] = ``rows`` [S, K] times ``matrix`` [N, K], for few rows: read once for all."""
@@ -319,11 +71,11 @@ def multiply(matrix: Array, scales: Array, rows: Array, out: Array) -> None:
     if whole:
         x = np.empty_like(rows)
         for s in range(S):
-            steps[s] = _in_steps(rows[s], x[s])
+            steps[s] = round_row(rows[s], x[s], STEPS, ZERO)
     for block in prange((N + ROWS - 1) // ROWS):
         first = min(block * ROWS, N - ROWS)
         for s in range(S):
-            sums = _dots(matrix, first, x[s])
+            sums = dots(matrix, first, x[s])
             for i in range(ROWS):
                 out[s, first + i] = sums[i] * scales[first + i] * steps[s] if whole else sums[i]
 
@@ -341,7 +93,7 @@ def _power_of_two(context: Any, exponent: Any) -> tuple[Any, Callable[..., Any]]
     """2 to the power of a whole number from -126 to 127, from the bits of a float32."""
 
     def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
-        return b.bitcast(b.shl(b.add(arguments[0], _I32(127)), _I32(23)), _FLOAT)
+        return b.bitcast(b.shl(b.add(arguments[0], I32(127)), I32(23)), FLOAT)
 
     return types.float32(types.int32), generate
 
@@ -455,7 +207,7 @@ def _attend_head(
         end = min(start + TILE, whole)
         for block in range((D + ROWS - 1) // ROWS):
             first = min(block * ROWS, D - ROWS)
-            sums = _dots(values[:, start:end], first, weights[start:end])
+            sums = dots(values[:, start:end], first, weights[start:end])
             for i in range(block * ROWS - first, ROWS):
                 out[first + i] += sums[i]
     for d in range(D):
@@ -484,13 +236,13 @@ def _gated(gate_up: Array, scales: Array, x: Array) -> Array:
     M, whole, step = len(gate_up) // 2, len(scales) > 0, np.float32(1)
     if whole:
         steps = np.empty_like(x)
-        step = _in_steps(x, steps)
+        step = round_row(x, steps, STEPS, ZERO)
         x = steps
     out = np.empty(M, np.float32)
     for block in prange((M + ROWS - 1) // ROWS):
         first = min(block * ROWS, M - ROWS)
-        gates = _dots(gate_up, first, x)
-        ups = _dots(gate_up, M + first, x)
+        gates = dots(gate_up, first, x)
+        ups = dots(gate_up, M + first, x)
         for i in range(ROWS):
             gate, up = gates[i], ups[i]
             if whole:

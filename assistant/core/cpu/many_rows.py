@@ -5,8 +5,6 @@ and multiplied with one of activations, neighbours added in 32 bits: ``vpmaddwd`
 twice as many numbers at once as a multiplication in float32 does. Sums are exact: a lane adds up
 two products for each register, and half of :data:`LONGEST` of them leave no 32 bits
 (2 x 127 x 256 x 127 x 256 is 2^31.0). Other processors multiply in 32 bits, without neighbours.
-
-A file of its own, because numba compiles a file again when it has changed.
 """
 
 from __future__ import annotations
@@ -18,7 +16,9 @@ import numpy as np
 from llvmlite import ir
 from numba import prange, types
 
+from assistant.core.cpu import llvm
 from assistant.core.cpu.compiler import has, instruction, on_all_cores
+from assistant.core.cpu.llvm import I8, I16, I32, I64, Values
 
 Array = np.ndarray[Any, Any]
 
@@ -32,12 +32,6 @@ stay in the second cache."""
 LONGEST = 4096
 """Numbers of a row that are added up before a sum becomes a float."""
 
-STEPS, ZERO = 127 * 256, 128 * 256 + 128
-"""As in :mod:`assistant.core.cpu.kernels`."""
-
-_I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
-_FLOAT, _BYTES = ir.FloatType(), _I8.as_pointer()
-
 
 @instruction
 def _tile(
@@ -46,76 +40,33 @@ def _tile(
     """Sum up ROWS rows of ``x`` times COLUMNS rows of ``w``, ``start`` to ``end``."""
     sums_type = types.UniTuple(types.float32, ROWS * COLUMNS)
     lanes, pairs = (32, True) if has("avx512bw") else (16, has("avx2"))
-    held, wide = ir.VectorType(_I8, lanes), ir.VectorType(_I16, lanes)
-    total = ir.VectorType(_I32, lanes // 2 if pairs else lanes)
+    held, wide = ir.VectorType(I8, lanes), ir.VectorType(I16, lanes)
+    total = ir.VectorType(I32, lanes // 2 if pairs else lanes)
 
     def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
-        def starts(which: int, count: int) -> list[Any]:
-            array = context.make_array(signature.args[which])(context, b, arguments[which])
-            stride, data = b.extract_value(array.strides, 0), b.bitcast(array.data, _BYTES)
-            first = arguments[which + 1]
-            return [b.gep(data, [b.mul(stride, b.add(first, _I64(i)))]) for i in range(count)]
-
-        def function(name: str, result: Any, operands: list[Any]) -> Any:
-            declared = b.module.globals.get(name)
-            return declared or ir.Function(b.module, ir.FunctionType(result, operands), name)
+        x, row, w, column, start, end = llvm.unpacked(context, b, signature, arguments)
+        rows = llvm.starts_of_rows(b, x, row, ROWS)
+        columns = llvm.starts_of_rows(b, w, column, COLUMNS)
 
         def products(x: Any, w: Any) -> Any:
-            if not pairs:
-                return b.mul(b.sext(x, total), b.sext(w, total))
-            name = f"llvm.x86.avx{'2.pmadd.wd' if lanes == 16 else '512.pmaddw.d.512'}"
-            return b.call(function(name, total, [wide, wide]), [x, w])
+            if pairs:
+                return llvm.multiply_neighbours(b, x, w)
+            return b.mul(b.sext(x, total), b.sext(w, total))
 
-        rows, columns = starts(0, ROWS), starts(2, COLUMNS)
-        before, loop, after = b.block, b.append_basic_block(), b.append_basic_block()
-        b.branch(loop)
-        b.position_at_end(loop)
-        k = b.phi(_I64)
-        k.add_incoming(arguments[4], before)
-        sums = [b.phi(total) for _ in range(ROWS * COLUMNS)]
-        weights = [
-            b.sext(b.load(b.bitcast(b.gep(one, [k]), held.as_pointer()), align=1), wide)
-            for one in columns
-        ]
-        ends: list[Any] = []
-        for one in rows:
-            place = b.gep(one, [b.mul(k, _I64(2))])
-            activations = b.load(b.bitcast(place, wide.as_pointer()), align=2)
-            for w in weights:
-                ends.append(b.add(sums[len(ends)], products(activations, w)))
-        for one, end in zip(sums, ends, strict=True):
-            one.add_incoming(ir.Constant(total, None), before)
-            one.add_incoming(end, loop)
-        following = b.add(k, _I64(lanes))
-        k.add_incoming(following, loop)
-        b.cbranch(b.icmp_signed("<", following, arguments[5]), loop, after)
-        b.position_at_end(after)
-        floats = ir.VectorType(_FLOAT, total.count)
-        add_up = function(f"llvm.vector.reduce.fadd.v{total.count}f32", _FLOAT, [_FLOAT, floats])
-        found = [
-            b.call(add_up, [_FLOAT(-0.0), b.sitofp(one, floats)], fastmath=["reassoc"])
-            for one in ends
-        ]
+        def add(k: Any, sums: Values) -> Values:
+            weights = [b.sext(llvm.load(b, b.gep(one, [k]), held), wide) for one in columns]
+            ends: Values = []
+            for one in rows:
+                activations = llvm.load(b, b.gep(one, [b.mul(k, I64(2))]), wide, 2)
+                for w in weights:
+                    ends.append(b.add(sums[len(ends)], products(activations, w)))
+            return ends
+
+        ends = llvm.add_up(b, (start, end, I64(lanes)), [total] * (ROWS * COLUMNS), add)
+        found = [llvm.across_whole(b, one) for one in ends]
         return context.make_tuple(b, sums_type, found)
 
     return sums_type(x, types.intp, w, types.intp, types.intp, types.intp), generate
-
-
-@on_all_cores
-def in_steps(rows: Array, whole: Array, steps: Array, most: int, zero: int) -> None:
-    """``whole`` [S, K] int16 = ``rows`` [S, K] in whole steps of sizes ``steps`` [S].
-
-    ``most`` steps lead to the largest number of a row; ``zero``, which is more, is added while it
-    is rounded.
-    """
-    for s in prange(len(rows)):
-        largest = np.float32(1e-30)
-        for i in range(rows.shape[1]):
-            largest = max(largest, abs(rows[s, i]))
-        steps[s] = step = largest / np.float32(most)
-        for i in range(rows.shape[1]):
-            # cut off a positive number: rounded as assistant.core.weights.split does
-            whole[s, i] = np.int32(rows[s, i] / step + np.float32(zero + 0.5)) - zero
 
 
 @on_all_cores

@@ -6,8 +6,6 @@ shared out: 10 to a weight, which stands in 16, and 14 to an activation. There a
 numbers of one row of the matrix, and its sums are added up across; here it holds two numbers of
 each of LANES rows, so that its sums are LANES results. Such a layout can't be read at memory's
 speed for single tokens, which a tower never computes.
-
-A file of its own, because numba compiles a file again when it has changed.
 """
 
 from __future__ import annotations
@@ -20,8 +18,10 @@ import torch
 from llvmlite import ir
 from numba import prange, types
 
+from assistant.core.cpu import llvm
 from assistant.core.cpu.compiler import has, instruction, on_all_cores
-from assistant.core.cpu.many_rows import in_steps
+from assistant.core.cpu.llvm import BYTES, I16, I32, I64, Values
+from assistant.core.cpu.whole_steps import round_rows
 
 Array = np.ndarray[Any, Any]
 
@@ -47,9 +47,6 @@ and 512 x 511 x 8191 is just below 2^31."""
 WEIGHT_STEPS, STEPS = 511, 8191
 """Steps from zero to the largest number of a row, of the matrix and of activations."""
 
-_I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
-_BYTES = _I8.as_pointer()
-
 
 def pack(numbers: torch.Tensor) -> torch.Tensor:
     """Lay out int16 ``numbers`` [N, K] as [N / COLUMNS, K / 2, COLUMNS, 2]."""
@@ -64,7 +61,7 @@ def product(
     S, K = rows.shape
     whole = torch.empty(max(S, ROWS), K, dtype=torch.int16)
     steps, out = rows.new_empty(S), rows.new_empty(S, len(scales))
-    in_steps(rows.contiguous().numpy(), whole.numpy(), steps.numpy(), STEPS, STEPS + 1)
+    round_rows(rows.contiguous().numpy(), whole.numpy(), steps.numpy(), STEPS, STEPS + 1)
     arrays = (one.numpy() for one in (whole, steps, packed, scales, bias, out))
     multiply_packed(*arrays)
     return out
@@ -75,57 +72,34 @@ def _tile(
     context: Any, x: Any, row: Any, block: Any, start: Any, end: Any, sums: Any
 ) -> tuple[Any, Callable[..., Any]]:
     """Write ``sums`` [ROWS, COLUMNS]: ROWS rows of ``x`` times a block, ``start`` to ``end``."""
-    total, wide = ir.VectorType(_I32, LANES), ir.VectorType(_I16, 2 * LANES)
+    total, wide = ir.VectorType(I32, LANES), ir.VectorType(I16, 2 * LANES)
     registers = COLUMNS // LANES
 
     def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
-        def array(which: int) -> Any:
-            return context.make_array(signature.args[which])(context, b, arguments[which])
+        x, row, block, start, end, sums = llvm.unpacked(context, b, signature, arguments)
+        rows = llvm.starts_of_rows(b, x, row, ROWS)
+        nothing = ir.Constant(total, ir.Undefined)
 
         def at(data: Any, offset: Any) -> Any:
-            return b.gep(b.bitcast(data, _BYTES), [offset])
+            return b.gep(b.bitcast(data, BYTES), [offset])
 
-        def products(pair: Any, weights: Any) -> Any:
-            name = f"llvm.x86.avx{'512.pmaddw.d.512' if _IS_WIDE else '2.pmadd.wd'}"
-            function = b.module.globals.get(name) or ir.Function(
-                b.module, ir.FunctionType(total, [wide, wide]), name
-            )
-            return b.call(function, [b.bitcast(pair, wide), weights])
+        def add(k: Any, totals: Values) -> Values:
+            # 1) two numbers of each row of the block
+            place = at(block.data, b.mul(k, I64(2 * COLUMNS)))
+            held = [llvm.load(b, at(place, I64(i * 4 * LANES)), wide, 2) for i in range(registers)]
+            # 2) two numbers of each row of activations, the same in every lane
+            ends: Values = []
+            for one in rows:
+                pair = llvm.load(b, at(one, b.mul(k, I64(2))), I32, 2)
+                first = b.insert_element(nothing, pair, I32(0))
+                same = b.bitcast(b.shuffle_vector(first, nothing, ir.Constant(total, None)), wide)
+                products = [llvm.multiply_neighbours(b, same, w) for w in held]
+                ends += [b.add(totals[len(ends) + i], more) for i, more in enumerate(products)]
+            return ends
 
-        activations, weights, found = array(0), array(2).data, array(5).data
-        stride = b.extract_value(activations.strides, 0)
-        rows = [
-            at(activations.data, b.mul(stride, b.add(arguments[1], _I64(i)))) for i in range(ROWS)
-        ]
-        before, loop, after = b.block, b.append_basic_block(), b.append_basic_block()
-        b.branch(loop)
-        b.position_at_end(loop)
-        k = b.phi(_I64)
-        k.add_incoming(arguments[3], before)
-        totals = [b.phi(total) for _ in range(ROWS * registers)]
-        # 1) two numbers of each row of the block
-        place = at(weights, b.mul(k, _I64(2 * COLUMNS)))
-        held = [
-            b.load(b.bitcast(at(place, _I64(i * 4 * LANES)), wide.as_pointer()), align=2)
-            for i in range(registers)
-        ]
-        # 2) two numbers of each row of activations, the same in every lane
-        ends: list[Any] = []
-        nothing = ir.Constant(total, ir.Undefined)
-        for one in rows:
-            pair = b.load(b.bitcast(at(one, b.mul(k, _I64(2))), _I32.as_pointer()), align=2)
-            first = b.insert_element(nothing, pair, _I32(0))
-            same = b.shuffle_vector(first, nothing, ir.Constant(total, None))
-            ends += [b.add(totals[len(ends) + i], products(same, w)) for i, w in enumerate(held)]
-        for one, end in zip(totals, ends, strict=True):
-            one.add_incoming(ir.Constant(total, None), before)
-            one.add_incoming(end, loop)
-        following = b.add(k, _I64(2))
-        k.add_incoming(following, loop)
-        b.cbranch(b.icmp_signed("<", following, arguments[4]), loop, after)
-        b.position_at_end(after)
-        for i, end in enumerate(ends):
-            b.store(end, b.bitcast(at(found, _I64(i * 4 * LANES)), total.as_pointer()), align=4)
+        ends = llvm.add_up(b, (start, end, I64(2)), [total] * (ROWS * registers), add)
+        for i, one in enumerate(ends):
+            b.store(one, b.bitcast(at(sums.data, I64(i * 4 * LANES)), total.as_pointer()), align=4)
         return context.get_dummy_value()
 
     return types.void(x, types.intp, block, types.intp, types.intp, sums), generate

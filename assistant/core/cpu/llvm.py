@@ -1,0 +1,89 @@
+"""LLVM instructions that the kernels share: rows of an array, a loop that adds up, sums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+
+I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
+FLOAT, HALF, BYTES = ir.FloatType(), ir.HalfType(), I8.as_pointer()
+
+Values = list[Any]
+
+
+def function(b: Any, name: str, result: Any, operands: Sequence[Any]) -> Any:
+    """Declare one of LLVM's own functions."""
+    declared = b.module.globals.get(name)
+    return declared or ir.Function(b.module, ir.FunctionType(result, operands), name)
+
+
+def unpacked(context: Any, b: Any, signature: Any, arguments: Any) -> Values:
+    """Return ``arguments``, an array as what it consists of."""
+    return [
+        context.make_array(kind)(context, b, one) if isinstance(kind, types.Array) else one
+        for kind, one in zip(signature.args, arguments, strict=True)
+    ]
+
+
+def load(b: Any, place: Any, kind: Any, align: int = 1) -> Any:
+    """Read a number or a vector."""
+    return b.load(b.bitcast(place, kind.as_pointer()), align=align)
+
+
+def starts_of_rows(b: Any, array: Any, first: Any, count: int) -> Values:
+    """Return the addresses of ``count`` rows of ``array`` from ``first`` on."""
+    stride, data = b.extract_value(array.strides, 0), b.bitcast(array.data, BYTES)
+    return [b.gep(data, [b.mul(stride, b.add(first, I64(i)))]) for i in range(count)]
+
+
+def add_up(
+    b: Any,
+    span: tuple[Any, Any, Any],
+    kinds: Sequence[Any],
+    add: Callable[[Any, Values], Values],
+) -> Values:
+    """Write a loop of at least one pass; returns its totals of types ``kinds``, at first zero.
+
+    ``span`` is where it starts, where it ends and how far a pass goes. ``add`` gets the place and
+    the totals, writes the inside of the loop and returns the totals after it.
+    """
+    first, end, step = span
+    before, loop, after = b.block, b.append_basic_block(), b.append_basic_block()
+    b.branch(loop)
+    b.position_at_end(loop)
+    place = b.phi(I64)
+    totals = [b.phi(kind) for kind in kinds]
+    found = add(place, totals)
+    following = b.add(place, step)
+    for value, at_first, then in (
+        (place, first, following),
+        *((t, ir.Constant(t.type, None), f) for t, f in zip(totals, found, strict=True)),
+    ):
+        value.add_incoming(at_first, before)
+        value.add_incoming(then, b.block)
+    b.cbranch(b.icmp_signed("<", following, end), loop, after)
+    b.position_at_end(after)
+    return found
+
+
+def multiply_neighbours(b: Any, x: Any, w: Any) -> Any:
+    """Multiply vectors of 16 bits and add neighbours in 32: ``vpmaddwd``."""
+    count = x.type.count
+    name = f"llvm.x86.avx{'512.pmaddw.d.512' if count == 32 else '2.pmadd.wd'}"
+    total = ir.VectorType(I32, count // 2)
+    return b.call(function(b, name, total, [x.type, x.type]), [x, w])
+
+
+def across(b: Any, total: Any) -> Any:
+    """Sum up a vector of float32, in any order."""
+    name = f"llvm.vector.reduce.fadd.v{total.type.count}f32"
+    reduce = function(b, name, FLOAT, [FLOAT, total.type])
+    return b.call(reduce, [FLOAT(-0.0), total], fastmath=["reassoc"])
+
+
+def across_whole(b: Any, total: Any) -> Any:
+    """Sum up a vector of whole numbers as a float32."""
+    return across(b, b.sitofp(total, ir.VectorType(FLOAT, total.type.count)))
