@@ -7,33 +7,32 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
 
 import torch
 
 from assistant.core.cache.kv_cache import KVCache
 from assistant.core.chances import chances_of
 from assistant.core.constraint import Constraint, MakeConstraint
-from assistant.core.decode import Decoder, logits_of
-from assistant.core.embedding import embedded_chunks
+from assistant.core.decode import logits_of
 from assistant.core.feature_files import FeatureFiles
 from assistant.core.features import PictureFeatures, ViewsOf
 from assistant.core.memory.plan import FEATURE_BUDGET
 from assistant.core.memory.sizes import PREFILL_CHUNK
-from assistant.core.out_of_memory import SENTENCE, is_out_of_memory, release, with_room
-from assistant.core.residency import Residency, Resident
+from assistant.core.out_of_memory import SENTENCE, is_out_of_memory, release
+from assistant.core.reader import Reader, Reading
+from assistant.core.residency import Residency
 from assistant.core.sampling import Sampler
-from assistant.core.sequence import Sequence, Unit
+from assistant.core.sequence import Sequence
 from assistant.core.speculation import Speculation
 from assistant.core.stop import Stopped
 from assistant.families.runtime import Regime, VisionLanguageModel
 from assistant.values.chances import Chance
 from assistant.values.conversation import FinishReason, Usage
 from assistant.values.errors import ModelError
-from assistant.values.events import Progressed, Stage
+from assistant.values.events import Stage
 from assistant.values.generation import GenerationEnded, TokensGenerated
 from assistant.values.model import CoreEvent
-from assistant.values.prompt import Prompt, Slot
+from assistant.values.prompt import Prompt
 from assistant.values.sampling import Sampling
 from assistant.values.words import counted
 
@@ -43,22 +42,9 @@ KV_BUDGET = 2**30
 AHEAD_CHUNK = PREFILL_CHUNK // 4
 """Positions per forward pass when reading ahead: what a stop by another terminal's reply costs."""
 
-T = TypeVar("T")
-
 
 @dataclass(slots=True, kw_only=True)
-class _Reading:
-    """A sequence that is read and where it is cached; ``is_ahead``: no reply waits for it yet."""
-
-    sequence: Sequence
-    views_of: ViewsOf
-    stop_requested: Callable[[], bool]
-    entry: Resident | None = None
-    is_ahead: bool = False
-
-
-@dataclass(slots=True, kw_only=True)
-class _Turn(_Reading):
+class _Turn(Reading):
     """One reply on its way."""
 
     sampler: Sampler
@@ -100,27 +86,23 @@ class ResidentModel:
     ) -> None:
         shape = model.shape
         self._model = model
-        self._decoder = Decoder.for_device(model)
         self._stop_ids = stop_ids
         self._context = context
         self._chunk = prefill_chunk
         self._speculate = speculate
         self._constrain = constrain
-        self._embed = model.embed_tokens
-        weight = self._embed.weight
+        weight = model.embed_tokens.weight
         if position_bytes is None:
             numbers = 2 * shape.layers * shape.kv_heads * shape.head_dim
             position_bytes = numbers * weight.element_size()
+        new_cache = new_cache or partial(KVCache, shape.layers)
         self._residency = Residency(
-            new_cache or partial(KVCache, shape.layers),
-            weight.device,
-            position_bytes,
-            kv_budget,
-            host_budget,
+            new_cache, weight.device, position_bytes, kv_budget, host_budget
         )
         self._features = PictureFeatures(model, feature_budget, feature_files)
+        self._reader = Reader(model, self._residency, self._features)
         if weight.is_cuda:
-            self._decoder.warm_up((new_cache or partial(KVCache, shape.layers))(model.regime_of(1)))
+            self._reader.decoder.warm_up(new_cache(model.regime_of(1)))
 
     @property
     def vision_passes(self) -> int:
@@ -184,7 +166,7 @@ class ResidentModel:
 
         out_of_memory = False
         try:
-            reused = self._claim(turn)
+            reused = self._reader.claim(turn)
             chosen = turn.choose((yield from self._read(turn, Stage.PREFILL)))
             decode_started = time.perf_counter()
             first_token_s = decode_started - started
@@ -207,9 +189,7 @@ class ResidentModel:
         except GeneratorExit:
             raise  # between two forward passes: what is resident is whole
         except BaseException as error:
-            # the layers may disagree about how far they got: nothing of it can be trusted
-            if turn.entry is not None:
-                self._residency.forget(turn.entry)
+            self._reader.give_up(turn)
             out_of_memory = is_out_of_memory(error)
             if not out_of_memory:
                 raise
@@ -240,29 +220,25 @@ class ResidentModel:
         cached, is_free = self._residency.cached(sequence, regime)
         if cached >= sequence.length - 1:
             return True
-        reading = _Reading(
+        reading = Reading(
             sequence=sequence, views_of=views_of, stop_requested=stop_requested, is_ahead=True
         )
         try:
-            seen = self._features.see(
-                _slots(sequence.units[sequence.units_within(cached) :]),
-                views_of,
-                lambda: stop_requested() or pause_requested(),
-                partial(self._with_room, reading),
-            )
-            for _ in seen:
+            unread = sequence.units[sequence.units_within(cached) :]
+            for _ in self._reader.see(
+                reading, unread, lambda: stop_requested() or pause_requested()
+            ):
                 pass
             if not is_free:
                 return True
             reading.entry = self._residency.claim(sequence, regime)
-            for _ in self._prefill(reading, Stage.PREFILL, AHEAD_CHUNK):
+            for _ in self._reader.prefill(reading, Stage.PREFILL, AHEAD_CHUNK):
                 if pause_requested():
                     return False
         except Stopped:
             return False
         except BaseException as error:
-            if reading.entry is not None:
-                self._residency.forget(reading.entry)
+            self._reader.give_up(reading)
             if not is_out_of_memory(error):
                 raise
         else:
@@ -270,46 +246,10 @@ class ResidentModel:
         release()
         return False
 
-    def _claim(self, turn: _Turn) -> int:
-        """Claim a cache entry for the sequence of ``turn``; returns the positions it holds."""
-        regime = self._model.regime_of(turn.sequence.length)
-        turn.entry = None
-        turn.entry = self._with_room(turn, lambda: self._residency.claim(turn.sequence, regime))
-        return turn.entry.cache.length
-
     def _read(self, turn: _Turn, stage: Stage) -> Generator[CoreEvent, None, torch.Tensor]:
-        """Prefill what is not cached yet, in chunks of one regime, and see its pictures before.
-
-        Returns the logits [vocab] of the last position. Obeys a stop between
-        chunks and between parts of a picture.
-        """
-        yield from self._features.see(
-            _slots(_unread(turn)[0]),
-            turn.views_of,
-            turn.stop_requested,
-            partial(self._with_room, turn),
-        )
-        hidden = yield from self._prefill(turn, stage, self._chunk)
+        """Read the sequence of ``turn``; returns the logits [vocab] of its last position."""
+        hidden = yield from self._reader.read(turn, stage, self._chunk)
         return logits_of(self._model, hidden[-1:])[0]
-
-    def _prefill(
-        self, reading: _Reading, stage: Stage, size: int
-    ) -> Generator[CoreEvent, None, torch.Tensor]:
-        """Run what is not cached through the decoder, in chunks; returns the last hidden states."""
-        entry = reading.entry
-        assert entry is not None
-        units, skip = _unread(reading)
-        cached = entry.cache.length
-        total = reading.sequence.length - cached
-        entry.cache.reserve(reading.sequence.length)
-        hidden: torch.Tensor | None = None
-        for chunk in embedded_chunks(units, self._embed, self._features, size, skip):
-            if reading.stop_requested():
-                raise Stopped
-            yield Progressed(stage, entry.cache.length - cached, total)
-            hidden = self._forward(reading, chunk)
-        assert hidden is not None
-        return hidden
 
     def _next(self, turn: _Turn, room: int) -> Generator[CoreEvent, None, list[int]]:
         """Feed the newest token, the last of the sequence; returns the ids that follow it.
@@ -324,7 +264,7 @@ class ResidentModel:
         assert entry is not None
         regime = entry.cache.regime
         if self._model.regime_of(sequence.length) != regime:
-            self._claim(turn)
+            self._reader.claim(turn)
             return turn.choose((yield from self._read(turn, Stage.REGIME)))
         started = time.perf_counter()
         proposal: list[int] = []
@@ -332,8 +272,7 @@ class ResidentModel:
             if (longest := self._model.longest(regime)) is not None:
                 room = min(room, longest - sequence.length + 1)
             proposal = self._proposal(turn, turn.speculation, room - 1)
-        newest = torch.tensor([sequence.units[-1], *proposal], device=self._embed.weight.device)
-        hidden = self._forward(turn, self._embed(newest))
+        hidden = self._reader.forward_ids(turn, [sequence.units[-1], *proposal])
         if not proposal:
             chosen = turn.choose(logits_of(self._model, hidden)[0])
         else:
@@ -354,45 +293,6 @@ class ResidentModel:
         proposal = speculation.propose(most, constraint.forced)
         return proposal[: constraint.count_allowed(proposal)]
 
-    def _forward(self, turn: _Reading, embeddings: torch.Tensor) -> torch.Tensor:
-        """Run [S, hidden] through the decoder and into the cache; returns [S, hidden], normed."""
-        entry = turn.entry
-        assert entry is not None
-        cache, length, size = entry.cache, entry.cache.length, entry.cache.nbytes
-
-        def run() -> torch.Tensor:
-            cache.crop(length)  # a pass that failed got further in some layers
-            return self._decoder(embeddings, cache, obey if len(embeddings) > 1 else None)
-
-        def obey() -> None:
-            if turn.stop_requested():
-                cache.crop(length)
-                raise Stopped
-
-        hidden = self._with_room(turn, run)
-        if cache.nbytes != size:
-            self._with_room(turn, lambda: self._residency.grew(entry))
-        return hidden
-
-    def _with_room(self, turn: _Reading, compute: Callable[[], T]) -> T:
-        """``compute()``; when memory runs out, once more with only this turn resident."""
-        if turn.is_ahead:
-            return compute()
-
-        def make_room() -> None:
-            self._residency.forget_all_but(turn.entry)
-            self._features.forget_all_but(_slots(turn.sequence.units))
-
-        return with_room(compute, make_room)
-
-
-def _unread(reading: _Reading) -> tuple[list[Unit], int]:
-    """Return the units that are not wholly cached, and the cached positions of the first one."""
-    sequence, entry = reading.sequence, reading.entry
-    assert entry is not None
-    whole = sequence.units_within(entry.cache.length)
-    return sequence.units[whole:], entry.cache.length - sequence.end_of(whole)
-
 
 def _verified(logits: torch.Tensor, proposal: list[int], turn: _Turn) -> list[int]:
     """Return the choices for ``logits`` [S, vocab] as far as they are those proposed, and one more.
@@ -408,7 +308,3 @@ def _verified(logits: torch.Tensor, proposal: list[int], turn: _Turn) -> list[in
             break
         chosen.append(next(choices))
     return chosen
-
-
-def _slots(units: list[Unit]) -> list[Slot]:
-    return [unit for unit in units if isinstance(unit, Slot)]

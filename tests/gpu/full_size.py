@@ -163,7 +163,7 @@ class FullSize:
             feature_budget=plan.feature_budget,
             speculate=False,
         )
-        resident._decoder = Decoder(self.model, record)
+        resident._reader.decoder = Decoder(self.model, record)
         return resident
 
     # Replies
@@ -237,7 +237,7 @@ class FullSize:
                 "whole_s": time.perf_counter() - started,
                 **self.bytes_now(),
             }
-        found["is_graph"] = self.resident._decoder._step is not None
+        found["is_graph"] = self.resident._reader.decoder._step is not None
         return found
 
     def growth(self, record: Record | None) -> Any:
