@@ -107,6 +107,7 @@ class PhichatApp(App[None]):
         self._last_theme = self.theme
         self.on_leaving: Callable[[], None] = lambda: None
         """Called when the user quits."""
+        self.exit_code = 0
         self.has_terminal = True
         """Whether the terminal is still this app's."""
         self._interrupted: Timer | None = None
@@ -204,6 +205,11 @@ class PhichatApp(App[None]):
         """Leave, after what was typed before the key: it waits in the text area's queue."""
         self.on_leaving()
         self._chat.conversation.composer.quit_after_typing()
+
+    def end_by_signal(self, number: int) -> None:
+        """Leave as by the key that quits: what was written is kept, the terminal as it was."""
+        self.exit_code = 128 + number
+        self._leave()
 
     def give_terminal_back(self) -> None:
         """Undo what the app did to the terminal, from any thread, where its own thread hangs."""
@@ -328,8 +334,10 @@ class PhichatApp(App[None]):
 
     @work(thread=True, group="clipboard")
     def _copy(self, text: str) -> None:
-        copied = clipboard.copy(text)
-        words = "Copied." if copied else "Sent to the terminal's clipboard."
+        by = clipboard.copy(text)
+        words = "Copied." if by else "Sent to the terminal's clipboard."
+        if by == clipboard.TMUX:
+            words = "Copied into tmux's buffer, and sent to the terminal's clipboard."
         self.call_from_thread(self.notify, words, markup=False)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:

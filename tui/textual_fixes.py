@@ -20,6 +20,7 @@ from textual.await_complete import AwaitComplete
 from textual.cache import FIFOCache
 from textual.css.model import RuleSet
 from textual.document._edit import Edit
+from textual.drivers._writer_thread import WriterThread
 from textual.geometry import Offset, Region
 from textual.message import Message
 from textual.screen import ModalScreen, Screen
@@ -38,6 +39,7 @@ ResultT = TypeVar("ResultT")
 _feed, _tick = XTermParser.feed, XTermParser.tick
 _edit, _set_document = TextArea.edit, TextArea._set_document
 _post = Widget.post_message
+_write_all = WriterThread.run
 
 _ALT = re.compile(r"\x1b[^\x00-\x1f\x7f\[\]OPNX_^\\]")
 """Alt and a character that begins no longer sequence."""
@@ -98,6 +100,18 @@ def apply() -> None:
     # 6) No issue known: where the terminal counts other cells for joined emoji and the like, all
     #    that follows in the row is painted elsewhere.
     Strip.render = columns.render  # type: ignore[method-assign]
+    # 7) No issue known: the thread that writes ends at the first write into a terminal that was
+    #    closed, and the app then waits for ever for room in its queue.
+    WriterThread.run = _write_to_the_end  # type: ignore[method-assign]
+
+
+def _write_to_the_end(self: WriterThread) -> None:
+    """Write; drop what is to be written to a terminal that was closed."""
+    try:
+        _write_all(self)
+    except OSError:
+        while self._queue.get() is not None:
+            pass
 
 
 def _start_strip(self: Strip, segments: Iterable[Segment], cell_length: int | None = None) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import signal
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,6 +18,9 @@ from assistant.cli import completion_words as completing
 from assistant.cli.common import COLLECTION, opened_engine, own_model, stay_with_model
 from assistant.cli.options import engine_options, model_option, session_option
 from assistant.values.errors import PhichatError
+
+if TYPE_CHECKING:
+    from tui.app import PhichatApp
 
 LEAVING_S = 1.0
 """Longest wait, after the app, for the worker's connection, the database and threads."""
@@ -80,27 +84,37 @@ def chat(
             app = PhichatApp(
                 engine, chosen, session_id=session_id, pictures=pictures, graphics=graphics
             )
-            app.on_leaving = partial(_end_within, QUITTING_S, app.give_terminal_back)
+            app.on_leaving = partial(_end_within, QUITTING_S, app)
             gc.freeze()
             gc.enable()
             # never closed: that would wait for threads, which may hang at a disk or a database
-            asyncio.Runner().run(app.run_async())
+            asyncio.Runner().run(_run(app))
             app.has_terminal = False
             if app.last_words:
                 click.echo(app.last_words, err=True)
-            _end_within(LEAVING_S)
+            _end_within(LEAVING_S, app)
+            if app.exit_code:
+                sys.exit(app.exit_code)
     finally:
         gc.enable()
 
 
-def _end_within(seconds: float, first: Callable[[], None] = lambda: None) -> None:
-    """End the process then, whatever its threads wait for; ``first`` is called before."""
+async def _run(app: PhichatApp) -> None:
+    """Run the app; a signal that ends it ends it as the key does that quits."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            asyncio.get_running_loop().add_signal_handler(number, app.end_by_signal, number)
+    await app.run_async()
+
+
+def _end_within(seconds: float, app: PhichatApp) -> None:
+    """Give the terminal back and end the process then, whatever its threads wait for."""
 
     def end() -> None:
         with suppress(Exception):
-            first()
-        sys.stderr.flush()
-        os._exit(0)
+            app.give_terminal_back()
+            sys.stderr.flush()
+        os._exit(app.exit_code)
 
     timer = threading.Timer(seconds, end)
     timer.daemon = True

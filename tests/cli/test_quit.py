@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import pty
+import signal
 import sys
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
-from tests.wait import read_until
+from storage.store import Store
+from tests.wait import read_until, wait_until
 
 HANGING = """
 import sys, threading
@@ -20,15 +24,55 @@ main()
 """
 
 
+def start(*arguments: str) -> tuple[int, int]:
+    """Start Python in a terminal of its own; its process and that terminal."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ |= {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
+        os.execv(sys.executable, [sys.executable, *arguments])
+    return pid, terminal
+
+
+def stored_draft(tmp_path: Path) -> str | None:
+    """Read the draft of the new chat."""
+    with closing(Store.open(tmp_path / "home" / "phichat.db")) as store:
+        draft = store.draft(None)
+    return draft.text if draft else None
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_ends_the_app_as_the_key_does(random_folder: object, name: str) -> None:
+    """It left the alternate screen and the mouse's reports behind."""
+    pid, terminal = start("-m", "assistant.cli", "chat", "--model", str(random_folder))
+    read_until(terminal, lambda text: b"Ask about a picture" in text)
+    os.kill(pid, getattr(signal, name))
+    written = read_until(terminal, lambda text: b"\x1b[?1000l" in text and b"\x1b[?1049l" in text)
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 128 + getattr(signal, name), written[-2000:]
+
+
+def test_a_terminal_that_is_closed_takes_no_words_along(
+    random_folder: object, tmp_path: Path
+) -> None:
+    """Keys that the app has heard, though it has not stored them yet, are in the draft."""
+    pid, terminal = start("-m", "assistant.cli", "chat", "--model", str(random_folder))
+    read_until(terminal, lambda text: b"Ask about a picture" in text)
+    os.write(terminal, b"half")
+    wait_until(lambda: stored_draft(tmp_path) == "half", "the draft")
+    os.write(terminal, b" a sentence")
+    read_until(terminal, lambda text: b"sentence" in text)
+    os.close(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 129
+    assert stored_draft(tmp_path) == "half a sentence"
+
+
 @pytest.mark.parametrize("keys", [b"\x11", b"\x03\x03"], ids=["ctrl+q", "ctrl+c twice"])
 def test_quitting_ends_an_app_that_hangs_and_gives_the_terminal_back(
     random_folder: object, keys: bytes
 ) -> None:
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.environ |= {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
-        program = HANGING.format(folder=str(random_folder))
-        os.execv(sys.executable, [sys.executable, "-c", program])
+    pid, terminal = start("-c", HANGING.format(folder=str(random_folder)))
     written = read_until(terminal, lambda text: b"Ask about a picture" in text)
     for key in keys:
         os.write(terminal, bytes([key]))
