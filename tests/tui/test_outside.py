@@ -48,6 +48,18 @@ def test_each_platforms_tool_gets_the_text(
     assert not clipboard.copy("text", environ, platform)
 
 
+@pytest.mark.parametrize("knows", ["-w", "-"])
+def test_tmux_gets_the_text_into_its_buffer(tools: Path, knows: str) -> None:
+    """As it comes, it drops OSC 52; before 3.2 it knew no ``-w``."""
+    environ = {"PATH": str(tools), "TMUX": "/tmp/tmux-0/default,1,0"}
+    assert clipboard.copy("text", environ, "linux") == ""
+    tool(
+        tools, "tmux", f"[ $2 = '{knows}' ] || exit 1; [ $1 = load-buffer ] && cat > '{tools}/got'"
+    )
+    assert clipboard.copy("two\nlines ä", environ, "linux") == "tmux"
+    assert (tools / "got").read_text() == "two\nlines ä"
+
+
 def test_a_tool_of_a_machine_without_a_user_is_not_asked(tools: Path) -> None:
     tool(tools, "pbcopy", "exit 0")
     environ = {"PATH": f"{tools}:/usr/bin:/bin", "SSH_CONNECTION": "1.2.3.4 5 6.7.8.9 22"}

@@ -222,7 +222,7 @@ async def test_copying_a_message_and_a_chosen_code_block(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copied: list[str] = []
-    monkeypatch.setattr("tui.terminal.clipboard.copy", lambda text: copied.append(text) or False)
+    monkeypatch.setattr("tui.terminal.clipboard.copy", lambda text: copied.append(text) or "")
     session = desk.chat("q1", CODE)
     async with desk.app(session).run_test(size=WIDE) as pilot:
         await sees(pilot, "x = 1")
@@ -232,7 +232,9 @@ async def test_copying_a_message_and_a_chosen_code_block(
         assert pilot.app.clipboard == CODE
         await until(pilot, lambda: notices(pilot), "a word")
         assert notices(pilot) == ["Sent to the terminal's clipboard."]
-        monkeypatch.setattr("tui.terminal.clipboard.copy", lambda text: copied.append(text) or True)
+        monkeypatch.setattr(
+            "tui.terminal.clipboard.copy", lambda text: copied.append(text) or "xclip"
+        )
         await pilot.press("k")
         await sees(pilot, "Copy which one?")
         await pilot.press("down", "enter")

@@ -11,8 +11,11 @@ from collections.abc import Iterator, Mapping
 TIMEOUT_S = 3.0
 
 
-def copy(text: str, environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> bool:
-    """Put ``text`` into the clipboard; True only when a tool said that it is there.
+TMUX = "tmux"
+
+
+def copy(text: str, environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> str:
+    """Put ``text`` into the clipboard; the tool that said that it is there, "" without one.
 
     Without a tool the terminal's own way (OSC 52) is left, which is never
     acknowledged.
@@ -20,8 +23,8 @@ def copy(text: str, environ: Mapping[str, str] = os.environ, platform: str = sys
     for program, *arguments in _tools(environ, platform):
         path = shutil.which(program, path=environ.get("PATH"))
         if path is not None and _run([path, *arguments], text):
-            return True
-    return False
+            return program
+    return ""
 
 
 def _tools(environ: Mapping[str, str], platform: str) -> Iterator[list[str]]:
@@ -35,6 +38,10 @@ def _tools(environ: Mapping[str, str], platform: str) -> Iterator[list[str]]:
         yield ["xclip", "-selection", "clipboard", "-in"]
     if (platform == "win32" or environ.get("WSL_DISTRO_NAME")) and not remote:
         yield ["clip.exe"]
+    if environ.get("TMUX"):
+        # As it comes, tmux drops OSC 52 of a pane. -w (3.2) reaches its terminals, too.
+        yield [TMUX, "load-buffer", "-w", "-"]
+        yield [TMUX, "load-buffer", "-"]
 
 
 def _run(command: list[str], text: str) -> bool:
