@@ -13,7 +13,7 @@ import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
@@ -89,7 +89,8 @@ class BatchFile:
             if not self._part_path.stat().st_size:
                 self._part_path.unlink()
         for file in filter(None, (self._done, self._part)):
-            file.close()
+            with suppress(OSError):  # what could not be written is tried again, and was said
+                file.close()
 
     def find(self, name: str) -> Place | None:
         """Return the place of the answer about a picture, by the hash of its pixels or its file."""
@@ -113,22 +114,34 @@ class BatchFile:
         """Put a line on disk; returns its place."""
         self._part.seek(0, os.SEEK_END)
         place = self._part, self._part.tell()
-        self._part.write(encoded(line))
-        self._part.flush()
-        os.fsync(self._part.fileno())
+        with self._named():
+            self._part.write(encoded(line))
+            self._part.flush()
+            os.fsync(self._part.fileno())
         self._note(line, place)
         return place
 
     def finish(self, lines: Iterable[Line], fields: Sequence[str]) -> None:
         """Write the whole file in the order of ``lines``, and let go of the unordered one."""
         new = self.path.with_name(f"{self.path.name}.new")
-        with new.open("wb") as file:
+        with self._named(), new.open("wb") as file:
             for piece in _as_csv(lines, fields) if is_csv(self.path) else map(encoded, lines):
                 file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         new.replace(self.path)
         self._part_path.unlink(missing_ok=True)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Say which file it is that can't be written."""
+        try:
+            yield
+        except OSError as error:
+            raise PhichatError(
+                f"{self.path} can't be written ({error.strerror}): make room, then the same "
+                "command goes on."
+            ) from None
 
     def _note(self, line: Line, place: Place) -> None:
         """Note the place of an answer by the hash of the pixels, and by that of the file."""

@@ -36,6 +36,12 @@ SUFFIXES = frozenset(
 )
 """Suffixes of files with pictures, in lower case."""
 
+_UNREADABLE = frozenset(
+    {".svg", ".svgz", ".psd", ".xcf", ".ai", ".eps", ".ico", ".icns", ".jxl", ".jp2", ".dcm"}
+    | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".rw2", ".ppm", ".pgm", ".tga", ".exr"}
+)
+"""Suffixes of pictures that can't be opened: a message that is such a name is no message."""
+
 _NAMED = re.compile(
     r"""(?<![^\s(\[{])@?(?:(?P<quote>['"])(?P<quoted>[^'"\n]+?)(?P=quote)|(?P<plain>"""
     r"""(?:[^\s'"()\[\]{}<>\\]|\\.)+?))(?=[.,;:!?)\]}]*(?:\s|$))""",
@@ -193,9 +199,10 @@ def _source(part: str) -> str | None:
             return f"{found}{sign}{typed}"
     if _is_address(part):
         return part if _is_picture_url(part) else None
-    if _has_suffix(part) or os.path.isabs(part) or is_windows_path(part):
+    others = SUFFIXES | _UNREADABLE
+    if _has_suffix(part, others) or os.path.isabs(part) or is_windows_path(part):
         path = existing(part)
-        if path and _is_file(path) and (os.path.isabs(path) or _has_suffix(path)):
+        if path and _is_file(path) and (os.path.isabs(path) or _has_suffix(path, others)):
             return os.path.join(os.getcwd(), path)
     if not part.lower().startswith(("file:", "~")):
         return None
@@ -234,8 +241,8 @@ def names_picture(word: str) -> bool:
     return _has_suffix(whole) or bool(_ADDRESS.match(word))
 
 
-def _has_suffix(path: str) -> bool:
-    return os.path.splitext(path)[1].lower() in SUFFIXES
+def _has_suffix(path: str, suffixes: Collection[str] = SUFFIXES) -> bool:
+    return os.path.splitext(path)[1].lower() in suffixes
 
 
 def _is_file(path: str) -> bool:

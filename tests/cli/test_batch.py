@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -387,3 +388,18 @@ def test_a_file_of_another_kind_is_refused(phichat: Phichat, folder: Path, tmp_p
     done = phichat("batch", "What?", folder, "-o", tmp_path / "out.txt")
     assert (done.returncode, (tmp_path / "out.txt").exists()) == (2, False)
     assert "written to .jsonl or .csv, and out.txt ends in neither" in done.stderr
+
+
+def test_a_full_disk_is_said_of_the_file(tmp_path: Path) -> None:
+    """It was said of standard output, which is not full."""
+    output = tmp_path / "answers.jsonl"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with closing(BatchFile(output, "q")) as file:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+        try:
+            with pytest.raises(PhichatError, match=r"answers\.jsonl can't be written \(File too"):
+                file.add({"picture": "a.png", "text": "x" * 200, "key": "q-1"})
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with closing(BatchFile(output, "q")) as file:
+        assert file.find("a.png") is None

@@ -101,6 +101,9 @@ def test_a_tilde_is_the_home_folder_and_other_files_need_a_full_path(folder: Pat
     assert parse_dropped("'~/own.png'") == [str(folder / "~" / "own.png")]
     assert parse_dropped("./cat.png") == [os.path.join(str(folder), "./cat.png")]
     assert parse_dropped("notes") == []
+    (folder / "drawing.SVG").touch()  # attached, so that its kind is said: it was sent as words
+    assert parse_dropped("drawing.SVG") == [str(folder / "drawing.SVG")]
+    assert parse_dropped("other.svg") == []
     assert parse_dropped(str(folder / "notes")) == [str(folder / "notes")]
 
 
