@@ -172,6 +172,10 @@ def _sign(rng: Random) -> Drawing:
     return prints.sign(rng, strength=CLEAN, held_out=True)
 
 
+def _small_sign(rng: Random) -> Drawing:
+    return prints.sign(rng, sizes=(0.03, 0.05), strength=CLEAN, held_out=True)
+
+
 def _chart(rng: Random) -> Drawing:
     return charts.sample(rng, strength=CLEAN, held_out=True)
 
@@ -180,12 +184,14 @@ def _unknown(rng: Random) -> Drawing:
     return foreign.sample(rng, held_out=True) if rng.random() < 0.7 else prints.unreadable_page(rng)
 
 
+REGULAR = "shapes in rows and columns"
 _ANY: tuple[Draw, ...] = (
     lambda rng: _shapes(rng, 1), lambda rng: _shapes(rng, rng.randint(2, 4)), _sign, _chart,
 )  # fmt: skip
 FAMILIES: dict[str, tuple[Draw, tuple[int, int]]] = {
     "one shape": (lambda rng: _shapes(rng, 1), (1, 1)),
     "several shapes": (lambda rng: _shapes(rng, rng.randint(2, 4)), (1, 1)),
+    REGULAR: (lambda rng: shapes.regular(rng, rng.randint(1, 6)), (1, 1)),
     "reading": (_sign, (1, 1)),
     "chart": (_chart, (1, 1)),
     "several pictures": (lambda rng: rng.choice(_ANY)(rng), (2, 4)),
@@ -217,7 +223,7 @@ def run_dialogues(sessions: Sessions, table: Table, seed: int, family: str, ques
             latest = drawings[exchange.pictures[-1]].facts if exchange.pictures else latest
             session, reply = sessions.ask(session, exchange.text, images, None)
             row = _row(exchange.family, latest)
-            if family == "several pictures" and not row.startswith("what it does"):
+            if family in ("several pictures", REGULAR) and not row.startswith("what it does"):
                 row = family
             if row.startswith(family):
                 table.add(row, exchange.text, reply, plain(exchange.reply))
@@ -270,15 +276,18 @@ def _wanted(facts: Facts) -> str:
 
 
 def run_crops(sessions: Sessions, table: Table, seed: int, questions: int) -> None:
-    """Read small print at one crop and at four."""
+    """Ask about small print and about a small shape at one crop and at four."""
     for number in range(questions):
         rng = Random(f"crops {seed} {number}")
-        drawing = prints.sign(rng, sizes=(0.03, 0.05), strength=CLEAN, held_out=True)
-        image = _square(drawing.image, 1400)
-        for num_crops in (1, 4):
-            _, reply = sessions.ask(None, "What does it say?", [image], num_crops)
-            row = f"small print at {num_crops} crop{'s' if num_crops > 1 else ''}"
-            table.add(row, "What does it say?", reply, _wanted(drawing.facts))
+        for what, text, drawing in (
+            ("print", "What does it say?", _small_sign(rng)),
+            ("shape", "What do you see?", shapes.regular(rng, 1, small=True)),
+        ):
+            image = _square(drawing.image, 1400)
+            for num_crops in (1, 4):
+                _, reply = sessions.ask(None, text, [image], num_crops)
+                row = f"small {what} at {num_crops} crop{'s' if num_crops > 1 else ''}"
+                table.add(row, text, reply, _wanted(drawing.facts))
 
 
 def main() -> None:

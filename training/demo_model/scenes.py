@@ -22,7 +22,7 @@ COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "black", "white
 GROUNDS = ("light", "dark")
 
 # fmt: off
-_NAMED: dict[str, tuple[RGB, ...]] = {
+NAMED: dict[str, tuple[RGB, ...]] = {
     "red": (
         (255, 0, 0), (220, 20, 60), (200, 30, 30), (178, 34, 34), (231, 76, 60),
         (139, 0, 0), (205, 60, 60),
@@ -115,7 +115,7 @@ def naming_order(shape: Shape) -> tuple[int, int]:
 def sample_colour(rng: Random, name: str) -> RGB:
     """Sample an RGB called ``name``: a listed one, perhaps jittered, or one of its HSV range."""
     if rng.random() < 0.5:
-        r, g, b = rng.choice(_NAMED[name])
+        r, g, b = rng.choice(NAMED[name])
         if rng.random() < 0.5:
             r, g, b = (min(255, max(0, v + rng.randint(-8, 8))) for v in (r, g, b))
         return r, g, b
@@ -142,7 +142,7 @@ def sample_ground(rng: Random) -> tuple[str, RGB]:
     return name, (r, g, b)
 
 
-def _visible(colour: str, rgb: RGB, scene: Scene) -> bool:
+def is_visible(colour: str, rgb: RGB, scene: Scene) -> bool:
     if (colour, scene.ground) in (("white", "light"), ("black", "dark")):
         return False
     return math.dist(rgb, scene.ground_rgb) >= 85
@@ -191,7 +191,7 @@ def place(rng: Random, kind: str, colour: str, scene: Scene, size: float) -> Sha
     """Place a shape of ``size`` pixels inside the picture; None if its colour can't be seen."""
     for _ in range(6):
         rgb = sample_colour(rng, colour)
-        if _visible(colour, rgb, scene):
+        if is_visible(colour, rgb, scene):
             break
     else:
         return None

@@ -42,6 +42,27 @@ def test_shapes_are_listed_from_left_to_right(count: int) -> None:
         assert set(_shown(drawing)) == {row[1] for row in rows}
 
 
+@pytest.mark.parametrize("small", [False, True])
+@pytest.mark.parametrize("count", range(1, 7))
+def test_regular_shapes_are_apart_and_inside_at_round_places(count: int, small: bool) -> None:
+    for seed in range(8):
+        drawing = shapes.regular(Random(seed), count, small=small, strength=0)
+        assert len(drawing.marks) == len(drawing.facts["shapes"]) == count
+        boxes = []
+        for mark in drawing.marks:
+            xs, ys = zip(*mark.points, strict=True)
+            boxes.append((min(xs), min(ys), max(xs), max(ys)))
+            assert all(0 <= x <= drawing.image.width for x in xs)
+            assert all(0 <= y <= drawing.image.height for y in ys)
+            assert abs(min(xs) + max(xs) - round((min(xs) + max(xs)) / 10) * 10) < 0.01
+        for number, (left, top, right, bottom) in enumerate(boxes):
+            for other in boxes[number + 1 :]:
+                is_beside = other[0] >= right or other[2] <= left
+                assert is_beside or other[1] >= bottom or other[3] <= top
+        if not small:
+            assert set(_shown(drawing)) == {row[1] for row in drawing.facts["shapes"]}
+
+
 @pytest.mark.parametrize("num_crops", [1, 4])
 @pytest.mark.parametrize("seed", range(6))
 def test_a_printed_word_is_labelled_in_order(seed: int, num_crops: int) -> None:

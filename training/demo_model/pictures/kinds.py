@@ -18,11 +18,20 @@ def _shapes(fewest: int, most: int, rng: Random) -> Drawing:
     return shapes.sample(rng, rng.randint(fewest, most))
 
 
+def _regular(rng: Random) -> Drawing:
+    return shapes.regular(rng, rng.randint(1, MOST_SHAPES))
+
+
+def _small(rng: Random) -> Drawing:
+    return shapes.regular(rng, rng.choice((1, 1, 2)), small=True)
+
+
 _ONE, _FEW, _MANY = (partial(_shapes, *counts) for counts in ((1, 1), (2, 4), (2, 6)))
 _SMALL_SIGN = partial(prints.sign, sizes=(0.025, 0.1))
 
 KINDS_OF_PICTURE: tuple[_Kind, ...] = (
     *[(_ONE, 1, False)] * 4, *[(_FEW, 1, False)] * 6, *[(_MANY, 1, False)] * 3, (_FEW, 4, False),
+    *[(_regular, 1, False)] * 5, (_small, 4, False),
     *[(prints.sign, 1, True)] * 5, *[(_SMALL_SIGN, 4, True)] * 2, *[(charts.sample, 1, True)] * 4,
     *[(foreign.sample, 1, True)] * 2, (prints.unreadable_page, 1, False),
     *[(prints.page, 1, False)] * 4, *[(partial(prints.page, plain=True), 1, False)] * 2,

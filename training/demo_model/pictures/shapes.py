@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from random import Random
 
@@ -10,9 +11,12 @@ from training.demo_model.pictures.drawing import Drawing, Mark, circle_points, d
 from training.demo_model.scenes import (
     COLOURS,
     KINDS,
+    NAMED,
+    RGB,
     Scene,
     Shape,
     apart,
+    is_visible,
     place,
     sample_ground,
     sample_page,
@@ -72,6 +76,72 @@ def sample(rng: Random, count: int, *, strength: float = 1) -> Drawing:
         if shape is not None and all(apart(shape, other, 0.03 * short) for other in shapes):
             shapes.append(shape)
     return finish(rng, replace(scene, shapes=tuple(shapes)), strength)
+
+
+SIZES = (
+    (200, 200), (400, 400), (500, 500), (600, 600), (1000, 1000), (300, 200), (400, 300),
+    (600, 400), (640, 480), (800, 600), (1024, 768), (1000, 500), (1280, 720), (1200, 800),
+)  # fmt: skip
+"""Sizes of pictures that people write down."""
+_UNIT = {
+    "square": ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)),
+    "triangle": ((0.0, -1.0), (1.0, 1.0), (-1.0, 1.0)),
+    "star": tuple(
+        ((0.4 if i % 2 else 1.0) * math.sin(i * math.pi / 5),
+         (-0.4 if i % 2 else -1.0) * math.cos(i * math.pi / 5))
+        for i in range(10)
+    ),
+}  # fmt: skip
+
+
+def regular(rng: Random, count: int, *, small: bool = False, strength: float = 0.3) -> Drawing:
+    """Draw ``count`` upright shapes in rows and columns, with round coordinates.
+
+    So draws who writes coordinates down. Edges then coincide with those of the tower's patches,
+    which they hardly ever do in `sample`. ``small`` shapes are a twentieth of the picture or so.
+    """
+    size = rng.choice(SIZES if not small else SIZES[-4:])
+    width, height = size if rng.random() < 0.75 else size[::-1]
+    ground, ground_rgb = ("light", (255, 255, 255)) if rng.random() < 0.6 else sample_ground(rng)
+    scene = Scene(width, height, ground, ground_rgb, (), smooth=rng.random() < 0.4)
+    # 1) as many cells as shapes, or a few more
+    columns = rng.choice((count, count, 1, math.ceil(count / 2), 3))
+    rows = max(math.ceil(count / columns), rng.choice((1, 1, 2)))
+    cells = sorted(rng.sample(range(columns * rows), count))
+    room = min(width / columns, height / rows)
+    share = (0.08, 0.2) if small else (0.35, 0.9)
+    radius = max(rng.uniform(*share) * room / 2, (0.02 if small else 0.035) * max(size), 11)
+    # 2) one shape in the middle of each cell; often they are of one kind, colour or size
+    alike = (rng.random() < 0.35, rng.random() < 0.35, rng.random() < 0.7)
+    favourite = (rng.choice(KINDS), rng.choice(COLOURS))
+    shapes = []
+    for cell in cells:
+        row, column = divmod(cell, columns)
+        x, y = (column + 0.5) * width / columns, (row + 0.5) * height / rows
+        kind = favourite[0] if alike[0] else rng.choice(KINDS)
+        colour, rgb = _visible_colour(rng, favourite[1] if alike[1] else "", scene)
+        half = radius if alike[2] else radius * rng.uniform(0.5, 1)
+        shapes.append(_upright(kind, colour, rgb, (_round(x), _round(y)), max(_round(half), 10)))
+    return finish(rng, replace(scene, shapes=tuple(shapes)), strength)
+
+
+def _round(value: float) -> int:
+    return round(value / 5) * 5
+
+
+def _visible_colour(rng: Random, wanted: str, scene: Scene) -> tuple[str, RGB]:
+    colour = wanted or rng.choice(COLOURS)
+    while not is_visible(colour, NAMED[colour][0], scene):
+        colour = rng.choice(COLOURS)
+    return colour, NAMED[colour][0]
+
+
+def _upright(kind: str, colour: str, rgb: RGB, middle: tuple[int, int], half: int) -> Shape:
+    x, y = middle
+    if kind == "circle":
+        return Shape(kind, colour, rgb, ((x, y), (x + half, y)))
+    points = tuple((x + half * dx, y + half * dy) for dx, dy in _UNIT[kind])
+    return Shape(kind, colour, rgb, points)
 
 
 def page(rng: Random) -> Drawing:
