@@ -96,7 +96,7 @@ class ServerCore:
         stated = (found.context, self._wanted_context, self._limits.context)
         held = min((one for one in stated if one is not None), default=CONTEXT)
         # in tokens as they are estimated here
-        context = max(1, int(held / max(1.0, self._limits.density)))
+        context = max(1, self._limits.in_estimated(held))
         return ModelFacts(
             name=self._address.name,
             folder="",
@@ -120,7 +120,9 @@ class ServerCore:
         """Return the layout of prompts, always the same one of a model."""
         if self._known.chat is None:
             limits = self._limits
-            self._known.chat = chat_of(found.address, agrees=lambda: limits.density == 1.0)
+            self._known.chat = chat_of(
+                found.address, agrees=lambda: limits.density == 1.0 and not limits.added
+            )
         return self._known.chat
 
     def status(self) -> ModelStatus:

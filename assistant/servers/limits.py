@@ -37,6 +37,10 @@ SHORTEST = 256
 CUT_FROM = 1500
 """Tokens of a prompt from which on its count is compared: estimates of short ones are coarse."""
 
+COARSE_BELOW = 256
+"""Tokens of a prompt: what a server counts more of fewer is its template and its own instruction,
+which longer prompts have only once, too."""
+
 READ_LEAST = 0.6
 """Share of the expected tokens: a server that counts fewer has cut the conversation by itself."""
 
@@ -53,6 +57,8 @@ class Limits:
     """Its tokens."""
     density: float = 1.0
     """Its tokens for each one that was estimated."""
+    added: int = 0
+    """Its tokens around what is sent, in each prompt."""
     most_pictures: int | None = None
     takes_system: bool = True
     halved: int = 0
@@ -102,13 +108,17 @@ class Limits:
             self._hold_fewer(prompt, held)
             return
         self.context = error.limit
-        if error.counted is None and error.limit / max(1.0, self.density) >= held:
+        if error.counted is None and self.in_estimated(error.limit) >= held:
             self.density = max(1.0, self.density) * 4 / 3
 
     def _hold_fewer(self, prompt: Prompt, held: float) -> None:
         """Learn that a prompt is too long, and ``held`` estimated tokens with it."""
         fewer = min(held * 3 / 4, max(prompt.tokens, SHORTEST))
-        self.context = int(fewer * max(1.0, self.density))
+        self.context = int(fewer * max(1.0, self.density)) + self.added
+
+    def in_estimated(self, context: int) -> int:
+        """Return how many tokens, as they are estimated here, a context of the server holds."""
+        return int((context - self.added) / max(1.0, self.density))
 
     def _count(self, counted: int, prompt: Prompt, pictures: ServerPictures) -> None:
         """Learn the server's count of a prompt.
@@ -117,11 +127,11 @@ class Limits:
         as many tokens for a small one as for a large one.
         """
         if prompt.slots and counted > prompt.tokens and isinstance(pictures, AnyPictures):
-            text = (prompt.tokens - prompt.picture_tokens) * max(1.0, self.density)
+            text = (prompt.tokens - prompt.picture_tokens) * max(1.0, self.density) + self.added
             more = (counted - text - prompt.picture_tokens) / len(prompt.slots)
             pictures.extra += max(0, math.ceil(more))
         else:
-            self.density = counted / prompt.tokens
+            self.density = max(1, counted - self.added) / prompt.tokens
 
     def leave_out(
         self, error: lessons.NotTakenError, request: Mapping[str, Any], prompt: Prompt
@@ -305,7 +315,7 @@ class Limits:
         is_long, least = prompt.tokens > CUT_FROM, max(SHORTEST, CACHED_BELOW * self.read)
         if self.asks_alone or (is_long and counted < least):
             return
-        expected = prompt.tokens * self.density
+        expected = prompt.tokens * self.density + self.added
         is_short = is_long and counted < READ_LEAST * expected
         if is_short and counted <= self.read:
             self.context = counted
@@ -314,6 +324,8 @@ class Limits:
                 "left out the beginning of the chat by itself. Give its model a longer "
                 "context there (num_ctx of Ollama); from now on less is sent."
             )
+        elif prompt.tokens < min(COARSE_BELOW, counted) and not prompt.slots:
+            self.added = counted - prompt.tokens
         else:
             self._count(counted, prompt, pictures)
         self.read = counted

@@ -153,6 +153,27 @@ def test_a_picture_that_takes_more_than_its_pixels_makes_no_text_longer(
     assert pictures_of(server.chats[-1]) == 1
 
 
+def test_a_template_around_a_short_question_makes_no_context_shorter(
+    server: Server, make: MakeEngine
+) -> None:
+    """“Hi” counts 26 with a model's own instruction: the next question had lost the first reply."""
+    server.models = [{"id": "m", "max_model_len": 4096}]
+    engine = make(max_new_tokens=1000)
+
+    def counted(asked: Asked) -> Answer:
+        tokens = size_of(asked) // 4 + 90
+        return saying("word " * 900, usage={"prompt_tokens": tokens, "completion_tokens": 900})
+
+    server.rule = counted
+    session = new_session(engine, "Hi")
+    assert 3950 < engine.model.facts().context < 4096
+    ended(send(engine, session, "And now?"))
+    assert len(server.chats[-1].json["messages"]) == 3
+    server.rule = lambda asked: saying("Well.", usage={"prompt_tokens": size_of(asked) // 2 + 90})
+    ended(send(engine, None, "b" * 4000))
+    assert 2500 < engine.model.facts().context < 2800
+
+
 def test_a_count_of_what_is_new_is_no_cut(server: Server, make: MakeEngine) -> None:
     """Servers that keep what they read count the rest."""
     engine = make(max_new_tokens=8)
