@@ -21,7 +21,12 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 from assistant.values.conversation import Conversation, Picture, Role, Turn
-from assistant.values.markdown import LINE_BREAK, keep_blocks_before_tables, keep_formulas
+from assistant.values.markdown import (
+    LINE_BREAK,
+    keep_blocks_before_tables,
+    keep_formulas,
+    mark_tasks_and_footnotes,
+)
 from assistant.values.region import Region
 from assistant.values.text import plain
 from assistant.values.words import duration
@@ -217,7 +222,8 @@ def _address(address: str) -> str:
 
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True}, renderer_cls=_Renderer)
-keep_formulas(keep_blocks_before_tables(_MARKDOWN.enable("strikethrough")))
+keep_formulas(keep_blocks_before_tables(_MARKDOWN.enable("strikethrough").disable("reference")))
+mark_tasks_and_footnotes(_MARKDOWN)
 
 
 def _rendered(text: str) -> str:

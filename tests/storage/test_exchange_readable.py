@@ -240,6 +240,12 @@ def test_line_ends_and_formulas_of_a_reply_are_kept() -> None:
     assert "<p>\\(a*b*c\\) \\[<br />\nx<br />\n\\]</p>" in written
 
 
+def test_tasks_and_footnotes_are_shown_and_none_is_swallowed() -> None:
+    page = in_html(conversation("x", "- [x] a\n- [ ] b[^1]\n\n[^1]: Word"))
+    assert "<li>☑ a</li>\n<li>☐ b¹</li>" in page
+    assert "<p>¹ Word</p>" in page
+
+
 def test_a_heading_above_dashes_is_no_table() -> None:
     page = in_html(conversation("x", "# a|b\n-|-\n\nc|d\n-|-\n"))
     assert "a|b</h4>" in page

@@ -369,6 +369,11 @@ async def test_keys_take_a_joined_sign_as_one(desk: Desk) -> None:
         assert area(pilot).cursor_location == (0, len(FAMILY + ACCENTED))
         await pilot.press("backspace", "backspace")
         assert area(pilot).text == ""
+        area(pilot).set_text("x🇩🇪🇫🇷")  # each is two letters
+        await pilot.press("left", "backspace")
+        assert area(pilot).text == "x🇫🇷"
+        await pilot.press("delete")
+        assert area(pilot).text == "x"
 
 
 async def test_joiners_that_are_typed_stay_in_the_text(desk: Desk) -> None:

@@ -38,7 +38,8 @@ LINE = st.sampled_from(
      "|---|", "|-|-|", "| x | y |", "| a cell of many words | y |",
      "a<br>b", "| a<br/>b | c |", "\\[", "x \\] y", "$$",
      "===", "    code", "***", "<div>", "~~~", "* x", "\tz", "-",
-     "   - n", "  - m", "> - w", "[r]: /x", "[r] and **half", "`x", "def f(x):",
+     "   - n", "- [x]", "- [ ] t", "[^1]: f", "  - m", "> - w", "[r]: /x",
+     "[r] and **half", "`x", "def f(x):",
      "\N{SNOWMAN}\u2028y"]
 )  # fmt: skip
 
@@ -90,6 +91,8 @@ def test_no_row_is_wider_than_the_window_or_missing(text: str, width: int) -> No
         ("CAFE NERO\n2 Tea   5.00\n**Total 5.00**", ["CAFE NERO", "2 Tea   5.00", "Total 5.00"]),
         ("- Ada\n  1 Road\n\n> a\n> b", [" • Ada", "   1 Road", "", "▌ a", "▌ b"]),
         ("one<br>two <BR/> three `<br>`", ["one", "two", "three <br>"]),
+        ("- [x] a\n- [ ] b [ ]\n- [x]y", [" • ☑ a", " • ☐ b [ ]", " • [x]y"]),
+        ("one[^1] `[^1]`\n\n[^1]: Note.", ["one¹ [^1]", "", "¹ Note."]),
         (r"so \(a*b*c\) and \[ x_1\_2 \\ \]", [r"so \(a*b*c\) and \[ x_1\_2 \\ \]"]),
         ("\\[\nx\n\\] $$a *b* c$$ \\(cut", ["\\[", "x", "\\] $$a *b* c$$ \\(cut"]),
         ("|a|b|\n|-|-|\n|x<br>long|y|", [" a    │ b", "──────┼───", " x    │ y", " long │"]),

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 from textual.content import Content, Span
 from textual.style import Style
 
-from assistant.values.markdown import LINE_BREAK, keep_blocks_before_tables, keep_formulas
+from assistant.values.markdown import (
+    LINE_BREAK,
+    keep_blocks_before_tables,
+    keep_formulas,
+    mark_tasks_and_footnotes,
+)
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -33,7 +38,7 @@ def parser() -> MarkdownIt:
     from markdown_it import MarkdownIt  # late: a tenth of what the first screen may take
 
     dialect = MarkdownIt("gfm-like", {"html": False}).disable("reference")
-    return keep_formulas(keep_blocks_before_tables(dialect))
+    return mark_tasks_and_footnotes(keep_formulas(keep_blocks_before_tables(dialect)))
 
 
 def parse(text: str) -> list[SyntaxTreeNode]:

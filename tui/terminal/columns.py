@@ -23,6 +23,8 @@ DISPUTED = re.compile(
 """Joiners, variation selectors, keycaps, tones of skin, flags; the scripts of India, Burmese and
 Khmer."""
 
+_FLAG = re.compile("[\U0001f1e6-\U0001f1ff]{2}")
+
 PLACEHOLDER = "\U0010eeee"
 """Sign of kitty for a cell of a picture; what combines with it are numbers."""
 
@@ -40,6 +42,17 @@ def render(self: Strip, console: Console) -> str:
         system = console._color_system or ColorSystem.TRUECOLOR
         self._render_cache = SAVE + "".join(_pieces(self, system))
     return _render(self, console)
+
+
+def signs(line: str) -> list[tuple[int, int, int]]:
+    """Return begin, end and cells of each sign; the library takes a flag for two."""
+    found: list[tuple[int, int, int]] = []
+    for begin, end, cells in split_graphemes(line)[0]:
+        if found and _FLAG.fullmatch(line, found[-1][0], end):
+            begin, _, before = found.pop()
+            cells += before
+        found.append((begin, end, cells))
+    return found
 
 
 def _pieces(strip: Strip, system: ColorSystem) -> Iterator[str]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rich.cells import split_graphemes
 from textual import events
 from textual.actions import SkipAction
 from textual.app import SuspendNotSupported
@@ -20,6 +19,7 @@ from assistant.values.words import counted
 from tui.disk import from_disk
 from tui.keys import CHAT_KEYS, COMPOSER_KEYS
 from tui.requests import notify
+from tui.terminal import columns
 from tui.terminal.editor import EditorError, edit
 from tui.widgets.completion import (
     Completion,
@@ -289,7 +289,7 @@ class PromptArea(TextArea):
 
     def _signs(self, row: int) -> Sequence[tuple[int, int, int]]:
         line = self.document[row]
-        return [] if line.isascii() else split_graphemes(line)[0]
+        return [] if line.isascii() else columns.signs(line)
 
     def on_key(self, event: events.Key) -> None:
         """Take the joiners that TextArea drops: Persian words and joined emoji have them."""
