@@ -117,6 +117,14 @@ def test_the_app_is_behind_the_page(served: Served, browser: requests.Session) -
     assert tab(served, headers, until=b"sk about a picture")
 
 
+def test_a_telephone_can_read_the_page(served: Served, browser: requests.Session) -> None:
+    """Without these words it is laid out 980 pixels wide, then made small."""
+    assert (
+        'name="viewport" content="width=device-width'
+        in browser.get(served.address, timeout=LIMIT_S).text
+    )
+
+
 def test_the_page_reaches_the_terminal_of_textual_serve(
     served: Served, browser: requests.Session
 ) -> None:
