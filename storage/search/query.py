@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 
@@ -16,6 +16,9 @@ from storage.words import marks, pairs, runs
 _MOST = 16
 """Words of a query and of a phrase, and characters of an unspaced piece, that are looked for: who
 pastes a page looks for its beginning."""
+
+_LONGEST = 200
+"""Characters of a word; a longer one is looked for by its beginning: PostgreSQL takes 2 kB."""
 
 _QUOTES = str.maketrans("“”„«»", '"' * 5)
 _PIECE = re.compile(r'"(?P<quoted>[^"]*)(?P<closed>"?)|(?P<bare>[^\s"]+)')
@@ -79,13 +82,16 @@ def _together(text: str, *, prefix: bool) -> list[Wanted]:
     end = 0
     for run in islice(runs(text), _MOST):
         end = run.end
-        if found and not run.unspaced and not found[-1].unspaced:
-            found[-1] = Wanted((*found[-1].words, run.folded))
+        word = run.folded[: _MOST if run.unspaced else _LONGEST]
+        if run.unspaced or not found or found[-1].unspaced or found[-1].prefix:
+            found.append(Wanted((word,), unspaced=run.unspaced))
         else:
-            found.append(Wanted((run.folded[:_MOST],), unspaced=run.unspaced))
+            found[-1] = Wanted((*found[-1].words, word))
+        if not run.unspaced and word != run.folded:
+            found[-1] = replace(found[-1], prefix=True)
     # "word!" is complete: something was typed after the word.
     if found and prefix and not found[-1].unspaced and end == len(text.rstrip("*")):
-        found[-1] = Wanted(found[-1].words, prefix=True)
+        found[-1] = replace(found[-1], prefix=True)
     return found
 
 
