@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from assistant.cli import completion_words as completing
-from assistant.cli.batch_file import SUFFIXES, BatchFile, Line, Place, encoded, with_value
+from assistant.cli.batch_file import (
+    SUFFIXES,
+    BatchFile,
+    Line,
+    Place,
+    encoded,
+    with_read_value,
+    with_value,
+)
 from assistant.cli.common import opened_engine, start_decoding
 from assistant.cli.document_passwords import ask_no_more
 from assistant.cli.errors import StoppedError
@@ -32,7 +40,7 @@ from assistant.cli.options import (
 from assistant.values.conversation import FinishReason
 from assistant.values.errors import ModelError, PhichatError, PictureError
 from assistant.values.sampling import Parameters, Sampling
-from assistant.values.schema_fit import misfit
+from assistant.values.schema_fit import checked
 from assistant.values.text import one_line
 from assistant.values.words import counted, duration
 
@@ -248,8 +256,8 @@ class Batch:
                 ) from None
             return self._failure(name, error)
         self._refused = 0
-        is_cut = answer.finish_reason == FinishReason.LENGTH
-        fault = None if is_cut else misfit(answer.text, self._sampling.schema)
+        schema, is_cut = self._sampling.schema, answer.finish_reason == FinishReason.LENGTH
+        value, fault = checked(answer.text, schema) if schema and not is_cut else (None, None)
         if fault is not None:
             return {**self._failure(name, fault), "text": answer.text}
         line: Line = {
@@ -262,7 +270,9 @@ class Batch:
         }
         if opened.notice:
             line["notice"] = opened.notice
-        return with_value(line) if self._sampling.schema else line
+        if not schema:
+            return line
+        return with_read_value(line) if is_cut else with_value(line, value)
 
     def _has_failed(self, line: Line) -> bool:
         """Whether there is no answer, or one that was cut within its JSON."""

@@ -220,13 +220,17 @@ def _lines_of_csv(file: TextIO) -> Iterator[Line]:
     for row in rows:
         if row["key"]:
             line = {name: row[name] for name in COLUMNS if name != "error"}
-            yield with_value(line) if fields else line
+            yield with_read_value(line) if fields else line
 
 
-def with_value(line: Line) -> Line:
+def with_read_value(line: Line) -> Line:
     """Return a line with its text, which obeys a schema, as a value; half a one stays text."""
     try:
-        value = json.loads(line["text"])
+        return with_value(line, json.loads(line["text"]))
     except (ValueError, RecursionError):
         return line
+
+
+def with_value(line: Line, value: object) -> Line:
+    """Return a line with the value that its text is."""
     return {"picture": line["picture"], "text": line["text"], "value": value, **line}

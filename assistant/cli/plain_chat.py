@@ -36,6 +36,8 @@ LISTED = 20
 """Chats or pictures that a command names; /search and other words find the others."""
 SHOWN = 3
 """Last messages of a chat that are said when it is opened."""
+OWN_WAY = ("phichat sessions list", "/chats")
+"""A command of the shell that errors name, and the one that does it here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,7 @@ class PlainChat:
         try:
             do()
         except PhichatError as error:
-            self.say(f"Error: {error}")
+            self.say(f"Error: {error}".replace(*OWN_WAY))
 
     def _take(self, line: str) -> None:
         doubted, self._doubted = self._doubted, ""

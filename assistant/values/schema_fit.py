@@ -18,23 +18,26 @@ _LONGEST_REASON = 160
 
 
 @lru_cache(maxsize=1)  # of one answer a client warns, and a command says and exits by the same
-def misfit(text: str, schema: str) -> PhichatError | None:
-    """Say what a whole answer lacks of its schema; None if it obeys, or there is no schema.
+def checked(text: str, schema: str) -> tuple[object, PhichatError | None]:
+    """Return the value of a whole answer, and what it lacks of its schema; None if it obeys.
 
     A part of a schema that can't be checked (a pattern in another dialect, a reference to an
     address, which is never fetched) is taken for obeyed.
     """
-    if not schema:
-        return None
     try:
         value = json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError):
-        return PhichatError("The answer is not JSON, though a schema was given.", code=NO_JSON)
+        return None, PhichatError(
+            "The answer is not JSON, though a schema was given.", code=NO_JSON
+        )
     reason = _first_fault(value, json.loads(schema))
-    if not reason:
-        return None
     words = f"The answer is JSON, and not as the schema wants it: {reason}."
-    return PhichatError(words, code=OFF_SCHEMA)
+    return value, PhichatError(words, code=OFF_SCHEMA) if reason else None
+
+
+def misfit(text: str, schema: str) -> PhichatError | None:
+    """Say what a whole answer lacks of its schema; None if it obeys, or there is no schema."""
+    return checked(text, schema)[1] if schema else None
 
 
 def _refuse(constant: str) -> NoReturn:
