@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,15 @@ class Key:
     def name(self) -> str:
         """Name of this row in the setting ``keys``: ``scroll_chat_page_up``."""
         return re.sub(r"\W+", "_", self.action).strip("_")
+
+
+def bindings(rows: Iterable[Key], *, vi: bool = False) -> list[BindingType]:
+    """Return the bindings of rows that have an action; ``vi``: j, k, g and G stand for arrows.
+
+    That is for pages and dialogs without a field for letters.
+    """
+    letters = [Binding(key, f"app.simulate_key('{to}')", show=False) for key, to in VI_LETTERS]
+    return [*(row.binding() for row in rows if row.action), *(letters if vi else ())]
 
 
 CHAT_KEYS = (

@@ -18,7 +18,7 @@ from textual.widgets import Input, Static
 from assistant.values.text import one_line
 from assistant.values.words import counted
 from tui.disk import from_disk
-from tui.keys import PICK_KEYS
+from tui.keys import PICK_KEYS, bindings
 from tui.pages.dialog import TypingGoesToField, frame
 from tui.pages.strip import Picked, StripScreen
 from tui.textual_fixes import GuardedDialog
@@ -58,7 +58,7 @@ class PathInput(Input):
 class AttachScreen(TypingGoesToField, GuardedDialog[Picked | None]):
     """Dialog that returns paths or a URL, or None; of a document, pages are chosen first."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in PICK_KEYS if key.action]
+    BINDINGS: ClassVar = bindings(PICK_KEYS)
 
     def __init__(
         self,

@@ -6,15 +6,13 @@ from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Container, VerticalScroll
 from textual.content import Content
 
 from assistant.values.conversation import Turn
 from assistant.values.text import one_line
 from assistant.values.words import counted, model_name, rate
-from tui.keys import COMPARE_KEYS
-from tui.pages.dialog import VI_BINDINGS
+from tui.keys import COMPARE_KEYS, bindings
 from tui.textual_fixes import GuardedScreen
 from tui.widgets.reply_text import ReplyText
 
@@ -25,10 +23,7 @@ BESIDE = 120
 class CompareScreen(GuardedScreen[str | None]):
     """Returns the id of the answer with which the chat goes on; None: as it is."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(key.binding() for key in COMPARE_KEYS),
-        *VI_BINDINGS,
-    ]
+    BINDINGS: ClassVar = bindings(COMPARE_KEYS, vi=True)
 
     def __init__(self, first: Turn, second: Turn) -> None:
         super().__init__()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import Static
@@ -19,8 +18,8 @@ from assistant.values.text import one_line, plain
 from assistant.values.words import counted
 from assistant.window.readable import Piece
 from tui import messages
-from tui.keys import CONTEXT_KEYS
-from tui.pages.dialog import VI_BINDINGS, frame
+from tui.keys import CONTEXT_KEYS, bindings
+from tui.pages.dialog import frame
 from tui.pages.engine_screen import EngineScreen
 from tui.widgets.context_meter import Measured, bar, details, head
 from tui.widgets.long_text import Line, LongText
@@ -39,10 +38,7 @@ WHY = {Why.NO_ROOM: "there is no room for it", Why.EXCLUDED: "taken out by you"}
 class ContextScreen(EngineScreen[None]):
     """Page of the prompt of the next message, as it would be sent now."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(key.binding() for key in CONTEXT_KEYS),
-        *VI_BINDINGS,
-    ]
+    BINDINGS: ClassVar = bindings(CONTEXT_KEYS, vi=True)
 
     @dataclass
     class Spelled(Message):

@@ -8,7 +8,6 @@ from typing import ClassVar, cast
 from rich.cells import cell_len
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
@@ -17,15 +16,12 @@ from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from assistant.values.text import one_line
-from tui.keys import CHOICE_KEYS, VI_LETTERS
+from tui.keys import CHOICE_KEYS, bindings
 from tui.textual_fixes import GuardedDialog, ResultT
 from tui.widgets.hints import GAP
 
 EDGES = 6
 """Cells of the lower edge that are no hint: corners, lines and blanks."""
-
-VI_BINDINGS = [Binding(key, f"app.simulate_key('{to}')", show=False) for key, to in VI_LETTERS]
-"""For pages and dialogs without a field for letters."""
 
 
 class Frame:
@@ -90,10 +86,7 @@ class TypingGoesToField:
 class ChoiceDialog(GuardedDialog[ResultT]):
     """Dialog to choose one row of a list."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(key.binding() for key in CHOICE_KEYS if key.action),
-        *VI_BINDINGS,
-    ]
+    BINDINGS: ClassVar = bindings(CHOICE_KEYS, vi=True)
 
     def __init__(
         self,

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.geometry import Region, clamp
@@ -16,8 +15,8 @@ from textual.widgets import Static
 from assistant.engine.chances import DOUBTFUL, Other, Token, Word, words_of
 from assistant.values.text import one_line, plain
 from assistant.values.words import counted
-from tui.keys import DOUBTS_KEYS
-from tui.pages.dialog import VI_BINDINGS, frame
+from tui.keys import DOUBTS_KEYS, bindings
+from tui.pages.dialog import frame
 from tui.textual_fixes import GuardedDialog
 
 UNSURE = 0.2
@@ -36,10 +35,7 @@ class BranchChosen:
 class DoubtsScreen(GuardedDialog[BranchChosen | None]):
     """Page that goes from word to word; returns the runner-up to go on with, or None."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(key.binding() for key in DOUBTS_KEYS),
-        *VI_BINDINGS,
-    ]
+    BINDINGS: ClassVar = bindings(DOUBTS_KEYS, vi=True)
 
     def __init__(self, tokens: Sequence[Token]) -> None:
         super().__init__()

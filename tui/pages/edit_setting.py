@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
@@ -15,7 +14,7 @@ from textual.widgets.option_list import Option
 from assistant.settings.load import read_value
 from assistant.settings.schema import SETTABLE, SettingsError
 from assistant.values.text import one_line
-from tui.keys import CHOICE_KEYS
+from tui.keys import CHOICE_KEYS, bindings
 from tui.pages.dialog import TypingGoesToField, frame
 from tui.textual_fixes import GuardedDialog
 
@@ -23,7 +22,7 @@ from tui.textual_fixes import GuardedDialog
 class EditSettingScreen(TypingGoesToField, GuardedDialog[str | None]):
     """Dialog that returns a text which the schema accepts; None leaves the setting as it is."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in CHOICE_KEYS if key.action]
+    BINDINGS: ClassVar = bindings(CHOICE_KEYS)
 
     def __init__(self, name: str, text: str, choices: Sequence[tuple[str, str]]) -> None:
         """``choices`` are words and the text that each stands for."""

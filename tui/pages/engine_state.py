@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from rich.table import Column, Table
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.widgets import Static
 
 from assistant.values.conversation import Turn
@@ -16,9 +15,9 @@ from assistant.values.errors import PhichatError
 from assistant.values.events import ModelStatus, Phase
 from assistant.values.text import one_line
 from assistant.values.words import counted, file_size, rate, server_place
-from tui.keys import ENGINE_KEYS
+from tui.keys import ENGINE_KEYS, bindings
 from tui.pages.connect import WHERE_IT_GOES
-from tui.pages.dialog import VI_BINDINGS, Frame, frame
+from tui.pages.dialog import Frame, frame
 from tui.textual_fixes import GuardedDialog
 from tui.widgets.status_line import DEMO_WORDS, loading_words
 
@@ -44,10 +43,7 @@ Row = tuple[str, str]
 class EngineStateScreen(GuardedDialog[bool]):
     """Dialog that returns True when the engine shall be started again."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(key.binding() for key in ENGINE_KEYS),
-        *VI_BINDINGS,
-    ]
+    BINDINGS: ClassVar = bindings(ENGINE_KEYS, vi=True)
 
     def __init__(self, engine: Engine, work: Callable[[], str], turns: Sequence[Turn]) -> None:
         """``work`` returns what the engine is busy with, ``turns`` are those of the open chat."""

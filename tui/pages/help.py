@@ -9,40 +9,14 @@ from rich.table import Column, Table
 from rich.text import Text
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import Binding
 from textual.content import Content
 from textual.dom import DOMNode
 from textual.widgets import Static
 
-from tui.keys import (
-    ALL_PICTURES_KEYS,
-    APP_KEYS,
-    CHAT_KEYS,
-    CHIP_KEYS,
-    CHOICE_KEYS,
-    CHOICES_KEYS,
-    COMPARE_KEYS,
-    COMPOSER_KEYS,
-    CONTEXT_KEYS,
-    DOUBTS_KEYS,
-    ENGINE_KEYS,
-    LIST_KEYS,
-    MODELS_KEYS,
-    NOTICES_KEYS,
-    PICK_KEYS,
-    PICTURE_KEYS,
-    REGION_KEYS,
-    SEARCH_KEYS,
-    SETTINGS_KEYS,
-    SHARED_KEYS,
-    STRIP_KEYS,
-    TURN_ACTIONS,
-    TURN_KEYS,
-    WRITE_KEYS,
-    Key,
-    TurnAction,
-)
-from tui.pages.dialog import VI_BINDINGS, frame
+from tui import keys
+from tui.keys import Key, TurnAction, bindings
+from tui.pages.dialog import frame
 from tui.slashes import SLASHES
 from tui.textual_fixes import GuardedDialog
 
@@ -51,58 +25,40 @@ KeyRows = Sequence[Key | TurnAction]
 
 TYPING = "While typing"
 LIST = "In the list of chats"
-SEARCH = "In the search"
-CHIP = "On an attached picture"
 TURN = "On a selected turn"
-CONTEXT = "What the model sees"
-COMPARE = "Two answers"
-ENGINE = "The engine"
-MODELS = "Models"
-CHOICES = "In an empty chat"
-SETTINGS = "Settings"
-PICTURE = "A picture, large"
-REGION = "A part of a picture"
-DOUBTS = "How sure the model was"
-ALL_PICTURES = "All pictures"
-SHARED = "Shared with you"
-PICK = "Attaching a picture"
-STRIP = "Pages of a document"
-CHOICE = "In a question"
-WRITE = "In a longer text"
-NOTICES = "Notices"
 
-PLACES = {
-    "PromptArea": TYPING,
-    "SessionList": LIST,
-    "SearchScreen": SEARCH,
-    "Chip": CHIP,
-    "OpeningChip": CHIP,
-    "TurnKeys": TURN,
-    "ContextScreen": CONTEXT,
-    "CompareScreen": COMPARE,
-    "EngineStateScreen": ENGINE,
-    "ModelsScreen": MODELS,
-    "Choices": CHOICES,
-    "SettingsScreen": SETTINGS,
-    "PictureScreen": PICTURE,
-    "FramedDrawing": REGION,
-    "DoubtsScreen": DOUBTS,
-    "PicturesScreen": ALL_PICTURES,
-    "SharedScreen": SHARED,
-    "AttachScreen": PICK,
-    "StripScreen": STRIP,
-    "DetailScreen": CHOICE,
-    "ChooseScreen": CHOICE,
-    "ConnectScreen": CHOICE,
-    "PasswordScreen": CHOICE,
-    "RenameScreen": CHOICE,
-    "EditSettingScreen": CHOICE,
-    "Palette": CHOICE,
-    "SessionPalette": CHOICE,
-    "WriteScreen": WRITE,
-    "NoticesScreen": NOTICES,
-}
-"""Class of a widget or screen -> its section."""
+_QUESTIONS = (
+    "DetailScreen", "ChooseScreen", "ConnectScreen", "PasswordScreen", "RenameScreen",
+    "EditSettingScreen", "Palette", "SessionPalette",
+)  # fmt: skip
+
+SECTIONS: tuple[tuple[str, KeyRows, tuple[str, ...]], ...] = (
+    (TYPING, keys.COMPOSER_KEYS, ("PromptArea",)),
+    ("Everywhere", (*keys.CHAT_KEYS, *keys.APP_KEYS), ()),
+    (TURN, (*keys.TURN_KEYS, *keys.TURN_ACTIONS), ("TurnKeys",)),
+    ("On an attached picture", keys.CHIP_KEYS, ("Chip", "OpeningChip")),
+    (LIST, keys.LIST_KEYS, ("SessionList",)),
+    ("In the search", keys.SEARCH_KEYS, ("SearchScreen",)),
+    ("What the model sees", keys.CONTEXT_KEYS, ("ContextScreen",)),
+    ("Two answers", keys.COMPARE_KEYS, ("CompareScreen",)),
+    ("The engine", keys.ENGINE_KEYS, ("EngineStateScreen",)),
+    ("Models", keys.MODELS_KEYS, ("ModelsScreen",)),
+    ("In an empty chat", keys.CHOICES_KEYS, ("Choices",)),
+    ("Settings", keys.SETTINGS_KEYS, ("SettingsScreen",)),
+    ("A picture, large", keys.PICTURE_KEYS, ("PictureScreen",)),
+    ("A part of a picture", keys.REGION_KEYS, ("FramedDrawing",)),
+    ("How sure the model was", keys.DOUBTS_KEYS, ("DoubtsScreen",)),
+    ("All pictures", keys.ALL_PICTURES_KEYS, ("PicturesScreen",)),
+    ("Shared with you", keys.SHARED_KEYS, ("SharedScreen",)),
+    ("Attaching a picture", keys.PICK_KEYS, ("AttachScreen",)),
+    ("Pages of a document", keys.STRIP_KEYS, ("StripScreen",)),
+    ("In a question", keys.CHOICE_KEYS, _QUESTIONS),
+    ("In a longer text", keys.WRITE_KEYS, ("WriteScreen",)),
+    ("Notices", keys.NOTICES_KEYS, ("NoticesScreen",)),
+)
+"""Title, rows, and the classes of the widgets and screens where these are the keys."""
+
+PLACES = {name: title for title, _, names in SECTIONS for name in names}
 
 LEFT_WIDTH = 20
 
@@ -114,31 +70,10 @@ def sections(rebound: Mapping[str, str], now: Mapping[str, KeyRows]) -> dict[str
     """
 
     def rows(keys: KeyRows) -> Rows:
-        return tuple((rebound.get(key.name, key.shown), key.does) for key in keys)
+        return tuple((rebound.get(key.name, key.shown), key.does) for key in keys if key.shown)
 
-    usual = {
-        TYPING: rows(COMPOSER_KEYS),
-        "Everywhere": rows((*CHAT_KEYS, *APP_KEYS)),
-        TURN: rows((*TURN_KEYS, *TURN_ACTIONS)),
-        CHIP: rows(CHIP_KEYS),
-        LIST: rows(LIST_KEYS),
-        SEARCH: rows(SEARCH_KEYS),
-        CONTEXT: rows(CONTEXT_KEYS),
-        COMPARE: rows(COMPARE_KEYS),
-        ENGINE: rows(ENGINE_KEYS),
-        MODELS: rows(MODELS_KEYS),
-        CHOICES: rows(CHOICES_KEYS),
-        SETTINGS: rows(SETTINGS_KEYS),
-        PICTURE: rows(PICTURE_KEYS),
-        REGION: rows([key for key in REGION_KEYS if key.shown]),
-        DOUBTS: rows([key for key in DOUBTS_KEYS if key.shown]),
-        ALL_PICTURES: rows(ALL_PICTURES_KEYS),
-        SHARED: rows(SHARED_KEYS),
-        PICK: rows(PICK_KEYS),
-        STRIP: rows([key for key in STRIP_KEYS if key.shown]),
-        CHOICE: rows(CHOICE_KEYS),
-        WRITE: rows(WRITE_KEYS),
-        NOTICES: rows(NOTICES_KEYS),
+    return {
+        **{title: rows(now.get(title, usual)) for title, usual, _ in SECTIONS},
         "Commands": tuple((f"{s.name} {s.argument}".strip(), s.does) for s in SLASHES),
         "Pictures": (
             ("drop", "Drop files on the window; their paths become pictures"),
@@ -151,7 +86,6 @@ def sections(rebound: Mapping[str, str], now: Mapping[str, KeyRows]) -> dict[str
             ("phichat chat a.png", "In the shell: at the start"),
         ),
     }
-    return usual | {title: rows(keys) for title, keys in now.items()}
 
 
 def place_of(node: DOMNode | None) -> str | None:
@@ -165,9 +99,9 @@ def place_of(node: DOMNode | None) -> str | None:
 class HelpScreen(GuardedDialog[None]):
     """Dialog that closes with escape or q, and with the key that opened it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
+    BINDINGS: ClassVar = [
         Binding("escape,q", "dismiss(None)", "Close", show=False),
-        *VI_BINDINGS,
+        *bindings((), vi=True),
     ]
 
     def __init__(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import Binding
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import OptionList, Static
@@ -17,9 +17,9 @@ from textual.widgets.option_list import Option
 
 from assistant.values.text import one_line
 from assistant.values.words import counted, file_size
-from tui.keys import MODELS_KEYS
+from tui.keys import MODELS_KEYS, bindings
 from tui.pages.connect import WHERE_IT_GOES, ConnectScreen
-from tui.pages.dialog import VI_BINDINGS, ChoiceDialog, frame
+from tui.pages.dialog import ChoiceDialog, frame
 from tui.pages.engine_screen import EngineScreen
 from tui.requests import in_background
 from tui.widgets.model_rows import does, facts, fit
@@ -61,9 +61,8 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
     """Page that returns the chosen model, or None when nothing changes."""
 
     TITLE = "Models"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(key.binding() for key in MODELS_KEYS if key.action),
-        *VI_BINDINGS,
+    BINDINGS: ClassVar = [
+        *bindings(MODELS_KEYS, vi=True),
         *(Binding(str(n), f"choose({n})", f"Choose {n}", show=False) for n in range(1, 10)),
     ]
 

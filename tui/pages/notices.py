@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.content import Content
 from textual.widgets import Static
 
-from tui.keys import NOTICES_KEYS
-from tui.pages.dialog import VI_BINDINGS, frame
+from tui.keys import NOTICES_KEYS, bindings
+from tui.pages.dialog import frame
 from tui.textual_fixes import GuardedDialog
 from tui.widgets.notice_line import Notice
 
@@ -19,10 +18,7 @@ from tui.widgets.notice_line import Notice
 class NoticesScreen(GuardedDialog[None]):
     """Shows each notice with its time."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(key.binding() for key in NOTICES_KEYS if key.action),
-        *VI_BINDINGS,
-    ]
+    BINDINGS: ClassVar = bindings(NOTICES_KEYS, vi=True)
 
     def __init__(self, notices: Sequence[Notice]) -> None:
         super().__init__()

@@ -10,7 +10,6 @@ from typing import ClassVar
 
 from textual import events, on, work
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Container
 from textual.content import Content
 from textual.message import Message
@@ -21,9 +20,9 @@ from assistant.values.errors import PhichatError
 from assistant.values.region import Box
 from assistant.values.text import one_line
 from assistant.values.words import counted, file_size
-from tui.keys import PICTURE_KEYS
+from tui.keys import PICTURE_KEYS, bindings
 from tui.pages.detail import DetailScreen, detail_choices
-from tui.pages.dialog import VI_BINDINGS, whole_hints
+from tui.pages.dialog import whole_hints
 from tui.textual_fixes import GuardedDialog
 from tui.widgets.drawing import Drawing
 from tui.widgets.framed_drawing import FramedDrawing
@@ -85,10 +84,7 @@ class CutWanted:
 class PictureScreen(GuardedDialog[CutWanted | None]):
     """Page that steps through pictures with the arrow keys; returns a part to be attached."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(key.binding() for key in PICTURE_KEYS),
-        *VI_BINDINGS,
-    ]
+    BINDINGS: ClassVar = bindings(PICTURE_KEYS, vi=True)
 
     @dataclass
     class Known(Message):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.timer import Timer
@@ -20,7 +19,7 @@ from assistant.values.conversation import FoundIn, Role, SearchHit, Snippet
 from assistant.values.text import one_line
 from assistant.values.words import ago, counted
 from tui import messages
-from tui.keys import SEARCH_KEYS
+from tui.keys import SEARCH_KEYS, bindings
 from tui.pages.dialog import TypingGoesToField, frame
 from tui.pages.engine_screen import EngineScreen
 
@@ -43,7 +42,7 @@ class SearchScreen(TypingGoesToField, EngineScreen[SearchHit | None]):
     """Page that returns the place to open, or None. One search runs at a time."""
 
     CSS_PATH = "search.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in SEARCH_KEYS if key.action]
+    BINDINGS: ClassVar = bindings(SEARCH_KEYS)
 
     @dataclass
     class Found(Message):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.content import Content
 from textual.message import Message
 from textual.widgets import OptionList, Static
@@ -21,9 +20,9 @@ from assistant.values.conversation import Conversation
 from assistant.values.sampling import PARAMETERS
 from assistant.values.setting import TakesEffect, shown
 from assistant.values.text import one_line
-from tui.keys import SETTINGS_KEYS
+from tui.keys import SETTINGS_KEYS, bindings
 from tui.pages import setting_values
-from tui.pages.dialog import VI_BINDINGS, frame
+from tui.pages.dialog import frame
 from tui.pages.edit_setting import EditSettingScreen
 from tui.pages.engine_screen import EngineScreen
 
@@ -51,10 +50,7 @@ MARGINS = 2
 class SettingsScreen(EngineScreen[Settings | None]):
     """Page that writes each change at once; returns settings that need the engine restarted."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        *(key.binding() for key in SETTINGS_KEYS),
-        *VI_BINDINGS,
-    ]
+    BINDINGS: ClassVar = bindings(SETTINGS_KEYS, vi=True)
     AUTO_FOCUS = "OptionList"
 
     @dataclass

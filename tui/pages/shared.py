@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.message import Message
@@ -20,7 +19,7 @@ from assistant.values.conversation import Conversation, Role, SessionSummary, Tu
 from assistant.values.text import one_line
 from assistant.values.words import ago, counted
 from tui import messages
-from tui.keys import SHARED_KEYS
+from tui.keys import SHARED_KEYS, bindings
 from tui.pages.dialog import frame
 from tui.pages.engine_screen import EngineScreen
 from tui.widgets.gallery import Gallery
@@ -49,7 +48,7 @@ class OwnersTurn(UserTurn):
 class SharedScreen(EngineScreen[str | None]):
     """Page that returns the id of a copy that was taken, which is the user's own, or None."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in SHARED_KEYS if key.action]
+    BINDINGS: ClassVar = bindings(SHARED_KEYS)
 
     @dataclass
     class Found(Message):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import events, on, work
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Container, Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
@@ -20,7 +19,7 @@ from assistant.values.conversation import PictureFile
 from assistant.values.errors import PhichatError
 from assistant.values.text import one_line
 from assistant.values.words import counted
-from tui.keys import STRIP_KEYS
+from tui.keys import STRIP_KEYS, bindings
 from tui.pages.dialog import Frame, frame
 from tui.pages.password import PasswordScreen
 from tui.terminal.detect import PictureProtocol
@@ -84,7 +83,7 @@ class PageCell(Vertical):
 class StripScreen(GuardedDialog[Picked | None]):
     """Dialog that draws as many pages as fit around the cursor; returns the chosen ones."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in STRIP_KEYS]
+    BINDINGS: ClassVar = bindings(STRIP_KEYS)
 
     @dataclass
     class Opened(Message):

@@ -7,7 +7,6 @@ from typing import ClassVar
 
 from textual import events
 from textual.app import ComposeResult
-from textual.binding import BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
@@ -17,7 +16,7 @@ from assistant.values.context import ChosenBy, PictureCost, PictureLayout
 from assistant.values.conversation import PictureFile
 from assistant.values.text import one_line
 from assistant.values.words import counted, file_size
-from tui.keys import CHIP_KEYS
+from tui.keys import CHIP_KEYS, bindings
 from tui.terminal.detect import PictureProtocol
 from tui.widgets.gallery import Gallery
 from tui.widgets.picture_drawing import PictureDrawing
@@ -71,7 +70,7 @@ class CrossedChip(Vertical, can_focus=True):
 class Chip(CrossedChip):
     """One attached picture in the composer; reached with shift+tab."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in CHIP_KEYS]
+    BINDINGS: ClassVar = bindings(CHIP_KEYS)
 
     @dataclass
     class DetailWanted(Message):

@@ -11,7 +11,6 @@ from time import monotonic
 from typing import ClassVar
 
 from textual import on, work
-from textual.binding import BindingType
 from textual.content import Content
 from textual.message import Message
 
@@ -19,7 +18,7 @@ from assistant.values.conversation import PictureFile
 from assistant.values.errors import PhichatError
 from assistant.values.text import one_line
 from assistant.values.words import counted, file_size
-from tui.keys import OPENING_KEYS
+from tui.keys import OPENING_KEYS, bindings
 from tui.widgets.chip import CROSS, NAME_WIDTH, CrossedChip
 from tui.widgets.turn_run import unexpected_words
 
@@ -41,7 +40,7 @@ class GivenUpError(Exception):
 class OpeningChip(CrossedChip):
     """Keeps the place of a picture until it is opened; taking it off ends a fetch."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in OPENING_KEYS]
+    BINDINGS: ClassVar = bindings(OPENING_KEYS)
 
     @dataclass
     class Arrived(Message):

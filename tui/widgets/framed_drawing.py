@@ -7,13 +7,12 @@ from typing import ClassVar
 
 from rich.style import Style
 from textual import events
-from textual.binding import BindingType
 from textual.geometry import clamp
 from textual.message import Message
 from textual.timer import Timer
 
 from assistant.values.region import Box
-from tui.keys import REGION_KEYS
+from tui.keys import REGION_KEYS, bindings
 from tui.widgets.parts_drawing import Frame, PartsDrawing
 from tui.widgets.picture_drawing import REST_S
 
@@ -30,7 +29,7 @@ class FramedDrawing(PartsDrawing):
     """
 
     ALLOW_SELECT = False
-    BINDINGS: ClassVar[list[BindingType]] = [key.binding() for key in REGION_KEYS]
+    BINDINGS: ClassVar = bindings(REGION_KEYS)
 
     @dataclass
     class Moved(Message):
