@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from textual.message import Message
 
@@ -20,10 +19,6 @@ from assistant.values.events import Event, ModelStatus
 from tui.widgets.choices import Offer
 from tui.widgets.completion import KnownPicture
 from tui.widgets.context_meter import Measured
-
-if TYPE_CHECKING:
-    from assistant.core.memory.speed_estimate import Speed
-    from assistant.models.catalogue import FoundModel
 from tui.widgets.notice_line import Notice
 
 
@@ -231,22 +226,6 @@ class StatusSeen(Message):
     """The engine was looked at."""
 
     status: ModelStatus
-
-
-@dataclass
-class EngineChanged(Message):
-    """Another model answers, or the same was started again; ``words`` say which."""
-
-    words: str
-    model: str | None = None
-
-
-@dataclass
-class ModelsFound(Message):
-    """Models for a new user, with the ``speeds`` that were measured; None while they are."""
-
-    models: tuple[FoundModel, ...]
-    speeds: Mapping[str, Speed] | None
 
 
 @dataclass

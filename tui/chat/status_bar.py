@@ -6,13 +6,12 @@ The pages are imported when they are opened, because the first paint does not wa
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from textual import on
 from textual.app import ComposeResult
-from textual.message import Message
 
 from assistant.values.errors import PhichatError
 from assistant.values.events import ModelStatus, Phase
@@ -20,12 +19,13 @@ from assistant.values.words import model_name
 from tui import messages
 from tui.chat.part import ChatPart
 from tui.pages.download import Download
-from tui.requests import in_background
+from tui.requests import Answer, in_background
 from tui.widgets.choices import CONNECT, STAY, Offer
 from tui.widgets.context_meter import ContextMeter
 from tui.widgets.status_line import StatusLine
 
 if TYPE_CHECKING:
+    from assistant.core.memory.speed_estimate import Speed
     from assistant.engine.engine import Engine
     from assistant.models.catalogue import FoundModel
     from assistant.settings.schema import Settings
@@ -116,17 +116,16 @@ class StatusBar(ChatPart):
     def _restart(self, settings: Settings, words: str) -> None:
         """Replace the engine's process; a reply that it was writing ends half-way."""
 
-        def restart() -> Message:
+        def restart() -> Answer:
             self._engine.model.restart(settings)
-            return messages.EngineChanged(words)
+            return partial(self._tell_change, words)
 
         self.in_thread(restart)
 
-    @on(messages.EngineChanged)
-    def _tell_change(self, event: messages.EngineChanged) -> None:
-        self.tell(event.words)
-        if event.model is not None:
-            self._chat.model, self._offers = event.model, False
+    def _tell_change(self, words: str, model: str | None = None) -> None:
+        self.tell(words)
+        if model is not None:
+            self._chat.model, self._offers = model, False
             self._show_offer()
         self._look()
 
@@ -134,19 +133,19 @@ class StatusBar(ChatPart):
 
     # The offer to a new user, in the empty chat
 
-    def _find_models(self) -> Message:
+    def _find_models(self) -> Answer:
         models = tuple(self._engine.model.available(self._engine.store.models()))
-        return messages.ModelsFound(models, self._offer.speeds)
+        return partial(self._note_models, models, self._offer.speeds)
 
-    @on(messages.ModelsFound)
-    def _note_models(self, event: messages.ModelsFound) -> None:
-        event.stop()
-        self._offer = replace(self._offer, models=event.models, speeds=event.speeds)
+    def _note_models(
+        self, models: Sequence[FoundModel], speeds: Mapping[str, Speed] | None
+    ) -> None:
+        self._offer = replace(self._offer, models=models, speeds=speeds)
         self._show_offer()
 
-    def _measure(self) -> Message:
+    def _measure(self) -> Answer:
         models = tuple(self._offer.models or ())
-        return messages.ModelsFound(models, self._engine.model.speeds(models))
+        return partial(self._note_models, models, self._engine.model.speeds(models))
 
     def _show_offer(self) -> None:
         """Offer models until one is chosen, the demo model too: also after a failed download."""
@@ -221,7 +220,7 @@ class StatusBar(ChatPart):
             return
         session_id, is_other = self._chat.session_id, name != self._engine.model.settings.model
 
-        def use() -> Message:
+        def use() -> Answer:
             from assistant.settings.file import write_setting  # its library is for this alone
 
             if is_other:
@@ -229,7 +228,7 @@ class StatusBar(ChatPart):
             write_setting(self._engine.model.settings.config_file, "model", name)
             if session_id is not None:
                 self._engine.store.set_model(session_id, name)
-            return messages.EngineChanged(f"{model_name(name)} answers from now on.", name)
+            return partial(self._tell_change, f"{model_name(name)} answers from now on.", name)
 
         self.in_thread(use)
 

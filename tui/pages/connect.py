@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.message import Message
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -30,13 +30,6 @@ class ConnectScreen(TypingGoesToField, EngineScreen[str | None]):
         Binding("escape", "close", "Leave it", show=False),
     ]
 
-    @dataclass
-    class Answered(Message):
-        """The server at ``address`` has these models."""
-
-        address: str
-        names: tuple[str, ...]
-
     def compose(self) -> ComposeResult:
         with frame("Connect to a server", "enter connects · esc back"):
             yield Static(
@@ -52,7 +45,7 @@ class ConnectScreen(TypingGoesToField, EngineScreen[str | None]):
             yield OptionList()
 
     def on_mount(self) -> None:
-        self._names: tuple[str, ...] = ()
+        self._names: Sequence[str] = ()
         self.query_one(OptionList).display = False
         self.query_one(Input).focus()
 
@@ -64,21 +57,20 @@ class ConnectScreen(TypingGoesToField, EngineScreen[str | None]):
         self.query_one(OptionList).display = False
         self._tell(Content("Asking it for its models …"))
         where = address if "://" in address else f"http://{address}"
-        self.in_thread(lambda: self.Answered(address, tuple(self._engine.model.at_server(where))))
+        self.in_thread(lambda: partial(self._show, address, self._engine.model.at_server(where)))
 
-    @on(Answered)
-    def _show(self, event: Answered) -> None:
-        if event.address != self.query_one(Input).value.strip():
+    def _show(self, address: str, names: Sequence[str]) -> None:
+        if address != self.query_one(Input).value.strip():
             return  # it was changed meanwhile
-        if len(event.names) == 1:
-            self.dismiss(event.names[0])
+        if len(names) == 1:
+            self.dismiss(names[0])
             return
-        self._names = event.names
-        self._tell(Content(f"It has {counted(len(event.names), 'model')}: choose one."))
+        self._names = names
+        self._tell(Content(f"It has {counted(len(names), 'model')}: choose one."))
         options = self.query_one(OptionList)
         options.clear_options()
         options.add_options(
-            [Option(Content(one_line(name.partition("#")[2], 70))) for name in event.names]
+            [Option(Content(one_line(name.partition("#")[2], 70))) for name in names]
         )
         options.display = True
         options.highlighted = 0

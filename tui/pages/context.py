@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.message import Message
 from textual.widgets import Static
 
 from assistant.values.context import ChosenBy, ContextReport, LeftOut, PictureCost, Why
@@ -21,6 +20,7 @@ from tui import messages
 from tui.keys import CONTEXT_KEYS, bindings
 from tui.pages.dialog import frame
 from tui.pages.engine_screen import EngineScreen
+from tui.requests import Answer
 from tui.widgets.context_meter import Measured, bar, details, head
 from tui.widgets.long_text import Line, LongText
 
@@ -40,13 +40,6 @@ class ContextScreen(EngineScreen[None]):
 
     BINDINGS: ClassVar = bindings(CONTEXT_KEYS, vi=True)
 
-    @dataclass
-    class Spelled(Message):
-        """The prompt was laid out and spelled."""
-
-        report: ContextReport
-        pieces: tuple[Piece, ...]
-
     def __init__(
         self,
         engine: Engine,
@@ -61,7 +54,7 @@ class ContextScreen(EngineScreen[None]):
         self._draft = draft
         self._follows = parent
         self._system = system
-        self._spelled: ContextScreen.Spelled | None = None
+        self._spelled: tuple[ContextReport, Sequence[Piece]] | None = None
         self._with_ids = False
 
     def compose(self) -> ComposeResult:
@@ -73,20 +66,19 @@ class ContextScreen(EngineScreen[None]):
     def on_mount(self) -> None:
         self.in_thread(self._spell)
 
-    def _spell(self) -> Message:
+    def _spell(self) -> Answer:
         preview = self._engine.prompts.preview(
             self._session_id, self._draft, parent=self._follows, system=self._system
         )
-        return self.Spelled(preview.context, self._engine.prompts.spell(preview))
+        return partial(self._show, preview.context, self._engine.prompts.spell(preview))
 
     @on(messages.RequestRefused)
     def _explain(self, event: messages.RequestRefused) -> None:
         self.query_one(".meter", Static).update(Content(one_line(event.reason)))
 
-    @on(Spelled)
-    def _show(self, event: Spelled) -> None:
-        self._spelled = event
-        words = (meter(event.report), self._engine.model.status().warning)
+    def _show(self, report: ContextReport, pieces: Sequence[Piece]) -> None:
+        self._spelled = report, pieces
+        words = (meter(report), self._engine.model.status().warning)
         self.query_one(".meter", Static).update(Content("\n".join(filter(None, words))))
         self._show_lines()
 
@@ -100,8 +92,7 @@ class ContextScreen(EngineScreen[None]):
 
     def _show_lines(self) -> None:
         if self._spelled is not None:
-            report, pieces = self._spelled.report, self._spelled.pieces
-            self.query_one(LongText).show(list(lines(report, pieces, with_ids=self._with_ids)))
+            self.query_one(LongText).show(list(lines(*self._spelled, with_ids=self._with_ids)))
 
 
 def meter(report: ContextReport) -> str:

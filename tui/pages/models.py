@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -11,7 +11,6 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.content import Content
-from textual.message import Message
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -21,7 +20,7 @@ from tui.keys import MODELS_KEYS, bindings
 from tui.pages.connect import WHERE_IT_GOES, ConnectScreen
 from tui.pages.dialog import ChoiceDialog, frame
 from tui.pages.engine_screen import EngineScreen
-from tui.requests import in_background
+from tui.requests import Answer, in_background
 from tui.widgets.model_rows import does, facts, fit
 
 if TYPE_CHECKING:
@@ -66,24 +65,6 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
         *(Binding(str(n), f"choose({n})", f"Choose {n}", show=False) for n in range(1, 10)),
     ]
 
-    @dataclass
-    class Found(Message):
-        """The models were looked up."""
-
-        models: tuple[FoundModel, ...]
-
-    @dataclass
-    class ServersFound(Message):
-        """Models of servers on this machine by name, and whether each sees pictures."""
-
-        models: tuple[tuple[str, bool], ...]
-
-    @dataclass
-    class Measured(Message):
-        """The speed of this machine was measured."""
-
-        speeds: Mapping[str, Speed]
-
     def __init__(self, engine: Engine, download: Download | None, marked: str) -> None:
         """Highlight the model ``marked`` at first."""
         super().__init__(engine)
@@ -103,8 +84,8 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
     def heading(self) -> Content:
         return Content("Which model shall answer? All but a server's run on this machine.")
 
-    def _find(self) -> Found:
-        return self.Found(tuple(self._engine.model.available(self._engine.store.models())))
+    def _find(self) -> Answer:
+        return partial(self._show, self._engine.model.available(self._engine.store.models()))
 
     def on_mount(self) -> None:
         self.query_one(OptionList).add_option(Option("Looking at this machine …", disabled=True))
@@ -112,11 +93,10 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
         self.set_interval(LOOK_S, self._show_download)
         self._show_download()
 
-    @on(Found)
-    def _show(self, event: Found) -> None:
-        demo = [one for one in event.models if one.kind == "demo"]
-        usable = [one for one in event.models if one.kind in ("hub", "folder")]
-        servers = [one for one in event.models if one.kind == "server"]
+    def _show(self, models: Sequence[FoundModel]) -> None:
+        demo = [one for one in models if one.kind == "demo"]
+        usable = [one for one in models if one.kind in ("hub", "folder")]
+        servers = [one for one in models if one.kind == "server"]
         self._models = (*usable, *demo, *servers)
         self._add_servers()
         self._show_rows()
@@ -124,7 +104,7 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
         marked = names.index(self._marked) if self._marked in names else 0
         self.query_one(OptionList).highlighted = marked
         found = self._models
-        in_background(self, lambda: self.Measured(self._engine.model.speeds(found)))
+        in_background(self, lambda: partial(self._show_speeds, self._engine.model.speeds(found)))
 
     def _show_rows(self) -> None:
         rows = [self.row(number, one) for number, one in enumerate(self._models, 1)]
@@ -133,9 +113,8 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
         options.set_options([Option(row) for row in (*rows, self._connect_row())])
         options.highlighted = marked
 
-    @on(Measured)
-    def _show_speeds(self, event: Measured) -> None:
-        self._speeds = event.speeds
+    def _show_speeds(self, speeds: Mapping[str, Speed]) -> None:
+        self._speeds = speeds
         self._show_rows()
 
     def row(self, number: int, one: FoundModel) -> Content:
@@ -220,20 +199,20 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
         """Ask the ports of this machine at which servers listen."""
         self.tell("Looking for servers on this machine …")
         found = self._engine.model.servers_here
-        self.in_thread(lambda: self.ServersFound(tuple(found())))
+        self.in_thread(lambda: partial(self._show_servers, found()))
 
-    @on(ServersFound)
-    def _show_servers(self, event: ServersFound) -> None:
-        if not event.models:
+    def _show_servers(self, models: Sequence[tuple[str, bool]]) -> None:
+        """Show the models of servers by name, and whether each sees pictures."""
+        if not models:
             self.tell("No server answers on this machine, at the ports 8080, 11434, 1234 and 8000.")
             return
-        self._sees |= dict(event.models)
+        self._sees |= dict(models)
         if self._models:
             first = len(self._models)
             self._add_servers()
             self._show_rows()
             self.query_one(OptionList).highlighted = first if len(self._models) > first else None
-        self.tell(f"Found {counted(len(event.models), 'model')} on this machine.")
+        self.tell(f"Found {counted(len(models), 'model')} on this machine.")
 
     def _add_servers(self) -> None:
         """List the servers' models that were found, and that are not listed yet."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -12,7 +13,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Container, Horizontal
 from textual.content import Content
-from textual.message import Message
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -49,13 +49,6 @@ class PicturesScreen(TypingGoesToField, EngineScreen[PictureChosen | None]):
         key.binding(priority=key.keys == "ctrl+o") for key in ALL_PICTURES_KEYS if key.action
     ]
 
-    @dataclass
-    class Found(Message):
-        """The store was asked for the pictures with these words."""
-
-        words: str
-        shown: list[ShownPicture]
-
     def __init__(
         self, engine: Engine, gallery: Gallery, clock: Callable[[], datetime], words: str = ""
     ) -> None:
@@ -83,19 +76,17 @@ class PicturesScreen(TypingGoesToField, EngineScreen[PictureChosen | None]):
         self._look(event.value)
 
     def _look(self, words: str) -> None:
-        self.in_thread(lambda: self.Found(words, self._engine.store.all_pictures(words)))
+        self.in_thread(lambda: partial(self._show, words, self._engine.store.all_pictures(words)))
 
-    @on(Found)
-    def _show(self, event: Found) -> None:
-        event.stop()
-        if event.words != self.query_one(Input).value:
+    def _show(self, words: str, shown: list[ShownPicture]) -> None:
+        if words != self.query_one(Input).value:
             return
-        self._shown = event.shown
+        self._shown = shown
         options, now = self.query_one(OptionList), self._clock()
         options.clear_options()
-        options.add_options([Option(row(one, now)) for one in event.shown])
-        options.highlighted = 0 if event.shown else None
-        found = counted(len(event.shown), "picture") if event.shown else "No picture"
+        options.add_options([Option(row(one, now)) for one in shown])
+        options.highlighted = 0 if shown else None
+        found = counted(len(shown), "picture") if shown else "No picture"
         self.query_one(".hint", Static).update(Content(f"{found}, the newest first."))
 
     @on(OptionList.OptionHighlighted)

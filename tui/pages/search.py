@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
@@ -44,20 +43,13 @@ class SearchScreen(TypingGoesToField, EngineScreen[SearchHit | None]):
     CSS_PATH = "search.tcss"
     BINDINGS: ClassVar = bindings(SEARCH_KEYS)
 
-    @dataclass
-    class Found(Message):
-        """The store was searched for ``words``."""
-
-        words: str
-        hits: tuple[SearchHit, ...]
-
     def __init__(self, engine: Engine, clock: Callable[[], datetime], words: str = "") -> None:
         """Begin with ``words``."""
         super().__init__(engine)
         self._clock = clock
         self.words = words
         """Words as they are typed."""
-        self._hits: tuple[SearchHit, ...] = ()
+        self._hits: Sequence[SearchHit] = ()
         self._answered = ""
         self._searching = False
         self._chosen = False
@@ -87,20 +79,18 @@ class SearchScreen(TypingGoesToField, EngineScreen[SearchHit | None]):
         words = self.words
         if not self._searching and words != self._answered:
             self._searching = True
-            self.in_thread(
-                lambda: self.Found(words, tuple(self._engine.store.search(words, limit=MOST)))
-            )
+            search = self._engine.store.search
+            self.in_thread(lambda: partial(self._show, words, search(words, limit=MOST)))
 
-    @on(Found)
-    def _show(self, event: Found) -> None:
-        self._over(event.words)
-        self._hits = event.hits
+    def _show(self, words: str, hits: Sequence[SearchHit]) -> None:
+        self._over(words)
+        self._hits = hits
         options = self.query_one(OptionList)
         options.clear_options()
         now = self._clock()
-        options.add_options([Option(row(hit, now)) for hit in event.hits])
-        options.highlighted = 0 if event.hits else None
-        self.query_one(".hint", Static).update(Content(self._count(event)))
+        options.add_options([Option(row(hit, now)) for hit in hits])
+        options.highlighted = 0 if hits else None
+        self.query_one(".hint", Static).update(Content(self._count(words)))
         if self._chosen and self._is_answered:
             self._go()
         else:
@@ -114,14 +104,14 @@ class SearchScreen(TypingGoesToField, EngineScreen[SearchHit | None]):
         self._searching = False
         self._answered = words
 
-    def _count(self, event: Found) -> str:
-        if not event.words.strip():
+    def _count(self, words: str) -> str:
+        if not words.strip():
             return HOW
-        if not event.hits:
+        if not self._hits:
             return "Nothing has all these words. Fewer, or the beginning of one, find more."
-        if len(event.hits) == MOST:
+        if len(self._hits) == MOST:
             return f"The {MOST} best places. More words narrow it down."
-        return f"{counted(len(event.hits), 'place')}, the best first."
+        return f"{counted(len(self._hits), 'place')}, the best first."
 
     def action_move(self, where: str) -> None:
         """Highlight another place (``cursor_down``, ``page_up`` …); the typing goes on."""

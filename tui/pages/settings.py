@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.message import Message
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option, OptionDoesNotExist
 
@@ -25,6 +24,7 @@ from tui.pages import setting_values
 from tui.pages.dialog import frame
 from tui.pages.edit_setting import EditSettingScreen
 from tui.pages.engine_screen import EngineScreen
+from tui.requests import Answer
 
 if TYPE_CHECKING:
     from assistant.engine.engine import Engine
@@ -53,26 +53,6 @@ class SettingsScreen(EngineScreen[Settings | None]):
     BINDINGS: ClassVar = bindings(SETTINGS_KEYS, vi=True)
     AUTO_FOCUS = "OptionList"
 
-    @dataclass
-    class Read(Message):
-        """The origin of each setting and the open chat's own values were read."""
-
-        origins: Mapping[str, str]
-        chat: Conversation | None
-
-    @dataclass
-    class Written(Message):
-        """A setting was written."""
-
-        name: str
-        settings: Settings
-
-    @dataclass
-    class ChatChanged(Message):
-        """The open chat's own value of a setting was set or removed."""
-
-        name: str
-
     def __init__(self, engine: Engine, session_id: str | None) -> None:
         super().__init__(engine)
         self._session_id = session_id
@@ -95,19 +75,18 @@ class SettingsScreen(EngineScreen[Settings | None]):
     def _read(self) -> None:
         chosen = self._chosen
 
-        def read() -> Message:
+        def read() -> Answer:
             loaded, origins = load_with_origins()
             other = [name for name in SETTABLE if loaded.value(name) != chosen.value(name)]
             origins |= dict.fromkeys(other, GIVEN)
             session_id = self._session_id
             chat = None if session_id is None else self._engine.store.conversation(session_id)
-            return self.Read(origins, chat)
+            return partial(self._show, origins, chat)
 
         self.in_thread(read)
 
-    @on(Read)
-    def _show(self, event: Read) -> None:
-        self._origins, self._chat = event.origins, event.chat
+    def _show(self, origins: Mapping[str, str], chat: Conversation | None) -> None:
+        self._origins, self._chat = origins, chat
         self._show_rows()
 
     # What is shown
@@ -242,7 +221,7 @@ class SettingsScreen(EngineScreen[Settings | None]):
 
     def _write(self, name: str, text: str) -> None:
         chosen = self._chosen
-        self.in_thread(lambda: self.Written(name, setting_values.write(chosen, name, text)))
+        self.in_thread(lambda: partial(self._use, name, setting_values.write(chosen, name, text)))
 
     def action_reset(self) -> None:
         """Return to the default, or to the value of all chats."""
@@ -254,11 +233,10 @@ class SettingsScreen(EngineScreen[Settings | None]):
             return
 
         chosen = self._chosen
-        self.in_thread(lambda: self.Written(name, setting_values.remove(chosen, name)))
+        self.in_thread(lambda: partial(self._use, name, setting_values.remove(chosen, name)))
 
-    @on(Written)
-    def _use(self, event: Written) -> None:
-        name, value = event.name, event.settings.value(event.name)
+    def _use(self, name: str, written: Settings) -> None:
+        value = written.value(name)
         self._chosen = self._chosen.changed(**{name: value})  # others may be under way
         variable = PREFIX + name.upper()
         if os.environ.get(variable):
@@ -278,7 +256,7 @@ class SettingsScreen(EngineScreen[Settings | None]):
             return
         own = None if value == "none" and name not in ("model",) else value
 
-        def change() -> Message:
+        def change() -> Answer:
             if name == "system":
                 self._engine.store.set_system(session_id, None if own is None else str(own))
             elif name == "model":
@@ -287,13 +265,12 @@ class SettingsScreen(EngineScreen[Settings | None]):
                 changed: dict[str, Any] = {name: own}
                 parameters = chat.parameters.changed(**changed)
                 self._engine.store.set_parameters(session_id, parameters)
-            return self.ChatChanged(name)
+            return partial(self._tell_chat, name)
 
         self.in_thread(change)
 
-    @on(ChatChanged)
-    def _tell_chat(self, event: ChatChanged) -> None:
-        self.tell(f"{event.name} of this chat is changed; it {self._effect(event.name)}.")
+    def _tell_chat(self, name: str) -> None:
+        self.tell(f"{name} of this chat is changed; it {self._effect(name)}.")
         self._read()
 
     def action_switch(self) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
-from textual.message import Message
 from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
@@ -22,6 +21,7 @@ from tui import messages
 from tui.keys import SHARED_KEYS, bindings
 from tui.pages.dialog import frame
 from tui.pages.engine_screen import EngineScreen
+from tui.requests import Answer
 from tui.widgets.gallery import Gallery
 from tui.widgets.reply_turn import ReplyTurn
 from tui.widgets.user_turn import UserTurn
@@ -50,25 +50,6 @@ class SharedScreen(EngineScreen[str | None]):
 
     BINDINGS: ClassVar = bindings(SHARED_KEYS)
 
-    @dataclass
-    class Found(Message):
-        """The store was asked for the chats."""
-
-        sessions: list[SessionSummary]
-        owners: dict[str, str]
-
-    @dataclass
-    class Read(Message):
-        """A chat was read."""
-
-        conversation: Conversation
-
-    @dataclass
-    class Taken(Message):
-        """A copy was stored."""
-
-        session_id: str
-
     def __init__(self, engine: Engine, gallery: Gallery, clock: Callable[[], datetime]) -> None:
         super().__init__(engine)
         self._gallery, self._clock = gallery, clock
@@ -86,9 +67,9 @@ class SharedScreen(EngineScreen[str | None]):
     def on_mount(self) -> None:
         self.query_one(OptionList).focus()
 
-        def look() -> SharedScreen.Found:
+        def look() -> Answer:
             store = self._engine.store.of_others()
-            return self.Found(store.sessions(MOST), store.owners())
+            return partial(self._list, store.sessions(MOST), store.owners())
 
         self.in_thread(look)
 
@@ -96,15 +77,13 @@ class SharedScreen(EngineScreen[str | None]):
         if self._shared_gallery is not None:
             self._shared_gallery.close()
 
-    @on(Found)
-    def _list(self, event: Found) -> None:
-        event.stop()
-        self._sessions = event.sessions
-        self._owners = {id: one_line(owner, 30) for id, owner in event.owners.items()}
+    def _list(self, sessions: list[SessionSummary], owners: dict[str, str]) -> None:
+        self._sessions = sessions
+        self._owners = {id: one_line(owner, 30) for id, owner in owners.items()}
         now, options = self._clock(), self.query_one(OptionList)
-        options.add_options([Option(row(one, self._owner(one.id), now)) for one in event.sessions])
-        options.highlighted = 0 if event.sessions else None
-        count = counted(len(event.sessions), "chat") if event.sessions else "No chat is"
+        options.add_options([Option(row(one, self._owner(one.id), now)) for one in sessions])
+        options.highlighted = 0 if sessions else None
+        count = counted(len(sessions), "chat") if sessions else "No chat is"
         words = f"{count} shared with you; they can be read, and copied to go on with."
         self.query_one(".hint", Static).update(Content(words))
 
@@ -117,21 +96,20 @@ class SharedScreen(EngineScreen[str | None]):
     def _read(self, event: OptionList.OptionHighlighted) -> None:
         event.stop()
         chosen = self._sessions[event.option_index].id
-        self.in_thread(lambda: self.Read(self._engine.store.of_others().conversation(chosen)))
+        others = self._engine.store.of_others
+        self.in_thread(lambda: partial(self._show, others().conversation(chosen)))
 
-    @on(Read)
-    async def _show(self, event: Read) -> None:
-        event.stop()
-        if event.conversation.id != self._chosen:
+    async def _show(self, conversation: Conversation) -> None:
+        if conversation.id != self._chosen:
             return
         if self._shared_gallery is None:
             self._shared_gallery = self._gallery.of(self._engine.store.of_others())
         pane, gallery = self.query_one(VerticalScroll), self._shared_gallery
-        owner = self._owner(event.conversation.id)
+        owner = self._owner(conversation.id)
         await pane.remove_children()
         await pane.mount_all(
             OwnersTurn(turn, gallery, owner) if turn.role is Role.USER else ReplyTurn(turn)
-            for turn in event.conversation.turns[-MOST_TURNS:]
+            for turn in conversation.turns[-MOST_TURNS:]
         )
         pane.scroll_home(animate=False)
 
@@ -153,20 +131,15 @@ class SharedScreen(EngineScreen[str | None]):
         if chosen is None:
             return
 
-        def take() -> SharedScreen.Taken:
+        def take() -> Answer:
             from assistant.pictures.source import open_source  # Pillow
 
             store = self._engine.store
             data = "".join(store.of_others().export([chosen])).encode()
             stored = store.import_json(data, "the shared chat", open_source, copy=True)
-            return self.Taken(stored.sessions[0].id)
+            return partial(self.dismiss, stored.sessions[0].id)
 
         self.in_thread(take)
-
-    @on(Taken)
-    def _open_copy(self, event: Taken) -> None:
-        event.stop()
-        self.dismiss(event.session_id)
 
     def _owner(self, session_id: str) -> str:
         return self._owners.get(session_id, "another user")
