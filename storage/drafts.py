@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from sqlalchemy import delete, select
-from sqlalchemy.orm import Session, undefer
+from sqlalchemy.orm import Session
 
-from assistant.values.conversation import Draft, PictureFile
+from assistant.values.conversation import Draft
 from storage import locks, pictures
 from storage.column_types import utc_now
 from storage.ids import storable
-from storage.rows import session_row, turn_row, values
+from storage.rows import session_row, turn_row
 from storage.schema import (
     PICTURE_OF_TURN,
     DraftPictureRow,
     DraftRow,
-    PictureRow,
     SessionPictureRow,
-    ThumbnailRow,
     TurnPictureRow,
 )
 
@@ -57,37 +55,18 @@ def read(db: Session, session_id: str | None) -> Draft | None:
     row = _row(db, session_id)
     if row is None:
         return None
-    found = db.execute(
-        select(DraftPictureRow, PictureRow, ThumbnailRow.data)
-        .join(PictureRow, PictureRow.key == DraftPictureRow.picture_key)
-        .outerjoin(ThumbnailRow, ThumbnailRow.picture_key == PictureRow.key)
-        .where(DraftPictureRow.draft_key == row.key)
-        .order_by(DraftPictureRow.position)
-        .options(undefer(PictureRow.data))
-    )
-    return Draft(row.text, tuple(_file(*one) for one in found))
+    of_draft = pictures.with_bytes(DraftPictureRow).where(DraftPictureRow.draft_key == row.key)
+    found = db.execute(of_draft.order_by(DraftPictureRow.position))
+    return Draft(row.text, tuple(pictures.file_of(*one) for one in found))
 
 
 def of_turn(db: Session, session_id: str, turn_id: str) -> Draft:
     """Read a stored message as a draft: its text, and its pictures with their bytes."""
     turn = turn_row(db, turn_id, session_row(db, session_id))
-    found = db.execute(
-        select(SessionPictureRow, PictureRow, ThumbnailRow.data)
-        .join(PictureRow, PictureRow.key == SessionPictureRow.picture_key)
-        .join(TurnPictureRow, PICTURE_OF_TURN)
-        .outerjoin(ThumbnailRow, ThumbnailRow.picture_key == PictureRow.key)
-        .where(TurnPictureRow.turn_key == turn.key)
-        .order_by(TurnPictureRow.position)
-        .options(undefer(PictureRow.data))
-    )
-    return Draft(turn.text, tuple(_file(*one) for one in found))
-
-
-def _file(
-    shown: DraftPictureRow | SessionPictureRow, picture: PictureRow, thumbnail: bytes | None
-) -> PictureFile:
-    stored = values(picture, PictureFile) | values(shown, PictureFile)
-    return PictureFile(**stored, thumbnail=thumbnail)
+    attached = pictures.with_bytes(SessionPictureRow).join(TurnPictureRow, PICTURE_OF_TURN)
+    of_turn = attached.where(TurnPictureRow.turn_key == turn.key)
+    found = db.execute(of_turn.order_by(TurnPictureRow.position))
+    return Draft(turn.text, tuple(pictures.file_of(*one) for one in found))
 
 
 def drop(db: Session, session_id: str | None) -> None:

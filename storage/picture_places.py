@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import Row, Select, func, select
-from sqlalchemy.orm import Session, aliased, undefer
+from sqlalchemy import Select, func, select
+from sqlalchemy.orm import Session, aliased
 
 from assistant.values.conversation import Picture, PictureFile, Role, ShownPicture
 from assistant.values.errors import StorageError
-from storage.pictures import alike, plain_look
-from storage.rows import common, session_row, values
+from storage.pictures import alike, file_of, plain_look, with_bytes
+from storage.rows import session_row, values
 from storage.schema import (
     PictureRow,
     SessionPictureRow,
     SessionRow,
-    ThumbnailRow,
     TurnPictureRow,
     TurnRow,
 )
@@ -55,20 +54,14 @@ def shown_before(db: Session, file: PictureFile) -> ShownPicture | None:
 def file(db: Session, session_id: str, number: int) -> PictureFile:
     """Read a picture of a session with its bytes, to be attached elsewhere."""
     found = db.execute(
-        select(SessionPictureRow, PictureRow, ThumbnailRow.data)
-        .join(PictureRow, PictureRow.key == SessionPictureRow.picture_key)
-        .outerjoin(ThumbnailRow, ThumbnailRow.picture_key == PictureRow.key)
-        .where(
+        with_bytes(SessionPictureRow).where(
             SessionPictureRow.session_key == session_row(db, session_id).key,
             SessionPictureRow.number == number,
         )
-        .options(undefer(PictureRow.data))
     ).first()
     if found is None:
         raise StorageError(f"This chat has no picture {number}; look up its number.")
-    numbered, picture, thumbnail = found
-    stored = values(picture, PictureFile) | values(numbered, PictureFile)
-    return PictureFile(**stored, thumbnail=thumbnail)
+    return file_of(*found)
 
 
 def _all() -> Select[SessionPictureRow, PictureRow, SessionRow, TurnRow, str | None]:
@@ -109,23 +102,13 @@ def _all() -> Select[SessionPictureRow, PictureRow, SessionRow, TurnRow, str | N
 def _uses(
     db: Session, query: Select[SessionPictureRow, PictureRow, SessionRow, TurnRow, str | None]
 ) -> Iterator[ShownPicture]:
-    for row in db.execute(query):
-        yield _use(row)
-
-
-def _use(
-    row: Row[SessionPictureRow, PictureRow, SessionRow, TurnRow, str | None],
-) -> ShownPicture:
-    numbered, picture, session, turn, reply = row
-    names = common(SessionPictureRow, Picture)
-    fields = {name: getattr(numbered, name) for name in names}
-    fields |= {name: getattr(picture, name) for name in common(PictureRow, Picture)}
-    return ShownPicture(
-        picture=Picture(**fields),
-        session_id=session.id,
-        session_title=session.title,
-        turn_id=turn.id,
-        text=turn.text,
-        reply=reply or "",
-        created=turn.created,
-    )
+    for numbered, picture, session, turn, reply in db.execute(query):
+        yield ShownPicture(
+            picture=Picture(**values(numbered, Picture), **values(picture, Picture)),
+            session_id=session.id,
+            session_title=session.title,
+            turn_id=turn.id,
+            text=turn.text,
+            reply=reply or "",
+            created=turn.created,
+        )

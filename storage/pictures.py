@@ -7,10 +7,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import delete, exists, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, delete, exists, func, select
+from sqlalchemy.orm import Session, undefer
 
 from assistant.values.conversation import PictureFile, Role
 from assistant.values.errors import StorageError
@@ -18,9 +18,10 @@ from assistant.values.origin import Origin
 from assistant.values.region import Region
 from storage import locks
 from storage.ids import storable
-from storage.rows import common, session_row
+from storage.rows import common, session_row, values
 from storage.schema import (
     PICTURE_OF_TURN,
+    Base,
     DraftPictureRow,
     PictureRow,
     SessionPictureRow,
@@ -29,6 +30,8 @@ from storage.schema import (
     TurnPictureRow,
     TurnRow,
 )
+
+Shown = TypeVar("Shown", SessionPictureRow, DraftPictureRow)
 
 
 class OpenPicture(Protocol):
@@ -60,6 +63,22 @@ def data(db: Session, sha256: str) -> bytes:
     if found is None:
         raise StorageError("This picture is no longer stored; attach it again.")
     return found
+
+
+def with_bytes(table: type[Shown]) -> Select[Shown, PictureRow, bytes]:
+    """Select rows that show pictures, and all that is stored of these: see :func:`file_of`."""
+    return (
+        select(table, PictureRow, ThumbnailRow.data)
+        .join(PictureRow, PictureRow.key == table.picture_key)
+        .outerjoin(ThumbnailRow, ThumbnailRow.picture_key == PictureRow.key)
+        .options(undefer(PictureRow.data))
+    )
+
+
+def file_of(shown: Base, picture: PictureRow, thumbnail: bytes | None) -> PictureFile:
+    """Make a picture with its bytes of a row of :func:`with_bytes`."""
+    stored = values(picture, PictureFile) | values(shown, PictureFile)
+    return PictureFile(**stored, thumbnail=thumbnail)
 
 
 def thumbnail(db: Session, sha256: str) -> bytes | None:

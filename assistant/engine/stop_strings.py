@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from assistant.values.text import begun
+
 
 class StopStrings:
     """Search of a growing text for the first of several strings.
@@ -34,10 +36,4 @@ class StopStrings:
         return held
 
     def _overlap(self, text: str) -> int:
-        return max((_overlap(text, one) for one in self._strings), default=0)
-
-
-def _overlap(text: str, string: str) -> int:
-    """Measure the longest end of ``text`` that ``string`` begins with."""
-    longest = min(len(text), len(string) - 1)
-    return next((n for n in range(longest, 0, -1) if text.endswith(string[:n])), 0)
+        return max((begun(text, one) for one in self._strings), default=0)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from assistant import __version__
 from assistant.servers import keys, refusals
@@ -121,33 +121,56 @@ def _seconds(retry_after: str) -> float | None:
 NO_ANSWER = ("unreachable", "timeout", "cut", "redirect", "busy", "server_failed")
 """Codes of errors where a chat would not be answered either."""
 
+Found = TypeVar("Found")
 Watch = Callable[[Exchange], None]
 """Takes a request as it begins, so that another thread can close it."""
 
 
-def models(
-    address: Address, watch: Watch | None = None, *, has_key: bool = True
-) -> tuple[ServerModel, ...]:
-    """Ask a server for its models, in its order. Raises ModelError."""
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request whose answer is short: a GET, or a POST of ``body``."""
+
+    url: str
+    body: bytes | None = None
+    total_s: float = LOOK_S
+    has_key: bool = True
+
+
+def ask(
+    address: Address, request: Request, read: Callable[[Any], Found], watch: Watch | None
+) -> Found:
+    """Return what ``read`` makes of a server's JSON. Raises ModelError, also where it is other."""
     exchange = Exchange(
-        f"{address.base}/models",
-        headers(address, has_key=has_key),
+        request.url,
+        headers(address, has_key=request.has_key),
+        request.body,
         proxies=not address.is_here,
-        total_s=LOOK_S,
+        total_s=request.total_s,
     )
     if watch is not None:
         watch(exchange)
     try:
-        begin(exchange, address, has_key=has_key)
-        said = json.loads(rest(exchange))
-        listed = _rows(said, is_named=address.model is not None)
-        found = tuple(filter(None, (_model(address, one, _more(said)) for one in listed)))
+        begin(exchange, address, has_key=request.has_key)
+        return read(json.loads(rest(exchange)))
     except FAILURES as error:
         raise refusals.unreachable(address, error) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise refusals.malformed(address) from None
     finally:
         exchange.close()
+
+
+def models(
+    address: Address, watch: Watch | None = None, *, has_key: bool = True
+) -> tuple[ServerModel, ...]:
+    """Ask a server for its models, in its order. Raises ModelError."""
+
+    def read(said: Any) -> tuple[Any, tuple[ServerModel, ...]]:
+        listed = _rows(said, is_named=address.model is not None)
+        return listed, tuple(filter(None, (_model(address, one, _more(said)) for one in listed)))
+
+    request = Request(f"{address.base}/models", has_key=has_key)
+    listed, found = ask(address, request, read, watch)
     if listed and not found:
         raise refusals.malformed(address)
     if not found:

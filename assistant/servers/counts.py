@@ -14,12 +14,10 @@ from itertools import pairwise
 from assistant.families import hub_cache
 from assistant.families.chat import ChatTemplate
 from assistant.families.registry import open_checkpoint
-from assistant.servers import refusals
 from assistant.servers.address import Address
-from assistant.servers.catalogue import NO_ANSWER, Watch, begin, headers, rest
+from assistant.servers.catalogue import NO_ANSWER, Request, Watch, ask
 from assistant.servers.messages import pieces
 from assistant.servers.pictures import known_model
-from assistant.servers.request import FAILURES, Exchange
 from assistant.servers.vocabulary import STYLE, TextVocabulary, encode_bytes, shared_among
 from assistant.values.errors import ModelError
 from assistant.values.prompt import Prompt, Vocabulary
@@ -159,21 +157,6 @@ def _tokenized(address: Address, text: str, watch: Watch | None) -> list[int]:
         **dict.fromkeys(("prompt", "content"), text),
         **dict.fromkeys(("add_special_tokens", "add_special"), False),
     }
-    exchange = Exchange(
-        f"{address.base.removesuffix('/v1')}/tokenize",
-        headers(address),
-        json.dumps(body).encode(),
-        proxies=not address.is_here,
-        total_s=COUNTING_S,
-    )
-    if watch is not None:
-        watch(exchange)
-    try:
-        begin(exchange, address)
-        return [int(one) for one in json.loads(rest(exchange))["tokens"]]
-    except FAILURES as error:
-        raise refusals.unreachable(address, error) from error
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise refusals.malformed(address) from None
-    finally:
-        exchange.close()
+    url = f"{address.base.removesuffix('/v1')}/tokenize"
+    request = Request(url, json.dumps(body).encode(), COUNTING_S)
+    return ask(address, request, lambda said: [int(one) for one in said["tokens"]], watch)

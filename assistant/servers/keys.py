@@ -7,7 +7,7 @@ import re
 from urllib.parse import urlsplit
 
 from assistant.servers.address import Address
-from assistant.values.text import one_line
+from assistant.values.text import begun, one_line
 
 KEY = "PHICHAT_SERVER_KEY"
 """The environment variable with the key of one server, read for each request and never stored."""
@@ -80,7 +80,7 @@ class HidingStream:
         text = self._held + piece
         for key in self._keys:
             text = text.replace(key, HIDDEN)
-        held = max((_begun(text, key) for key in self._keys), default=0)
+        held = max((begun(text, key) for key in self._keys), default=0)
         self._held = text[len(text) - held :]
         return text[: len(text) - held]
 
@@ -88,9 +88,3 @@ class HidingStream:
         """Return what was held back."""
         held, self._held = self._held, ""
         return held
-
-
-def _begun(text: str, key: str) -> int:
-    """Return how many characters at the end of a text are the beginning of a key."""
-    most = min(len(text), len(key) - 1)
-    return next((count for count in range(most, 0, -1) if text.endswith(key[:count])), 0)

@@ -14,6 +14,7 @@ from typing import Any
 from assistant.servers.address import Address
 from assistant.values.events import ThoughtGrew
 from assistant.values.sampling import Thinking
+from assistant.values.text import begun
 
 TAGS: Mapping[str, str] = {
     "<think>": "</think>",  # Qwen, DeepSeek, Phi-4
@@ -179,7 +180,7 @@ class Splitter:
             self._unopened, self._strips = False, True
             thought = thought.rstrip()
         else:
-            kept = _half_of(self._end, thought)
+            kept = begun(thought, self._end)
             thought, self._held = thought[: len(thought) - kept], thought[len(thought) - kept :]
         if thought:
             yield ThoughtGrew(thought)
@@ -197,10 +198,3 @@ class Splitter:
             self._tail = self._tail[-_LONGEST_END - 1 :]
         if said:
             yield said
-
-
-def _half_of(tag: str, text: str) -> int:
-    """Count the characters at the end of ``text`` with which ``tag`` begins."""
-    return next(
-        (n for n in range(min(len(tag) - 1, len(text)), 0, -1) if text.endswith(tag[:n])), 0
-    )

@@ -44,6 +44,12 @@ def quoted(text: str) -> str:
     return "\n".join(f"> {line}".rstrip() for line in plain(text).strip().splitlines())
 
 
+def begun(text: str, string: str) -> int:
+    """Count the characters at the end of ``text`` with which ``string`` begins."""
+    longest = min(len(text), len(string) - 1)
+    return next((n for n in range(longest, 0, -1) if text.endswith(string[:n])), 0)
+
+
 def one_line(text: str, limit: int = 0) -> str:
     """Return ``text`` made harmless on one line, cut to ``limit`` characters with an ellipsis."""
     line = " ".join(plain(text).split())
