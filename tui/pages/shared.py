@@ -137,9 +137,12 @@ class SharedScreen(EngineScreen[str | None]):
             store = self._engine.store
             data = "".join(store.of_others().export([chosen])).encode()
             stored = store.import_json(data, "the shared chat", open_source, copy=True)
-            return partial(self.dismiss, stored.sessions[0].id)
+            return partial(self._open_copy, stored.sessions[0].id)
 
         self.in_thread(take)
+
+    def _open_copy(self, session_id: str) -> None:
+        self.dismiss(session_id)
 
     def _owner(self, session_id: str) -> str:
         return self._owners.get(session_id, "another user")
