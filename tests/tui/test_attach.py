@@ -25,6 +25,7 @@ from tests.tui.desk import (
     composer,
     idle,
     notices,
+    open_page,
     picture_file,
     png,
     screen,
@@ -38,6 +39,8 @@ from tui.pages.picture import PictureScreen
 from tui.widgets.chip import Chip
 from tui.widgets.folder_list import FolderList
 from tui.widgets.picture_drawing import PictureDrawing
+
+SCREENSHOT = "Screenshot at 9.41.00\u202fAM.png"
 
 
 def names(pilot: Pilot[None]) -> list[str]:
@@ -73,20 +76,33 @@ async def test_dropped_files_become_chips(desk: Desk) -> None:
             await composer(pilot).empty_at_once()
 
 
-async def test_a_path_typed_alone_attaches_instead_of_sending(desk: Desk) -> None:
-    path = desk.file("a.png")
-    async with desk.app().run_test(size=NARROW) as pilot:
-        await send(pilot, str(path))
-        await attached(pilot, "a.png")
-        assert area(pilot).text == ""
-    assert desk.engine.store.sessions() == []
-
-
-async def test_several_arguments_of_attach(desk: Desk) -> None:
-    a, b = desk.file("a one.png"), desk.file("b.png")
+async def test_the_ways_into_the_message(
+    desk: Desk, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "p.png").write_bytes(png())
+    a, b, shot = desk.file("a one.png"), desk.file("b.png"), desk.file(SCREENSHOT)
+    url = "data:image/png;base64," + base64.b64encode(png()).decode()
     async with desk.app().run_test(size=WIDE) as pilot:
-        await send(pilot, f'/attach "{a}" {b}')
-        await attached(pilot, "a one.png", "b.png")
+        for typed, *expected in (
+            (str(b), "b.png"),  # alone: it is attached, and nothing is sent
+            (f'/attach "{a}" {b}', "a one.png", "b.png"),
+            (f"/attach {address}", "sign"),
+            ("/attach ~/p.png", "p.png"),
+        ):
+            await send(pilot, typed)
+            await attached(pilot, *expected)
+            assert area(pilot).text == ""
+            await composer(pilot).empty_at_once()
+        for pasted, name, words in (
+            (f"'{shot}' what is this?", SCREENSHOT, "what is this?"),
+            (url, "pasted.png", ""),
+        ):
+            area(pilot).post_message(events.Paste(pasted))
+            await attached(pilot, name)
+            assert area(pilot).text == words
+            await composer(pilot).empty_at_once()
+    assert desk.engine.store.sessions() == []
 
 
 async def test_pages_of_a_document_are_attached_in_their_order(desk: Desk) -> None:
@@ -146,46 +162,27 @@ def address() -> Iterator[str]:
     server.server_close()
 
 
-async def test_attach_from_an_address(desk: Desk, address: str) -> None:
-    async with desk.app().run_test(size=NARROW) as pilot:
-        await send(pilot, f"/attach {address}")
-        await until(pilot, lambda: len(names(pilot)) == 1, "the chip")
-        assert names(pilot)[0].startswith("sign")
-
-
 async def test_pictures_of_the_command_line_are_attached_at_the_start(desk: Desk) -> None:
     path = desk.file("a.png")
     async with desk.app(pictures=[str(path)]).run_test(size=NARROW) as pilot:
         await attached(pilot, "a.png")
 
 
-@pytest.mark.parametrize(
-    ("name", "data"),
-    [
-        ("[/missing].png", None),
-        ("text.png", b"just text"),
-        ("cut.png", png(size=(300, 300))[:200]),
-        ("folder", b""),
-    ],
-)
-async def test_a_bad_picture_is_one_sentence_and_nothing_is_lost(
-    desk: Desk, name: str, data: bytes | None
-) -> None:
-    path = desk.folder / name
-    if name == "folder":
-        path.mkdir()
-    elif data is not None:
-        path.write_bytes(data)
+async def test_a_bad_picture_is_one_sentence_and_nothing_is_lost(desk: Desk) -> None:
+    (desk.folder / "folder").mkdir()
+    desk.file("text.png", b"just text")
+    desk.file("cut.png", png(size=(300, 300))[:200])
     async with desk.app().run_test(size=NARROW, notifications=True) as pilot:
         await composer(pilot).chips.put_first(picture_file("kept.png"))
         area(pilot).insert("kept text")
-        await screen(pilot).conversation.draft.attachments.action_attach(str(path))
-        await until(pilot, lambda: notices(pilot), "a notice")
-        (notice,) = notices(pilot)
-        assert path.name in notice
-        assert "\n" not in notice
-        assert names(pilot) == ["kept.png"]
-        assert area(pilot).text == "kept text"
+        for count, name in enumerate(("[/missing].png", "text.png", "cut.png", "folder"), 1):
+            path = str(desk.folder / name)
+            await screen(pilot).conversation.draft.attachments.action_attach(path)
+            await until(pilot, lambda count=count: len(notices(pilot)) == count, "a notice")
+            assert name in notices(pilot)[-1]
+            assert "\n" not in notices(pilot)[-1]
+            assert names(pilot) == ["kept.png"]
+            assert area(pilot).text == "kept text"
         area(pilot).set_text("go on")
         await pilot.press("enter")
         await sees(pilot, "Yes.")
@@ -254,9 +251,8 @@ async def test_pictures_without_words_are_kept_until_there_is_a_question(desk: D
     assert desk.engine.store.sessions() == []
 
 
-@pytest.mark.parametrize("then", ["", "escape", "!"], ids=["sent", "held", "changed"])
 async def test_while_a_picture_opens_nothing_is_sent_without_it(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, then: str
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = threading.Event()
     really_open = desk.engine.pictures.open_each
@@ -268,51 +264,60 @@ async def test_while_a_picture_opens_nothing_is_sent_without_it(
     monkeypatch.setattr(desk.engine.pictures, "open_each", slow)
     path = desk.file("a.png")
     async with desk.app().run_test(size=NARROW) as pilot:
-        await send(pilot, str(path))
-        await sees(pilot, f"opening {path.name} …")
-        await send(pilot, "What is it?")
-        await sees(pilot, "It is sent when its pictures are open; esc keeps it here.")
-        assert area(pilot).text == "What is it?"
-        if then:
-            await pilot.press(then)
-        opened.set()
-        if then:
-            await attached(pilot, "a.png")
-            await until(pilot, lambda: not composer(pilot).chips.opening, "its chip alone")
+        for count, then in enumerate(("", "escape", "!"), 1):  # it is sent, held, changed
+            opened.clear()
+            await send(pilot, str(path))
+            await sees(pilot, f"opening {path.name} …")
+            await send(pilot, "What is it?")
+            await until(pilot, lambda: composer(pilot)._sends == "What is it?", "it waits")
+            assert "It is sent when its pictures are open; esc keeps it here." in notices(pilot)
+            assert area(pilot).text == "What is it?"
+            if then:
+                await pilot.press(then)
+            opened.set()
+            if then:
+                await attached(pilot, "a.png")
+                await until(pilot, lambda: not composer(pilot).chips.opening, "its chip alone")
+                await idle(pilot)
+                assert len(desk.core.prompts) == count - 1
+                await pilot.press("enter")
+            await until(pilot, lambda count=count: len(desk.core.prompts) == count, "the prompt")
             await idle(pilot)
-            assert not desk.core.prompts
-            await pilot.press("enter")
-        await sees(pilot, "Yes.")
-        await sees(pilot, "1 picture")
+            await attached(pilot)
 
 
-async def test_the_prompt_takes_a_typed_path_completed_by_tab(
+async def test_the_picker_shows_completes_and_chooses(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk.file("My cat.PNG")
-    monkeypatch.chdir(desk.folder)
-    async with desk.app().run_test(size=NARROW) as pilot:
-        await pilot.press("ctrl+o")
-        await until(pilot, lambda: isinstance(pilot.app.screen, AttachScreen), "the prompt")
-        await pilot.press("m", "y", "tab")
-        typed = pilot.app.screen.query_one(PathInput)
-        assert typed.value == "My cat.PNG"
-        await pilot.press("enter")
-        await attached(pilot, "My cat.PNG")
-
-
-async def test_the_picker_shows_folders_and_pictures_in_either_case(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("A.JPG", "b.png", "notes.txt", ".hidden.png", "[red]c[.webp"):
+    for name in ("A.JPG", "b.png", "My cat.PNG", "notes.txt", ".hidden.png", "[red]c[.webp"):
         desk.file(name)
     (desk.folder / "more").mkdir()
     monkeypatch.chdir(desk.folder)
     async with desk.app().run_test(size=NARROW) as pilot:
-        await pilot.press("ctrl+o")
+        # 1) folders and pictures in either case, the first of which is drawn
+        await open_page(pilot, "ctrl+o")
         await sees(pilot, "[red]c[.webp")
-        listed = [path.name for path in pilot.app.screen.query_one(FolderList)._paths[1:]]
-        assert listed == ["more", "[red]c[.webp", "A.JPG", "b.png"]
+        rows = pilot.app.screen.query_one(FolderList)
+        listed = [path.name for path in rows._paths[1:]]
+        assert listed == ["more", "[red]c[.webp", "A.JPG", "b.png", "My cat.PNG"]
+        await until(pilot, lambda: pilot.app.screen.query(PictureDrawing), "the preview")
+        drawing = pilot.app.screen.query_one(PictureDrawing)
+        assert drawing._gallery is screen(pilot)._gallery
+        await until(pilot, lambda: drawing.drawn, "it is drawn")
+        # 2) chosen there
+        await pilot.press("down", "enter")
+        await attached(pilot, "[red]c[.webp")
+        # 3) left
+        await open_page(pilot, "ctrl+o", "escape")
+        await until(pilot, lambda: pilot.app.screen is screen(pilot), "the chat")
+        await attached(pilot, "[red]c[.webp")
+        # 4) typed and completed
+        await open_page(pilot, "ctrl+o", "m", "y", "tab")
+        await until(
+            pilot, lambda: pilot.app.screen.query_one(PathInput).value == "My cat.PNG", "the name"
+        )
+        await pilot.press("enter")
+        await attached(pilot, "[red]c[.webp", "My cat.PNG")
 
 
 async def test_typing_filters_and_arrows_go_into_the_list_and_back(
@@ -357,50 +362,6 @@ async def test_blanks_mark_several(desk: Desk, monkeypatch: pytest.MonkeyPatch) 
         assert shown(pilot).count("✓") == 2
         await pilot.press("enter")
         await attached(pilot, "a.png", "c.png")
-
-
-async def test_the_preview_is_drawn_by_the_terminals_protocol(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    desk.file("a.png")
-    monkeypatch.chdir(desk.folder)
-    async with desk.app().run_test(size=NARROW) as pilot:
-        await pilot.press("ctrl+o")
-        await until(pilot, lambda: pilot.app.screen.query(PictureDrawing), "the preview")
-        drawing = pilot.app.screen.query_one(PictureDrawing)
-        assert drawing._gallery is screen(pilot)._gallery
-        await until(pilot, lambda: drawing.drawn, "it is drawn")
-
-
-async def test_a_file_chosen_in_the_picker_is_attached(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    desk.file("[red]c[.png")
-    monkeypatch.chdir(desk.folder)
-    async with desk.app().run_test(size=NARROW) as pilot:
-        await pilot.press("ctrl+o")
-        await sees(pilot, "[red]c[.png")
-        await pilot.press("down", "enter")
-        await attached(pilot, "[red]c[.png")
-
-
-async def test_escape_leaves_the_prompt_without_a_picture(desk: Desk) -> None:
-    async with desk.app().run_test(size=NARROW) as pilot:
-        await pilot.press("ctrl+o")
-        await until(pilot, lambda: isinstance(pilot.app.screen, AttachScreen), "the prompt")
-        await pilot.press("escape")
-        await until(pilot, lambda: pilot.app.screen is screen(pilot), "the chat")
-        assert names(pilot) == []
-
-
-async def test_a_path_of_the_home_folder(
-    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "p.png").write_bytes(png())
-    async with desk.app().run_test(size=NARROW) as pilot:
-        await send(pilot, "/attach ~/p.png")
-        await attached(pilot, "p.png")
 
 
 async def test_a_number_refers_to_what_is_attached_now(desk: Desk) -> None:
@@ -453,17 +414,6 @@ async def test_a_picture_that_is_cut_short_is_shown_with_a_word(desk: Desk) -> N
         )
 
 
-SCREENSHOT = "Screenshot at 9.41.00\u202fAM.png"
-
-
-async def test_a_path_and_a_question_pasted_in_one_line(desk: Desk) -> None:
-    path = desk.file(SCREENSHOT)
-    async with desk.app().run_test(size=WIDE) as pilot:
-        area(pilot).post_message(events.Paste(f"'{path}' what is this?"))
-        await attached(pilot, SCREENSHOT)
-        assert area(pilot).text == "what is this?"
-
-
 async def test_a_path_and_a_question_typed_in_one_line(desk: Desk) -> None:
     path = str(desk.file(SCREENSHOT)).replace("\u202f", " ")
     async with desk.app().run_test(size=WIDE) as pilot:
@@ -473,14 +423,6 @@ async def test_a_path_and_a_question_typed_in_one_line(desk: Desk) -> None:
         await sees(pilot, "▌ what is this?")
         await idle(pilot)
     assert len(desk.core.prompts[0].slots) == 1
-
-
-async def test_a_data_address_is_attached(desk: Desk) -> None:
-    url = "data:image/png;base64," + base64.b64encode(png()).decode()
-    async with desk.app().run_test(size=WIDE) as pilot:
-        area(pilot).post_message(events.Paste(url))
-        await attached(pilot, "pasted.png")
-        assert area(pilot).text == ""
 
 
 @pytest.mark.slow
