@@ -128,3 +128,8 @@ def _must_be_seen() -> None:
         raise PhichatError(
             "The app needs a terminal, and this is none: phichat ask answers without one."
         )
+    if is_terminal and os.environ.get("TERM") == "dumb":
+        raise PhichatError(
+            "This terminal says that it draws nothing (TERM=dumb): phichat chat --plain goes line "
+            "by line."
+        )

@@ -24,13 +24,22 @@ main()
 """
 
 
-def start(*arguments: str) -> tuple[int, int]:
+def start(*arguments: str, term: str = "xterm-256color") -> tuple[int, int]:
     """Start Python in a terminal of its own; its process and that terminal."""
     pid, terminal = pty.fork()
     if pid == 0:
-        os.environ |= {"TERM": "xterm-256color", "COLUMNS": "100", "LINES": "30"}
+        os.environ |= {"TERM": term, "COLUMNS": "100", "LINES": "30"}
         os.execv(sys.executable, [sys.executable, *arguments])
     return pid, terminal
+
+
+def test_a_terminal_that_draws_nothing_is_shown_the_other_way() -> None:
+    pid, terminal = start("-m", "assistant.cli", "chat", term="dumb")
+    written = read_until(terminal, lambda text: b"chat --plain" in text)
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 1
+    assert b"\x1b" not in written
 
 
 def stored_draft(tmp_path: Path) -> str | None:
