@@ -117,8 +117,11 @@ class Limits:
         self.context = int(fewer * max(1.0, self.density)) + self.added
 
     def in_estimated(self, context: int) -> int:
-        """Return how many tokens, as they are estimated here, a context of the server holds."""
-        return int((context - self.added) / max(1.0, self.density))
+        """Return how many tokens, as they are estimated here, a context of the server holds.
+
+        What a server adds may be more than the context that is assumed, and yet it answered.
+        """
+        return int((context - min(self.added, context // 2)) / max(1.0, self.density))
 
     def _count(self, counted: int, prompt: Prompt, pictures: ServerPictures) -> None:
         """Learn the server's count of a prompt.

@@ -174,6 +174,16 @@ def test_a_template_around_a_short_question_makes_no_context_shorter(
     assert 2500 < engine.model.facts().context < 2800
 
 
+def test_a_hidden_instruction_longer_than_the_assumed_context_ends_no_chat(
+    server: Server, make: MakeEngine
+) -> None:
+    engine = make(max_new_tokens=1000)
+    server.rule = lambda asked: saying("word " * 300, usage={"prompt_tokens": 15_000})
+    session = new_session(engine, "Hi")
+    assert ended(send(engine, session, "And now?")).text
+    assert len(server.chats[-1].json["messages"]) == 3
+
+
 def test_a_count_of_what_is_new_is_no_cut(server: Server, make: MakeEngine) -> None:
     """Servers that keep what they read count the rest."""
     engine = make(max_new_tokens=8)
