@@ -139,6 +139,18 @@ async def test_what_needs_the_engine_to_start_again_is_said_and_offered(desk: De
         assert restarted[0].kv == "int8"
 
 
+async def test_what_commands_set_in_a_chat_is_said(desk: Desk) -> None:
+    session = desk.chat("Hi", "Hello.", title="Mine")
+    schema = '{"type":"object"}'
+    desk.store.set_parameters(session, Parameters(stop=("END",), schema=schema))
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "Hello.")
+        await opened(pilot)
+        assert "END" not in shown(pilot)
+        await pilot.press("tab")
+        await sees(pilot, f"and stop END; schema {schema}")
+
+
 @pytest.mark.slow
 async def test_a_chat_has_values_of_its_own(desk: Desk) -> None:
     session = desk.chat("Hi", "Hello.", title="Mine")

@@ -157,6 +157,8 @@ class SettingsScreen(EngineScreen[Settings | None]):
         words = Content.assemble(
             (f"{marks[0]}All chats", all_chats), "   ", (f"{marks[1]}This chat: {title}", this)
         )
+        if self._of_chat and (others := self._other_parameters()):
+            words = Content.assemble(words, (f"\nand {others}", "$phi-quiet"))
         pending = self._needs_restart()
         if pending:
             said = f"\nr starts the engine again for: {', '.join(pending)}"
@@ -164,6 +166,13 @@ class SettingsScreen(EngineScreen[Settings | None]):
         self.query_one(".scope", Static).update(
             Content.assemble(words, ("   tab switches", "$phi-quiet"))
         )
+
+    def _other_parameters(self) -> str:
+        """Return what commands alone set in the open chat: its stop texts, its schema."""
+        own = self._chat.parameters.values() if self._chat else {}
+        others = {name: value for name, value in own.items() if name not in PER_CHAT}
+        texts = {n: ", ".join(v) if isinstance(v, tuple) else shown(v) for n, v in others.items()}
+        return "; ".join(f"{name} {one_line(text, 40)}" for name, text in texts.items())
 
     @on(OptionList.OptionHighlighted)
     def _show_about(self) -> None:
