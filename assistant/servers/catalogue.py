@@ -131,8 +131,8 @@ class Request:
     """A request whose answer is short: a GET, or a POST of ``body``."""
 
     url: str
+    total_s: float
     body: bytes | None = None
-    total_s: float = LOOK_S
     has_key: bool = True
 
 
@@ -169,7 +169,7 @@ def models(
         listed = _rows(said, is_named=address.model is not None)
         return listed, tuple(filter(None, (_model(address, one, _more(said)) for one in listed)))
 
-    request = Request(f"{address.base}/models", has_key=has_key)
+    request = Request(f"{address.base}/models", LOOK_S, has_key=has_key)
     listed, found = ask(address, request, read, watch)
     if listed and not found:
         raise refusals.malformed(address)

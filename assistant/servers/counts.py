@@ -158,5 +158,5 @@ def _tokenized(address: Address, text: str, watch: Watch | None) -> list[int]:
         **dict.fromkeys(("add_special_tokens", "add_special"), False),
     }
     url = f"{address.base.removesuffix('/v1')}/tokenize"
-    request = Request(url, json.dumps(body).encode(), COUNTING_S)
+    request = Request(url, COUNTING_S, json.dumps(body).encode())
     return ask(address, request, lambda said: [int(one) for one in said["tokens"]], watch)
