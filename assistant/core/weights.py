@@ -26,7 +26,7 @@ from torch.nn.functional import linear
 from assistant.core.attention import leave_out_cudnn
 from assistant.core.card_int8 import CardInt8Linear
 from assistant.core.cpu.bfloat16 import BFloat16Linear
-from assistant.core.cpu.tower import FixedPointLinear, gain, has_int16
+from assistant.core.cpu.tower import FixedPointLinear, gain, has_int16, quicken
 from assistant.core.formats import (
     INT8_PIECE,
     TILE_NUMBERS,
@@ -85,7 +85,7 @@ def load_model(
         leave_out_cudnn()
     name = compute_dtype(str(dtype).removeprefix("torch."), device.type)
     runtime = family_of(folder).runtime()
-    return runtime.load(
+    model = runtime.load(
         folder,
         dtype=getattr(torch, name),
         device=device,
@@ -96,6 +96,9 @@ def load_model(
         ),
         progress=progress,
     )
+    if device.type == "cpu":
+        quicken(model.vision)
+    return model
 
 
 def linear_maker(

@@ -45,6 +45,13 @@ def empty_embedding(count: int, width: int) -> nn.Embedding:
     return nn.Embedding(count, width, _weight=torch.zeros(count, width))
 
 
+def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int) -> torch.Tensor:
+    """Attention within each of ``q`` [N, S, hidden]: [N, S, hidden]."""
+    N, S, width = q.shape
+    q, k, v = (one.view(N, S, heads, -1).transpose(1, 2) for one in (q, k, v))
+    return scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(N, S, width)
+
+
 class ClipVision(nn.Module):
     """Pixels [N, 3, size, size] -> hidden states [N, 1 + patches, hidden], without a final norm.
 
@@ -109,15 +116,11 @@ class _Attention(nn.Module):
         width, self.heads = sizes.hidden_size, sizes.num_attention_heads
         self.q_proj, self.k_proj = nn.Linear(width, width), nn.Linear(width, width)
         self.v_proj, self.out_proj = nn.Linear(width, width), nn.Linear(width, width)
+        self.attend = attend
 
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
-        N, S, width = hidden.shape
-        q, k, v = (
-            product(hidden).to(hidden.dtype).view(N, S, self.heads, -1).transpose(1, 2)
-            for product in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        seen = scaled_dot_product_attention(q, k, v)
-        projected: torch.Tensor = self.out_proj(seen.transpose(1, 2).reshape(N, S, width))
+        q, k, v = (product(hidden) for product in (self.q_proj, self.k_proj, self.v_proj))
+        projected: torch.Tensor = self.out_proj(self.attend(q, k, v, self.heads))
         return projected
 
 
@@ -130,6 +133,7 @@ class _Mlp(nn.Module):
             raise ModelError(
                 f"config.json can't be used: {sizes.hidden_act!r} is no activation of CLIP."
             )
+        self.activation_name = sizes.hidden_act
         self.activation = _ACTIVATIONS[sizes.hidden_act]
         self.fc1 = nn.Linear(sizes.hidden_size, sizes.intermediate_size)
         self.fc2 = nn.Linear(sizes.intermediate_size, sizes.hidden_size)

@@ -3,7 +3,7 @@
 ``python -m tests.core.one_processor`` prints as JSON the largest error of each way, in times of
 what rounding allows, and the way that is likely. With "compile" it runs nothing, and
 NUMBA_DUMP_ASSEMBLY shows what would run. With "without-numba" it has none. With "tower" the error
-is that of a vision tower's product.
+is that of a vision tower's product, and "attention" the relative one of its attention.
 """
 
 from __future__ import annotations
@@ -50,7 +50,21 @@ def tower() -> dict[str, Any]:
     most = x.double().abs().amax(-1, keepdim=True) / (2 * 8191) * wide.abs().sum(-1) + 1e-2
     off = (FixedPointLinear(matrix)(x).double() - x.double() @ wide.t()).abs() / most
     gains = {held: gain(held) for held in ("bfloat16", "int16")}
-    return {"error": float(off.max()), "gains": gains, "lanes": LANES}
+    return {
+        "error": float(off.max()),
+        "attention": float(attention_error(*torch.randn(3, 577, 128, generator=generator))),
+        "gains": gains,
+        "lanes": LANES,
+    }
+
+
+def attention_error(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """Return the relative rms of the kernel's attention of [S, 2 D] in two heads."""
+    from assistant.core.cpu.tower_attention import attend
+    from assistant.phi3v.clip_model import attend as plainly
+
+    wanted = plainly(*(one.double()[None] for one in (q, k, v)), heads=2)[0]
+    return (attend(q, k, v, 2) - wanted).norm() / wanted.norm()
 
 
 def errors() -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from assistant.core.cpu.tower import FixedPointLinear, has_int16
 from assistant.core.feature_files import fingerprint
 from assistant.core.formats import tower_format
 from assistant.core.weights import load_model, tower_maker
+from assistant.phi3v.clip_model import ClipLayer, quick_gelu
+from tests.core.one_processor import attention_error
 from tests.core.test_instruction_sets import PROCESSORS, flags, on_x86, processor, switches
 
 CPU = torch.device("cpu")
@@ -151,6 +154,101 @@ def test_the_largest_sums_stay_within_32_bits() -> None:
     assert torch.allclose(held(torch.full((2, 4096), 3.0)), torch.tensor(-127.0 * 4096 * 3))
 
 
+def attention_kernel(dtype: torch.dtype) -> Any:
+    from assistant.core.cpu import packed_int16, tower_attention
+
+    if dtype == torch.bfloat16 and not packed_int16.HAS_BFLOAT16:
+        pytest.skip("no bfloat16 here")
+    return tower_attention
+
+
+def rows_of(dtype: torch.dtype, *shape: int) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0)).to(dtype)
+
+
+@with_int16
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("length", "largest"), [(8, 1.0), (9, 3.0), (64, 1.0), (129, 1.0), (577, 1.0), (577, 6.0)]
+)
+def test_attention_is_that_of_torch(dtype: torch.dtype, length: int, largest: float) -> None:
+    """Queries that see all keys alike, and those that see one of them."""
+    attention_kernel(dtype)
+    q, k, v = rows_of(dtype, 3, length, 2 * 64)
+    assert float(attention_error(q * largest, k, v)) < 0.003
+
+
+@with_int16
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_many_keys_that_are_seen_little_are_not_lost(dtype: torch.dtype) -> None:
+    kernel = attention_kernel(dtype)
+    q, k, v = torch.zeros(3, 577, 32, dtype=dtype).unbind()
+    q[:, 0], k[0, 0], v[1:] = 8.0, 6.25, 1.0  # the others have 1 / 6,897 of the first one's weight
+    found = kernel.attend(q, k, v, 1)
+    score = torch.tensor(8 * 6.25 / 32**0.5, dtype=torch.float64)
+    assert torch.allclose(found, (576 / (score.exp() + 576)).float(), atol=0.009)
+
+
+@with_int16
+def test_attention_that_does_not_compile_is_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*of: object) -> torch.Tensor:
+        raise RuntimeError("no such instruction")
+
+    monkeypatch.setattr(attention_kernel(torch.float32), "attend", refuse)
+    assert tower.attention_gain.__wrapped__(torch.float32) == 1
+
+
+@with_int16
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_activation_is_clips_own(dtype: torch.dtype) -> None:
+    kernel = attention_kernel(torch.float32)
+    x = torch.cat(
+        (rows_of(dtype, 7, 100) * 4, torch.tensor([[0.0, 100, -100, 300]]).expand(7, 4)), 1
+    )
+    x = x.to(dtype)
+    wanted = quick_gelu(x.double())
+    kernel.quick_gelu(x)
+    exactness = 1e-6 if dtype == torch.float32 else 2**-8
+    assert torch.allclose(x.double(), wanted, rtol=exactness, atol=1e-6)
+
+
+@with_int16
+@pytest.mark.parametrize(("held", "kind", "module"), NARROW)
+@pytest.mark.parametrize("times", [0.9, 2.0])
+def test_attention_is_computed_by_what_was_measured_to_be_quicker(
+    monkeypatch: pytest.MonkeyPatch, held: str, kind: str, module: type[nn.Module], times: float
+) -> None:
+    sizes: Any = SimpleNamespace(
+        hidden_size=64,
+        intermediate_size=128,
+        num_attention_heads=2,
+        layer_norm_eps=1e-5,
+        hidden_act="quick_gelu",
+    )
+    kernel = attention_kernel(torch.bfloat16 if held == "bfloat16" else torch.float32)
+    layer = ClipLayer(sizes)
+    hidden = rows_of(torch.float32, 2, 33, 64)
+    with torch.inference_mode():
+        wanted = layer(hidden)
+        for part in (layer.self_attn, layer.mlp):
+            for name, linear in list(part.named_children()):
+                made: Any = module(linear.weight)  # type: ignore[arg-type]
+                made.bias = linear.bias
+                setattr(part, name, made)
+        calls = []
+        attend = kernel.attend
+        monkeypatch.setattr(kernel, "attend", lambda *of: calls.append(of) or attend(*of))
+        monkeypatch.setattr(tower, "attention_gain", lambda dtype: times)
+        tower.quicken(layer)
+        found = layer(hidden)
+        assert len(calls) == (2 if times > 1 else 0)
+        assert layer.mlp.activation is not quick_gelu
+        layer(hidden[:, :3])  # the kernel takes no fewer rows than it multiplies at once
+        assert len(calls) == (2 if times > 1 else 0)
+    assert found.dtype == torch.float32
+    assert torch.allclose(found, wanted, atol=0.02)
+
+
 @with_int16
 def test_a_planned_format_is_taken_without_a_measurement(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(held: str) -> float:
@@ -194,4 +292,5 @@ def test_a_tower_on_another_processor(name: str) -> None:
     assert found["gains"]["bfloat16"] == 1
     assert found["gains"]["int16"] >= 1
     assert found["error"] <= 1.01
+    assert found["attention"] < 0.002
     assert found["lanes"] == (8 if name == "AVX2" else 16)

@@ -8,6 +8,8 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 
+from assistant.core.cpu.compiler import instruction
+
 I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 FLOAT, HALF, BYTES = ir.FloatType(), ir.HalfType(), I8.as_pointer()
 
@@ -77,6 +79,19 @@ def multiply_neighbours(b: Any, x: Any, w: Any) -> Any:
     return b.call(function(b, name, total, [x.type, x.type]), [x, w])
 
 
+def add_neighbours(b: Any, total: Any, x: Any, w: Any) -> Any:
+    """Add products of neighbours of 16 bits to ``total``, whole numbers or, for float32, bfloat16.
+
+    The latter by ``vdpbf16ps``.
+    """
+    if total.type.element == I32:
+        return b.add(total, multiply_neighbours(b, x, w))
+    pairs = ir.VectorType(I32, total.type.count)
+    name = "llvm.x86.avx512bf16.dpbf16ps.512"
+    operands = [total, b.bitcast(x, pairs), b.bitcast(w, pairs)]
+    return b.call(function(b, name, total.type, [one.type for one in operands]), operands)
+
+
 def across(b: Any, total: Any) -> Any:
     """Sum up a vector of float32, in any order."""
     name = f"llvm.vector.reduce.fadd.v{total.type.count}f32"
@@ -87,3 +102,23 @@ def across(b: Any, total: Any) -> Any:
 def across_whole(b: Any, total: Any) -> Any:
     """Sum up a vector of whole numbers as a float32."""
     return across(b, b.sitofp(total, ir.VectorType(FLOAT, total.type.count)))
+
+
+@instruction
+def bits_of(context: Any, x: Any) -> tuple[Any, Callable[..., Any]]:
+    """Return the bits of a float32. Of whole numbers LLVM finds the largest many at a time."""
+
+    def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
+        return b.bitcast(arguments[0], I32)
+
+    return types.int32(types.float32), generate
+
+
+@instruction
+def float_of(context: Any, bits: Any) -> tuple[Any, Callable[..., Any]]:
+    """Return the float32 of these bits."""
+
+    def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
+        return b.bitcast(arguments[0], FLOAT)
+
+    return types.float32(types.int32), generate

@@ -20,7 +20,7 @@ from numba import prange, types
 
 from assistant.core.cpu import llvm
 from assistant.core.cpu.compiler import has, instruction, on_all_cores
-from assistant.core.cpu.llvm import BYTES, I16, I32, I64, Values
+from assistant.core.cpu.llvm import BYTES, FLOAT, I16, I32, I64, Values
 from assistant.core.cpu.whole_steps import round_rows
 
 Array = np.ndarray[Any, Any]
@@ -29,6 +29,9 @@ IS_HERE = has("avx2")
 """Whether the processor has the instructions."""
 
 _IS_WIDE = has("avx512bw")
+
+HAS_BFLOAT16 = _IS_WIDE and has("avx512bf16")
+"""Whether :func:`tile` multiplies bfloat16 too."""
 
 LANES = 16 if _IS_WIDE else 8
 """Sums of 32 bits in a register."""
@@ -68,17 +71,25 @@ def product(
 
 
 @instruction
-def _tile(
-    context: Any, x: Any, row: Any, block: Any, start: Any, end: Any, sums: Any
+def tile(
+    context: Any, x: Any, row: Any, block: Any, start: Any, end: Any, sums: Any, column: Any
 ) -> tuple[Any, Callable[..., Any]]:
-    """Write ``sums`` [ROWS, COLUMNS]: ROWS rows of ``x`` times a block, ``start`` to ``end``."""
-    total, wide = ir.VectorType(I32, LANES), ir.VectorType(I16, 2 * LANES)
-    registers = COLUMNS // LANES
+    """ROWS rows of ``x`` times a block, ``start`` to ``end``: ``sums`` [ROWS, COLUMNS].
+
+    They begin at ``column`` of ``sums``, whose type says what is multiplied: whole numbers for
+    int32, bfloat16 for float32.
+    """
+    number, wide = I32 if sums.dtype == types.int32 else FLOAT, ir.VectorType(I16, 2 * LANES)
+    total, pairs, registers = (
+        ir.VectorType(number, LANES),
+        ir.VectorType(I32, LANES),
+        COLUMNS // LANES,
+    )
 
     def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
-        x, row, block, start, end, sums = llvm.unpacked(context, b, signature, arguments)
+        x, row, block, start, end, sums, column = llvm.unpacked(context, b, signature, arguments)
         rows = llvm.starts_of_rows(b, x, row, ROWS)
-        nothing = ir.Constant(total, ir.Undefined)
+        nothing = ir.Constant(pairs, ir.Undefined)
 
         def at(data: Any, offset: Any) -> Any:
             return b.gep(b.bitcast(data, BYTES), [offset])
@@ -92,17 +103,25 @@ def _tile(
             for one in rows:
                 pair = llvm.load(b, at(one, b.mul(k, I64(2))), I32, 2)
                 first = b.insert_element(nothing, pair, I32(0))
-                same = b.bitcast(b.shuffle_vector(first, nothing, ir.Constant(total, None)), wide)
-                products = [llvm.multiply_neighbours(b, same, w) for w in held]
-                ends += [b.add(totals[len(ends) + i], more) for i, more in enumerate(products)]
+                same = b.bitcast(b.shuffle_vector(first, nothing, ir.Constant(pairs, None)), wide)
+                before = totals[len(ends) : len(ends) + registers]
+                ends += [
+                    llvm.add_neighbours(b, one, same, w)
+                    for one, w in zip(before, held, strict=True)
+                ]
             return ends
 
         ends = llvm.add_up(b, (start, end, I64(2)), [total] * (ROWS * registers), add)
+        into = [
+            at(one, b.mul(column, I64(4))) for one in llvm.starts_of_rows(b, sums, I64(0), ROWS)
+        ]
         for i, one in enumerate(ends):
-            b.store(one, b.bitcast(at(sums.data, I64(i * 4 * LANES)), total.as_pointer()), align=4)
+            place = at(into[i // registers], I64(i % registers * 4 * LANES))
+            b.store(one, b.bitcast(place, total.as_pointer()), align=4)
         return context.get_dummy_value()
 
-    return types.void(x, types.intp, block, types.intp, types.intp, sums), generate
+    n = types.intp
+    return types.void(x, n, block, n, n, sums, n), generate
 
 
 @on_all_cores
@@ -117,7 +136,7 @@ def multiply_packed(
         for k in range(0, K, LONGEST):
             for row in range(0, S, ROWS):
                 s = min(row, len(whole) - ROWS)
-                _tile(whole, s, block, k, min(k + LONGEST, K), sums)
+                tile(whole, s, block, k, min(k + LONGEST, K), sums, 0)
                 for i in range(row - s, min(ROWS, S - s)):  # the last tile overlaps the one before
                     into, step = out[s + i, n : n + COLUMNS], steps[s + i]
                     for j in range(COLUMNS):

@@ -1,4 +1,4 @@
-"""Linear layers of a vision tower in fewer bits than 32, and how much quicker they are here.
+"""Vision tower in fewer bits than 32: linear layers, attention, and how much quicker they are here.
 
 What is between the products stays float32 where a tower adds it up.
 """
@@ -9,10 +9,12 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
+from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
 
 from assistant.core.cpu.bfloat16 import BFloat16Linear
 from assistant.core.formats import TOWER_ROWS
@@ -29,7 +31,12 @@ HOPELESS_S = 0.05
 """Seconds of one hundredth of the product from which on nothing is measured: oneDNN multiplies what
 a processor has no instructions for by a plain loop."""
 
+HEADS, HEAD_DIM = 2, 64
+"""Heads of attention that are measured, of CLIP's width."""
+
 Product = Callable[[torch.Tensor], torch.Tensor]
+Attend = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, int], torch.Tensor]
+"""Attention within each of q, k and v [N, S, heads x D]."""
 
 
 class FixedPointLinear(nn.Module):
@@ -57,6 +64,9 @@ class FixedPointLinear(nn.Module):
         bias = torch.zeros_like(self.scales) if self.bias is None else self.bias.detach()
         out = self._kernel(x.reshape(-1, x.shape[-1]), self.packed, self.scales, bias)
         return out.view(*x.shape[:-1], len(self.scales))
+
+
+_NARROW = (FixedPointLinear, BFloat16Linear)
 
 
 @cache
@@ -107,6 +117,77 @@ def gain(held: str) -> float:
         except RuntimeError:  # a build of torch without oneDNN
             return 1.0
     return found if found > LEAST_GAIN else 1.0
+
+
+def quicken(vision: nn.Module) -> None:
+    """Let what is between the narrow products of ``vision`` use kernels, where they are quicker.
+
+    Modules with an ``attend``, and those whose ``activation_name`` is known.
+    """
+    module: Any
+    for module in vision.modules():
+        narrow = [one for one in module.children() if isinstance(one, _NARROW)]
+        if narrow and hasattr(module, "attend"):
+            held = torch.bfloat16 if isinstance(narrow[0], BFloat16Linear) else torch.float32
+            way = _attend if attention_gain(held) > 1 else _attend_in_float32
+            module.attend = partial(way, module.attend)
+        if narrow and getattr(module, "activation_name", "") == "quick_gelu" and has_int16():
+            module.activation = _quick_gelu
+
+
+def _attend(
+    plainly: Attend, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int
+) -> torch.Tensor:
+    """Attend by the kernel, ``plainly`` where it does not take the shape."""
+    from assistant.core.cpu import tower_attention as kernel  # numba is here
+
+    _, S, width = q.shape
+    if not kernel.can_attend(S, width // heads):
+        return _attend_in_float32(plainly, q, k, v, heads)
+    return torch.stack([kernel.attend(*one, heads) for one in zip(q, k, v, strict=True)])
+
+
+def _attend_in_float32(
+    plainly: Attend, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int
+) -> torch.Tensor:
+    return plainly(q.float(), k.float(), v.float(), heads)
+
+
+def _quick_gelu(x: torch.Tensor) -> torch.Tensor:
+    from assistant.core.cpu import tower_attention as kernel  # numba is here
+
+    kernel.quick_gelu(x.view(-1, x.shape[-1]))
+    return x
+
+
+@cache
+@torch.inference_mode()
+def attention_gain(dtype: torch.dtype) -> float:
+    """Measure how many times as fast as torch's float32 the kernel's attention is in ``dtype``.
+
+    1 where there is no kernel.
+    """
+    if not has_int16():
+        return 1.0
+    from assistant.core.cpu import tower_attention as kernel  # numba is here
+    from assistant.core.cpu.packed_int16 import HAS_BFLOAT16
+
+    if dtype != torch.float32 and not (dtype == torch.bfloat16 and HAS_BFLOAT16):
+        return 1.0
+    x = torch.ones(TOWER_ROWS, HEADS * HEAD_DIM, dtype=dtype)
+    by_head = x.float().view(1, TOWER_ROWS, HEADS, HEAD_DIM).transpose(1, 2)
+    try:
+        with _one_thread():
+            kernel.attend(x, x, x, HEADS)
+            quickest = min(_seconds(lambda: kernel.attend(x, x, x, HEADS)) for _ in range(4))
+            whole = min(
+                _seconds(lambda: scaled_dot_product_attention(by_head, by_head, by_head))
+                for _ in range(4)
+            )
+    except Exception as error:  # another LLVM may lack an instruction
+        _log.warning("attention is not compiled: %s", str(error).strip().splitlines()[:1])
+        return 1.0
+    return whole / quickest
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import numpy as np
 from numba import prange
 
 from assistant.core.cpu.compiler import compiled, on_all_cores
+from assistant.core.cpu.llvm import bits_of, float_of
 
 STEPS = 127 * 256
 """Steps of an activation from zero to the largest of its row, where the weights are int8."""
@@ -21,10 +22,11 @@ Array = np.ndarray[Any, Any]
 @compiled
 def _step(x: Array, most: int) -> np.float32:
     """Return the size of a step of a row, ``most`` of which lead to its largest number."""
-    largest = np.float32(1e-30)
-    for i in range(len(x)):
-        largest = max(largest, abs(x[i]))
-    return largest / np.float32(most)
+    largest = np.int32(0)
+    for i in range(len(x)):  # positive floats are in the order of their bits
+        largest = max(largest, bits_of(abs(x[i])))
+    step: np.float32 = max(float_of(largest), np.float32(1e-30)) / np.float32(most)
+    return step
 
 
 @compiled
