@@ -29,6 +29,9 @@ QUITTING_S = 2.0
 """Longest wait from the key that quits to the end of the process, whatever hangs. The promise is
 three seconds, and a busy machine takes one to hear the key."""
 
+GIVING_S = 0.5
+"""Longest wait for a terminal that reads nothing (ctrl+s, a connection that hangs)."""
+
 
 @click.command()
 @session_option("Open this chat (the start of its id is enough).")
@@ -110,10 +113,15 @@ async def _run(app: PhichatApp) -> None:
 def _end_within(seconds: float, app: PhichatApp) -> None:
     """Give the terminal back and end the process then, whatever its threads wait for."""
 
-    def end() -> None:
+    def give_back() -> None:
         with suppress(Exception):
             app.give_terminal_back()
             sys.stderr.flush()
+
+    def end() -> None:
+        giving = threading.Thread(target=give_back, daemon=True)
+        giving.start()
+        giving.join(GIVING_S)
         os._exit(app.exit_code)
 
     timer = threading.Timer(seconds, end)

@@ -77,6 +77,32 @@ def test_a_terminal_that_is_closed_takes_no_words_along(
     assert stored_draft(tmp_path) == "half a sentence"
 
 
+def test_an_editor_that_is_not_there_gives_the_terminal_back(
+    random_folder: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The app hung for ever: Textual takes the terminal back after a success alone."""
+    monkeypatch.setenv("VISUAL", "no-such-editor")
+    pid, terminal = start("-m", "assistant.cli", "chat", "--model", str(random_folder))
+    read_until(terminal, lambda text: b"Ask about a picture" in text)
+    os.write(terminal, b"\x07")
+    read_until(terminal, lambda text: b"no-such-editor can't be started" in text)
+    os.write(terminal, b"\x11")
+    read_until(terminal, lambda text: b"\x1b[?1049l" in text)
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_a_terminal_that_reads_nothing_holds_no_app(random_folder: object) -> None:
+    """As after ctrl+s, or where the connection hangs."""
+    pid, terminal = start("-m", "assistant.cli", "chat", "--model", str(random_folder))
+    read_until(terminal, lambda text: b"Ask about a picture" in text)
+    os.write(terminal, b"\x1bOP\x11")  # F1 paints more than a terminal's buffer holds
+    ended, status = wait_until(lambda: found if (found := os.waitpid(pid, os.WNOHANG))[0] else None)
+    os.close(terminal)
+    assert (ended, os.waitstatus_to_exitcode(status)) == (pid, 0)
+
+
 @pytest.mark.parametrize("keys", [b"\x11", b"\x03\x03"], ids=["ctrl+q", "ctrl+c twice"])
 def test_quitting_ends_an_app_that_hangs_and_gives_the_terminal_back(
     random_folder: object, keys: bytes

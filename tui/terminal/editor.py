@@ -20,6 +20,16 @@ class EditorError(PhichatError):
     code = "editor"
 
 
+def lend(text: str) -> str | EditorError:
+    """Run the editor on ``text`` and return the result, or the error. Never raises."""
+    try:
+        return edit(text)
+    except EditorError as error:
+        return error
+    except (OSError, ValueError) as error:
+        return EditorError(f"The text can't be lent to an editor ({error}); it is as it was.")
+
+
 def edit(text: str, environ: Mapping[str, str] = os.environ) -> str:
     """Run the editor on ``text`` and return the result. Raises EditorError.
 

@@ -20,7 +20,7 @@ from tui.disk import from_disk
 from tui.keys import CHAT_KEYS, COMPOSER_KEYS
 from tui.requests import notify
 from tui.terminal import columns
-from tui.terminal.editor import EditorError, edit
+from tui.terminal.editor import EditorError, lend
 from tui.widgets.completion import (
     Completion,
     KnownPicture,
@@ -304,14 +304,14 @@ class PromptArea(TextArea):
     def action_edit_outside(self) -> None:
         """Have the text edited in the user's own editor."""
         try:
-            with self.app.suspend():
-                text = edit(self.text)
+            with self.app.suspend():  # after an error in there the terminal would not come back
+                edited = lend(self.text)
         except SuspendNotSupported:
-            notify(self, "This terminal can't be lent to an editor.", error=True)
-        except EditorError as refused:
-            notify(self, str(refused), error=True)
+            edited = EditorError("This terminal can't be lent to an editor.")
+        if isinstance(edited, EditorError):
+            notify(self, str(edited), error=True)
         else:
-            self.set_text(text)
+            self.set_text(edited)
         self.app.refresh(layout=True)
 
     def paste_text(self, text: str) -> None:
