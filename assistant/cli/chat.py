@@ -104,9 +104,15 @@ def chat(
 
 async def _run(app: PhichatApp) -> None:
     """Run the app; a signal that ends it ends it as the key does that quits."""
+    loop = asyncio.get_running_loop()
+
+    def end(number: int, _: object) -> None:
+        _end_within(QUITTING_S, app)  # where the loop hangs, too
+        loop.call_soon_threadsafe(app.end_by_signal, number)
+
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
-            asyncio.get_running_loop().add_signal_handler(number, app.end_by_signal, number)
+            signal.signal(number, end)
     await app.run_async()
 
 

@@ -103,6 +103,20 @@ def test_a_terminal_that_reads_nothing_holds_no_app(random_folder: object) -> No
     assert (ended, os.waitstatus_to_exitcode(status)) == (pid, 0)
 
 
+def test_a_signal_ends_an_app_that_hangs(random_folder: object) -> None:
+    program = HANGING.format(folder=str(random_folder)).replace(
+        "Places.save = lambda self: ",
+        "from tui.app import PhichatApp\nPhichatApp.action_help = lambda self: ",
+    )
+    pid, terminal = start("-c", program)
+    read_until(terminal, lambda text: b"Ask about a picture" in text)
+    os.write(terminal, b"\x1bOP")  # F1, which never returns
+    os.kill(pid, signal.SIGTERM)
+    ended, _ = wait_until(lambda: found if (found := os.waitpid(pid, os.WNOHANG))[0] else None)
+    os.close(terminal)
+    assert ended == pid
+
+
 @pytest.mark.parametrize("keys", [b"\x11", b"\x03\x03"], ids=["ctrl+q", "ctrl+c twice"])
 def test_quitting_ends_an_app_that_hangs_and_gives_the_terminal_back(
     random_folder: object, keys: bytes
