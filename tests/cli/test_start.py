@@ -129,7 +129,7 @@ def test_the_app_opens_a_chat_with_its_own_model(
     chosen: list[str] = []
 
     class App:
-        last_words = ""
+        last_words, exit_code = "", 0
 
         def __init__(self, engine: Engine, *_: object, **__: object) -> None:
             chosen.append(engine.model.settings.model)

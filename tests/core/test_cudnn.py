@@ -28,7 +28,7 @@ def pytorchs_default() -> Iterator[None]:
 def test_a_model_on_a_card_is_loaded_without_cudnns_attention(
     device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loaded = SimpleNamespace()
+    loaded = SimpleNamespace(vision=torch.nn.Module())
     runtime = SimpleNamespace(load=lambda folder, **given: loaded)
     family = SimpleNamespace(runtime=lambda: runtime)
     monkeypatch.setattr(weights, "family_of", lambda folder: family)

@@ -66,7 +66,7 @@ async def test_a_chip_that_is_taken_off_is_not_looked_at_any_more(
         await attach(pilot, desk, "red.png")
         await until(pilot, lambda: pictures_read(desk) == [1], "the picture is read")
         await composer(pilot).chips.remove_last()
-        await until(pilot, desk.core.reader_stopped.is_set, "the end of reading")
+        await until(pilot, desk.core.reading_stopped.is_set, "the end of reading")
         await attach(pilot, desk, "blue.png")
         await until(pilot, lambda: pictures_read(desk) == [1, 1], "the other one is read")
         first, second = (prompt.slots[0] for prompt, _ in desk.core.read)
@@ -83,7 +83,7 @@ async def test_another_chat_stops_it_and_a_stored_draft_begins_it(
         await until(pilot, lambda: pictures_read(desk) == [1], "the draft's picture is read")
         screen(pilot).open_session(empty)
         await opened(pilot, empty)
-        await until(pilot, desk.core.reader_stopped.is_set, "the end of reading")
+        await until(pilot, desk.core.reading_stopped.is_set, "the end of reading")
         await type_text(pilot, "How are you?")
         await until(pilot, lambda: pictures_read(desk) == [1, 0], "the chat itself is read")
 

@@ -213,10 +213,12 @@ class Attachments(ChatPart):
 
     async def attach_again(self, shown: ShownPicture) -> None:
         """Attach a picture that was shown before, in whatever chat."""
-        read, number = self._engine.store.picture_file, shown.picture.number
-        await self.composer.chips.open(
-            shown.picture.name, lambda _: (read(shown.session_id, number),)
-        )
+
+        def read(_: Watch) -> tuple[PictureFile]:
+            number = shown.picture.number
+            return (self._engine.store.picture_file(shown.session_id, number),)
+
+        await self.composer.chips.open(shown.picture.name, read)
 
     async def action_attach_region(self, argument: str = "") -> None:
         """Attach a part of the picture of a number, else show that with a frame to be moved."""

@@ -137,10 +137,11 @@ class Memory:
         self._host.tell("The model is told that first in this chat; F4 shows it.")
 
     def _edit_system(self, session_id: str, old: str) -> None:
-        set_system = self._engine.store.set_system
-        self._write_system(
-            old, lambda text: self._change(lambda _: set_system(session_id, text.strip() or None))
-        )
+        def change(text: str) -> None:
+            system = text.strip() or None
+            self._change(lambda _: self._engine.store.set_system(session_id, system))
+
+        self._write_system(old, change)
 
     def _write_system(self, old: str, change: Callable[[str], None]) -> None:
         def keep(text: str | None) -> None:

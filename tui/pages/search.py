@@ -79,8 +79,10 @@ class SearchScreen(TypingGoesToField, EngineScreen[SearchHit | None]):
         words = self.words
         if not self._searching and words != self._answered:
             self._searching = True
-            search = self._engine.store.search
-            self.in_thread(lambda: partial(self._show, words, search(words, limit=MOST)))
+            self.in_thread(lambda: partial(self._show, words, self._search(words)))
+
+    def _search(self, words: str) -> Sequence[SearchHit]:
+        return self._engine.store.search(words, limit=MOST)
 
     def _show(self, words: str, hits: Sequence[SearchHit]) -> None:
         self._over(words)

@@ -96,8 +96,11 @@ class SharedScreen(EngineScreen[str | None]):
     def _read(self, event: OptionList.OptionHighlighted) -> None:
         event.stop()
         chosen = self._sessions[event.option_index].id
-        others = self._engine.store.of_others
-        self.in_thread(lambda: partial(self._show, others().conversation(chosen)))
+
+        def read() -> Answer:
+            return partial(self._show, self._engine.store.of_others().conversation(chosen))
+
+        self.in_thread(read)
 
     async def _show(self, conversation: Conversation) -> None:
         if conversation.id != self._chosen:
