@@ -106,11 +106,13 @@ def test_a_terminal_that_reads_nothing_holds_no_app(random_folder: object) -> No
 def test_a_signal_ends_an_app_that_hangs(random_folder: object) -> None:
     program = HANGING.format(folder=str(random_folder)).replace(
         "Places.save = lambda self: ",
-        "from tui.app import PhichatApp\nPhichatApp.action_help = lambda self: ",
+        "import os\nfrom tui.app import PhichatApp\n"
+        "PhichatApp.action_help = lambda self: os.write(1, b'it hangs') and ",
     )
     pid, terminal = start("-c", program)
     read_until(terminal, lambda text: b"Ask about a picture" in text)
     os.write(terminal, b"\x1bOP")  # F1, which never returns
+    read_until(terminal, lambda text: b"it hangs" in text)
     os.kill(pid, signal.SIGTERM)
     ended, _ = wait_until(lambda: found if (found := os.waitpid(pid, os.WNOHANG))[0] else None)
     os.close(terminal)
