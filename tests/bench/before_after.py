@@ -43,7 +43,7 @@ from assistant.values.sampling import Sampling
 folder, crops = Path(sys.argv[1]), int(sys.argv[2])
 model = load_model(folder, device=torch.device("cpu"), dtype=torch.bfloat16, weights="float")
 grid = crop_grid(1344, 1344, crops)
-slot = Slot("1344", crops, grid.tokens(model.config.num_img_tokens))
+slot = Slot("1344", crops, grid.tokens(144))  # of a crop: (336 / 14 / 2)^2
 generator = torch.Generator().manual_seed(0)
 pixels = torch.randn(grid.crops, 3, CROP, CROP, generator=generator)
 prompt = Prompt(((1,), slot, tuple(range(5, 25))))
@@ -72,7 +72,7 @@ from assistant.worker.link import WorkerLink
 def send(self, header, payload=b"", send=WorkerLink.send):
     if header["op"] == "generate":
         spent = os.times()
-        print(spent.user + spent.system, file=sys.stderr)
+        print("spent", spent.user + spent.system, file=sys.stderr)
     return send(self, header, payload)
 
 WorkerLink.send = send
@@ -103,7 +103,8 @@ def run(checkout: Path, *words: str, home: str) -> tuple[str, float]:
     )
     after = os.times()
     if words == COMMANDS["ask"]:
-        return done.stdout, float(done.stderr.split()[-1])
+        (spent,) = (one for one in done.stderr.splitlines() if one.startswith("spent "))
+        return done.stdout, float(spent.split()[1])
     spent = after.children_user + after.children_system
     return done.stdout, spent - before.children_user - before.children_system
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -279,6 +282,24 @@ def test_nothing_is_measured_of_what_the_processor_lacks(monkeypatch: pytest.Mon
     monkeypatch.setattr(tower, "has_bfloat16", lambda: False)
     for held in ("int16", "bfloat16"):
         assert tower.gain.__wrapped__(held) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_int16(), reason="no kernels here")
+def test_threads_of_kernels_begin_without_a_change_of_torchs() -> None:
+    """Numba set torch's number as it began: products were measured on all threads, as if on one."""
+    program = (
+        "import torch; from assistant.core.cpu import tower\n"
+        "with tower._one_thread(): print(torch.get_num_threads())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "NUMBA_NUM_THREADS": "3"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["1"]
 
 
 @on_x86

@@ -8,11 +8,18 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import torch
 from llvmlite.binding import get_host_cpu_features
-from numba import config, njit
+from numba import config, get_num_threads, njit
 from numba.extending import intrinsic
 
 config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]  # OpenMP: torch's threads are used
+
+# numba starts its threads when they are first asked for, and sets OpenMP's number of them, which is
+# torch's. So they start here, and torch keeps the number that a user or a measurement chose.
+_torchs = torch.get_num_threads()
+get_num_threads()
+torch.set_num_threads(_torchs)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
