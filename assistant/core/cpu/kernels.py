@@ -15,15 +15,14 @@ both compute the same. :func:`can_multiply` tells the shapes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import config, prange, set_num_threads, types
+from numba import config, prange, set_num_threads
 
-from assistant.core.cpu.compiler import compiled, instruction, on_all_cores
+from assistant.core.cpu.compiler import compiled, on_all_cores
 from assistant.core.cpu.dots import INT8_LANES, LANES, ROWS, dots
-from assistant.core.cpu.llvm import FLOAT, I32
+from assistant.core.cpu.llvm import power_of_two
 from assistant.core.cpu.whole_steps import STEPS, ZERO, round_row
 
 TILE = 4096
@@ -88,16 +87,6 @@ def _product(matrix: Array, scales: Array, x: Array) -> Array:
     return product
 
 
-@instruction
-def _power_of_two(context: Any, exponent: Any) -> tuple[Any, Callable[..., Any]]:
-    """2 to the power of a whole number from -126 to 127, from the bits of a float32."""
-
-    def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
-        return b.bitcast(b.shl(b.add(arguments[0], I32(127)), I32(23)), FLOAT)
-
-    return types.float32(types.int32), generate
-
-
 @compiled
 def _exp(x: np.float32) -> np.float32:
     """Return e to the power of ``x`` <= 0, to one unit in the last place.
@@ -116,7 +105,7 @@ def _exp(x: np.float32) -> np.float32:
     e = e * r + np.float32(0.5)
     e = e * r + np.float32(1)
     e = e * r + np.float32(1)
-    scaled: np.float32 = e * _power_of_two(np.int32(n))
+    scaled: np.float32 = e * power_of_two(np.int32(n))
     return scaled
 
 

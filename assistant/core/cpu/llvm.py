@@ -122,3 +122,13 @@ def float_of(context: Any, bits: Any) -> tuple[Any, Callable[..., Any]]:
         return b.bitcast(arguments[0], FLOAT)
 
     return types.float32(types.int32), generate
+
+
+@instruction
+def power_of_two(context: Any, exponent: Any) -> tuple[Any, Callable[..., Any]]:
+    """2 to the power of a whole number from -126 to 127, from the bits of a float32."""
+
+    def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
+        return b.bitcast(b.shl(b.add(arguments[0], I32(127)), I32(23)), FLOAT)
+
+    return types.float32(types.int32), generate

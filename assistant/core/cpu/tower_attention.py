@@ -15,7 +15,7 @@ import torch
 from numba import prange
 
 from assistant.core.cpu.compiler import compiled, on_all_cores
-from assistant.core.cpu.llvm import bits_of, float_of
+from assistant.core.cpu.llvm import bits_of, float_of, power_of_two
 from assistant.core.cpu.packed_int16 import COLUMNS, ROWS, tile
 from assistant.core.cpu.whole_steps import round_rows
 
@@ -90,7 +90,7 @@ def _longer(x: torch.Tensor, length: int) -> torch.Tensor:
 
 
 @compiled
-def _power_of_two(x: np.float32) -> np.float32:
+def _two_to_the(x: np.float32) -> np.float32:
     """Return 2 to the power of ``x`` from -126 to 127, to 3 millionths of it.
 
     The series of 2^r for |r| <= 1/2, without branches, so that LLVM vectorizes loops over it.
@@ -103,7 +103,7 @@ def _power_of_two(x: np.float32) -> np.float32:
     e = e * r + np.float32(2.4022651e-1)
     e = e * r + np.float32(6.9314718e-1)
     e = e * r + np.float32(1)
-    scaled: np.float32 = e * float_of((np.int32(n) + np.int32(127)) << np.int32(23))
+    scaled: np.float32 = e * power_of_two(np.int32(n))
     return scaled
 
 
@@ -129,13 +129,13 @@ def _softmax(
     largest, total = float_of(_in_order(top)), np.float32(0)
     if whole:
         for i in range(len(steps)):
-            e = _power_of_two(max(scores[i] - largest, np.float32(-126)))
+            e = _two_to_the(max(scores[i] - largest, np.float32(-126)))
             number = np.int32(e * np.float32(SEEN_STEPS) + np.float32(0.5))
             weights[i] = number
             total += np.float32(number)
         return total
     for i in range(len(steps)):
-        e = _power_of_two(max(scores[i] - largest, np.float32(-126)))
+        e = _two_to_the(max(scores[i] - largest, np.float32(-126)))
         weights[i] = (bits_of(e) + np.int32(0x8000)) >> np.int32(16)
         total += e
     return total
@@ -217,7 +217,7 @@ def attend_packed(
 def _quick_gelu(x: np.float32) -> np.float32:
     """Return ``x`` times the logistic function of 1.702 ``x``."""
     power = min(max(x * np.float32(-1.702 * 1.44269504), np.float32(-126)), np.float32(126))
-    gated: np.float32 = x / (np.float32(1) + _power_of_two(power))
+    gated: np.float32 = x / (np.float32(1) + _two_to_the(power))
     return gated
 
 
