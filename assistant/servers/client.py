@@ -261,7 +261,8 @@ class ServerCore:
                     raise
                 first = waits.pop(0)
                 wait = first if error.after_s is None else error.after_s
-                yield Progressed(Stage.QUEUED, detail=f"busy; asked again in {wait:.0f} s")
+                found_it = "no answer" if error.code == "unreachable" else "busy"
+                yield Progressed(Stage.QUEUED, detail=f"{found_it}; asked again in {wait:.0f} s")
                 self._stop_event.wait(wait)
                 if self._stop_wanted:
                     raise refusals.StoppedError(self._address) from error

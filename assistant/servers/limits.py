@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from assistant.servers import lessons, refusals
 from assistant.servers.address import Address
@@ -79,6 +79,8 @@ class Limits:
     """The chat of that prompt."""
     seen: int = 0
     """The most pictures of a request that was taken."""
+    hides: bool = False
+    """Pictures of earlier messages are left out since the last request that was taken."""
     warning: str = ""
     """Sentence about what the server did not read of the last prompt, though it answered."""
 
@@ -190,6 +192,10 @@ class Limits:
         learned of a server that failed, or from a short chat. Older pictures are not left out for
         good where the model has seen more of them.
         """
+        if self.hides:
+            which = "older pictures" if prompt.slots else "pictures of earlier messages"
+            self.warning = f"The server did not take the {which}, and answered without them."
+            self.hides = False
         if self.asks_alone:
             may_be_length = not self.has_failed and prompt.tokens > SHORTEST
             self._take_back()
@@ -227,7 +233,10 @@ class Limits:
         if not self._guessed(_OLDER):
             self._guess(_OLDER)
             self.most_before = self.most_pictures
-        self.most_pictures = max(asked, least * int(sent > 1))
+        self._show_fewer(max(asked, least * int(sent > 1)), error)
+
+    def _show_fewer(self, most: int, error: ModelError) -> NoReturn:
+        self.most_pictures, self.hides = most, True
         raise lessons.ReplanError(str(error))
 
     def send_otherwise(
@@ -294,7 +303,7 @@ class Limits:
         self.most_pictures = min(most, sent - 1)
         if asked > self.most_pictures:
             raise refusals.blind(self.address, error, asked)
-        raise lessons.ReplanError(str(error))
+        self._show_fewer(self.most_pictures, error)
 
     def make_smaller(self, error: ModelError, prompt: Prompt) -> None:
         """Learn to send less: without the older half of the pictures, then with smaller ones."""
@@ -302,8 +311,7 @@ class Limits:
         if not sent:
             raise lessons.ContextExceededError(str(error), None, None)
         if sent > asked:
-            self.most_pictures = max(asked, sent // 2)
-            raise lessons.ReplanError(str(error))
+            self._show_fewer(max(asked, sent // 2), error)
         if self.halved >= SHRUNK:
             raise refusals.too_large(error)
         self.halved += 1

@@ -611,6 +611,19 @@ def test_proxies_are_for_other_machines(
         assert refusal.value.code == "unreachable"
 
 
+def test_a_server_that_has_gone_is_not_called_busy(
+    make: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "WAITS_S", (0.0,))
+    with serving() as gone:
+        engine = make(gone.address)
+        send(engine, None, "Hi")
+    events = send(engine, None, "Hi")
+    assert failed(events).code == "unreachable"
+    waits = [one.detail for one in events if isinstance(one, Progressed) and "again" in one.detail]
+    assert waits == ["no answer; asked again in 0 s"]
+
+
 def test_a_key_that_is_none(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PHICHAT_SERVER_KEY", "schlüssel\nX-Other: 1")
     with pytest.raises(ModelError, match="something else than a key"):

@@ -48,7 +48,9 @@ def test_older_pictures_are_left_out_for_a_model_that_takes_one(
     assert turn.text == "Hello."
     assert [pictures_of(one) for one in server.chats] == [1, 2, 1]
     assert "[picture 1 was left out]" in json.dumps(server.chats[-1].json)
+    assert "did not take the older pictures" in engine.model.status().warning
     ended(send(engine, session, "c"))
+    assert not engine.model.status().warning, "once"
     assert pictures_of(server.chats[-1]) == 1, "the last one is still seen"
     assert len(server.chats) == 4, "nothing was tried twice"
     left_out = engine.prompts.context(session).left_out
@@ -64,6 +66,14 @@ def test_a_model_without_eyes_goes_on_with_text(server: Server, make: MakeEngine
     session = engine.store.sessions()[0].id
     assert ended(send(engine, session, "Only text")).text == "Hello."
     assert pictures_of(server.chats[-1]) == 0
+
+
+def test_a_model_without_eyes_in_a_chat_with_pictures(server: Server, make: MakeEngine) -> None:
+    engine = make()
+    session = new_session(engine, "a", picture("red"))
+    server.rule = at_most(0)
+    ended(send(engine, session, "b"))
+    assert "not take the pictures of earlier messages" in engine.model.status().warning
 
 
 def test_a_body_of_some_size(server: Server, make: MakeEngine) -> None:
