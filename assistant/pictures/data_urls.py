@@ -19,23 +19,17 @@ def is_data_url(text: str) -> bool:
     return text[:5].lower() == "data:"
 
 
-def open_data_url(
-    url: str,
-    *,
-    name: str | None = None,
-    max_bytes: int = MAX_BYTES,
-    watch: Watch | None = None,
-) -> PictureFile:
+def open_data_url(url: str, name: str | None, watch: Watch | None) -> PictureFile:
     """Open the picture that an address holds. Raises PictureError."""
     head = _HEAD.match(url[:1000])
     if head is None:
         raise PictureError("This data: address has no picture in it; copy all of it.")
     body = url[head.end() :]
-    if len(body) > 2 * max_bytes:
-        raise too_large(_LABEL, max_bytes)
+    if len(body) > 2 * MAX_BYTES:
+        raise too_large(_LABEL)
     is_base64 = head[2].lower().replace(" ", "").endswith(";base64")
     data = _from_base64(body) if is_base64 else unquote_to_bytes(body)
-    return open_bytes(data, name=name, max_bytes=max_bytes, watch=watch)
+    return open_bytes(data, name=name, watch=watch)
 
 
 def _from_base64(text: str) -> bytes:

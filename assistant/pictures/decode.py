@@ -64,13 +64,7 @@ _LONGEST_SENTENCE = 400
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
-def open_bytes(
-    data: bytes,
-    *,
-    name: str | None = None,
-    max_bytes: int = MAX_BYTES,
-    watch: Watch | None = None,
-) -> PictureFile:
+def open_bytes(data: bytes, *, name: str | None = None, watch: Watch | None = None) -> PictureFile:
     """Check the bytes of a picture by decoding all of it. Raises PictureError.
 
     ``width`` and ``height`` of the result are pixels after rotation (EXIF). Without a ``name`` it
@@ -79,8 +73,8 @@ def open_bytes(
     label = names.shown(name) if name else "The pasted picture"
     if not data:
         raise PictureError(f"{label} is empty; choose another picture.")
-    if len(data) > min(max_bytes, MAX_BYTES):
-        raise too_large(label, min(max_bytes, MAX_BYTES))
+    if len(data) > MAX_BYTES:
+        raise too_large(label)
     found, _ = asked_picture({"op": "open"}, data, 0, label, looking(data, watch))
     return picture_of(found, data, name, label)
 
@@ -160,10 +154,9 @@ def stop_decoding() -> None:
     POOL.stop()
 
 
-def too_large(label: str, max_bytes: int) -> PictureError:
-    """Make the error for a file of more than ``max_bytes`` bytes."""
-    size = f"{max_bytes / (1 << 20):.3g} MiB" if max_bytes >= 1 << 20 else f"{max_bytes} bytes"
-    return PictureError(f"{label} is larger than {size}; scale it down first.")
+def too_large(label: str) -> PictureError:
+    """Make the error for a file of more than MAX_BYTES bytes."""
+    return PictureError(f"{label} is larger than {MAX_BYTES >> 20} MiB; scale it down first.")
 
 
 def looking(data: bytes, watch: Watch | None) -> Callable[[], None]:

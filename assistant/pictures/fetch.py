@@ -38,7 +38,6 @@ def is_web_address(text: str) -> bool:
 def read_url(
     url: str,
     *,
-    max_bytes: int = MAX_BYTES,
     total_s: float = TOTAL_S,
     watch: Watch | None = None,
 ) -> tuple[bytes, str]:
@@ -52,7 +51,7 @@ def read_url(
 
     def fetch() -> None:
         try:
-            answer.put(_fetch(url, label, max_bytes, time.monotonic() + total_s, watch))
+            answer.put(_fetch(url, label, time.monotonic() + total_s, watch))
         except BaseException as error:
             answer.put(error)
 
@@ -68,7 +67,7 @@ def read_url(
     return result, names.from_url(url)
 
 
-def _fetch(url: str, label: str, max_bytes: int, deadline: float, watch: Watch | None) -> bytes:
+def _fetch(url: str, label: str, deadline: float, watch: Watch | None) -> bytes:
     import requests
     import urllib3
 
@@ -80,7 +79,7 @@ def _fetch(url: str, label: str, max_bytes: int, deadline: float, watch: Watch |
             session.max_redirects = _REDIRECTS
             with session.get(url, headers=_HEADERS, stream=True, timeout=waits) as response:
                 _must_be_ok(response, label)
-                return _body(response, label, max_bytes, deadline, watch)
+                return _body(response, label, deadline, watch)
     except PrivateAddressError as error:
         raise PictureError(
             f"{label} leads to {error}, an address of a private network that was not typed: "
@@ -90,23 +89,17 @@ def _fetch(url: str, label: str, max_bytes: int, deadline: float, watch: Watch |
         raise PictureError(_why(error, label)) from error
 
 
-def _body(
-    response: requests.Response,
-    label: str,
-    max_bytes: int,
-    deadline: float,
-    watch: Watch | None,
-) -> bytes:
+def _body(response: requests.Response, label: str, deadline: float, watch: Watch | None) -> bytes:
     announced = response.headers.get("Content-Length", "")
     expected = int(announced) if announced.isdecimal() else 0
-    if expected > max_bytes:
-        raise too_large(label, max_bytes)
+    if expected > MAX_BYTES:
+        raise too_large(label)
     body = bytearray()
     # read1 returns the bytes that have arrived; read would wait for a whole chunk
     while chunk := response.raw.read1(_CHUNK, decode_content=True):
         body += chunk
-        if len(body) > max_bytes:
-            raise too_large(label, max_bytes)
+        if len(body) > MAX_BYTES:
+            raise too_large(label)
         if time.monotonic() > deadline:
             raise _too_slow(label)
         if watch is not None:

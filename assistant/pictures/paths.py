@@ -21,7 +21,7 @@ from assistant.values.words import counted
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
-def read_path(path: str | Path, *, max_bytes: int = MAX_BYTES) -> tuple[bytes, str]:
+def read_path(path: str | Path) -> tuple[bytes, str]:
     """Read a file by its path (``~`` is the home folder) or ``file:`` address.
 
     Returns its bytes and its name as shown. Never waits: pipes and devices are refused. Raises
@@ -30,7 +30,7 @@ def read_path(path: str | Path, *, max_bytes: int = MAX_BYTES) -> tuple[bytes, s
     if not str(path).strip():
         raise PictureError("No picture was named; give a path or an address.")
     found = to_path(path) if isinstance(path, str) else os.path.expanduser(path)
-    return _read(found, names.shown(str(path)), max_bytes), names.from_path(found)
+    return _read(found, names.shown(str(path))), names.from_path(found)
 
 
 def to_path(text: str) -> str:
@@ -68,7 +68,7 @@ def checked_path(path: str) -> str:
     return found
 
 
-def _read(path: str, label: str, max_bytes: int) -> bytes:
+def _read(path: str, label: str) -> bytes:
     with _explained(path, label):
         # Checked before it is opened, because opening a device can act upon it.
         _must_be_file(os.stat(path), label)
@@ -78,10 +78,10 @@ def _read(path: str, label: str, max_bytes: int) -> bytes:
         with os.fdopen(descriptor, "rb") as file:
             found = os.fstat(descriptor)
             _must_be_file(found, label)
-            if found.st_size > max_bytes:
-                raise too_large(label, max_bytes)
+            if found.st_size > MAX_BYTES:
+                raise too_large(label)
             # One byte more than allowed detects a file that grows while it is read.
-            return file.read(max_bytes + 1)
+            return file.read(MAX_BYTES + 1)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from assistant.pictures.data_urls import is_data_url, open_data_url
-from assistant.pictures.decode import MAX_BYTES, Watch, cut, open_bytes
+from assistant.pictures.decode import Watch, cut, open_bytes
 from assistant.pictures.documents import Document, is_document, is_tiff, open_document
 from assistant.pictures.dropped import VIDEO_SUFFIXES
 from assistant.pictures.fetch import is_web_address, read_url
@@ -38,7 +38,6 @@ def open_each(
     *,
     most: int | None = None,
     name: str | None = None,
-    max_bytes: int = MAX_BYTES,
     watch: Watch | None = None,
     moves: bool = True,
 ) -> Iterator[PictureFile]:
@@ -53,18 +52,16 @@ def open_each(
     if isinstance(source, str) and not existing(source):
         whole, typed = split_region(source)
         if typed:
-            for file in open_each(
-                whole, most=most, name=name, max_bytes=max_bytes, watch=watch, moves=moves
-            ):
+            for file in open_each(whole, most=most, name=name, watch=watch, moves=moves):
                 box = box_of(typed, file.width, file.height, file.name)
                 yield cut(file, file.data, box, watch=watch)
             return
         if hint := None if is_web_address(source) else _hint(split_pages(source)[0]):
             raise hint
     if isinstance(source, str) and is_data_url(source.strip()):
-        yield open_data_url(source.strip(), name=name, max_bytes=max_bytes, watch=watch)
+        yield open_data_url(source.strip(), name, watch)
         return
-    read = _read(source, max_bytes, watch)
+    read = _read(source, watch)
     name = name or read.name
     pages = _pages(read, name or "The file", watch, moves=moves)
     if pages is not None:
@@ -73,25 +70,21 @@ def open_each(
         return
     if read.typed and isinstance(source, str) and not is_web_address(source):
         raise PictureError(f"{name} has neither pages nor frames: leave out “#{read.typed}”.")
-    yield open_bytes(read.data, name=name, max_bytes=max_bytes, watch=watch)
+    yield open_bytes(read.data, name=name, watch=watch)
 
 
 def open_source(
-    source: str | Path | bytes,
-    *,
-    name: str | None = None,
-    max_bytes: int = MAX_BYTES,
-    watch: Watch | None = None,
+    source: str | Path | bytes, *, name: str | None = None, watch: Watch | None = None
 ) -> PictureFile:
     """Open the first picture of a source: of bytes no page of a document. Raises PictureError."""
     if isinstance(source, bytes):
-        return open_bytes(source, name=name, max_bytes=max_bytes, watch=watch)
-    return next(open_each(source, name=name, max_bytes=max_bytes, watch=watch, moves=False))
+        return open_bytes(source, name=name, watch=watch)
+    return next(open_each(source, name=name, watch=watch, moves=False))
 
 
 def read_document(source: str, watch: Watch | None = None) -> tuple[Document | Film, str]:
     """Read a document or a film, and what the source names of it. Raises PictureError."""
-    read = _read(source, MAX_BYTES, watch)
+    read = _read(source, watch)
     pages = _pages(read, read.name or "The file", watch)
     if pages is None:
         raise PictureError(f"{read.name} has neither pages nor frames.")
@@ -140,17 +133,17 @@ def _hint(source: str) -> PictureError | None:
     return None
 
 
-def _read(source: str | Path | bytes, max_bytes: int, watch: Watch | None) -> _Read:
+def _read(source: str | Path | bytes, watch: Watch | None) -> _Read:
     if isinstance(source, bytes):
         return _Read(source, "", None, "")
     typed = ""
     if isinstance(source, str) and not existing(source):
         source, typed = split_pages(source)
     if isinstance(source, str) and is_web_address(source):
-        data, name = read_url(source.strip(), max_bytes=max_bytes, watch=watch)
+        data, name = read_url(source.strip(), watch=watch)
         return _Read(data, "", name, typed)
     if os.path.splitext(source)[1].lower() in VIDEO_SUFFIXES:
         path = checked_path(str(source))
         return _Read(b"", path, from_path(path), typed)
-    data, name = read_path(source, max_bytes=max_bytes)
+    data, name = read_path(source)
     return _Read(data, "", name, typed)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from assistant.pictures import path_forms
+from assistant.pictures import data_urls, path_forms
 from assistant.pictures.dropped import Dropped, find_dropped
 from assistant.pictures.source import open_source
 from assistant.values.errors import PictureError
@@ -181,11 +181,12 @@ def test_data_addresses() -> None:
     assert find_dropped(f"what is it? {plain}") == Dropped((plain,), "what is it?")
 
 
-def test_large_data_addresses_are_recognised_and_limited() -> None:
+def test_large_data_addresses_are_recognised_and_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     large = "data:image/png;base64," + "A" * (8 << 20)
     assert find_dropped(large).sources == (large,)
-    with pytest.raises(PictureError, match="larger than 1000 bytes"):
-        open_source(large, max_bytes=1000)
+    monkeypatch.setattr(data_urls, "MAX_BYTES", 1000)
+    with pytest.raises(PictureError, match="address is larger than"):
+        open_source(large)
 
 
 @pytest.mark.parametrize(
