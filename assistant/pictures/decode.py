@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -104,7 +102,7 @@ def cut(
 
 def picture_of(found: Header, data: bytes, name: str | None, label: str) -> PictureFile:
     """Make a picture of the decoder's answer."""
-    with _checked(label):  # a decoder that was taken over may answer anything: None, too
+    try:  # a decoder that was taken over may answer anything: None, too
         media_type = (MEDIA_TYPES | _ALSO)[found["format"]]
         return PictureFile(
             name=names.shown(name) if name else f"pasted.{media_type.partition('/')[2]}",
@@ -118,6 +116,8 @@ def picture_of(found: Header, data: bytes, name: str | None, label: str) -> Pict
             notice=one_line(found["notice"], _LONGEST_SENTENCE),
             look=_signed(found["look"]),
         )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise made_up(label) from error
 
 
 def pixels(data: bytes, size: tuple[int, int] | None = None) -> Image.Image:
@@ -201,14 +201,6 @@ def _signed(look: int) -> int:
     if type(look) is not int or not -(1 << 63) <= look < 1 << 63:
         raise ValueError("a look is a number of 64 bits")
     return look
-
-
-@contextmanager
-def _checked(label: str) -> Iterator[None]:
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
-        raise made_up(label) from error
 
 
 def made_up(label: str) -> PictureError:
