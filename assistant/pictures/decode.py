@@ -14,6 +14,7 @@ from assistant.pictures.decoder.frames import Header
 from assistant.pictures.decoder.pool import POOL
 from assistant.values.conversation import Picture, PictureFile
 from assistant.values.errors import PictureError
+from assistant.values.origin import Origin
 from assistant.values.region import Box, Region, split_region
 from assistant.values.text import one_line
 
@@ -98,6 +99,14 @@ def cut(
     region = Region(of, left, top, width, height)
     part = picture_of(found, bytes(png), f"{name}@{region.typed}", label)
     return replace(part, region=region, origin=picture.origin)
+
+
+def drawn(
+    header: Header, data: bytes, name: str, origin: Origin, watch: Watch | None
+) -> PictureFile:
+    """Have a page or a frame drawn as a picture of its own (PNG). Raises PictureError."""
+    found, png = asked_picture(header, data, MAX_BYTES, name, looking(data, watch))
+    return replace(picture_of(found, bytes(png), name, name), origin=origin)
 
 
 def picture_of(found: Header, data: bytes, name: str | None, label: str) -> PictureFile:

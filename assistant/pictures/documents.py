@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from assistant.pictures import names
-from assistant.pictures.decode import (
-    MAX_BYTES,
-    Watch,
-    asked,
-    asked_picture,
-    looking,
-    made_up,
-    picture_of,
-)
+from assistant.pictures.decode import Watch, asked, drawn, looking, made_up
 from assistant.pictures.decoder.frames import Header
 from assistant.pictures.passwords import PASSWORDS
 from assistant.values.conversation import PictureFile
@@ -72,14 +64,11 @@ class Document:
         self, number: int, *, longest: int | None = None, watch: Watch | None = None
     ) -> PictureFile:
         """Draw a page as a picture (PNG), named "report.pdf, page 2"."""
-        name = self.title(number)
         most = longest or (LONGEST if self.form == "pdf" else 0)
         header = {"op": "page", "page": number, "longest": most, "form": self.form}
         header |= {"password": self.password}
-        look = looking(self.data, watch)
-        found, png = asked_picture(header, self.data, MAX_BYTES, name, look)
-        file = picture_of(found, bytes(png), name, name)
-        return replace(file, origin=Origin(self.sha256, self.name, number))
+        origin = Origin(self.sha256, self.name, number)
+        return drawn(header, self.data, self.title(number), origin, watch)
 
     def title(self, number: int) -> str:
         """Return the name of a page as a picture."""

@@ -4,21 +4,11 @@ from __future__ import annotations
 
 import bisect
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from assistant.pictures import names
-from assistant.pictures.decode import (
-    HEIF_KINDS,
-    MAX_BYTES,
-    Watch,
-    asked,
-    asked_picture,
-    looking,
-    made_up,
-    picture_of,
-)
+from assistant.pictures.decode import HEIF_KINDS, Watch, asked, drawn, looking, made_up
 from assistant.pictures.decoder.frames import Header
 from assistant.values.conversation import PictureFile
 from assistant.values.errors import PictureError
@@ -74,12 +64,8 @@ class Film:
         self, number: int, *, longest: int | None = None, watch: Watch | None = None
     ) -> PictureFile:
         """Decode a frame as a picture (PNG), named "clip.mp4 at 0:05"."""
-        name, header = self.title(number), self.headers[number - 1]
-        look = looking(self.data, watch)
-        found, png = asked_picture(header, self.data, MAX_BYTES, name, look)
-        file = picture_of(found, bytes(png), name, name)
         origin = Origin(self.sha256, self.name, seconds=self.moments[number - 1])
-        return replace(file, origin=origin)
+        return drawn(self.headers[number - 1], self.data, self.title(number), origin, watch)
 
     def text(self, number: int) -> str:
         """Return no text: a frame has none."""
@@ -129,8 +115,7 @@ def open_video(
 ) -> Film:
     """Choose frames of a video, by its bytes or its path. Raises PictureError."""
     label = names.shown(name)
-    look: Callable[[], None] = looking(data, watch)
-    found, _ = asked({"op": "duration", "path": path}, data, 0, label, look)
+    found, _ = asked({"op": "duration", "path": path}, data, 0, label, looking(data, watch))
     seconds = found.get("seconds")
     if type(seconds) is not float or not 0 <= seconds < 1e6:
         raise made_up(label)
