@@ -161,8 +161,9 @@ def pictures_in(text: str) -> list[NamedPicture]:
         if len(found) == _MOST:
             break
         path = quoted if quoted is not None else re.sub(r"\\(.)", r"\1", plain)
-        is_address = path.lower().startswith(("http://", "https://"))
-        if _has_suffix(file_of(path)) and not is_address and (source := _source(path)) is not None:
+        if _is_address(path) or not _has_suffix(file_of(path)):
+            continue
+        if (source := _source(path)) is not None:
             found.append(NamedPicture(source, *match.span()))
     return found
 
@@ -237,8 +238,7 @@ def is_picture_file(word: str) -> bool:
 
 def names_picture(word: str) -> bool:
     """Say whether a word can only name a picture, or a part or pages of one, there or not."""
-    whole = split_pages(split_region(word)[0])[0]
-    return _has_suffix(whole) or bool(_ADDRESS.match(word))
+    return _has_suffix(file_of(word)) or bool(_ADDRESS.match(word))
 
 
 def _has_suffix(path: str, suffixes: Collection[str] = SUFFIXES) -> bool:

@@ -60,7 +60,7 @@ class Decoded:
 
 
 def decoded(data: bytes, label: str, size: tuple[int, int] | None = None) -> Decoded:
-    """Decode a picture as it is seen, scaled to ``size``. Raises PictureError."""
+    """Decode a picture as it is seen, scaled to ``size``. Raises PictureError and MemoryError."""
     try:
         try:
             image = _header(data, label)
@@ -70,12 +70,8 @@ def decoded(data: bytes, label: str, size: tuple[int, int] | None = None) -> Dec
             raise
         except Exception:  # decoders fail in any way that untrusted bytes make them
             return _incomplete(data, label, size)
-    except PictureError:
+    except (PictureError, MemoryError):
         raise
-    except MemoryError as error:
-        raise PictureError(
-            f"There is not enough memory to open {label}; scale it down first."
-        ) from error
     except Exception as error:  # as above
         kind = "" if data[:2] in (b"II", b"MM") else kinds.uncommon(data)  # its header was read
         raise (_uncommon(label, kind) if kind else _damaged(label)) from error
