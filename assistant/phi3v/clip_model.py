@@ -7,27 +7,13 @@ to import.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import torch
 from torch import nn
 from torch.nn.functional import gelu, scaled_dot_product_attention
 
+from assistant.phi3v.plain_config import ClipConfig
 from assistant.values.errors import ModelError
-
-
-class ClipSizes(Protocol):
-    """Sizes that are read of a CLIP configuration, ours or transformers'."""
-
-    hidden_size: int
-    intermediate_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    num_channels: int
-    image_size: int
-    patch_size: int
-    hidden_act: str
-    layer_norm_eps: float
 
 
 def quick_gelu(x: torch.Tensor) -> torch.Tensor:
@@ -58,7 +44,7 @@ class ClipVision(nn.Module):
     ``layers`` are the encoder's that are built, which may be fewer than the configuration's.
     """
 
-    def __init__(self, sizes: ClipSizes, layers: int) -> None:
+    def __init__(self, sizes: ClipConfig, layers: int) -> None:
         super().__init__()
         self.embeddings = _Embeddings(sizes)
         self.pre_layrnorm = nn.LayerNorm(sizes.hidden_size, eps=sizes.layer_norm_eps)
@@ -72,7 +58,7 @@ class ClipVision(nn.Module):
 
 
 class _Embeddings(nn.Module):
-    def __init__(self, sizes: ClipSizes) -> None:
+    def __init__(self, sizes: ClipConfig) -> None:
         super().__init__()
         width, patch = sizes.hidden_size, sizes.patch_size
         self.class_embedding = nn.Parameter(torch.zeros(width))
@@ -88,13 +74,13 @@ class _Embeddings(nn.Module):
 
 
 class _Encoder(nn.Module):
-    def __init__(self, sizes: ClipSizes, layers: int) -> None:
+    def __init__(self, sizes: ClipConfig, layers: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(ClipLayer(sizes) for _ in range(layers))
 
 
 class ClipLayer(nn.Module):
-    def __init__(self, sizes: ClipSizes) -> None:
+    def __init__(self, sizes: ClipConfig) -> None:
         super().__init__()
         width, eps = sizes.hidden_size, sizes.layer_norm_eps
         self.layer_norm1 = nn.LayerNorm(width, eps=eps)
@@ -111,7 +97,7 @@ class ClipLayer(nn.Module):
 class _Attention(nn.Module):
     takes_narrow = True
 
-    def __init__(self, sizes: ClipSizes) -> None:
+    def __init__(self, sizes: ClipConfig) -> None:
         super().__init__()
         width, self.heads = sizes.hidden_size, sizes.num_attention_heads
         self.q_proj, self.k_proj = nn.Linear(width, width), nn.Linear(width, width)
@@ -127,7 +113,7 @@ class _Attention(nn.Module):
 class _Mlp(nn.Module):
     takes_narrow = True
 
-    def __init__(self, sizes: ClipSizes) -> None:
+    def __init__(self, sizes: ClipConfig) -> None:
         super().__init__()
         if sizes.hidden_act not in _ACTIVATIONS:
             raise ModelError(

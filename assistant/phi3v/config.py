@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from transformers import CLIPVisionConfig, Phi3Config
+from transformers import Phi3Config
 
-from assistant.phi3v.clip import CLIP_VIT_L_14_336
+from assistant.phi3v.plain_config import ClipConfig
 
 _NOT_OURS = (  # keys of the official file that would make transformers fetch or run code
     "auto_map",
@@ -47,13 +47,5 @@ class Phi3VConfig(Phi3Config):  # type: ignore[misc]
         super().__post_init__(**kwargs)
 
     @property
-    def clip_config(self) -> CLIPVisionConfig:
-        """The geometry of the vision tower."""
-        geometry = (self.img_processor or {}).get("clip_config") or CLIP_VIT_L_14_336
-        return CLIPVisionConfig(**geometry)
-
-    @property
-    def num_img_tokens(self) -> int:
-        """Positions of one crop after the 2 x 2 merge (144 for the real model)."""
-        clip = self.clip_config
-        return int((clip.image_size // clip.patch_size // 2) ** 2)
+    def clip_config(self) -> ClipConfig:
+        return ClipConfig.of(self.img_processor)

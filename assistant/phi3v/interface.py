@@ -11,7 +11,7 @@ from torch import nn
 from assistant.families.runtime import Regime as RegimeName, Step
 from assistant.families.sizes import DecoderShape
 from assistant.phi3v.crops import CROP, crop_batch
-from assistant.phi3v.plain_config import ModelConfig
+from assistant.phi3v.plain_config import PlainConfig
 from assistant.phi3v.rope import Regime, regime_of
 from assistant.phi3v.vision import Phi3VImageEmbedding, distinct_crops
 
@@ -24,7 +24,7 @@ class Phi3VInterface:
 
     @property
     def shape(self) -> DecoderShape:
-        config: ModelConfig = self.config
+        config: PlainConfig = self.config
         return DecoderShape(
             hidden=config.hidden_size,
             mlp=config.intermediate_size,
@@ -85,6 +85,6 @@ class Phi3VInterface:
         return step(partial(self.vision.arrange, merged[places], rows, columns))
 
 
-def has_own_pass(config: ModelConfig) -> bool:
+def has_own_pass(config: PlainConfig) -> bool:
     """Check that the core's own pass can compute the layers: keys are not grouped."""
     return config.num_key_value_heads == config.num_attention_heads

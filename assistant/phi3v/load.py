@@ -10,7 +10,7 @@ import torch
 
 from assistant.families.load import load_weights
 from assistant.families.runtime import Linears, Progress
-from assistant.phi3v.plain_config import ModelConfig
+from assistant.phi3v.plain_config import PlainConfig
 from assistant.phi3v.shapes import is_read, is_vision
 
 Model = TypeVar("Model")
@@ -18,7 +18,7 @@ Model = TypeVar("Model")
 
 def load(
     make: Callable[[Any], Model],
-    config: ModelConfig,
+    config: PlainConfig,
     folder: Path,
     *,
     dtype: torch.dtype,

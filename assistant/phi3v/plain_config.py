@@ -8,37 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from assistant.phi3v.clip import CLIP_VIT_L_14_336
 from assistant.values.errors import ModelError
-
-
-class ModelConfig(Protocol):
-    """Values that the modules read of a configuration, transformers' or :class:`PlainConfig`."""
-
-    @property
-    def vocab_size(self) -> int: ...
-    @property
-    def hidden_size(self) -> int: ...
-    @property
-    def intermediate_size(self) -> int: ...
-    @property
-    def num_hidden_layers(self) -> int: ...
-    @property
-    def num_attention_heads(self) -> int: ...
-    @property
-    def num_key_value_heads(self) -> int: ...
-    @property
-    def rms_norm_eps(self) -> float: ...
-    @property
-    def max_position_embeddings(self) -> int: ...
-    @property
-    def original_max_position_embeddings(self) -> int: ...
-    @property
-    def rope_parameters(self) -> Mapping[str, Any]: ...
-    @property
-    def clip_config(self) -> Any: ...
 
 
 @dataclass
@@ -55,10 +28,16 @@ class ClipConfig:
     hidden_act: str = "quick_gelu"
     layer_norm_eps: float = 1e-5
 
+    @classmethod
+    def of(cls, img_processor: Mapping[str, Any] | None) -> ClipConfig:
+        """Read the geometry that config.json has, or OpenAI's, which it may only name."""
+        clip = (img_processor or {}).get("clip_config") or CLIP_VIT_L_14_336
+        return cls(**{one.name: clip[one.name] for one in fields(cls) if one.name in clip})
+
 
 @dataclass(frozen=True)
 class PlainConfig:
-    """A :class:`ModelConfig`."""
+    """The values that the modules read of a configuration, this one or transformers'."""
 
     vocab_size: int
     hidden_size: int
@@ -71,12 +50,6 @@ class PlainConfig:
     rms_norm_eps: float
     rope_parameters: Mapping[str, Any]
     clip_config: ClipConfig
-
-    @property
-    def num_img_tokens(self) -> int:
-        """Positions of one crop after the 2 x 2 merge."""
-        clip = self.clip_config
-        return (clip.image_size // clip.patch_size // 2) ** 2
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any], folder: Path) -> PlainConfig:
@@ -96,7 +69,6 @@ class PlainConfig:
             raise ValueError(f"the decoder's activation is {values['hidden_act']!r}, not 'silu'")
         context = int(values["max_position_embeddings"])
         original = values.get("original_max_position_embeddings")
-        clip = (values.get("img_processor") or {}).get("clip_config") or CLIP_VIT_L_14_336
         return cls(
             vocab_size=int(values["vocab_size"]),
             hidden_size=hidden,
@@ -108,11 +80,9 @@ class PlainConfig:
             original_max_position_embeddings=int(original or _ORIGINAL),
             rms_norm_eps=float(values.get("rms_norm_eps", 1e-5)),
             rope_parameters=_rope(values, hidden // heads // 2),
-            clip_config=ClipConfig(**{n: clip[n] for n in _CLIP_NAMES if n in clip}),
+            clip_config=ClipConfig.of(values.get("img_processor")),
         )
 
-
-_CLIP_NAMES = [field.name for field in fields(ClipConfig)]
 
 _ORIGINAL = 4096
 """Phi3Config's default."""

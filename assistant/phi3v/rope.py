@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import torch
 
-from assistant.phi3v.plain_config import ModelConfig
+from assistant.phi3v.plain_config import PlainConfig
 
 
 class Regime(StrEnum):
@@ -22,7 +22,7 @@ class Regime(StrEnum):
     LONG = "long"
 
 
-def regime_of(length: int, config: ModelConfig) -> Regime:
+def regime_of(length: int, config: PlainConfig) -> Regime:
     """Return the regime of ``length`` positions: long beyond the original context."""
     return Regime.LONG if length > config.original_max_position_embeddings else Regime.SHORT
 
@@ -34,7 +34,7 @@ class LongRope:
     device would have to be filled.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: PlainConfig) -> None:
         parameters = config.rope_parameters
         dim = config.hidden_size // config.num_attention_heads
         exponents = torch.arange(0, dim, 2, dtype=torch.int64, device="cpu").float() / dim

@@ -11,7 +11,7 @@ from torch import nn
 
 from assistant.phi3v.clip_model import ClipVision
 from assistant.phi3v.crops import CROP
-from assistant.phi3v.plain_config import ModelConfig
+from assistant.phi3v.plain_config import PlainConfig
 
 _SAMPLED = 48
 """Pixels from one to the next that are compared first: crops mostly differ in one of those."""
@@ -24,7 +24,7 @@ class ClipTower(nn.Module):
     checkpoint are not built.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: PlainConfig) -> None:
         super().__init__()
         clip = config.clip_config
         self.vision_model = ClipVision(clip, clip.num_hidden_layers - 1)
@@ -60,7 +60,7 @@ def distinct_crops(crops: torch.Tensor) -> tuple[list[int], list[int]]:
 class Phi3VImageEmbedding(nn.Module):
     """Crops of a picture -> its embeddings in the prompt."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: PlainConfig) -> None:
         super().__init__()
         merged = 4 * config.clip_config.hidden_size  # 2 x 2 patches side by side
         self.img_processor = ClipTower(config)

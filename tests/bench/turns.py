@@ -88,7 +88,7 @@ def measure(scale: Scale) -> dict[str, Any]:
     config = model.config
     other = transformers_own(model)
     resident = ResidentModel(model, frozenset(), 131072, kv_budget=2**32)
-    per_crop = config.num_img_tokens
+    per_crop = (CROP // config.clip_config.patch_size // 2) ** 2
     pictures = [picture(336, 1, n, per_crop) for n in range(3)]
     text = ids(scale.history, 0)
     third = len(text) // 3

@@ -206,7 +206,7 @@ class FullSize:
     def picture(self) -> dict[str, Any]:
         """A picture of 17 crops and a short question, the second of two."""
         grid = crop_grid(1344, 1344, 16)
-        tokens = grid.tokens(self.model.config.num_img_tokens)  # type: ignore[attr-defined]
+        tokens = grid.tokens()
         replies = [
             self.reply(Prompt(((1,), Slot(name, 16, tokens), (5, 6, 7, 8))), 1, grid.crops)
             for name in ("one", "two")

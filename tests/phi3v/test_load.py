@@ -89,7 +89,6 @@ def test_the_official_config_is_read_as_it_is(official_tokenizer: Path) -> None:
     assert config.rope_parameters["long_factor"] == values["rope_scaling"]["long_factor"]
     assert config.sliding_window is None
     assert config.clip_config.num_hidden_layers == 24
-    assert config.num_img_tokens == 144
     checkpoint = open_checkpoint(official_tokenizer)
     assert checkpoint.pictures == Phi3VPictures(16, None, 144)
     assert checkpoint.context == 131072
