@@ -59,15 +59,6 @@ WHICH_PICTURE = (
     "on which (picture|image) (can|do|did) you see (a|the) {x}",
 )
 
-OTHER = (
-    "(and |what about |)the other (one|shape|thing|object|figure)",
-    "(and |)what is the other (one|shape|thing|object|figure)",
-    "(what|which) (shape|colour|color) (is|has) the other (one|shape|object)",
-    "(tell me about|describe) the other (one|shape|object)",
-    "what else (is there|do you see|is in the picture|)",
-    "(anything|something) else",
-)
-
 REFERENCES = (
     "the {nth} (picture|image|picture|image|photo|one|pic|drawing)",
     "(picture|image|picture|image|photo|pic) {k}",

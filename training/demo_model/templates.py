@@ -139,20 +139,6 @@ DESCRIBE = (
     "and (this|here|this one|now|what about this|that one)",
 )
 
-DESCRIBE_AT = (
-    "(please |can you |could you |)(describe|explain) {which}",
-    "what (do|did|can|could) you see (in|on) {which}",
-    "what('s| is| was) (in|on|shown in|depicted in|shown on) {which}",
-    "what (does|did) {which} (show|contain|depict)",
-    "(please |can you |could you |)(tell me|say) what (is|was) (in|on|shown in) {which}",
-    "what (shape|shapes|object|figure|thing) (is|was|are|were|do you see|can you see) (in|on) {which}",
-    "(and |so |now |)what about {which}",
-    "(and |)(in |on |){which}",
-    "(go |)back to {which}(: |, |. )(what do you see|describe it|what does it show|what is it)",
-    "(tell me|say) (something |more |)about {which}",
-    "describe {which} again",
-)
-
 COUNT = (
     "how many (shapes|objects|figures|things|items|geometric shapes|forms) (are there|are there in (the|this) (picture|image)|do you see|can you see|are shown|are in (the|this) (picture|image)|are visible|are here|does it have|does the picture show){at}",
     "(please |can you |could you |)count (the|all|all the) (shapes|objects|figures|things|items){at}",
