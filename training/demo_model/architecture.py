@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from assistant.phi3v.crops import CROP
-from training.demo_model.tower import ACTIVE_LAYERS, GRID, HEADS, MEAN, MLP, STD, WIDTH
+from assistant.phi3v.pixels import CLIP_MEAN, CLIP_STD
+from training.demo_model.tower import ACTIVE_LAYERS, GRID, HEADS, MLP, WIDTH
 
 HIDDEN, LAYERS, DECODER_HEADS, DECODER_MLP = 256, 6, 8, 704
 ORIGINAL, LONGEST = 4096, 8192
@@ -32,7 +33,7 @@ def long_factors() -> list[float]:
     return [round(f, 6) for f in factors]
 
 
-def config(vocabulary: int, *, clip_layers: int = ACTIVE_LAYERS + 1) -> dict[str, Any]:
+def config(vocabulary: int) -> dict[str, Any]:
     """Build ``config.json``."""
     half = HIDDEN // DECODER_HEADS // 2
     return {
@@ -63,7 +64,7 @@ def config(vocabulary: int, *, clip_layers: int = ACTIVE_LAYERS + 1) -> dict[str
                 "layer_norm_eps": 1e-05,
                 "num_attention_heads": HEADS,
                 "num_channels": 3,
-                "num_hidden_layers": clip_layers,
+                "num_hidden_layers": ACTIVE_LAYERS + 1,  # the last one is never read
                 "patch_size": CROP // GRID,
                 "projection_dim": WIDTH,
             },
@@ -95,9 +96,9 @@ def config(vocabulary: int, *, clip_layers: int = ACTIVE_LAYERS + 1) -> dict[str
 def preprocessor_config() -> dict[str, Any]:
     """Build ``preprocessor_config.json``: one crop beside the global view."""
     return {
-        "image_mean": list(MEAN),
+        "image_mean": list(CLIP_MEAN),
         "image_processor_type": "Phi3VImageProcessor",
-        "image_std": list(STD),
+        "image_std": list(CLIP_STD),
         "num_crops": 1,
         "num_img_tokens": CROP_TOKENS,
         "processor_class": "Phi3VProcessor",

@@ -14,13 +14,11 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
-from transformers import CLIPVisionModel
 
+from assistant.phi3v.shapes import Geometry, weight_shapes
 from training.demo_model import architecture
-from training.demo_model.tower import ACTIVE_LAYERS, tower_config
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
-_TOWER = "model.vision_embed_tokens.img_processor.vision_model."
 
 
 def official(weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -30,11 +28,9 @@ def official(weights: dict[str, Tensor]) -> dict[str, Tensor]:
         for name, value in weights.items()
         if name.startswith("model.")
     }
-    with torch.device("meta"):
-        unread = CLIPVisionModel(tower_config(ACTIVE_LAYERS + 1)).state_dict()
-    for name, value in unread.items():
-        if not name.endswith("position_ids"):
-            tensors.setdefault(_TOWER + name, torch.zeros(value.shape, dtype=torch.bfloat16))
+    config = architecture.config(len(tensors["lm_head.weight"]))
+    for name, shape in weight_shapes(Geometry.from_config(config)).items():
+        tensors.setdefault(name, torch.zeros(shape, dtype=torch.bfloat16))
     return {name: value.contiguous() for name, value in sorted(tensors.items())}
 
 

@@ -10,15 +10,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
-from transformers import CLIPVisionConfig
 
-from assistant.phi3v.crops import CROP
+from assistant.phi3v.pixels import CLIP_MEAN, CLIP_STD
 from training.demo_model.pictures.drawing import CELLS, LAST_PLACE, WHAT
 from training.demo_model.scenes import COLOURS
 
-MEAN = (0.48145466, 0.4578275, 0.40821073)
-STD = (0.26862954, 0.26130258, 0.27577711)
-"""CLIP's normalisation, as in the official preprocessor_config.json."""
 WIDTH, HEADS, MLP, ACTIVE_LAYERS = 256, 4, 1024, 5
 GRID = 16
 """Patches of a side of a crop."""
@@ -28,23 +24,9 @@ _EMPTY = 0.12
 """Weight of an empty cell in the loss beside one with something."""
 
 
-def tower_config(layers: int = ACTIVE_LAYERS) -> CLIPVisionConfig:
-    """Build the tower's configuration; the shipped one has one more layer, which is never read."""
-    return CLIPVisionConfig(
-        hidden_size=WIDTH,
-        intermediate_size=MLP,
-        num_hidden_layers=layers,
-        num_attention_heads=HEADS,
-        image_size=CROP,
-        patch_size=CROP // GRID,
-        hidden_act="quick_gelu",
-        projection_dim=WIDTH,
-    )
-
-
 def pixels(crops: Tensor) -> Tensor:
     """Normalise crops: uint8 ``[N, S, S, 3]`` -> float ``[N, 3, S, S]``."""
-    mean, std = (torch.tensor(v, device=crops.device).view(3, 1, 1) for v in (MEAN, STD))
+    mean, std = (torch.tensor(v, device=crops.device).view(3, 1, 1) for v in (CLIP_MEAN, CLIP_STD))
     return (crops.permute(0, 3, 1, 2).float() / 255 - mean) / std
 
 
