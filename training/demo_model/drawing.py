@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import math
 from random import Random
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from training.demo_model.pictures.drawing import compress
 from training.demo_model.scenes import COLOURS, RGB, Scene, Shape, sample_colour
 
 
@@ -86,7 +86,5 @@ def draw(scene: Scene) -> Image.Image:
             _draw_shape(ImageDraw.Draw(mask), layer, (x0, y0), factor, 255)
             image.paste(rgb, (x0, y0), mask.reduce(factor))
     if scene.jpeg_quality is not None:
-        packed = io.BytesIO()
-        image.save(packed, "JPEG", quality=scene.jpeg_quality)
-        image = Image.open(packed).convert("RGB")
+        image = compress(image, scene.jpeg_quality)
     return image

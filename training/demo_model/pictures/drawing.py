@@ -48,9 +48,9 @@ class Drawing:
     marks: tuple[Mark, ...] = field(default=())
 
 
-def circle_points(cx: float, cy: float, radius: float, corners: int = 24) -> Points:
+def circle_points(cx: float, cy: float, radius: float) -> Points:
     """List the corners of a polygon that stands for a circle."""
-    turns = (2 * math.pi * i / corners for i in range(corners))
+    turns = (2 * math.pi * i / 24 for i in range(24))
     return tuple((cx + radius * math.cos(t), cy + radius * math.sin(t)) for t in turns)
 
 
