@@ -148,6 +148,13 @@ def is_visible(colour: str, rgb: RGB, scene: Scene) -> bool:
     return math.dist(rgb, scene.ground_rgb) >= 85
 
 
+def star_points(tips: int, inner: float) -> Points:
+    """List the corners of an upright star: tips on the unit circle, notches at ``inner``."""
+    radii = [1.0, inner] * tips
+    turns = [i * math.pi / tips for i in range(2 * tips)]
+    return tuple((r * math.sin(t), -r * math.cos(t)) for r, t in zip(radii, turns, strict=True))
+
+
 def _unit_points(rng: Random, kind: str) -> Points:
     """Sample the corners of a shape within the unit circle, not rotated."""
     if kind == "square":
@@ -162,13 +169,7 @@ def _unit_points(rng: Random, kind: str) -> Points:
         )
         if tips == 4:
             inner = min(inner, 0.45)
-        return tuple(
-            (
-                (inner if i % 2 else 1.0) * math.sin(i * math.pi / tips),
-                -(inner if i % 2 else 1.0) * math.cos(i * math.pi / tips),
-            )
-            for i in range(2 * tips)
-        )
+        return star_points(tips, inner)
     form = rng.random()
     if form < 0.4:  # equilateral
         return tuple(

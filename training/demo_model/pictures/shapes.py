@@ -21,6 +21,7 @@ from training.demo_model.scenes import (
     sample_ground,
     sample_page,
     sample_size,
+    star_points,
 )
 
 
@@ -86,12 +87,9 @@ SIZES = (
 _UNIT = {
     "square": ((-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)),
     "triangle": ((0.0, -1.0), (1.0, 1.0), (-1.0, 1.0)),
-    "star": tuple(
-        ((0.4 if i % 2 else 1.0) * math.sin(i * math.pi / 5),
-         (-0.4 if i % 2 else -1.0) * math.cos(i * math.pi / 5))
-        for i in range(10)
-    ),
-}  # fmt: skip
+    "star": star_points(5, 0.4),
+}
+"""Corners of upright shapes, always the same ones, in a box from -1 to 1."""
 
 
 def regular(rng: Random, count: int, *, small: bool = False, strength: float = 0.3) -> Drawing:
