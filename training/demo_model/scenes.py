@@ -1,6 +1,6 @@
-"""Scenes: synthetic pictures as data, one or two filled shapes on a plain light or dark ground.
+"""Scenes: synthetic pictures as data, filled shapes on a plain light or dark ground.
 
-A scene is sampled (`sample`) as plain data and then drawn (`drawing.draw`): a
+A scene is sampled as plain data and then drawn (`drawing.draw`): a
 function of a seeded `random.Random`, so a seed names a picture. Everything that
 the shipped model must not depend on is varied: the RGB of a named colour, the
 geometry of a triangle or a star, size, angle, place, outline, antialiasing, JPEG
@@ -90,7 +90,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A picture as data. ``shapes`` are in naming order: by colour, then by kind."""
+    """A picture as data."""
 
     width: int
     height: int
@@ -100,16 +100,6 @@ class Scene:
     smooth: bool = True
     jpeg_quality: int | None = None
     clutter_seed: int | None = None
-
-    @property
-    def facts(self) -> tuple[tuple[str, str], ...]:
-        """(colour, kind) of each shape, in naming order."""
-        return tuple((shape.colour, shape.kind) for shape in self.shapes)
-
-
-def naming_order(shape: Shape) -> tuple[int, int]:
-    """Sort shapes as a reply names them: by the order of `COLOURS`, then of `KINDS`."""
-    return COLOURS.index(shape.colour), KINDS.index(shape.kind)
 
 
 def sample_colour(rng: Random, name: str) -> RGB:
@@ -246,36 +236,12 @@ def apart(a: Shape, b: Shape, gap: float) -> bool:
     return ar + gap < bl or br + gap < al or ab + gap < bt or bb + gap < at
 
 
-def sample(rng: Random, count: int = 1, *, small: bool = False) -> Scene:
-    """Sample a scene with ``count`` shapes (0, 1 or 2; no two alike in colour and kind).
-
-    ``small`` prefers the lower end of the sizes: 15 % to 80 % of the short
-    side, and at least 4 % of the long one.
-    """
-    size = sample_size(rng)
-    short, long = sorted(size)
-    scene = Scene(*size, *sample_ground(rng), ())
+def sample_empty(rng: Random) -> Scene:
+    """Sample a scene without shapes, most of them with clutter: noise, lines or a gradient."""
+    scene = Scene(*sample_size(rng), *sample_ground(rng), ())
     quality = rng.randint(60, 95) if rng.random() < 0.35 else None
-    smooth = rng.random() < 0.7
-    clutter = rng.randrange(1 << 30) if count == 0 and rng.random() < 0.7 else None
-    shapes: list[Shape] = []
-    for _ in range(400):
-        if len(shapes) == count:
-            break
-        top = 0.85 if count == 1 else 0.55
-        fraction = (
-            rng.uniform(0.15, 0.3) if small and rng.random() < 0.7 else rng.uniform(0.15, top)
-        )
-        if count == 2 and long / short > 1.6 and rng.random() < 0.6:
-            fraction = rng.uniform(0.3, 0.85)
-        side = max(fraction * short, 0.04 * long, 24)
-        shape = place(rng, rng.choice(KINDS), rng.choice(COLOURS), scene, side)
-        if shape is None or any((shape.colour, shape.kind) == (s.colour, s.kind) for s in shapes):
-            continue
-        if all(apart(shape, other, 0.03 * short) for other in shapes):
-            shapes.append(shape)
-    named = tuple(sorted(shapes, key=naming_order))
-    return replace(scene, shapes=named, smooth=smooth, jpeg_quality=quality, clutter_seed=clutter)
+    clutter = rng.randrange(1 << 30) if rng.random() < 0.7 else None
+    return replace(scene, jpeg_quality=quality, clutter_seed=clutter)
 
 
 def sample_page(rng: Random) -> Scene:
