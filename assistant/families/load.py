@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from itertools import groupby
@@ -13,10 +12,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from assistant.families.checkpoint import WEIGHTS, read_index
 from assistant.families.model_files import open_regular
 from assistant.families.runtime import Linears, Progress
-from assistant.families.stored_weights import check_weights
+from assistant.families.stored_weights import check_weights, stored_weights
 from assistant.values.errors import ModelError
 
 _LARGE = 2**18
@@ -24,24 +22,6 @@ _LARGE = 2**18
 
 _PAGE = 4096
 """Bytes of a page on most processors; where it is more, pages are touched more than once."""
-
-
-def weight_files(folder: Path) -> dict[str, Path]:
-    """Map each weight to its safetensors file. Raises ModelError."""
-    weight_map = read_index(folder)
-    if weight_map is not None:
-        files = {weight: folder / name for weight, name in weight_map.items()}
-        for path in sorted(set(files.values())):
-            if not os.path.exists(path):
-                raise ModelError(f"{folder} lacks {path.name}: fetch the model again.")
-        return files
-    single = folder / WEIGHTS
-    if not os.path.exists(single):
-        raise ModelError(
-            f"{folder} has no {WEIGHTS} (only safetensors weights are read): fetch the model again."
-        )
-    with _opened(single) as file:
-        return dict.fromkeys(file.keys(), single)
 
 
 def _opened(path: Path) -> Any:
@@ -71,15 +51,16 @@ def load_weights(
     and one tensor; buffers are left as they are. Raises ModelError when a weight is missing,
     damaged or of the wrong shape.
     """
-    files = weight_files(folder)
+    stored = stored_weights(folder)
     wanted = dict(model.named_parameters())
-    missing = sorted(set(wanted) - set(files))
+    missing = sorted(set(wanted) - set(stored))
     if missing:
         raise ModelError(
             f"{folder} lacks {len(missing)} of {len(wanted)} weights (the first: {missing[0]}): "
             "fetch the model again."
         )
-    check_weights(folder, wanted, is_unread)
+    check_weights(folder, stored, wanted, is_unread)
+    files = {key: stored[key].path for key in wanted}
     total = sum(p.numel() for p in wanted.values()) * dtype.itemsize
     done = 0
     for path, keys in groupby(sorted(wanted, key=lambda k: (files[k], k)), files.__getitem__):

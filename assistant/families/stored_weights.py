@@ -29,10 +29,11 @@ _HEADER_LIMIT = 100 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class StoredWeight:
-    """One stored weight; ``dtype`` is safetensors' name ("BF16")."""
+    """One stored weight; ``dtype`` is safetensors' name ("BF16"), ``path`` its file."""
 
     shape: Shape
     dtype: str
+    path: Path
 
     @property
     def numbers(self) -> int:
@@ -55,14 +56,16 @@ def stored_weights(folder: Path) -> dict[str, StoredWeight]:
 
 
 def check_weights(
-    folder: Path, wanted: Collection[str], is_ignored: Callable[[str], bool]
-) -> dict[str, StoredWeight]:
-    """List the stored weights, if the model reads all of them and can compute with them.
+    folder: Path,
+    stored: Mapping[str, StoredWeight],
+    wanted: Collection[str],
+    is_ignored: Callable[[str], bool],
+) -> None:
+    """Check that a model reads all of the stored weights and can compute with them.
 
     Scales and packed numbers that nothing reads are the sign of a format that is half understood:
     such a model would talk gibberish. Raises ModelError.
     """
-    stored = stored_weights(folder)
     if unread := sorted(name for name in stored if name not in wanted and not is_ignored(name)):
         raise ModelError(
             f"{folder} holds {counted(len(unread), 'weight')} that phichat does not know (the "
@@ -75,7 +78,6 @@ def check_weights(
                 f"{name} in {folder} is stored as {one_line(stored[name].dtype, 20)}, a format "
                 "that phichat does not read: get the checkpoint in bfloat16, float16 or float32."
             )
-    return stored
 
 
 def _header(path: Path) -> dict[str, StoredWeight]:
@@ -90,7 +92,7 @@ def _header(path: Path) -> dict[str, StoredWeight]:
         header.pop("__metadata__", None)
         end = max((int(entry["data_offsets"][1]) for entry in header.values()), default=0)
         weights = {
-            str(name): StoredWeight(tuple(map(int, entry["shape"])), str(entry["dtype"]))
+            str(name): StoredWeight(tuple(map(int, entry["shape"])), str(entry["dtype"]), path)
             for name, entry in header.items()
         }
     except FileNotFoundError:

@@ -13,7 +13,7 @@ from assistant.families import hub_cache
 from assistant.families.checkpoint import NEEDED, WANTED, weight_file_names
 from assistant.families.model_files import local_path
 from assistant.families.registry import DEMO, family_of, model_folder, open_checkpoint
-from assistant.families.stored_weights import check_weights
+from assistant.families.stored_weights import check_weights, stored_weights
 from assistant.families.vocabulary import read_tokenizer
 from assistant.models import digests
 from assistant.models.progress import Meter, OnProgress
@@ -121,7 +121,8 @@ def _with_structure(found: Verified) -> Verified:
     try:
         checkpoint = open_checkpoint(found.folder)
         wanted = checkpoint.weights()
-        stored = check_weights(found.folder, wanted, checkpoint.is_ignored)
+        stored = stored_weights(found.folder)
+        check_weights(found.folder, stored, wanted, checkpoint.is_ignored)
         for name, shape in wanted.items():
             if name not in stored:
                 raise ModelError(f"{found.folder} lacks the weight {name}.")

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from assistant.families.checkpoint import find_folder
-from assistant.families.load import weight_files
 from assistant.families.registry import open_checkpoint
+from assistant.families.stored_weights import stored_weights
 from assistant.phi3v.config import Phi3VConfig
 from assistant.phi3v.modeling import Phi3VForCausalLM
 from assistant.phi3v.pictures import Phi3VPictures
@@ -71,7 +71,7 @@ def test_every_weight_of_the_model_has_an_official_name() -> None:
             load_config(json.loads((GOLDENS / "tiny-phi3v" / "config.json").read_text()), GOLDENS)
         )
     ours = set(model.state_dict())
-    stored = set(weight_files(GOLDENS / "tiny-phi3v"))
+    stored = set(stored_weights(GOLDENS / "tiny-phi3v"))
     assert ours < stored
     assert all("layers.2." in n or "post_layernorm" in n for n in stored - ours)
 
@@ -125,7 +125,7 @@ def test_a_weight_of_the_wrong_shape_is_an_error(tiny_folder: Path) -> None:
 def test_a_truncated_file_is_an_error(tiny_folder: Path) -> None:
     path = tiny_folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:100_000])
-    assert "damaged" in refused(tiny_folder)
+    assert "is cut short" in refused(tiny_folder)
 
 
 def test_pickles_are_never_read(tiny_folder: Path) -> None:
@@ -164,7 +164,7 @@ def test_a_folder_is_found_without_the_hub(tiny_folder: Path) -> None:
 def test_saving_writes_the_official_names(tiny_folder: Path, tmp_path: Path) -> None:
     model = Phi3VForCausalLM.from_pretrained(tiny_folder)
     model.save_pretrained(tmp_path / "saved")
-    assert set(weight_files(tmp_path / "saved")) == set(model.state_dict())
+    assert set(stored_weights(tmp_path / "saved")) == set(model.state_dict())
     again = Phi3VForCausalLM.from_pretrained(tmp_path / "saved")
     for (name, one), other in zip(
         model.state_dict().items(), again.state_dict().values(), strict=True
