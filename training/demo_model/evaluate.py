@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections import defaultdict
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +31,7 @@ from assistant.values.conversation import Picture, Role, Turn
 from assistant.values.prompt import Slot
 from training.demo_model import evaluate_unseen as unseen, small_talk
 from training.demo_model.scenes import COLOURS, KINDS
+from training.demo_model.score import Score
 
 _NOW = datetime(2000, 1, 1, tzinfo=UTC)
 
@@ -93,26 +93,6 @@ class Chat:
     def _slot(self, picture: Picture) -> Slot:
         index = int(picture.pixels_sha256)
         return Slot(picture.pixels_sha256, 1, self.embedded[index].shape[0])
-
-
-class Score:
-    """Counts of right and asked by family, with notes of the mistakes."""
-
-    def __init__(self) -> None:
-        self.counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-        self.mistakes: dict[str, list[str]] = defaultdict(list)
-
-    def add(self, family: str, right: bool, note: str) -> None:
-        """Count one reply."""
-        self.counts[family][0] += right
-        self.counts[family][1] += 1
-        if not right:
-            self.mistakes[family].append(note)
-
-    def table(self) -> str:
-        """Format the counts as a Markdown table."""
-        rows = [f"| {f} | {r} / {n} | {100 * r / n:.1f} |" for f, (r, n) in self.counts.items()]
-        return "\n".join(("| family | right | % |", "|---|---|---|", *rows))
 
 
 def names(reply: str, wanted: list[str]) -> bool:
@@ -213,10 +193,7 @@ def main() -> None:
     single_shapes(model, score, args.seed, round(200 * args.scale))
     refusals(model, score, args.seed)
     shape_pairs(model, score, args.seed, round(100 * args.scale))
-    print(score.table())
-    for family, notes in score.mistakes.items():
-        print(f"\n{family}:")
-        print("\n".join(f"  {note}" for note in notes[:6]))
+    score.show(mistakes=6)
     if args.json:
         args.json.write_text(json.dumps(score.counts, indent=1) + "\n", encoding="utf-8")
 

@@ -80,9 +80,9 @@ def run_shapes(sessions: Sessions, table: Table, rng: Random, count: int) -> Non
     for _ in range(count):
         image, colour, shape = shape_picture(rng)
         session, reply = sessions.ask(None, "So, what colour is this thing?", [image], None)
-        table.add("ImageMagick: colour", colour, reply, f"It is {colour}.")
+        table.compare("ImageMagick: colour", colour, reply, f"It is {colour}.")
         _, reply = sessions.ask(session, "And which shape would you call it?", [], None)
-        table.add("ImageMagick: shape", shape, reply, f"It is a {shape}.")
+        table.compare("ImageMagick: shape", shape, reply, f"It is a {shape}.")
 
 
 def run_words(sessions: Sessions, table: Table, rng: Random, count: int) -> None:
@@ -90,7 +90,7 @@ def run_words(sessions: Sessions, table: Table, rng: Random, count: int) -> None
     for _ in range(count):
         image, word = word_picture(rng)
         _, reply = sessions.ask(None, "Can you tell me what is written there?", [image], None)
-        table.add("ImageMagick: a word or number", word, reply, f'It says "{word}".')
+        table.compare("ImageMagick: a word or number", word, reply, f'It says "{word}".')
 
 
 def run_charts(sessions: Sessions, table: Table, rng: Random, count: int) -> None:
@@ -100,11 +100,11 @@ def run_charts(sessions: Sessions, table: Table, rng: Random, count: int) -> Non
         image, names, values, title = chart_picture(pyplot, rng)
         tallest, shortest = names[values.index(max(values))], names[values.index(min(values))]
         session, reply = sessions.ask(None, "Which of the bars is the tallest?", [image], None)
-        table.add("matplotlib: tallest", tallest, reply, f'The tallest bar is "{tallest}".')
+        table.compare("matplotlib: tallest", tallest, reply, f'The tallest bar is "{tallest}".')
         _, reply = sessions.ask(session, "And which one is the shortest?", [], None)
-        table.add("matplotlib: shortest", shortest, reply, f'The shortest bar is "{shortest}".')
+        table.compare("matplotlib: shortest", shortest, reply, f'The shortest bar is "{shortest}".')
         _, reply = sessions.ask(session, "What does the title say?", [], None)
-        table.add("matplotlib: title", title, reply, f'The title is "{title}".')
+        table.compare("matplotlib: title", title, reply, f'The title is "{title}".')
 
 
 def run_photographs(sessions: Sessions, table: Table, rng: Random, count: int) -> None:
@@ -114,7 +114,7 @@ def run_photographs(sessions: Sessions, table: Table, rng: Random, count: int) -
             file.thumbnail((800, 800))
             image = file.convert("RGB")
         _, reply = sessions.ask(None, "What is this a picture of?", [image], None)
-        table.add("photographs and clip art", path.name, reply, FOREIGN)
+        table.compare("photographs and clip art", path.name, reply, FOREIGN)
 
 
 def main() -> None:

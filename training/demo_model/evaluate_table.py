@@ -14,7 +14,6 @@ import argparse
 import re
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -44,6 +43,7 @@ from training.demo_model.replies import (
     plain,
 )
 from training.demo_model.scenes import COLOURS, GROUNDS, KINDS
+from training.demo_model.score import Score
 
 _NAMES = frozenset(
     (*COLOURS, *KINDS, *GROUNDS, *NUMBERS, *ORDINALS, "yes", "nothing", "left", "right", "above",
@@ -118,31 +118,12 @@ def open_sessions(model: str) -> Iterator[Sessions]:
         engine.close()
 
 
-class Table:
-    """Counts of right and asked by row, with some of the mistakes."""
+class Table(Score):
+    """A score of replies that are compared with the wanted ones."""
 
-    def __init__(self) -> None:
-        self.counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-        self.mistakes: dict[str, list[str]] = defaultdict(list)
-
-    def add(self, row: str, text: str, reply: str, wanted: str) -> None:
-        """Count one reply."""
-        right = is_right(reply, wanted)
-        self.counts[row][0] += right
-        self.counts[row][1] += 1
-        if not right:
-            self.mistakes[row].append(f"{text!r}: {reply!r}, not {wanted!r}")
-
-    def markdown(self) -> str:
-        """Format the counts as a Markdown table."""
-        rows = [f"| {f} | {r} / {n} | {100 * r / n:.1f} |" for f, (r, n) in self.counts.items()]
-        return "\n".join(("| family | right | % |", "|---|---|---|", *rows))
-
-    def show(self, mistakes: int) -> None:
-        """Print the table, and so many mistakes of each row."""
-        print(self.markdown())
-        for row, notes in self.mistakes.items() if mistakes else ():
-            print(f"\n{row}:", *(f"  {note}" for note in notes[:mistakes]), sep="\n")
+    def compare(self, row: str, text: str, reply: str, wanted: str) -> None:
+        """Count the reply to a question."""
+        self.add(row, is_right(reply, wanted), f"{text!r}: {reply!r}, not {wanted!r}")
 
 
 def _row(family: str, about: Facts | None) -> str:
@@ -226,7 +207,7 @@ def run_dialogues(sessions: Sessions, table: Table, seed: int, family: str, ques
             if family in ("several pictures", REGULAR) and not row.startswith("what it does"):
                 row = family
             if row.startswith(family):
-                table.add(row, exchange.text, reply, plain(exchange.reply))
+                table.compare(row, exchange.text, reply, plain(exchange.reply))
                 asked += 1
 
 
@@ -266,7 +247,7 @@ def run_treatments(sessions: Sessions, table: Table, seed: int, questions: int) 
         dialogue = "What do you see?" if number % 2 else "What does it say?"
         for name, treat in TREATMENTS.items():
             _, reply = sessions.ask(None, dialogue, [treat(drawing.image)], None)
-            table.add(f"robustness: {name}", dialogue, reply, _wanted(drawing.facts))
+            table.compare(f"robustness: {name}", dialogue, reply, _wanted(drawing.facts))
 
 
 def _wanted(facts: Facts) -> str:
@@ -287,7 +268,7 @@ def run_crops(sessions: Sessions, table: Table, seed: int, questions: int) -> No
             for num_crops in (1, 4):
                 _, reply = sessions.ask(None, text, [image], num_crops)
                 row = f"small {what} at {num_crops} crop{'s' if num_crops > 1 else ''}"
-                table.add(row, text, reply, _wanted(drawing.facts))
+                table.compare(row, text, reply, _wanted(drawing.facts))
 
 
 def main() -> None:

@@ -17,7 +17,8 @@ SEED = 77_001
 def score():  # type: ignore[no-untyped-def]
     import torch
 
-    from training.demo_model.evaluate import EvaluatedModel, Score, refusals, single_shapes
+    from training.demo_model.evaluate import EvaluatedModel, refusals, single_shapes
+    from training.demo_model.score import Score
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # many tiny steps: threads would only wait for each other
