@@ -88,21 +88,22 @@ LATER = frozenset({"thinking", "schema"})
 """Parameters that the first exports lack; they are written only where they have a value."""
 
 
+@dataclass(frozen=True, slots=True, init=False)
 class Parameters:
     """The sampling parameters that a session sets itself; the settings give the others.
 
-    Immutable and hashable. Made from names of :class:`Sampling`; None is a value that the session
+    Made from names of :class:`Sampling`; None is a value that the session
     does not set. Raises TypeError for another name.
     """
 
-    __slots__ = ("_values",)
+    _values: tuple[tuple[str, Value], ...]
 
     def __init__(self, **values: Value | None) -> None:
         if unknown := values.keys() - PARAMETERS.keys():
             raise TypeError(f"no sampling parameter is called {', '.join(sorted(unknown))}")
-        self._values = tuple(
-            (name, values[name]) for name in PARAMETERS if values.get(name) is not None
-        )
+        given = ((name, values.get(name)) for name in PARAMETERS)
+        own = tuple((name, value) for name, value in given if value is not None)
+        object.__setattr__(self, "_values", own)
 
     @classmethod
     def of(cls, sampling: Sampling) -> Parameters:
@@ -131,12 +132,3 @@ class Parameters:
     def over(self, sampling: Sampling) -> Sampling:
         """Copy ``sampling`` with the session's own values in place of its."""
         return replace(sampling, **self.values())
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Parameters) and self._values == other._values
-
-    def __hash__(self) -> int:
-        return hash(self._values)
-
-    def __repr__(self) -> str:
-        return f"Parameters({', '.join(f'{name}={value!r}' for name, value in self._values)})"
