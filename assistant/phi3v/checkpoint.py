@@ -14,6 +14,9 @@ MODEL_TYPE = "phi3_v"
 MOST = 1 << 31
 """Largest number of a config.json."""
 
+MOST_LAYERS = 10_000
+"""Layers at most: names are made of each, whatever a damaged config.json says."""
+
 
 def read_config(folder: Path) -> dict[str, Any]:
     """Read config.json. Raises ModelError when it is not that of a Phi-3-vision model."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,8 @@ from assistant.families.stored_weights import stored_dtype, stored_weights
 from assistant.phi3v.checkpoint import MOST, number, read_config
 from assistant.phi3v.known import KNOWN
 from assistant.phi3v.pictures import Phi3VPictures
-from assistant.phi3v.shapes import Geometry, is_read, model_size, weight_shapes
+from assistant.phi3v.plain_config import PlainConfig
+from assistant.phi3v.shapes import is_read, model_size, weight_shapes
 from assistant.phi3v.template import STYLE
 from assistant.phi3v.vocabulary import Vocabulary
 
@@ -32,10 +33,10 @@ class Phi3VCheckpoint:
     def __init__(self, folder: Path, num_crops: int | None) -> None:
         """``num_crops`` is the setting. Raises ModelError."""
         self._folder = folder
-        self._config = read_config(folder)
+        self._values = read_config(folder)
         path = folder / "preprocessor_config.json"
         preprocessor = {"num_crops": 16, "num_img_tokens": 144, **read_json(path)}
-        self.context = int(self._config["max_position_embeddings"])
+        self.context = int(self._values["max_position_embeddings"])
         self.pictures = Phi3VPictures(
             own=number(preprocessor, "num_crops", path, MOST_CROPS),
             chosen=num_crops,
@@ -43,20 +44,22 @@ class Phi3VCheckpoint:
         )
         self.chat = ChatTemplate(STYLE, partial(Vocabulary.from_folder, folder))
 
+    @cached_property
+    def _config(self) -> PlainConfig:
+        return PlainConfig.from_values(self._values, self._folder)
+
     def weights(self) -> Mapping[str, Shape]:
         """List every weight but CLIP's last layer and final norm. Raises ModelError."""
-        g = Geometry.from_config(self._config)
-        shapes = weight_shapes(g).items()
-        return {name: shape for name, shape in shapes if is_read(name, g.clip_layers)}
+        shapes = weight_shapes(self._config).items()
+        return {name: shape for name, shape in shapes if not self.is_ignored(name)}
 
     def is_ignored(self, name: str) -> bool:
-        return not is_read(name, Geometry.from_config(self._config).clip_layers)
+        return not is_read(name, self._config.clip_config.num_hidden_layers)
 
     def size(self, name: str) -> ModelSize:
-        geometry = Geometry.from_config(self._config)
         shapes = {weight: stored.shape for weight, stored in stored_weights(self._folder).items()}
-        dtype = stored_dtype(self._config, self._folder)
-        return model_size(name, geometry, self.pictures.largest, shapes, dtype)
+        dtype = stored_dtype(self._values, self._folder)
+        return model_size(name, self._config, self.pictures.largest, shapes, dtype)
 
 
 class Phi3VFamily:

@@ -11,7 +11,7 @@ from torch import nn
 from assistant.families.runtime import Regime as RegimeName, Step
 from assistant.families.sizes import DecoderShape
 from assistant.phi3v.crops import CROP, crop_batch
-from assistant.phi3v.plain_config import PlainConfig
+from assistant.phi3v.plain_config import PlainConfig, decoder_shape
 from assistant.phi3v.rope import Regime, regime_of
 from assistant.phi3v.vision import Phi3VImageEmbedding, distinct_crops
 
@@ -24,16 +24,7 @@ class Phi3VInterface:
 
     @property
     def shape(self) -> DecoderShape:
-        config: PlainConfig = self.config
-        return DecoderShape(
-            hidden=config.hidden_size,
-            mlp=config.intermediate_size,
-            layers=config.num_hidden_layers,
-            heads=config.num_attention_heads,
-            kv_heads=config.num_key_value_heads,
-            head_dim=config.hidden_size // config.num_attention_heads,
-            vocab=config.vocab_size,
-        )
+        return decoder_shape(self.config)
 
     @property
     def embed_tokens(self) -> nn.Embedding:

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from assistant.families.family import KnownModel
 from assistant.phi3v.pictures import Phi3VPictures
-from assistant.phi3v.shapes import Geometry, model_size, weight_shapes
+from assistant.phi3v.plain_config import ClipConfig, PlainConfig
+from assistant.phi3v.shapes import model_size, weight_shapes
 from assistant.phi3v.shrink import shrunk
 
-PHI3_VISION = Geometry(
-    hidden=3072,
-    mlp=8192,
-    layers=32,
-    heads=32,
-    kv_heads=32,
-    vocab=32064,
-    context=131_072,
-    clip_hidden=1024,
-    clip_mlp=4096,
-    clip_layers=24,
-    clip_patch=14,
+PHI3_VISION = PlainConfig(
+    vocab_size=32064,
+    hidden_size=3072,
+    intermediate_size=8192,
+    num_hidden_layers=32,
+    num_attention_heads=32,
+    num_key_value_heads=32,
+    max_position_embeddings=131_072,
+    original_max_position_embeddings=4096,
+    rms_norm_eps=1e-5,
+    rope_parameters={},
+    clip_config=ClipConfig.of(None),
 )
-"""Phi-3-vision-128k-instruct and Phi-3.5-vision-instruct, by their config.json."""
+"""Phi-3-vision-128k-instruct and Phi-3.5-vision-instruct, by their config.json, whose factors of
+LongRoPE no size depends on."""
 
 # Sizes: 8,293,242,880 bytes of weights (metadata.total_size of the official index; the other model
 # has the same architecture and names), a tokenizer of 1.9 MB, headers.

@@ -12,7 +12,7 @@ from assistant.families.runtime import Linears, Progress
 from assistant.phi3v.checkpoint import read_config
 from assistant.phi3v.config import Phi3VConfig
 from assistant.phi3v.load import load
-from assistant.phi3v.shapes import Geometry
+from assistant.phi3v.plain_config import PlainConfig
 from assistant.values.errors import ModelError
 
 
@@ -66,7 +66,7 @@ class PretrainedMixin:
 
 def load_config(values: dict[str, Any], folder: Path) -> Phi3VConfig:
     """Make the typed configuration of config.json's ``values``. Raises ModelError."""
-    Geometry.from_config(values)
+    PlainConfig.from_values(values, folder)
     try:
         return Phi3VConfig(**{k: v for k, v in values.items() if k != "model_type"})
     except Exception as error:  # transformers validates with many exception types

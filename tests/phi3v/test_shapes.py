@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ from assistant.families.checkpoint import read_json
 from assistant.families.stored_weights import stored_weights
 from assistant.phi3v.checkpoint import read_config
 from assistant.phi3v.known import PHI3_VISION
-from assistant.phi3v.shapes import Geometry, is_read, weight_shapes
+from assistant.phi3v.plain_config import PlainConfig
+from assistant.phi3v.shapes import is_read, weight_shapes
 from assistant.values.errors import ModelError
 from tests.conftest import GOLDENS
 
@@ -32,24 +34,24 @@ def test_the_official_index_names_the_same_weights(official_tokenizer: Path) -> 
     index = official_tokenizer / "model.safetensors.index.json"
     if not index.is_file():
         pytest.skip("the official weight index is not here")
-    assert Geometry.from_config(read_config(official_tokenizer)) == PHI3_VISION
+    official = PlainConfig.from_values(read_config(official_tokenizer), official_tokenizer)
+    assert replace(official, rope_parameters={}) == PHI3_VISION
     assert set(weight_shapes(PHI3_VISION)) == set(read_json(index)["weight_map"])
 
 
 @pytest.mark.parametrize("folder", [demo.folder(), GOLDENS / "tiny-phi3v"], ids=["demo", "tiny"])
 def test_the_files_hold_what_the_geometry_asks_for(folder: Path) -> None:
-    geometry = Geometry.from_config(read_config(folder))
-    wanted = {n: s for n, s in weight_shapes(geometry).items() if is_read(n, geometry.clip_layers)}
-    stored = {
-        n: w.shape for n, w in stored_weights(folder).items() if is_read(n, geometry.clip_layers)
-    }
+    config = PlainConfig.from_values(read_config(folder), folder)
+    layers = config.clip_config.num_hidden_layers
+    wanted = {n: s for n, s in weight_shapes(config).items() if is_read(n, layers)}
+    stored = {n: w.shape for n, w in stored_weights(folder).items() if is_read(n, layers)}
     assert stored == wanted
 
 
 def test_the_headers_are_what_torch_loads(tiny_model: object) -> None:
-    geometry = Geometry.from_config(read_config(GOLDENS / "tiny-phi3v"))
-    stored = stored_weights(GOLDENS / "tiny-phi3v")
-    read = sum(w.numbers for name, w in stored.items() if is_read(name, geometry.clip_layers))
+    folder = GOLDENS / "tiny-phi3v"
+    layers = PlainConfig.from_values(read_config(folder), folder).clip_config.num_hidden_layers
+    read = sum(w.numbers for n, w in stored_weights(folder).items() if is_read(n, layers))
     assert read == sum(p.numel() for p in tiny_model.parameters())  # type: ignore[attr-defined]
 
 
@@ -85,4 +87,6 @@ def test_a_folder_without_weights_and_a_config_without_numbers(tmp_path: Path) -
         stored_weights(tmp_path)
     config = json.loads((GOLDENS / "tiny-phi3v" / "config.json").read_text())
     with pytest.raises(ModelError, match="intermediate_size"):
-        Geometry.from_config({k: v for k, v in config.items() if k != "intermediate_size"})
+        PlainConfig.from_values(
+            {k: v for k, v in config.items() if k != "intermediate_size"}, tmp_path
+        )

@@ -16,7 +16,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from assistant.phi3v.clip import CLIP_VIT_L_14_336
-from assistant.phi3v.shapes import Geometry, weight_shapes
+from assistant.phi3v.plain_config import PlainConfig
+from assistant.phi3v.shapes import weight_shapes
 from tests.bench.make_checkpoint import config as official_config
 
 HIDDEN, MLP, LAYERS, HEADS = 384, 512, 3, 4  # 96 channels a head, as the official model has
@@ -54,7 +55,7 @@ def make(folder: Path, tokenizer: Path, tower_layers: int = 4, num_crops: int = 
 
 def _weights(config: dict[str, object]) -> Iterator[tuple[str, torch.Tensor]]:
     generator = torch.Generator().manual_seed(0)
-    for name, shape in weight_shapes(Geometry.from_config(config)).items():
+    for name, shape in weight_shapes(PlainConfig.from_values(config, Path())).items():
         if len(shape) > 1:
             # a size that leaves the sums about 1: another word is likeliest at every position
             spread = 1.0 if "embed" in name and len(shape) == 2 and "proj" not in name else 0.0

@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from assistant.phi3v.shapes import Geometry, weight_shapes
+from assistant.phi3v.plain_config import PlainConfig
+from assistant.phi3v.shapes import weight_shapes
 from training.demo_model import architecture
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json")
@@ -29,7 +30,7 @@ def official(weights: dict[str, Tensor]) -> dict[str, Tensor]:
         if name.startswith("model.")
     }
     config = architecture.config(len(tensors["lm_head.weight"]))
-    for name, shape in weight_shapes(Geometry.from_config(config)).items():
+    for name, shape in weight_shapes(PlainConfig.from_values(config, Path())).items():
         tensors.setdefault(name, torch.zeros(shape, dtype=torch.bfloat16))
     return {name: value.contiguous() for name, value in sorted(tensors.items())}
 

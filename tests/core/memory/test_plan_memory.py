@@ -25,8 +25,9 @@ from assistant.core.memory.sizes import (
 from assistant.core.weights import load_model
 from assistant.families.registry import open_checkpoint
 from assistant.families.sizes import DecoderShape
+from assistant.phi3v.plain_config import PlainConfig
 from assistant.phi3v.rope import Regime
-from assistant.phi3v.shapes import Geometry, weight_shapes
+from assistant.phi3v.shapes import weight_shapes
 from tests.bench.make_checkpoint import config
 from tests.conftest import ROOT
 from tests.tiers import few_quick
@@ -88,7 +89,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     (folder / "config.json").write_text(json.dumps(values))
     (folder / "preprocessor_config.json").write_text(json.dumps({"num_crops": COLUMNS}))
-    shapes = weight_shapes(Geometry.from_config(values))
+    shapes = weight_shapes(PlainConfig.from_values(values, Path()))
     weights = {
         name: torch.full(shape, 0.01, dtype=torch.bfloat16) for name, shape in shapes.items()
     }
