@@ -19,7 +19,7 @@ from aiohttp import web
 from textual_serve.app_service import AppService
 from textual_serve.download_manager import DownloadManager
 
-from tui.terminal.detect import PAGE_CELL, PAGE_PICTURE
+from tui.terminal.detect import PAGE_CELL, PAGE_PICTURE, PAGE_UPLOADS
 
 KEPT_S = 600.0
 """Seconds for which an app without a socket goes on."""
@@ -43,12 +43,16 @@ TabKey = tuple[str, str]
 
 
 class _Service(AppService):
-    """App that knows how many pixels a cell of its page has, so that it sends pictures of them."""
+    """App that knows how many pixels a cell of its page has, so that it sends pictures of them.
 
-    cell = ""
+    It knows the folder of its uploads, too, whose paths mean nothing to the user.
+    """
+
+    cell = uploads = ""
 
     def _build_environment(self, width: int = 80, height: int = 24) -> dict[str, str]:
-        return super()._build_environment(width, height) | {PAGE_CELL: self.cell}
+        ours = {PAGE_CELL: self.cell, PAGE_UPLOADS: self.uploads}
+        return super()._build_environment(width, height) | ours
 
 
 class TabApp:
@@ -90,7 +94,7 @@ class TabApp:
             self.ending.cancel()
             self.ending = None
         if self._service._process is None:
-            self._service.cell = cell
+            self._service.cell, self._service.uploads = cell, str(self._uploads_folder())
             await self._service.start(width, height)
             assert self._service._task is not None
             loop = asyncio.get_running_loop()  # it may crash without saying so
@@ -121,15 +125,19 @@ class TabApp:
 
     async def attach(self, name: str, data: bytes) -> None:
         """Give the app a picture, by the way of one that is dropped on a terminal: its path."""
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="phichat-upload-"))
+        folder = self._uploads_folder()
         self._uploads += 1
-        place = self._folder / str(self._uploads)
+        place = folder / str(self._uploads)
         place.mkdir()
         file = place / safe_name(name)
         await asyncio.to_thread(file.write_bytes, data)
-        shutil.rmtree(self._folder / str(self._uploads - MOST_FILES), ignore_errors=True)
+        shutil.rmtree(folder / str(self._uploads - MOST_FILES), ignore_errors=True)
         await self._service.send_bytes(f"\x1b[200~{shlex.quote(str(file))}\x1b[201~".encode())
+
+    def _uploads_folder(self) -> Path:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="phichat-upload-"))
+        return self._folder
 
     async def _write_bytes(self, data: bytes) -> None:
         if picture := _PICTURE.fullmatch(data):

@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -27,6 +28,7 @@ from assistant.cli.browser_server import OPENED, OPENS, GuardedServer
 from tests.conftest import Phichat
 from tests.wait import LIMIT_S, until
 from tui.terminal import graphics
+from tui.terminal.detect import PAGE_UPLOADS
 
 LETS_IN = re.compile(r"http://\S+/\?token=\S+")
 
@@ -279,6 +281,30 @@ async def test_a_kept_app_ends_in_the_end() -> None:
     await apps.leave(key, app, socket)
     await until(lambda: apps.find(key) is None, "its end")
     assert app.is_over
+
+
+class Unread(web.WebSocketResponse):
+    """A socket whose page shows nothing."""
+
+    async def send_bytes(self, data: bytes, compress: int | None = None) -> None:
+        pass
+
+    async def send_str(self, data: str, compress: int | None = None) -> None:
+        pass
+
+    async def close(self, **_: object) -> bool:
+        return True
+
+
+async def test_an_app_knows_the_folder_of_its_uploads(tmp_path: Path) -> None:
+    found = tmp_path / "found"
+    script = f'printf "%s" "${PAGE_UPLOADS}" > {shlex.quote(str(found))}'
+    app = await TabApps(f"sh -c {shlex.quote(script)}", DownloadManager()).take(("cookie", TAB))
+    await app.show(Unread(), 80, 24)
+    await until(lambda: found.exists() and found.read_text(), "the app")
+    await app.attach("notes.txt", b"No picture.")
+    assert (Path(found.read_text()) / "1" / "notes.txt").read_bytes() == b"No picture."
+    await app.end()
 
 
 HOSTS = ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "10.0.0.1:{port}",

@@ -36,6 +36,7 @@ from tests.tui.desk import (
 )
 from tui.pages.attach import AttachScreen, PathInput
 from tui.pages.picture import PictureScreen
+from tui.terminal.detect import PAGE_UPLOADS
 from tui.widgets.chip import Chip
 from tui.widgets.folder_list import FolderList
 from tui.widgets.picture_drawing import PictureDrawing
@@ -139,6 +140,22 @@ async def test_a_document_that_is_refused_leaves_one_sentence(desk: Desk) -> Non
         await until(pilot, lambda: notices(pilot), "a notice")
         assert notices(pilot) == ["empty.pdf is damaged or incomplete; get another copy of it."]
         assert names(pilot) == []
+
+
+async def test_the_path_of_a_refused_upload_is_not_typed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page of phichat serve drops files of its own folder, with names that the user chose."""
+    notes, here = desk.file("notes.txt", b"No picture."), desk.file("here.txt", b"No picture.")
+    async with desk.app().run_test(size=WIDE) as pilot:
+        area(pilot).post_message(events.Paste(f"'{here}'"))
+        await until(pilot, lambda: len(notices(pilot)) == 1, "a notice")
+        assert area(pilot).text == f"'{here}'"
+        await composer(pilot).empty_at_once()
+        monkeypatch.setenv(PAGE_UPLOADS, str(notes.parent))
+        area(pilot).post_message(events.Paste(f"'{notes}'"))
+        await until(pilot, lambda: len(notices(pilot)) == 2, "a notice")
+        assert area(pilot).text == ""
 
 
 @pytest.fixture

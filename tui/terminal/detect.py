@@ -27,6 +27,8 @@ PAGE_PICTURE = "\x1b_phichat-picture:"
 """Start of a message to phichat serve: a picture's number, and its PNG, or nothing to free it."""
 PAGE_CELL = "PHICHAT_PAGE_CELL"
 """Variable with the pixels of a cell (``10x20``) on a page of phichat serve that draws pictures."""
+PAGE_UPLOADS = "PHICHAT_PAGE_UPLOADS"
+"""Variable with the folder of the files that a page of phichat serve sends."""
 
 
 class PictureProtocol(StrEnum):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tui.disk import from_disk
 from tui.slashes import split_slash
+from tui.terminal.detect import PAGE_UPLOADS
 from tui.widgets.completion import may_name_pictures, pictures_in
 
 if TYPE_CHECKING:
@@ -73,7 +74,12 @@ class NamedPictures:
         self.take_out(sources, words, lambda refused: self.find(text, refused).words)
 
     async def put_back(self, source: str) -> tuple[str, str] | None:
-        """Return the words from which a path was taken out, and what shall stand there now."""
+        """Return the words from which a path was taken out, and what shall stand there now.
+
+        None for what a page sent: the user knows no path of it.
+        """
+        if _is_upload(source):
+            return None
         mine = [one for one in self._taken_out if source in one.sources]
         part = next((one for one in reversed(mine) if source not in one.refused), None)
         if part is None:
@@ -138,3 +144,8 @@ class NamedPictures:
     def _alone(self, text: str) -> list[str]:
         found = self.find(text, ())
         return [] if found.words else list(found.sources)
+
+
+def _is_upload(source: str) -> bool:
+    folder = os.environ.get(PAGE_UPLOADS)
+    return bool(folder) and source.startswith(f"{folder}{os.sep}")
