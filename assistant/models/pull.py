@@ -168,19 +168,14 @@ class _Pull:
         self._meter.end()
 
     def _is_right(self, blob: Path, file: HubFile) -> bool:
-        digest, counted = digests.begin(file.digest, file.size), 0
-
-        def count(more: int) -> None:
-            nonlocal counted
-            counted += more
-            self._step(more)
-
         self._meter.begin("checking", file.name)
-        if blob.stat().st_size == file.size:
-            digests.feed(digest, blob, count)
-            if digest.hexdigest() == file.digest:
-                return True
-        self._meter.add(-counted)
+        if blob.stat().st_size != file.size:
+            return False
+        digest = digests.begin(file.digest, file.size)
+        digests.feed(digest, blob, self._step)
+        if digest.hexdigest() == file.digest:
+            return True
+        self._meter.add(-file.size)
         return False
 
     def _fetch(self, file: HubFile, partial: Path) -> None:
