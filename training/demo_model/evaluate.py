@@ -1,4 +1,4 @@
-"""Evaluation of a model folder through the product's loader, processor and chat template.
+"""Evaluation of a model by the product's own engine, on pictures and words that are not trained.
 
     python -m training.demo_model.evaluate [--model FOLDER] [--seed N] [--scale 1.0]
 
@@ -12,87 +12,15 @@ from __future__ import annotations
 import argparse
 import json
 import re
-from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
-import torch
 from PIL import Image
-from transformers import DynamicCache
 
-from assistant.demo_model import folder
-from assistant.families.chat import ChatTemplate
-from assistant.phi3v.modeling import Phi3VForCausalLM
-from assistant.phi3v.processing import Phi3VProcessor
-from assistant.phi3v.template import STYLE
-from assistant.phi3v.vocabulary import Vocabulary
-from assistant.values.conversation import Picture, Role, Turn
-from assistant.values.prompt import Slot
 from training.demo_model import evaluate_unseen as unseen, small_talk
+from training.demo_model.evaluate_table import Sessions, open_sessions
 from training.demo_model.scenes import COLOURS, KINDS
 from training.demo_model.score import Score
-
-_NOW = datetime(2000, 1, 1, tzinfo=UTC)
-
-
-class EvaluatedModel:
-    """The model, processor and vocabulary of a folder."""
-
-    def __init__(self, model: Path) -> None:
-        self.model = Phi3VForCausalLM.from_pretrained(model).float().eval()
-        self.processor = Phi3VProcessor.from_pretrained(model)
-        self.vocabulary = Vocabulary.from_folder(model)
-        self.chat = ChatTemplate(STYLE, lambda: self.vocabulary)
-
-
-class Chat:
-    """A chat decoded greedily; the ids of its replies are replayed as generated."""
-
-    def __init__(self, evaluated: EvaluatedModel, system: str | None = None) -> None:
-        self.evaluated, self.system = evaluated, system
-        self.turns: list[Turn] = []
-        self.embedded: list[torch.Tensor] = []
-
-    @torch.no_grad()
-    def ask(self, text: str, images: Iterable[Image.Image] = (), *, limit: int = 64) -> str:
-        """Attach ``images``, ask, and return the reply."""
-        evaluated = self.evaluated
-        pictures = []
-        for image in images:
-            inputs = evaluated.processor.image_processor([image], return_tensors="pt")
-            self.embedded += evaluated.model.get_image_features(
-                inputs["pixel_values"], inputs["image_sizes"]
-            )
-            pictures.append(
-                Picture(len(self.embedded), "", "", str(len(self.embedded) - 1), "", *image.size)
-            )
-        self.turns.append(Turn("", None, Role.USER, text, _NOW, tuple(pictures)))
-        prompt = evaluated.chat.render(self.turns, self._slot, system=self.system)
-        embed = evaluated.model.model.embed_tokens
-        parts = [
-            self.embedded[int(p.pixels_sha256)] if isinstance(p, Slot) else embed(torch.tensor(p))
-            for p in prompt.parts
-        ]
-        cache = DynamicCache()
-        hidden = torch.cat(parts)[None]
-        reply: list[int] = []
-        while len(reply) < limit:
-            logits = evaluated.model(
-                inputs_embeds=hidden, past_key_values=cache, logits_to_keep=1
-            ).logits
-            token = int(logits[0, -1].argmax())
-            reply.append(token)
-            if token in evaluated.vocabulary.stop_ids:
-                break
-            hidden = embed(torch.tensor([[token]]))
-        said = evaluated.vocabulary.decode(reply)
-        self.turns.append(Turn("", None, Role.ASSISTANT, said, _NOW, token_ids=tuple(reply)))
-        return said
-
-    def _slot(self, picture: Picture) -> Slot:
-        index = int(picture.pixels_sha256)
-        return Slot(picture.pixels_sha256, 1, self.embedded[index].shape[0])
 
 
 def names(reply: str, wanted: list[str]) -> bool:
@@ -102,7 +30,7 @@ def names(reply: str, wanted: list[str]) -> bool:
     return said & set(COLOURS if wanted[0] in COLOURS else KINDS) == set(wanted)
 
 
-def single_shapes(model: EvaluatedModel, score: Score, seed: int, count: int) -> None:
+def single_shapes(sessions: Sessions, score: Score, seed: int, count: int) -> None:
     """Ask about unseen single shapes, with follow-ups and a second picture in turn 3."""
     for number in range(count):
         rng = Random(f"single shapes {seed} {number}")
@@ -123,7 +51,7 @@ def single_shapes(model: EvaluatedModel, score: Score, seed: int, count: int) ->
                 ("colour, follow-up", rng.choice(again), [colour], []),
             ]
         second = rng.choice(unseen.SECOND_COLOUR)
-        chat = Chat(model)
+        session = None
         for family, text, words, images in (
             *first,
             ("second picture in turn 3", second, [colour2], [later]),
@@ -131,33 +59,33 @@ def single_shapes(model: EvaluatedModel, score: Score, seed: int, count: int) ->
             ("shape of the first again", rng.choice(unseen.FIRST_SHAPE), [shape], []),
             ("difference, colours", rng.choice(unseen.DIFFERENCES), [colour, colour2], []),
         ):
-            reply = chat.ask(text, images)
+            session, reply = sessions.ask(session, text, images)
             note = f"{colour} {shape}, then {colour2} {shape2}: {text!r}: {reply!r}"
             score.add(f"unseen: {family}", names(reply, words), note)
 
 
-def shape_pairs(model: EvaluatedModel, score: Score, seed: int, count: int) -> None:
+def shape_pairs(sessions: Sessions, score: Score, seed: int, count: int) -> None:
     """Ask about unseen pictures of two shapes."""
     for number in range(count):
         rng = Random(f"shape pairs {seed} {number}")
         image, pairs, _ = unseen.picture(rng, 2)
-        chat = Chat(model)
         describe = ("What do you see?", "Describe the picture.", "Which shapes are there?")
-        reply = chat.ask(rng.choice(describe), [image])
+        session, reply = sessions.ask(None, rng.choice(describe), [image])
         right = all(f"{colour} {shape}" in reply for colour, shape in pairs)
         score.add("unseen, two shapes: describe", right, f"{pairs}: {reply!r}")
         (colour, shape), (other_colour, other_shape) = pairs
         if other_shape != shape:
-            reply = chat.ask(rng.choice(unseen.COLOUR_QUESTIONS).format(s=shape))
+            text = rng.choice(unseen.COLOUR_QUESTIONS).format(s=shape)
+            _, reply = sessions.ask(session, text)
             note = f"{pairs} {shape}: {reply!r}"
             score.add("unseen, two shapes: colour", names(reply, [colour]), note)
         if other_colour != colour:
-            reply = chat.ask(f"Which shape is {colour}?")
+            _, reply = sessions.ask(session, f"Which shape is {colour}?")
             note = f"{pairs} {colour}: {reply!r}"
             score.add("unseen, two shapes: shape", names(reply, [shape]), note)
 
 
-def refusals(model: EvaluatedModel, score: Score, seed: int, *, every: int = 1) -> None:
+def refusals(sessions: Sessions, score: Score, seed: int, *, every: int = 1) -> None:
     """Ask what must be refused, about pictures that are missing, and what the model is.
 
     ``every`` 4 asks a quarter of the refusals.
@@ -171,7 +99,7 @@ def refusals(model: EvaluatedModel, score: Score, seed: int, *, every: int = 1) 
     asked += [("asked without a picture", text, [], {nothing}) for text in unseen.NO_PICTURE]
     asked += [("identity", text, [], {small_talk.IDENTITY[:20]}) for text in unseen.ABOUT]
     for family, text, images, right in asked:
-        reply = Chat(model).ask(text, images)
+        _, reply = sessions.ask(None, text, images)
         score.add(family, reply.startswith(tuple(right)), f"{text!r}: {reply!r}")
 
 
@@ -180,19 +108,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", type=Path, default=folder())
+    parser.add_argument("--model", default="demo", help="a model's name or folder")
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument(
         "--scale", type=float, default=1.0, help="share of the full evaluation's questions"
     )
-    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    model, score = EvaluatedModel(args.model), Score()
-    single_shapes(model, score, args.seed, round(200 * args.scale))
-    refusals(model, score, args.seed)
-    shape_pairs(model, score, args.seed, round(100 * args.scale))
+    score = Score()
+    with open_sessions(args.model) as sessions:
+        single_shapes(sessions, score, args.seed, round(200 * args.scale))
+        refusals(sessions, score, args.seed)
+        shape_pairs(sessions, score, args.seed, round(100 * args.scale))
     score.show(mistakes=6)
     if args.json:
         args.json.write_text(json.dumps(score.counts, indent=1) + "\n", encoding="utf-8")

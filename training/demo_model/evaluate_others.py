@@ -79,9 +79,9 @@ def run_shapes(sessions: Sessions, table: Table, rng: Random, count: int) -> Non
     """Ask about the colour and the shape of ImageMagick's shapes."""
     for _ in range(count):
         image, colour, shape = shape_picture(rng)
-        session, reply = sessions.ask(None, "So, what colour is this thing?", [image], None)
+        session, reply = sessions.ask(None, "So, what colour is this thing?", [image])
         table.compare("ImageMagick: colour", colour, reply, f"It is {colour}.")
-        _, reply = sessions.ask(session, "And which shape would you call it?", [], None)
+        _, reply = sessions.ask(session, "And which shape would you call it?")
         table.compare("ImageMagick: shape", shape, reply, f"It is a {shape}.")
 
 
@@ -89,7 +89,7 @@ def run_words(sessions: Sessions, table: Table, rng: Random, count: int) -> None
     """Ask what ImageMagick's labels say."""
     for _ in range(count):
         image, word = word_picture(rng)
-        _, reply = sessions.ask(None, "Can you tell me what is written there?", [image], None)
+        _, reply = sessions.ask(None, "Can you tell me what is written there?", [image])
         table.compare("ImageMagick: a word or number", word, reply, f'It says "{word}".')
 
 
@@ -99,11 +99,11 @@ def run_charts(sessions: Sessions, table: Table, rng: Random, count: int) -> Non
     for _ in range(count):
         image, names, values, title = chart_picture(pyplot, rng)
         tallest, shortest = names[values.index(max(values))], names[values.index(min(values))]
-        session, reply = sessions.ask(None, "Which of the bars is the tallest?", [image], None)
+        session, reply = sessions.ask(None, "Which of the bars is the tallest?", [image])
         table.compare("matplotlib: tallest", tallest, reply, f'The tallest bar is "{tallest}".')
-        _, reply = sessions.ask(session, "And which one is the shortest?", [], None)
+        _, reply = sessions.ask(session, "And which one is the shortest?")
         table.compare("matplotlib: shortest", shortest, reply, f'The shortest bar is "{shortest}".')
-        _, reply = sessions.ask(session, "What does the title say?", [], None)
+        _, reply = sessions.ask(session, "What does the title say?")
         table.compare("matplotlib: title", title, reply, f'The title is "{title}".')
 
 
@@ -113,7 +113,7 @@ def run_photographs(sessions: Sessions, table: Table, rng: Random, count: int) -
         with Image.open(path) as file:
             file.thumbnail((800, 800))
             image = file.convert("RGB")
-        _, reply = sessions.ask(None, "What is this a picture of?", [image], None)
+        _, reply = sessions.ask(None, "What is this a picture of?", [image])
         table.compare("photographs and clip art", path.name, reply, FOREIGN)
 
 

@@ -90,7 +90,11 @@ class Sessions:
         self.engine, self.folder, self._count = engine, folder, 0
 
     def ask(
-        self, session: str | None, text: str, images: Iterable[Image.Image], num_crops: int | None
+        self,
+        session: str | None,
+        text: str,
+        images: Iterable[Image.Image] = (),
+        num_crops: int | None = None,
     ) -> tuple[str, str]:
         """Attach ``images``, ask; returns (session, reply)."""
         files = []
@@ -113,7 +117,9 @@ def open_sessions(model: str) -> Iterator[Sessions]:
     """Start a model in its worker, with a store of its own."""
     with tempfile.TemporaryDirectory() as name:
         store = Store.open(Path(name) / "phichat.db")
-        engine = Engine(store, Model(load_settings(), LocalCore(model)))
+        engine = Engine(
+            store, Model(load_settings(environ={"PHICHAT_HOME": name}), LocalCore(model))
+        )
         yield Sessions(engine, Path(name))
         engine.close()
 
@@ -202,7 +208,7 @@ def run_dialogues(sessions: Sessions, table: Table, seed: int, family: str, ques
         for exchange in dialogue.exchanges:
             images = [drawings[i].image for i in exchange.pictures]
             latest = drawings[exchange.pictures[-1]].facts if exchange.pictures else latest
-            session, reply = sessions.ask(session, exchange.text, images, None)
+            session, reply = sessions.ask(session, exchange.text, images)
             row = _row(exchange.family, latest)
             if family in ("several pictures", REGULAR) and not row.startswith("what it does"):
                 row = family
@@ -246,7 +252,7 @@ def run_treatments(sessions: Sessions, table: Table, seed: int, questions: int) 
         drawing = _shapes(rng, rng.randint(1, 3)) if number % 2 else _sign(rng)
         dialogue = "What do you see?" if number % 2 else "What does it say?"
         for name, treat in TREATMENTS.items():
-            _, reply = sessions.ask(None, dialogue, [treat(drawing.image)], None)
+            _, reply = sessions.ask(None, dialogue, [treat(drawing.image)])
             table.compare(f"robustness: {name}", dialogue, reply, _wanted(drawing.facts))
 
 

@@ -1,4 +1,4 @@
-"""Evaluation of the shipped model on a small fresh sample, through the real loader."""
+"""Evaluation of the shipped model on a small fresh sample, by the real engine."""
 
 from __future__ import annotations
 
@@ -15,17 +15,14 @@ SEED = 77_001
 
 @pytest.fixture(scope="module")
 def score():  # type: ignore[no-untyped-def]
-    import torch
-
-    from training.demo_model.evaluate import EvaluatedModel, refusals, single_shapes
+    from training.demo_model.evaluate import refusals, single_shapes
+    from training.demo_model.evaluate_table import open_sessions
     from training.demo_model.score import Score
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # many tiny steps: threads would only wait for each other
-    model, score = EvaluatedModel(folder()), Score()
-    single_shapes(model, score, SEED, 20)
-    refusals(model, score, SEED, every=4)
-    torch.set_num_threads(threads)
+    score = Score()
+    with open_sessions("demo") as sessions:
+        single_shapes(sessions, score, SEED, 20)
+        refusals(sessions, score, SEED, every=4)
     return score
 
 
