@@ -108,7 +108,7 @@ def test_a_folder_that_is_not_safe_means_a_worker_of_ones_own(
     assert not core._link.shared
     assert "can be written by others" in log(tmp_path)
     core.close()
-    assert not runs(pid)
+    wait_until(lambda: not runs(pid))
     assert list(runtime.iterdir()) == []
 
 
