@@ -25,6 +25,9 @@ from assistant.core.memory.hardware import Cpu, Hardware, Memory, Problem, Torch
 from assistant.core.memory.nvidia import nvidia_cards
 from assistant.core.memory.speeds import read_speeds, speeds_folder
 
+_X86 = {"avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8"}
+_INSTRUCTIONS = _X86 | {"asimddp", "i8mm", "bf16", "sve"}
+
 
 def detect_hardware(root: Path = Path("/"), environ: Mapping[str, str] | None = None) -> Hardware:
     """Detect processor, memory, GPUs and PyTorch; ``root`` is where ``proc`` and ``sys`` are."""
@@ -84,6 +87,7 @@ def _cpu(root: Path) -> Cpu:
         name=named[1].strip() if named else _processor_name(),
         cores=min(cores, processor_limit(root) or cores),
         has_bf16=bool(words & {"avx512_bf16", "amx_bf16", "bf16"}),
+        instructions=tuple(sorted(words & _INSTRUCTIONS)),
     )
 
 

@@ -18,11 +18,16 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Cpu:
-    """A processor; ``cores`` is how many this process may use by affinity and container limits."""
+    """A processor; ``cores`` is how many this process may use by affinity and container limits.
+
+    ``instructions`` are those that products may be computed with, by Linux's names. Processors that
+    differ in them may have the same name, in a virtual machine above all.
+    """
 
     name: str
     cores: int
     has_bf16: bool = False
+    instructions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,4 +84,5 @@ class Hardware:
     def processor_key(self) -> str:
         """Name the processor and the libraries of ``speeds``."""
         version = self.torch.version if self.torch is not None else "none"
-        return processor_key(self.cpu.name, self.cpu.cores, version)
+        name = " ".join((self.cpu.name, *self.cpu.instructions))
+        return processor_key(name, self.cpu.cores, version)

@@ -92,6 +92,7 @@ def test_cores_are_those_that_a_container_may_use(
     root = machine(tmp_path, {**files, "sys/fs/cgroup/cpu.max": "250000 100000\n"})
     cpu = detect_hardware(root, {}).cpu
     assert (cpu.name, cpu.cores, cpu.has_bf16) == ("Some CPU @ 2.80GHz", 2, True)
+    assert cpu.instructions == ("avx2", "avx512_bf16")
     (root / "sys/fs/cgroup/cpu.max").write_text("max 100000\n")
     assert detect_hardware(root, {}).cpu.cores == 16
 
@@ -202,3 +203,12 @@ def test_this_machine() -> None:
     found = detect_hardware()
     assert 0 < found.memory.available <= found.memory.total
     assert found.cpu.name
+
+
+def test_speeds_of_a_processor_are_not_those_of_another_of_its_name(tmp_path: Path) -> None:
+    """Virtual machines call all of a maker's processors the same."""
+    keys = set()
+    for flags in ("sse4_1", "avx512f", "avx512f amx_bf16"):
+        root = machine(tmp_path / flags, {"proc/cpuinfo": CPUINFO.format(flags=flags)})
+        keys.add(detect_hardware(root, {}).processor_key)
+    assert len(keys) == 3
