@@ -34,11 +34,16 @@ class Kernels(Protocol):
         ...
 
     def multiply_many(
-        self, matrix: torch.Tensor, scales: torch.Tensor, rows: torch.Tensor, out: torch.Tensor
+        self,
+        matrix: torch.Tensor,
+        scales: torch.Tensor | None,
+        rows: torch.Tensor,
+        out: torch.Tensor,
     ) -> bool:
-        """Write ``rows`` [S, K] times an int8 ``matrix`` [N, K] into ``out`` [S, N].
+        """Write ``rows`` [S, K] times a ``matrix`` [N, K] into ``out`` [S, N].
 
-        False for shapes that the kernels do not read.
+        The matrix is int8 with ``scales``, or bfloat16 on a processor with AMX. False for others,
+        and for shapes that the kernels do not read.
         """
         ...
 

@@ -3,7 +3,7 @@
 | held as | on a CPU: few rows (decode) | more rows (prefill) |
 |---|---|---|
 | float32 | float32 | float32 |
-| bfloat16, float16 | widened in the processor's registers | widened a tile of rows at a time |
+| bfloat16, float16 | widened in the processor's registers | one of :data:`BFLOAT16_WAYS` |
 | int8 | the same, activations rounded to 16 bits | one of :data:`INT8_WAYS`, all of 16 bits |
 
 Activations, embeddings, norms and the vision tower are float32 on a CPU. Only the decoder's
@@ -46,6 +46,9 @@ MOST_ROWS = 24
 """Rows for which a 16-bit matrix is read once by the kernels: a proposal, a short question. More
 are quicker widened (16384 x 3072: 8 rows 13 ms for 31, 24 rows 43 for 46)."""
 
+MOST_AMX_ROWS = 3
+"""The same where AMX multiplies more (8192 x 3072: 2 rows 4.5 ms for 6.7, 4 rows 7.4 for 5.3)."""
+
 _tile = Scratch()
 
 _QUANTIZED_NUMBERS = 2**22
@@ -57,6 +60,10 @@ MOST_INT8_ROWS = 3
 
 INT4_GROUP = 32
 """Numbers of a row that share a scale and a zero in torchao's int4."""
+
+BFLOAT16_WAYS = ("amx", "widened")
+"""Ways to multiply many rows with bfloat16: the kernels' tiles of AMX, float32 products of widened
+tiles, which is the only one with float16. Both keep 16 bits of activations at least."""
 
 INT8_WAYS = ("terms", "pairs", "widened")
 """Ways to multiply many rows with int8: torch's integer products of two 8-bit terms (quick with
@@ -70,13 +77,14 @@ def load_model(
     dtype: torch.dtype,
     weights: str = "float",
     attention: str = "sdpa",
-    int8_way: str | None = None,
+    way: str | None = None,
     tower: str | None = None,
     progress: Progress | None = None,
 ) -> VisionLanguageModel:
     """Load a checkpoint with its matrices in a format: "float" (that is ``dtype``), "int8", "int4".
 
-    ``int8_way`` was measured to be the quickest here; None chooses by the processor's instructions.
+    ``way`` to multiply many rows was measured to be the quickest here; None chooses by the
+    processor's instructions.
     ``tower`` is the format of the vision tower that was planned for; None chooses by a measurement.
     Every tensor is read into its final place and format; peak memory is that of
     the result and one tensor. Raises ModelError.
@@ -91,7 +99,7 @@ def load_model(
         device=device,
         attention=attention,
         linears=Linears(
-            linear_maker(device, dtype, weights, int8_way),
+            linear_maker(device, dtype, weights, way),
             tower_maker(dtype, weights, tower) if device.type == "cpu" else None,
         ),
         progress=progress,
@@ -102,7 +110,7 @@ def load_model(
 
 
 def linear_maker(
-    device: torch.device, dtype: torch.dtype, weights: str, int8_way: str | None = None
+    device: torch.device, dtype: torch.dtype, weights: str, way: str | None = None
 ) -> MakeLinear | None:
     """Return the maker of matrices held as ``weights`` on ``device``; None is ``nn.Linear``.
 
@@ -118,10 +126,11 @@ def linear_maker(
     if weights == "int8" and device.type == "cuda":
         return lambda matrix: CardInt8Linear(*quantize_rows(matrix))
     if weights == "int8":
-        way = int8_way or likely_int8_way()
-        return lambda matrix: Int8Linear(*quantize_rows(matrix), way)
+        chosen = way or likely_int8_way()
+        return lambda matrix: Int8Linear(*quantize_rows(matrix), chosen)
     if device.type == "cpu" and dtype != torch.float32:
-        return lambda matrix: TiledLinear(matrix.to(dtype))
+        chosen = way or likely_bfloat16_way()
+        return lambda matrix: TiledLinear(matrix.to(dtype), chosen)
     return None
 
 
@@ -180,9 +189,16 @@ class NarrowLinear(nn.Module):
 class TiledLinear(NarrowLinear):
     """A matrix of 16 bits that is multiplied as if it were widened to float32.
 
-    Few rows by kernels that widen each weight after reading it, else a tile at a time. Without
-    kernels one row is multiplied in the matrix's own 16-bit format, its numbers rounded to it.
+    Few rows by kernels that widen each weight after reading it, else by ``way``, one of
+    :data:`BFLOAT16_WAYS`. Without kernels one row is multiplied in the matrix's own 16-bit format,
+    its numbers rounded to it.
     """
+
+    def __init__(self, weight: torch.Tensor, way: str = "widened") -> None:
+        super().__init__(weight)
+        self._kernels_take_many = way == "amx"
+        if self._kernels_take_many:
+            self.most_rows = MOST_AMX_ROWS
 
     def _multiply(self, rows: torch.Tensor, out: torch.Tensor | None) -> torch.Tensor:
         weight = self.weight
@@ -190,7 +206,9 @@ class TiledLinear(NarrowLinear):
             return linear(rows.to(weight.dtype), weight).to(rows.dtype)
         if out is None:
             out = rows.new_empty(len(rows), len(weight))
-        self._by_tiles(rows, out, TILE_NUMBERS)
+        kernels = self.kernels if self._kernels_take_many else None
+        if kernels is None or not kernels.multiply_many(weight, None, rows, out):
+            self._by_tiles(rows, out, TILE_NUMBERS)
         return out
 
 
@@ -301,6 +319,11 @@ def likely_int8_way() -> str:
     """Choose one of :data:`INT8_WAYS` by the processor's instructions, where none was measured."""
     has_vnni = torch.cpu._is_vnni_supported() and integer_products_are_exact()
     return "terms" if has_vnni else "pairs"
+
+
+def likely_bfloat16_way() -> str:
+    """Choose one of :data:`BFLOAT16_WAYS` in the same way."""
+    return "amx" if torch.cpu._is_amx_tile_supported() else "widened"
 
 
 @cache

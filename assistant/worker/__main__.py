@@ -101,6 +101,7 @@ class Worker:
             choose_threads,
             plan_memory,
         )
+        from assistant.core.memory.speeds import chosen_way
         from assistant.core.memory.values import Wanted
         from assistant.core.weights import load_model
         from assistant.families.registry import family_of
@@ -134,7 +135,7 @@ class Worker:
             dtype=dtype,
             weights=plan.weights,
             attention=choose_attention(device, dtype),
-            int8_way=speeds["int8"].way if "int8" in speeds else None,
+            way=chosen_way(speeds, plan.weights, plan.dtype),
             tower=plan.tower,
             progress=report,
         )

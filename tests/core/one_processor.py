@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-ROWS, SHAPES = (1, 3, 4, 41), ((8, 64), (33, 4160))
+ROWS, SHAPES = (1, 3, 4, 41), ((8, 64), (33, 4160), (160, 4160))
 
 
 def without_numba() -> None:
@@ -24,15 +24,19 @@ def without_numba() -> None:
 
 def compile_only() -> None:
     """Compile the int8 kernels."""
-    from numba import float32, int8, int16
+    from numba import float32, int8, int16, intp, uint8
 
-    from assistant.core.cpu import kernels, many_rows, packed_int16
+    from assistant.core.cpu import amx, kernels, many_rows, packed_int16
+    from assistant.core.cpu.compiler import has
 
     line, rows, matrix = float32[::1], float32[:, ::1], int8[:, ::1]
     many_rows.multiply_rows.compile((int16[:, ::1], line, matrix, line, rows))  # type: ignore[attr-defined]
     kernels.multiply.compile((matrix, line, rows, rows))  # type: ignore[attr-defined]
     blocks = int16[:, :, :, ::1]
     packed_int16.multiply_packed.compile((int16[:, ::1], line, blocks, line, line, rows))  # type: ignore[attr-defined]
+    if has("amx-bf16"):
+        bits, tiles = int16[:, ::1], int16[:, :, :, :, :, :, ::1]
+        amx.multiply_tiles.compile((bits, tiles, uint8[::1], intp, rows))  # type: ignore[attr-defined]
 
 
 def tower() -> dict[str, Any]:
@@ -71,6 +75,7 @@ def errors() -> dict[str, float]:
     """Multiply numbers by every way that is exact here; 1 is half a step of the activations."""
     from assistant.core.cpu.acceleration import loose_kernels
     from assistant.core.weights import (
+        BFLOAT16_WAYS,
         INT8_WAYS,
         Int8Linear,
         TiledLinear,
@@ -96,11 +101,14 @@ def errors() -> dict[str, float]:
                 module.kernels = kernels
                 off = (module(x).double() - x.double() @ wide.t()).abs() / most
                 found[way] = max(found.get(way, 0), float(off.max()))
-            tiled = TiledLinear(matrix.bfloat16())
-            tiled.kernels = kernels
-            if kernels is not None or S > 1:  # without kernels one row is rounded to 16 bits
-                off = (tiled(x) - x @ matrix.bfloat16().float().t()).abs() / 2e-3
-                found["bfloat16"] = max(found.get("bfloat16", 0), float(off.max()))
+            for way in BFLOAT16_WAYS:
+                tiled = TiledLinear(matrix.bfloat16(), way)
+                tiled.kernels = kernels
+                if kernels is not None or S > 1:  # without kernels one row is rounded to 16 bits
+                    off = (tiled(x) - x @ matrix.bfloat16().float().t()).abs() / 4e-3
+                    found[f"bfloat16 {way}"] = max(
+                        found.get(f"bfloat16 {way}", 0), float(off.max())
+                    )
     return found
 
 

@@ -30,11 +30,20 @@ PROCESSORS = {
         "avx512",
         "AVX512",
     ),
+    "AMX": (
+        "amx_bf16",
+        "sapphirerapids",
+        f"{AVX512},+avx512vnni,+avx512bf16,+amx-tile,+amx-bf16,+amx-int8",
+        "AVX512_CORE_AMX",
+        "avx512",
+        "AVX512",
+    ),
 }
 INSTRUCTIONS = {
     "AVX2": ("vpmaddwd", "ymm"),
     "AVX-512": ("vpmaddwd", "zmm"),
     "VNNI": ("vpdpbusd", "zmm"),
+    "AMX": ("tdpbf16ps", "tmm"),
 }
 
 on_x86 = pytest.mark.skipif(
@@ -71,7 +80,7 @@ def flags() -> set[str]:
 
 
 def check(found: dict[str, Any]) -> None:
-    assert {"pairs", "widened", "bfloat16"} <= set(found["errors"])
+    assert {"pairs", "widened", "bfloat16 amx", "bfloat16 widened"} <= set(found["errors"])
     assert all(error <= 1.01 for error in found["errors"].values()), found
 
 

@@ -126,10 +126,19 @@ class CpuKernels:
         return out
 
     def multiply_many(
-        self, matrix: torch.Tensor, scales: torch.Tensor, rows: torch.Tensor, out: torch.Tensor
+        self,
+        matrix: torch.Tensor,
+        scales: torch.Tensor | None,
+        rows: torch.Tensor,
+        out: torch.Tensor,
     ) -> bool:
-        from assistant.core.cpu import many_rows, whole_steps  # numba is here
+        from assistant.core.cpu import amx, many_rows, whole_steps  # numba is here
 
+        if scales is None:
+            readable = matrix.dtype == torch.bfloat16 and amx.can_multiply(*matrix.shape)
+            if readable:
+                amx.multiply(matrix, rows, out)
+            return readable
         if len(rows) < many_rows.ROWS or not self._has_shape(matrix):
             return False
         whole, steps = torch.empty(rows.shape, dtype=torch.int16), rows.new_empty(len(rows))

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -19,10 +19,17 @@ from assistant.core.cpu.tower import gain
 from assistant.core.formats import TOWER_BESIDE
 from assistant.core.kernels import Kernels
 from assistant.core.memory.speeds import FormatSpeed
-from assistant.core.weights import INT8_WAYS, Int8Linear, TiledLinear, integer_products_are_exact
+from assistant.core.weights import (
+    BFLOAT16_WAYS,
+    INT8_WAYS,
+    Int8Linear,
+    TiledLinear,
+    integer_products_are_exact,
+)
 
-ROWS, COLUMNS, PROMPT = 512, 3072, 512
-"""A product of a prompt: a piece of a matrix of Phi-3's width and half a chunk of activations."""
+ROWS, COLUMNS, PROMPT = 1024, 3072, 512
+"""A product of a prompt: a piece of a matrix of Phi-3's width and half a chunk of activations. With
+half as many rows activations, which every way has to round, would count twice."""
 
 READ = 2**25 * 3
 """Bytes that are read by one row: 96 MiB, more than caches hold."""
@@ -40,32 +47,32 @@ ONE_THREAD_S, ALL_THREADS_S = 0.6, 0.4
 _BYTE = 0x3C
 """A byte that makes an ordinary number in every format."""
 
+Way = tuple[str, str]
+"""A format, and one of its ways to multiply many rows."""
+
+WHOLE: Way = ("float32", "")
+
+Key = TypeVar("Key")
 Run = Callable[[], object]
 Clock = Callable[[], float]
 
 
 @torch.inference_mode()
 def measure() -> dict[str, FormatSpeed]:
-    """Measure float32, bfloat16 and int8, of which every way is tried."""
+    """Measure float32, bfloat16 and int8, of the latter two every way."""
     kernels = loose_kernels()
     held = torch.full((READ,), _BYTE, dtype=torch.uint8)
     prompts, reads = _products(held, kernels), _reads(held, kernels)
     with _one_thread(kernels):
         seconds = _prompt_seconds(prompts)
-    float32 = prompts["float32"][1]
-    best = _best({"": float32} | reads, ALL_THREADS_S, time.perf_counter)
+    best = _best({"": prompts[WHOLE][1]} | reads, ALL_THREADS_S, time.perf_counter)
     flop_per_s = 2.0 * ROWS * COLUMNS * PROMPT / best[""]
-    way = min(INT8_WAYS, key=lambda one: seconds.get(one, float("inf")))
-    seconds["int8"] = seconds[way]
-    return {
-        name: FormatSpeed(
-            flop_per_s * seconds["float32"] / seconds[name],
-            READ / best[name],
-            way if name == "int8" else "",
-            tower_gain(name),
-        )
-        for name in reads
-    }
+    found = {}
+    for name in reads:
+        quickest, way = min((s, way) for (of, way), s in seconds.items() if of == name)
+        speed = flop_per_s * seconds[WHOLE] / quickest
+        found[name] = FormatSpeed(speed, READ / best[name], way, tower_gain(name))
+    return found
 
 
 def tower_gain(name: str) -> float:
@@ -86,7 +93,7 @@ def _one_thread(kernels: Kernels | None) -> Iterator[None]:
             use(threads)
 
 
-def _prompt_seconds(prompts: dict[str, tuple[Run, Run]]) -> dict[str, float]:
+def _prompt_seconds(prompts: dict[Way, tuple[Run, Run]]) -> dict[Way, float]:
     seconds = {}
     for name, (small, _) in prompts.items():
         small()  # compiled, or prepared by its library
@@ -95,32 +102,42 @@ def _prompt_seconds(prompts: dict[str, tuple[Run, Run]]) -> dict[str, float]:
     return seconds | _best(quick, ONE_THREAD_S, time.thread_time)
 
 
-def _products(held: torch.Tensor, kernels: Kernels | None) -> dict[str, tuple[Run, Run]]:
-    """Return a part of each product, and the whole; int8 is named by its ways."""
+def _products(held: torch.Tensor, kernels: Kernels | None) -> dict[Way, tuple[Run, Run]]:
+    """Return a part of each product, and the whole."""
     x, out = torch.full((PROMPT, COLUMNS), 0.5), torch.empty(PROMPT, ROWS)
     wide = _matrix(held, torch.float32)[:ROWS]
     parts = PROMPT // SMALL, ROWS // SMALL
     few, part = x[: parts[0]], torch.empty(parts)
-    found: dict[str, tuple[Run, Run]] = {
-        "float32": (
+    found: dict[Way, tuple[Run, Run]] = {
+        WHOLE: (
             lambda: torch.mm(few, wide[: parts[1]].t(), out=part),
             lambda: torch.mm(x, wide.t(), out=out),
         )
     }
 
-    def add(name: str, make: Callable[[torch.Tensor], Any], dtype: torch.dtype) -> None:
-        small, whole = make(_matrix(held, dtype)[: parts[1]]), make(_matrix(held, dtype)[:ROWS])
+    def add(name: str, way: str, make: Callable[[torch.Tensor], Any]) -> None:
+        matrix = _matrix(held, getattr(torch, name))
+        small, whole = make(matrix[: parts[1]]), make(matrix[:ROWS])
         small.kernels = whole.kernels = kernels
-        found[name] = lambda: small(few, part), lambda: whole(x, out)
+        found[name, way] = lambda: small(few, part), lambda: whole(x, out)
 
-    add("bfloat16", TiledLinear, torch.bfloat16)
+    for way in BFLOAT16_WAYS:
+        if way == "amx" and not (kernels is not None and _has_amx()):
+            continue
+        add("bfloat16", way, partial(TiledLinear, way=way))
     for way in INT8_WAYS:
         if way == "terms" and not integer_products_are_exact():
             continue
         if way == "pairs" and kernels is None:
             continue
-        add(way, partial(_int8, way), torch.int8)
+        add("int8", way, partial(_int8, way))
     return found
+
+
+def _has_amx() -> bool:
+    from assistant.core.cpu import amx  # numba is here
+
+    return amx.is_here()
 
 
 def _int8(way: str, matrix: torch.Tensor) -> Int8Linear:
@@ -149,7 +166,7 @@ def _matrix(held: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return held.view(dtype).view(-1, COLUMNS)
 
 
-def _best(runs: dict[str, Run], limit_s: float, clock: Clock) -> dict[str, float]:
+def _best(runs: dict[Key, Run], limit_s: float, clock: Clock) -> dict[Key, float]:
     """Run all in turn until the time is over; return the best seconds of each."""
     for run in runs.values():
         run()

@@ -44,8 +44,9 @@ class FormatSpeed:
     """Operations per second of a prompt and bytes per second of decoding, in a format of weights.
 
     ``way`` is the quickest for the prompt where there are several: one of
-    :data:`assistant.core.weights.INT8_WAYS`. ``tower_gain`` is how many times as fast as in float32
-    the products of the vision tower are in the format that ``formats.TOWER_BESIDE`` names.
+    :data:`assistant.core.weights.INT8_WAYS` or ``BFLOAT16_WAYS``. ``tower_gain`` is how many times
+    as fast as in float32 the products of the vision tower are in the format that
+    ``formats.TOWER_BESIDE`` names.
     """
 
     flop_per_s: float
@@ -64,6 +65,12 @@ def prompt_costs(speeds: Speeds) -> dict[str, float]:
         return {}
     whole = speeds["float32"].flop_per_s
     return {name: whole / speed.flop_per_s for name, speed in speeds.items()}
+
+
+def chosen_way(speeds: Speeds, weights: str, dtype: str) -> str | None:
+    """Return the way that was measured to be the quickest, if ``weights`` have several."""
+    speed = speeds.get(dtype if weights == "float" else weights)
+    return speed.way or None if speed is not None else None
 
 
 def tower_gains(speeds: Speeds) -> dict[str, float]:

@@ -14,13 +14,14 @@ from assistant.core.formats import TOWER_BESIDE
 from assistant.core.memory import speed_estimate
 from assistant.core.memory.speeds import (
     FormatSpeed,
+    chosen_way,
     processor_key,
     prompt_costs,
     read_speeds,
     speeds_folder,
     write_speeds,
 )
-from assistant.core.weights import INT8_WAYS
+from assistant.core.weights import BFLOAT16_WAYS, INT8_WAYS
 
 SPEEDS = {"float32": FormatSpeed(2e11, 3e10), "int8": FormatSpeed(1e11, 4e10, "pairs")}
 
@@ -28,11 +29,16 @@ SPEEDS = {"float32": FormatSpeed(2e11, 3e10), "int8": FormatSpeed(1e11, 4e10, "p
 def test_every_format_is_measured_and_a_way_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "ONE_THREAD_S", 0.01)
     monkeypatch.setattr(measure, "ALL_THREADS_S", 0.01)
-    monkeypatch.setattr(measure, "READ", 2**21 * 3)
+    monkeypatch.setattr(measure, "READ", 2**22 * 3)
     found = measure.measure()
     assert list(found) == ["float32", "bfloat16", "int8"]
     assert all(speed.flop_per_s > 0 and speed.bytes_per_s > 0 for speed in found.values())
     assert found["int8"].way in INT8_WAYS
+    assert found["bfloat16"].way in BFLOAT16_WAYS
+    assert chosen_way(found, "float", "float32") is None
+    assert chosen_way(found, "int8", "bfloat16") in INT8_WAYS
+    assert chosen_way(found, "float", "bfloat16") in BFLOAT16_WAYS
+    assert chosen_way({}, "int8", "float32") is None
 
 
 def test_a_way_that_is_hopeless_is_not_run_whole(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,9 +48,9 @@ def test_a_way_that_is_hopeless_is_not_run_whole(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(measure, "_timed", lambda run, clock: run())
     monkeypatch.setattr(measure, "ONE_THREAD_S", 0)
     found = measure._prompt_seconds(
-        {"quick": (lambda: 0.001, lambda: 0.05), "slow": (lambda: 0.5, never)}
+        {("", "quick"): (lambda: 0.001, lambda: 0.05), ("", "slow"): (lambda: 0.5, never)}
     )
-    assert found == {"quick": 0.05, "slow": 0.5 * measure.SMALL**2}
+    assert found == {("", "quick"): 0.05, ("", "slow"): 0.5 * measure.SMALL**2}
 
 
 def test_the_cost_of_a_prompt_is_in_times_of_float32() -> None:
