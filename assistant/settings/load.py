@@ -79,9 +79,9 @@ def load_with_origins(
     return Settings(**places).changed(**values), origins
 
 
-def config_file(environ: Mapping[str, str] | None = None) -> Path:
+def config_file() -> Path:
     """Return the path of the configuration file, whether it exists or not."""
-    places, _ = find_places(os.environ if environ is None else environ)
+    places, _ = find_places(os.environ)
     return Path(places["config_file"])
 
 

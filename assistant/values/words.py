@@ -95,7 +95,7 @@ def joined(first: Draft | None, second: Draft) -> Draft:
     return Draft("\n\n".join(texts), first.pictures + second.pictures)
 
 
-def bar(done: float, total: float, cells: int = 8) -> str:
+def bar(done: float, total: float) -> str:
     """Return ``▰▰▰▱▱▱▱▱`` for how much of ``total`` is ``done``."""
-    full = min(cells, int(cells * done / total)) if total > 0 else 0
-    return "▰" * full + "▱" * (cells - full)
+    full = min(8, int(8 * done / total)) if total > 0 else 0
+    return "▰" * full + "▱" * (8 - full)
