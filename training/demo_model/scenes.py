@@ -1,6 +1,6 @@
 """Scenes: synthetic pictures as data, filled shapes on a plain light or dark ground.
 
-A scene is sampled as plain data and then drawn (`drawing.draw`): a
+A scene is sampled as plain data and then drawn (`scene_drawing.draw`): a
 function of a seeded `random.Random`, so a seed names a picture. Everything that
 the shipped model must not depend on is varied: the RGB of a named colour, the
 geometry of a triangle or a star, size, angle, place, outline, antialiasing, JPEG

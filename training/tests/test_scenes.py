@@ -10,7 +10,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from training.demo_model.drawing import draw
+from training.demo_model.scene_drawing import draw
 from training.demo_model.scenes import (
     COLOURS,
     KINDS,

@@ -10,9 +10,9 @@ from random import Random
 import numpy as np
 from PIL import Image
 
-from training.demo_model import drawing as shape_drawing
 from training.demo_model.pictures import sources
 from training.demo_model.pictures.drawing import Drawing, degrade
+from training.demo_model.scene_drawing import draw as draw_scene
 from training.demo_model.scenes import sample_empty, sample_ground
 
 
@@ -73,7 +73,7 @@ def sample(rng: Random, *, held_out: bool = False) -> Drawing:
     elif style < 0.85:
         image = _clouds(rng)
     else:
-        image = shape_drawing.draw(sample_empty(rng))
+        image = draw_scene(sample_empty(rng))
     if max(image.size) / min(image.size) > 8:
         image = image.resize((min(image.size) * 4, min(image.size)))
     side = rng.randint(200, 900) / max(image.size)

@@ -6,8 +6,8 @@ import math
 from dataclasses import replace
 from random import Random
 
-from training.demo_model import drawing as shape_drawing
 from training.demo_model.pictures.drawing import Drawing, Mark, circle_points, degrade
+from training.demo_model.scene_drawing import draw as draw_scene
 from training.demo_model.scenes import (
     COLOURS,
     KINDS,
@@ -49,7 +49,7 @@ def finish(rng: Random, scene: Scene, strength: float = 1) -> Drawing:
         rows.append([shape.colour, shape.kind, *(round(v / long, 3) for v in (x, y, size))])
     facts = {"family": "shapes", "ground": scene.ground, "shapes": rows}
     marks = tuple(Mark(_points(shape), shape.kind, shape.colour) for shape in shapes)
-    drawn = Drawing(shape_drawing.draw(replace(scene, shapes=tuple(shapes))), facts, marks)
+    drawn = Drawing(draw_scene(replace(scene, shapes=tuple(shapes))), facts, marks)
     return degrade(rng, drawn, scene.ground_rgb, strength)
 
 
