@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 
 from assistant import demo_model as demo
 from assistant.families.checkpoint import find_folder
@@ -30,14 +30,14 @@ FAMILIES = {"phi3_v": "assistant.phi3v.family:FAMILY"}
 
 def families() -> list[ModelFamily]:
     """Import the families of :data:`FAMILIES`, the default one first."""
-    return [_loaded(name, partial(_imported, row)) for name, row in FAMILIES.items()]
+    return [_loaded(name, partial(resolve_name, row)) for name, row in FAMILIES.items()]
 
 
 def family_of(folder: Path) -> ModelFamily:
     """Find the family of a model folder, by its config.json. Raises ModelError."""
     model_type = read_config(folder).get("model_type")
     if row := FAMILIES.get(str(model_type)):
-        return _loaded(str(model_type), partial(_imported, row))
+        return _loaded(str(model_type), partial(resolve_name, row))
     from importlib.metadata import entry_points  # imports email: only where it is another's family
 
     for entry in entry_points(group=GROUP, name=str(model_type)):
@@ -47,12 +47,6 @@ def family_of(folder: Path) -> ModelFamily:
         f"The model in {folder} is of type {model_type!r}, not {' or '.join(known)}: "
         "choose another folder."
     )
-
-
-def _imported(row: str) -> ModelFamily:
-    module, _, name = row.partition(":")
-    found: ModelFamily = getattr(import_module(module), name)
-    return found
 
 
 def _loaded(name: str, load: Callable[[], ModelFamily]) -> ModelFamily:
