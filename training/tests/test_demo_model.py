@@ -21,7 +21,7 @@ def score():  # type: ignore[no-untyped-def]
 
     score = Score()
     with open_sessions("demo") as sessions:
-        single_shapes(sessions, score, SEED, 20)
+        single_shapes(sessions, score, SEED, 16)
         refusals(sessions, score, SEED, every=4)
     return score
 
