@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
 from transformers.cache_utils import Cache
 from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.models.phi3.modeling_phi3 import Phi3DecoderLayer, Phi3RMSNorm
@@ -18,20 +17,9 @@ from transformers.models.phi3.modeling_phi3 import Phi3DecoderLayer, Phi3RMSNorm
 from assistant.families.runtime import PastKeys
 from assistant.phi3v.config import Phi3VConfig
 from assistant.phi3v.interface import Phi3VInterface
-from assistant.phi3v.pretrained import PretrainedMixin
+from assistant.phi3v.pretrained import Phi3VPreTrainedModel
 from assistant.phi3v.rope import LongRope, Regime, regime_of
 from assistant.phi3v.vision import Phi3VImageEmbedding
-
-
-class Phi3VPreTrainedModel(PretrainedMixin, PreTrainedModel):  # type: ignore[misc]
-    """Class attributes that transformers reads of a family."""
-
-    config_class = Phi3VConfig
-    base_model_prefix = "model"
-    _no_split_modules = ["Phi3DecoderLayer", "ClipLayer"]  # noqa: RUF012
-    _supports_flash_attn = True
-    _supports_sdpa = True
-    _supports_attention_backend = True
 
 
 class Phi3VModel(Phi3VPreTrainedModel):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
+from transformers import PreTrainedModel
 
 from assistant.families.checkpoint import find_folder
 from assistant.families.runtime import Linears, Progress
@@ -16,12 +17,19 @@ from assistant.phi3v.plain_config import PlainConfig
 from assistant.values.errors import ModelError
 
 
-class PretrainedMixin:
-    """``from_pretrained`` for the official layout.
+class Phi3VPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
+    """Base of the models, with ``from_pretrained`` for the official layout.
 
     transformers' own loader would fill missing weights with random numbers and hold a mapped file
     beside the converted copy. Here a missing weight is an error, and 8 GB take 8 GB.
     """
+
+    config_class = Phi3VConfig
+    base_model_prefix = "model"
+    _no_split_modules = ["Phi3DecoderLayer", "ClipLayer"]  # noqa: RUF012
+    _supports_flash_attn = True
+    _supports_sdpa = True
+    _supports_attention_backend = True
 
     @classmethod
     def from_pretrained(
