@@ -1,12 +1,15 @@
-"""Typed configuration of the official checkpoints, which are read as they are."""
+"""Typed configuration of the official checkpoints, which are read as they are.
+
+Imports nothing of ours but :mod:`assistant.phi3v.clip`: phichat-vllm takes a copy along.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from transformers import Phi3Config
+from transformers import CLIPVisionConfig, Phi3Config
 
-from assistant.phi3v.plain_config import ClipConfig
+from assistant.phi3v.clip import CLIP_VIT_L_14_336
 
 _NOT_OURS = (  # keys of the official file that would make transformers fetch or run code
     "auto_map",
@@ -47,5 +50,7 @@ class Phi3VConfig(Phi3Config):  # type: ignore[misc]
         super().__post_init__(**kwargs)
 
     @property
-    def clip_config(self) -> ClipConfig:
-        return ClipConfig.of(self.img_processor)
+    def clip_config(self) -> CLIPVisionConfig:
+        """The geometry of the vision tower."""
+        geometry = (self.img_processor or {}).get("clip_config") or CLIP_VIT_L_14_336
+        return CLIPVisionConfig(**geometry)
