@@ -198,7 +198,7 @@ def test_attention_that_does_not_compile_is_left_to_torch(monkeypatch: pytest.Mo
         raise RuntimeError("no such instruction")
 
     monkeypatch.setattr(attention_kernel(torch.float32), "attend", refuse)
-    assert tower.attention_gain.__wrapped__(torch.float32) == 1
+    assert tower.quickest_attention.__wrapped__(torch.float32) == "float32"
 
 
 @with_int16
@@ -217,9 +217,9 @@ def test_the_activation_is_clips_own(dtype: torch.dtype) -> None:
 
 @with_int16
 @pytest.mark.parametrize(("held", "kind", "module"), NARROW)
-@pytest.mark.parametrize("times", [0.9, 2.0])
+@pytest.mark.parametrize("way", ["float32", "kernel", "bfloat16"])
 def test_attention_is_computed_by_what_was_measured_to_be_quicker(
-    monkeypatch: pytest.MonkeyPatch, held: str, kind: str, module: type[nn.Module], times: float
+    monkeypatch: pytest.MonkeyPatch, held: str, kind: str, module: type[nn.Module], way: str
 ) -> None:
     sizes: Any = SimpleNamespace(
         hidden_size=64,
@@ -241,13 +241,13 @@ def test_attention_is_computed_by_what_was_measured_to_be_quicker(
         calls = []
         attend = kernel.attend
         monkeypatch.setattr(kernel, "attend", lambda *of: calls.append(of) or attend(*of))
-        monkeypatch.setattr(tower, "attention_gain", lambda dtype: times)
+        monkeypatch.setattr(tower, "quickest_attention", lambda dtype: way)
         tower.quicken(layer)
         found = layer(hidden)
-        assert len(calls) == (2 if times > 1 else 0)
+        assert len(calls) == (2 if way == "kernel" else 0)
         assert layer.mlp.activation is not quick_gelu
         layer(hidden[:, :3])  # the kernel takes no fewer rows than it multiplies at once
-        assert len(calls) == (2 if times > 1 else 0)
+        assert len(calls) == (2 if way == "kernel" else 0)
     assert found.dtype == torch.float32
     assert torch.allclose(found, wanted, atol=0.02)
 

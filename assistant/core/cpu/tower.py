@@ -129,8 +129,7 @@ def quicken(vision: nn.Module) -> None:
         narrow = [one for one in module.children() if isinstance(one, _NARROW)]
         if narrow and hasattr(module, "attend"):
             held = torch.bfloat16 if isinstance(narrow[0], BFloat16Linear) else torch.float32
-            way = _attend if attention_gain(held) > 1 else _attend_in_float32
-            module.attend = partial(way, module.attend)
+            module.attend = partial(ATTENTION_WAYS[quickest_attention(held)], module.attend)
         if narrow and getattr(module, "activation_name", "") == "quick_gelu" and has_int16():
             module.activation = _quick_gelu
 
@@ -160,34 +159,51 @@ def _quick_gelu(x: torch.Tensor) -> torch.Tensor:
     return x
 
 
+def _attend_as_given(
+    plainly: Attend, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int
+) -> torch.Tensor:
+    return plainly(q, k, v, heads)
+
+
+ATTENTION_WAYS = {"float32": _attend_in_float32, "kernel": _attend, "bfloat16": _attend_as_given}
+"""Attention by torch in float32, by our kernel, and by torch in bfloat16: that is the quickest with
+AMX, and with other instructions for bfloat16 the slowest."""
+
+
 @cache
 @torch.inference_mode()
-def attention_gain(dtype: torch.dtype) -> float:
-    """Measure how many times as fast as torch's float32 the kernel's attention is in ``dtype``.
+def quickest_attention(dtype: torch.dtype) -> str:
+    """Measure which of :data:`ATTENTION_WAYS` is the quickest for rows of ``dtype``."""
+    x = torch.ones(1, TOWER_ROWS, HEADS * HEAD_DIM, dtype=dtype)
+    seconds = {}
+    with _one_thread():
+        for name in _possible_ways(dtype):
+            run = partial(ATTENTION_WAYS[name], _attend_by_torch, x, x, x, HEADS)
+            try:
+                run()
+                seconds[name] = min(_seconds(run) for _ in range(4))
+            except Exception as error:  # another LLVM may lack an instruction
+                reason = str(error).strip().splitlines()[:1]
+                _log.warning("attention is not computed by %s: %s", name, reason)
+    return min(seconds, key=seconds.__getitem__)
 
-    1 where there is no kernel.
-    """
-    if not has_int16():
-        return 1.0
-    from assistant.core.cpu import tower_attention as kernel  # numba is here
-    from assistant.core.cpu.packed_int16 import HAS_BFLOAT16
 
-    if dtype != torch.float32 and not (dtype == torch.bfloat16 and HAS_BFLOAT16):
-        return 1.0
-    x = torch.ones(TOWER_ROWS, HEADS * HEAD_DIM, dtype=dtype)
-    by_head = x.float().view(1, TOWER_ROWS, HEADS, HEAD_DIM).transpose(1, 2)
-    try:
-        with _one_thread():
-            kernel.attend(x, x, x, HEADS)
-            quickest = min(_seconds(lambda: kernel.attend(x, x, x, HEADS)) for _ in range(4))
-            whole = min(
-                _seconds(lambda: scaled_dot_product_attention(by_head, by_head, by_head))
-                for _ in range(4)
-            )
-    except Exception as error:  # another LLVM may lack an instruction
-        _log.warning("attention is not compiled: %s", str(error).strip().splitlines()[:1])
-        return 1.0
-    return whole / quickest
+def _possible_ways(dtype: torch.dtype) -> Iterator[str]:
+    yield "float32"
+    if dtype == torch.bfloat16:
+        yield "bfloat16"
+    if has_int16():
+        from assistant.core.cpu.packed_int16 import HAS_BFLOAT16  # numba is here
+
+        if dtype == torch.float32 or HAS_BFLOAT16:
+            yield "kernel"
+
+
+def _attend_by_torch(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int) -> torch.Tensor:
+    """Attend as a tower does: each of [N, S, heads x D], the result too."""
+    N, S, width = q.shape
+    q, k, v = (one.view(N, S, heads, -1).transpose(1, 2) for one in (q, k, v))
+    return scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(N, S, width)
 
 
 @contextmanager
