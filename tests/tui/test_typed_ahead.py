@@ -14,6 +14,7 @@ from tests.tui.desk import (
     WIDE,
     Desk,
     area,
+    idle,
     notices,
     open_page,
     opened,
@@ -71,6 +72,25 @@ async def test_letters_before_the_app_reads_keys_are_for_the_message(
         wanted = f"stored\n{typed}" if with_draft else typed
         await until(pilot, lambda: area(pilot).text == wanted, "draft and typed text")
         await until(pilot, lambda: area(pilot).has_focus, "the text")
+
+
+async def test_a_line_and_enter_before_the_app_reads_keys_are_sent(desk: Desk) -> None:
+    desk.engine.store.save_draft(None, Draft("stored"))
+    async with desk.app(graphics=Graphics(typed="What is it?\n")).run_test(size=WIDE) as pilot:
+        await until(pilot, lambda: desk.store.sessions(), "the message")
+        await idle(pilot)
+        (session,) = desk.store.sessions()
+        assert desk.store.conversation(session.id).turns[0].text == "What is it?"
+        kept = Draft("stored")  # the next new chat has it, or this one where it was read before
+        await until(
+            pilot, lambda: area(pilot).text == "stored" or desk.store.draft(None) == kept, "it"
+        )
+
+
+async def test_enter_alone_before_the_app_reads_keys_does_nothing(desk: Desk) -> None:
+    async with desk.app(graphics=Graphics(typed="\n\n")).run_test(size=WIDE) as pilot:
+        await until(pilot, lambda: area(pilot).has_focus, "the text")
+        assert area(pilot).text == ""
 
 
 async def test_letters_before_a_text_has_the_focus_are_for_it(desk: Desk) -> None:

@@ -185,7 +185,7 @@ class Conversation(ChatPart):
             if edited is not None:
                 await composer.end_edit()
             kept = kept_words(edited, self._chat.turns, self.turns.versions) if edited else ""
-            self._replies.send(draft, edited)
+            self._replies.send(draft, edited, drop_draft=self.draft.keeper.has_read)
             self._tell_kept(kept)
             self.draft.show_queue()
 

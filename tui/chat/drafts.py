@@ -63,6 +63,11 @@ class DraftKeeper:
         if session_id not in self._read:
             self._host.in_thread(lambda: messages.DraftRead(session_id, self._stored(session_id)))
 
+    @property
+    def has_read(self) -> bool:
+        """Whether the stored draft of the open chat was brought back: else it is another's."""
+        return self._chat.session_id in self._read
+
     def take(self, event: messages.DraftRead) -> Draft | None:
         """Return what was read if it belongs to the open chat and was not returned before."""
         if event.session_id != self._chat.session_id or event.session_id in self._read:
@@ -115,8 +120,9 @@ class DraftKeeper:
     def move_to(self, session_id: str) -> None:
         """Count the draft of the new chat as that of ``session_id``, the id it got."""
         self._read.add(session_id)
-        self._to_save[None] = Draft("")
-        self._host.in_thread(lambda: self._store(None))
+        if None in self._read:  # else it is still being read, and stays for the next new chat
+            self._to_save[None] = Draft("")
+            self._host.in_thread(lambda: self._store(None))
 
     def close(self) -> dict[str | None, Draft]:
         """Save at the end of the app whatever is not saved yet; return what could not be in time.

@@ -30,8 +30,11 @@ class Replies:
         self._chat = chat
         self._start = start
 
-    def send(self, draft: Draft, edited: str | None) -> None:
-        """Send a message, or another version of ``edited``; while a reply runs it waits."""
+    def send(self, draft: Draft, edited: str | None, *, drop_draft: bool) -> None:
+        """Send a message, or another version of ``edited``; while a reply runs it waits.
+
+        ``drop_draft`` says that the stored draft is of these words.
+        """
         chat, session_id = self._chat, self._chat.session_id
         queued = Queued(session_id, chat.view, draft, chat.take_system(), chat.take_schema())
         if chat.running is not None:
@@ -39,10 +42,10 @@ class Replies:
         elif edited is not None and session_id is not None:
             self._start(
                 RunningTurn(session_id, chat.view, draft, edited=edited),
-                lambda: self._engine.edit(session_id, edited, draft, drop_draft=True),
+                lambda: self._engine.edit(session_id, edited, draft, drop_draft=drop_draft),
             )
         else:
-            self._send(queued, drop_draft=True)
+            self._send(queued, drop_draft=drop_draft)
 
     def send_next(self) -> None:
         """Send the message that waits longest and need not any more, if there is one."""

@@ -103,8 +103,12 @@ class Composer(Vertical):
         yield Suggestions()
 
     def on_mount(self) -> None:
-        if self.typed_ahead:
-            self.area.paste_text(self.typed_ahead)
+        words, enter, more = self.typed_ahead.partition("\n")
+        is_line = bool(words.strip() and enter and not more)
+        if self.typed_ahead.strip():
+            self.area.paste_text(words if is_line else self.typed_ahead)
+        if is_line:  # several lines were pasted, maybe for a shell
+            self.area.action_send()
 
     @property
     def area(self) -> PromptArea:
