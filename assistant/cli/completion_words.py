@@ -113,6 +113,18 @@ def setting_names(context: click.Context, parameter: click.Parameter, incomplete
     ]
 
 
+def setting_values(context: click.Context, parameter: click.Parameter, incomplete: str) -> Offers:
+    """Offer the values of the setting that was named before, where they are known."""
+    from assistant.settings.schema import SETTABLE
+
+    setting = SETTABLE.get(context.params["name"])
+    if setting is None or setting.is_table:
+        return []
+    if setting.name == "model":
+        return models(context, parameter, incomplete)
+    return [CompletionItem(value) for value in setting.choices if value.startswith(incomplete)]
+
+
 def _stored(read: Callable[[Store], Sequence[Found]]) -> Sequence[Found]:
     """Read the database; nothing if it is missing or can't be read."""
     from assistant.settings.load import load

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from assistant.cli.common import print_json
-from assistant.cli.completion_words import setting_names
+from assistant.cli.completion_words import setting_names, setting_values
 from assistant.cli.group import CommandGroup
 from assistant.cli.options import TEXT, json_option
 from assistant.values.errors import PhichatError
@@ -118,7 +118,7 @@ def _edit(file: Path) -> None:
 
 @config.command("set", context_settings={"ignore_unknown_options": True})  # -5 is a value
 @click.argument("name", type=TEXT, shell_complete=setting_names)
-@click.argument("value", type=TEXT)
+@click.argument("value", type=TEXT, shell_complete=setting_values)
 def set_(name: str, value: str) -> None:
     """Write one setting into the configuration file; the rest of it stays as it is.
 

@@ -67,6 +67,10 @@ def test_a_tab_finishes_the_word(shell: Shell, monkeypatch: pytest.MonkeyPatch) 
         "phichat prompt --model microsoft/phi-3.": "microsoft/Phi-3.5-vision-instruct",
         "phichat ask --model ./pi": "./pics/",
         "phichat config set max_n": "max_new_tokens",
+        "phichat config set dtype bf": "bfloat16",
+        "phichat config set thinking_models lo": "lo",
+        "phichat config set shared_worker f": "false",
+        "phichat config set model de": "demo",
         "phichat completion f": "fish",
     }.items():
         assert shell.complete(line)[-1] == last, line
