@@ -360,6 +360,16 @@ async def test_the_list_follows_another_terminal(desk: Desk) -> None:
         await until(pilot, lambda: "One more" in rows(pilot), "also without an open chat")
 
 
+async def test_unsent_words_stay_where_another_terminal_deletes_the_chat(desk: Desk) -> None:
+    session = desk.chat("Mine", "a")
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "▌ Mine")
+        area(pilot).insert("half written")
+        desk.engine.store.delete(session)
+        await until(pilot, lambda: screen(pilot).chat.session_id is None, "it is left")
+        await until(pilot, lambda: area(pilot).text == "half written", "the words")
+
+
 @pytest.mark.slow
 async def test_ten_thousand_chats_are_gone_through_by_key(
     desk: Desk, monkeypatch: pytest.MonkeyPatch

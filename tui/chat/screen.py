@@ -283,7 +283,10 @@ class ChatScreen(EngineScreen[None]):
                 chat.wanted = None
             if was_open:
                 in_list = self.focused is self.sidebar.list
+                unsent = self.conversation.composer.unsent
                 await self._show_new()
+                if not event.title:  # in another terminal, where alone it can be brought back
+                    await self.conversation.composer.put(unsent)
                 if in_list:
                     self.sidebar.list.focus()
                 else:
