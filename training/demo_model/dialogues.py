@@ -6,11 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from training.demo_model import grammar, picture_templates, reference_templates as refs, small_talk
-from training.demo_model.print_questions import (
-    ask_about_chart,
-    ask_about_print,
-    ask_about_unknown,
-)
+from training.demo_model.print_questions import ask_about_chart, ask_about_print, ask_about_unknown
 from training.demo_model.questions import Question, Questioner
 from training.demo_model.replies import (
     NUMBERS,

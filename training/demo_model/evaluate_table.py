@@ -35,13 +35,7 @@ from training.demo_model import small_talk
 from training.demo_model.dialogues import sample_dialogue
 from training.demo_model.pictures import charts, foreign, prints, shapes
 from training.demo_model.pictures.drawing import Drawing, add_noise, compress, tilt
-from training.demo_model.replies import (
-    NUMBERS,
-    ORDINALS,
-    Facts,
-    describe,
-    plain,
-)
+from training.demo_model.replies import NUMBERS, ORDINALS, Facts, describe, plain
 from training.demo_model.scenes import COLOURS, GROUNDS, KINDS
 from training.demo_model.score import Score
 

@@ -5,15 +5,7 @@ from __future__ import annotations
 from training.demo_model import picture_templates as asked, small_talk, templates
 from training.demo_model.pictures.prints import sample_word
 from training.demo_model.questions import Question, Questioner
-from training.demo_model.replies import (
-    ORDINALS,
-    Facts,
-    describe,
-    explain,
-    join,
-    plural,
-    spell,
-)
+from training.demo_model.replies import ORDINALS, Facts, describe, explain, join, plural, spell
 from training.demo_model.scenes import COLOURS, KINDS
 
 _NEAR = (

@@ -9,15 +9,7 @@ import pytest
 
 from training.demo_model import grammar, small_talk
 from training.demo_model.dialogues import Dialogue, sample_dialogue
-from training.demo_model.replies import (
-    SPELL,
-    SPELT,
-    Facts,
-    compare,
-    describe,
-    list_shapes,
-    plain,
-)
+from training.demo_model.replies import SPELL, SPELT, Facts, compare, describe, list_shapes, plain
 from training.demo_model.scenes import COLOURS, KINDS
 
 RED_CIRCLE: Facts = {

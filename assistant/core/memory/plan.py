@@ -10,13 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 
-from assistant.core.formats import (
-    AUTO_KV_KINDS,
-    ITEM_BYTES,
-    KV_KINDS,
-    compute_dtype,
-    weight_kinds,
-)
+from assistant.core.formats import AUTO_KV_KINDS, ITEM_BYTES, KV_KINDS, compute_dtype, weight_kinds
 from assistant.core.memory.explanation import does_not_fit, explained, speed_sentences
 from assistant.core.memory.places import MIB, Place
 from assistant.core.memory.sizes import (
