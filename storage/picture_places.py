@@ -11,13 +11,7 @@ from assistant.values.conversation import Picture, PictureFile, Role, ShownPictu
 from assistant.values.errors import StorageError
 from storage.pictures import alike, file_of, plain_look, with_bytes
 from storage.rows import session_row, values
-from storage.schema import (
-    PictureRow,
-    SessionPictureRow,
-    SessionRow,
-    TurnPictureRow,
-    TurnRow,
-)
+from storage.schema import PictureRow, SessionPictureRow, SessionRow, TurnPictureRow, TurnRow
 
 _MOST = 2000
 """Uses of pictures that are looked through: the newest."""

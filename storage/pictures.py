@@ -124,11 +124,13 @@ def attach(
     ``above`` is the turn that ``row`` follows. The bytes of a picture are stored once, whatever
     their name and however often they are attached.
     """
-    new = _next_number(db, session)
+    new = next_number(db, session)
     numbered = list(zip(pictures, numbers(db, session, above, pictures), strict=True))
     for position, (picture, number) in enumerate(numbered):
         if number >= new:
-            _add(db, session, number, picture)
+            columns = shown_columns(db, picture)
+            db.add(SessionPictureRow(session_key=session.key, number=number, **columns))
+            db.flush()
         elif picture.num_crops is not None:
             kept = db.get_one(SessionPictureRow, (session.key, number))
             kept.num_crops = picture.num_crops
@@ -161,7 +163,7 @@ def numbers(
 ) -> list[int]:
     """Return the numbers that pictures get in a message that follows the turn ``above``."""
     kept = _numbers_of_siblings(db, session, above) if pictures else {}
-    coming = count(_next_number(db, session))
+    coming = count(next_number(db, session))
     same = (kept.get(_identity(one.sha256, one.region, one.origin)) for one in pictures)
     return [left.popleft() if left else next(coming) for left in same]
 
@@ -198,21 +200,11 @@ def _numbers_of_siblings(
     return by_picture
 
 
-def _next_number(db: Session, session: SessionRow) -> int:
+def next_number(db: Session, session: SessionRow) -> int:
+    """Return the number of the next picture of a session."""
     of_session = SessionPictureRow.session_key == session.key
     highest = db.scalar(select(func.max(SessionPictureRow.number)).where(of_session))
     return (highest or 0) + 1
-
-
-def _add(db: Session, session: SessionRow, number: int, picture: PictureFile) -> None:
-    db.add(
-        SessionPictureRow(
-            session_key=session.key,
-            number=number,
-            **shown_columns(db, picture),
-        )
-    )
-    db.flush()
 
 
 def shown_columns(db: Session, picture: PictureFile) -> dict[str, Any]:

@@ -9,14 +9,7 @@ from sqlalchemy import CursorResult, select, update
 from sqlalchemy.orm import Session
 
 from assistant.values.chances import Chances
-from assistant.values.conversation import (
-    FinishReason,
-    Role,
-    Thought,
-    Timings,
-    Turn,
-    Usage,
-)
+from assistant.values.conversation import FinishReason, Role, Thought, Timings, Turn, Usage
 from assistant.values.errors import LeaseLostError, StorageError
 from assistant.values.sampling import Parameters
 from storage import leases, turns

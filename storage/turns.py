@@ -225,12 +225,10 @@ def picture_numbers(
     return pictures.numbers(db, session, _row_above(db, session, parent), files)
 
 
-def add_recall_turn(
-    db: Session, session_id: str, text: str, *, parent: str | Parent | None = Parent.HEAD
-) -> Turn:
+def add_recall_turn(db: Session, session_id: str, text: str) -> Turn:
     """Store quoted earlier turns as a user turn that awaits no reply; it becomes the head."""
     session = session_row(db, session_id)
-    row = add(db, session, _row_above(db, session, parent), Role.USER, storable(text))
+    row = add(db, session, _end_of_branch(db, session), Role.USER, storable(text))
     row.kind = TurnKind.RECALL
     row.writer = None
     leases.give_up(row.id)

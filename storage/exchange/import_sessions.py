@@ -6,9 +6,9 @@ Every function runs inside the caller's write transaction: all of a file is impo
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import count, islice
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
 from assistant.values.conversation import Arrival, Imported, Outcome, PictureFile
@@ -16,14 +16,9 @@ from assistant.values.errors import StorageError
 from assistant.values.text import one_line
 from storage import locks
 from storage.exchange import export_json
-from storage.exchange.document import (
-    DraftPart,
-    SessionPart,
-    SessionPicturePart,
-    TurnPart,
-)
+from storage.exchange.document import DraftPart, SessionPart, SessionPicturePart, TurnPart
 from storage.ids import SESSION_LENGTH, TURN_LENGTH, new_id
-from storage.pictures import stored
+from storage.pictures import next_number, stored
 from storage.rows import head_of
 from storage.schema import (
     DraftPictureRow,
@@ -175,13 +170,9 @@ def _extend(db: Session, row: SessionRow, session: SessionPart, pictures: Pictur
     new = [turn for turn in session.turns if turn.id not in have]
     if not new:
         return Arrival(row.id, row.title, Outcome.UNCHANGED)
-    of_session = SessionPictureRow.session_key == row.key
-    next_number = 1 + (db.scalar(select(func.max(SessionPictureRow.number)).where(of_session)) or 0)
     by_number = {picture.number: picture for picture in session.pictures}
-    numbers = {
-        number: next_number + index
-        for index, number in enumerate(sorted({n for turn in new for n in turn.pictures}))
-    }
+    theirs = sorted({number for turn in new for number in turn.pictures})
+    numbers = dict(zip(theirs, count(next_number(db, row)), strict=False))
     for number, here in numbers.items():
         picture = by_number[number]
         _show(db, row, picture.model_copy(update={"number": here}), pictures)

@@ -64,8 +64,6 @@ def test_a_recalled_turn_is_one_of_the_user_that_awaits_no_reply(
     )
     assert store.conversation(session).turns[-1] == recalled
     assert store.recover() == 0
-    beside = store.add_recall_turn(session, "> Hi", parent=turn.id)
-    assert beside.parent == turn.id
 
 
 def test_a_picture_has_a_thumbnail_when_it_came_with_one(store: Store) -> None:
