@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, aliased, undefer
 from assistant.values.conversation import Conversation, FinishReason, Role, Turn
 from storage import turns
 from storage.column_types import utc_now
-from storage.ids import SESSION_LENGTH, TURN_LENGTH, new_id, one_line
+from storage.ids import SESSION_LENGTH, TURN_LENGTH, new_id, title_of
 from storage.rows import copied, head_of, session_of, session_row, turn_row, unused_id
 from storage.schema import SessionPictureRow, SessionRow, TurnPictureRow, TurnRow
 
@@ -164,4 +164,4 @@ def _copied_turn(row: TurnRow, session: SessionRow) -> dict[str, Any]:
 
 def _fork_title(title: str) -> str:
     suffix = " (fork)"
-    return one_line(title.removesuffix(suffix), _TITLE_LENGTH - len(suffix)) + suffix
+    return title_of(title.removesuffix(suffix), _TITLE_LENGTH - len(suffix)) + suffix

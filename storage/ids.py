@@ -31,7 +31,7 @@ def storable(text: str) -> str:
     return whole.replace("\0", "\ufffd")
 
 
-def one_line(text: str, length: int = _TITLE_LENGTH) -> str:
+def title_of(text: str, length: int = _TITLE_LENGTH) -> str:
     """Take the first line with visible text, as a title of at most ``length`` characters.
 
     Control and formatting characters (terminal escapes, bidirectional overrides)

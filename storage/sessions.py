@@ -14,7 +14,7 @@ from assistant.values.errors import SessionNotFoundError, StorageError
 from assistant.values.sampling import Parameters
 from storage import locks, pictures
 from storage.column_types import utc_now
-from storage.ids import as_typed, one_line, storable
+from storage.ids import as_typed, storable, title_of
 from storage.rows import no_session, own, session_row, turn_row
 from storage.schema import DraftPictureRow, DraftRow, SessionPictureRow, SessionRow, TurnRow
 from storage.transactions import Transactions
@@ -126,7 +126,7 @@ def _beginning(db: Session, wanted: str, deleted: bool) -> list[str]:
 
 def rename(db: Session, session_id: str, title: str) -> None:
     """Give a session another title. Raises StorageError for a title without visible characters."""
-    new = one_line(title, length=200)
+    new = title_of(title, length=200)
     if not new:
         raise StorageError("A title needs at least one visible character; type one.")
     session_row(db, session_id).title = new

@@ -25,7 +25,7 @@ from assistant.values.conversation import (
 from assistant.values.sampling import Parameters
 from storage import drafts, leases, pictures
 from storage.column_types import utc_now
-from storage.ids import SESSION_LENGTH, TURN_LENGTH, one_line, storable
+from storage.ids import SESSION_LENGTH, TURN_LENGTH, storable, title_of
 from storage.rows import (
     columns,
     common,
@@ -257,9 +257,9 @@ def add(db: Session, session: SessionRow, above: TurnRow | None, role: Role, tex
 
 
 def _new_session(db: Session, draft: Draft, wanted: str | None) -> SessionRow:
-    names = (one_line(picture.name) for picture in draft.pictures)
+    names = (title_of(picture.name) for picture in draft.pictures)
     unquoted = "\n".join(line for line in draft.text.splitlines() if not line.startswith(">"))
-    title = one_line(unquoted) or one_line(draft.text) or next(filter(None, names), "")
+    title = title_of(unquoted) or title_of(draft.text) or next(filter(None, names), "")
     now = utc_now()
     session = SessionRow(
         id=unused_id(db, SessionRow, SESSION_LENGTH, wanted),

@@ -12,7 +12,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from assistant.values.errors import StorageError
-from storage.ids import one_line
+from storage.ids import title_of
 
 _LONGEST = 40
 
@@ -51,7 +51,7 @@ def replacing(path: Path, *, overwrite: bool) -> Iterator[Path]:
 
 def in_folder(folder: Path, title: str, session_id: str, suffix: str) -> Path:
     """Make the path of a session's file in a folder: readable, and safe for every title."""
-    words = re.sub(r"[^\w]+", "-", unicodedata.normalize("NFC", one_line(title))).strip("-_")
+    words = re.sub(r"[^\w]+", "-", unicodedata.normalize("NFC", title_of(title))).strip("-_")
     beginning = f"{words[:_LONGEST].rstrip('-_')}-" if words else ""
     return folder / f"{beginning}{session_id}{suffix}"
 

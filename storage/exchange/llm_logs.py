@@ -16,7 +16,7 @@ from pathlib import Path
 
 from assistant.values.conversation import FinishReason, PictureFile, Role, TurnKind
 from assistant.values.errors import PictureError, StorageError
-from assistant.values.text import one_line as harmless
+from assistant.values.text import one_line
 from storage.exchange.document import (
     ParametersPart,
     SessionPart,
@@ -26,7 +26,7 @@ from storage.exchange.document import (
 )
 from storage.exchange.import_sessions import Pictures
 from storage.exchange.llm_rows import Conversation, Reader, Row, connect, text_of
-from storage.ids import ALPHABET, one_line
+from storage.ids import ALPHABET, title_of
 from storage.pictures import OpenPicture
 
 
@@ -41,7 +41,7 @@ class Logs:
 
 def read(path: Path, open_picture: OpenPicture) -> Logs:
     """Read all conversations of a logs database. Raises StorageError, one sentence."""
-    name = harmless(path.name, 80)
+    name = one_line(path.name, 80)
     try:
         with closing(connect(path)) as connection:
             reader = Reader(connection, name)
@@ -51,7 +51,7 @@ def read(path: Path, open_picture: OpenPicture) -> Logs:
             return Logs(sessions, gallery.opened, _left_out(reader.left_out + gallery.left_out))
     except (sqlite3.Error, KeyError) as error:  # KeyError: a column that is not there
         raise StorageError(
-            f"{name} can't be read as the logs database of llm ({harmless(str(error), 120)}); "
+            f"{name} can't be read as the logs database of llm ({one_line(str(error), 120)}); "
             "get another copy of it.",
             code="import",
         ) from error
@@ -139,7 +139,7 @@ def _session(one: Conversation, gallery: _Gallery) -> SessionPart:
     first = next((turn.text for turn in turns if turn.text), "")
     return SessionPart(
         id=_derived_id(f"session\0{one.id}", 12),
-        title=one_line(one.name) or one_line(first) or "New chat",
+        title=title_of(one.name) or title_of(first) or "New chat",
         created=min(moments),
         updated=max(moments),
         model=one.model or None,
