@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 
 import torch
+from torch import nn
 
 from assistant.core.sequence import Unit
+from assistant.core.weights import TiledLinear, likely_bfloat16_way
 from assistant.phi3v.config import Phi3VConfig
 from assistant.phi3v.modeling import Phi3VForCausalLM
 from assistant.phi3v.rope import Regime
@@ -70,6 +73,34 @@ def tiny_phi3v(
 
 
 @cache
+def rounded_phi3v() -> Phi3VForCausalLM:
+    """The same with the matrices of its layers rounded to bfloat16."""
+    model = copy.deepcopy(tiny_phi3v())
+    for _, _, linear in _matrices(model):
+        linear.weight.copy_(linear.weight.bfloat16())
+    return model
+
+
+@cache
+def narrow_phi3v() -> Phi3VForCausalLM:
+    """The same as that, its matrices held in bfloat16."""
+    model = copy.deepcopy(rounded_phi3v())
+    for parent, name, linear in _matrices(model):
+        setattr(parent, name, TiledLinear(linear.weight.bfloat16(), likely_bfloat16_way()))
+    return model
+
+
+def _matrices(model: Phi3VForCausalLM) -> list[tuple[nn.Module, str, nn.Linear]]:
+    return [
+        (part, name, linear)
+        for layer in model.model.layers
+        for part in layer.children()
+        for name, linear in part.named_children()
+        if isinstance(linear, nn.Linear)
+    ]
+
+
+@cache
 def crops_of(slot: Slot) -> tuple[torch.Tensor, tuple[int, int]]:
     """Made-up pixels of the picture that has this name."""
     generator = torch.Generator().manual_seed(sum(slot.pixels_sha256.encode()) + slot.detail)
@@ -87,19 +118,21 @@ def features_of(slot: Slot) -> torch.Tensor:
         return vision.arrange(vision.encode_crops(crops), height // 336, width // 336)
 
 
-_known: dict[tuple[Unit, ...], int] = {}
+_known: dict[tuple[bool, tuple[Unit, ...]], int] = {}
 
 
 @torch.inference_mode()
-def uncached(prompt: Prompt, tokens: int, stop_ids: frozenset[int]) -> list[int]:
+def uncached(
+    prompt: Prompt, tokens: int, stop_ids: frozenset[int], *, rounded: bool = False
+) -> list[int]:
     """The greedy reply, every id from a forward pass over everything before it, without a cache."""
-    model = tiny_phi3v()
+    model = rounded_phi3v() if rounded else tiny_phi3v()
     units: list[Unit] = []
     for part in prompt.parts:
         units.extend([part] if isinstance(part, Slot) else part)
     reply: list[int] = []
     while len(reply) < tokens and not (reply and reply[-1] in stop_ids):
-        key = tuple(units)
+        key = rounded, tuple(units)
         if key not in _known:
             embed = model.model.embed_tokens
             rows = [
