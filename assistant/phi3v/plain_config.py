@@ -76,7 +76,9 @@ class PlainConfig:
             return cls._checked(values, path)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             reason = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-            raise ModelError(f"{path} can't be used: {reason}") from error
+            raise ModelError(
+                f"{path} can't be used ({reason}): the checkpoint is damaged, or of another kind."
+            ) from error
 
     @classmethod
     def _checked(cls, values: Mapping[str, Any], path: Path) -> PlainConfig:
