@@ -21,6 +21,7 @@ AVX512 = f"{AVX2},+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl"
 PROCESSORS = {
     "SSE4": ("sse4_1", "penryn", "+sse3,+ssse3,+sse4.1", "SSE41", "default", "SSE4_2"),
     "AVX2": ("avx2", "haswell", AVX2, "AVX2", "avx2", "AVX2"),
+    "AVX-VNNI": ("avx_vnni", "alderlake", f"{AVX2},+avxvnni", "AVX2_VNNI", "avx2", "AVX2"),
     "AVX-512": ("avx512bw", "skylake-avx512", AVX512, "AVX512_CORE", "avx512", "AVX512"),
     "VNNI": (
         "avx512_vnni",
@@ -41,6 +42,7 @@ PROCESSORS = {
 }
 INSTRUCTIONS = {
     "AVX2": ("vpmaddwd", "ymm"),
+    "AVX-VNNI": ("vpdpwssd", "ymm"),
     "AVX-512": ("vpmaddwd", "zmm"),
     "VNNI": ("vpdpbusd", "zmm"),
     "AMX": ("tdpbf16ps", "tmm"),
