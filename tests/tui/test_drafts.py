@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import logging
+import os
 import sqlite3
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,6 +18,7 @@ import pytest
 
 from assistant.pictures.source import open_source
 from assistant.values.conversation import Draft
+from assistant.values.errors import DiskFullError
 from assistant.values.origin import Origin
 from assistant.values.region import Region
 from tests.tui.conftest import MakeDesk
@@ -41,6 +46,7 @@ from tests.wait import LIMIT_S
 from tui.chat.drafts import DraftKeeper
 from tui.chat.unsaved import read_aside, write_aside
 from tui.widgets.chip import Chip
+from tui.widgets.turn_window import Place
 from tui.widgets.user_turn import UserTurn
 
 
@@ -109,6 +115,31 @@ async def test_what_can_not_be_saved_at_the_end_is_written_aside(desk: Desk) -> 
         assert (file.name, file.data) == ("cat.png", picture_file("cat.png").data)
     assert not folder.exists()
     assert store.draft(None) == Draft("kept so far", (file,))
+
+
+async def test_a_full_disk_at_the_end_leaves_the_words_in_the_terminal_and_nothing_else(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A traceback of the log stood above them, in a terminal that is the user's again."""
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def refused(*_: object) -> None:
+        raise DiskFullError("The disk is full.")
+
+    app, session = desk.app(), desk.chat("Hello", "Hi.")
+    async with app.run_test(size=NARROW) as pilot:
+        await draft_read(pilot, None)
+        monkeypatch.setattr(desk.engine.store, "save_draft", refused)
+        await pilot.press(*"kept")
+        screen(pilot).places.leave(session, Place("a", 1))
+        monkeypatch.setattr(Path, "write_text", full)
+        monkeypatch.setattr(tempfile, "mkstemp", full)
+        caplog.clear()
+    assert app.last_words.endswith("(No space left on device). The words are:\nkept")
+    assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
+    assert list(desk.engine.model.settings.data_dir.glob("unsaved-*")) == []
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ class DraftKeeper:
                     self._engine.store.save_draft(place, draft)
                     del left[place]
                 except PhichatError:
-                    log.exception("a draft could not be saved")
+                    log.info("a draft could not be saved", exc_info=True)  # its words are shown
 
     def _stored(self, session_id: str | None) -> Draft | None:
         store, draft = self._engine.store, self._engine.store.draft(session_id)

@@ -56,8 +56,8 @@ class Places:
             with os.fdopen(written, "w", encoding="utf-8") as file:
                 json.dump({one: asdict(place) for one, place in newest.items()}, file)
             os.replace(name, self._file)
-        except OSError:
-            log.exception("the places of the chats could not be kept")
+        except OSError:  # a warning would stand in the terminal, which is the user's again
+            log.info("the places of the chats could not be kept", exc_info=True)
 
     def _read(self) -> dict[str, Place]:
         try:

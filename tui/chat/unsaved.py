@@ -30,12 +30,15 @@ _KEPT = ("name", "num_crops", "region", "origin")
 def write_aside(drafts: Mapping[str | None, Draft], folder: Path) -> str:
     """Write the draft of each chat and its pictures into a new folder; return a sentence on it."""
     what = f"{counted(len(drafts), 'unsent message')} could not be saved in time"
+    aside = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=BEGINNING, dir=folder))
         for number, (session_id, draft) in enumerate(drafts.items(), 1):
             _write(session_id, draft, aside if len(drafts) == 1 else aside / str(number))
     except OSError as error:
+        if aside is not None:
+            shutil.rmtree(aside, ignore_errors=True)
         words = "\n\n".join(draft.text for draft in drafts.values())
         return f"{what}, nor written beside ({error.strerror}). The words are:\n{words}"
     return (
