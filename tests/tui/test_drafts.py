@@ -18,7 +18,7 @@ import pytest
 
 from assistant.pictures.source import open_source
 from assistant.values.conversation import Draft
-from assistant.values.errors import DiskFullError
+from assistant.values.errors import DiskFullError, StorageError
 from assistant.values.origin import Origin
 from assistant.values.region import Region
 from tests.tui.conftest import MakeDesk
@@ -115,6 +115,27 @@ async def test_what_can_not_be_saved_at_the_end_is_written_aside(desk: Desk) -> 
         assert (file.name, file.data) == ("cat.png", picture_file("cat.png").data)
     assert not folder.exists()
     assert store.draft(None) == Draft("kept so far", (file,))
+
+
+async def test_words_typed_before_the_stored_draft_was_read_are_kept(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database could not be opened, or the user left before it was."""
+
+    def refused(*_: object) -> None:
+        raise StorageError("It can't be opened.")
+
+    desk.store.save_draft(None, Draft("stored"))
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.engine.store, "draft", refused)
+        app = desk.app()
+        async with app.run_test(size=NARROW) as pilot:
+            await until(pilot, lambda: notices(pilot), "a refusal")
+            await pilot.press(*"typed")
+    assert app.last_words.startswith("1 unsent message could not be saved in time")
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await draft_read(pilot, None)
+        assert area(pilot).text == "stored\n\ntyped"
 
 
 async def test_a_full_disk_at_the_end_leaves_the_words_in_the_terminal_and_nothing_else(

@@ -127,7 +127,8 @@ class DraftKeeper:
     def close(self) -> dict[str | None, Draft]:
         """Save at the end of the app whatever is not saved yet; return what could not be in time.
 
-        Another program may hold the database for long, and the user leaves now.
+        Another program may hold the database for long, and the user leaves now. Where the stored
+        draft was never read, what is typed must not replace it: it is among these, too.
         """
         chat = self._chat
         places = dict.fromkeys(chat.queued_drafts())
@@ -139,10 +140,12 @@ class DraftKeeper:
                 place = running.session_id
                 drafts[place] = joined(sent, drafts.get(place, self._whole(place)))
         left = {place: one for place, one in drafts.items() if one != self._saved.get(place)}
+        here = chat.session_id if chat.is_open else chat.wanted
+        unread = {} if here in self._read else {here: self._whole(chat.session_id)}
         thread = threading.Thread(target=self._save_last, args=(left,), daemon=True)
         thread.start()
         thread.join(LEAVING_S)
-        return {one: draft for one, draft in tuple(left.items()) if _holds(draft)}
+        return {one: draft for one, draft in (unread | left).items() if _holds(draft)}
 
     def _save_last(self, left: dict[str | None, Draft]) -> None:
         """Save these drafts, and leave those that could not be."""
