@@ -33,7 +33,7 @@ def compile_only() -> None:
     many_rows.multiply_rows.compile((int16[:, ::1], line, matrix, line, rows))  # type: ignore[attr-defined]
     kernels.multiply.compile((matrix, line, rows, rows))  # type: ignore[attr-defined]
     blocks = int16[:, :, :, ::1]
-    packed_int16.multiply_packed.compile((int16[:, ::1], line, blocks, line, line, rows))  # type: ignore[attr-defined]
+    packed_int16.multiply_packed.compile((intp, int16[:, ::1], line, blocks, line, line, rows))  # type: ignore[attr-defined]
     if has("amx-bf16"):
         bits, tiles = int16[:, ::1], int16[:, :, :, :, :, :, ::1]
         amx.multiply_tiles.compile((bits, tiles, uint8[::1], intp, rows))  # type: ignore[attr-defined]

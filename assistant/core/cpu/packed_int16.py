@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from llvmlite import ir
-from numba import prange, types
+from numba import get_num_threads, prange, types
 
 from assistant.core.cpu import llvm
 from assistant.core.cpu.compiler import has, instruction, on_all_cores
@@ -47,6 +47,14 @@ LONGEST = 512
 """Numbers of a row that are added up before a sum becomes a float: each lane adds up all of them,
 and 512 x 511 x 8191 is just below 2^31."""
 
+APART = 64
+"""Numbers between two rows of activations. Without, rows of 8 KiB would share a sixteenth of the
+second cache."""
+
+MOST_BLOCKS = 8
+"""Blocks of COLUMNS that meet LONGEST numbers of all rows of activations, which stay in the second
+cache meanwhile; fewer where there would not be four groups of them for each thread."""
+
 WEIGHT_STEPS, STEPS = 511, 8191
 """Steps from zero to the largest number of a row, of the matrix and of activations."""
 
@@ -62,11 +70,12 @@ def product(
 ) -> torch.Tensor:
     """Multiply float32 ``rows`` [S, K] with a packed matrix, add ``bias`` [N]: [S, N]."""
     S, K = rows.shape
-    whole = torch.empty(max(S, ROWS), K, dtype=torch.int16)
+    whole = torch.empty(max(S, ROWS), K + APART, dtype=torch.int16)
     steps, out = rows.new_empty(S), rows.new_empty(S, len(scales))
     round_rows(rows.contiguous().numpy(), whole.numpy(), steps.numpy(), STEPS, STEPS + 1)
     arrays = (one.numpy() for one in (whole, steps, packed, scales, bias, out))
-    multiply_packed(*arrays)
+    blocks = max(1, min(MOST_BLOCKS, len(packed) // (4 * get_num_threads())))
+    multiply_packed(blocks, *arrays)
     return out
 
 
@@ -126,19 +135,25 @@ def tile(
 
 @on_all_cores
 def multiply_packed(
-    whole: Array, steps: Array, packed: Array, scales: Array, bias: Array, out: Array
+    blocks: int, whole: Array, steps: Array, packed: Array, scales: Array, bias: Array, out: Array
 ) -> None:
-    """``out`` [S, N] = ``whole`` [S or ROWS, K] times the matrix, plus ``bias``."""
-    S, K = len(out), whole.shape[1]
-    for number in prange(len(packed)):
-        sums, n = np.empty((ROWS, COLUMNS), np.int32), number * COLUMNS
-        block, scale, more = packed[number], scales[n : n + COLUMNS], bias[n : n + COLUMNS]
+    """``out`` [S, N] = ``whole`` [S or ROWS, K] times the matrix, plus ``bias``.
+
+    A thread takes ``blocks`` of the matrix together.
+    """
+    S, K = len(out), 2 * packed.shape[1]
+    for group in prange((len(packed) + blocks - 1) // blocks):
+        sums = np.empty((ROWS, COLUMNS), np.int32)
         for k in range(0, K, LONGEST):
-            for row in range(0, S, ROWS):
-                s = min(row, len(whole) - ROWS)
-                tile(whole, s, block, k, min(k + LONGEST, K), sums, 0)
-                for i in range(row - s, min(ROWS, S - s)):  # the last tile overlaps the one before
-                    into, step = out[s + i, n : n + COLUMNS], steps[s + i]
-                    for j in range(COLUMNS):
-                        before = more[j] if k == 0 else into[j]
-                        into[j] = before + np.float32(sums[i, j]) * scale[j] * step
+            for number in range(group * blocks, min(len(packed), group * blocks + blocks)):
+                n = number * COLUMNS
+                scale, more = scales[n : n + COLUMNS], bias[n : n + COLUMNS]
+                for row in range(0, S, ROWS):
+                    s = min(row, len(whole) - ROWS)
+                    tile(whole, s, packed[number], k, min(k + LONGEST, K), sums, 0)
+                    # the last tile overlaps the one before
+                    for i in range(row - s, min(ROWS, S - s)):
+                        into, step = out[s + i, n : n + COLUMNS], steps[s + i]
+                        for j in range(COLUMNS):
+                            before = more[j] if k == 0 else into[j]
+                            into[j] = before + np.float32(sums[i, j]) * scale[j] * step
