@@ -21,6 +21,7 @@ from textual.cache import FIFOCache
 from textual.css.model import RuleSet
 from textual.document._edit import Edit
 from textual.drivers._writer_thread import WriterThread
+from textual.events import Key
 from textual.geometry import Offset, Region
 from textual.message import Message
 from textual.screen import ModalScreen, Screen
@@ -38,6 +39,7 @@ ResultT = TypeVar("ResultT")
 
 _feed, _tick = XTermParser.feed, XTermParser.tick
 _edit, _set_document = TextArea.edit, TextArea._set_document
+_text_key, _line_key = TextArea._on_key, Input._on_key
 _post = Widget.post_message
 _write_all = WriterThread.run
 
@@ -103,6 +105,10 @@ def apply() -> None:
     # 7) No issue known: the thread that writes ends at the first write into a terminal that was
     #    closed, and the app then waits for ever for room in its queue.
     WriterThread.run = _write_to_the_end  # type: ignore[method-assign]
+    # 8) No issue known: a field takes letters at once, and its own keys after they went up to the
+    #    app and came back. Of keys that come together, ctrl+u takes the letters behind it, too.
+    TextArea._on_key = _take_text_key  # type: ignore[method-assign]
+    Input._on_key = _take_line_key  # type: ignore[method-assign]
 
 
 def _write_to_the_end(self: WriterThread) -> None:
@@ -176,6 +182,30 @@ def _set_plain_document(self: TextArea, text: str, language: str | None) -> None
 
 def _plain_line(self: Input, value: str) -> str:
     return plain(value).replace("\n", " ")
+
+
+async def _take_text_key(self: TextArea, event: Key) -> None:
+    if not await _take_own_key(self, event):
+        await _text_key(self, event)
+
+
+async def _take_line_key(self: Input, event: Key) -> None:
+    if not await _take_own_key(self, event):
+        await _line_key(self, event)
+
+
+async def _take_own_key(field: TextArea | Input, event: Key) -> bool:
+    """Run a field's own action, in its turn; those of others, ``screen.call`` say, stay above."""
+    if event.is_printable or not field.has_focus:
+        return False
+    bindings = field.screen._binding_chain[0][1].key_to_bindings.get(event.key, ())
+    for one in bindings:
+        is_own = not one.priority and "." not in one.action.partition("(")[0]
+        if is_own and await field.app.run_action(one.action, field):
+            event.stop()
+            event.prevent_default()
+            return True
+    return False
 
 
 class GuardedScreen(Screen[ResultT]):

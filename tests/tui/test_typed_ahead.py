@@ -93,6 +93,33 @@ async def test_enter_alone_before_the_app_reads_keys_does_nothing(desk: Desk) ->
         assert area(pilot).text == ""
 
 
+TOGETHER = {
+    ("a", "b", "backspace", "c"): "ac",
+    (*"ab", "left", "x"): "axb",
+    (*"ab", "home", "x"): "xab",
+    (*"half", "ctrl+u", *"new"): "new",
+    (*"ab cd", "ctrl+w", "x"): "ab x",
+}
+
+
+async def test_keys_that_come_together_edit_in_their_order(desk: Desk) -> None:
+    """Letters went first: ctrl+u took those behind it, and a message was gone."""
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await until(pilot, lambda: area(pilot).has_focus, "the text")
+        for keys, text in TOGETHER.items():
+            burst(pilot, *keys, "end", ".")
+            await until(pilot, lambda: "." in area(pilot).text, "the last key")
+            assert area(pilot).text == f"{text}.", keys
+            area(pilot).set_text("")
+        burst(pilot, *"half", "ctrl+u", *"What is it?", "enter")
+        await until(pilot, lambda: desk.store.sessions(), "the message")
+        assert desk.store.sessions()[0].title == "What is it?"
+        await idle(pilot)
+        await open_page(pilot, "ctrl+f")
+        burst(pilot, *"heron", "ctrl+u", *"tern", "backspace", "s")
+        await until(pilot, lambda: line(pilot) == "ters", "all letters")
+
+
 async def test_letters_before_a_text_has_the_focus_are_for_it(desk: Desk) -> None:
     async with desk.app().run_test(size=WIDE) as pilot:
         await pilot.app.push_screen(WriteScreen("Say", "", ""))
