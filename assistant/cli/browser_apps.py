@@ -115,8 +115,10 @@ class TabApp:
     async def end(self) -> None:
         """End the app, and delete what was uploaded to it."""
         self.is_over = True
+        # textual-serve's reader of an app that ended at once ends by CancelledError
+        stopped = asyncio.gather(self._service.stop(), return_exceptions=True)
         try:
-            await asyncio.wait_for(self._service.stop(), END_S)
+            await asyncio.wait_for(stopped, END_S)
         except TimeoutError:
             if self._service._process is not None:
                 self._service._process.kill()

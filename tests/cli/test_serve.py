@@ -307,6 +307,26 @@ async def test_an_app_knows_the_folder_of_its_uploads(tmp_path: Path) -> None:
     await app.end()
 
 
+async def test_an_app_that_ended_at_once_leaves_no_uploads() -> None:
+    """The reader of its errors is then cancelled before it began, which ends that of the app."""
+    app = await TabApps("sleep 60", DownloadManager()).take(("cookie", TAB))
+    await app.show(Unread(), 80, 24)
+    await app.attach("notes.txt", b"No picture.")
+    process, reader = app.service._process, app.service._task
+    assert app._folder is not None
+    assert process is not None
+    assert reader is not None
+
+    async def read() -> None:
+        raise asyncio.CancelledError
+
+    app.service._task = asyncio.create_task(read())
+    await app.end()
+    assert not app._folder.exists()
+    process.kill()
+    await reader
+
+
 HOSTS = ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "10.0.0.1:{port}",
          "127.0.0.1.evil.example:{port}", "[::2]:{port}", "127.0.0.1:{port}@evil.example",
          "x:y:z"]  # fmt: skip
