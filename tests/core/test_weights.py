@@ -143,7 +143,7 @@ def test_bytes_are_the_arithmetic() -> None:
     few_quick(
         [
             ("int8", torch.float32, 0.05),  # all of it from the weights
-            ("float", torch.bfloat16, 1e-5),  # the checkpoint's own format
+            ("float", torch.bfloat16, 3e-5),  # AMX takes 16 bits of activations: 1.6e-5
             ("float", torch.float32, 1e-5),
         ]
     ),
