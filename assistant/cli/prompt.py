@@ -34,7 +34,11 @@ from assistant.values.text import one_line, plain
 from assistant.values.words import counted
 from assistant.window.layout import PromptPreview
 
-_WHY = {Why.NO_ROOM: "no room", Why.EXCLUDED: "taken out by you"}
+_WHY = {
+    Why.NO_ROOM: "no room",
+    Why.EXCLUDED: "taken out by you",
+    Why.NOT_TAKEN: "more than the server takes",
+}
 _CHOSEN_BY = {
     ChosenBy.DEFAULT: "",
     ChosenBy.STORED: ", as chosen before",

@@ -27,6 +27,8 @@ class Why(StrEnum):
     """The oldest no longer fits."""
     EXCLUDED = "excluded"
     """The user took it out, or the question that it answers."""
+    NOT_TAKEN = "not_taken"
+    """The server takes fewer pictures."""
 
 
 @dataclass(frozen=True, slots=True)

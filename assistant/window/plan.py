@@ -101,6 +101,8 @@ class _Entry:
     cost: int
     excluded: bool
     without: set[int] = field(default_factory=set)
+    not_taken: set[int] = field(default_factory=set)
+    """Those among them that the server does not take."""
 
     @property
     def replaceable(self) -> Iterator[int]:
@@ -205,7 +207,8 @@ class _Window:
             for entry in reversed(exchange.seen):
                 seen = [at for at in range(len(entry.turn.pictures)) if at not in entry.without]
                 if entry is not asked:
-                    entry.without |= set(seen[: max(0, len(seen) - most)])
+                    entry.not_taken = set(seen[: max(0, len(seen) - most)])
+                    entry.without |= entry.not_taken
                     cost = self._cost(Seen(entry.turn, frozenset(entry.without)))
                     self._total += cost - entry.cost
                     entry.cost = cost
@@ -248,4 +251,5 @@ class _Window:
         for position in sorted(entry.without):
             others = frozenset(entry.without - {position})
             saved = self._cost(Seen(entry.turn, others)) - entry.cost
-            yield LeftOut(entry.turn, Why.NO_ROOM, saved, entry.turn.pictures[position])
+            why = Why.NOT_TAKEN if position in entry.not_taken else Why.NO_ROOM
+            yield LeftOut(entry.turn, why, saved, entry.turn.pictures[position])

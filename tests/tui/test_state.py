@@ -128,6 +128,8 @@ def test_words_for_every_way_to_be_left_out(desk: Desk) -> None:
     picture = turns[0].pictures[0]
     only = seen_words(turns, [LeftOut(turns[0], Why.NO_ROOM, 5, picture)])
     assert only == {turns[0].id: "∅ picture 1 left out: no room for it"}
+    only = seen_words(turns, [LeftOut(turns[0], Why.NOT_TAKEN, 5, picture)])
+    assert only == {turns[0].id: "∅ picture 1 left out: more than the server takes"}
     question = replace(turns[2], excluded=True)
     taken = seen_words(
         (*turns[:2], question, *turns[3:]),

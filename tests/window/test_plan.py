@@ -318,3 +318,11 @@ def test_a_long_history_is_planned_in_one_pass() -> None:
 
     plan(turns, 30_000, counted)
     assert asked_for <= 4 * len(turns)
+
+
+def test_pictures_that_a_server_does_not_take_are_not_called_too_large() -> None:
+    turns = [asked(1, 10, 50, 60), answered(1, 5), asked(2, 10, 40), answered(2, 5), asked(3, 10)]
+    made = plan(turns, 400, cost, most_pictures=1)
+    left_out = [(one.turn.id, one.picture and one.picture.number, one.why) for one in made.left_out]
+    assert left_out == [("1-user", 1, Why.NOT_TAKEN), ("1-user", 2, Why.NOT_TAKEN)]
+    assert {one.why for one in plan(turns, 60, cost).left_out} == {Why.NO_ROOM}

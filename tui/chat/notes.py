@@ -10,6 +10,11 @@ from assistant.values.conversation import Turn
 BOUNDARY = "↑ the model no longer sees what is above"
 BOUNDARY_PINNED = "↑ of what is above the model sees only what is pinned"
 NO_ROOM = "∅ no room: the model doesn't see this"
+PICTURE_WORDS = {
+    Why.NO_ROOM: "no room for it",
+    Why.EXCLUDED: "taken out",
+    Why.NOT_TAKEN: "more than the server takes",
+}
 
 
 def seen_words(turns: Sequence[Turn], left_out: Sequence[LeftOut]) -> dict[str, str]:
@@ -29,8 +34,7 @@ def seen_words(turns: Sequence[Turn], left_out: Sequence[LeftOut]) -> dict[str, 
             words[turn.id] = "∅ taken out with its message: the model doesn't see this"
     for one in left_out:
         if one.picture is not None and one.turn.id not in gone:
-            why_words = "no room for it" if one.why is Why.NO_ROOM else "taken out"
-            said = f"∅ picture {one.picture.number} left out: {why_words}"
+            said = f"∅ picture {one.picture.number} left out: {PICTURE_WORDS[one.why]}"
             words[one.turn.id] = "  ".join(filter(None, (words.get(one.turn.id), said)))
     if boundary is not None and boundary < len(turns):
         above = (turn.id for turn in turns[:boundary])

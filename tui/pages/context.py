@@ -32,7 +32,11 @@ CHOSEN_BY = {
     ChosenBy.STORED: ", chosen for it",
     ChosenBy.ROOM: ", fewer for want of room",
 }
-WHY = {Why.NO_ROOM: "there is no room for it", Why.EXCLUDED: "taken out by you"}
+WHY = {
+    Why.NO_ROOM: "there is no room for it",
+    Why.EXCLUDED: "taken out by you",
+    Why.NOT_TAKEN: "more than the server takes",
+}
 
 
 class ContextScreen(EngineScreen[None]):
