@@ -196,7 +196,7 @@ class TiledLinear(NarrowLinear):
 
     def __init__(self, weight: torch.Tensor, way: str = "widened") -> None:
         super().__init__(weight)
-        self._kernels_take_many = way == "amx"
+        self._kernels_take_many = way == "amx" and weight.dtype == torch.bfloat16
         if self._kernels_take_many:
             self.most_rows = MOST_AMX_ROWS
 

@@ -49,6 +49,14 @@ def test_a_row_does_not_depend_on_its_company() -> None:
         assert torch.equal(multiplied(x[rows], matrix), together[rows])
 
 
+def test_few_rows_of_float16_stay_with_the_kernels_that_read_it_once() -> None:
+    held = {
+        dtype: TiledLinear(normal(64, 64).to(dtype), "amx")
+        for dtype in (torch.float16, torch.bfloat16)
+    }
+    assert held[torch.float16].most_rows == TiledLinear.most_rows > held[torch.bfloat16].most_rows
+
+
 @pytest.mark.parametrize("shape", [(96, 64), (97, 64), (96, 48)])
 def test_a_matrix_that_fills_no_tiles_is_widened(shape: tuple[int, int]) -> None:
     held = TiledLinear(normal(*shape).bfloat16(), "amx")
