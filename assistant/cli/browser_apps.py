@@ -13,6 +13,7 @@ import re
 import shlex
 import shutil
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from aiohttp import web
@@ -94,7 +95,9 @@ class TabApp:
             self.ending.cancel()
             self.ending = None
         if self._service._process is None:
-            self._service.cell, self._service.uploads = cell, str(self._uploads_folder())
+            self._service.cell = cell
+            with suppress(OSError):  # a full disk: then nothing can be sent either
+                self._service.uploads = str(self._uploads_folder())
             await self._service.start(width, height)
             assert self._service._task is not None
             loop = asyncio.get_running_loop()  # it may crash without saying so

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import os
 import re
@@ -11,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -305,6 +307,25 @@ async def test_an_app_knows_the_folder_of_its_uploads(tmp_path: Path) -> None:
     await app.attach("notes.txt", b"No picture.")
     assert (Path(found.read_text()) / "1" / "notes.txt").read_bytes() == b"No picture."
     await app.end()
+
+
+async def test_an_app_starts_where_no_folder_for_uploads_can_be_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(**_: object) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    app = await TabApps("phichat", DownloadManager()).take(("cookie", TAB))
+    started = []
+
+    async def start(*size: int) -> None:
+        started.append(size)
+        app.service._task = asyncio.create_task(asyncio.sleep(0))
+
+    monkeypatch.setattr(app.service, "start", start)
+    await app.show(Unread(), 80, 24)
+    assert started == [(80, 24)]
 
 
 async def test_an_app_that_ended_at_once_leaves_no_uploads() -> None:
