@@ -97,5 +97,6 @@ def joined(first: Draft | None, second: Draft) -> Draft:
 
 def bar(done: float, total: float) -> str:
     """Return ``▰▰▰▱▱▱▱▱`` for how much of ``total`` is ``done``."""
-    full = min(8, int(8 * done / total)) if total > 0 else 0
-    return "▰" * full + "▱" * (8 - full)
+    cells = 8
+    full = min(cells, int(cells * done / total)) if total > 0 else 0
+    return "▰" * full + "▱" * (cells - full)
