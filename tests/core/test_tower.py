@@ -22,7 +22,7 @@ from assistant.core.cpu.tower import FixedPointLinear, has_int16
 from assistant.core.feature_files import fingerprint
 from assistant.core.formats import tower_format
 from assistant.core.weights import load_model, tower_maker
-from assistant.phi3v.clip_model import ClipLayer, quick_gelu
+from assistant.phi3v.clip_model import ClipLayer, attend, quick_gelu
 from tests.core.one_processor import attention_error
 from tests.core.test_instruction_sets import PROCESSORS, flags, on_x86, processor, switches
 
@@ -198,7 +198,7 @@ def test_attention_that_does_not_compile_is_left_to_torch(monkeypatch: pytest.Mo
         raise RuntimeError("no such instruction")
 
     monkeypatch.setattr(attention_kernel(torch.float32), "attend", refuse)
-    assert tower.quickest_attention.__wrapped__(torch.float32) == "float32"
+    assert tower.quickest_attention.__wrapped__(torch.float32, attend) == "float32"
 
 
 @with_int16
@@ -241,7 +241,7 @@ def test_attention_is_computed_by_what_was_measured_to_be_quicker(
         calls = []
         attend = kernel.attend
         monkeypatch.setattr(kernel, "attend", lambda *of: calls.append(of) or attend(*of))
-        monkeypatch.setattr(tower, "quickest_attention", lambda dtype: way)
+        monkeypatch.setattr(tower, "quickest_attention", lambda dtype, plainly: way)
         tower.quicken(layer)
         found = layer(hidden)
         assert len(calls) == (2 if way == "kernel" else 0)

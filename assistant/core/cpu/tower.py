@@ -14,7 +14,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from assistant.core.cpu.bfloat16 import BFloat16Linear
 from assistant.core.formats import TOWER_ROWS
@@ -129,7 +128,8 @@ def quicken(vision: nn.Module) -> None:
         narrow = [one for one in module.children() if isinstance(one, _NARROW)]
         if narrow and hasattr(module, "attend"):
             held = torch.bfloat16 if isinstance(narrow[0], BFloat16Linear) else torch.float32
-            module.attend = partial(ATTENTION_WAYS[quickest_attention(held)], module.attend)
+            way = ATTENTION_WAYS[quickest_attention(held, module.attend)]
+            module.attend = partial(way, module.attend)
         if narrow and getattr(module, "activation_name", "") == "quick_gelu" and has_int16():
             module.activation = _quick_gelu
 
@@ -172,13 +172,16 @@ AMX, and with other instructions for bfloat16 the slowest."""
 
 @cache
 @torch.inference_mode()
-def quickest_attention(dtype: torch.dtype) -> str:
-    """Measure which of :data:`ATTENTION_WAYS` is the quickest for rows of ``dtype``."""
+def quickest_attention(dtype: torch.dtype, plainly: Attend) -> str:
+    """Measure which of :data:`ATTENTION_WAYS` is the quickest for rows of ``dtype``.
+
+    ``plainly`` is the tower's own attention, by torch.
+    """
     x = torch.ones(1, TOWER_ROWS, HEADS * HEAD_DIM, dtype=dtype)
     seconds = {}
     with _one_thread():
         for name in _possible_ways(dtype):
-            run = partial(ATTENTION_WAYS[name], _attend_by_torch, x, x, x, HEADS)
+            run = partial(ATTENTION_WAYS[name], plainly, x, x, x, HEADS)
             try:
                 run()
                 seconds[name] = min(_seconds(run) for _ in range(4))
@@ -197,13 +200,6 @@ def _possible_ways(dtype: torch.dtype) -> Iterator[str]:
 
         if dtype == torch.float32 or HAS_BFLOAT16:
             yield "kernel"
-
-
-def _attend_by_torch(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, heads: int) -> torch.Tensor:
-    """Attend as a tower does: each of [N, S, heads x D], the result too."""
-    N, S, width = q.shape
-    q, k, v = (one.view(N, S, heads, -1).transpose(1, 2) for one in (q, k, v))
-    return scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(N, S, width)
 
 
 @contextmanager
