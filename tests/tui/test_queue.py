@@ -103,6 +103,30 @@ async def test_nothing_is_sent_on_top_of_a_failure(desk: Desk) -> None:
     assert asked(desk) == ["First"]
 
 
+async def test_a_failure_elsewhere_names_its_chat(desk: Desk) -> None:
+    other = desk.chat("Elsewhere", "Yes")
+    gates = Gate(), Gate()
+    for gate in gates:
+        desk.say("Writing", gate, ModelError("The model ran out of memory."))
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await send(pilot, "First")
+        await sees(pilot, "Writing")
+        await send(pilot, "Second")
+        await sees(pilot, "queued 1")
+        screen(pilot).open_session(other)
+        await sees(pilot, "Yes")
+        screen(pilot).sidebar.delete(desk.engine.store.sessions()[0].id)
+        await sees(pilot, "A reply is being written in “First”; stop it with esc first.")
+        gates[0].open()
+        await sees(pilot, "“First”: The reply failed: what waited to be sent is in the message ag")
+        await send(pilot, "Third")
+        await sees(pilot, "Writing")
+        await pilot.press("ctrl+n")
+        await sees(pilot, "New chat")
+        gates[1].open()
+        await sees(pilot, "“Elsewhere”: The reply failed.")
+
+
 async def test_what_waits_in_one_chat_is_sent_there_while_another_is_open(desk: Desk) -> None:
     other = desk.chat("Elsewhere", "Yes")
     gate = Gate()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -48,10 +48,16 @@ class Conversation(ChatPart):
     """Sends what is composed, shows what comes of it, keeps the drafts."""
 
     def __init__(
-        self, engine: Engine, chat: OpenChat, gallery: Gallery, pictures: Sequence[str]
+        self,
+        engine: Engine,
+        chat: OpenChat,
+        gallery: Gallery,
+        pictures: Sequence[str],
+        name_of: Callable[[str], str],
     ) -> None:
-        """Attach ``pictures`` (paths, URLs) to the first draft."""
+        """Attach ``pictures`` (paths, URLs) to the first draft; ``name_of`` names any chat."""
         super().__init__(engine, chat, id="conversation")
+        self._name_of = name_of
         self.header = ChatHeader()
         self.turns = Turns(engine, chat, gallery)
         self.notices = NoticeLine()
@@ -202,14 +208,14 @@ class Conversation(ChatPart):
     async def action_go_on(self) -> None:
         """Continue the last reply, which did not end by itself."""
         async with self._chat.switching:
+                if place := server_place(model):
+                    self.tell(f"This chat goes to {place}.")
             self._replies.go_on()
 
     async def action_compare(self, model: str = "") -> None:
         """Have another model answer the last question; without ``model``, show two versions."""
         async with self._chat.switching:
             if model:
-                if place := server_place(model):
-                    self.tell(f"This chat goes to {place}.")
                 self._replies.compare(model)
             else:
                 self.turns.show_beside()
@@ -277,9 +283,9 @@ class Conversation(ChatPart):
             self.draft.keeper.save(event.session_id)
             self.post_message(messages.SessionsChanged())
         elif isinstance(event, StoreLost):
-            self.tell(event.message, error=True)
+            self._tell_of(running, event.message, error=True)
         elif isinstance(event, ContextPlanned) and (words := lowered_words(event.context)):
-            self.tell(f"{words} F3, then c, chooses.")
+            self._tell_of(running, f"{words} F3, then c, chooses.")
         if running.session_id == self._chat.session_id:
             await self.turns.pane.apply(event, running)
         if running is self._chat.running:
@@ -291,7 +297,7 @@ class Conversation(ChatPart):
         if not composer.busy:
             self.post_message(messages.WorkChanged(""))
         if error:
-            self.tell(error, error=True)
+            self._tell_of(running, error, error=True)
             if running.command and not running.has_begun and running.session_id == chat.session_id:
                 composer.area.put_first(running.command)
             if not running.stored and running.draft is not None:
@@ -306,8 +312,9 @@ class Conversation(ChatPart):
         if error or running.failed or running.stopped:
             waiting = chat.take_queue(running)
             await self.draft.give_back(*waiting)
-            if waiting and running.failed:
-                self.tell("The reply failed: what waited to be sent is in the message again.")
+            if running.failed and (waiting or not chat.is_here(running)):
+                again = "what waited to be sent is in the message again"
+                self._tell_of(running, f"The reply failed{f': {again}' if waiting else ''}.")
         else:
             self._replies.send_next()
         self.draft.show_queue()
@@ -317,6 +324,13 @@ class Conversation(ChatPart):
         self.turns.look_up_versions(2)
         if running.compares and not error and running.session_id == chat.session_id:
             self.turns.show_beside()
+
+    def _tell_of(self, running: RunningTurn, words: str, *, error: bool = False) -> None:
+        """Show a notice about a reply; name its chat where another is on the screen."""
+        if not self._chat.is_here(running):
+            name = self._name_of(running.session_id) if running.session_id else "New chat"
+            words = f"“{name}”: {words}"
+        self.tell(words, error=error)
 
     # The selected turn
 

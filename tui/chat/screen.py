@@ -66,8 +66,8 @@ class ChatScreen(EngineScreen[None]):
         self.last_words = ""
         """Sentence for the user when the app has ended."""
         self.chat = OpenChat(session_id, lambda: engine.model.status().is_server)
-        self.conversation = Conversation(engine, self.chat, gallery, pictures)
         self.sidebar = Sidebar(engine, self.chat, gallery, clock)
+        self.conversation = Conversation(engine, self.chat, gallery, pictures, self.sidebar.name_of)
         self.status_bar = StatusBar(engine, self.chat)
         self.changes = Changes(self.conversation, engine, self.chat)
         self.places = Places(engine.model.settings.cache_dir / "places.json")

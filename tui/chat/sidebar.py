@@ -98,6 +98,10 @@ class Sidebar(ChatPart):
 
     # The list
 
+    def name_of(self, session_id: str) -> str:
+        """Return the title of a listed chat, short enough for a sentence."""
+        return one_line(self.list.title_of(session_id), 40) or "Untitled"
+
     def list_sessions(self) -> None:
         """Read the list again, in a thread."""
         self.in_thread(self._read_sessions)
@@ -247,10 +251,10 @@ class Sidebar(ChatPart):
 
     def delete(self, session_id: str) -> None:
         """Delete a chat; :meth:`action_bring_back_session` undoes it."""
+        title = self.name_of(session_id)
         if self._chat.answers(session_id):
-            self.tell("A reply is being written in this chat; stop it with esc first.")
+            self.tell(f"A reply is being written in “{title}”; stop it with esc first.")
             return
-        title = one_line(self.list.title_of(session_id), 40) or "Untitled"
 
         def delete() -> Message:
             self._engine.delete(session_id)
@@ -264,7 +268,7 @@ class Sidebar(ChatPart):
             self._deleted.append((event, was_open))
             self.tell(deletion_words(event))
         else:
-            self.tell("This chat was deleted in another terminal.")
+            self.tell("The chat that was open was deleted in another terminal.")
 
     def _change(self, change: Callable[[], None]) -> None:
         def job() -> Message:
