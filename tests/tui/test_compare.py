@@ -14,6 +14,7 @@ from tests.tui.desk import (
     NARROW,
     WIDE,
     Desk,
+    Gate,
     StagedCore,
     area,
     idle,
@@ -45,6 +46,22 @@ def other(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> OtherCore:
 
     monkeypatch.setattr(desk.engine.model, "_make_core", make)
     return core
+
+
+async def test_a_chat_goes_to_a_server_until_that_has_answered(desk: Desk) -> None:
+    session, gate = desk.chat("What is it?", "A star."), Gate()
+    server = OtherCore(desk.core._folder)
+    server.scripts.append(["It is a yellow star.", gate])
+    desk.engine.model._make_core = lambda settings: server
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "A star.")
+        await send(pilot, "/compare http://127.0.0.1:8000")
+        await sees(pilot, "This chat goes to 127.0.0.1:8000.")
+        gate.open()
+        await sees(pilot, "1 or 2 goes on with it")
+        await pilot.press("2")
+        await sees(pilot, "‹2/2›")
+        assert "goes to" not in shown(pilot)
 
 
 async def test_a_model_that_is_not_there_leaves_the_answer_as_it_was(

@@ -208,8 +208,6 @@ class Conversation(ChatPart):
     async def action_go_on(self) -> None:
         """Continue the last reply, which did not end by itself."""
         async with self._chat.switching:
-                if place := server_place(model):
-                    self.tell(f"This chat goes to {place}.")
             self._replies.go_on()
 
     async def action_compare(self, model: str = "") -> None:
@@ -259,6 +257,8 @@ class Conversation(ChatPart):
     def _start(self, running: RunningTurn, ask: Ask) -> None:
         self.composer.busy = True
         self.notices.clear()  # they concern what was before
+        if running.notice:
+            self.tell(running.notice)
         self.post_message(messages.WorkChanged("sending …"))
 
         def first() -> Iterator[Event]:
@@ -296,6 +296,7 @@ class Conversation(ChatPart):
         composer.busy = chat.running is not None
         if not composer.busy:
             self.post_message(messages.WorkChanged(""))
+        self.notices.take_off(running.notice)
         if error:
             self._tell_of(running, error, error=True)
             if running.command and not running.has_begun and running.session_id == chat.session_id:

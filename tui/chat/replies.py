@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from assistant.values.conversation import Draft, FinishReason, Parent, Role
 from assistant.values.events import Event
 from assistant.values.sampling import Parameters
+from assistant.values.words import server_place
 from tui.chat.open_chat import BUSY, Queued
 from tui.requests import COMMAND
 from tui.widgets.turn_run import RunningTurn
@@ -101,9 +102,14 @@ class Replies:
         if session_id is None or not any(one.role is Role.ASSISTANT for one in self._chat.turns):
             self._host.refuse("There is no answer yet to compare with.")
         else:
-            self._resume(lambda: self._engine.compare(session_id, model), compares=True)
+            place = server_place(model)
+            self._resume(
+                lambda: self._engine.compare(session_id, model),
+                compares=True,
+                notice=f"This chat goes to {place}." if place else "",
+            )
 
-    def _resume(self, ask: Ask, *, compares: bool = False) -> None:
+    def _resume(self, ask: Ask, *, compares: bool = False, notice: str = "") -> None:
         chat = self._chat
         if chat.running is not None:
             self._host.refuse(BUSY)
@@ -115,6 +121,7 @@ class Replies:
                     stored=True,
                     compares=compares,
                     command=COMMAND.get(),
+                    notice=notice,
                 ),
                 ask,
             )

@@ -56,6 +56,8 @@ class RunningTurn:
     """Another model answers what was answered: both answers are shown then."""
     command: str = ""
     """The slash command that asked for it, as it was typed."""
+    notice: str = ""
+    """A sentence for the user as long as it runs."""
     asked: Turn | None = None
     """The user's turn as this run stored it."""
     reply: Turn | None = None
