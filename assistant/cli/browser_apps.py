@@ -62,7 +62,7 @@ class TabApp:
     def __init__(self, command: str, downloads: DownloadManager) -> None:
         self._socket: web.WebSocketResponse | None = None
         self._service = _Service(
-            command,
+            f"exec {command}",  # a shell in front of the app would be killed in its place
             write_bytes=self._write_bytes,
             write_str=self._write_str,
             close=self._close,

@@ -25,6 +25,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from PIL import Image
 from textual_serve.download_manager import DownloadManager
 
+from assistant.cli import browser_apps
 from assistant.cli.browser_apps import TabApps, safe_name
 from assistant.cli.browser_server import OPENED, OPENS, GuardedServer
 from tests.conftest import Phichat
@@ -326,6 +327,21 @@ async def test_an_app_starts_where_no_folder_for_uploads_can_be_made(
     monkeypatch.setattr(app.service, "start", start)
     await app.show(Unread(), 80, 24)
     assert started == [(80, 24)]
+
+
+async def test_an_app_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The app itself, not a shell that started it."""
+    monkeypatch.setattr(browser_apps, "END_S", 0.0)
+    found = tmp_path / "found"
+    script = f"echo $$ > {shlex.quote(str(found))}; exec sleep 60"
+    app = await TabApps(f"sh -c {shlex.quote(script)}", DownloadManager()).take(("cookie", TAB))
+    await app.show(Unread(), 80, 24)
+    await until(lambda: found.exists() and found.read_text(), "the app")
+    process = app.service._process
+    assert process is not None
+    assert process.pid == int(found.read_text())
+    await app.end()
+    assert await process.wait() == -signal.SIGKILL
 
 
 async def test_an_app_that_ended_at_once_leaves_no_uploads() -> None:
