@@ -2,13 +2,15 @@
 
 Line ends mean something in receipts, addresses and poems. ``<br>`` is how models break a line in
 a cell. Formulas stay as they are written, because no terminal sets them. Boxes of tasks and numbers
-of footnotes are GitHub's.
+of footnotes are GitHub's. Definitions of links (``[1]: address``) stay on the page, as a list of
+sources would.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -18,10 +20,15 @@ if TYPE_CHECKING:
 FORMULA = "formula"
 """Type of the inline token whose ``content`` is a formula with its delimiters."""
 
+LABEL = "label"
+"""``markup`` of the token of a link whose words are the label of its definition."""
+
 LINE_BREAK = re.compile(r"[ \t]*<br[ \t]*/?>[ \t]*", re.IGNORECASE)
 
 _FORMULA = re.compile(r"\\\(.+?\\\)|\\\[.+?\\\]|\$\$.+?\$\$|\\[()\[\]]", re.DOTALL)
 
+_DEFINITION = re.compile(r"^ {0,3}\[[^\]^][^\]]*\]:", re.MULTILINE)
+_LABEL = re.compile(r"\[([^\[\]\\]+)\](?!\(|\[\])")
 _TASK = re.compile(r"\[([ xX])\](?=\s)")
 _FOOTNOTE = re.compile(r"\[\^(\d{1,3})\](:(?=\s))?")
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -52,6 +59,55 @@ def keep_blocks_before_tables(parser: MarkdownIt) -> MarkdownIt:
     parser.block.ruler.disable("table")
     parser.block.ruler.before("lheading", "github_table", table, {"alt": ["paragraph"]})
     return parser
+
+
+def link_definitions(text: str) -> dict[str, Any]:
+    """Return the environment for a parser of ``text`` in which ``[words][1]`` is a link.
+
+    {} where the text defines no links. The parser itself knows no definitions, which it would
+    leave out of the page, as it would footnotes of one word.
+    """
+    found: dict[str, Any] = {}
+    if _DEFINITION.search(text):
+        _parser_of_definitions().parse(text, found)
+    defined = found.get("references", {})
+    defined = {label: link for label, link in defined.items() if not label.startswith("^")}
+    return {"references": defined} if defined else {}
+
+
+def keep_labels(parser: MarkdownIt) -> MarkdownIt:
+    """Show ``[1]`` with its brackets where that is a link, and the definition as it is written."""
+    parser.inline.ruler.before("link", "label", _label)
+    parser.block.ruler.disable("reference")
+    return parser
+
+
+@cache
+def _parser_of_definitions() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
+    return MarkdownIt("commonmark").disable("inline")
+
+
+def _label(state: StateInline, silent: bool) -> bool:
+    from markdown_it.common.utils import normalizeReference
+
+    found = _LABEL.match(state.src, state.pos, state.posMax)
+    links = state.env.get("references", {})
+    link = links.get(normalizeReference(found[1])) if found else None
+    if found is None or link is None:
+        return False
+    begins_line = state.src[: state.pos].rpartition("\n")[2].strip() == ""
+    defines = begins_line and state.src.startswith(":", found.end())
+    if not silent:
+        if not defines:
+            opening = state.push("link_open", "a", 1)
+            opening.attrs, opening.markup = {"href": link["href"]}, LABEL
+        state.push("text", "", 0).content = found[0]
+        if not defines:
+            state.push("link_close", "a", -1)
+    state.pos = found.end()
+    return True
 
 
 def _mark(state: StateCore) -> None:

@@ -22,9 +22,12 @@ from markdown_it.utils import EnvType, OptionsDict
 
 from assistant.values.conversation import Conversation, Picture, Role, Turn
 from assistant.values.markdown import (
+    LABEL,
     LINE_BREAK,
     keep_blocks_before_tables,
     keep_formulas,
+    keep_labels,
+    link_definitions,
     mark_tasks_and_footnotes,
 )
 from assistant.values.region import Region
@@ -195,6 +198,8 @@ class _Renderer(RendererHTML):
         """Render the address, unless the words are the address."""
         # Links do not nest.
         opening = max(i for i in range(idx) if tokens[i].type == "link_open")
+        if tokens[opening].markup == LABEL:
+            return ""  # which the definition has
         address = str(tokens[opening].attrGet("href") or "")
         said = "".join(token.content for token in tokens[opening + 1 : idx])
         return "" if said in (address, address.removeprefix("mailto:")) else _address(address)
@@ -222,12 +227,12 @@ def _address(address: str) -> str:
 
 
 _MARKDOWN = MarkdownIt("commonmark", {"html": False, "breaks": True}, renderer_cls=_Renderer)
-keep_formulas(keep_blocks_before_tables(_MARKDOWN.enable("strikethrough").disable("reference")))
+keep_formulas(keep_blocks_before_tables(keep_labels(_MARKDOWN.enable("strikethrough"))))
 mark_tasks_and_footnotes(_MARKDOWN)
 
 
 def _rendered(text: str) -> str:
-    tokens = _MARKDOWN.parse(text)
+    tokens = _MARKDOWN.parse(text, link_definitions(text))
     for token in tokens:
         if token.type in ("heading_open", "heading_close"):  # below those of the page
             token.tag = f"h{min(6, int(token.tag[1]) + 3)}"

@@ -246,6 +246,15 @@ def test_tasks_and_footnotes_are_shown_and_none_is_swallowed() -> None:
     assert "<p>¹ Word</p>" in page
 
 
+def test_links_with_definitions_are_shown_as_others_and_none_is_swallowed() -> None:
+    said = "[a *b*][1], [1] and [c][2].\n\n[1]: http://h/x\n[2]: javascript:d()"
+    page = in_html(conversation("x", said))
+    assert (
+        '<p>a <em>b</em> <span class="dim">(http://h/x)</span>, [1] and [c][2].</p>\n'
+        "<p>[1]: http://h/x<br />\n[2]: javascript:d()</p>\n"
+    ) in page
+
+
 def test_a_heading_above_dashes_is_no_table() -> None:
     page = in_html(conversation("x", "# a|b\n-|-\n\nc|d\n-|-\n"))
     assert "a|b</h4>" in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pytest
@@ -167,9 +168,9 @@ def test_what_is_settled_is_never_parsed_again(kind: str, monkeypatch: pytest.Mo
 
     watched, parse = Watched(), room.parse
 
-    def counting(text: str) -> object:
+    def counting(text: str, definitions: Mapping[str, object]) -> object:
         watched.characters += len(text)
-        return parse(text)
+        return parse(text, definitions)
 
     monkeypatch.setattr(room, "parse", counting)
     text, growing = KINDS[kind], Document()
@@ -234,3 +235,43 @@ async def test_every_style_of_a_reply_exists_in_every_theme(desk: Desk) -> None:
             for style in named:
                 if isinstance(style, str):
                     Style.parse(style, app.get_css_variables())
+
+
+DEFINED = "[the *x*][1], [1], a[1] [y][] [no][3] `[x][1]`\n\n[1]: http://h/x\n[y]: /z\n[^n]: Note."
+
+
+def addresses(reply: ReplyText) -> list[tuple[str, str]]:
+    """Return the words of each link, and what a click does."""
+    return [
+        (row.plain[span.start : span.end], span.style.meta["@click"])
+        for row in rows(reply.document, 60)
+        for span in row.spans
+        if isinstance(span.style, Style)
+    ]
+
+
+async def test_links_that_are_defined_below_them() -> None:
+    async with Sheet().run_test(size=(60, 12)) as pilot:
+        growing = pilot.app.query_one(ReplyText)
+        for letter in DEFINED:
+            growing.grow(letter)
+        growing.finish()
+        whole = ReplyText(DEFINED)
+        assert rows(growing.document) == rows(whole.document)
+        assert [row.plain for row in rows(whole.document, 60)] == [
+            "the x, [1], a[1] y [no][3] [x][1]",
+            "",
+            "[1]: http://h/x",
+            "[y]: /z",
+            "[^n]: Note.",
+        ]
+        link = "link('http://h/x')"
+        assert addresses(whole) == [
+            ("the x", link),
+            ("[1]", link),
+            ("[1]", link),
+            ("y", "link('/z')"),
+            ("http://h/x", link),
+        ]
+        assert not addresses(ReplyText("[x][1]\n\n[1]: javascript:alert(1)"))
+        assert not addresses(ReplyText("[x][1]\n\n```\n[1]: /x\n```"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
+from assistant.values.markdown import link_definitions
 from tui.markdown.blocks import Words, blocks_of, first_number, has_blank_before, item_blocks
 from tui.markdown.code import Code
 from tui.markdown.lines import Block, Line
@@ -16,7 +17,7 @@ from tui.markdown.parser import parse
 from tui.markdown.tables import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from markdown_it.tree import SyntaxTreeNode
 
@@ -45,7 +46,9 @@ class Document:
     is still open is a few lines, shown as the Markdown that they are so far.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, text: str = "") -> None:
+        """Show ``text``, whose end is known, or grow."""
+        self._definitions: Mapping[str, object] = link_definitions(text)
         self._settled: list[Block] = []
         self._shown: list[Block] = []
         """The blocks of the open text."""
@@ -60,6 +63,9 @@ class Document:
         self._tops: list[int] = [0]
         """The first row of every block, its gap included, up to the first that may have changed."""
         self._is_measured = True
+        if text:
+            self.grow(text)
+            self.finish()
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -128,7 +134,7 @@ class Document:
 
     def _parsed(self, text: str) -> tuple[list[SyntaxTreeNode], list[str]]:
         source = self._prefix + text
-        return parse(source), source.split("\n")
+        return parse(source, self._definitions), source.split("\n")
 
     def _settle(self) -> None:
         """Move all that can't change any more from the open text to the settled blocks.

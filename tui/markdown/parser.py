@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from assistant.values.markdown import (
     LINE_BREAK,
     keep_blocks_before_tables,
     keep_formulas,
+    keep_labels,
     mark_tasks_and_footnotes,
 )
 
@@ -30,22 +32,22 @@ _BLANKS = re.compile(r"[^\S ]+")
 
 @cache
 def parser() -> MarkdownIt:
-    """Make a parser of GitHub's dialect that shows HTML as text and knows no link definitions.
+    """Make a parser of GitHub's dialect that shows HTML as text and reads no link definitions.
 
-    Without link definitions every block stands for itself, so that a reply that is
-    cut into blocks while it streams reads as the whole text does.
+    Without link definitions every block stands for itself, so that a reply can be cut into
+    blocks while it streams.
     """
     from markdown_it import MarkdownIt  # late: a tenth of what the first screen may take
 
-    dialect = MarkdownIt("gfm-like", {"html": False}).disable("reference")
+    dialect = keep_labels(MarkdownIt("gfm-like", {"html": False}))
     return mark_tasks_and_footnotes(keep_formulas(keep_blocks_before_tables(dialect)))
 
 
-def parse(text: str) -> list[SyntaxTreeNode]:
-    """Return the top-level blocks of ``text``."""
+def parse(text: str, definitions: Mapping[str, object]) -> list[SyntaxTreeNode]:
+    """Return the top-level blocks of ``text``; ``definitions`` are the links of the whole."""
     from markdown_it.tree import SyntaxTreeNode
 
-    return SyntaxTreeNode(parser().parse(text)).children
+    return SyntaxTreeNode(parser().parse(text, dict(definitions))).children
 
 
 def inline(node: SyntaxTreeNode) -> Content:

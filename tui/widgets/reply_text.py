@@ -13,6 +13,7 @@ from textual.strip import Strip
 from textual.style import Style
 from textual.widget import Widget
 
+from assistant.values.markdown import link_definitions
 from assistant.values.text import PlainStream, plain
 from tui.markdown.document import Document
 from tui.markdown.json_tables import as_tables
@@ -34,7 +35,7 @@ class ReplyText(Widget):
     def __init__(self, text: str = "") -> None:
         """Show ``text``, which must be complete; leave it out to stream with :meth:`grow`."""
         super().__init__(classes=None if text else "-empty")
-        self._document = Document()
+        self._document = Document(as_tables(plain(text)) or plain(text))
         self._stream = PlainStream()
         self._columns = 0
         self._drawn: dict[int, tuple[Line | None, Strip]] = {}
@@ -42,9 +43,6 @@ class ReplyText(Widget):
         """State that all drawn rows depend on."""
         self._text = text
         """The whole text so far, as it was written."""
-        if text:
-            self._document.grow(as_tables(plain(text)) or plain(text))
-            self._document.finish()
 
     @property
     def document(self) -> Document:
@@ -62,11 +60,12 @@ class ReplyText(Widget):
         """Settle what is still open: the reply is over."""
         before = self._document.height(self._columns)
         rest = self._stream.finish()
-        tables = as_tables(self._text + rest)
-        if tables:
-            self._document = Document()
-        self._document.grow(tables or rest)
-        self._document.finish()
+        whole = self._text + rest
+        if (tables := as_tables(whole)) or link_definitions(whole):
+            self._document = Document(tables or whole)
+        else:
+            self._document.grow(rest)
+            self._document.finish()
         self._show_change(before)
 
     def _show_change(self, height: int) -> None:
