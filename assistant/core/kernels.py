@@ -36,15 +36,24 @@ class Kernels(Protocol):
     def multiply_many(
         self,
         matrix: torch.Tensor,
+        scales: torch.Tensor,
+        rows: torch.Tensor,
+        out: torch.Tensor,
+    ) -> bool:
+        """Write ``rows`` [S, K] times an int8 ``matrix`` [N, K] into ``out`` [S, N].
+
+        False for shapes that the kernels do not read.
+        """
+        ...
+
+    def multiply_by_tiles(
+        self,
+        matrix: torch.Tensor,
         scales: torch.Tensor | None,
         rows: torch.Tensor,
         out: torch.Tensor,
     ) -> bool:
-        """Write ``rows`` [S, K] times a ``matrix`` [N, K] into ``out`` [S, N].
-
-        The matrix is int8 with ``scales``, or bfloat16 on a processor with AMX. False for others,
-        and for shapes that the kernels do not read.
-        """
+        """Do the same by tiles of AMX, for a matrix of int8 or bfloat16; False without them."""
         ...
 
     def split(self, rows: torch.Tensor, terms: torch.Tensor) -> torch.Tensor:

@@ -16,6 +16,7 @@ On CUDA int8 is :mod:`assistant.core.card_int8`, int4 comes from torchao where i
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -65,9 +66,10 @@ BFLOAT16_WAYS = ("amx", "widened")
 """Ways to multiply many rows with bfloat16: the kernels' tiles of AMX, float32 products of widened
 tiles, which is the only one with float16. Both keep 16 bits of activations at least."""
 
-INT8_WAYS = ("terms", "pairs", "widened")
-"""Ways to multiply many rows with int8: torch's integer products of two 8-bit terms (quick with
-VNNI), the kernels' of 16 bits (quick with AVX2), float32 products of widened tiles."""
+INT8_WAYS = ("amx", "terms", "pairs", "widened")
+"""Ways to multiply many rows with int8: the kernels' tiles of AMX and torch's integer products
+(quick with VNNI), both of two 8-bit terms, the kernels' of 16 bits (quick with AVX2), float32
+products of widened tiles."""
 
 
 def load_model(
@@ -207,7 +209,7 @@ class TiledLinear(NarrowLinear):
         if out is None:
             out = rows.new_empty(len(rows), len(weight))
         kernels = self.kernels if self._kernels_take_many else None
-        if kernels is None or not kernels.multiply_many(weight, None, rows, out):
+        if kernels is None or not kernels.multiply_by_tiles(weight, None, rows, out):
             self._by_tiles(rows, out, TILE_NUMBERS)
         return out
 
@@ -231,31 +233,42 @@ class Int8Linear(NarrowLinear):
     def _multiply(self, rows: torch.Tensor, out: torch.Tensor | None) -> torch.Tensor:
         if out is None:
             out = rows.new_empty(len(rows), len(self.weight))
-        pieces = -(-len(rows) // INT8_PIECE)
-        parts = list(zip(rows.tensor_split(pieces), out.tensor_split(pieces), strict=True))
-        if self._way == "terms":
-            for part, into in parts:
+        if not self._by_kernels(rows, out):
+            self._by_torch(rows, out)
+        return out
+
+    def _by_kernels(self, rows: torch.Tensor, out: torch.Tensor) -> bool:
+        """Multiply by the kernels; False where they can't."""
+        kernels, held = self.kernels, (self.weight, self.scales)
+        if kernels is not None and self._way == "amx":
+            return kernels.multiply_by_tiles(*held, rows, out)
+        if kernels is not None and self._way == "pairs":
+            return all(kernels.multiply_many(*held, *part) for part in _pieces(rows, out))
+        return False
+
+    def _by_torch(self, rows: torch.Tensor, out: torch.Tensor) -> None:
+        if self._way in ("amx", "terms") and integer_products_are_exact():
+            for part, into in _pieces(rows, out):
                 self._by_terms(part, into)
-        elif not all(self._by_pairs(part, into) for part, into in parts):
+        else:
             whole, steps = in_steps(rows)
             self._by_tiles(whole, out, _QUANTIZED_NUMBERS)
             out.mul_(self.scales).mul_(steps[:, None])
-        return out
-
-    # Functions of their own, because their tensors are freed before the next piece: that one gets
-    # the same memory, which is still in the processor's caches (a tenth of the time).
 
     def _by_terms(self, rows: torch.Tensor, out: torch.Tensor) -> None:
+        # A function of its own, because its tensors are freed before the next piece: that one gets
+        # the same memory, which is still in the processor's caches (a tenth of the time).
         terms = torch.empty(2, *rows.shape, dtype=torch.int8)
         steps = (self.kernels.split if self.kernels is not None else split)(rows, terms)
         products = integer_product(terms.flatten(0, 1), self.weight)
         combine = self.kernels.join if self.kernels is not None else join
         combine(products.view(2, *out.shape), self.scales, steps, out)
 
-    def _by_pairs(self, rows: torch.Tensor, out: torch.Tensor) -> bool:
-        """Multiply by the kernels; False where they can't."""
-        kernels = self.kernels if self._way == "pairs" else None
-        return kernels is not None and kernels.multiply_many(self.weight, self.scales, rows, out)
+
+def _pieces(rows: torch.Tensor, out: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Return INT8_PIECE ``rows`` at most at a time, and their part of ``out``."""
+    pieces = -(-len(rows) // INT8_PIECE)
+    return zip(rows.tensor_split(pieces), out.tensor_split(pieces), strict=True)
 
 
 def in_steps(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -317,6 +330,8 @@ def _tile_rows(matrix: torch.Tensor, numbers: int) -> int:
 
 def likely_int8_way() -> str:
     """Choose one of :data:`INT8_WAYS` by the processor's instructions, where none was measured."""
+    if torch.cpu._is_amx_tile_supported():
+        return "amx"
     has_vnni = torch.cpu._is_vnni_supported() and integer_products_are_exact()
     return "terms" if has_vnni else "pairs"
 

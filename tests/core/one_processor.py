@@ -24,7 +24,7 @@ def without_numba() -> None:
 
 def compile_only() -> None:
     """Compile the int8 kernels."""
-    from numba import float32, int8, int16, intp, uint8
+    from numba import float32, int8, int16, int32, intp, uint8
 
     from assistant.core.cpu import amx, kernels, many_rows, packed_int16
     from assistant.core.cpu.compiler import has
@@ -35,8 +35,9 @@ def compile_only() -> None:
     blocks = int16[:, :, :, ::1]
     packed_int16.multiply_packed.compile((intp, int16[:, ::1], line, blocks, line, line, rows))  # type: ignore[attr-defined]
     if has("amx-bf16"):
-        bits, tiles = int16[:, ::1], int16[:, :, :, :, :, :, ::1]
-        amx.multiply_tiles.compile((bits, tiles, uint8[::1], intp, rows))  # type: ignore[attr-defined]
+        words, more = int32[:, :, :, :, ::1], (line, uint8[::1], intp, rows)
+        for kind in (matrix, int16[:, ::1]):
+            amx.multiply_tiles.compile((kind, line, words, *more))  # type: ignore[attr-defined]
 
 
 def tower() -> dict[str, Any]:

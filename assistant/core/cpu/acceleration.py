@@ -128,17 +128,12 @@ class CpuKernels:
     def multiply_many(
         self,
         matrix: torch.Tensor,
-        scales: torch.Tensor | None,
+        scales: torch.Tensor,
         rows: torch.Tensor,
         out: torch.Tensor,
     ) -> bool:
-        from assistant.core.cpu import amx, many_rows, whole_steps  # numba is here
+        from assistant.core.cpu import many_rows, whole_steps  # numba is here
 
-        if scales is None:
-            readable = matrix.dtype == torch.bfloat16 and amx.can_multiply(*matrix.shape)
-            if readable:
-                amx.multiply(matrix, rows, out)
-            return readable
         if len(rows) < many_rows.ROWS or not self._has_shape(matrix):
             return False
         whole, steps = torch.empty(rows.shape, dtype=torch.int16), rows.new_empty(len(rows))
@@ -146,6 +141,20 @@ class CpuKernels:
         numbers = rows.contiguous().numpy()
         whole_steps.round_rows(numbers, arrays[0], arrays[1], whole_steps.STEPS, whole_steps.ZERO)
         many_rows.multiply_rows(*arrays)
+        return True
+
+    def multiply_by_tiles(
+        self,
+        matrix: torch.Tensor,
+        scales: torch.Tensor | None,
+        rows: torch.Tensor,
+        out: torch.Tensor,
+    ) -> bool:
+        from assistant.core.cpu import amx  # numba is here
+
+        if not amx.can_multiply(matrix):
+            return False
+        amx.multiply(matrix, scales, rows, out)
         return True
 
     def split(self, rows: torch.Tensor, terms: torch.Tensor) -> torch.Tensor:

@@ -1,13 +1,14 @@
-"""CPU kernel (numba) for bfloat16 matrices and many rows, by the tiles of AMX.
+"""CPU kernel (numba) for matrices of bfloat16 and int8 and many rows, by the tiles of AMX.
 
-A tile has 16 rows of 64 bytes; an instruction multiplies two tiles of bfloat16 and adds the
-products to a third of float32. A number of an activation is the sum of two such numbers, its first
-eight bits and the next eight, so that results are 2e-6 apart from exact ones where those of float32
-are 4e-7.
+A tile has 16 rows of 64 bytes; an instruction multiplies two tiles and adds the products to a
+third, of 32 bits a number. A number of an activation is the sum of two terms. With bfloat16 they
+are its first eight bits and the next eight, so that results are 2e-6 apart from exact ones where
+those of float32 are 4e-7, and both terms' products meet in one sum. With int8 they are those of
+:func:`assistant.core.weights.split`, whose products have a sum each and are exact.
 
-Loading a tile takes as long as multiplying two, so that the products of each tile that is loaded
-are what counts: eight for six here, two tiles of the matrix and two of each term of activations.
-More would not fit, because four of the eight tiles hold sums.
+A tile that is loaded takes half the time of a product where it lies in the first cache and begins
+with a cache line, and three times that time elsewhere. So a few steps of a matrix are laid out at
+once, and what the same steps of activations are meets all of them.
 """
 
 from __future__ import annotations
@@ -21,53 +22,89 @@ import torch
 from llvmlite import ir
 from numba import prange, types
 
-from assistant.core.cpu import llvm
+from assistant.core.cpu import llvm, whole_steps
 from assistant.core.cpu.compiler import compiled, has, instruction, on_all_cores
-from assistant.core.cpu.llvm import BYTES, I8, I16, I64, Values
+from assistant.core.cpu.llvm import BYTES, FLOAT, I8, I32, I64, Values
+from assistant.core.scratch import Scratch
 
 Array = np.ndarray[Any, Any]
 
-SIDE, DEPTH = 16, 32
-"""Rows of a tile, and numbers of 16 bits in each."""
+SIDE, STEP = 16, 64
+"""Rows of a tile, and bytes of each."""
 
 TOGETHER = 2 * SIDE
-"""Rows of the matrix, and rows of activations, that meet in tiles."""
+"""Rows of the matrix that meet activations at once."""
 
-LONGEST = 3072
-"""Numbers of a row of the matrix that are laid out in tiles at once, for the second cache."""
+CHUNK = 8
+"""Steps of a matrix that are laid out at once: 16 KiB of activations, which stay in the first cache
+while they meet a block of it."""
 
-BLOCK, SMALL_BLOCK, FEW = 128, 64, 64
-"""Rows of a matrix that one thread lays out at once, and how many for up to FEW activations:
-512 rows 56 ms and 63 with the smaller, 20 rows 6.2 and 4.6 (3072 -> 8192)."""
+BLOCK, SMALL_BLOCK, FEW = 256, 64, 64
+"""Rows of a matrix that one thread lays out at once, and how many for up to FEW activations."""
 
-_TILE = SIDE * DEPTH * 2
+PIECE = 512
+"""Activations that meet the matrix at once, so that their sums and terms stay small."""
+
+_TILE = SIDE * STEP
 """Bytes of a tile."""
+
+_terms, _words = Scratch(), Scratch()
 
 _CONFIGURATION = np.zeros(64, np.uint8)
 """Palette 1, then for each of eight tiles the bytes of a row, and its rows."""
 _CONFIGURATION[0] = 1
-_CONFIGURATION[16:32:2] = 2 * DEPTH
+_CONFIGURATION[16:32:2] = STEP
 _CONFIGURATION[48:56] = SIDE
 
 
 @cache
 def is_here() -> bool:
     """Whether the processor has the instructions, and the system lets this process use them."""
-    return has("amx-bf16") and has("amx-tile") and torch.cpu._init_amx()
+    named = ("amx-tile", "amx-bf16", "amx-int8")
+    return all(has(one) for one in named) and torch.cpu._init_amx()
 
 
-def can_multiply(rows: int, columns: int) -> bool:
-    """Whether tiles are here, and a matrix [rows, columns] has a shape that they hold."""
-    return is_here() and rows % TOGETHER == 0 and columns % DEPTH == 0
+def can_multiply(matrix: torch.Tensor) -> bool:
+    """Whether tiles are here, and ``matrix`` [N, K] has a shape and a format that they hold."""
+    rows, columns = matrix.shape
+    return (
+        matrix.dtype in (torch.bfloat16, torch.int8)
+        and rows % TOGETHER == 0
+        and columns * matrix.itemsize % STEP == 0
+        and is_here()
+    )
 
 
-def multiply(matrix: torch.Tensor, rows: torch.Tensor, out: torch.Tensor) -> None:
-    """``out`` [S, N] = float32 ``rows`` [S, K] times a bfloat16 ``matrix`` [N, K]."""
+def multiply(
+    matrix: torch.Tensor, scales: torch.Tensor | None, rows: torch.Tensor, out: torch.Tensor
+) -> None:
+    """``out`` [S, N] = float32 ``rows`` [S, K] times ``matrix`` [N, K] of bfloat16 or int8.
+
+    The latter times ``scales`` [N].
+    """
+    seen = matrix.detach().view(torch.int16 if scales is None else torch.int8).numpy()
+    of_rows = np.empty(0, np.float32) if scales is None else scales.numpy()
+    pieces = -(-len(rows) // PIECE)
+    parts = zip(rows.contiguous().tensor_split(pieces), out.tensor_split(pieces), strict=True)
+    for numbers, into in parts:
+        words, steps = _laid_out(numbers, matrix.itemsize)
+        size = SMALL_BLOCK if len(numbers) <= FEW else BLOCK
+        multiply_tiles(seen, of_rows, words, steps, _CONFIGURATION, size, into.numpy())
+
+
+def _laid_out(rows: torch.Tensor, width: int) -> tuple[Array, Array]:
+    """Return ``rows`` [S, K] as terms of ``width`` bytes in tiles, and the size of their steps."""
     S, K = rows.shape
-    terms = np.empty((-(-S // TOGETHER), K // DEPTH, 2, 2, SIDE, SIDE, 2), np.int16)
-    split(rows.contiguous().view(torch.int32).numpy(), terms)
-    seen = matrix.detach().view(torch.int16).numpy()
-    multiply_tiles(seen, terms, _CONFIGURATION, SMALL_BLOCK if S <= FEW else BLOCK, out.numpy())
+    steps, columns = np.ones(S, np.float32), K * width // 4
+    terms = _terms.tensor(2, S, columns).numpy()
+    if width == 1:
+        whole_steps.split(rows.numpy(), terms.view(np.int8), steps)
+    else:
+        split(rows.view(torch.int32).numpy(), terms.view(np.int16))
+    panels = -(-S // (SIDE * width)) * width
+    words = _words.tensor(panels, columns // SIDE, 2, SIDE, SIDE).numpy().view(np.int32)
+    spread(terms.view(np.int32), words)
+    return words, steps
 
 
 def _amx(b: Any, name: str, *operands: Any) -> None:
@@ -101,28 +138,28 @@ def _release(context: Any) -> tuple[Any, Callable[..., Any]]:
 
 @instruction
 def _lay_out(
-    context: Any, matrix: Any, first: Any, start: Any, end: Any, tiles: Any, at: Any
+    context: Any, matrix: Any, first: Any, start: Any, count: Any, tiles: Any, at: Any
 ) -> tuple[Any, Callable[..., Any]]:
     """Copy TOGETHER rows of the matrix from ``first`` on to pairs of tiles from ``at`` on.
 
-    Of each row the numbers from ``start`` to ``end``.
+    Of each row ``count`` steps from ``start`` on.
     """
 
     def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
-        w, first, start, end, tiles, at = llvm.unpacked(context, b, signature, arguments)
-        row = ir.VectorType(I16, DEPTH)
+        w, first, start, count, tiles, at = llvm.unpacked(context, b, signature, arguments)
+        row = ir.VectorType(I32, SIDE)
         rows = llvm.starts_of_rows(b, w, first, TOGETHER)
         pair = b.gep(b.bitcast(tiles.data, BYTES), [b.mul(at, I64(2 * _TILE))])
 
         def copy(k: Any, _: Values) -> Values:
-            offset = b.mul(b.sub(k, start), I64(2 * _TILE // DEPTH))
+            into = b.gep(pair, [b.mul(k, I64(2 * _TILE))])
             for i, one in enumerate(rows):
-                numbers = llvm.load(b, b.gep(one, [b.mul(k, I64(2))]), row, 2)
-                into = b.gep(pair, [b.add(offset, I64(i * _TILE // SIDE))])
-                b.store(numbers, b.bitcast(into, row.as_pointer()), align=2)
+                from_ = b.gep(one, [b.mul(b.add(start, k), I64(STEP))])
+                place = b.gep(into, [I64(i * STEP)])
+                b.store(llvm.load(b, from_, row), b.bitcast(place, row.as_pointer()), align=STEP)
             return []
 
-        llvm.add_up(b, (start, end, I64(DEPTH)), [], copy)
+        llvm.add_up(b, (I64(0), count, I64(1)), [], copy)
         return context.get_dummy_value()
 
     n = types.intp
@@ -131,26 +168,30 @@ def _lay_out(
 
 @instruction
 def _add_products(
-    context: Any, tiles: Any, at: Any, terms: Any, start: Any, count: Any, sums: Any, to: Any,
-    follows: Any,
+    context: Any, matrix: Any, tiles: Any, at: Any, words: Any, panel: Any, start: Any,
+    count: Any, sums: Any, to: Any,
 ) -> tuple[Any, Callable[..., Any]]:  # fmt: skip
-    """Multiply ``count`` pairs of tiles of the matrix with the fours of both terms.
+    """Multiply ``count`` pairs of tiles, from ``at`` on, with a panel of activations.
 
-    From the pair ``at`` and the four ``start`` on. The products are added to the four tiles ``to``
-    of ``sums``, or to nothing where ``follows`` is 0.
+    From its step ``start`` on. The products are added to the four tiles ``to`` of ``sums``, or to
+    nothing where ``start`` is 0. Of bfloat16 (``matrix`` has 16 bits) those of both terms meet in a
+    sum, and two panels of 16 rows meet the pair; of int8 a panel has sums for each term.
     """
+    shared = matrix.dtype == types.int16
+    name = "tdpbf16ps" if shared else "tdpbssd"
 
     def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
-        tiles, at, terms, start, count, sums, to, follows = llvm.unpacked(
+        _, tiles, at, words, panel, start, count, sums, to = llvm.unpacked(
             context, b, signature, arguments
         )
+        steps = b.extract_value(words.shape, 1)
 
         def tile(array: Any, number: Any, each: int, i: int) -> list[Any]:
             offset = b.add(b.mul(number, I64(each * _TILE)), I64(i * _TILE))
-            return [b.gep(b.bitcast(array.data, BYTES), [offset]), I64(_TILE // SIDE)]
+            return [b.gep(b.bitcast(array.data, BYTES), [offset]), I64(STEP)]
 
         # 1) what is added to
-        with b.if_else(b.icmp_signed("!=", follows, I64(0))) as (some, none):
+        with b.if_else(b.icmp_signed("!=", start, I64(0))) as (some, none):
             with some:
                 for i in range(4):
                     _amx(b, "tileloadd64", I8(i), *tile(sums, to, 4, i))
@@ -158,16 +199,16 @@ def _add_products(
                 for i in range(4):
                     _amx(b, "tilezero", I8(i))
 
-        # 2) products of DEPTH numbers of each row
+        # 2) products of one step of each row: first those of the first tile of the matrix
         def add(k: Any, _: Values) -> Values:
             for i in range(2):
                 _amx(b, "tileloadd64", I8(4 + i), *tile(tiles, b.add(at, k), 2, i))
-            for term in range(2):
-                for j in range(2):
-                    place = tile(terms, b.add(start, k), 4, 2 * term + j)
-                    _amx(b, "tileloadd64", I8(6 + j), *place)
-                    for i in range(2):
-                        _amx(b, "tdpbf16ps", I8(2 * j + i), I8(4 + i), I8(6 + j))
+            for part, term in ((0, 0), (1, 0), (0, 1), (1, 1)) if shared else ((0, 0), (0, 1)):
+                first = b.mul(b.add(panel, I64(part)), steps)
+                activations, held = b.add(b.add(first, start), k), part if shared else term
+                _amx(b, "tileloadd64", I8(6 + held), *tile(words, activations, 2, term))
+                for i in range(2):
+                    _amx(b, name, I8(2 * held + i), I8(4 + i), I8(6 + held))
             return []
 
         llvm.add_up(b, (I64(0), count, I64(1)), [], add)
@@ -176,7 +217,64 @@ def _add_products(
         return context.get_dummy_value()
 
     n = types.intp
-    return types.void(tiles, n, terms, n, n, sums, n, n), generate
+    return types.void(matrix, tiles, n, words, n, n, n, sums, n), generate
+
+
+@instruction
+def _turn(
+    context: Any, matrix: Any, sums: Any, number: Any, scales: Any, row: Any, turned: Any
+) -> tuple[Any, Callable[..., Any]]:
+    """Write a tile of ``sums`` to ``turned`` [SIDE, SIDE], columns as rows.
+
+    ``number`` is the tile's. Of int8 256 times its sums and those two tiles after it are one
+    number, times the scale of the matrix's ``row`` or one of the 15 after it.
+    """
+    shared = matrix.dtype == types.int16
+
+    def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
+        _, sums, number, scales, row, turned = llvm.unpacked(context, b, signature, arguments)
+        floats, whole = ir.VectorType(FLOAT, SIDE), ir.VectorType(I32, SIDE)
+        start = b.gep(b.bitcast(sums.data, BYTES), [b.mul(number, I64(_TILE))])
+
+        # 1) rows of the tile
+        def read(i: int) -> Any:
+            place = b.gep(start, [I64(i * STEP)])
+            if shared:
+                return llvm.load(b, place, floats, STEP)
+            upper, lower = (
+                b.sitofp(llvm.load(b, b.gep(place, [I64(term * 2 * _TILE)]), whole, STEP), floats)
+                for term in range(2)
+            )
+            scale = llvm.load(b, b.gep(scales.data, [b.add(row, I64(i))]), FLOAT, 4)
+            total = b.fadd(b.fmul(upper, _all(b, FLOAT(256))), lower, flags=["contract"])
+            return b.fmul(total, _all(b, scale))
+
+        rows = [read(i) for i in range(SIDE)]
+
+        # 2) exchange the squares beside the diagonal: 8 x 8, in each of the four 4 x 4, and so on
+        for d in (8, 4, 2, 1):
+            for i in range(SIDE):
+                if not i & d:
+                    pair = rows[i], rows[i + d]
+                    kept = [n if not n & d else SIDE + n - d for n in range(SIDE)]
+                    moved = [n + d if not n & d else SIDE + n for n in range(SIDE)]
+                    rows[i], rows[i + d] = (
+                        b.shuffle_vector(*pair, ir.Constant(whole, mask)) for mask in (kept, moved)
+                    )
+        into = b.bitcast(turned.data, floats.as_pointer())
+        for i, one in enumerate(rows):
+            b.store(one, b.gep(into, [I64(i)]), align=4)
+        return context.get_dummy_value()
+
+    n = types.intp
+    return types.void(matrix, sums, n, scales, n, turned), generate
+
+
+def _all(b: Any, number: Any) -> Any:
+    """Return a vector of SIDE times the same float."""
+    kind = ir.VectorType(FLOAT, SIDE)
+    one = b.insert_element(ir.Constant(kind, ir.Undefined), number, I32(0))
+    return b.shuffle_vector(one, one, ir.Constant(ir.VectorType(I32, SIDE), None))
 
 
 @compiled
@@ -188,48 +286,76 @@ def _rounded(bits: np.int32) -> np.int32:
 
 @on_all_cores
 def split(bits: Array, terms: Array) -> None:
-    """Lay out rows [S, K], seen as ``bits`` of float32, as two terms of bfloat16 in tiles.
+    """Write rows [S, K], seen as ``bits`` of float32, as two terms of bfloat16 [2, S, K]."""
+    for s in prange(len(bits)):
+        for i in range(bits.shape[1]):
+            number = bits[s, i]
+            upper = _rounded(number)
+            rest = llvm.float_of(number) - llvm.float_of(upper << np.int32(16))
+            terms[0, s, i] = upper
+            terms[1, s, i] = _rounded(llvm.bits_of(rest))
 
-    ``terms`` [S / TOGETHER, K / DEPTH, 2, 2, SIDE, SIDE, 2] are by term, then by 16 rows, then by
-    two neighbours of a row.
+
+@on_all_cores
+def spread(terms: Array, words: Array) -> None:
+    """Lay out both terms of activations, seen as ``terms`` [2, S, words], in tiles.
+
+    ``words`` [S / SIDE, steps, 2, SIDE, SIDE] are of four bytes: of a tile a column is a row.
     """
-    S, K = bits.shape
-    for panel in prange(len(terms)):
-        for s in range(panel * TOGETHER, min(S, panel * TOGETHER + TOGETHER)):
-            part, row = s % TOGETHER // SIDE, s % SIDE
-            for k in range(0, K, DEPTH):
-                into = terms[panel, k // DEPTH, :, part, :, row]
-                for i in range(DEPTH):
-                    number = bits[s, k + i]
-                    upper = _rounded(number)
-                    rest = llvm.float_of(number) - llvm.float_of(upper << np.int32(16))
-                    into[0, i // 2, i % 2] = upper
-                    into[1, i // 2, i % 2] = _rounded(llvm.bits_of(rest))
+    S = terms.shape[1]
+    for panel in prange(len(words)):
+        for step in range(words.shape[1]):
+            for term in range(2):
+                into = words[panel, step, term]
+                for s in range(min(SIDE, S - panel * SIDE)):
+                    for i in range(SIDE):
+                        into[i, s] = terms[term, panel * SIDE + s, step * SIDE + i]
+
+
+@compiled
+def _aligned(size: int) -> Array:
+    """Return ``size`` bytes that begin with a cache line."""
+    held = np.empty(size + STEP, np.int8)
+    first = -held.ctypes.data % STEP
+    return held[first : first + size]
 
 
 @on_all_cores
 def multiply_tiles(
-    matrix: Array, terms: Array, configuration: Array, size: int, out: Array
-) -> None:
-    """``out`` [S, N] = the rows of ``terms`` times ``matrix`` [N, K], ``size`` rows a block."""
-    S, N, K = len(out), len(matrix), matrix.shape[1]
+    matrix: Array, scales: Array, words: Array, steps: Array, configuration: Array, size: int,
+    out: Array,
+) -> None:  # fmt: skip
+    """``out`` [S, N] = the rows of ``words`` times ``matrix`` [N, K], ``size`` rows a block.
+
+    A row of it is multiplied by its number of ``steps`` [S], and for int8 by ``scales`` [N].
+    """
+    S, N = out.shape
+    width = matrix.itemsize  # panels of 16 rows that meet the matrix at once
+    together = len(words) // width
     for block in prange((N + size - 1) // size):
         first = block * size
         parts = min(size, N - first) // TOGETHER
-        tiles = np.empty((parts, LONGEST // DEPTH, 2, SIDE, DEPTH), np.int16)
-        sums = np.empty((len(terms), parts, 2, 2, SIDE, SIDE), np.float32)
+        tiles = _aligned(parts * CHUNK * 2 * _TILE)
+        sums = _aligned(together * parts * 4 * _TILE)
+        turned = np.empty((SIDE, SIDE), np.float32)
         _configure(configuration)
-        for k in range(0, K, LONGEST):
-            end = min(k + LONGEST, K)
+        for k in range(0, words.shape[1], CHUNK):
+            count = min(CHUNK, words.shape[1] - k)
             for part in range(parts):
-                _lay_out(matrix, first + part * TOGETHER, k, end, tiles, part * LONGEST // DEPTH)
-            for panel in range(len(terms)):
-                start = (panel * K + k) // DEPTH
+                _lay_out(matrix, first + part * TOGETHER, k, count, tiles, part * CHUNK)
+            for panel in range(together):
                 for part in range(parts):
-                    at, to = part * LONGEST // DEPTH, panel * parts + part
-                    _add_products(tiles, at, terms, start, (end - k) // DEPTH, sums, to, k)
+                    to = panel * parts + part
+                    _add_products(
+                        matrix, tiles, part * CHUNK, words, panel * width, k, count, sums, to
+                    )
         _release()
-        for s in range(S):
-            found = sums[s // TOGETHER, :, s % TOGETHER // SIDE, :, :, s % SIDE]
-            for n in range(parts * TOGETHER):
-                out[s, first + n] = found[n // TOGETHER, n % TOGETHER // SIDE, n % SIDE]
+        for panel in range(len(words)):
+            for half in range(2 * parts):
+                number = 4 * (panel // width * parts + half // 2) + half % 2
+                n = first + half * SIDE
+                _turn(matrix, sums, number + panel % width * 2, scales, n, turned)
+                for s in range(min(SIDE, S - panel * SIDE)):
+                    row = panel * SIDE + s
+                    for i in range(SIDE):
+                        out[row, n + i] = turned[s, i] * steps[row]

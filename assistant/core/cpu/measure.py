@@ -121,23 +121,24 @@ def _products(held: torch.Tensor, kernels: Kernels | None) -> dict[Way, tuple[Ru
         small.kernels = whole.kernels = kernels
         found[name, way] = lambda: small(few, part), lambda: whole(x, out)
 
+    missing = _missing_ways(kernels)
     for way in BFLOAT16_WAYS:
-        if way == "amx" and not (kernels is not None and _has_amx()):
-            continue
-        add("bfloat16", way, partial(TiledLinear, way=way))
+        if way not in missing:
+            add("bfloat16", way, partial(TiledLinear, way=way))
     for way in INT8_WAYS:
-        if way == "terms" and not integer_products_are_exact():
-            continue
-        if way == "pairs" and kernels is None:
-            continue
-        add("int8", way, partial(_int8, way))
+        if way not in missing:
+            add("int8", way, partial(_int8, way))
     return found
 
 
-def _has_amx() -> bool:
+def _missing_ways(kernels: Kernels | None) -> set[str]:
+    """Return the ways that this processor or these libraries do not have."""
+    missing = set() if integer_products_are_exact() else {"terms"}
+    if kernels is None:
+        return missing | {"pairs", "amx"}
     from assistant.core.cpu import amx  # numba is here
 
-    return amx.is_here()
+    return missing if amx.is_here() else missing | {"amx"}
 
 
 def _int8(way: str, matrix: torch.Tensor) -> Int8Linear:
