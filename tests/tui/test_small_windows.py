@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from textual.pilot import Pilot
 
 from assistant.core.memory import places
 from assistant.core.memory.detect import detect_hardware
 from assistant.core.memory.places import cpu_place
 from tests.tiers import few_quick
+from tests.tui.conftest import MakeDesk
 from tests.tui.desk import Desk, area, composer, picture_file, png, sees, shown, until
 from tui.widgets.chip import Chip
 
@@ -55,3 +57,25 @@ async def test_every_page_shows_what_it_is_for(
         await sees(pilot, "Yes.")
         await pilot.press(key)
         await sees(pilot, words)
+
+
+def columns(pilot: Pilot[None], *words: str) -> set[int]:
+    """Return the columns in which these words begin."""
+    rows = shown(pilot).splitlines()
+    return {next(row.index(one) for row in rows if one in row) for one in words}
+
+
+async def test_lines_that_break_keep_their_indent(make_desk: MakeDesk) -> None:
+    desk = make_desk(is_demo=True)
+    desk.engine.model.settings.config_file.unlink()  # a new user is offered models
+    async with desk.app().run_test(size=(44, 42)) as pilot:
+        await sees(pilot, "it knows")
+        assert columns(pilot, "on this window", "a question", "a URL") == {15}
+        assert columns(pilot, "only coloured shapes") == {5}
+        await pilot.press("f8")
+        await sees(pilot, "your words")
+        assert columns(pilot, "vLLM", "pictures go there") == {5}
+        await pilot.press("escape", "f1")
+        await pilot.resize_terminal(38, 42)
+        await sees(pilot, "New line;")
+        assert columns(pilot, "New line;", "alt+enter where") == {4}

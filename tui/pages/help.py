@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 from textual import events
@@ -136,9 +138,11 @@ class KeyTable(Static):
             self.update(_stacked(self._rows) if stacked else _table(self._rows))
 
 
-def _stacked(rows: Rows) -> Text:
-    lines = (Text.assemble((left, "bold"), f"\n  {right}") for left, right in rows)
-    return Text("\n").join(lines)
+def _stacked(rows: Rows) -> Group:
+    parts: list[RenderableType] = []
+    for left, right in rows:
+        parts += [Text(left, "bold"), Padding(Text(right), (0, 0, 0, 2))]
+    return Group(*parts)
 
 
 def _table(rows: Rows) -> Table:

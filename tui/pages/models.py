@@ -21,6 +21,7 @@ from tui.pages.connect import WHERE_IT_GOES, ConnectScreen
 from tui.pages.dialog import ChoiceDialog, frame
 from tui.pages.engine_screen import EngineScreen
 from tui.requests import Answer, in_background
+from tui.widgets.indent import Indented
 from tui.widgets.model_rows import does, facts, fit
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
         self._speeds = speeds
         self._show_rows()
 
-    def row(self, number: int, one: FoundModel) -> Content:
+    def row(self, number: int, one: FoundModel) -> Indented:
         """Return what choosing a model does, what it is, and whether it fits here."""
         about = one.known.about if one.known else ""
         if one.kind == "demo":
@@ -125,12 +126,12 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
         elif one.kind == "server":
             about = f"a server: {self._eyes(one)}{WHERE_IT_GOES}"
         known, fits = facts(one), fit(one, self._speeds)
-        return Content.assemble(
-            (f" {number} ", "bold $primary"),
+        return _numbered(
+            number,
             (does(one, is_fetching=self._is_fetching(one)), "bold"),
             (f"  {known}" if known else "", "$phi-quiet"),
-            (f"\n   {about}" if about else "", "$phi-quiet"),
-            "\n   " if fits.plain else "",
+            (f"\n{about}" if about else "", "$phi-quiet"),
+            "\n" if fits.plain else "",
             fits,
         )
 
@@ -140,11 +141,11 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
             return ""
         return "sees pictures; " if self._sees[one.name] else "text, as far as its name says; "
 
-    def _connect_row(self) -> Content:
-        return Content.assemble(
-            (f" {len(self._models) + 1} ", "bold $primary"),
+    def _connect_row(self) -> Indented:
+        return _numbered(
+            len(self._models) + 1,
             ("Connect to a server", "bold"),
-            (f"\n   vLLM, Ollama, …: {WHERE_IT_GOES}", "$phi-quiet"),
+            (f"\nvLLM, Ollama, …: {WHERE_IT_GOES}", "$phi-quiet"),
         )
 
     def _is_fetching(self, one: FoundModel) -> bool:
@@ -225,3 +226,8 @@ class ModelsScreen(EngineScreen[ModelChosen | None]):
     def action_stop_download(self) -> None:
         if self._download is not None:
             self._download.stop()
+
+
+def _numbered(number: int, *parts: Content | str | tuple[str, str]) -> Indented:
+    mark = Content.styled(f" {number} ", "bold $primary")
+    return Indented(len(mark), (mark, Content.assemble(*parts)))

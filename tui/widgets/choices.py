@@ -13,6 +13,7 @@ from textual.message import Message
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from tui.widgets.indent import Indented
 from tui.widgets.model_rows import does, facts, fit
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 CONNECT, STAY, MODELS = "connect", "stay", "models"
 """Choices that are no model."""
+INDENT = 4
+"""Cells before all lines of a row but its first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,8 @@ class Choices(OptionList):
             rows.append((MODELS, _row("Get a real model", "F8")))
         self.display = bool(rows)
         self._choices = [choice for choice, _ in rows]
-        self.set_options([Option(words) for _, words in rows])
+        options = [Option(Indented(INDENT, (Content(""), words))) for _, words in rows]
+        self.set_options(options)
         if rows:
             stays = marked is not None and count == len(rows)
             self.highlighted = marked if stays else len(rows) - 1
@@ -87,7 +91,7 @@ def _offered(offer: Offer) -> list[tuple[FoundModel | str, Content]]:
         if one.kind in ("hub", "folder"):
             about = fit(one, offer.speeds)
             words = does(one, is_fetching=one.name == offer.fetching)
-            rows.append((one, Content.assemble(_row(words, facts(one)), "\n    ", about)))
+            rows.append((one, Content.assemble(_row(words, facts(one)), "\n", about)))
     rows.append((CONNECT, _row("Connect to a server", "vLLM, Ollama, …")))
     rows.append((STAY, _row("Stay with the demo model", "it knows only coloured shapes")))
     return rows

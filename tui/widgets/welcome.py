@@ -9,6 +9,7 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from tui.widgets.choices import Choices, Offer
+from tui.widgets.indent import Indented
 
 WAYS = (
     ("enter", "try a picture of ours, with a question"),
@@ -44,10 +45,10 @@ class Welcome(VerticalScroll, can_focus=False):
         yield Static(Content(SIGN), classes="sign")
         yield Static(Content.styled("Talk about pictures.", "bold"), classes="headline")
         yield Static(Content.styled(PROMISE, "$phi-quiet"), classes="promise")
-        rows = [
-            Content.assemble((f"{way:>12}", "bold $primary"), f"  {what}") for way, what in WAYS
+        ways = [
+            (Content.styled(f"{way:>12}  ", "bold $primary"), Content(what)) for way, what in WAYS
         ]
-        yield Static(Content("\n").join(rows), classes="ways")
+        yield Static(Indented(14, *ways), classes="ways")
         yield Static(classes="says")
         yield Choices()
 
