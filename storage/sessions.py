@@ -70,9 +70,18 @@ def _summary(*row: Any) -> SessionSummary:
 
 
 def latest(db: Session) -> str | None:
-    """Return the id of the session used last, or None when there is none."""
-    kept = select(SessionRow.id).where(SessionRow.deleted.is_(None), own(db))
-    return db.scalar(kept.order_by(SessionRow.updated.desc(), SessionRow.key.desc()).limit(1))
+    """Return the id of the session used last, or None when there is none.
+
+    Where a session was used in the future, the clock was wrong, then or now: the turn that was
+    stored last decides. Otherwise it doesn't, because imported turns are stored late.
+    """
+    kept = select(SessionRow.id, SessionRow.updated).where(SessionRow.deleted.is_(None), own(db))
+    order = (SessionRow.updated.desc(), SessionRow.key.desc())
+    newest = db.execute(kept.order_by(*order).limit(1)).first()
+    if newest is not None and newest.updated > utc_now():
+        by_turns = kept.join(TurnRow, TurnRow.session_key == SessionRow.key)
+        newest = db.execute(by_turns.order_by(TurnRow.key.desc()).limit(1)).first() or newest
+    return None if newest is None else str(newest.id)
 
 
 def models(db: Session) -> list[str]:

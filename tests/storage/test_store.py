@@ -13,6 +13,7 @@ from sqlalchemy import Column
 
 from assistant.values.conversation import Draft, FinishReason, Role, Timings, Turn, Usage
 from assistant.values.errors import SessionNotFoundError, StorageError
+from storage import turns
 from storage.store import Store
 from tests.storage.stored_pictures import make_picture
 
@@ -177,6 +178,23 @@ def test_a_session_of_more_turns_than_sqlite_nests_triggers_can_be_deleted(
     store.delete(session, for_good=True)
     with closing(sqlite3.connect(location)) as beside:
         assert beside.execute("SELECT count(*) FROM turns").fetchone() == (0,)
+
+
+def test_after_the_clock_was_ahead_the_session_used_last_is_found(
+    store: Store, answer: Answer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = datetime.now(UTC) + timedelta(days=400)
+    with monkeypatch.context() as wrong:
+        wrong.setattr(turns, "utc_now", lambda: later)
+        other, used = (store.add_user_turn(None, Draft(text))[0] for text in ("other", "used"))
+    assert store.latest_session() == used
+    answer(used, store.conversation(used).turns[-1])  # at the right time
+    assert store.latest_session() == used
+    new = store.add_user_turn(None, Draft("new"))[0]
+    assert store.latest_session() == new
+    store.add_user_turn(other, Draft("other again"))
+    assert store.latest_session() == other
+    assert store.latest_session() == store.sessions()[0].id, "none of the future is left"
 
 
 def test_pinned_sessions_come_first_and_the_session_used_last_after_them(
