@@ -11,14 +11,17 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Self, TypeVar
 
 from rich.segment import Segment
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
+from textual._wrap import compute_wrap_offsets
 from textual._xterm_parser import XTermParser
 from textual.await_complete import AwaitComplete
 from textual.cache import FIFOCache
 from textual.css.model import RuleSet
+from textual.document import _wrapped_document
 from textual.document._edit import Edit
 from textual.drivers._writer_thread import WriterThread
 from textual.events import Key
@@ -109,6 +112,29 @@ def apply() -> None:
     #    app and came back. Of keys that come together, ctrl+u takes the letters behind it, too.
     TextArea._on_key = _take_text_key  # type: ignore[method-assign]
     Input._on_key = _take_line_key  # type: ignore[method-assign]
+    # 9) No issue known: a text area breaks all its lines at a paste, when its scrollbar comes, and
+    #    when it has been laid out. Of a megabyte most lines fit, or were broken at this width.
+    _wrapped_document.compute_wrap_offsets = _wrap_offsets  # type: ignore[attr-defined]
+
+
+def _wrap_offsets(
+    text: str,
+    width: int,
+    tab_size: int,
+    fold: bool = True,
+    precomputed_tab_sections: list[tuple[str, int]] | None = None,
+) -> list[int]:
+    """Return where a line breaks; a control character counts as a cell, which a field has none."""
+    if "\t" in text:
+        return compute_wrap_offsets(text, width, tab_size, fold, precomputed_tab_sections)
+    if len(text) <= width and text.isascii():
+        return []
+    return list(_offsets(text, width, tab_size, fold))
+
+
+@lru_cache(maxsize=20_000)
+def _offsets(text: str, width: int, tab_size: int, fold: bool) -> list[int]:
+    return compute_wrap_offsets(text, width, tab_size, fold)
 
 
 def _write_to_the_end(self: WriterThread) -> None:

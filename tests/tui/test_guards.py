@@ -10,7 +10,9 @@ import re
 from functools import cache
 
 import pytest
+from hypothesis import given, strategies as st
 from textual import events, on
+from textual._wrap import compute_wrap_offsets
 from textual.app import App, ComposeResult
 from textual.cache import FIFOCache
 from textual.containers import Container
@@ -26,6 +28,7 @@ from tests.tui.desk import (
     Desk,
     Gate,
     Sheet,
+    area,
     chat,
     idle,
     screen,
@@ -34,6 +37,7 @@ from tests.tui.desk import (
     shown,
     until,
 )
+from tui import textual_fixes
 from tui.app import PhichatApp
 from tui.textual_fixes import GuardedScreen, apply
 from tui.themes import THEMES
@@ -270,3 +274,29 @@ def test_rules_of_style_sheets_are_hashed_by_identity() -> None:
     apply()
     assert RuleSet.__hash__ is object.__hash__
     assert len({RuleSet(), RuleSet()}) == 2
+
+
+async def test_a_paste_breaks_no_line_that_fits_and_a_long_one_once_a_width(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken: list[str] = []
+    offsets = textual_fixes.compute_wrap_offsets
+
+    def counting(text: str, *more: object) -> list[int]:
+        broken.append(text)
+        return offsets(text, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(textual_fixes, "compute_wrap_offsets", counting)
+    long = " ".join(f"word{n}" for n in range(60))
+    async with desk.app().run_test(size=NARROW) as pilot:
+        pilot.app.post_message(events.Paste("\n".join(["a line that fits"] * 200 + [long])))
+        await until(pilot, lambda: area(pilot).text.endswith("word59"), "the paste")
+        await sees(pilot, "word59")
+        assert set(broken) == {long}
+        assert len(broken) <= 2, "without the scrollbar, and with it"
+
+
+@given(st.text(st.sampled_from("ab é漢\t"), max_size=30), st.integers(4, 12))
+def test_lines_break_where_textual_breaks_them(text: str, width: int) -> None:
+    known = compute_wrap_offsets(text, width, 4)
+    assert textual_fixes._wrap_offsets(text, width, 4) == known
