@@ -163,7 +163,7 @@ async def test_only_what_can_t_be_opened_stays_a_path(desk: Desk) -> None:
         area(pilot).set_text("")
         paste(pilot, f"'{good}' '{broken}'")
         await until(pilot, lambda: area(pilot).text == broken, "the path alone")
-        assert len(composer(pilot).chips.files) == 2
+        await until(pilot, lambda: len(composer(pilot).chips.files) == 2, "both pictures")
 
 
 @pytest.mark.parametrize("text", ["/attach {broken}", "{broken}"])
