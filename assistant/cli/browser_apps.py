@@ -28,7 +28,7 @@ MOST_APPS = 32
 """Apps at a time; with one more, the one that has been without a socket longest ends."""
 END_S = 5.0
 """Seconds that an app has to end by itself."""
-LARGEST = 64 << 20
+LARGEST = 64_000_000
 """Bytes of an uploaded picture."""
 MOST_FILES = 32
 """Uploaded files of one app that are kept."""

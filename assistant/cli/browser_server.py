@@ -24,7 +24,7 @@ from aiohttp.typedefs import Handler, Middleware
 from textual_serve.server import Server, to_int
 from yarl import URL
 
-from assistant.cli.browser_apps import LARGEST, TabApps, TabKey
+from assistant.cli.browser_apps import LARGEST, TabApps, TabKey, safe_name
 from assistant.values.words import file_size
 
 PAGE = Path(__file__).parent / "browser_page"
@@ -244,13 +244,18 @@ class GuardedServer(Server):
         app = self._apps.find(self._key(request))
         if app is None:
             return web.Response(status=404, text="The app of this page has ended: start it again.")
+        name = request.query.get("name", "")
         data = bytearray()
         async for piece in request.content.iter_chunked(1 << 16):
             data += piece
             if len(data) > LARGEST:
-                words = f"A file of more than {file_size(LARGEST)} can't be sent: shrink it."
+                words = f"{safe_name(name)} has more than {file_size(LARGEST)}: shrink it."
                 return web.Response(status=413, text=words)
-        await app.attach(request.query.get("name", ""), bytes(data))
+        try:
+            await app.attach(name, bytes(data))
+        except OSError:
+            words = f"{safe_name(name)} can't be stored where phichat runs: is the disk full?"
+            return web.Response(status=507, text=words)
         return web.Response(status=204)
 
     def _let_in(self, token: str) -> web.Response:

@@ -248,7 +248,8 @@ def test_an_app_outlives_its_socket_and_takes_pictures(
     assert another.get(alive, timeout=LIMIT_S).status_code == 200, "it is this browser's alone"
     for origin in (*FOREIGN, None):
         assert post(upload, b"x", origin).status_code == 403, origin
-    assert post(upload, (bytes(1 << 20) for _ in range(65)), served.address).status_code == 413
+    answer = post(f"{upload}?name=x.png", (bytes(1 << 20) for _ in range(65)), served.address)
+    assert (answer.status_code, answer.text) == (413, "x.png has more than 64.0 MB: shrink it.")
     kept_tab(served, headers, "", until=b"red.png")
     kept_tab(served, headers, "", until=b"typed before")
 
@@ -342,6 +343,33 @@ async def test_an_app_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.M
     assert process.pid == int(found.read_text())
     await app.end()
     assert await process.wait() == -signal.SIGKILL
+
+
+async def test_an_upload_that_a_full_disk_does_not_take_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(**_: object) -> str:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    server = GuardedServer("127.0.0.1", 8000)
+    async with TestClient(
+        TestServer(await server._make_app()), cookie_jar=aiohttp.DummyCookieJar()
+    ) as client:
+        entrance = {"Host": "127.0.0.1:8000"}
+        answer = await client.get(
+            f"/?token={server._token}", headers=entrance, allow_redirects=False
+        )
+        (cookie,) = answer.cookies.values()
+        await server._apps.take((cookie.value, TAB))
+        headers = {
+            **entrance,
+            "Cookie": f"{cookie.key}={cookie.value}",
+            "Origin": "http://127.0.0.1:8000",
+        }
+        answer = await client.post(f"/upload/{TAB}?name=a.png", headers=headers, data=b"x")
+        assert answer.status == 507
+        assert await answer.text() == "a.png can't be stored where phichat runs: is the disk full?"
 
 
 async def test_an_app_that_ended_at_once_leaves_no_uploads() -> None:

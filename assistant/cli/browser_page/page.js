@@ -3,7 +3,8 @@
 "use strict";
 
 (() => {
-  const RETRY_MS = 1000;
+  const RETRY_MS = 1000, SAID_MS = 20000;
+  let saidUntil;
 
   // A reload keeps the name, a new tab has none. A copy of a tab would have its name: the newest shows the app.
   let tab = sessionStorage.getItem("phichat-tab");
@@ -27,17 +28,21 @@
   }
 
   async function upload(files) {
+    const refused = [];
     for (const file of files) {
       say(`Sending ${file.name} …`);
       try {
         const answer = await fetch(address(`upload/${tab}?name=${encodeURIComponent(file.name)}`), {
           method: "POST", body: file, headers: { "Content-Type": "application/octet-stream" },
         });
-        say(answer.ok ? "" : await refusal(answer, file));
+        if (!answer.ok) refused.push(await refusal(answer, file));
       } catch {
-        say("The picture could not be sent: try again.");
+        refused.push(`${file.name} could not be sent: try again.`);
       }
     }
+    say(refused.join(" "));
+    clearTimeout(saidUntil);
+    saidUntil = setTimeout(say, SAID_MS, "");
     input()?.focus();
   }
 
