@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from rich.segment import Segment
 from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
@@ -24,7 +24,7 @@ from textual.css.model import RuleSet
 from textual.document import _wrapped_document
 from textual.document._edit import Edit
 from textual.drivers._writer_thread import WriterThread
-from textual.events import Key
+from textual.events import Key, ScreenResume
 from textual.geometry import Offset, Region
 from textual.message import Message
 from textual.screen import ModalScreen, Screen
@@ -39,6 +39,10 @@ from tui.terminal.detect import ANSWERS
 from tui.terminal.packets import Packets
 
 ResultT = TypeVar("ResultT")
+if TYPE_CHECKING:
+    _AnyScreen = Screen[Any]
+else:
+    _AnyScreen = object  # Textual takes the style sheets of the first base that is a widget
 
 _feed, _tick = XTermParser.feed, XTermParser.tick
 _edit, _set_document = TextArea.edit, TextArea._set_document
@@ -234,7 +238,28 @@ async def _take_own_key(field: TextArea | Input, event: Key) -> bool:
     return False
 
 
-class GuardedScreen(Screen[ResultT]):
+class _StyledOnce(_AnyScreen):
+    """Screen whose widgets are styled when they come, and not twice more before they are seen.
+
+    No issue known: the classes of a screen's size are added after its first layout, and its first
+    appearance styles all widgets, which have just been styled.
+    """
+
+    _has_appeared = False
+
+    async def _compose(self) -> None:
+        width, height = self.app.size
+        columns, rows = self.app.HORIZONTAL_BREAKPOINTS, self.app.VERTICAL_BREAKPOINTS
+        self.add_class(*self._get_breakpoint_classes(width, columns or []))
+        self.add_class(*self._get_breakpoint_classes(height, rows or []))
+        await super()._compose()
+
+    def _on_screen_resume(self, event: ScreenResume) -> None:
+        event.refresh_styles &= self._has_appeared
+        self._has_appeared = True
+
+
+class GuardedScreen(_StyledOnce, Screen[ResultT]):
     """Screen that survives clicks on removed widgets, rests below a dialog and closes once."""
 
     def get_widget_and_offset_at(self, x: int, y: int) -> tuple[Widget | None, Offset | None]:
@@ -264,7 +289,7 @@ class GuardedScreen(Screen[ResultT]):
         return super().dismiss(result) if self.is_active else AwaitComplete()
 
 
-class GuardedDialog(ModalScreen[ResultT]):
+class GuardedDialog(_StyledOnce, ModalScreen[ResultT]):
     """Modal screen that closes once, and paints pictures whole."""
 
     def refresh(

@@ -17,6 +17,7 @@ from textual.app import App, ComposeResult
 from textual.cache import FIFOCache
 from textual.containers import Container
 from textual.css.model import RuleSet
+from textual.dom import DOMNode
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -31,9 +32,11 @@ from tests.tui.desk import (
     area,
     chat,
     idle,
+    open_page,
     screen,
     sees,
     send,
+    settled,
     shown,
     until,
 )
@@ -239,7 +242,13 @@ def test_no_private_name_of_textual_is_taken_by_chance(ours: type) -> None:
     """An attribute called ``_running`` or ``_attach`` breaks Textual without a word."""
     source = inspect.getsource(ours)
     mine = set(re.findall(r"def (_[a-z]\w*)\(|self\.(_[a-z]\w*)\b(?:: [^=]+)? = ", source))
-    on_purpose = {"_on_paste", "_compositor_refresh", "_repaint_required"}
+    on_purpose = {
+        "_compose",
+        "_compositor_refresh",
+        "_on_paste",
+        "_on_screen_resume",
+        "_repaint_required",
+    }
     names = {name for pair in mine for name in pair if name} - on_purpose
     taken: set[str] = set()
     for base in ours.__mro__:
@@ -268,6 +277,29 @@ def test_a_line_makes_a_cache_when_it_uses_it_and_as_textual_does() -> None:
         assert getattr(ours, name) is made
     with pytest.raises(AttributeError, match="_other"):
         ours._other  # type: ignore[attr-defined]  # noqa: B018
+
+
+async def test_the_widgets_of_a_screen_are_styled_when_they_come_and_not_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    styled: list[object] = []
+    update_styles = App.update_styles
+
+    def update(self: App[None], node: DOMNode, animate: bool = True) -> None:
+        if node.children:
+            styled.append(node)
+        update_styles(self, node, animate)
+
+    monkeypatch.setattr(App, "update_styles", update)
+    async with desk.app().run_test(size=WIDE) as pilot:
+        await settled(pilot)
+        await open_page(pilot, "f1")
+        page = pilot.app.screen
+        assert page.classes >= {"-wide", "-tall"}
+        assert not {screen(pilot), page} & set(styled)
+        await pilot.resize_terminal(*NARROW)
+        assert page.classes >= {"-narrow", "-short"}
+        assert {screen(pilot), page} <= set(styled)
 
 
 def test_rules_of_style_sheets_are_hashed_by_identity() -> None:

@@ -198,10 +198,6 @@ class Composer(Vertical):
 
     watch_edited = watch_more_below = _show_title
 
-    def watch_busy(self, busy: bool) -> None:
-        self.set_class(busy, "busy")
-        self._show_hints()
-
     def on_resize(self) -> None:
         self._show_hints()
 
@@ -213,7 +209,7 @@ class Composer(Vertical):
         about, hints = self.hints
         self.border_subtitle = in_one_line(hints or own, self.outer_size.width - FRAME, about)
 
-    watch_has_notice = watch_is_emptying = watch_hints = _show_hints
+    watch_busy = watch_has_notice = watch_is_emptying = watch_hints = _show_hints
 
     def quit_after_typing(self) -> None:
         """Post that the app shall end, behind the letters that were typed so far."""
