@@ -12,6 +12,7 @@ from assistant.core import weights
 from assistant.core.cache.kv_cache import KVCache
 from assistant.core.cpu import kernels as row_kernels
 from assistant.core.cpu.acceleration import CpuKernels
+from assistant.core.cpu.llvm import LINE
 from assistant.core.cpu.many_rows import LONGEST, multiply_rows
 from assistant.core.decode import decode_one_token, logits_of, prefill
 from assistant.core.formats import matrix_bytes
@@ -170,7 +171,7 @@ def test_logits_stay_close_to_float32(
 def test_few_rows_are_multiplied_as_if_the_matrix_were_float32(
     dtype: torch.dtype, s: int, n: int, k: int, seed: int
 ) -> None:
-    k *= 64 if dtype == torch.int8 else 16
+    k *= LINE // dtype.itemsize
     matrix, x = normal(n, k, seed=seed), normal(s, k, seed=seed + 100)
     numbers, scales = quantize_rows(matrix) if dtype == torch.int8 else (matrix.to(dtype), None)
     wide = numbers.float() if scales is None else numbers * scales[:, None]

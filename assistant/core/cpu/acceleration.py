@@ -210,8 +210,7 @@ class CpuKernels:
         return _CompiledLayer(arrays, np.float32(before.variance_epsilon), self._library)
 
     def _has_shape(self, matrix: torch.Tensor) -> bool:
-        is_int8 = matrix.dtype == torch.int8
-        return bool(self._library.can_multiply(*matrix.shape, is_int8=is_int8))
+        return bool(self._library.can_multiply(*matrix.shape, matrix.itemsize))
 
 
 @dataclass(frozen=True, slots=True)

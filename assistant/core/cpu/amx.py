@@ -23,7 +23,7 @@ from llvmlite import ir
 from numba import prange, types
 
 from assistant.core.cpu import llvm, whole_steps
-from assistant.core.cpu.compiler import compiled, has, instruction, on_all_cores
+from assistant.core.cpu.compiler import has, instruction, on_all_cores
 from assistant.core.cpu.llvm import BYTES, FLOAT, I8, I32, I64, Values
 from assistant.core.scratch import Scratch
 
@@ -277,23 +277,16 @@ def _all(b: Any, number: Any) -> Any:
     return b.shuffle_vector(one, one, ir.Constant(ir.VectorType(I32, SIDE), None))
 
 
-@compiled
-def _rounded(bits: np.int32) -> np.int32:
-    """Return the bits of the bfloat16 nearest to a float32 of these ``bits``."""
-    upper: np.int32 = (bits + np.int32(0x8000)) >> np.int32(16)
-    return upper
-
-
 @on_all_cores
 def split(bits: Array, terms: Array) -> None:
     """Write rows [S, K], seen as ``bits`` of float32, as two terms of bfloat16 [2, S, K]."""
     for s in prange(len(bits)):
         for i in range(bits.shape[1]):
             number = bits[s, i]
-            upper = _rounded(number)
+            upper = llvm.bfloat16_bits(number)
             rest = llvm.float_of(number) - llvm.float_of(upper << np.int32(16))
             terms[0, s, i] = upper
-            terms[1, s, i] = _rounded(llvm.bits_of(rest))
+            terms[1, s, i] = llvm.bfloat16_bits(llvm.bits_of(rest))
 
 
 @on_all_cores
@@ -312,14 +305,6 @@ def spread(terms: Array, words: Array) -> None:
                         into[i, s] = terms[term, panel * SIDE + s, step * SIDE + i]
 
 
-@compiled
-def _aligned(size: int) -> Array:
-    """Return ``size`` bytes that begin with a cache line."""
-    held = np.empty(size + STEP, np.int8)
-    first = -held.ctypes.data % STEP
-    return held[first : first + size]
-
-
 @on_all_cores
 def multiply_tiles(
     matrix: Array, scales: Array, words: Array, steps: Array, configuration: Array, size: int,
@@ -335,8 +320,8 @@ def multiply_tiles(
     for block in prange((N + size - 1) // size):
         first = block * size
         parts = min(size, N - first) // TOGETHER
-        tiles = _aligned(parts * CHUNK * 2 * _TILE)
-        sums = _aligned(together * parts * 4 * _TILE)
+        tiles = llvm.aligned(parts * CHUNK * 2 * _TILE)
+        sums = llvm.aligned(together * parts * 4 * _TILE)
         turned = np.empty((SIDE, SIDE), np.float32)
         _configure(configuration)
         for k in range(0, words.shape[1], CHUNK):

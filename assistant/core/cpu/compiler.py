@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import torch
 from llvmlite.binding import get_host_cpu_features
 from numba import config, get_num_threads, njit
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]  # OpenMP: torch's threads are used
 
@@ -66,6 +66,16 @@ def _sources() -> bytes:
 def instruction(write: Callable[..., Any]) -> Any:
     """Make a function of LLVM instructions; ``write`` returns its signature and its generator."""
     return intrinsic(write)
+
+
+def by_types(choose: F) -> F:
+    """Make a function whose code is what ``choose`` returns for the types of its arguments."""
+
+    def function(*arguments: Any) -> Any:
+        raise NotImplementedError("called by compiled code only")
+
+    overload(function, strict=False)(choose)  # names of parameters may have types
+    return cast(F, function)
 
 
 def has(feature: str) -> bool:

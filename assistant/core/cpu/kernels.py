@@ -21,9 +21,8 @@ import numpy as np
 from numba import config, prange, set_num_threads
 
 from assistant.core.cpu.compiler import compiled, on_all_cores
-from assistant.core.cpu.dots import INT8_LANES, LANES, ROWS, dots
-from assistant.core.cpu.llvm import power_of_two
-from assistant.core.cpu.whole_steps import STEPS, ZERO, round_row
+from assistant.core.cpu.dots import LANES, ROWS, dots, is_laid_out, lay_out
+from assistant.core.cpu.llvm import LINE, aligned, power_of_two
 
 TILE = 4096
 """Positions of which attention weights stay in the nearest cache, and values in the next, until
@@ -52,9 +51,9 @@ def use_threads(count: int) -> None:
     set_num_threads(min(count, config.NUMBA_NUM_THREADS))
 
 
-def can_multiply(rows: int, columns: int, *, is_int8: bool) -> bool:
+def can_multiply(rows: int, columns: int, itemsize: int) -> bool:
     """Whether a matrix [rows, columns] has the shape that these kernels read."""
-    return rows >= ROWS and columns % (INT8_LANES if is_int8 else LANES) == 0
+    return rows >= ROWS and columns * itemsize % LINE == 0
 
 
 def can_attend(head_dim: int) -> bool:
@@ -62,15 +61,21 @@ def can_attend(head_dim: int) -> bool:
     return head_dim >= ROWS and head_dim % 4 == 0
 
 
+@compiled
+def _room(rows: int, columns: int) -> Array:
+    """Return an array [rows, columns] of float32 that begins with a cache line."""
+    return aligned(4 * rows * columns).view(np.float32).reshape(rows, columns)
+
+
 @on_all_cores
 def multiply(matrix: Array, scales: Array, rows: Array, out: Array) -> None:
     """``out`` [S, N] = ``rows`` [S, K] times ``matrix`` [N, K], for few rows: read once for all."""
     S, N, whole = len(rows), len(matrix), len(scales) > 0
     x, steps = rows, np.ones(S, np.float32)
-    if whole:
-        x = np.empty_like(rows)
+    if is_laid_out(matrix):
+        x = _room(S, 2 * rows.shape[1])
         for s in range(S):
-            steps[s] = round_row(rows[s], x[s], STEPS, ZERO)
+            steps[s] = lay_out(matrix, rows[s], x[s])
     for block in prange((N + ROWS - 1) // ROWS):
         first = min(block * ROWS, N - ROWS)
         for s in range(S):
@@ -223,10 +228,10 @@ def attend(qkv: Array, keys: Array, values: Array, length: int) -> Array:
 def _gated(gate_up: Array, scales: Array, x: Array) -> Array:
     """silu(gate) * up [M], of both products at once."""
     M, whole, step = len(gate_up) // 2, len(scales) > 0, np.float32(1)
-    if whole:
-        steps = np.empty_like(x)
-        step = round_row(x, steps, STEPS, ZERO)
-        x = steps
+    if is_laid_out(gate_up):
+        row = _room(1, 2 * len(x))[0]
+        step = lay_out(gate_up, x, row)
+        x = row
     out = np.empty(M, np.float32)
     for block in prange((M + ROWS - 1) // ROWS):
         first = min(block * ROWS, M - ROWS)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
 from llvmlite.binding import initialize_native_asmparser
 from numba import types
 
-from assistant.core.cpu.compiler import has, instruction
+from assistant.core.cpu.compiler import compiled, has, instruction
 
 initialize_native_asmparser()  # or LLVM ends the process at the first ``ir.InlineAsm``
 
@@ -17,6 +18,7 @@ I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 FLOAT, HALF, BYTES = ir.FloatType(), ir.HalfType(), I8.as_pointer()
 
 Values = list[Any]
+Array = np.ndarray[Any, Any]
 
 
 def function(b: Any, name: str, result: Any, operands: Sequence[Any]) -> Any:
@@ -130,6 +132,28 @@ def float_of(context: Any, bits: Any) -> tuple[Any, Callable[..., Any]]:
         return b.bitcast(arguments[0], FLOAT)
 
     return types.float32(types.int32), generate
+
+
+LINE = 64
+"""Bytes of a cache line, and of a register of AVX-512."""
+
+
+@compiled
+def aligned(size: int) -> Array:
+    """Return ``size`` bytes that begin with a cache line, as numba's own arrays do not.
+
+    What lies across two lines takes twice as long to load.
+    """
+    held = np.empty(size + LINE, np.int8)
+    first = -held.ctypes.data % LINE
+    return held[first : first + size]
+
+
+@compiled
+def bfloat16_bits(bits: np.int32) -> np.int32:
+    """Return the bits of the bfloat16 nearest to a float32 of these ``bits``."""
+    upper: np.int32 = (bits + np.int32(0x8000)) >> np.int32(16)
+    return upper
 
 
 @instruction

@@ -48,18 +48,22 @@ def round_rows(rows: Array, whole: Array, steps: Array, most: int, zero: int) ->
         steps[s] = round_row(rows[s], whole[s], most, zero)
 
 
+@compiled
+def split_row(x: Array, upper: Array, lower: Array) -> np.float32:
+    """Write ``x`` in whole steps as two int8 terms, 256 a + b; returns a step's size."""
+    step = _step(x, STEPS)
+    for i in range(len(x)):
+        number = np.int32(x[i] / step + np.float32(ZERO + 0.5))  # cut off: rounded
+        upper[i] = (number >> 8) - 128
+        lower[i] = (number & 255) - 128
+    return step
+
+
 @on_all_cores
 def split(rows: Array, terms: Array, steps: Array) -> None:
-    """``rows`` [S, K] in whole steps as two int8 terms, 256 a + b: ``terms`` [2, S, K].
-
-    ``steps`` [S] are their sizes.
-    """
+    """``rows`` [S, K] as two terms [2, S, K], and the sizes of their ``steps`` [S]."""
     for s in prange(len(rows)):
-        steps[s] = step = _step(rows[s], STEPS)
-        for i in range(rows.shape[1]):
-            number = np.int32(rows[s, i] / step + np.float32(ZERO + 0.5))  # cut off: rounded
-            terms[0, s, i] = (number >> 8) - 128
-            terms[1, s, i] = (number & 255) - 128
+        steps[s] = split_row(rows[s], terms[0, s], terms[1, s])
 
 
 @on_all_cores
