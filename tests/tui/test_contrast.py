@@ -16,12 +16,14 @@ from rich.color import Color, ColorType
 from rich.style import Style
 from textual.pilot import Pilot
 from textual.theme import Theme
+from textual.widgets import OptionList
 
 from assistant.values.conversation import FinishReason
 from assistant.values.errors import ModelError
 from tests.tiers import few_quick
 from tests.tui.conftest import MakeDesk
 from tests.tui.desk import (
+    NARROW,
     Desk,
     area,
     composer,
@@ -252,3 +254,13 @@ async def test_every_page(desk: Desk, key: str) -> None:
         if key in ("f8", "f9"):
             await pilot.press("enter")
             await in_all_themes(pilot, f"{key}, a question")
+
+
+async def test_the_ground_of_a_list_is_not_that_of_its_marked_row(desk: Desk) -> None:
+    """Among 256 colours the tint of a focused list made them one."""
+    async with desk.app().run_test(size=NARROW) as pilot:
+        await pilot.press("f8")
+        await sees(pilot, "fits here")
+        models = pilot.app.screen.query_one(OptionList)
+        assert models.has_focus
+        assert models.background_colors[1] == models.styles.background
