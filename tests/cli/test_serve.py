@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from asyncio.subprocess import Process
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -330,6 +331,12 @@ async def test_an_app_starts_where_no_folder_for_uploads_can_be_made(
     assert started == [(80, 24)]
 
 
+async def gone(process: Process) -> int:
+    """Wait until a killed app and its pipes are closed, which the loop's end would warn of."""
+    await until(process._transport.is_closing, "its pipes' end")  # type: ignore[attr-defined]
+    return await process.wait()
+
+
 async def test_an_app_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The app itself, not a shell that started it."""
     monkeypatch.setattr(browser_apps, "END_S", 0.0)
@@ -342,7 +349,7 @@ async def test_an_app_that_hangs_is_killed(tmp_path: Path, monkeypatch: pytest.M
     assert process is not None
     assert process.pid == int(found.read_text())
     await app.end()
-    assert await process.wait() == -signal.SIGKILL
+    assert await gone(process) == -signal.SIGKILL
 
 
 async def test_an_upload_that_a_full_disk_does_not_take_is_refused_by_name(
@@ -390,6 +397,7 @@ async def test_an_app_that_ended_at_once_leaves_no_uploads() -> None:
     assert not app._folder.exists()
     process.kill()
     await reader
+    await gone(process)
 
 
 HOSTS = ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "10.0.0.1:{port}",
