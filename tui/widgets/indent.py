@@ -22,6 +22,9 @@ class Indented(Visual):
         self._indent = Content(" " * indent)
         self._texts = texts
 
+    def __str__(self) -> str:
+        return "\n".join(mark.plain + text.plain for mark, text in self._texts)
+
     def _at(self, width: int) -> Content:
         rows: list[Line] = []
         for mark, text in self._texts:
