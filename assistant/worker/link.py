@@ -122,8 +122,10 @@ class WorkerLink:
             channel, header, payload = frame
             try:
                 channel.send(header, payload)
-            except OSError:
+            except TimeoutError:
                 channel.close()
+            except OSError:
+                pass  # the worker is gone: its last words, and the end, are still to be received
 
     def give_up(self, number: int, *, reacts: bool) -> None:
         """Let a request be over that the worker did not end; ``reacts``: it is busy, not frozen."""
