@@ -204,7 +204,7 @@ class TiledLinear(NarrowLinear):
 
     def _multiply(self, rows: torch.Tensor, out: torch.Tensor | None) -> torch.Tensor:
         weight = self.weight
-        if len(rows) == 1:
+        if len(rows) == 1 and self.kernels is None:
             return linear(rows.to(weight.dtype), weight).to(rows.dtype)
         if out is None:
             out = rows.new_empty(len(rows), len(weight))

@@ -86,7 +86,7 @@ def test_few_rows_of_float16_stay_with_the_kernels_that_read_it_once() -> None:
     assert held[torch.float16].most_rows == TiledLinear.most_rows > held[torch.bfloat16].most_rows
 
 
-@pytest.mark.parametrize("shape", [(96, 64), (97, 64), (96, 32)])
+@pytest.mark.parametrize("shape", [(96, 64), (97, 64), (96, 32), (96, 48)])
 def test_a_matrix_that_fills_no_tiles_goes_another_way(shape: tuple[int, int]) -> None:
     matrix = normal(*shape)
     int8 = Int8Linear(*quantize_rows(matrix), "amx")

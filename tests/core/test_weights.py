@@ -200,6 +200,13 @@ def test_what_the_kernels_do_not_read_is_left_to_torch() -> None:
     assert KERNELS.multiply(normal(8, 48).to("meta"), None, x) is None
 
 
+@pytest.mark.parametrize("k", [32, 40, 48])
+def test_one_row_is_not_rounded_where_kernels_do_not_read_the_matrix(k: int) -> None:
+    held = accelerated(TiledLinear(normal(40, k).bfloat16()))
+    x = normal(1, k, seed=1)
+    assert torch.allclose(held(x), x @ held.weight.float().t(), atol=1e-5)
+
+
 @pytest.mark.parametrize("form", ["int4", "int2"])
 def test_a_format_that_a_cpu_does_not_have_is_refused_in_words(form: str) -> None:
     with pytest.raises(ModelError, match=f"no {form} weights on cpu: use float or int8"):
