@@ -207,10 +207,10 @@ def test_chats_are_forked_and_brought_back(
     lines = said(
         monkeypatch, capsys, PlainChat(engine, COMMANDS),
         "/undo", "Hello lamp", "/fork", "/delete", "/undo", "/recallall nothing", "/summary",
-        "/open x",
+        "/open nope",
     )  # fmt: skip
     assert "You: Error: There is no chat to bring back." in lines
-    assert 'You: Error: There is no chat "x"; list them with: /chats.' in lines
+    assert 'You: Error: There is no chat "nope"; list them with: /chats.' in lines
     assert len(engine.store.sessions()) == 2
     assert any("Error: Nothing that the model does not see already" in line for line in lines)
     assert "You: There is no summary." in lines
