@@ -135,6 +135,12 @@ class PhichatApp(App[None]):
         if self._gallery.graphics.audience is not None:
             self.set_interval(LOOK_S, self._look_at_tmux)
 
+    async def _process_messages_loop(self) -> None:
+        try:
+            await super()._process_messages_loop()
+        finally:  # however it ends, and before Textual leaves the screen that holds them
+            self._gallery.free_terminal()
+
     @work(thread=True, exclusive=True, group="tmux")
     def _look_at_tmux(self) -> None:
         """Ask which terminals show the app now."""

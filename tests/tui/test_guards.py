@@ -247,6 +247,7 @@ def test_no_private_name_of_textual_is_taken_by_chance(ours: type) -> None:
         "_compositor_refresh",
         "_on_paste",
         "_on_screen_resume",
+        "_process_messages_loop",
         "_repaint_required",
     }
     names = {name for pair in mine for name in pair if name} - on_purpose

@@ -177,8 +177,12 @@ def stored(tmp_path: Path) -> str:
     return session
 
 
+LEFT = b"\x1b[?1049l"
+"""The way back from the screen of the app."""
+
+
 def written(session: str, protocol: str, pattern: bytes) -> bytes:
-    """Return the output of the app on a real terminal until ``pattern`` is in it."""
+    """Return the output of the app on a real terminal: it is left when ``pattern`` is in it."""
     home = os.environ["PHICHAT_HOME"]
     environment = {
         "PHICHAT_HOME": home,
@@ -187,7 +191,9 @@ def written(session: str, protocol: str, pattern: bytes) -> bytes:
     }
     command = ["-m", "assistant.cli", "chat", "--session", session]
     with PseudoTerminal(command, environment) as terminal:
-        return read_until(terminal.descriptor, lambda text: re.search(pattern, text, re.DOTALL))
+        seen = read_until(terminal.descriptor, lambda text: re.search(pattern, text, re.DOTALL))
+        terminal.write(b"\x11")  # ctrl+q
+        return seen + read_until(terminal.descriptor, lambda text: LEFT in text)
 
 
 def test_kitty_gets_the_picture_and_its_cells(stored: str) -> None:
@@ -197,6 +203,8 @@ def test_kitty_gets_the_picture_and_its_cells(stored: str) -> None:
     number = int(upload[1])
     colour = f"38;2;{number >> 16 & 255};{number >> 8 & 255};{number & 255}".encode()
     assert colour in output
+    on_its_screen, _, _ = output.partition(LEFT)
+    assert b"\x1b_Ga=d,d=I,i=%d,q=2\x1b\\" % number in on_its_screen
 
 
 @pytest.mark.slow

@@ -208,6 +208,8 @@ async def test_pictures_follow_the_terminals_that_are_attached(
         app.post_message(TmuxAnswered(""))  # it had no time to answer
         await until(pilot, is_kitty, "the same cells")
         assert len(screen(pilot).query(Drawing)) == 1
+    freed = re.findall(r"a=d,d=I,i=(\d+)", "".join(written))
+    assert sorted(freed) == sorted(numbers()), "those of earlier terminals too"
     data = re.findall(r"m=[01];([A-Za-z0-9+/=]+)", "".join(written))
     assert base64.b64decode(data[0])[1:4] == b"PNG"
 

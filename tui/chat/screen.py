@@ -110,7 +110,6 @@ class ChatScreen(EngineScreen[None]):
         if unsaved := self.conversation.draft.keeper.close():
             self.last_words = write_aside(unsaved, self._engine.model.settings.data_dir)
         self.places.save()
-        self._gallery.close()
         self._engine.pictures.stop_decoding()  # its threads may end
 
     # Actions

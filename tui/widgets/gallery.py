@@ -58,17 +58,23 @@ class Gallery:
         chosen: Graphics,
         write: Callable[[str], None] = lambda text: None,
         store: PictureStore | None = None,
+        uploaded: set[int] | None = None,
     ) -> None:
-        """``store`` holds the pictures; the engine's own, if none is given."""
+        """``store`` holds the pictures; the engine's own, if none is given.
+
+        ``uploaded``, the numbers of the pictures that the terminal holds, is shared by its
+        galleries.
+        """
         self.engine = engine
         self.graphics = chosen
         self._write = write
         self._store = store
+        self._uploaded = set[int]() if uploaded is None else uploaded
         self._kept: OrderedDict[Key, Drawn] = OrderedDict()
 
     def of(self, store: PictureStore) -> Gallery:
         """Make a gallery of another store's pictures, for the same terminal."""
-        return Gallery(self.engine, self.graphics, self._write, store)
+        return Gallery(self.engine, self.graphics, self._write, store, self._uploaded)
 
     @property
     def protocol(self) -> PictureProtocol:
@@ -139,18 +145,28 @@ class Gallery:
             return kept
         if drawn.upload and self.protocol in (PictureProtocol.KITTY, PictureProtocol.PAGE):
             self._send(drawn.upload)
+            self._uploaded.add(drawn.number)
         elif drawn.upload:  # another terminal was attached while it was drawn
             drawn.kitty, drawn.number = None, 0
         drawn.upload = ""
         self._kept[key] = drawn
         while len(self._kept) > MOST_KEPT:
-            self._forget(self._kept.popitem(last=False)[1])
+            self._forget(self._kept.popitem(last=False)[1].number)
         return drawn
 
     def close(self) -> None:
-        """Free the pictures that the terminal holds."""
+        """Free its pictures in the terminal."""
         while self._kept:
-            self._forget(self._kept.popitem()[1])
+            self._forget(self._kept.popitem()[1].number)
+
+    def free_terminal(self) -> None:
+        """Free all pictures in the terminal, of other galleries and of earlier audiences too.
+
+        Call it on the screen that they were uploaded to: a terminal keeps those of its other
+        screen apart, and tmux drops what comes behind the change of screens.
+        """
+        for number in sorted(self._uploaded):
+            self._forget(number)
 
     def look_again(self, answer: str) -> bool:
         """Take what tmux answered; True where the pictures in sight must be drawn again.
@@ -167,11 +183,12 @@ class Gallery:
         self._kept.clear()
         return True
 
-    def _forget(self, drawn: Drawn) -> None:
-        if drawn.number:
+    def _forget(self, number: int) -> None:
+        if number in self._uploaded:
             is_page = self.protocol is PictureProtocol.PAGE
             forget = graphics.page_forget if is_page else graphics.kitty_forget
-            self._send(forget(drawn.number))
+            self._send(forget(number))
+            self._uploaded.remove(number)
 
     def _send(self, sequences: str) -> None:
         """Send control sequences to the terminal, through tmux where that is between."""
