@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.notifications import SeverityLevel
 from textual.widget import Widget
 
-from assistant.values.errors import PhichatError
+from assistant.values.errors import PhichatError, SessionNotFoundError
 from assistant.values.text import plain
 from tui.messages import RequestRefused
 from tui.widgets.turn_run import unexpected_words
@@ -39,6 +39,21 @@ def refuse(widget: Widget, words: str, *, error: bool = False) -> None:
 def in_thread(widget: Widget, job: Job) -> None:
     """Run ``job`` in a thread and hand its answer, or the engine's refusal, to ``widget``."""
     widget.run_worker(_runner(widget, job), thread=True, group="engine")
+
+
+def unless_deleted(job: Job) -> Job:
+    """Make a job about the open chat, asked for by no key, end without a word once that is gone.
+
+    Threads may begin long after they were wanted, and the deletion has a notice of its own.
+    """
+
+    def run() -> Answer:
+        try:
+            return job()
+        except SessionNotFoundError:
+            return None
+
+    return run
 
 
 def in_background(widget: Widget, job: Job) -> None:

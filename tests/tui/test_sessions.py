@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from textual import events
 from textual.pilot import Pilot
+from textual.widget import Widget
 from textual.widgets import Input
 
 from assistant.values.conversation import Conversation, SessionSummary
@@ -36,6 +37,7 @@ from tests.tui.desk import (
     type_text,
     until,
 )
+from tui import requests
 from tui.chat.positions import Places
 from tui.chat.sidebar import Sidebar
 from tui.widgets.session_list import ROW_LINES, SessionList
@@ -187,6 +189,35 @@ async def test_deleted_chats_come_back_one_after_the_other(desk: Desk) -> None:
         await pilot.press("f7")
         await until(pilot, lambda: "no chat to bring back" in "".join(notices(pilot)), "a word")
     assert [item.id for item in desk.engine.store.sessions()][:2] == [first, second]
+
+
+async def test_what_the_app_asks_of_a_chat_that_is_gone_meanwhile_is_no_error(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = desk.chat("First", "first answer")
+    late: list[tuple[Widget, requests.Job]] = []
+
+    async with desk.app(session).run_test(size=WIDE) as pilot:
+        await sees(pilot, "▌ First")
+        await type_text(pilot, "half a question")
+        draft = screen(pilot).conversation.draft
+        keeper = draft.keeper
+        await until(pilot, lambda: desk.store.draft(session) is not None, "it is saved")
+        with monkeypatch.context() as held:
+            held.setattr(requests, "in_thread", lambda *one: late.append(one))
+            draft.measure()
+            keeper.save(session)
+            keeper.look()
+            keeper._read.clear()
+            keeper.read()
+            screen(pilot).conversation.turns.look_up_versions(1)
+            await until(pilot, lambda: len(late) >= 5, "all of them")
+        desk.engine.delete(session)
+        for widget, job in late:
+            requests.in_thread(widget, job)
+        await pilot.app.workers.wait_for_complete()
+        await sees(pilot, "Talk about pictures.")
+        assert notices(pilot) == ["The chat that was open was deleted in another terminal."]
 
 
 async def test_the_draft_of_a_deleted_chat_comes_back_with_it(desk: Desk) -> None:

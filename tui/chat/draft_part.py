@@ -169,7 +169,7 @@ class DraftPart(ChatPart):
                 except ModelError:
                     return None  # the status line says so; a notice would hide another
 
-            self.in_thread(measure)
+            self.in_thread(requests.unless_deleted(measure))
         else:
             composer.show_pictures(())
 

@@ -12,6 +12,7 @@ from assistant.values.errors import PhichatError, SessionNotFoundError
 from assistant.values.words import joined
 from tui import messages
 from tui.chat.unsaved import read_aside, remove
+from tui.requests import unless_deleted
 
 if TYPE_CHECKING:
     from textual.message import Message
@@ -61,7 +62,11 @@ class DraftKeeper:
         """Read the stored draft of the open chat, once, and what could not be stored of it."""
         session_id = self._chat.session_id
         if session_id not in self._read:
-            self._host.in_thread(lambda: messages.DraftRead(session_id, self._stored(session_id)))
+
+            def read() -> Message:
+                return messages.DraftRead(session_id, self._stored(session_id))
+
+            self._host.in_thread(unless_deleted(read))
 
     @property
     def has_read(self) -> bool:
@@ -81,7 +86,7 @@ class DraftKeeper:
         session_id = self._chat.session_id
         draft = self._saved.get(session_id)
         if draft is not None and _holds(draft) and draft == self._whole(session_id):
-            self._host.in_thread(lambda: self._gone(session_id, draft))
+            self._host.in_thread(unless_deleted(lambda: self._gone(session_id, draft)))
 
     def _gone(self, session_id: str | None, draft: Draft) -> Message | None:
         if self._engine.store.draft(session_id) is not None:

@@ -180,7 +180,7 @@ class Turns(ChatPart):
             return partial(self._show_versions, found)
 
         if ids:
-            self.in_thread(look)
+            self.in_thread(requests.unless_deleted(look))
 
     def _show_versions(self, found: dict[str, tuple[int, int]]) -> None:
         self.versions |= found
