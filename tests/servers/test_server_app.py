@@ -37,7 +37,8 @@ async def test_connect_at_the_first_start_ask_and_see_where_it_goes(
     server.models = [{"id": "tiny", "max_model_len": 4096}, {"id": "some/other"}]
     server.answers = [saying("I am a server. [bold]No markup[/bold] \x1b[2J")]
     place = server.address.removeprefix("http://")
-    async with PhichatApp(engine, engine.model.settings).run_test(size=(100, 30)) as pilot:
+    # so high that the last choice is in sight with a line on how slow a model is here, or without
+    async with PhichatApp(engine, engine.model.settings).run_test(size=(100, 40)) as pilot:
         await sees(pilot, "Stay with the demo model")  # the last choice, the server is above it
         await pilot.press("up", "up", "enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, ConnectScreen), "the question")

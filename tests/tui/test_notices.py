@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
+from textual.pilot import Pilot
+from textual.widget import Widget
 from textual.widgets import OptionList
 from textual.widgets._toast import Toast
 
@@ -167,6 +170,19 @@ PAGES = ["f1", "f2", "f3", "f4", "f5", "f6", "f8", "f9", "f10", "f12", "ctrl+f",
 LARGER = [(80, 14), NARROW, (200, 50)]
 
 
+def has_place(pilot: Pilot[None], mine: Widget) -> bool:
+    """Say whether a notice, all parts of the page and its lists are in sight and apart."""
+    page = pilot.app.screen
+    parts = page.query(".dialog, .page, PictureScreen > *, CommandPalette > Vertical")
+    return (
+        page.region.contains_region(mine.region)
+        and not page.show_vertical_scrollbar
+        and all(page.region.contains_region(part.region) for part in parts)
+        and not any(part.region.overlaps(mine.region) for part in parts if part is not mine)
+        and all(one.size.height for one in page.query(OptionList) if one.display)
+    )
+
+
 @pytest.mark.parametrize(
     "size", [(24, 8), *(pytest.param(size, marks=pytest.mark.slow) for size in LARGER)]
 )
@@ -181,14 +197,7 @@ async def test_pages_and_dialogs_have_a_place_for_it(desk: Desk, size: tuple[int
             page = pilot.app.screen
             notify(page, f"Said on {key}.")
             await sees(pilot, f"Said on {key}.")
-            mine = line(pilot)
-            assert page.region.contains_region(mine.region)
-            assert not page.show_vertical_scrollbar
-            for part in page.query(".dialog, .page, PictureScreen > *, CommandPalette > Vertical"):
-                assert part is mine or not part.region.overlaps(mine.region)
-                assert page.region.contains_region(part.region)
-            lists = [one for one in page.query(OptionList) if one.display]
-            assert all(one.size.height for one in lists)
+            await until(pilot, partial(has_place, pilot, line(pilot)), f"a place for it on {key}")
             await pilot.press("escape")
             await until(pilot, lambda: pilot.app.screen is screen(pilot), "the chat")
 

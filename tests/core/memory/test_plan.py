@@ -322,7 +322,7 @@ def test_a_plan_fits_or_says_why_not(place: Place, wanted: Wanted) -> None:
 def test_a_small_model_keeps_few_conversations_in_main_memory(place: Place, wanted: Wanted) -> None:
     plan = make_plan(PHI3V, place, wanted)
     one = max(plan.context_tokens, 1) * plan.kv_bytes_per_token
-    if place.kind == "cpu":
+    if place.kind == "cpu" and plan.problem is None:  # else nothing is loaded
         assert plan.kv_budget - plan.kv_fixed_bytes <= KEPT_CONVERSATIONS * one
 
 
