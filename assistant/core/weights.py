@@ -24,6 +24,7 @@ import torch
 from torch import nn
 from torch.nn.functional import linear
 
+from assistant.core import large_pages
 from assistant.core.attention import leave_out_cudnn
 from assistant.core.card_int8 import CardInt8Linear
 from assistant.core.cpu.bfloat16 import BFloat16Linear
@@ -311,7 +312,7 @@ def quantize_rows(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
     A tile at a time: beside the result only a tile exists in float32.
     """
-    numbers = torch.empty(matrix.shape, dtype=torch.int8, device=matrix.device)
+    numbers = large_pages.empty(matrix.shape, torch.int8, matrix.device)
     scales = torch.empty(len(matrix), dtype=torch.float32, device=matrix.device)
     height = _tile_rows(matrix, _QUANTIZED_NUMBERS)
     for start in range(0, len(matrix), height):
