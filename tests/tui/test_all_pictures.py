@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from textual.widgets import Input, OptionList
 
 from tests.tui.desk import (
     WIDE,
@@ -44,6 +45,22 @@ async def test_the_page_filters_shows_and_goes_to_the_turn(desk: Desk) -> None:
         await pilot.press("enter")
         await sees(pilot, "A Persian.")
         assert pilot.app.screen is screen(pilot)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 140])
+async def test_the_words_keep_half_of_the_page(desk: Desk, width: int) -> None:
+    desk.chat("What animal?", "A Persian.", files=(CAT,), title="Animals")
+    async with desk.app().run_test(size=(width, 36)) as pilot:
+        await pilot.press("f10")
+        await until(pilot, lambda: pilot.app.screen.query(Drawing), "the picture")
+
+        def is_beside() -> bool:
+            page = pilot.app.screen
+            drawing, words = page.query_one(Drawing).region, page.query_one(OptionList).region
+            fits = drawing.width > 0 and page.query_one(".cells").region.contains_region(drawing)
+            return fits and words.width >= page.query_one(Input).region.width // 2
+
+        await until(pilot, is_beside, "both in sight")
 
 
 async def test_a_key_attaches_it_in_the_open_chat(desk: Desk) -> None:

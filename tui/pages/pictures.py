@@ -97,7 +97,8 @@ class PicturesScreen(TypingGoesToField, EngineScreen[PictureChosen | None]):
         text = self._gallery.protocol is PictureProtocol.TEXT
         if not text and event.option_index < len(self._shown):
             picture = self._shown[event.option_index].picture
-            await cells.mount(PictureDrawing(picture, self._gallery, COLUMNS, ROWS, rests=True))
+            columns = min(COLUMNS, self.size.width * 2 // 5 - 2)  # the words keep half
+            await cells.mount(PictureDrawing(picture, self._gallery, columns, ROWS, rests=True))
 
     def action_move(self, where: str) -> None:
         """Highlight another picture; the typing goes on."""
