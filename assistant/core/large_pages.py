@@ -1,7 +1,7 @@
 """Tensors in large pages, for weights: each token reads them from one end to the other.
 
 Of pages of 4 KiB a processor keeps too few addresses at hand; from large ones a token with int8
-weights takes 0.84 to 0.89 of the time (tests/bench/README.md).
+weights takes 0.86 to 0.89 of the time (tests/bench/README.md).
 """
 
 from __future__ import annotations

@@ -163,7 +163,7 @@ class Gallery:
         """Free all pictures in the terminal, of other galleries and of earlier audiences too.
 
         Call it on the screen that they were uploaded to: a terminal keeps those of its other
-        screen apart, and tmux drops what comes behind the change of screens.
+        screen apart, and tmux at times drops what comes behind the change of screens.
         """
         for number in sorted(self._uploaded):
             self._forget(number)
