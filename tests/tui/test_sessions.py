@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from textual.widget import Widget
 from textual.widgets import Input
 
-from assistant.values.conversation import Conversation, SessionSummary
+from assistant.values.conversation import Conversation, Draft, SessionSummary
 from tests import wait
 from tests.tui.desk import (
     NARROW,
@@ -206,8 +206,9 @@ async def test_what_the_app_asks_of_a_chat_that_is_gone_meanwhile_is_no_error(
         with monkeypatch.context() as held:
             held.setattr(requests, "in_thread", lambda *one: late.append(one))
             draft.measure()
-            keeper.save(session)
             keeper.look()
+            keeper.typed = Draft("half a question, and more")
+            keeper.save(session)
             keeper._read.clear()
             keeper.read()
             screen(pilot).conversation.turns.look_up_versions(1)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from assistant.values.conversation import Draft, Role
-from assistant.values.errors import PhichatError, SessionNotFoundError
+from assistant.values.errors import PhichatError
 from assistant.values.words import joined
 from tui import messages
 from tui.chat.unsaved import read_aside, remove
@@ -56,7 +55,7 @@ class DraftKeeper:
         """Save the draft of a chat, in a thread."""
         if session_id in self._read:
             self._to_save[session_id] = self._whole(session_id)
-            self._host.in_thread(lambda: self._store(session_id))
+            self._host.in_thread(unless_deleted(lambda: self._store(session_id)))
 
     def read(self) -> None:
         """Read the stored draft of the open chat, once, and what could not be stored of it."""
@@ -186,11 +185,10 @@ class DraftKeeper:
             if draft is None or draft == self._saved.get(session_id):
                 return None  # it stands there, or another terminal has sent it meanwhile
             before = self._engine.store.changes()
-            with suppress(SessionNotFoundError):  # it was deleted meanwhile
-                if _holds(draft):
-                    self._note_known(session_id)
-                self._engine.store.save_draft(session_id, draft)
-                self._saved[session_id] = draft
+            if _holds(draft):
+                self._note_known(session_id)
+            self._engine.store.save_draft(session_id, draft)
+            self._saved[session_id] = draft
             return messages.DraftSaved(before, self._engine.store.changes())
 
 
