@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from assistant import demo_model as demo
 from assistant.families.chat import PICTURE_LEFT_OUT, SUMMARY, ChatTemplate
@@ -62,10 +63,10 @@ def reference_ids(tokenizer: Any, turns: list[Turn], system: str | None) -> list
     return [list(tokenizer(chunk).input_ids) for chunk in text.split("@PICTURE@")]
 
 
-# Any text but control tokens (which the reference parses, and we do not) and our own marker.
-free_text = st.text(max_size=60).filter(
-    lambda text: "@PICTURE@" not in text and not any(name in text for name in CONTROL)
-)
+PARSED = re.compile(r"<\|\w+\|>|</?s>|<unk>|@PICTURE@")
+"""Every control token, which the reference parses in a text and we do not, and our own marker."""
+
+free_text = st.text(max_size=60).filter(lambda text: not PARSED.search(text))
 
 
 @st.composite
@@ -90,13 +91,15 @@ def test_any_history_gives_the_references_ids(
     assert len(prompt.slots) == sum(len(one.pictures) for one in turns)
 
 
+@example(text="\u2581")
 @settings(max_examples=75, deadline=None)
 @given(text=st.lists(st.sampled_from(CONTROL) | st.text(max_size=8), max_size=8).map("".join))
 def test_typed_control_tokens_stay_text(text: str, vocabulary: Vocabulary) -> None:
     ids = vocabulary.encode(text)
     control = {vocabulary.id(name) for name in CONTROL if name != "<|image_1|>"}
     assert not control & set(ids)
-    assert vocabulary.decode(ids) == text
+    # The tokenizer writes blanks as U+2581: a typed one is a blank to the model.
+    assert vocabulary.decode(ids) == text.replace("\u2581", " ")
 
 
 def test_half_a_surrogate_pair_is_what_the_database_makes_of_it(vocabulary: Vocabulary) -> None:
