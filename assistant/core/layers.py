@@ -21,8 +21,8 @@ from assistant.families.runtime import VisionLanguageModel
 
 Rows = Callable[..., torch.Tensor]
 
-_gate_up = Scratch()
-"""The largest activation of a layer."""
+_normed, _wide = Scratch(), Scratch()
+"""Rows that a layer multiplies, and the largest products: queries, keys and values, gate and up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class Layer:
     post_norm: Rows
     gate_up: Rows
     down: Rows
+    heads: int
+    """Numbers of queries, keys and values."""
     mlp: int
     """Numbers of a gate."""
     kernels: Kernels | None
@@ -90,6 +92,7 @@ def _layer(module: Any, kernels: Kernels | None, token: TokenLayer | None) -> La
         post_norm=_norm(module.post_attention_layernorm),
         gate_up=_product(mlp.gate_up_proj),
         down=_product(mlp.down_proj),
+        heads=len(attention.qkv_proj.weight),
         mlp=len(mlp.gate_up_proj.weight) // 2,
         kernels=kernels,
         token=token,
@@ -116,12 +119,14 @@ def _norm(module: Any) -> Rows:
     if weight.dtype not in (torch.float32, torch.float64):
         return partial(rms_norm, normalized_shape=weight.shape, weight=weight, eps=eps)
     floor = weight.new_full((1,), math.sqrt(n * eps))
-    return partial(_normed, weight=weight * math.sqrt(n), floor=floor)
+    return partial(_norm_rows, weight=weight * math.sqrt(n), floor=floor)
 
 
-def _normed(x: torch.Tensor, weight: torch.Tensor, floor: torch.Tensor) -> torch.Tensor:
+def _norm_rows(
+    x: torch.Tensor, weight: torch.Tensor, floor: torch.Tensor, out: torch.Tensor | None = None
+) -> torch.Tensor:
     length = torch.hypot(torch.linalg.vector_norm(x, dim=-1, keepdim=True), floor)
-    return (x / length).mul_(weight)
+    return torch.div(x, length, out=out).mul_(weight)
 
 
 def layer_pass(
@@ -134,11 +139,12 @@ def layer_pass(
     cos, sin = rotation
     D, kernels = cos.shape[-1], layer.kernels
     # 1) queries, keys and values [1, H, S, D], the first two rotated
-    qkv = layer.qkv(layer.input_norm(hidden))
     if kernels is not None:
+        normed = layer.input_norm(hidden, out=_normed.tensor(*hidden.shape))
+        qkv = layer.qkv(normed, out=_wide.tensor(S, layer.heads))
         q, k, v = kernels.rotate(qkv, cos, sin).unsqueeze(0).chunk(3, 1)
     else:
-        qkv = qkv.view(S, -1, D)
+        qkv = layer.qkv(layer.input_norm(hidden)).view(S, -1, D)
         H = qkv.shape[1] // 3  # q heads, then k heads, then v heads
         qk = qkv.narrow(1, 0, 2 * H)
         qk = torch.addcmul(qk * cos, qk.roll(D // 2, -1), sin).transpose(0, 1).unsqueeze(0)
@@ -148,9 +154,9 @@ def layer_pass(
     out = cached.attend(q, k, v)
     hidden = layer.o(out.transpose(1, 2).reshape(S, -1)).add_(hidden)
     # 3) the MLP
-    normed = layer.post_norm(hidden)
     if kernels is not None:
-        gate_up = layer.gate_up(normed, out=_gate_up.tensor(S, 2 * layer.mlp))
+        normed = layer.post_norm(hidden, out=_normed.tensor(*hidden.shape))
+        gate_up = layer.gate_up(normed, out=_wide.tensor(S, 2 * layer.mlp))
         return layer.down(kernels.gate(gate_up)).add_(hidden)
-    gate, up = layer.gate_up(normed).chunk(2, 1)
+    gate, up = layer.gate_up(layer.post_norm(hidden)).chunk(2, 1)
     return layer.down(silu(gate).mul_(up)).add_(hidden)
