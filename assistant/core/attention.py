@@ -12,6 +12,8 @@ from contextlib import contextmanager
 
 import torch
 
+from assistant.core.cpu.prompt_attention import attention_for
+
 Part = tuple[torch.Tensor, torch.Tensor]
 """Output [B, H, S, D] over some keys, and the log-sum-exp [B, H, S] of their scores, float32."""
 
@@ -46,14 +48,18 @@ def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, causal: bool = 
     Scores are scaled by 1 / sqrt(D).
     """
     if q.device.type == "cpu":
-        out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, causal)
-        return out, lse
+        return attention_for(q, k, _attend_on_cpu)(q, k, v, causal=causal)
     if q.device.type == "cuda":
         out, lse, *_ = torch.ops.aten._scaled_dot_product_efficient_attention(
             q, k, v, None, True, 0.0, causal
         )
         return out, lse[..., : q.shape[2]]  # padded by the kernel
     return attend_plainly(q, k, v, causal=causal)
+
+
+def _attend_on_cpu(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, causal: bool) -> Part:
+    out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, causal)
+    return out, lse
 
 
 def attend_plainly(

@@ -23,10 +23,10 @@ def without_numba() -> None:
 
 
 def compile_only() -> None:
-    """Compile the int8 kernels."""
+    """Compile the int8 kernels, and attention by tiles."""
     from numba import float32, int8, int16, int32, intp, uint8
 
-    from assistant.core.cpu import amx, kernels, many_rows, packed_int16
+    from assistant.core.cpu import amx, amx_attention, kernels, many_rows, packed_int16
     from assistant.core.cpu.compiler import has
 
     line, rows, matrix = float32[::1], float32[:, ::1], int8[:, ::1]
@@ -38,6 +38,7 @@ def compile_only() -> None:
         words, more = int32[:, :, :, :, ::1], (line, uint8[::1], intp, rows)
         for kind in (matrix, int16[:, ::1]):
             amx.multiply_tiles.compile((kind, line, words, *more))  # type: ignore[attr-defined]
+        amx_attention.compile_once()
 
 
 def tower() -> dict[str, Any]:

@@ -289,8 +289,8 @@ def test_nothing_is_measured_of_what_the_processor_lacks(monkeypatch: pytest.Mon
 def test_threads_of_kernels_begin_without_a_change_of_torchs() -> None:
     """Numba set torch's number as it began: products were measured on all threads, as if on one."""
     program = (
-        "import torch; from assistant.core.cpu import tower\n"
-        "with tower._one_thread(): print(torch.get_num_threads())"
+        "import torch; from assistant.core.cpu import compiler, timing\n"
+        "with timing.one_thread(): print(torch.get_num_threads())"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],

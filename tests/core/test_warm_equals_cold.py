@@ -25,9 +25,12 @@ from weakref import WeakKeyDictionary
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings, strategies as st
+from torch.nn.functional import pad
 
-from assistant.core import decode as decoding, layers, residency, speculation
+from assistant.core import attention, decode as decoding, layers, residency, speculation
 from assistant.core.cache.kv_cache import KVCache
+from assistant.core.cpu import tiles
+from assistant.core.cpu.amx_attention import attend
 from assistant.core.formats import KV_BLOCK
 from assistant.core.generate import ResidentModel
 from assistant.values.conversation import FinishReason
@@ -384,6 +387,27 @@ def test_warm_equals_cold_with_matrices_of_bfloat16(
     each time.
     """
     replay(NARROW, history, options, compiled=True)
+
+
+@pytest.mark.skipif(not tiles.is_here(), reason="this processor has no AMX")
+@settings(unhurried, max_examples=examples(10), derandomize=True)
+@given(history=histories, options=budgets)
+def test_warm_equals_cold_with_attention_by_tiles(
+    history: list[Step], options: dict[str, Any]
+) -> None:
+    """Prompts of any length by the kernel, tokens by another; always the same cases, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attention, "attention_for", lambda *_: attend_wider)
+        replay(NARROW, history, options, compiled=True)
+
+
+def attend_wider(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, causal: bool
+) -> attention.Part:
+    """Attend by the kernel, which takes heads of 32 numbers: the scale is that of 16."""
+    q, k, v = (pad(one, (0, 32 - HEAD_DIM)) for one in (q * (32 / HEAD_DIM) ** 0.5, k, v))
+    out, lse = attend(q, k, v, causal=causal)
+    return out[..., :HEAD_DIM], lse
 
 
 @pytest.mark.long

@@ -1,36 +1,43 @@
 """CPU kernel (numba) for matrices of bfloat16 and int8 and many rows, by the tiles of AMX.
 
-A tile has 16 rows of 64 bytes; an instruction multiplies two tiles and adds the products to a
-third, of 32 bits a number. A number of an activation is the sum of two terms. With bfloat16 they
-are its first eight bits and the next eight, so that results are 2e-6 apart from exact ones where
-those of float32 are 4e-7, and both terms' products meet in one sum. With int8 they are those of
+A number of an activation is the sum of two terms. With bfloat16 they are its first eight bits and
+the next eight, so that results are 2e-6 apart from exact ones where those of float32 are 4e-7, and
+both terms' products meet in one sum. With int8 they are those of
 :func:`assistant.core.weights.split`, whose products have a sum each and are exact.
 
-A tile that is loaded takes half the time of a product where it lies in the first cache and begins
-with a cache line, and three times that time elsewhere. So a few steps of a matrix are laid out at
-once, and what the same steps of activations are meets all of them.
+Tiles are loaded fast from the first cache only. So a few steps of a matrix are laid out at once,
+and what the same steps of activations is meets all of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
-from llvmlite import ir
 from numba import prange, types
 
 from assistant.core.cpu import llvm, whole_steps
-from assistant.core.cpu.compiler import has, instruction, on_all_cores
-from assistant.core.cpu.llvm import BYTES, FLOAT, I8, I32, I64, Values
+from assistant.core.cpu.compiler import instruction, on_all_cores
+from assistant.core.cpu.llvm import BYTES, FLOAT, I8, I64, Values
+from assistant.core.cpu.tiles import (
+    CONFIGURATION,
+    SIDE,
+    STEP,
+    TILE,
+    VECTOR,
+    WHOLE,
+    columns_as_rows,
+    command,
+    configure,
+    everywhere,
+    is_here,
+    release,
+)
 from assistant.core.scratch import Scratch
 
 Array = np.ndarray[Any, Any]
-
-SIDE, STEP = 16, 64
-"""Rows of a tile, and bytes of each."""
 
 TOGETHER = 2 * SIDE
 """Rows of the matrix that meet activations at once."""
@@ -45,23 +52,7 @@ BLOCK, SMALL_BLOCK, FEW = 256, 64, 64
 PIECE = 512
 """Activations that meet the matrix at once, so that their sums and terms stay small."""
 
-_TILE = SIDE * STEP
-"""Bytes of a tile."""
-
 _terms, _words = Scratch(), Scratch()
-
-_CONFIGURATION = np.zeros(64, np.uint8)
-"""Palette 1, then for each of eight tiles the bytes of a row, and its rows."""
-_CONFIGURATION[0] = 1
-_CONFIGURATION[16:32:2] = STEP
-_CONFIGURATION[48:56] = SIDE
-
-
-@cache
-def is_here() -> bool:
-    """Whether the processor has the instructions, and the system lets this process use them."""
-    named = ("amx-tile", "amx-bf16", "amx-int8")
-    return all(has(one) for one in named) and torch.cpu._init_amx()
 
 
 def can_multiply(matrix: torch.Tensor) -> bool:
@@ -89,7 +80,7 @@ def multiply(
     for numbers, into in parts:
         words, steps = _laid_out(numbers, matrix.itemsize)
         size = SMALL_BLOCK if len(numbers) <= FEW else BLOCK
-        multiply_tiles(seen, of_rows, words, steps, _CONFIGURATION, size, into.numpy())
+        multiply_tiles(seen, of_rows, words, steps, CONFIGURATION, size, into.numpy())
 
 
 def _laid_out(rows: torch.Tensor, width: int) -> tuple[Array, Array]:
@@ -107,35 +98,6 @@ def _laid_out(rows: torch.Tensor, width: int) -> tuple[Array, Array]:
     return words, steps
 
 
-def _amx(b: Any, name: str, *operands: Any) -> None:
-    """Write an instruction; a tile is named by a constant."""
-    kinds = [one.type for one in operands]
-    b.call(llvm.function(b, f"llvm.x86.{name}", ir.VoidType(), kinds), operands)
-
-
-@instruction
-def _configure(context: Any, configuration: Any) -> tuple[Any, Callable[..., Any]]:
-    """Begin to use the tiles of the processor that this thread runs on."""
-
-    def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
-        (held,) = llvm.unpacked(context, b, signature, arguments)
-        _amx(b, "ldtilecfg", b.bitcast(held.data, BYTES))
-        return context.get_dummy_value()
-
-    return types.void(configuration), generate
-
-
-@instruction
-def _release(context: Any) -> tuple[Any, Callable[..., Any]]:
-    """Give the tiles back, so that the system need not keep them for this thread."""
-
-    def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
-        _amx(b, "tilerelease")
-        return context.get_dummy_value()
-
-    return types.void(), generate
-
-
 @instruction
 def _lay_out(
     context: Any, matrix: Any, first: Any, start: Any, count: Any, tiles: Any, at: Any
@@ -147,16 +109,17 @@ def _lay_out(
 
     def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
         w, first, start, count, tiles, at = llvm.unpacked(context, b, signature, arguments)
-        row = ir.VectorType(I32, SIDE)
         rows = llvm.starts_of_rows(b, w, first, TOGETHER)
-        pair = b.gep(b.bitcast(tiles.data, BYTES), [b.mul(at, I64(2 * _TILE))])
+        pair = b.gep(b.bitcast(tiles.data, BYTES), [b.mul(at, I64(2 * TILE))])
 
         def copy(k: Any, _: Values) -> Values:
-            into = b.gep(pair, [b.mul(k, I64(2 * _TILE))])
+            into = b.gep(pair, [b.mul(k, I64(2 * TILE))])
             for i, one in enumerate(rows):
                 from_ = b.gep(one, [b.mul(b.add(start, k), I64(STEP))])
                 place = b.gep(into, [I64(i * STEP)])
-                b.store(llvm.load(b, from_, row), b.bitcast(place, row.as_pointer()), align=STEP)
+                b.store(
+                    llvm.load(b, from_, WHOLE), b.bitcast(place, WHOLE.as_pointer()), align=STEP
+                )
             return []
 
         llvm.add_up(b, (I64(0), count, I64(1)), [], copy)
@@ -187,33 +150,33 @@ def _add_products(
         steps = b.extract_value(words.shape, 1)
 
         def tile(array: Any, number: Any, each: int, i: int) -> list[Any]:
-            offset = b.add(b.mul(number, I64(each * _TILE)), I64(i * _TILE))
+            offset = b.add(b.mul(number, I64(each * TILE)), I64(i * TILE))
             return [b.gep(b.bitcast(array.data, BYTES), [offset]), I64(STEP)]
 
         # 1) what is added to
         with b.if_else(b.icmp_signed("!=", start, I64(0))) as (some, none):
             with some:
                 for i in range(4):
-                    _amx(b, "tileloadd64", I8(i), *tile(sums, to, 4, i))
+                    command(b, "tileloadd64", I8(i), *tile(sums, to, 4, i))
             with none:
                 for i in range(4):
-                    _amx(b, "tilezero", I8(i))
+                    command(b, "tilezero", I8(i))
 
         # 2) products of one step of each row: first those of the first tile of the matrix
         def add(k: Any, _: Values) -> Values:
             for i in range(2):
-                _amx(b, "tileloadd64", I8(4 + i), *tile(tiles, b.add(at, k), 2, i))
+                command(b, "tileloadd64", I8(4 + i), *tile(tiles, b.add(at, k), 2, i))
             for part, term in ((0, 0), (1, 0), (0, 1), (1, 1)) if shared else ((0, 0), (0, 1)):
                 first = b.mul(b.add(panel, I64(part)), steps)
                 activations, held = b.add(b.add(first, start), k), part if shared else term
-                _amx(b, "tileloadd64", I8(6 + held), *tile(words, activations, 2, term))
+                command(b, "tileloadd64", I8(6 + held), *tile(words, activations, 2, term))
                 for i in range(2):
-                    _amx(b, name, I8(2 * held + i), I8(4 + i), I8(6 + held))
+                    command(b, name, I8(2 * held + i), I8(4 + i), I8(6 + held))
             return []
 
         llvm.add_up(b, (I64(0), count, I64(1)), [], add)
         for i in range(4):
-            _amx(b, "tilestored64", I8(i), *tile(sums, to, 4, i))
+            command(b, "tilestored64", I8(i), *tile(sums, to, 4, i))
         return context.get_dummy_value()
 
     n = types.intp
@@ -233,48 +196,31 @@ def _turn(
 
     def generate(context: Any, b: Any, signature: Any, arguments: Any) -> Any:
         _, sums, number, scales, row, turned = llvm.unpacked(context, b, signature, arguments)
-        floats, whole = ir.VectorType(FLOAT, SIDE), ir.VectorType(I32, SIDE)
-        start = b.gep(b.bitcast(sums.data, BYTES), [b.mul(number, I64(_TILE))])
+        start = b.gep(b.bitcast(sums.data, BYTES), [b.mul(number, I64(TILE))])
 
         # 1) rows of the tile
         def read(i: int) -> Any:
             place = b.gep(start, [I64(i * STEP)])
             if shared:
-                return llvm.load(b, place, floats, STEP)
+                return llvm.load(b, place, VECTOR, STEP)
             upper, lower = (
-                b.sitofp(llvm.load(b, b.gep(place, [I64(term * 2 * _TILE)]), whole, STEP), floats)
+                b.sitofp(llvm.load(b, b.gep(place, [I64(term * 2 * TILE)]), WHOLE, STEP), VECTOR)
                 for term in range(2)
             )
             scale = llvm.load(b, b.gep(scales.data, [b.add(row, I64(i))]), FLOAT, 4)
-            total = b.fadd(b.fmul(upper, _all(b, FLOAT(256))), lower, flags=["contract"])
-            return b.fmul(total, _all(b, scale))
+            total = b.fadd(b.fmul(upper, everywhere(b, FLOAT(256))), lower, flags=["contract"])
+            return b.fmul(total, everywhere(b, scale))
 
         rows = [read(i) for i in range(SIDE)]
 
-        # 2) exchange the squares beside the diagonal: 8 x 8, in each of the four 4 x 4, and so on
-        for d in (8, 4, 2, 1):
-            for i in range(SIDE):
-                if not i & d:
-                    pair = rows[i], rows[i + d]
-                    kept = [n if not n & d else SIDE + n - d for n in range(SIDE)]
-                    moved = [n + d if not n & d else SIDE + n for n in range(SIDE)]
-                    rows[i], rows[i + d] = (
-                        b.shuffle_vector(*pair, ir.Constant(whole, mask)) for mask in (kept, moved)
-                    )
-        into = b.bitcast(turned.data, floats.as_pointer())
-        for i, one in enumerate(rows):
+        # 2) its columns
+        into = b.bitcast(turned.data, VECTOR.as_pointer())
+        for i, one in enumerate(columns_as_rows(b, rows)):
             b.store(one, b.gep(into, [I64(i)]), align=4)
         return context.get_dummy_value()
 
     n = types.intp
     return types.void(matrix, sums, n, scales, n, turned), generate
-
-
-def _all(b: Any, number: Any) -> Any:
-    """Return a vector of SIDE times the same float."""
-    kind = ir.VectorType(FLOAT, SIDE)
-    one = b.insert_element(ir.Constant(kind, ir.Undefined), number, I32(0))
-    return b.shuffle_vector(one, one, ir.Constant(ir.VectorType(I32, SIDE), None))
 
 
 @on_all_cores
@@ -320,10 +266,10 @@ def multiply_tiles(
     for block in prange((N + size - 1) // size):
         first = block * size
         parts = min(size, N - first) // TOGETHER
-        tiles = llvm.aligned(parts * CHUNK * 2 * _TILE)
-        sums = llvm.aligned(together * parts * 4 * _TILE)
+        tiles = llvm.aligned(parts * CHUNK * 2 * TILE)
+        sums = llvm.aligned(together * parts * 4 * TILE)
         turned = np.empty((SIDE, SIDE), np.float32)
-        _configure(configuration)
+        configure(configuration)
         for k in range(0, words.shape[1], CHUNK):
             count = min(CHUNK, words.shape[1] - k)
             for part in range(parts):
@@ -334,7 +280,7 @@ def multiply_tiles(
                     _add_products(
                         matrix, tiles, part * CHUNK, words, panel * width, k, count, sums, to
                     )
-        _release()
+        release()
         for panel in range(len(words)):
             for half in range(2 * parts):
                 number = 4 * (panel // width * parts + half // 2) + half % 2

@@ -51,13 +51,17 @@ def add_up(
     span: tuple[Any, Any, Any],
     kinds: Sequence[Any],
     add: Callable[[Any, Values], Values],
+    firsts: Values | None = None,
 ) -> Values:
-    """Write a loop of at least one pass; returns its totals of types ``kinds``, at first zero.
+    """Write a loop of at least one pass; returns its totals of types ``kinds``.
+
+    They are ``firsts`` at first, or zero.
 
     ``span`` is where it starts, where it ends and how far a pass goes. ``add`` gets the place and
     the totals, writes the inside of the loop and returns the totals after it.
     """
     first, end, step = span
+    firsts = firsts or [ir.Constant(kind, None) for kind in kinds]
     before, loop, after = b.block, b.append_basic_block(), b.append_basic_block()
     b.branch(loop)
     b.position_at_end(loop)
@@ -67,7 +71,7 @@ def add_up(
     following = b.add(place, step)
     for value, at_first, then in (
         (place, first, following),
-        *((t, ir.Constant(t.type, None), f) for t, f in zip(totals, found, strict=True)),
+        *zip(totals, firsts, found, strict=True),
     ):
         value.add_incoming(at_first, before)
         value.add_incoming(then, b.block)
@@ -154,6 +158,10 @@ def bfloat16_bits(bits: np.int32) -> np.int32:
     """Return the bits of the bfloat16 nearest to a float32 of these ``bits``."""
     upper: np.int32 = (bits + np.int32(0x8000)) >> np.int32(16)
     return upper
+
+
+POWERS_OF_TWO = (1.3333558e-3, 9.6181291e-3, 5.5504109e-2, 2.4022651e-1, 6.9314718e-1, 1.0)
+"""The series of 2^r from r^5 on: 3 millionths at most for |r| <= 1/2."""
 
 
 @instruction

@@ -7,14 +7,14 @@ choices are made from that. Speeds with all threads are wall clock, and only rep
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
 import torch
 
 from assistant.core.cpu.acceleration import loose_kernels
+from assistant.core.cpu.timing import one_thread, timed
 from assistant.core.cpu.tower import gain
 from assistant.core.formats import TOWER_BESIDE
 from assistant.core.kernels import Kernels
@@ -63,7 +63,7 @@ def measure() -> dict[str, FormatSpeed]:
     kernels = loose_kernels()
     held = torch.full((READ,), _BYTE, dtype=torch.uint8)
     prompts, reads = _products(held, kernels), _reads(held, kernels)
-    with _one_thread(kernels):
+    with one_thread():
         seconds = _prompt_seconds(prompts)
     best = _best({"": prompts[WHOLE][1]} | reads, ALL_THREADS_S, time.perf_counter)
     flop_per_s = 2.0 * ROWS * COLUMNS * PROMPT / best[""]
@@ -81,23 +81,11 @@ def tower_gain(name: str) -> float:
     return gain(held) if held is not None else 1.0
 
 
-@contextmanager
-def _one_thread(kernels: Kernels | None) -> Iterator[None]:
-    threads = torch.get_num_threads()
-    try:
-        for use in (torch.set_num_threads, *((kernels.use_threads,) if kernels else ())):
-            use(1)
-        yield
-    finally:
-        for use in (torch.set_num_threads, *((kernels.use_threads,) if kernels else ())):
-            use(threads)
-
-
 def _prompt_seconds(prompts: dict[Way, tuple[Run, Run]]) -> dict[Way, float]:
     seconds = {}
     for name, (small, _) in prompts.items():
         small()  # compiled, or prepared by its library
-        seconds[name] = _timed(small, time.thread_time) * SMALL * SMALL
+        seconds[name] = timed(small, time.thread_time) * SMALL * SMALL
     quick = {n: run for n, (_, run) in prompts.items() if seconds[n] < HOPELESS_S}
     return seconds | _best(quick, ONE_THREAD_S, time.thread_time)
 
@@ -136,9 +124,9 @@ def _missing_ways(kernels: Kernels | None) -> set[str]:
     missing = set() if integer_products_are_exact() else {"terms"}
     if kernels is None:
         return missing | {"pairs", "amx"}
-    from assistant.core.cpu import amx  # numba is here
+    from assistant.core.cpu import tiles  # numba is here
 
-    return missing if amx.is_here() else missing | {"amx"}
+    return missing if tiles.is_here() else missing | {"amx"}
 
 
 def _int8(way: str, matrix: torch.Tensor) -> Int8Linear:
@@ -174,11 +162,5 @@ def _best(runs: dict[Key, Run], limit_s: float, clock: Clock) -> dict[Key, float
     best, ends = dict.fromkeys(runs, float("inf")), time.perf_counter() + limit_s
     while float("inf") in best.values() or time.perf_counter() < ends:
         for name, run in runs.items():
-            best[name] = min(best[name], _timed(run, clock))
+            best[name] = min(best[name], timed(run, clock))
     return best
-
-
-def _timed(run: Run, clock: Clock) -> float:
-    started = clock()
-    run()
-    return clock() - started

@@ -6,9 +6,7 @@ What is between the products stays float32 where a tower adds it up.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import cache, partial
 from typing import Any
 
@@ -16,6 +14,7 @@ import torch
 from torch import nn
 
 from assistant.core.cpu.bfloat16 import BFloat16Linear
+from assistant.core.cpu.timing import one_thread, quickest, timed
 from assistant.core.formats import TOWER_ROWS
 
 _log = logging.getLogger(__name__)
@@ -96,7 +95,8 @@ def gain(held: str) -> float:
     computes, which other programs hardly change.
     """
     whole = nn.Linear(WIDTH, WIDTH, bias=False)
-    with _one_thread():
+    has_int16()  # threads of kernels begin before they are counted
+    with one_thread():
         try:
             if held == "int16" and has_int16():
                 narrow: Product = FixedPointLinear(whole.weight)
@@ -109,10 +109,9 @@ def gain(held: str) -> float:
                 torch.full((TOWER_ROWS, WIDTH), 0.5),
             )
             narrow(few)
-            if _seconds(lambda: narrow(few)) > HOPELESS_S:
+            if timed(lambda: narrow(few)) > HOPELESS_S:
                 return 1.0
-            quickest = min(_seconds(lambda: narrow(x)) for _ in range(4))
-            found = min(_seconds(lambda: whole(x)) for _ in range(4)) / quickest
+            found = quickest(lambda: whole(x)) / quickest(lambda: narrow(x))
         except RuntimeError:  # a build of torch without oneDNN
             return 1.0
     return found if found > LEAST_GAIN else 1.0
@@ -178,13 +177,13 @@ def quickest_attention(dtype: torch.dtype, plainly: Attend) -> str:
     ``plainly`` is the tower's own attention, by torch.
     """
     x = torch.ones(1, TOWER_ROWS, HEADS * HEAD_DIM, dtype=dtype)
-    seconds = {}
-    with _one_thread():
-        for name in _possible_ways(dtype):
+    seconds, ways = {}, list(_possible_ways(dtype))
+    with one_thread():
+        for name in ways:
             run = partial(ATTENTION_WAYS[name], plainly, x, x, x, HEADS)
             try:
                 run()
-                seconds[name] = min(_seconds(run) for _ in range(4))
+                seconds[name] = quickest(run)
             except Exception as error:  # another LLVM may lack an instruction
                 reason = str(error).strip().splitlines()[:1]
                 _log.warning("attention is not computed by %s: %s", name, reason)
@@ -200,29 +199,3 @@ def _possible_ways(dtype: torch.dtype) -> Iterator[str]:
 
         if dtype == torch.float32 or HAS_BFLOAT16:
             yield "kernel"
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        if not has_int16():
-            yield
-            return
-        import numba
-
-        compiled = numba.get_num_threads()
-        numba.set_num_threads(1)
-        try:
-            yield
-        finally:
-            numba.set_num_threads(compiled)
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _seconds(run: Callable[[], object]) -> float:
-    started = time.thread_time()
-    run()
-    return time.thread_time() - started

@@ -45,7 +45,7 @@ def test_a_way_that_is_hopeless_is_not_run_whole(monkeypatch: pytest.MonkeyPatch
     def never() -> None:
         raise AssertionError("this would take an hour")
 
-    monkeypatch.setattr(measure, "_timed", lambda run, clock: run())
+    monkeypatch.setattr(measure, "timed", lambda run, clock: run())
     monkeypatch.setattr(measure, "ONE_THREAD_S", 0)
     found = measure._prompt_seconds(
         {("", "quick"): (lambda: 0.001, lambda: 0.05), ("", "slow"): (lambda: 0.5, never)}
