@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import torch
 
-from assistant.core.cpu.prompt_attention import attention_for
+from assistant.core.cpu.prompt_attention import attention_for, is_quicker
 
 Part = tuple[torch.Tensor, torch.Tensor]
 """Output [B, H, S, D] over some keys, and the log-sum-exp [B, H, S] of their scores, float32."""
@@ -55,6 +55,11 @@ def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, causal: bool = 
         )
         return out, lse[..., : q.shape[2]]  # padded by the kernel
     return attend_plainly(q, k, v, causal=causal)
+
+
+def prepare_on_cpu() -> None:
+    """Compile what attends there, and measure it: seconds, once a machine."""
+    is_quicker(_attend_on_cpu)
 
 
 def _attend_on_cpu(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *, causal: bool) -> Part:

@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from assistant.core.attention import prepare_on_cpu
 from assistant.core.cache.kv_cache import KVCache
 from assistant.core.cuda import GraphStep, Record, Recorder
 from assistant.core.formats import TAIL_BLOCK
@@ -139,13 +140,16 @@ def is_compiled(model: VisionLanguageModel) -> bool:
 
 @torch.inference_mode()
 def prepare(model: VisionLanguageModel, kind: str) -> None:
-    """Compile the kernels for the first token over KV of ``kind``: seconds, once a machine.
+    """Compile the kernels for a prompt and the first token over KV of ``kind``.
+
+    That takes seconds, once a machine.
 
     If a kernel fails to compile, fall back to torch for the rest of this process.
     """
     decoder = layers_of(model)
     assert decoder is not None, "only the core's own pass has kernels"
     assert decoder.kernels is not None
+    prepare_on_cpu()
     layer, width = decoder.layers[0], model.shape.hidden
     cache = KVCache(1, model.regime_of(1), kind)
     try:

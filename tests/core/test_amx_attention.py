@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 
-from assistant.core import attention
+from assistant.core import attention, decode
 from assistant.core.attention import attend_plainly, merge
 from assistant.core.cpu import amx_attention, prompt_attention, tiles
 from assistant.core.cpu.amx_attention import BLOCK
+from tests.core.tiny import tiny_phi3v
 
 pytestmark = pytest.mark.skipif(not tiles.is_here(), reason="this processor has no AMX")
 
@@ -104,6 +106,14 @@ def test_it_is_taken_for_many_queries_where_it_is_quicker(monkeypatch: pytest.Mo
         ):
             attention.attend(q, k, v)
     assert taken == [200]
+
+
+def test_it_is_compiled_while_a_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(attention, "is_quicker", asked.append)
+    monkeypatch.setattr("assistant.core.cpu.acceleration.SMALLEST_LAYERS", 0)
+    decode.prepare(copy.deepcopy(tiny_phi3v()), "float")
+    assert asked == [attention._attend_on_cpu]
 
 
 def test_what_fails_to_compile_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
