@@ -106,6 +106,8 @@ def test_it_is_taken_for_many_queries_where_it_is_quicker(monkeypatch: pytest.Mo
         ):
             attention.attend(q, k, v)
     assert taken == [200]
+    q, k, _ = states(1, 8, 200, 300, 96)
+    assert prompt_attention.attention_for(q, k[:, :2], attend_plainly) is attend_plainly
 
 
 def test_it_is_compiled_while_a_model_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:

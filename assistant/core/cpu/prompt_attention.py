@@ -30,7 +30,7 @@ Attend = Callable[..., tuple[torch.Tensor, torch.Tensor]]
 def attention_for(q: torch.Tensor, k: torch.Tensor, plainly: Attend) -> Attend:
     """Return the kernel where it takes ``q`` and ``k`` and is quicker than ``plainly``, or that."""
     S, D = q.shape[-2:]
-    taken = q.dtype == torch.float32 and S >= FEWEST and D % 32 == 0
+    taken = q.dtype == torch.float32 and S >= FEWEST and D % 32 == 0 and q.shape[:2] == k.shape[:2]
     if taken and q.numel() * k.shape[-2] >= LEAST_PRODUCTS and is_quicker(plainly):
         from assistant.core.cpu.amx_attention import attend  # numba is here
 
