@@ -15,7 +15,7 @@ import torch
 from numba import prange
 
 from assistant.core.cpu.compiler import compiled, on_all_cores
-from assistant.core.cpu.llvm import bits_of, float_of, power_of_two
+from assistant.core.cpu.llvm import POWERS_OF_TWO, bits_of, float_of, power_of_two
 from assistant.core.cpu.packed_int16 import COLUMNS, ROWS, tile
 from assistant.core.cpu.whole_steps import round_rows
 
@@ -97,12 +97,9 @@ def _two_to_the(x: np.float32) -> np.float32:
     """
     n = np.floor(x + np.float32(0.5))
     r = x - n
-    e = np.float32(1.3333558e-3)
-    e = e * r + np.float32(9.6181291e-3)
-    e = e * r + np.float32(5.5504109e-2)
-    e = e * r + np.float32(2.4022651e-1)
-    e = e * r + np.float32(6.9314718e-1)
-    e = e * r + np.float32(1)
+    e = np.float32(POWERS_OF_TWO[0])
+    for factor in POWERS_OF_TWO[1:]:
+        e = e * r + np.float32(factor)
     scaled: np.float32 = e * power_of_two(np.int32(n))
     return scaled
 
