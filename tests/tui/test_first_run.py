@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import pytest
 from textual import events
@@ -40,6 +40,7 @@ from tests.tui.desk import (
     until,
 )
 from tests.wait import LIMIT_S
+from tui.pages.connect import ConnectScreen
 from tui.pages.models import ConfirmScreen, ModelsScreen
 from tui.widgets.model_rows import speed_words
 from tui.widgets.welcome import Welcome
@@ -116,6 +117,29 @@ async def test_the_first_start_offers_what_there_is_and_whether_it_fits(new_desk
     async with new_desk.app().run_test(size=WIDE) as pilot:
         await sees(pilot, "Get a real model")
         assert "Get Phi" not in shown(pilot)  # asked once
+
+
+async def test_the_mark_stays_on_its_row_when_models_come(
+    new_desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Enter a moment later chooses what was marked, not the demo model."""
+    looked = threading.Event()
+    available = new_desk.engine.model.available
+
+    def after_a_while(mentioned: Sequence[str]) -> list[FoundModel]:
+        assert looked.wait(LIMIT_S)
+        return available(mentioned)
+
+    monkeypatch.setattr(new_desk.engine.model, "available", after_a_while)
+    async with new_desk.app().run_test(size=(80, 24)) as pilot:
+        await sees(pilot, "Stay with the demo model")
+        choices = welcome(pilot).choices
+        await pilot.press("up", "up")
+        await until(pilot, lambda: choices.highlighted == 0, "the mark on the server")
+        looked.set()
+        await sees(pilot, "Get Phi-3.5-vision")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ConnectScreen), "the question")
 
 
 async def test_how_fast_it_is_here_stands_beside_that_it_fits(

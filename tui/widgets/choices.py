@@ -57,8 +57,7 @@ class Choices(OptionList):
 
     def show(self, offer: Offer | None, *, is_demo: bool) -> None:
         """Show ``offer`` to a new user, the way to a real model to others; the mark stays."""
-        marked = self.highlighted
-        count = len(self._choices)
+        marked = _name(self._choices[self.highlighted]) if self.highlighted is not None else None
         rows: list[tuple[FoundModel | str, Content]] = []
         if offer is not None:
             rows += _offered(offer)
@@ -69,8 +68,8 @@ class Choices(OptionList):
         options = [Option(Indented(INDENT, (Content(""), words))) for _, words in rows]
         self.set_options(options)
         if rows:
-            stays = marked is not None and count == len(rows)
-            self.highlighted = marked if stays else len(rows) - 1
+            names = [_name(choice) for choice in self._choices]
+            self.highlighted = names.index(marked) if marked in names else len(rows) - 1
 
     def action_down(self) -> None:
         """Move down; below the last row is the text."""
@@ -83,6 +82,11 @@ class Choices(OptionList):
     def _choose(self, event: OptionList.OptionSelected) -> None:
         event.stop()
         self.post_message(self.Chosen(self._choices[event.option_index]))
+
+
+def _name(choice: FoundModel | str) -> tuple[bool, str]:
+    """Return what a choice stays the same by, whatever is found out of it meanwhile."""
+    return (True, choice) if isinstance(choice, str) else (False, choice.name)
 
 
 def _offered(offer: Offer) -> list[tuple[FoundModel | str, Content]]:
