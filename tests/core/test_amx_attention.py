@@ -64,6 +64,14 @@ def test_keys_beyond_those_of_a_causal_query_mean_nothing() -> None:
     assert torch.equal(once[:, :, :40], again[:, :, :40])
 
 
+def test_any_layout_is_read() -> None:
+    given = states(1, 2, 70, 300, 64)
+    turned = [one.mT.contiguous().mT for one in given]
+    spread = [torch.stack((one, one), -1)[..., 0] for one in given]
+    once, *others = (amx_attention.attend(*one, causal=False)[0] for one in (given, turned, spread))
+    assert all(torch.equal(once, other) for other in others)
+
+
 @pytest.mark.parametrize("size", [1e-6, 100, 1e4])
 def test_scores_of_any_size(size: float) -> None:
     q, k, v = states(1, 2, 64, 300, 32, size=size)

@@ -62,6 +62,8 @@ def attend(
     """
     compile_once()
     B, H, S, D = q.shape
+    # the numbers of a row are read as neighbours
+    q, k, v = (one if one.stride(-1) == 1 else one.contiguous() for one in (q, k, v))
     out, lse = torch.empty(B, S, H, D).transpose(1, 2), torch.empty(B, H, S)
     for arrays in zip(q, k, v, out, lse, strict=True):
         attend_heads(causal, CONFIGURATION, *(one.numpy() for one in arrays))
