@@ -38,6 +38,7 @@ from tests.tui.desk import (
     until,
 )
 from tui import requests
+from tui.chat import sidebar
 from tui.chat.positions import Places
 from tui.chat.sidebar import Sidebar
 from tui.widgets.session_list import ROW_LINES, SessionList
@@ -364,14 +365,27 @@ async def test_a_list_that_takes_long_to_read_is_read_seldom_for_others(
     looks: list[str] = []
     changes = desk.engine.store.changes
     monkeypatch.setattr(desk.engine.store, "changes", lambda: looks.append(changes()) or looks[-1])
+    begun: list[int] = []
+    ended: list[int] = []
+    sessions = desk.engine.store.sessions
+
+    def read(limit: int) -> Any:
+        begun.append(limit)
+        found = sessions(limit)
+        ended.append(limit)
+        return found
+
+    monkeypatch.setattr(desk.engine.store, "sessions", read)
     async with desk.app().run_test(size=WIDE) as pilot:
         await sees(pilot, "Mine")
-        await until(pilot, lambda: len(set(looks)) == 1 and len(looks) > 1, "two looks")
-        screen(pilot).sidebar._listing_s = 3600.0
+        # Not the time of a reading: one that is under way would write its own over it.
+        monkeypatch.setattr(sidebar, "LIST_SHARE", 1e-12)
+        seen = len(looks)
+        await until(pilot, lambda: len(looks) > seen + 1 and begun == ended, "no reading")
         desk.chat("Of the other terminal", "a")
         await until(pilot, lambda: looks.count(changes()) > 1, "two looks at the change")
         assert "Of the other terminal" not in shown(pilot)
-        screen(pilot).sidebar._listing_s = 0.0
+        monkeypatch.setattr(sidebar, "LIST_SHARE", 1e12)
         await sees(pilot, "Of the other terminal")
 
 
