@@ -35,8 +35,8 @@ class Layer:
     post_norm: Rows
     gate_up: Rows
     down: Rows
-    heads: int
-    """Numbers of queries, keys and values."""
+    qkv_width: int
+    """Numbers of a row's queries, keys and values."""
     mlp: int
     """Numbers of a gate."""
     kernels: Kernels | None
@@ -92,7 +92,7 @@ def _layer(module: Any, kernels: Kernels | None, token: TokenLayer | None) -> La
         post_norm=_norm(module.post_attention_layernorm),
         gate_up=_product(mlp.gate_up_proj),
         down=_product(mlp.down_proj),
-        heads=len(attention.qkv_proj.weight),
+        qkv_width=len(attention.qkv_proj.weight),
         mlp=len(mlp.gate_up_proj.weight) // 2,
         kernels=kernels,
         token=token,
@@ -141,7 +141,7 @@ def layer_pass(
     # 1) queries, keys and values [1, H, S, D], the first two rotated
     if kernels is not None:
         normed = layer.input_norm(hidden, out=_normed.tensor(*hidden.shape))
-        qkv = layer.qkv(normed, out=_wide.tensor(S, layer.heads))
+        qkv = layer.qkv(normed, out=_wide.tensor(S, layer.qkv_width))
         q, k, v = kernels.rotate(qkv, cos, sin).unsqueeze(0).chunk(3, 1)
     else:
         qkv = layer.qkv(layer.input_norm(hidden)).view(S, -1, D)

@@ -336,7 +336,10 @@ def _tiles(count: int) -> Array:
 
 @compiled
 def _lay_out_queries(q: Array, first: int, steps: int, held: Array, queries: Array) -> None:
-    """Write SIDE rows of ``q`` [S, D] from ``first`` on as terms, a column for each; none are 0."""
+    """Write SIDE rows of ``q`` [S, D] from ``first`` on as terms, a column for each.
+
+    Columns beyond the last row are zero.
+    """
     rows = min(SIDE, len(q) - first)
     if rows < SIDE:
         for i in range(len(held)):
